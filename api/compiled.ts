@@ -1,0 +1,132 @@
+/**
+ * The compiled form of a StreamPipeline: what the program works with. Defaults are in, durations are milliseconds (`…Ms`),
+ * sizes are bytes (`…Bytes`), derived names are spelled out, one-of choices are discriminated unions, and the whole is frozen.
+ * User shape → defaulted (schema.ts) → compiled (compile.ts).
+ */
+
+export interface Reference {
+  readonly kind: 'Secret' | 'ConfigMap'
+  readonly name: string
+  readonly key: string
+  /** Path of the field that refers, for messages: `spec.redis.passwordFrom`. */
+  readonly field: string
+}
+
+export interface TlsTarget {
+  readonly ca?: Reference
+  readonly cert?: Reference
+  readonly key?: Reference
+  readonly serverName?: string
+}
+
+interface Access {
+  readonly username?: Reference
+  readonly password?: Reference
+  readonly tls?: TlsTarget
+}
+
+/** One way to reach Redis, references not yet read. */
+export type RedisTarget =
+  | ({ readonly kind: 'Url'; readonly url: string } & Access)
+  | ({ readonly kind: 'UrlFrom'; readonly from: Reference } & Access)
+  | ({
+      readonly kind: 'Sentinel'
+      readonly master: string
+      readonly nodes: readonly HostPort[]
+      readonly database: number
+      readonly sentinelUsername?: Reference
+      readonly sentinelPassword?: Reference
+    } & Access)
+  | ({ readonly kind: 'Cluster'; readonly nodes: readonly HostPort[] } & Access)
+
+export interface HostPort {
+  readonly host: string
+  readonly port: number
+}
+
+export interface CompiledJobOptions {
+  readonly attempts: number
+  readonly backoff?: { readonly type: 'fixed' | 'exponential'; readonly delay: number }
+  readonly priority?: number
+  readonly delay?: number
+  readonly lifo?: boolean
+  /** BullMQ's KeepJobs; `age` in seconds. */
+  readonly removeOnComplete: boolean | { readonly count?: number; readonly age?: number }
+  readonly removeOnFail: boolean | { readonly count?: number; readonly age?: number }
+}
+
+export interface CompiledSource {
+  readonly stream: string
+  readonly group: string
+  readonly startFrom: 'Beginning' | 'End'
+  readonly batchSize: number
+  readonly batchBytes: number
+  readonly blockMs: number
+  readonly inFlightBatches: number
+  readonly retention: { readonly maxEntries?: number; readonly settledForMs: number; readonly ignoredGroups: readonly string[] }
+}
+
+export interface CompiledPayload {
+  readonly encoding: 'Fields' | 'Json'
+  /** With Json: the entry's field that holds the document. */
+  readonly field: string
+  /** JSON Schema 2020-12. */
+  readonly schema?: Readonly<Record<string, unknown>>
+  /** Fields whose values make the key, in order; undefined: the canonical payload. */
+  readonly idempotencyKey?: readonly string[]
+  readonly maxBytes: number
+  readonly maxFields: number
+}
+
+export interface CompiledSink {
+  readonly queue: string
+  readonly prefix: string
+  readonly jobName: string
+  readonly jobOptions: CompiledJobOptions
+  readonly maxWaiting: number
+  /** Only when the queue lives in another Redis. */
+  readonly redis?: RedisTarget
+}
+
+export interface CompiledSchedule {
+  readonly cron: string
+  readonly timeZone: string
+  readonly minReplicas?: number
+  readonly maxReplicas?: number
+  readonly forMs: number
+}
+
+export interface CompiledScaling {
+  readonly policy: 'Active' | 'Manual'
+  readonly minReplicas: number
+  readonly maxReplicas: number
+  readonly targetAgeMs: number
+  readonly scaleDownDelayMs: number
+  readonly idleAfterMs: number
+  readonly onMetricsLoss: 'Hold' | 'Max' | number
+  readonly schedules: readonly CompiledSchedule[]
+}
+
+/** What of `spec` moves data: scaling, mode and the pod's looks are apart, so that scaling never rolls pods. */
+export interface CompiledPipeline {
+  readonly name: string
+  readonly namespace: string
+  /** metadata.uid; empty for a pipeline that no API server has seen (local runs). */
+  readonly uid: string
+  readonly generation: number
+  readonly mode: 'Stream' | 'Direct'
+  readonly suspend: boolean
+  /** Used when scaling.policy is Manual. */
+  readonly replicas: number
+  readonly redis: RedisTarget
+  readonly source: CompiledSource
+  readonly payload: CompiledPayload
+  readonly reclaim: { readonly minIdleMs: number; readonly intervalMs: number }
+  readonly delivery: { readonly maxDeliveries: number }
+  readonly idempotency: { readonly windowMs: number; readonly lockTtlMs: number }
+  readonly deadLetter: { readonly stream: string; readonly maxEntries: number; readonly failedJobs: 'Capture' | 'Leave' }
+  readonly sink: CompiledSink
+  readonly scaling: CompiledScaling
+  readonly logLevel: 'Debug' | 'Info' | 'Warn' | 'Error'
+  readonly terminationGracePeriodMs: number
+}

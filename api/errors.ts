@@ -1,0 +1,207 @@
+/**
+ * The error catalogue. Every failure that a person can meet has one entry here: a stable code, what is said, whether trying
+ * again can help, the condition reason it shows as, and what to do about it. Foreign errors (Redis replies, Kubernetes Status
+ * objects, Node's system errors) become one of these once, at the edge, with `cause` set; the rest of the program branches on
+ * `code` and `retryable`, never on text. Codes are never reused once retired.
+ */
+
+interface ErrorEntry {
+  /** Template; `{name}` is replaced by the parameter of that name. */
+  readonly message: string
+  /** Retryable: the same call may succeed later. Terminal: somebody has to change something first. */
+  readonly kind: 'Retryable' | 'Terminal'
+  /** Kubernetes condition reason (CamelCase) under which it is shown. */
+  readonly reason: string
+  /** What a person does about it; a template too. */
+  readonly remedy: string
+}
+
+export const errorCatalogue = {
+  InvalidPipeline: {
+    message: '{subject} is not a valid StreamPipeline: {problems}',
+    kind: 'Terminal',
+    reason: 'InvalidSpec',
+    remedy: 'correct the fields named; `streampipeline validate FILE` checks them without a cluster',
+  },
+  UnreadableFile: {
+    message: 'cannot read {file}: {detail}',
+    kind: 'Terminal',
+    reason: 'UnreadableFile',
+    remedy: 'check that the path is right and that this user may read it',
+  },
+  InvalidOption: {
+    message: '{option}: {detail}',
+    kind: 'Terminal',
+    reason: 'InvalidOption',
+    remedy: 'correct the option; --help lists the forms it takes',
+  },
+  ReferenceMissing: {
+    message: '{kind} {name} (key {key}), which {field} refers to, is missing: {detail}',
+    kind: 'Retryable',
+    reason: 'ReferenceMissing',
+    remedy: 'create the {kind} with that key, or correct {field}',
+  },
+  InvalidReference: {
+    message: 'the value that {field} takes from {kind} {name} (key {key}) cannot be used: {detail}',
+    kind: 'Retryable',
+    reason: 'InvalidReference',
+    remedy: 'correct the value in {kind} {name}',
+  },
+  RedisUnreachable: {
+    message: 'Redis at {address} cannot be reached: {detail}',
+    kind: 'Retryable',
+    reason: 'RedisUnreachable',
+    remedy: 'check the address, that the server runs, and that a NetworkPolicy or firewall lets this process through',
+  },
+  RedisAuthFailed: {
+    message: 'Redis at {address} refused the user or password: {detail}',
+    kind: 'Retryable',
+    reason: 'RedisAuthFailed',
+    remedy: 'correct the user and password in the Secrets that spec.redis names',
+  },
+  RedisTlsFailed: {
+    message: 'the TLS handshake with Redis at {address} failed: {detail}',
+    kind: 'Retryable',
+    reason: 'RedisTlsFailed',
+    remedy: 'check spec.redis.tls: caFrom must hold the CA that signed the server certificate, serverName a name in it',
+  },
+  RedisPermissionDenied: {
+    message: 'the Redis user lacks a right: {detail}',
+    kind: 'Retryable',
+    reason: 'RedisPermissionDenied',
+    remedy: 'grant it with ACL SETUSER; docs/redis.md lists the commands and keys that are needed',
+  },
+  RedisNotReady: {
+    message: 'Redis at {address} answers {reply}: {detail}',
+    kind: 'Retryable',
+    reason: 'RedisNotReady',
+    remedy: 'nothing is lost: entries stay in the stream and work goes on when Redis accepts commands again',
+  },
+  RedisOutOfMemory: {
+    message: 'Redis at {address} is out of memory: {detail}',
+    kind: 'Retryable',
+    reason: 'RedisOutOfMemory',
+    remedy: 'raise maxmemory or drain the queue; entries stay pending meanwhile',
+  },
+  RedisUnfit: {
+    message: 'Redis at {address} cannot be used: {detail}',
+    kind: 'Terminal',
+    reason: 'RedisUnfit',
+    remedy: '{advice}',
+  },
+  WrongKeyType: {
+    message: 'key {key} holds a {actual}, not a {expected}',
+    kind: 'Terminal',
+    reason: 'WrongKeyType',
+    remedy: 'another program uses this name: rename it in the spec, or remove the key if it is litter',
+  },
+  RedisCommandFailed: {
+    message: 'Redis refused {command}: {detail}',
+    kind: 'Retryable',
+    reason: 'RedisCommandFailed',
+    remedy: 'read the reply; if it repeats, report it with the server version',
+  },
+  PayloadRejected: {
+    message: 'the payload was refused: {detail}',
+    kind: 'Terminal',
+    reason: 'PayloadRejected',
+    remedy: 'correct the field named, or spec.payload.schema',
+  },
+  ExecutionLockLost: {
+    message: 'the execution lock of job {job} was lost while it ran',
+    kind: 'Retryable',
+    reason: 'ExecutionLockLost',
+    remedy: 'the job runs again elsewhere; make the handler stop on its AbortSignal, or raise lockTTL',
+  },
+  KubernetesUnreachable: {
+    message: 'the Kubernetes API server cannot be reached: {detail}',
+    kind: 'Retryable',
+    reason: 'KubernetesUnreachable',
+    remedy: 'check the kubeconfig or the network; work goes on by itself when it answers',
+  },
+  KubernetesForbidden: {
+    message: 'the Kubernetes API server forbids it: {detail}',
+    kind: 'Retryable',
+    reason: 'Forbidden',
+    remedy: 'grant the verb in the Role of the ServiceAccount named; the chart generates it whole',
+  },
+  KubernetesRefused: {
+    message: 'the Kubernetes API server refused {operation}: {detail}',
+    kind: 'Retryable',
+    reason: 'ApplyFailed',
+    remedy: 'read the answer: quota and admission policies name what they want changed',
+  },
+  NameTaken: {
+    message: '{kind} {name} exists and belongs to {owner}, not to this pipeline',
+    kind: 'Retryable',
+    reason: 'NameTaken',
+    remedy: 'rename the pipeline, or delete or rename that {kind}; it is never taken over',
+  },
+  RedisServerMissing: {
+    message: 'no redis-server program was found: {detail}',
+    kind: 'Terminal',
+    reason: 'RedisServerMissing',
+    remedy: 'install one ({command}) or name a server in spec.redis.url and leave --redis private out',
+  },
+  Internal: {
+    message: 'internal fault: {detail}',
+    kind: 'Retryable',
+    reason: 'InternalError',
+    remedy: 'this is a defect in StreamPipeline: report it with the log lines around it',
+  },
+} as const satisfies Record<string, ErrorEntry>
+
+export type ErrorCode = keyof typeof errorCatalogue
+
+type Placeholders<T extends string> = T extends `${string}{${infer Name}}${infer Rest}` ? Name | Placeholders<Rest> : never
+/** The parameters an entry's message and remedy need, read off the templates by the compiler. */
+export type ErrorParameters<C extends ErrorCode> = {
+  readonly [K in Placeholders<(typeof errorCatalogue)[C]['message']> | Placeholders<(typeof errorCatalogue)[C]['remedy']>]: string
+}
+
+function fill(template: string, parameters: Readonly<Record<string, string>>): string {
+  return template.replaceAll(/\{(\w+)\}/g, (_, name: string) => parameters[name] ?? `{${name}}`)
+}
+
+/** The only error class this project throws. */
+export class StreamPipelineError extends Error {
+  readonly code: ErrorCode
+  readonly parameters: Readonly<Record<string, string>>
+  override readonly name = 'StreamPipelineError'
+
+  constructor(code: ErrorCode, parameters: Readonly<Record<string, string>>, cause?: unknown) {
+    super(fill(errorCatalogue[code].message, parameters), cause === undefined ? undefined : { cause })
+    this.code = code
+    this.parameters = parameters
+  }
+
+  /** True when the same call may succeed later without anybody changing anything here. */
+  get retryable(): boolean {
+    return errorCatalogue[this.code].kind === 'Retryable'
+  }
+
+  /** Kubernetes condition reason. */
+  get reason(): string {
+    return errorCatalogue[this.code].reason
+  }
+
+  get remedy(): string {
+    return fill(errorCatalogue[this.code].remedy, this.parameters)
+  }
+
+  /** Message and remedy, as conditions, logs and the CLI show them. */
+  get advice(): string {
+    return `${this.message}. ${this.remedy[0]?.toUpperCase() ?? ''}${this.remedy.slice(1)}`
+  }
+}
+
+/** Makes a catalogued error; the compiler demands exactly the parameters that its templates name. */
+export function failure<C extends ErrorCode>(code: C, parameters: ErrorParameters<C>, cause?: unknown): StreamPipelineError {
+  return new StreamPipelineError(code, parameters, cause)
+}
+
+/** Turns anything thrown into a catalogued error; what is not known yet is an internal fault. */
+export function asFailure(thrown: unknown): StreamPipelineError {
+  if (thrown instanceof StreamPipelineError) return thrown
+  return failure('Internal', { detail: thrown instanceof Error ? thrown.message : String(thrown) }, thrown)
+}
