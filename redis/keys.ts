@@ -77,3 +77,11 @@ export function keySpace(stream: string, group: string, anchor: string = stream)
 export function jobId(scope: string, hash: string): string {
   return `e-${scope}-${hash}`
 }
+
+/**
+ * String, a token: somebody is executing this key of this queue right now (the worker wrapper's lock). Outside BullMQ's own
+ * keyspace, `<prefix>:<queue>:…`, where a name made here could meet one of BullMQ's.
+ */
+export function executionLock(prefix: string, queue: string, key: string): string {
+  return `sp:{${hashTag(`${prefix}:${queue}`)}}:exec:${queue}:${key}`
+}

@@ -1,0 +1,125 @@
+/**
+ * One run of one job, from the moment BullMQ hands it over:
+ *
+ *     take the lock ── held elsewhere ──→ postponed: back to delayed, no attempt used
+ *          │ ours
+ *     terminal already? ── yes ──→ skipped: the job completes, the handler is not called
+ *          │ no
+ *     run the handler ── lock lost meanwhile ──→ its signal aborts; when it has ended, ExecutionLockLost
+ *          │
+ *     completed or failed, as the handler says; the lock is released
+ *
+ * The state is looked at under the lock: whoever held it before has recorded its result by then. After a loss we wait for the
+ * handler to end, however it ends: throwing at once would let BullMQ start the job again beside a handler that still runs.
+ */
+import { setTimeout as sleep } from 'node:timers/promises'
+import { DelayedError, type Job } from 'bullmq'
+import { asFailure, failure, type StreamPipelineError } from '../api/errors.ts'
+import type { RedisConnection } from '../redis/connection.ts'
+import { acquireLock, type ForeignLock, type HeldLock } from './lock.ts'
+import type { ExecutionOutcome, WorkerMetrics } from './metrics.ts'
+
+/** What a handler gets beside its payload. */
+export interface ExecutionContext<Payload> {
+  /** BullMQ's job: progress, log, attempts. */
+  readonly job: Job<Payload>
+  /** The idempotency key whose execution lock is held: the job's id unless `key` says otherwise. */
+  readonly key: string
+  /** Aborts when the lock is lost (reason: ExecutionLockLost) or the job is cancelled. Pass it to whatever takes long. */
+  readonly signal: AbortSignal
+  /** Runs `call` and counts it as one request to the upstream service `name`. Name services, not requests: it is a label. */
+  upstream<T>(name: string, call: () => Promise<T> | T): Promise<T>
+}
+
+export interface ExecutionRules<Payload, Result> {
+  readonly execute: (payload: Payload, context: ExecutionContext<Payload>) => Promise<Result> | Result
+  readonly isTerminal: ((payload: Payload, context: ExecutionContext<Payload>) => Promise<boolean> | boolean) | undefined
+  readonly key: (job: Job<Payload>) => string
+  readonly lockKey: (key: string) => string
+  readonly lockTtlMs: number
+  readonly postponeMs: number
+}
+
+export interface ExecutionSurroundings {
+  readonly redis: RedisConnection
+  readonly metrics: WorkerMetrics
+  /** Aborted when the worker closes: nothing that has not begun begins any more. */
+  readonly closing: AbortSignal
+  readonly onError: (error: StreamPipelineError) => void
+}
+
+/** The return value of a job that was skipped because its work was in a terminal state already. */
+export interface Skipped {
+  readonly skipped: 'Terminal'
+}
+
+export type Processor<Payload, Result> = (
+  job: Job<Payload>,
+  token: string | undefined,
+  cancelled: AbortSignal | undefined,
+) => Promise<Result | Skipped>
+
+/** The function that BullMQ calls for each job. */
+export function createProcessor<Payload, Result>(
+  rules: ExecutionRules<Payload, Result>,
+  surroundings: ExecutionSurroundings,
+): Processor<Payload, Result> {
+  const { metrics, onError } = surroundings
+
+  return async (job, token, cancelled) => {
+    const key = rules.key(job)
+    const lost = new AbortController()
+    const signal = cancelled === undefined ? lost.signal : AbortSignal.any([lost.signal, cancelled])
+    const lock = await takeLock(rules.lockKey(key), rules.lockTtlMs, surroundings, () =>
+      lost.abort(failure('ExecutionLockLost', { job: key })),
+    )
+    if (lock.kind === 'Foreign') return await postpone(job, token, rules.postponeMs, metrics)
+
+    const context: ExecutionContext<Payload> = { job, key, signal, upstream: metrics.upstream }
+    let outcome: ExecutionOutcome = 'failed'
+    try {
+      if ((await rules.isTerminal?.(job.data, context)) === true) {
+        outcome = 'skipped'
+        return { skipped: 'Terminal' }
+      }
+      lost.signal.throwIfAborted()
+      const result = await rules.execute(job.data, context)
+      lost.signal.throwIfAborted()
+      outcome = 'completed'
+      return result
+    } catch (thrown) {
+      if (!lost.signal.aborted) throw thrown
+      outcome = 'lock_lost'
+      throw failure('ExecutionLockLost', { job: key }, thrown === lost.signal.reason ? undefined : thrown)
+    } finally {
+      metrics.executed(outcome)
+      // A lock that cannot be released now expires by itself; the run's result stands either way.
+      await lock.release().catch((thrown: unknown) => onError(asFailure(thrown)))
+    }
+  }
+}
+
+/** A Redis that is away or out of memory is no fault of the job's: ask again instead of using up an attempt. */
+async function takeLock(
+  lockKey: string,
+  ttlMs: number,
+  { redis, closing, onError }: ExecutionSurroundings,
+  onLost: () => void,
+): Promise<HeldLock | ForeignLock> {
+  for (;;) {
+    try {
+      return await acquireLock(redis, lockKey, ttlMs, onLost)
+    } catch (thrown) {
+      const error = asFailure(thrown)
+      if (!error.retryable || closing.aborted) throw error
+      onError(error)
+      await sleep(1_000, undefined, { signal: closing })
+    }
+  }
+}
+
+async function postpone(job: Job, token: string | undefined, delayMs: number, metrics: WorkerMetrics): Promise<never> {
+  await job.moveToDelayed(Date.now() + delayMs, token)
+  metrics.executed('postponed')
+  throw new DelayedError(`${job.id ?? job.name} is being executed elsewhere`)
+}

@@ -1,0 +1,134 @@
+/**
+ * The execution lock: while one worker runs a key, no other worker runs it.
+ *
+ * A lock is **Held** from the moment Redis says so. It is renewed at a third of its life; each answer that it is still ours
+ * moves the deadline, counted from *before* the renewal was sent, because Redis' own clock for the key started no earlier. It
+ * becomes **Lost** when Redis answers that the key holds another token or none, or when the deadline passes without an answer:
+ * Redis may be away, and then nobody can know better than that the key has expired. Lost is final, even if Redis comes back:
+ * somebody else may have run in between. It becomes **Released** when the holder is done. The token makes release and renewal
+ * touch our own lock only, never that of the worker which came after us.
+ *
+ * A command that was sent when a connection broke is sent again after reconnecting, so each script may run twice: acquiring
+ * recognises its own token, renewing and releasing are harmless when repeated.
+ */
+import { randomUUID } from 'node:crypto'
+import type { RedisConnection } from '../redis/connection.ts'
+import { defineScript } from '../redis/script.ts'
+
+const acquire = defineScript(
+  'acquireExecution',
+  `if redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) then return -3 end
+if redis.call('GET', KEYS[1]) == ARGV[1] then
+  redis.call('PEXPIRE', KEYS[1], ARGV[2])
+  return -3
+end
+return redis.call('PTTL', KEYS[1])`,
+)
+
+const renew = defineScript(
+  'renewExecution',
+  `if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
+return 0`,
+)
+
+const release = defineScript(
+  'releaseExecution',
+  `if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
+return 0`,
+)
+
+/** PTTL answers -1 and -2 for keys without expiry and without existence; this is neither. */
+const acquired = -3
+
+export type LockLoss = 'Taken' | 'Expired'
+
+export interface HeldLock {
+  readonly kind: 'Held'
+  /** Ends renewal and deletes the key if it is still ours. Idempotent. Rejects when Redis cannot be asked; expiry then does it. */
+  release(): Promise<void>
+}
+
+export interface ForeignLock {
+  readonly kind: 'Foreign'
+  /** What is left of the other holder's lock unless it renews. */
+  readonly remainingMs: number
+}
+
+/**
+ * Takes the lock, or says who is not to be disturbed. Throws catalogued Redis errors.
+ *
+ * @param onLost called once, when the lock stopped being ours while it was held
+ */
+export async function acquireLock(
+  redis: RedisConnection,
+  key: string,
+  ttlMs: number,
+  onLost: (loss: LockLoss) => void,
+): Promise<HeldLock | ForeignLock> {
+  const token = randomUUID()
+  let askedAt: number
+  let answer: number
+  do {
+    askedAt = performance.now()
+    answer = Number(await acquire.run(redis, [key], [token, ttlMs]))
+    // An answer that took half the lock's life (Redis was away meanwhile) leaves too little of it: ask again, same token.
+  } while (answer === acquired && performance.now() - askedAt > ttlMs / 2)
+  if (answer !== acquired) return { kind: 'Foreign', remainingMs: Math.max(0, answer) }
+  return holdLock(redis, key, token, ttlMs, askedAt, onLost)
+}
+
+function holdLock(
+  redis: RedisConnection,
+  key: string,
+  token: string,
+  ttlMs: number,
+  heldSince: number,
+  onLost: (loss: LockLoss) => void,
+): HeldLock {
+  let state: 'Held' | 'Lost' | 'Released' = 'Held'
+  let renewing = false
+  let deadline = expireAt(heldSince)
+  const renewal = setInterval(() => void prolong(), ttlMs / 3)
+
+  function expireAt(since: number): NodeJS.Timeout {
+    return setTimeout(() => lose('Expired'), Math.max(0, since + ttlMs - performance.now()))
+  }
+
+  function stop(next: 'Lost' | 'Released'): void {
+    state = next
+    clearTimeout(deadline)
+    clearInterval(renewal)
+  }
+
+  function lose(loss: LockLoss): void {
+    if (state !== 'Held') return
+    stop('Lost')
+    onLost(loss)
+  }
+
+  async function prolong(): Promise<void> {
+    if (renewing) return
+    renewing = true
+    const askedAt = performance.now()
+    try {
+      const renewed = Number(await renew.run(redis, [key], [token, ttlMs]))
+      if (state !== 'Held') return
+      if (renewed !== 1) return lose('Taken')
+      clearTimeout(deadline)
+      deadline = expireAt(askedAt)
+    } catch {
+      // Not an answer: the next turn asks again, and the deadline decides if none comes in time.
+    } finally {
+      renewing = false
+    }
+  }
+
+  return {
+    kind: 'Held',
+    async release() {
+      if (state === 'Released') return
+      stop('Released')
+      await release.run(redis, [key], [token])
+    },
+  }
+}

@@ -1,0 +1,70 @@
+/**
+ * What a worker counts, for Prometheus. Several workers may share one registry, and a registry holds a name once: each worker
+ * takes the metric that is there already and tells its own numbers apart by the `queue` label.
+ */
+import { Counter, Histogram, Registry } from 'prom-client'
+
+export const executionOutcomes = ['completed', 'failed', 'skipped', 'postponed', 'lock_lost'] as const
+
+/**
+ * How one run of a job ended: `completed`; `failed`: the handler threw; `skipped`: its work was in a terminal state already;
+ * `postponed`: another worker holds its execution lock; `lock_lost`: the lock was lost while it ran.
+ */
+export type ExecutionOutcome = (typeof executionOutcomes)[number]
+
+export interface WorkerMetrics {
+  readonly registry: Registry
+  executed(outcome: ExecutionOutcome): void
+  /** Runs `call` and counts it as one request to `upstream`; a rejection counts as a failure and is passed on. */
+  upstream<T>(upstream: string, call: () => Promise<T> | T): Promise<T>
+}
+
+// Upstream services answer in anything between a cache hit and minutes of raster work.
+const durationBuckets = [0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300]
+
+function counter<Label extends string>(
+  registry: Registry,
+  name: string,
+  help: string,
+  labelNames: readonly Label[],
+): Counter<Label> {
+  const present = registry.getSingleMetric(name) as Counter<Label> | undefined
+  return present ?? new Counter({ name, help, labelNames: [...labelNames], registers: [registry] })
+}
+
+export function createWorkerMetrics(queue: string, registry: Registry = new Registry()): WorkerMetrics {
+  const executions = counter(registry, 'job_executions_total', 'Runs of jobs by how they ended', ['queue', 'outcome'])
+  const requests = counter(registry, 'upstream_requests_total', 'Calls of upstream services', ['queue', 'upstream'])
+  const failures = counter(registry, 'upstream_failures_total', 'Calls of upstream services that failed', ['queue', 'upstream'])
+  const durations =
+    (registry.getSingleMetric('upstream_duration_seconds') as Histogram<'queue' | 'upstream'> | undefined) ??
+    new Histogram({
+      name: 'upstream_duration_seconds',
+      help: 'Duration of calls of upstream services',
+      labelNames: ['queue', 'upstream'],
+      buckets: durationBuckets,
+      registers: [registry],
+    })
+  for (const outcome of executionOutcomes) executions.inc({ queue, outcome }, 0)
+
+  return {
+    registry,
+    executed(outcome) {
+      executions.inc({ queue, outcome })
+    },
+    async upstream(upstream, call) {
+      const labels = { queue, upstream }
+      requests.inc(labels)
+      failures.inc(labels, 0)
+      const stop = durations.startTimer(labels)
+      try {
+        return await call()
+      } catch (thrown) {
+        failures.inc(labels)
+        throw thrown
+      } finally {
+        stop()
+      }
+    },
+  }
+}

@@ -1,0 +1,160 @@
+/**
+ * The worker wrapper: BullMQ's Worker, with an execution lock by idempotency key, a recheck of terminal state before each run,
+ * and upstream metrics. BullMQ runs a job at least once; with these, work whose handler records its result runs effectively once.
+ */
+import { setTimeout as sleep } from 'node:timers/promises'
+import { type WorkerOptions as BullOptions, Worker as BullWorker, type Job } from 'bullmq'
+import type { Registry } from 'prom-client'
+import { failure, type StreamPipelineError } from '../api/errors.ts'
+import { close as closeConnection, labelOf, open, type RedisConnection } from '../redis/connection.ts'
+import { executionLock } from '../redis/keys.ts'
+import { redisFailure } from '../redis/replies.ts'
+import { createProcessor, type ExecutionContext, type Skipped } from './execution.ts'
+import { createWorkerMetrics } from './metrics.ts'
+import { type RedisInput, redisSource, workerConnection } from './redis.ts'
+
+export interface WorkerOptions<Payload extends object, Result> {
+  /** The BullMQ queue: `spec.sink.bullmq.queue`. */
+  readonly queue: string
+  /** The queue's key prefix: `spec.sink.bullmq.prefix`. Default `bull`. */
+  readonly prefix?: string
+  /** Where the queue lives. A connection that is passed in is duplicated, never used to block and never closed. */
+  readonly redis: RedisInput
+  /**
+   * Does the work. What it returns is the job's return value; what it throws fails the attempt. It must stop when
+   * `context.signal` aborts: another worker may be running the same work by then.
+   */
+  readonly execute: (payload: Payload, context: ExecutionContext<Payload>) => Promise<Result> | Result
+  /** True when this work is finished already, by your own records: the job then completes without a run. Default: never. */
+  readonly isTerminal?: (payload: Payload, context: ExecutionContext<Payload>) => Promise<boolean> | boolean
+  /** The idempotency key of a job. Default: its id, which StreamPipeline derives from the payload's key. */
+  readonly key?: (job: Job<Payload>) => string
+  /** Life of the execution lock without renewal, in milliseconds; renewed at a third of it. Default 30,000; at least 300. */
+  readonly lockTtlMs?: number
+  /** How long a job waits before it is tried again when its key is being executed elsewhere, in milliseconds. Default 5,000. */
+  readonly postponeMs?: number
+  /** Jobs at a time. Default 1. */
+  readonly concurrency?: number
+  /** Where metrics are registered. Default: a registry of its own, `worker.registry`. */
+  readonly registry?: Registry
+  /** Told of errors outside any job: Redis away, a lock not released. Default: `process.emitWarning`. */
+  readonly onError?: (error: StreamPipelineError) => void
+  /** Further options of BullMQ's Worker: limiter, stalledInterval, metrics… */
+  readonly bullmq?: Omit<Partial<BullOptions>, 'connection' | 'prefix' | 'concurrency' | 'autorun'>
+}
+
+export interface Worker {
+  /** `job_executions_total`, `upstream_requests_total`, `upstream_failures_total`, `upstream_duration_seconds`. */
+  readonly registry: Registry
+  /** Runs `call` and counts it as one request to the upstream service `name`. */
+  upstream<T>(name: string, call: () => Promise<T> | T): Promise<T>
+  /** Connects and begins to take jobs. Idempotent. Throws RedisUnreachable, RedisAuthFailed…; may be called again after that. */
+  start(): Promise<void>
+  /** Takes no more jobs, waits for those running, disconnects. Idempotent, final. Never waits for a Redis that is away. */
+  close(): Promise<void>
+}
+
+/** How long BullMQ may take to say goodbye to Redis once no job runs any more. */
+const farewellMs = 5_000
+
+const warn = (error: StreamPipelineError) =>
+  process.emitWarning(error.advice, { type: 'StreamPipelineWarning', code: error.code })
+
+interface Started {
+  readonly bull: BullWorker
+  readonly connection: RedisConnection
+}
+
+/** The farewell came in time; its timer was called off. */
+const ignoreAbort = () => {}
+
+function atLeast(option: string, value: number, least: number): void {
+  if (!(value >= least)) throw failure('InvalidOption', { option, detail: `a number of at least ${least}, not ${value}` })
+}
+
+/** Makes a worker; `start` starts it. Throws InvalidOption. */
+export function createWorker<Payload extends object, Result = unknown>(options: WorkerOptions<Payload, Result>): Worker {
+  const { queue, prefix = 'bull', lockTtlMs = 30_000, postponeMs = 5_000, concurrency = 1, onError = warn } = options
+  if (queue === '' || queue.includes(':')) throw failure('InvalidOption', { option: 'queue', detail: 'a name without a colon' })
+  atLeast('lockTtlMs', lockTtlMs, 300)
+  atLeast('postponeMs', postponeMs, 0)
+  atLeast('concurrency', concurrency, 1)
+  const metrics = createWorkerMetrics(queue, options.registry)
+  const closing = new AbortController()
+  const running = new Set<Promise<unknown>>()
+  let started: Promise<Started> | undefined
+  let closed: Promise<void> | undefined
+
+  async function begin(): Promise<Started> {
+    const connection = await workerConnection(redisSource(options.redis))
+    try {
+      await open(connection, closing.signal)
+    } catch (thrown) {
+      await closeConnection(connection)
+      throw thrown
+    }
+    const process = createProcessor<Payload, Result>(
+      {
+        execute: options.execute,
+        isTerminal: options.isTerminal,
+        key: options.key ?? ((job) => job.id ?? job.name),
+        lockKey: (key) => executionLock(prefix, queue, key),
+        lockTtlMs,
+        postponeMs,
+      },
+      { redis: connection, metrics, closing: closing.signal, onError },
+    )
+    const report = (thrown: unknown) => onError(redisFailure(thrown, labelOf(connection)))
+    const bull = new BullWorker<Payload, Result | Skipped>(
+      queue,
+      // BullMQ hands the signal of a cancelled job only to a function that declares three parameters.
+      async (job, token, cancelled) => {
+        const run = process(job, token, cancelled)
+        running.add(run)
+        return await run.finally(() => running.delete(run))
+      },
+      { ...options.bullmq, connection, prefix, concurrency, autorun: false },
+    )
+    bull.on('error', report)
+    await bull.waitUntilReady()
+    bull.run().catch(report)
+    return { bull, connection }
+  }
+
+  async function end(): Promise<void> {
+    closing.abort()
+    const current = await started?.catch(() => undefined)
+    if (current === undefined) return
+    const { bull, connection } = current
+    const farewell = bull.close()
+    const late = new AbortController()
+    const overdue = (async () => {
+      await Promise.allSettled(running)
+      await sleep(farewellMs, undefined, { signal: late.signal }).catch(ignoreAbort)
+    })()
+    await Promise.race([farewell, overdue])
+    late.abort()
+    // Ends what is still waiting for an answer of Redis, so that the farewell ends too.
+    await Promise.all([bull.disconnect(), closeConnection(connection)])
+    await farewell
+  }
+
+  return {
+    registry: metrics.registry,
+    upstream: metrics.upstream,
+    async start() {
+      if (closed !== undefined) throw failure('InvalidOption', { option: 'start', detail: 'the worker was closed' })
+      started ??= begin()
+      try {
+        await started
+      } catch (thrown) {
+        started = undefined
+        throw thrown
+      }
+    },
+    close() {
+      closed ??= end()
+      return closed
+    },
+  }
+}
