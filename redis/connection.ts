@@ -1,0 +1,129 @@
+/**
+ * Connections by the part they play. What differs is how long a command may wait for a Redis that is away:
+ *
+ * - Blocking: the reader's XREADGROUP. Waits without bound, but a client-side timeout ends a read whose socket died silently.
+ * - Writer: the consumer's commands. Fail within seconds, so that the consumer says BackendDown rather than hang.
+ * - Observer: the operator's and the CLI's reads. Fail at once; the next tick tries again.
+ * - Producer: the application's adds. Fail fast: a web request must not hang on a queue.
+ * - BullWorker: BullMQ's own blocking use, which demands `maxRetriesPerRequest: null`.
+ *
+ * ioredis resends what was in flight when a connection comes back, so every command sent here must be safe to run twice.
+ */
+import { Cluster, type CommonRedisOptions, Redis, type RedisOptions } from 'ioredis'
+import { failure } from '../api/errors.ts'
+import type { RedisAddress } from './references.ts'
+import { redisFailure, replyCode } from './replies.ts'
+
+export type RedisConnection = Redis | Cluster
+export type ConnectionRole = 'Blocking' | 'Writer' | 'Observer' | 'Producer' | 'BullWorker'
+
+const roleOptions = {
+  Blocking: { maxRetriesPerRequest: null, blockingTimeout: 30_000, connectTimeout: 5_000 },
+  Writer: { maxRetriesPerRequest: 1, socketTimeout: 10_000, connectTimeout: 5_000 },
+  Observer: { maxRetriesPerRequest: 0, commandTimeout: 3_000, socketTimeout: 5_000, connectTimeout: 3_000 },
+  Producer: { maxRetriesPerRequest: 1, commandTimeout: 3_000, socketTimeout: 5_000, connectTimeout: 2_000 },
+  BullWorker: { maxRetriesPerRequest: null, connectTimeout: 5_000 },
+} as const satisfies Record<ConnectionRole, CommonRedisOptions>
+
+/** Doubling from 50 ms to 2 s, with a random half so that many pods don't come back in step. */
+const retryStrategy = (times: number) => Math.min(2_000, 50 * 2 ** Math.min(times, 6)) * (0.5 + Math.random() / 2)
+
+/** A replica that was promoted away answers READONLY: the address now leads elsewhere, so connect anew. */
+const reconnectOnError = (error: Error) => replyCode(error) === 'READONLY'
+
+const labels = new WeakMap<RedisConnection, string>()
+const socketErrors = new WeakMap<RedisConnection, unknown>()
+
+/** Makes a connection without touching the network; `open` it, or let the first command do so. */
+export function connect(address: RedisAddress, role: ConnectionRole): RedisConnection {
+  const common = {
+    ...roleOptions[role],
+    lazyConnect: true as const,
+    connectionName: `streampipeline-${role.toLowerCase()}`,
+    retryStrategy,
+    reconnectOnError,
+    username: address.username,
+    password: address.password,
+    ...tlsOption(address),
+  }
+  const connection = construct(address, common)
+  labels.set(connection, address.label)
+  connection.on('error', (error: unknown) => socketErrors.set(connection, error))
+  connection.on('ready', () => socketErrors.delete(connection))
+  return connection
+}
+
+function construct(
+  address: RedisAddress,
+  common: Omit<RedisOptions, 'replyMapping' | 'retryStrategy'> & { lazyConnect: true; retryStrategy: (times: number) => number },
+): RedisConnection {
+  switch (address.kind) {
+    case 'Server':
+      return new Redis({ ...common, host: address.host, port: address.port, db: address.database })
+    case 'Sentinel':
+      return new Redis({
+        ...common,
+        name: address.master,
+        sentinels: address.nodes.map((node) => ({ ...node })),
+        db: address.database,
+        sentinelUsername: address.sentinelUsername,
+        sentinelPassword: address.sentinelPassword,
+        ...(address.tls === undefined ? {} : { enableTLSForSentinelMode: true, sentinelTLS: tlsOption(address).tls }),
+      })
+    case 'Cluster': {
+      const { lazyConnect, retryStrategy: clusterRetryStrategy, ...redisOptions } = common
+      return new Cluster(
+        address.nodes.map((node) => ({ ...node })),
+        { lazyConnect, redisOptions, clusterRetryStrategy, slotsRefreshTimeout: 3_000 },
+      )
+    }
+    default:
+      return address satisfies never
+  }
+}
+
+function tlsOption(address: RedisAddress) {
+  if (address.tls === undefined) return {}
+  const { ca, cert, key, serverName } = address.tls
+  return { tls: { ca, cert, key, ...(serverName === undefined ? {} : { servername: serverName }) } }
+}
+
+/** What may be shown of a connection's server. */
+export function labelOf(connection: RedisConnection): string {
+  return labels.get(connection) ?? 'redis'
+}
+
+/** Normalises what a command on this connection threw. */
+export function failureOn(connection: RedisConnection, thrown: unknown) {
+  return redisFailure(thrown, labelOf(connection), socketErrors.get(connection))
+}
+
+/** Connects and waits until commands are accepted. Throws RedisUnreachable, RedisAuthFailed, RedisTlsFailed, RedisNotReady. */
+export async function open(connection: RedisConnection, signal?: AbortSignal): Promise<void> {
+  if (connection.status === 'ready') return
+  try {
+    if (connection.status === 'wait' || connection.status === 'end') await abortable(connection.connect(), signal)
+    await abortable(connection.ping(), signal)
+  } catch (thrown) {
+    throw failureOn(connection, thrown)
+  }
+}
+
+/** Ends the connection; pending commands fail. Idempotent. */
+export async function close(connection: RedisConnection): Promise<void> {
+  // Only a live socket announces its end: one between attempts just stops trying.
+  const live = connection.status === 'ready' || connection.status === 'connect' || connection.status === 'connecting'
+  const ended = live ? new Promise<void>((resolve) => connection.once('end', () => resolve())) : Promise.resolve()
+  connection.disconnect()
+  await ended
+}
+
+async function abortable<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (signal === undefined) return await work
+  const aborted = new Promise<never>((_, reject) => {
+    const abort = () => reject(failure('Internal', { detail: 'stopped while connecting' }, signal.reason))
+    if (signal.aborted) abort()
+    else signal.addEventListener('abort', abort, { once: true })
+  })
+  return await Promise.race([work, aborted])
+}

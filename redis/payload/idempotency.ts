@@ -1,0 +1,19 @@
+/**
+ * The idempotency key's hash: what makes two entries the same piece of work. SHA-256 over a JSON array of the key's fields as
+ * strings: an array, because joined values are ambiguous (`a,b` + `c` and `a` + `b,c`); strings, because in a stream the
+ * number 1 and the text "1" are the same bytes.
+ */
+import { createHash } from 'node:crypto'
+
+/** base64url, 43 characters. */
+export function keyHash(values: readonly string[]): string {
+  return createHash('sha256').update(JSON.stringify(values)).digest('base64url')
+}
+
+/** JSON with object members in code-unit order at every depth: equal for equal payloads, whatever order they were written in. */
+export function canonicalJson(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map(canonicalJson).join(',')}]`
+  if (typeof value !== 'object' || value === null) return JSON.stringify(value)
+  const members = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0))
+  return `{${members.map(([name, member]) => `${JSON.stringify(name)}:${canonicalJson(member)}`).join(',')}}`
+}

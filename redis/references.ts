@@ -1,0 +1,132 @@
+/**
+ * From a RedisTarget, which names Secrets, to a RedisAddress, which holds everything needed to connect. Only here do secret
+ * values enter the program; an address is never logged, its `label` is what may be shown.
+ */
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { HostPort, RedisTarget, Reference } from '../api/compiled.ts'
+import { failure } from '../api/errors.ts'
+
+/** Reads one key of a Secret or ConfigMap. Throws ReferenceMissing. */
+export type ReadReference = (reference: Reference) => Promise<string>
+
+export interface TlsAddress {
+  readonly ca?: string | undefined
+  readonly cert?: string | undefined
+  readonly key?: string | undefined
+  readonly serverName?: string | undefined
+}
+
+interface Credentials {
+  /** host:port or host:port,host:port…; safe to show. */
+  readonly label: string
+  readonly username?: string | undefined
+  readonly password?: string | undefined
+  readonly tls?: TlsAddress | undefined
+}
+
+export type RedisAddress =
+  | ({ readonly kind: 'Server'; readonly host: string; readonly port: number; readonly database: number } & Credentials)
+  | ({
+      readonly kind: 'Sentinel'
+      readonly master: string
+      readonly nodes: readonly HostPort[]
+      readonly database: number
+      readonly sentinelUsername?: string | undefined
+      readonly sentinelPassword?: string | undefined
+    } & Credentials)
+  | ({ readonly kind: 'Cluster'; readonly nodes: readonly HostPort[] } & Credentials)
+
+/** Reads references as the operator mounts them: `DIR/secret/NAME/KEY`, `DIR/configmap/NAME/KEY`. */
+export function directoryReader(directory: string | undefined): ReadReference {
+  return async (reference) => {
+    const missing = (detail: string, cause?: unknown) => failure('ReferenceMissing', { ...reference, detail }, cause)
+    if (directory === undefined) throw missing('no folder of references was given; name one with --refs DIR')
+    const path = join(directory, reference.kind === 'Secret' ? 'secret' : 'configmap', reference.name, reference.key)
+    try {
+      return await readFile(path, 'utf8')
+    } catch (thrown) {
+      throw missing(`${path} cannot be read`, thrown)
+    }
+  }
+}
+
+/** Resolves every reference of a target. Throws ReferenceMissing, and InvalidReference for a value that cannot be used. */
+export async function resolveTarget(target: RedisTarget, read: ReadReference): Promise<RedisAddress> {
+  const value = async (reference: Reference | undefined) =>
+    reference === undefined ? undefined : trimNewline(await read(reference))
+  const given = {
+    username: await value(target.username),
+    password: await value(target.password),
+    tls: target.tls && {
+      ca: await value(target.tls.ca),
+      cert: await value(target.tls.cert),
+      key: await value(target.tls.key),
+      serverName: target.tls.serverName,
+    },
+  }
+  switch (target.kind) {
+    case 'Url':
+      return fromUrl(target.url, given, () => failure('InvalidOption', { option: 'spec.redis.url', detail: urlForm }))
+    case 'UrlFrom': {
+      const { from } = target
+      const url = (await read(from)).trim()
+      return fromUrl(url, given, () => failure('InvalidReference', { ...from, detail: urlForm }))
+    }
+    case 'Sentinel':
+      return {
+        kind: target.kind,
+        master: target.master,
+        nodes: target.nodes,
+        database: target.database,
+        sentinelUsername: await value(target.sentinelUsername),
+        sentinelPassword: await value(target.sentinelPassword),
+        label: `${target.master} (Sentinel ${nodeList(target.nodes)})`,
+        ...given,
+      }
+    case 'Cluster':
+      return { kind: target.kind, nodes: target.nodes, label: nodeList(target.nodes), ...given }
+    default:
+      return target satisfies never
+  }
+}
+
+const urlForm = 'it must have the form redis://host:port/database, or rediss:// for TLS'
+
+interface Given {
+  readonly username: string | undefined
+  readonly password: string | undefined
+  readonly tls: TlsAddress | undefined
+}
+
+function fromUrl(text: string, given: Given, refused: () => Error): RedisAddress {
+  const url = URL.canParse(text) ? new URL(text) : undefined
+  const database = url === undefined ? undefined : databaseOf(url.pathname)
+  if (url === undefined || database === undefined || !/^rediss?:$/.test(url.protocol) || url.hostname === '') throw refused()
+  const host = url.hostname.replace(/^\[|\]$/g, '')
+  const port = url.port === '' ? 6379 : Number(url.port)
+  return {
+    kind: 'Server' as const,
+    host,
+    port,
+    database,
+    label: `${host}:${port}`,
+    username: given.username ?? (decodeURIComponent(url.username) || undefined),
+    password: given.password ?? (decodeURIComponent(url.password) || undefined),
+    tls: url.protocol === 'rediss:' ? (given.tls ?? {}) : given.tls,
+  }
+}
+
+function databaseOf(path: string): number | undefined {
+  const match = /^\/?([0-9]{0,5})$/.exec(path)
+  return match === null ? undefined : Number(match[1] || '0')
+}
+
+/** `kubectl create secret --from-file` keeps an editor's last newline; no password ends in one. */
+function trimNewline(text: string): string {
+  return text.replace(/\r?\n$/, '')
+}
+
+function nodeList(nodes: readonly HostPort[]): string {
+  return nodes.map((node) => `${node.host}:${node.port}`).join(',')
+}

@@ -1,0 +1,73 @@
+/**
+ * Where Redis' own errors become the catalogue's. A reply error starts with its code (`READONLY You can't write…`): that word is
+ * the protocol, the rest is prose and is only passed on. Everything else that ioredis throws is a connection that is not there.
+ */
+import { asFailure, failure, StreamPipelineError } from '../api/errors.ts'
+
+/** The code of a Redis error reply (`NOGROUP`, `OOM`, …), or undefined when it isn't one. */
+export function replyCode(thrown: unknown): string | undefined {
+  if (!(thrown instanceof Error)) return undefined
+  if (thrown instanceof StreamPipelineError) return replyCode(thrown.cause)
+  if (thrown.name !== 'ReplyError') return undefined
+  return /^[A-Z][A-Z0-9]*/.exec(thrown.message)?.[0]
+}
+
+const tlsCodes = /^(ERR_TLS|ERR_SSL|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_|EPROTO)/
+
+/**
+ * @param address what may be shown of the server, `host:port`
+ * @param lastSocketError what the connection's `error` event said last; tells why when a command only knows that it was dropped
+ */
+export function redisFailure(thrown: unknown, address: string, lastSocketError?: unknown): StreamPipelineError {
+  if (thrown instanceof StreamPipelineError) return thrown
+  if (!(thrown instanceof Error)) return asFailure(thrown)
+  const first = firstOfTransaction(thrown)
+  const code = replyCode(first)
+  if (code !== undefined) return replyFailure(code, first, address)
+  const told = lastSocketError instanceof Error ? lastSocketError : thrown
+  if (replyCode(told) !== undefined) return redisFailure(told, address)
+  const systemCode = 'code' in told && typeof told.code === 'string' ? told.code : ''
+  if (tlsCodes.test(systemCode)) return failure('RedisTlsFailed', { address, detail: told.message }, thrown)
+  return failure('RedisUnreachable', { address, detail: told.message || systemCode || 'connection closed' }, thrown)
+}
+
+/** EXECABORT says only that an earlier command was refused; ioredis keeps that one beside it. */
+function firstOfTransaction(thrown: Error): Error {
+  const previous = 'previousErrors' in thrown && Array.isArray(thrown.previousErrors) ? thrown.previousErrors[0] : undefined
+  return previous instanceof Error ? previous : thrown
+}
+
+function replyFailure(code: string, thrown: Error, address: string): StreamPipelineError {
+  const detail = thrown.message
+  switch (code) {
+    case 'WRONGPASS':
+    case 'NOAUTH':
+      return failure('RedisAuthFailed', { address, detail }, thrown)
+    case 'NOPERM':
+      return failure('RedisPermissionDenied', { detail }, thrown)
+    case 'OOM':
+      return failure('RedisOutOfMemory', { address, detail }, thrown)
+    case 'READONLY':
+    case 'LOADING':
+    case 'MASTERDOWN':
+    case 'CLUSTERDOWN':
+    case 'TRYAGAIN':
+    case 'MOVED':
+    case 'ASK':
+    case 'MISCONF':
+    case 'NOREPLICAS':
+    case 'BUSY':
+    case 'UNBLOCKED':
+    case 'EXECABORT':
+      return failure('RedisNotReady', { address, reply: code, detail }, thrown)
+    default:
+      return failure('RedisCommandFailed', { command: commandOf(thrown), detail }, thrown)
+  }
+}
+
+/** ioredis attaches the command it sent to the error; its arguments may be payload and are left out. */
+function commandOf(thrown: Error): string {
+  const command = 'command' in thrown ? thrown.command : undefined
+  if (typeof command === 'object' && command !== null && 'name' in command) return String(command.name).toUpperCase()
+  return 'a command'
+}

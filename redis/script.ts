@@ -1,0 +1,56 @@
+/**
+ * Lua scripts as values: named, with their text, run on any connection or queued on a pipeline. ioredis' `defineCommand` sends
+ * EVALSHA and falls back to EVAL on NOSCRIPT, so a server that lost its script cache (restart, failover) needs no care here.
+ */
+import type { ChainableCommander } from 'ioredis'
+import { failureOn, type RedisConnection } from './connection.ts'
+
+export type ScriptArgument = string | number | Buffer
+
+export interface Script {
+  readonly name: string
+  /** Runs it; replies with strings. Throws catalogued errors. */
+  run(connection: RedisConnection, keys: readonly string[], args: readonly ScriptArgument[]): Promise<unknown>
+  /** Runs it; replies with Buffers, for what may be binary. Throws catalogued errors. */
+  runBuffer(connection: RedisConnection, keys: readonly string[], args: readonly ScriptArgument[]): Promise<unknown>
+  /** Appends it to a pipeline or MULTI made from `connection`. */
+  queue(pipeline: ChainableCommander, connection: RedisConnection, keys: readonly string[], args: readonly ScriptArgument[]): void
+}
+
+type Invoke = (...args: readonly ScriptArgument[]) => Promise<unknown>
+
+export function defineScript(name: string, lua: string): Script {
+  const command = `sp${name[0]?.toUpperCase() ?? ''}${name.slice(1)}`
+  const defined = new WeakSet<RedisConnection>()
+  const define = (connection: RedisConnection) => {
+    if (defined.has(connection)) return
+    connection.defineCommand(command, { lua })
+    defined.add(connection)
+  }
+  const invoke = async (
+    connection: RedisConnection,
+    method: string,
+    keys: readonly string[],
+    args: readonly ScriptArgument[],
+  ) => {
+    define(connection)
+    const call: unknown = Reflect.get(connection, method)
+    try {
+      return await (call as Invoke).call(connection, keys.length, ...keys, ...args)
+    } catch (thrown) {
+      throw failureOn(connection, thrown)
+    }
+  }
+  return {
+    name,
+    run: async (connection, keys, args) => await invoke(connection, command, keys, args),
+    runBuffer: async (connection, keys, args) => await invoke(connection, `${command}Buffer`, keys, args),
+    queue(pipeline, connection, keys, args) {
+      define(connection)
+      // A pipeline takes over the commands its connection had when it was made; one defined since then is not on it.
+      const call: unknown = Reflect.get(pipeline, command)
+      if (typeof call === 'function') Reflect.apply(call, pipeline, [keys.length, ...keys, ...args])
+      else pipeline.eval(lua, keys.length, ...keys, ...args)
+    },
+  }
+}
