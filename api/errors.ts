@@ -131,6 +131,36 @@ export const errorCatalogue = {
     reason: 'ApplyFailed',
     remedy: 'read the answer: quota and admission policies name what they want changed',
   },
+  KubernetesUnauthorized: {
+    message: 'the Kubernetes API server does not accept the credentials: {detail}',
+    kind: 'Retryable',
+    reason: 'Unauthorized',
+    remedy: 'check the kubeconfig or the ServiceAccount token; a renewed token is picked up by itself',
+  },
+  KubernetesNotFound: {
+    message: '{subject} does not exist: {detail}',
+    kind: 'Retryable',
+    reason: 'NotFound',
+    remedy: 'create it, or install the CustomResourceDefinition that defines its kind',
+  },
+  KubernetesConflict: {
+    message: '{subject} was changed by somebody else at the same time: {detail}',
+    kind: 'Retryable',
+    reason: 'Conflict',
+    remedy: 'nothing: it is read again and tried again',
+  },
+  KubernetesExpired: {
+    message: 'the Kubernetes API server no longer has the version asked for: {detail}',
+    kind: 'Retryable',
+    reason: 'Expired',
+    remedy: 'nothing: the list is read again',
+  },
+  KubernetesBusy: {
+    message: 'the Kubernetes API server is busy: {detail}',
+    kind: 'Retryable',
+    reason: 'ApiServerBusy',
+    remedy: 'nothing: it is tried again; if it lasts, look at API Priority and Fairness and the load of the API server',
+  },
   NameTaken: {
     message: '{kind} {name} exists and belongs to {owner}, not to this pipeline',
     kind: 'Retryable',

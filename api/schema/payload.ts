@@ -1,0 +1,44 @@
+/** What an entry looks like, and what makes two of them the same. */
+import { z } from 'zod'
+import { guarded } from './rules.ts'
+import { count, size, text } from './scalars.ts'
+
+export const payloadSchema = guarded(
+  z.strictObject({
+    encoding: z
+      .enum(['Fields', 'Json'])
+      .default('Fields')
+      .describe("Fields: the entry's fields are the object, coerced as the schema says. Json: one field holds a JSON document."),
+    field: text(256).optional().describe('The field that holds the document. With `encoding: Json`, and only then.'),
+    schema: z
+      .record(z.string(), z.unknown())
+      .meta({ 'x-kubernetes-preserve-unknown-fields': true, 'x-kubernetes-map-type': 'atomic' })
+      .optional()
+      .describe(
+        'JSON Schema (2020-12) that payloads satisfy; others become dead letters. `format` is an annotation, not a check.',
+      ),
+    idempotencyKey: z
+      .array(text(256))
+      .min(1)
+      .max(16)
+      .meta({ 'x-kubernetes-list-type': 'atomic' })
+      .optional()
+      .describe('Payload fields, in order, whose values make the key. Omitted: a hash of the canonical payload.'),
+    maxBytes: size(512 * 2 ** 20)
+      .default('256Ki')
+      .describe('Largest payload; larger ones become dead letters.'),
+    maxFields: count(1, 1000).default(64).describe('Most fields an entry may have.'),
+  }),
+  {
+    rule: "self.encoding != 'Json' || has(self.field)",
+    message: 'encoding: Json needs field, the name of the entry field that holds the document: write field: payload',
+    fieldPath: '.field',
+    reason: 'FieldValueRequired',
+  },
+  {
+    rule: "self.encoding == 'Json' || !has(self.field)",
+    message: 'field has no meaning with encoding: Fields: drop it, or write encoding: Json',
+    fieldPath: '.field',
+    reason: 'FieldValueInvalid',
+  },
+)

@@ -1,0 +1,185 @@
+/**
+ * The resource StreamPipeline, whole: the one source of the CRD, the TypeScript types, the defaults, the reference page and
+ * `validate`. Rules that join several parts are here; those within one part are in its file.
+ */
+import { z } from 'zod'
+import { statusSchema } from '../status.ts'
+import { consumerSchema } from './consumer.ts'
+import { payloadSchema } from './payload.ts'
+import { redisSchema } from './redis.ts'
+import { guarded, type Rule, tagOf } from './rules.ts'
+import { count, duration, isDuration, keyName, mostReplicas } from './scalars.ts'
+import { scalingSchema } from './scaling.ts'
+import { queueSharesSlot, sinkSchema } from './sink.ts'
+import { sourceSchema } from './source.ts'
+
+export const group = 'streampipeline.dev'
+export const version = 'v1alpha1'
+export const apiVersion = `${group}/${version}` as const
+export const kind = 'StreamPipeline'
+export const plural = 'streampipelines'
+
+/** Longest name: the ReplicaSet hash and pod suffix that follow it must fit into 63 characters. */
+export const longestName = 52
+
+const reclaim = z.strictObject({
+  minIdle: duration('1s', '24h').default('60s').describe('An entry held longer than this without a sign of life is taken over.'),
+  interval: duration('100ms', '1h').default('15s').describe('How often consumers look for such entries.'),
+})
+
+const delivery = z.strictObject({
+  maxDeliveries: count(1, 1000).default(5).describe('An entry delivered more often becomes a dead letter.'),
+})
+
+const idempotency = z.strictObject({
+  window: duration('1s', '2160h').default('24h').describe('How long a key is remembered, counted from forwarding.'),
+  lockTTL: duration('1s', '1h').default('30s').describe('Portable path and Direct dispatch: how long one key is locked.'),
+})
+
+const deadLetter = z.strictObject({
+  stream: keyName(512, '{ndvi:jobs}:dead')
+    .optional()
+    .describe('Stream of the dead letters. Omitted: `{<stream>}:dead`, or `<stream>:dead` where the stream has a hash tag.'),
+  maxEntries: count(1, Number.MAX_SAFE_INTEGER).default(100_000).describe('How many dead letters are kept.'),
+  failedJobs: z
+    .enum(['Capture', 'Leave'])
+    .default('Capture')
+    .describe('Capture: jobs that BullMQ gave up on become dead letters. Leave: they stay in the failed set.'),
+})
+
+const guard = (...fields: string[]) => fields.map((field) => `!${isDuration(field)}`).join(' || ')
+const streamTag = tagOf('self.source.stream')
+
+const specRules: readonly Rule[] = [
+  {
+    rule: '!has(self.deadLetter.stream) || self.deadLetter.stream != self.source.stream',
+    message: 'dead letters need a stream of their own: omit deadLetter.stream, or name one other than source.stream',
+    fieldPath: '.deadLetter.stream',
+    reason: 'FieldValueInvalid',
+  },
+  {
+    rule: `${guard('self.reclaim.minIdle', 'self.idempotency.lockTTL')} || duration(self.reclaim.minIdle) >= duration(self.idempotency.lockTTL)`,
+    message: 'reclaim.minIdle is shorter than idempotency.lockTTL: raise minIdle or lower lockTTL',
+    messageExpression:
+      "'reclaim.minIdle (%s) is shorter than idempotency.lockTTL (%s), so an entry could be taken over while its first owner still holds the lock: raise minIdle or lower lockTTL'.format([self.reclaim.minIdle, self.idempotency.lockTTL])",
+    fieldPath: '.reclaim.minIdle',
+    reason: 'FieldValueInvalid',
+  },
+  {
+    rule: `${guard('self.reclaim.minIdle', 'self.idempotency.window')} || duration(self.idempotency.window).getMilliseconds() >= duration(self.reclaim.minIdle).getMilliseconds() * self.delivery.maxDeliveries`,
+    message: 'idempotency.window is shorter than reclaim.minIdle x delivery.maxDeliveries: raise window',
+    messageExpression:
+      "'idempotency.window (%s) is shorter than reclaim.minIdle x delivery.maxDeliveries (%s x %d), so a late redelivery could be forwarded twice: raise window'.format([self.idempotency.window, self.reclaim.minIdle, self.delivery.maxDeliveries])",
+    fieldPath: '.idempotency.window',
+    reason: 'FieldValueInvalid',
+  },
+  {
+    rule: "self.deadLetter.failedJobs != 'Capture' || !has(self.sink.bullmq.jobOptions.removeOnFail.count)",
+    message:
+      'removeOnFail by count may drop failed jobs before they are captured: bound them by age (removeOnFail: {age: 168h}), or set deadLetter.failedJobs: Leave',
+    fieldPath: '.sink.bullmq.jobOptions.removeOnFail.count',
+    reason: 'FieldValueInvalid',
+  },
+  {
+    rule: `self.deadLetter.failedJobs != 'Capture' || !has(self.sink.bullmq.jobOptions.removeOnFail.age) || ${guard('self.sink.bullmq.jobOptions.removeOnFail.age')} || duration(self.sink.bullmq.jobOptions.removeOnFail.age) >= duration('10m')`,
+    message:
+      'failed jobs may be gone before they are captured: keep them for 10m or longer (removeOnFail: {age: 168h}), or set deadLetter.failedJobs: Leave',
+    fieldPath: '.sink.bullmq.jobOptions.removeOnFail.age',
+    reason: 'FieldValueInvalid',
+  },
+  {
+    rule: `!has(self.redis.cluster) || !has(self.deadLetter.stream) || ${tagOf('self.deadLetter.stream')} == ${streamTag}`,
+    message: "Redis Cluster: dead letters must share the stream's slot: give deadLetter.stream the stream's hash tag, or omit it",
+    messageExpression: `'Redis Cluster: dead letters must share the stream\\'s slot: write deadLetter.stream: "{' + ${streamTag} + '}:dead", or omit it'`,
+    fieldPath: '.deadLetter.stream',
+    reason: 'FieldValueInvalid',
+  },
+  {
+    rule: `!has(self.redis.cluster) || has(self.sink.bullmq.redis) || ${queueSharesSlot}`,
+    message:
+      "Redis Cluster: queue and stream must share a slot: give sink.bullmq.prefix the stream's hash tag, omit it, or name another Redis in sink.bullmq.redis",
+    messageExpression: `'Redis Cluster: queue and stream must share a slot: write sink.bullmq.prefix: "bull{' + ${streamTag} + '}", omit it, or name another Redis in sink.bullmq.redis'`,
+    fieldPath: '.sink.bullmq.prefix',
+    reason: 'FieldValueInvalid',
+  },
+  {
+    // Back to the default is let through: that is what dropping the field from a manifest looks like.
+    rule: "self.scaling.policy != 'Active' || oldSelf.scaling.policy != 'Active' || self.replicas == oldSelf.replicas || self.replicas == 1",
+    message:
+      'replicas has no effect while scaling.policy is Active: set scaling.policy: Manual first, or change scaling.minReplicas and maxReplicas',
+    fieldPath: '.replicas',
+    reason: 'FieldValueForbidden',
+  },
+]
+
+export const specSchema = guarded(
+  z.strictObject({
+    mode: z
+      .enum(['Stream', 'Direct'])
+      .default('Stream')
+      .describe(
+        'What producers do. Stream: they add to the stream. Direct (rollback): they enqueue themselves; consumers drain, then idle.',
+      ),
+    suspend: z
+      .boolean()
+      .default(false)
+      .describe('Consumers finish what they hold and stop; nothing is deleted. Goes before `mode`, and `mode` before `scaling`.'),
+    replicas: count(0, mostReplicas)
+      .default(1)
+      .describe('Consumers while `scaling.policy` is Manual; what `kubectl scale` sets. Refused under Active.'),
+    redis: redisSchema.describe('How the Redis that holds the stream is reached.'),
+    source: sourceSchema.describe('Where entries come from.'),
+    payload: payloadSchema
+      .prefault({ encoding: 'Fields' })
+      .describe('What an entry looks like, and what makes two of them the same.'),
+    reclaim: reclaim.prefault({ minIdle: '60s' }).describe('Taking over what a dead consumer held.'),
+    delivery: delivery.prefault({ maxDeliveries: 5 }).describe('The delivery ceiling.'),
+    idempotency: idempotency.prefault({ window: '24h', lockTTL: '30s' }).describe('Forwarding once per key within a window.'),
+    deadLetter: deadLetter.prefault({ failedJobs: 'Capture' }).describe('Where what cannot be forwarded goes.'),
+    sink: sinkSchema.describe('Where entries go.'),
+    scaling: scalingSchema
+      .prefault({ policy: 'Active', minReplicas: 1, maxReplicas: 10 })
+      .describe('How many consumers run, and when.'),
+    consumer: consumerSchema.prefault({}).describe("Overrides of the consumer's pod; the rest is the operator's."),
+  }),
+  ...specRules,
+)
+
+export const pipelineSchema = guarded(
+  z.strictObject({
+    apiVersion: z.literal(apiVersion),
+    kind: z.literal(kind),
+    metadata: z.looseObject({
+      name: z.string().min(1),
+      namespace: z.string().optional(),
+      uid: z.string().optional(),
+      generation: z.int().optional(),
+      resourceVersion: z.string().optional(),
+      deletionTimestamp: z.string().optional(),
+      labels: z.record(z.string(), z.string()).optional(),
+      annotations: z.record(z.string(), z.string()).optional(),
+    }),
+    spec: specSchema.describe('What to move and how safely.'),
+    status: statusSchema.optional().describe('What the operator sees.'),
+  }),
+  {
+    rule: `size(self.metadata.name) <= ${longestName}`,
+    message: `metadata.name may have at most ${longestName} characters: choose a shorter one, since pods are named after it`,
+    messageExpression: `'metadata.name has %d characters; ${longestName} are allowed, since pods are named after it: choose a shorter one'.format([size(self.metadata.name)])`,
+    fieldPath: '.metadata.name',
+    reason: 'FieldValueInvalid',
+  },
+  {
+    rule: "!self.metadata.name.contains('.')",
+    message: 'metadata.name may not contain a dot, since pods and consumers are named after it: write a dash',
+    fieldPath: '.metadata.name',
+    reason: 'FieldValueInvalid',
+  },
+)
+
+/** What a person writes: defaults may be left out. */
+export type StreamPipelineInput = z.input<typeof pipelineSchema>
+/** With every default filled in: what the API server stores. */
+export type StreamPipeline = z.output<typeof pipelineSchema>
+export type StreamPipelineSpec = StreamPipeline['spec']
+export type ConsumerSpec = StreamPipelineSpec['consumer']

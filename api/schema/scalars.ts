@@ -1,0 +1,66 @@
+/** The small types every part is made of: counts, durations, sizes, names. Each is bounded, because CEL's cost is. */
+import { z } from 'zod'
+import { durationPattern, formatDuration, parseDuration } from '../duration.ts'
+import { formatQuantity, quantityPattern } from '../quantity.ts'
+import { guarded, quoted, type Rule } from './rules.ts'
+
+/** Replicas beyond this are a slip; it also bounds what one pipeline can cost. */
+export const mostReplicas = 1000
+
+export function count(minimum: number, maximum: number) {
+  const schema = z.int().min(minimum).max(maximum)
+  return schema.meta({ format: maximum > 2 ** 31 - 1 ? 'int64' : 'int32' })
+}
+
+export function text(maximum: number) {
+  return z.string().min(1).max(maximum)
+}
+
+/** CEL: is this text a duration? Cross-field rules ask first, so that a misspelt one is reported once, at its own field. */
+export function isDuration(field: string): string {
+  return `${field}.matches(${quoted(durationPattern)})`
+}
+
+const durationForm: Rule = {
+  rule: isDuration('self'),
+  message:
+    'write a duration such as 500ms, 30s, 5m, 1h30m or 24h (days and fractions are not units here: 7d is 168h, 1.5h is 1h30m)',
+  reason: 'FieldValueInvalid',
+}
+
+/** A duration between two others, both included. */
+export function duration(least: string, most: string, why = '') {
+  const longest = formatDuration(parseDuration(most) ?? 0)
+  return guarded(z.string().max(32), durationForm, {
+    rule: `!${isDuration('self')} || (duration(self) >= duration(${quoted(least)}) && duration(self) <= duration(${quoted(most)}))`,
+    message: `write a duration between ${least} and ${longest}${why === '' ? '' : `: ${why}`}`,
+    reason: 'FieldValueInvalid',
+  })
+}
+
+/** A size in bytes, as a plain number or a Kubernetes quantity. */
+export function size(most: number) {
+  return guarded(z.union([z.int(), z.string().max(32)]).meta({ 'x-kubernetes-int-or-string': true }), {
+    rule: `type(self) == int ? (self >= 1 && self <= ${most}) : (self.matches(${quoted(quantityPattern)}) && isQuantity(self) && quantity(self).isInteger() && quantity(self).asInteger() >= 1 && quantity(self).asInteger() <= ${most})`,
+    message: `write a size between 1 byte and ${formatQuantity(most)}, such as 256Ki or 1M (not 256KB, 256K or 256m)`,
+    reason: 'FieldValueInvalid',
+  })
+}
+
+/** The name of a Redis key that may carry one hash tag. */
+export function keyName(maximum: number, example: string) {
+  return guarded(text(maximum), {
+    rule: "self.matches('^[^{}]*([{][^{}]+[}][^{}]*)?$')",
+    message: `braces mark a Redis hash tag: write at most one pair with something inside, such as ${example}`,
+    reason: 'FieldValueInvalid',
+  })
+}
+
+/** What may not change once the object exists. */
+export function immutable(what: string): Rule {
+  return {
+    rule: 'self == oldSelf',
+    message: `${what} cannot be changed: it would leave entries behind; create another StreamPipeline for the new ${what} and delete this one when it has drained`,
+    reason: 'FieldValueForbidden',
+  }
+}

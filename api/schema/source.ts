@@ -1,0 +1,43 @@
+/** Where entries come from. */
+import { z } from 'zod'
+import { guarded } from './rules.ts'
+import { count, duration, immutable, keyName, size, text } from './scalars.ts'
+
+const retention = z.strictObject({
+  maxEntries: count(1, Number.MAX_SAFE_INTEGER)
+    .optional()
+    .describe('Hard bound on the length of the stream; entries cut while unread are counted and alarmed. Omitted: no bound.'),
+  settledFor: duration('0s', '2160h').default('1h').describe('Entries that every group has settled are trimmed after this long.'),
+  ignoredGroups: z
+    .array(text(256))
+    .max(64)
+    .meta({ 'x-kubernetes-list-type': 'atomic' })
+    .default([])
+    .describe('Groups that retention need not wait for.'),
+})
+
+export const sourceSchema = guarded(
+  z.strictObject({
+    stream: guarded(keyName(512, '{ndvi}:jobs'), immutable('stream')).describe('Redis key of the stream. Immutable.'),
+    group: guarded(text(256), immutable('group')).describe('Consumer group. Immutable.'),
+    startFrom: z
+      .enum(['Beginning', 'End'])
+      .default('Beginning')
+      .describe(
+        'Where the group starts, and only when it has never existed: with the first entry, or with those added from then on.',
+      ),
+    batchSize: count(1, 1000).default(100).describe('Entries read at a time.'),
+    batchBytes: size(64 * 2 ** 20)
+      .default('4Mi')
+      .describe('Payload bytes read at a time.'),
+    block: duration('100ms', '60s').default('5s').describe('How long one read waits for entries.'),
+    inFlightBatches: count(1, 16).default(3).describe('Batches one consumer works on at once.'),
+    retention: retention.prefault({ ignoredGroups: [] }).describe('What is kept in the stream.'),
+  }),
+  {
+    rule: '!(self.group in self.retention.ignoredGroups)',
+    message: "ignoredGroups holds this pipeline's own group, so retention would trim what it has not read: take it out",
+    fieldPath: '.retention.ignoredGroups',
+    reason: 'FieldValueInvalid',
+  },
+)
