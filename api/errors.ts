@@ -107,6 +107,12 @@ export const errorCatalogue = {
     reason: 'PayloadRejected',
     remedy: 'correct the field named, or spec.payload.schema',
   },
+  Closed: {
+    message: 'the {what} was closed',
+    kind: 'Terminal',
+    reason: 'Closed',
+    remedy: 'make a new one; close it only when nothing uses it any more',
+  },
   ExecutionLockLost: {
     message: 'the execution lock of job {job} was lost while it ran',
     kind: 'Retryable',

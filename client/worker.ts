@@ -143,7 +143,7 @@ export function createWorker<Payload extends object, Result = unknown>(options: 
     registry: metrics.registry,
     upstream: metrics.upstream,
     async start() {
-      if (closed !== undefined) throw failure('InvalidOption', { option: 'start', detail: 'the worker was closed' })
+      if (closed !== undefined) throw failure('Closed', { what: 'worker' })
       started ??= begin()
       try {
         await started
