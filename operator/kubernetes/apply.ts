@@ -1,0 +1,173 @@
+/**
+ * Server-side apply of exactly the fields we own, and only when there is something to say.
+ *
+ * The API server merges an apply into whatever object bears the name, a stranger's too, and has no create-only form of it. So
+ * the first apply of a name in this process reads the live object (a cache filtered by our label cannot see strangers) and
+ * refuses what another owner controls. From then on the object's uid goes along, which makes the server refuse to touch a
+ * namesake, and what the last apply said and got is remembered: the same content over an object that nobody changed since is
+ * not sent again. `generation` tells whether somebody changed it (status writes do not count), `resourceVersion` where a kind
+ * has no generation.
+ */
+import { createHash } from 'node:crypto'
+import { failure } from '../../api/errors.ts'
+import { isFailure } from './errors.ts'
+import {
+  compareVersions,
+  controllerOf,
+  type KubernetesObject,
+  keyOf,
+  type OwnerReference,
+  type ResourceType,
+  resourcePath,
+} from './objects.ts'
+import type { Transport } from './transport.ts'
+
+/** One request of an apply: some kinds are created in more than one, under more than one field manager. */
+export interface ApplyStage {
+  readonly manager: string
+  readonly object: KubernetesObject
+}
+
+export interface ApplyRequest {
+  readonly type: ResourceType
+  readonly desired: KubernetesObject
+  readonly owner: OwnerReference
+  /** What the watch last said of the object; undefined: nothing yet. */
+  readonly cached: KubernetesObject | undefined
+  /** Requests that make it so, given the live object (undefined: absent) at a first apply. Default: one, as the main manager. */
+  readonly stages?: (live: KubernetesObject | undefined) => readonly ApplyStage[]
+}
+
+export type ApplyOutcome =
+  | { readonly kind: 'Skipped' }
+  | { readonly kind: 'Applied'; readonly object: KubernetesObject; readonly created: boolean }
+
+export interface Applier {
+  /** Throws NameTaken when the name belongs to somebody else, else the transport's errors. */
+  apply(request: ApplyRequest, signal: AbortSignal): Promise<ApplyOutcome>
+  /** The object was deleted: its next apply starts from the live state again. */
+  forget(type: ResourceType, key: string, uid: string | undefined): void
+}
+
+interface Memory {
+  readonly hash: string
+  readonly uid: string
+  readonly resourceVersion: string
+  readonly generation: number | undefined
+}
+
+export function createApplier(transport: Transport, manager: string): Applier {
+  const memories = new Map<string, Memory>()
+  const idOf = (type: ResourceType, key: string) => `${type.apiVersion}/${type.plural}/${key}`
+
+  async function readLive(request: ApplyRequest, signal: AbortSignal): Promise<KubernetesObject | undefined> {
+    const { metadata } = request.desired
+    try {
+      const path = resourcePath(request.type, metadata.namespace, metadata.name)
+      return (await transport.request({ method: 'GET', path, signal })) as KubernetesObject
+    } catch (thrown) {
+      if (isFailure(thrown, 'KubernetesNotFound')) return undefined
+      throw thrown
+    }
+  }
+
+  return {
+    async apply(request, signal) {
+      const { type, desired, owner, cached } = request
+      const id = idOf(type, keyOf(desired))
+      const hash = contentHash(desired)
+      const memory = memories.get(id)
+      if (memory !== undefined && memory.hash === hash && !changedSince(memory, cached)) return { kind: 'Skipped' }
+
+      let live: KubernetesObject | undefined
+      if (memory === undefined) {
+        live = await readLive(request, signal)
+        if (live !== undefined) refuseStranger(live, type, owner)
+      }
+      const stages =
+        memory === undefined ? (request.stages?.(live) ?? [{ manager, object: desired }]) : [{ manager, object: desired }]
+      let uid = memory?.uid ?? live?.metadata.uid
+      let object = desired
+      try {
+        for (const stage of stages) {
+          object = await serverSideApply(
+            transport,
+            type,
+            uid === undefined ? stage.object : withUid(stage.object, uid),
+            stage.manager,
+            signal,
+          )
+          uid = object.metadata.uid
+        }
+      } catch (thrown) {
+        // The name has another object now, or the server's view moved on: look at the live state first next time.
+        if (isFailure(thrown, 'KubernetesConflict') || isFailure(thrown, 'KubernetesNotFound')) memories.delete(id)
+        throw thrown
+      }
+      const { resourceVersion = '', generation } = object.metadata
+      memories.set(id, { hash, uid: uid ?? '', resourceVersion, generation })
+      return { kind: 'Applied', object, created: memory === undefined && live === undefined }
+    },
+    forget(type, key, uid) {
+      const id = idOf(type, key)
+      if (uid === undefined || memories.get(id)?.uid === uid) memories.delete(id)
+    },
+  }
+}
+
+/** `object` must hold every field that `manager` wants to own, and nothing else. */
+export async function serverSideApply(
+  transport: Transport,
+  type: ResourceType,
+  object: KubernetesObject,
+  manager: string,
+  signal: AbortSignal,
+  subresource?: string,
+): Promise<KubernetesObject> {
+  return (await transport.request({
+    method: 'PATCH',
+    path: resourcePath(type, object.metadata.namespace, object.metadata.name, subresource),
+    query: { fieldManager: manager, force: true },
+    contentType: 'application/apply-patch+yaml',
+    body: object,
+    signal,
+  })) as KubernetesObject
+}
+
+/** A cache that is behind our own last write says nothing about others. */
+function changedSince(memory: Memory, cached: KubernetesObject | undefined): boolean {
+  if (cached === undefined) return false
+  const { resourceVersion = '', generation, uid } = cached.metadata
+  if (compareVersions(resourceVersion, memory.resourceVersion) <= 0) return false
+  if (uid !== memory.uid) return true
+  return memory.generation === undefined ? resourceVersion !== memory.resourceVersion : generation !== memory.generation
+}
+
+function refuseStranger(live: KubernetesObject, type: ResourceType, owner: OwnerReference): void {
+  if (live.metadata.ownerReferences?.some((reference) => reference.uid === owner.uid) === true) return
+  const controller = controllerOf(live)
+  const other =
+    controller === undefined
+      ? 'somebody else (no controller is named in it)'
+      : controller.kind === owner.kind && controller.name === owner.name
+        ? `an earlier ${owner.kind} ${owner.name} that was deleted`
+        : `${controller.kind} ${controller.name}`
+  throw failure('NameTaken', { kind: type.kind, name: live.metadata.name ?? '', owner: other })
+}
+
+function withUid(object: KubernetesObject, uid: string): KubernetesObject {
+  return { ...object, metadata: { ...object.metadata, uid } }
+}
+
+/** Of the JSON form with keys sorted, so that the order of construction does not matter. */
+export function contentHash(value: unknown): string {
+  return createHash('sha256').update(canonicalJson(value)).digest('base64url')
+}
+
+export function canonicalJson(value: unknown): string {
+  return JSON.stringify(value, (_, inner: unknown) =>
+    typeof inner === 'object' && inner !== null && !Array.isArray(inner)
+      ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0)))
+      : inner,
+  )
+}

@@ -1,0 +1,96 @@
+/**
+ * The controller loop: take a key, reconcile it, then one switch over what came of it. The reconciler never learns which event
+ * woke it. Terminal failures wait for the object to change (its next event adds the key); all others are retried with the
+ * queue's back-off.
+ */
+import { asFailure, type StreamPipelineError } from '../../api/errors.ts'
+import type { Clock } from './clock.ts'
+import type { WorkQueue } from './queue.ts'
+
+/** What a reconcile asks for; undefined `requeueAfterMs`: nothing until the next event. */
+export interface ReconcileResult {
+  readonly requeueAfterMs?: number
+}
+
+export type Reconcile = (key: string, signal: AbortSignal) => Promise<ReconcileResult>
+
+export type Outcome =
+  | { readonly kind: 'Success' }
+  | { readonly kind: 'RequeueAfter'; readonly afterMs: number }
+  | { readonly kind: 'Retry'; readonly afterMs: number; readonly error: StreamPipelineError }
+  | { readonly kind: 'Terminal'; readonly error: StreamPipelineError }
+
+export interface ControllerObserver {
+  /** Once per reconcile. */
+  readonly reconciled?: (key: string, outcome: Outcome, tookMs: number, waitedMs: number) => void
+  readonly active?: (workers: number) => void
+}
+
+export interface Controller {
+  /**
+   * Works until `stop` aborts, then waits for what is under way; `cut` aborting interrupts that too. Never rejects.
+   */
+  run(stop: AbortSignal, cut: AbortSignal): Promise<void>
+}
+
+export function createController(
+  queue: WorkQueue,
+  reconcile: Reconcile,
+  options: { readonly clock: Clock; readonly workers: number; readonly observer?: ControllerObserver },
+): Controller {
+  const { clock, observer = {} } = options
+  let active = 0
+
+  async function handle(key: string, waitedMs: number, signal: AbortSignal): Promise<void> {
+    const startedMs = clock.now()
+    observer.active?.(++active)
+    const outcome = await attempt(key, signal)
+    observer.active?.(--active)
+    // Before `done`: an add that `done` brings back must find the back-off already reset.
+    switch (outcome.kind) {
+      case 'Success':
+      case 'Terminal':
+        queue.forget(key)
+        break
+      case 'RequeueAfter':
+        queue.forget(key)
+        queue.addAfter(key, outcome.afterMs, 'Resynced')
+        break
+      case 'Retry':
+        break
+      default:
+        outcome satisfies never
+    }
+    queue.done(key)
+    observer.reconciled?.(key, outcome, clock.now() - startedMs, waitedMs)
+  }
+
+  async function attempt(key: string, signal: AbortSignal): Promise<Outcome> {
+    try {
+      const { requeueAfterMs } = await reconcile(key, signal)
+      return requeueAfterMs === undefined ? { kind: 'Success' } : { kind: 'RequeueAfter', afterMs: requeueAfterMs }
+    } catch (thrown) {
+      // Interrupted by shutdown: the next leader does it again, nothing went wrong.
+      if (signal.aborted) return { kind: 'Success' }
+      const error = asFailure(thrown)
+      return error.retryable ? { kind: 'Retry', afterMs: queue.retry(key), error } : { kind: 'Terminal', error }
+    }
+  }
+
+  async function work(cut: AbortSignal): Promise<void> {
+    for (;;) {
+      const taken = await queue.take()
+      if (taken === undefined) return
+      await handle(taken.key, taken.waitedMs, cut)
+    }
+  }
+
+  return {
+    async run(stop, cut) {
+      const close = () => queue.close()
+      if (stop.aborted) close()
+      else stop.addEventListener('abort', close, { once: true })
+      await Promise.all(Array.from({ length: options.workers }, () => work(cut)))
+    },
+  }
+}

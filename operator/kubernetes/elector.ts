@@ -1,0 +1,248 @@
+/**
+ * Leader election over a Lease, as client-go does it: whoever holds the Lease renews it every `retryMs`; a standby may take it
+ * when it has seen no change of it for a whole lease duration. Only times of our own clock count, never the ones written in
+ * the Lease, so that skewed clocks cannot make two leaders. The Lease gives no fencing, hence a leader that has not managed to
+ * renew for `renewDeadlineMs` stops working well before others may start.
+ *
+ *   Following ──taken──▶ Leading ──deadline or taken by another──▶ Following
+ *                           └──told to stop──▶ (work ends, still renewing) ──▶ Released
+ *
+ * A watch wakes a standby when a leader lets go, so a clean handover takes milliseconds; a crashed leader's Lease is taken
+ * when its duration has passed since its last renewal was seen.
+ */
+import { asFailure, type StreamPipelineError } from '../../api/errors.ts'
+import { type Clock, pause } from './clock.ts'
+import { isFailure } from './errors.ts'
+import { type KubernetesObject, type ResourceType, resourcePath } from './objects.ts'
+import { createReflector } from './reflector.ts'
+import { createStore } from './store.ts'
+import type { Transport } from './transport.ts'
+
+export const leaseType: ResourceType = { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', plural: 'leases' }
+
+interface LeaseSpec {
+  readonly holderIdentity?: string
+  readonly leaseDurationSeconds?: number
+  readonly acquireTime?: string
+  readonly renewTime?: string
+  readonly leaseTransitions?: number
+}
+
+export interface Lease extends KubernetesObject {
+  readonly spec?: LeaseSpec
+}
+
+/** The Lease as this process has seen it change, by its own clock. */
+export interface SeenLease {
+  readonly lease: Lease
+  readonly changedAtMs: number
+}
+
+export interface ElectorOptions {
+  readonly transport: Transport
+  readonly clock: Clock
+  readonly namespace: string
+  readonly name: string
+  /** Unique per process: pod name and something random. */
+  readonly identity: string
+  readonly leaseMs?: number
+  readonly renewDeadlineMs?: number
+  readonly retryMs?: number
+  readonly onFault?: (error: StreamPipelineError) => void
+}
+
+export interface Elector {
+  readonly leading: boolean
+  /**
+   * Runs `lead` whenever this process holds the Lease, until `stop` aborts; then lets `lead` finish, releases and resolves.
+   * `lead` gets two signals: `stop` asks for an orderly end, `cut` (the Lease is lost) for an immediate one.
+   */
+  run(stop: AbortSignal, lead: (stop: AbortSignal, cut: AbortSignal) => Promise<void>): Promise<void>
+}
+
+/** Kubernetes' MicroTime demands exactly six fractional digits; JavaScript gives three. */
+export function microTime(date: Date): string {
+  return date.toISOString().replace('Z', '000Z')
+}
+
+/** Notes a Lease that was read; an unchanged one keeps the time at which it was first seen so. */
+export function see(seen: SeenLease | undefined, lease: Lease, nowMs: number): SeenLease {
+  return seen !== undefined && seen.lease.metadata.resourceVersion === lease.metadata.resourceVersion
+    ? seen
+    : { lease, changedAtMs: nowMs }
+}
+
+/** Milliseconds until this Lease may be taken by another; 0: now. */
+export function takeableInMs(seen: SeenLease, nowMs: number): number {
+  const { holderIdentity = '', leaseDurationSeconds = 0 } = seen.lease.spec ?? {}
+  return holderIdentity === '' ? 0 : Math.max(0, seen.changedAtMs + leaseDurationSeconds * 1000 - nowMs)
+}
+
+export function createElector(options: ElectorOptions): Elector {
+  const { transport, clock, namespace, name, identity } = options
+  const { leaseMs = 15_000, renewDeadlineMs = 10_000, retryMs = 2_000, onFault = () => {} } = options
+  const path = resourcePath(leaseType, namespace, name)
+  let seen: SeenLease | undefined
+  let leading = false
+
+  const note = (lease: Lease) => {
+    seen = see(seen, lease, clock.now())
+  }
+
+  function claim(before: Lease | undefined): Lease {
+    const now = microTime(clock.wall())
+    const mine = before?.spec?.holderIdentity === identity
+    return {
+      apiVersion: leaseType.apiVersion,
+      kind: leaseType.kind,
+      metadata: before === undefined ? { name, namespace } : before.metadata,
+      spec: {
+        holderIdentity: identity,
+        leaseDurationSeconds: Math.ceil(leaseMs / 1000),
+        acquireTime: mine ? (before.spec?.acquireTime ?? now) : now,
+        renewTime: now,
+        leaseTransitions: (before?.spec?.leaseTransitions ?? -1) + (mine ? 0 : 1),
+      },
+    }
+  }
+
+  async function read(signal: AbortSignal): Promise<Lease | undefined> {
+    try {
+      const lease = (await transport.request({ method: 'GET', path, signal })) as Lease
+      note(lease)
+      return lease
+    } catch (thrown) {
+      if (isFailure(thrown, 'KubernetesNotFound')) return undefined
+      throw thrown
+    }
+  }
+
+  async function write(lease: Lease, signal: AbortSignal): Promise<void> {
+    const create = lease.metadata.resourceVersion === undefined
+    const request = create
+      ? ({ method: 'POST', path: resourcePath(leaseType, namespace) } as const)
+      : ({ method: 'PUT', path } as const)
+    note((await transport.request({ ...request, body: lease, signal })) as Lease)
+  }
+
+  /** True when the Lease is ours now. Losing a race is not a fault. */
+  async function acquire(signal: AbortSignal): Promise<boolean> {
+    const lease = await read(signal)
+    if (lease !== undefined && seen !== undefined && takeableInMs(seen, clock.now()) > 0) return false
+    try {
+      await write(claim(lease), signal)
+      return true
+    } catch (thrown) {
+      if (isFailure(thrown, 'KubernetesConflict')) return false
+      throw thrown
+    }
+  }
+
+  /** Renews until `until` aborts (true) or the Lease is lost (false). */
+  async function keep(acquiredAtMs: number, until: AbortSignal): Promise<boolean> {
+    let renewedAtMs = acquiredAtMs
+    while (!until.aborted) {
+      await pause(clock, retryMs, until)
+      if (until.aborted) break
+      const startedMs = clock.now()
+      const remainingMs = renewedAtMs + renewDeadlineMs - startedMs
+      if (remainingMs <= 0) return false
+      const deadline = new AbortController()
+      const cancel = clock.after(remainingMs, () => deadline.abort())
+      try {
+        if (seen === undefined || seen.lease.spec?.holderIdentity !== identity) {
+          const lease = await read(deadline.signal)
+          if (lease !== undefined && lease.spec?.holderIdentity !== identity) return false
+        }
+        await write(claim(seen?.lease), deadline.signal)
+        renewedAtMs = startedMs
+      } catch (thrown) {
+        if (isFailure(thrown, 'KubernetesConflict')) seen = undefined
+        if (!deadline.signal.aborted) onFault(asFailure(thrown))
+      } finally {
+        cancel()
+      }
+    }
+    return true
+  }
+
+  async function release(): Promise<void> {
+    const lease = seen?.lease
+    if (lease?.spec?.holderIdentity !== identity) return
+    const now = microTime(clock.wall())
+    const spec = { ...lease.spec, holderIdentity: '', leaseDurationSeconds: 1, acquireTime: now, renewTime: now }
+    try {
+      await write({ ...lease, spec }, AbortSignal.timeout(2_000))
+    } catch (thrown) {
+      // Best effort: without it the others wait for the lease's duration.
+      onFault(asFailure(thrown))
+    }
+  }
+
+  async function term(acquiredAtMs: number, stop: AbortSignal, lead: Parameters<Elector['run']>[1]): Promise<void> {
+    const cut = new AbortController()
+    const finished = new AbortController()
+    leading = true
+    const work = lead(AbortSignal.any([stop, cut.signal]), cut.signal).finally(() => finished.abort())
+    const kept = keep(acquiredAtMs, finished.signal).then((held) => {
+      if (!held) {
+        leading = false
+        cut.abort()
+      }
+    })
+    try {
+      await Promise.all([work, kept])
+    } finally {
+      leading = false
+    }
+  }
+
+  return {
+    get leading() {
+      return leading
+    },
+    async run(stop, lead) {
+      const closing = new AbortController()
+      let wake = () => {}
+      const store = createStore<Lease>({
+        handlers: [
+          (change) => {
+            if (change.kind === 'Set') note(change.object)
+            wake()
+          },
+        ],
+      })
+      const fieldSelector = `metadata.name=${name}`
+      const watching = createReflector<Lease>({ transport, clock, type: leaseType, namespace, fieldSelector }, store).run(
+        closing.signal,
+      )
+      try {
+        while (!stop.aborted) {
+          const startedMs = clock.now()
+          let acquired = false
+          try {
+            acquired = await acquire(stop)
+          } catch (thrown) {
+            if (stop.aborted) break
+            onFault(asFailure(thrown))
+          }
+          if (acquired) {
+            await term(startedMs, stop, lead)
+            continue
+          }
+          const nudge = new AbortController()
+          wake = () => {
+            if (seen !== undefined && takeableInMs(seen, clock.now()) === 0) nudge.abort()
+          }
+          const soon = seen === undefined ? retryMs : Math.min(retryMs, takeableInMs(seen, clock.now()) + 1)
+          await pause(clock, soon * (1 + clock.random() / 5), AbortSignal.any([stop, nudge.signal]))
+        }
+      } finally {
+        wake = () => {}
+        await release()
+        closing.abort()
+        await watching
+      }
+    },
+  }
+}

@@ -1,0 +1,76 @@
+/**
+ * What the API server or the network answers, normalised once. The server's `Status` object carries a machine-readable
+ * `reason`; the HTTP code is the fallback where a proxy in between answered instead.
+ */
+import { failure, StreamPipelineError } from '../../api/errors.ts'
+
+interface Status {
+  readonly reason?: string
+  readonly message?: string
+  readonly code?: number
+  readonly details?: { readonly retryAfterSeconds?: number }
+}
+
+function asStatus(body: unknown): Status {
+  return typeof body === 'object' && body !== null ? (body as Status) : {}
+}
+
+/**
+ * @param code HTTP code, or the code inside a Status that a watch delivered
+ * @param body the parsed body, if it was JSON
+ * @param operation for people: `PATCH deployments/ndvi-consumer`
+ */
+export function statusFailure(code: number, body: unknown, operation: string): StreamPipelineError {
+  const status = asStatus(body)
+  const detail = status.message ?? `HTTP ${code}`
+  switch (status.reason) {
+    case 'NotFound':
+      return failure('KubernetesNotFound', { subject: operation, detail }, body)
+    case 'AlreadyExists':
+    case 'Conflict':
+      return failure('KubernetesConflict', { subject: operation, detail }, body)
+    case 'Expired':
+    case 'Gone':
+      return failure('KubernetesExpired', { detail }, body)
+    case 'Forbidden':
+      return failure('KubernetesForbidden', { detail }, body)
+    case 'Unauthorized':
+      return failure('KubernetesUnauthorized', { detail }, body)
+    case 'TooManyRequests':
+    case 'ServiceUnavailable':
+    case 'ServerTimeout':
+    case 'Timeout':
+    case 'InternalError':
+      return failure('KubernetesBusy', { detail }, body)
+    default:
+      return byCode(code, detail, operation, body)
+  }
+}
+
+function byCode(code: number, detail: string, operation: string, body: unknown): StreamPipelineError {
+  if (code === 404) return failure('KubernetesNotFound', { subject: operation, detail }, body)
+  if (code === 409) return failure('KubernetesConflict', { subject: operation, detail }, body)
+  if (code === 410) return failure('KubernetesExpired', { detail }, body)
+  if (code === 403) return failure('KubernetesForbidden', { detail }, body)
+  if (code === 401) return failure('KubernetesUnauthorized', { detail }, body)
+  if (code === 429 || code >= 500) return failure('KubernetesBusy', { detail }, body)
+  return failure('KubernetesRefused', { operation, detail }, body)
+}
+
+/** Socket, TLS and undici errors; an abort by the caller's own signal passes through untouched. */
+export function networkFailure(thrown: unknown, server: string, signal: AbortSignal | undefined): unknown {
+  if (signal?.aborted === true || thrown instanceof StreamPipelineError) return thrown
+  const detail = thrown instanceof Error ? describe(thrown) : String(thrown)
+  return failure('KubernetesUnreachable', { detail: `${server}: ${detail}` }, thrown)
+}
+
+function describe(error: Error): string {
+  const code = (error as NodeJS.ErrnoException).code
+  const text = error.message === '' && error instanceof AggregateError ? error.errors.map(String).join('; ') : error.message
+  return typeof code === 'string' && !text.includes(code) ? `${text} (${code})` : text
+}
+
+/** True when the error is the API server's (or the network's) with that code. */
+export function isFailure(thrown: unknown, code: StreamPipelineError['code']): boolean {
+  return thrown instanceof StreamPipelineError && thrown.code === code
+}

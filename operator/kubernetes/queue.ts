@@ -1,0 +1,187 @@
+/**
+ * The work queue: keys, not events. A key is in one of these states, or unknown:
+ *
+ *   Queued ──take──▶ Running ──done──▶ (unknown)
+ *     ▲                 │add
+ *     └────done──── RunningDirty
+ *
+ * So a key is never handled twice at once, a hundred adds are one piece of work, and an add while it is being handled is never
+ * lost. Beside its state a key may have one delayed add (the soonest asked for wins) and a count of failures that sets the
+ * wait before the next retry. Keys that changed are served before keys that are only looked at again.
+ */
+import type { Clock } from './clock.ts'
+
+export type Priority = 'Changed' | 'Resynced'
+
+type KeyState =
+  | { readonly kind: 'Queued'; readonly priority: Priority; readonly sinceMs: number }
+  | { readonly kind: 'Running'; readonly sinceMs: number }
+  | { readonly kind: 'RunningDirty'; readonly sinceMs: number; readonly priority: Priority; readonly dirtySinceMs: number }
+
+export interface Taken {
+  readonly key: string
+  /** From the first add to the take. */
+  readonly waitedMs: number
+}
+
+export interface WorkQueue {
+  /** Ignored once closed. */
+  add(key: string, priority?: Priority): void
+  /** Adds later, unless an earlier delayed add is pending; `ms` ≤ 0 adds at once. */
+  addAfter(key: string, ms: number, priority?: Priority): void
+  /** Adds after the key's back-off, which doubles with each call until `forget`. Returns the wait in milliseconds. */
+  retry(key: string): number
+  /** The key succeeded: its back-off starts anew. */
+  forget(key: string): void
+  /** The next key; waits for one; undefined once closed. */
+  take(): Promise<Taken | undefined>
+  /** Must follow each take. */
+  done(key: string): void
+  /** Wakes all takers with undefined, drops what waits; keys under way may finish. Idempotent. */
+  close(): void
+  readonly depth: number
+  /** Longest time a key has been under way. */
+  longestRunningMs(): number
+}
+
+export interface QueueObserver {
+  readonly added?: () => void
+  readonly retried?: () => void
+  readonly waited?: (ms: number) => void
+  readonly worked?: (ms: number) => void
+}
+
+/** client-go's item exponential failure rate limiter: 5 ms, doubled, at most 1,000 s. */
+export function retryDelayMs(failures: number): number {
+  return Math.min(1_000_000, 5 * 2 ** Math.min(30, failures))
+}
+
+export function createQueue(clock: Clock, observer: QueueObserver = {}): WorkQueue {
+  const states = new Map<string, KeyState>()
+  /** Insertion order is service order. */
+  const lines: Record<Priority, Set<string>> = { Changed: new Set(), Resynced: new Set() }
+  const delayed = new Map<string, { readonly dueMs: number; readonly priority: Priority; readonly cancel: () => void }>()
+  const failures = new Map<string, number>()
+  const takers: ((taken: Taken | undefined) => void)[] = []
+  let closed = false
+
+  function enqueue(key: string, priority: Priority, sinceMs: number): void {
+    states.set(key, { kind: 'Queued', priority, sinceMs })
+    lines[priority].add(key)
+    serve()
+  }
+
+  function serve(): void {
+    while (takers.length > 0) {
+      const taken = next()
+      if (taken === undefined) return
+      takers.shift()?.(taken)
+    }
+  }
+
+  function next(): Taken | undefined {
+    for (const line of [lines.Changed, lines.Resynced]) {
+      for (const key of line) {
+        line.delete(key)
+        const state = states.get(key)
+        if (state?.kind !== 'Queued') continue
+        const now = clock.now()
+        states.set(key, { kind: 'Running', sinceMs: now })
+        observer.waited?.(now - state.sinceMs)
+        return { key, waitedMs: now - state.sinceMs }
+      }
+    }
+    return undefined
+  }
+
+  function add(key: string, priority: Priority = 'Changed'): void {
+    if (closed) return
+    const state = states.get(key)
+    if (state === undefined) {
+      observer.added?.()
+      enqueue(key, priority, clock.now())
+      return
+    }
+    switch (state.kind) {
+      case 'Queued':
+        if (state.priority === 'Resynced' && priority === 'Changed') {
+          lines.Resynced.delete(key)
+          lines.Changed.add(key)
+          states.set(key, { ...state, priority })
+        }
+        return
+      case 'Running':
+        observer.added?.()
+        states.set(key, { kind: 'RunningDirty', sinceMs: state.sinceMs, priority, dirtySinceMs: clock.now() })
+        return
+      case 'RunningDirty':
+        if (priority === 'Changed') states.set(key, { ...state, priority })
+        return
+      default:
+        throw state satisfies never
+    }
+  }
+
+  function addAfter(key: string, ms: number, priority: Priority = 'Changed'): void {
+    if (closed) return
+    if (ms <= 0) {
+      add(key, priority)
+      return
+    }
+    const dueMs = clock.now() + ms
+    const pending = delayed.get(key)
+    if (pending !== undefined && pending.dueMs <= dueMs) return
+    pending?.cancel()
+    const cancel = clock.after(ms, () => {
+      delayed.delete(key)
+      add(key, priority)
+    })
+    delayed.set(key, { dueMs, priority, cancel })
+  }
+
+  return {
+    add,
+    addAfter,
+    retry(key) {
+      const count = failures.get(key) ?? 0
+      failures.set(key, count + 1)
+      const wait = retryDelayMs(count)
+      observer.retried?.()
+      addAfter(key, wait)
+      return wait
+    },
+    forget: (key) => void failures.delete(key),
+    take() {
+      if (closed) return Promise.resolve(undefined)
+      const taken = next()
+      if (taken !== undefined) return Promise.resolve(taken)
+      return new Promise((resolve) => takers.push(resolve))
+    },
+    done(key) {
+      const state = states.get(key)
+      if (state === undefined || state.kind === 'Queued') return
+      observer.worked?.(clock.now() - state.sinceMs)
+      states.delete(key)
+      if (state.kind === 'RunningDirty' && !closed) enqueue(key, state.priority, state.dirtySinceMs)
+    },
+    close() {
+      closed = true
+      for (const { cancel } of delayed.values()) cancel()
+      delayed.clear()
+      failures.clear()
+      for (const line of Object.values(lines)) {
+        for (const key of line) states.delete(key)
+        line.clear()
+      }
+      for (const taker of takers.splice(0)) taker(undefined)
+    },
+    get depth() {
+      return lines.Changed.size + lines.Resynced.size
+    },
+    longestRunningMs() {
+      let longest = 0
+      for (const state of states.values()) if (state.kind !== 'Queued') longest = Math.max(longest, clock.now() - state.sinceMs)
+      return longest
+    },
+  }
+}

@@ -1,0 +1,133 @@
+/**
+ * Kubernetes Events (events.k8s.io/v1): what `kubectl describe` lists under an object. Callers record transitions only; here
+ * repetitions within ten minutes become a count on the same Event, and an object that keeps flapping is cut off (a burst of 25,
+ * then one in five minutes, client-go's figures), so that a fault never floods etcd. An Event that cannot be written is
+ * reported and given up: it must not hold up the work it tells about.
+ */
+import { randomBytes } from 'node:crypto'
+import { asFailure, type StreamPipelineError } from '../../api/errors.ts'
+import type { Clock } from './clock.ts'
+import { microTime } from './elector.ts'
+import { isFailure } from './errors.ts'
+import { type KubernetesObject, keyOf, type ResourceType, resourcePath } from './objects.ts'
+import type { Transport } from './transport.ts'
+
+const eventType: ResourceType = { apiVersion: 'events.k8s.io/v1', kind: 'Event', plural: 'events' }
+/** The API's limit on `note`. */
+const noteBytes = 1024
+const seriesMs = 600_000
+const burst = 25
+const refillMs = 300_000
+
+export interface EventNote {
+  readonly type: 'Normal' | 'Warning'
+  /** CamelCase, from the catalogue. */
+  readonly reason: string
+  /** What was done or attempted, CamelCase. */
+  readonly action: string
+  readonly note: string
+}
+
+export interface EventRecorder {
+  record(object: KubernetesObject, event: EventNote): void
+  /** Resolves when everything recorded so far was written or given up. */
+  flush(): Promise<void>
+}
+
+interface Series {
+  readonly name: string
+  readonly count: number
+  readonly lastMs: number
+}
+
+interface Allowance {
+  readonly tokens: number
+  readonly atMs: number
+}
+
+export interface RecorderOptions {
+  readonly transport: Transport
+  readonly clock: Clock
+  readonly controller: string
+  readonly instance: string
+  readonly onFault?: (error: StreamPipelineError) => void
+}
+
+export function createRecorder(options: RecorderOptions): EventRecorder {
+  const { transport, clock, onFault = () => {} } = options
+  const series = new Map<string, Series>()
+  const allowances = new Map<string, Allowance>()
+  /** One after another, so that a repetition finds its first Event written. */
+  let tail: Promise<void> = Promise.resolve()
+
+  function allowed(subject: string): boolean {
+    const now = clock.now()
+    const { tokens, atMs } = allowances.get(subject) ?? { tokens: burst, atMs: now }
+    const filled = Math.min(burst, tokens + (now - atMs) / refillMs)
+    allowances.set(subject, { tokens: filled >= 1 ? filled - 1 : filled, atMs: now })
+    return filled >= 1
+  }
+
+  async function write(object: KubernetesObject, event: EventNote): Promise<void> {
+    const { namespace = 'default', name = '', uid = '', resourceVersion } = object.metadata
+    const id = JSON.stringify([uid, event.type, event.reason, event.note])
+    const known = series.get(id)
+    const now = clock.now()
+    const at = microTime(clock.wall())
+    if (known !== undefined && now - known.lastMs < seriesMs) {
+      const count = known.count + 1
+      series.set(id, { ...known, count, lastMs: now })
+      const path = resourcePath(eventType, namespace, known.name)
+      const body = { series: { count, lastObservedTime: at } }
+      try {
+        await transport.request({ method: 'PATCH', path, contentType: 'application/merge-patch+json', body })
+        return
+      } catch (thrown) {
+        // Events live an hour: the first one may be gone, then this one starts a new series.
+        if (!isFailure(thrown, 'KubernetesNotFound')) throw thrown
+      }
+    }
+    const eventName = `${name}.${randomBytes(8).toString('hex')}`
+    series.set(id, { name: eventName, count: 1, lastMs: now })
+    await transport.request({
+      method: 'POST',
+      path: resourcePath(eventType, namespace),
+      body: {
+        apiVersion: eventType.apiVersion,
+        kind: eventType.kind,
+        metadata: { name: eventName, namespace },
+        eventTime: at,
+        reportingController: options.controller,
+        reportingInstance: options.instance.slice(0, 128),
+        action: event.action,
+        reason: event.reason,
+        type: event.type,
+        note: event.note,
+        regarding: { apiVersion: object.apiVersion, kind: object.kind, namespace, name, uid, resourceVersion },
+      },
+    })
+  }
+
+  function forgetOld(): void {
+    const now = clock.now()
+    for (const [id, known] of series) if (now - known.lastMs >= seriesMs) series.delete(id)
+    for (const [subject, { atMs }] of allowances) if (now - atMs >= burst * refillMs) allowances.delete(subject)
+  }
+
+  return {
+    record(object, event) {
+      if (!allowed(keyOf(object))) return
+      if (series.size > 1000) forgetOld()
+      const limited = { ...event, note: clip(event.note) }
+      tail = tail.then(() => write(object, limited)).catch((thrown: unknown) => onFault(asFailure(thrown)))
+    },
+    flush: () => tail,
+  }
+}
+
+/** At most 1,024 bytes of UTF-8, cut at a character. */
+export function clip(text: string): string {
+  if (Buffer.byteLength(text) <= noteBytes) return text
+  const cut = Buffer.from(text).subarray(0, noteBytes - 3)
+  return `${cut.toString('utf8').replace(/\uFFFD$/, '')}…`
+}

@@ -1,0 +1,197 @@
+/**
+ * Keeps a store equal to the API server: list, then watch, for as long as the signal allows.
+ *
+ *   Empty ──Start──▶ Listing ──Listed──▶ Watching ──Ended/Failed──▶ Backoff ──Waited──▶ Watching (from where it was)
+ *                       ▲  └──Failed──▶ Backoff ──Waited──▶ Listing      │
+ *                       └───────────────── Expired (410) ◀───────────────┘
+ *
+ * A watch names the version it starts after, so nothing is missed between two of them; bookmarks keep that version young on a
+ * quiet kind. Only when the server no longer has that version (410) must everything be listed again. Whatever else goes wrong
+ * waits, a little longer each time and with jitter, and goes on; any event heard resets the wait. A watch that the server
+ * closes in good order after it has told something is simply opened again at once.
+ */
+import { asFailure, type StreamPipelineError } from '../../api/errors.ts'
+import { backoffMs, type Clock, pause } from './clock.ts'
+import { statusFailure } from './errors.ts'
+import { type KubernetesObject, type ResourceType, resourcePath } from './objects.ts'
+import type { MutableStore } from './store.ts'
+import type { Query, Transport, WatchEvent } from './transport.ts'
+
+export type ReflectorState =
+  | { readonly kind: 'Empty' }
+  | { readonly kind: 'Listing'; readonly attempt: number }
+  | { readonly kind: 'Watching'; readonly resourceVersion: string; readonly attempt: number; readonly heard: boolean }
+  /** `resourceVersion` absent: list again afterwards. */
+  | {
+      readonly kind: 'Backoff'
+      readonly attempt: number
+      readonly cause: StreamPipelineError | undefined
+      readonly resourceVersion?: string
+    }
+
+export type ReflectorSignal =
+  | { readonly kind: 'Start' }
+  | { readonly kind: 'Listed'; readonly resourceVersion: string }
+  | { readonly kind: 'Heard'; readonly resourceVersion: string }
+  | { readonly kind: 'Ended' }
+  | { readonly kind: 'Failed'; readonly error: StreamPipelineError }
+  | { readonly kind: 'Waited' }
+
+/** The one transition function; signals that make no sense in a state leave it as it is. */
+export function transition(state: ReflectorState, signal: ReflectorSignal): ReflectorState {
+  switch (signal.kind) {
+    case 'Start':
+      return state.kind === 'Empty' ? { kind: 'Listing', attempt: 0 } : state
+    case 'Listed':
+      return { kind: 'Watching', resourceVersion: signal.resourceVersion, attempt: 0, heard: false }
+    case 'Heard':
+      return state.kind === 'Watching'
+        ? { kind: 'Watching', resourceVersion: signal.resourceVersion, attempt: 0, heard: true }
+        : state
+    case 'Ended':
+      if (state.kind !== 'Watching') return state
+      if (state.heard) return { ...state, heard: false }
+      return { kind: 'Backoff', attempt: state.attempt + 1, cause: undefined, resourceVersion: state.resourceVersion }
+    case 'Failed': {
+      const attempt = 'attempt' in state ? state.attempt + 1 : 1
+      const expired = signal.error.code === 'KubernetesExpired'
+      // The first expiry is ordinary; a list that keeps expiring must not spin.
+      if (expired && attempt === 1) return { kind: 'Listing', attempt }
+      if (state.kind !== 'Watching' || expired) return { kind: 'Backoff', attempt, cause: signal.error }
+      return { kind: 'Backoff', attempt, cause: signal.error, resourceVersion: state.resourceVersion }
+    }
+    case 'Waited':
+      if (state.kind !== 'Backoff') return state
+      if (state.resourceVersion === undefined) return { kind: 'Listing', attempt: state.attempt }
+      return { kind: 'Watching', resourceVersion: state.resourceVersion, attempt: state.attempt, heard: false }
+    default:
+      throw signal satisfies never
+  }
+}
+
+export interface Reflector {
+  readonly state: ReflectorState
+  /** True once a list has been taken in whole; stays true. */
+  readonly synced: boolean
+  /** Resolves at the first complete list, or when the reflector stops. */
+  readonly whenSynced: Promise<void>
+  /** Runs until the signal aborts; never rejects. */
+  run(signal: AbortSignal): Promise<void>
+}
+
+export interface ReflectorOptions {
+  readonly transport: Transport
+  readonly clock: Clock
+  readonly type: ResourceType
+  /** Undefined: all namespaces. */
+  readonly namespace?: string
+  readonly labelSelector?: string
+  readonly fieldSelector?: string
+  readonly onBackoff?: (error: StreamPipelineError | undefined, attempt: number) => void
+}
+
+const pageSize = 500
+/** As kube-rs: below the API server's own limit of 300–600 s, so that the server, not a proxy, ends the watch. */
+const watchSeconds = 290
+const idleMarginMs = 20_000
+
+export function createReflector<T extends KubernetesObject>(options: ReflectorOptions, store: MutableStore<T>): Reflector {
+  const { transport, clock, type } = options
+  const path = resourcePath(type, options.namespace)
+  const selectors: Query = { labelSelector: options.labelSelector, fieldSelector: options.fieldSelector }
+  let state: ReflectorState = { kind: 'Empty' }
+  let synced = false
+  const sync = Promise.withResolvers<void>()
+
+  function enter(signal: ReflectorSignal): void {
+    state = transition(state, signal)
+  }
+
+  /** The items of a list carry no apiVersion and kind; events do. */
+  function named(object: KubernetesObject): T {
+    return { ...object, apiVersion: type.apiVersion, kind: type.kind } as unknown as T
+  }
+
+  async function list(signal: AbortSignal): Promise<void> {
+    const found: T[] = []
+    let next: string | undefined
+    let resourceVersion = ''
+    do {
+      const query = { ...selectors, limit: pageSize, continue: next }
+      const page = (await transport.request({ method: 'GET', path, query, signal })) as {
+        items?: KubernetesObject[]
+        metadata?: { resourceVersion?: string; continue?: string }
+      }
+      for (const item of page.items ?? []) found.push(named(item))
+      resourceVersion = page.metadata?.resourceVersion ?? resourceVersion
+      next = page.metadata?.continue
+    } while (next !== undefined && next !== '')
+    store.replace(found)
+    enter({ kind: 'Listed', resourceVersion })
+    synced = true
+    sync.resolve()
+  }
+
+  async function watch(resourceVersion: string, signal: AbortSignal): Promise<void> {
+    const limited = AbortSignal.any([signal, AbortSignal.timeout(watchSeconds * 1000 + idleMarginMs)])
+    const query = { ...selectors, resourceVersion, allowWatchBookmarks: true, timeoutSeconds: watchSeconds }
+    for await (const event of transport.watch(path, query, limited)) take(event)
+    enter({ kind: 'Ended' })
+  }
+
+  function take(event: WatchEvent): void {
+    if (event.type === 'ERROR')
+      throw statusFailure((event.object as { code?: number }).code ?? 500, event.object, `WATCH ${type.plural}`)
+    if (event.type === 'ADDED' || event.type === 'MODIFIED') store.set(named(event.object))
+    else if (event.type === 'DELETED') store.remove(named(event.object))
+    const { resourceVersion } = event.object.metadata
+    if (resourceVersion !== undefined) enter({ kind: 'Heard', resourceVersion })
+  }
+
+  async function step(signal: AbortSignal): Promise<void> {
+    switch (state.kind) {
+      case 'Empty':
+        enter({ kind: 'Start' })
+        return
+      case 'Listing':
+        return await list(signal)
+      case 'Watching':
+        return await watch(state.resourceVersion, signal)
+      case 'Backoff': {
+        options.onBackoff?.(state.cause, state.attempt)
+        await pause(clock, backoffMs(state.attempt, 200, 30_000, clock.random()), signal)
+        enter({ kind: 'Waited' })
+        return
+      }
+      default:
+        throw state satisfies never
+    }
+  }
+
+  return {
+    get state() {
+      return state
+    },
+    get synced() {
+      return synced
+    },
+    whenSynced: sync.promise,
+    async run(signal) {
+      while (!signal.aborted) {
+        try {
+          await step(signal)
+        } catch (thrown) {
+          if (signal.aborted) break
+          enter({ kind: 'Failed', error: watchTimedOut(thrown) ?? asFailure(thrown) })
+        }
+      }
+      sync.resolve()
+    },
+  }
+}
+
+/** Our own limit on a silent watch: the connection is presumed dead. */
+function watchTimedOut(thrown: unknown): StreamPipelineError | undefined {
+  if (!(thrown instanceof DOMException) || thrown.name !== 'TimeoutError') return undefined
+  return statusFailure(504, { message: 'a watch fell silent beyond its time limit' }, 'WATCH')
+}

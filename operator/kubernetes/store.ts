@@ -1,0 +1,116 @@
+/**
+ * The cache of one kind of object: what the reflector last heard of the server, by key and by index. Handlers are told of each
+ * change with the object before it; a handler that throws is reported and never stops the flow. An event that is older than
+ * what is held (a duplicate after a reconnect) is dropped.
+ */
+import { compareVersions, type KubernetesObject, keyOf, withoutManagedFields } from './objects.ts'
+
+export type StoreChange<T> =
+  | { readonly kind: 'Set'; readonly key: string; readonly object: T; readonly before: T | undefined; readonly resync: boolean }
+  | { readonly kind: 'Removed'; readonly key: string; readonly before: T }
+
+export type StoreHandler<T> = (change: StoreChange<T>) => void
+
+export interface Store<T extends KubernetesObject> {
+  get(key: string): T | undefined
+  list(): readonly T[]
+  /** Objects whose index value is `value`. */
+  indexed(index: string, value: string): readonly T[]
+  readonly size: number
+}
+
+export interface MutableStore<T extends KubernetesObject> extends Store<T> {
+  set(object: T): void
+  remove(object: T): void
+  /** The whole truth after a list: what is not in it is gone. */
+  replace(objects: readonly T[]): void
+}
+
+export interface StoreOptions<T> {
+  /** Name → value under which an object is found; undefined: not in that index. */
+  readonly indexes?: Readonly<Record<string, (object: T) => string | undefined>>
+  readonly handlers?: readonly StoreHandler<T>[]
+  readonly onHandlerFault?: (thrown: unknown) => void
+}
+
+export function createStore<T extends KubernetesObject>(options: StoreOptions<T> = {}): MutableStore<T> {
+  const objects = new Map<string, T>()
+  const indexers = Object.entries(options.indexes ?? {})
+  const indexes = new Map(indexers.map(([name]) => [name, new Map<string, Map<string, T>>()]))
+
+  function tell(change: StoreChange<T>): void {
+    for (const handler of options.handlers ?? []) {
+      try {
+        handler(change)
+      } catch (thrown) {
+        options.onHandlerFault?.(thrown)
+      }
+    }
+  }
+
+  function reindex(key: string, before: T | undefined, after: T | undefined): void {
+    for (const [name, termOf] of indexers) {
+      const index = indexes.get(name)
+      const old = before === undefined ? undefined : termOf(before)
+      const now = after === undefined ? undefined : termOf(after)
+      if (old !== undefined && old !== now) {
+        const bucket = index?.get(old)
+        bucket?.delete(key)
+        if (bucket?.size === 0) index?.delete(old)
+      }
+      if (now !== undefined && after !== undefined) {
+        const bucket = index?.get(now) ?? new Map<string, T>()
+        bucket.set(key, after)
+        index?.set(now, bucket)
+      }
+    }
+  }
+
+  function put(raw: T, resync: boolean): void {
+    const object = withoutManagedFields(raw)
+    const key = keyOf(object)
+    const before = objects.get(key)
+    if (before !== undefined && isOlder(object, before)) return
+    objects.set(key, object)
+    reindex(key, before, object)
+    tell({
+      kind: 'Set',
+      key,
+      object,
+      before,
+      resync: resync && before?.metadata.resourceVersion === object.metadata.resourceVersion,
+    })
+  }
+
+  function drop(key: string): void {
+    const before = objects.get(key)
+    if (before === undefined) return
+    objects.delete(key)
+    reindex(key, before, undefined)
+    tell({ kind: 'Removed', key, before })
+  }
+
+  return {
+    get: (key) => objects.get(key),
+    list: () => [...objects.values()],
+    indexed: (index, value) => [...(indexes.get(index)?.get(value)?.values() ?? [])],
+    get size() {
+      return objects.size
+    },
+    set: (object) => put(object, false),
+    remove(object) {
+      const held = objects.get(keyOf(object))
+      if (held !== undefined && !isOlder(object, held)) drop(keyOf(object))
+    },
+    replace(listed) {
+      const keys = new Set(listed.map(keyOf))
+      for (const key of [...objects.keys()]) if (!keys.has(key)) drop(key)
+      for (const object of listed) put(object, true)
+    },
+  }
+}
+
+function isOlder(object: KubernetesObject, held: KubernetesObject): boolean {
+  const [mine, theirs] = [object.metadata.resourceVersion, held.metadata.resourceVersion]
+  return mine !== undefined && theirs !== undefined && compareVersions(mine, theirs) < 0
+}

@@ -1,0 +1,183 @@
+/**
+ * HTTP to the API server. client-node makes a TLS connection per request; here two small pools live as long as the process:
+ * one for requests, one for watches, so that a burst of writes never waits behind long-lived streams. Both speak HTTP/2, which
+ * carries everything over one connection each (a second one opens only when the server's limit of streams is near). They are
+ * replaced, never changed, when the CA or the client certificate changes; tokens are only headers.
+ */
+import { Pool } from 'undici'
+import type { CredentialSource, Credentials } from './credentials.ts'
+import { networkFailure, statusFailure } from './errors.ts'
+import type { KubernetesObject } from './objects.ts'
+
+export type Query = Readonly<Record<string, string | number | boolean | undefined>>
+
+export interface KubernetesRequest {
+  readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
+  readonly path: string
+  readonly query?: Query
+  readonly body?: unknown
+  /** Of the body; JSON unless told. */
+  readonly contentType?: 'application/json' | 'application/apply-patch+yaml' | 'application/merge-patch+json'
+  readonly signal?: AbortSignal
+}
+
+export type WatchEvent =
+  | { readonly type: 'ADDED' | 'MODIFIED' | 'DELETED' | 'BOOKMARK'; readonly object: KubernetesObject }
+  | { readonly type: 'ERROR'; readonly object: unknown }
+
+export interface Transport {
+  /** The parsed answer. Throws the catalogue's Kubernetes… errors. */
+  request(request: KubernetesRequest): Promise<unknown>
+  /** Ends when the server closes the stream; throws when it breaks, when the server refuses it, or when the signal aborts. */
+  watch(path: string, query: Query, signal: AbortSignal): AsyncIterable<WatchEvent>
+  /** Ends every connection; open watches break. Idempotent. */
+  close(): Promise<void>
+}
+
+export interface TransportOptions {
+  /** Told of each answer, for rest_client_requests_total; code 0: no answer came. */
+  readonly onResponse?: (method: string, code: number) => void
+  /** Of one request, from sending to its last byte. */
+  readonly timeoutMs?: number
+}
+
+interface Connections {
+  readonly fingerprint: string
+  readonly requests: Pool
+  readonly watches: Pool
+}
+
+/** Credentials are asked for again after this time: client-node reads the CA file from disk at every call. */
+const credentialsMs = 10_000
+/** Below the API server's default of 100 streams per connection. */
+const streamsPerConnection = 90
+
+export function createTransport(source: CredentialSource, options: TransportOptions = {}): Transport {
+  const timeoutMs = options.timeoutMs ?? 30_000
+  const onResponse = options.onResponse ?? (() => {})
+  let held: { credentials: Credentials; untilMs: number } | undefined
+  let connections: Connections | undefined
+  const retired = new Set<Promise<void>>()
+  let closed: Promise<void> | undefined
+
+  async function credentials(): Promise<Credentials> {
+    if (held === undefined || held.untilMs < performance.now()) {
+      held = { credentials: await source.current(), untilMs: performance.now() + credentialsMs }
+    }
+    return held.credentials
+  }
+
+  function connectionsFor(current: Credentials): Connections {
+    const fingerprint = JSON.stringify([current.server, current.tls])
+    if (connections?.fingerprint === fingerprint) return connections
+    if (connections !== undefined) retire(connections)
+    connections = { fingerprint, requests: pool(current, timeoutMs), watches: pool(current, 0) }
+    return connections
+  }
+
+  /** Requests under way finish; watches end with their server-side time limit. */
+  function retire(old: Connections): void {
+    const ending = Promise.all([old.requests.close(), old.watches.close()]).then(() => {
+      retired.delete(ending)
+    })
+    retired.add(ending)
+  }
+
+  async function send(request: KubernetesRequest, use: (c: Connections) => Pool, signal: AbortSignal) {
+    const current = await credentials()
+    const body = request.body === undefined ? undefined : JSON.stringify(request.body)
+    const response = await use(connectionsFor(current)).request({
+      method: request.method,
+      path: withQuery(request.path, request.query),
+      headers: {
+        ...current.headers,
+        accept: 'application/json',
+        'user-agent': 'streampipeline-operator',
+        ...(body === undefined ? {} : { 'content-type': request.contentType ?? 'application/json' }),
+      },
+      ...(body === undefined ? {} : { body }),
+      signal,
+    })
+    onResponse(request.method, response.statusCode)
+    // A rejected token may have been replaced already: ask anew before the next try.
+    if (response.statusCode === 401) held = undefined
+    return response
+  }
+
+  return {
+    async request(request) {
+      const deadline = AbortSignal.timeout(timeoutMs)
+      const signal = request.signal === undefined ? deadline : AbortSignal.any([deadline, request.signal])
+      let code = 0
+      try {
+        const response = await send(request, (c) => c.requests, signal)
+        code = response.statusCode
+        const answer = parse(await response.body.text())
+        if (code >= 400) throw statusFailure(code, answer, operationOf(request))
+        return answer
+      } catch (thrown) {
+        if (code === 0 && request.signal?.aborted !== true) onResponse(request.method, 0)
+        throw networkFailure(thrown, held?.credentials.server ?? 'the API server', request.signal)
+      }
+    },
+
+    async *watch(path, query, signal) {
+      const request: KubernetesRequest = { method: 'GET', path, query: { ...query, watch: true } }
+      try {
+        const response = await send(request, (c) => c.watches, signal)
+        if (response.statusCode >= 400)
+          throw statusFailure(response.statusCode, parse(await response.body.text()), operationOf(request))
+        let rest = ''
+        response.body.setEncoding('utf8')
+        for await (const chunk of response.body as AsyncIterable<string>) {
+          const lines = (rest + chunk).split('\n')
+          rest = lines.pop() ?? ''
+          for (const line of lines) if (line !== '') yield JSON.parse(line) as WatchEvent
+        }
+      } catch (thrown) {
+        throw networkFailure(thrown, held?.credentials.server ?? 'the API server', signal)
+      }
+    },
+
+    close() {
+      closed ??= (async () => {
+        if (connections !== undefined) await Promise.all([connections.requests.destroy(), connections.watches.destroy()])
+        await Promise.all(retired)
+      })()
+      return closed
+    },
+  }
+}
+
+/** @param bodyTimeoutMs longest silence within a body; 0: a watch may be silent, its end is told by the server and by pings */
+function pool(credentials: Credentials, bodyTimeoutMs: number): Pool {
+  return new Pool(credentials.server, {
+    allowH2: true,
+    pipelining: streamsPerConnection,
+    bodyTimeout: bodyTimeoutMs,
+    headersTimeout: 30_000,
+    pingInterval: 15_000,
+    connect: { ...credentials.tls, keepAlive: true, keepAliveInitialDelay: 30_000, timeout: 10_000 },
+  })
+}
+
+function withQuery(path: string, query: Query | undefined): string {
+  const parameters = new URLSearchParams()
+  for (const [name, value] of Object.entries(query ?? {})) if (value !== undefined) parameters.set(name, String(value))
+  const text = parameters.toString()
+  return text === '' ? path : `${path}?${text}`
+}
+
+/** Undefined where a proxy answered with something that is not JSON; the HTTP code then says what it was. */
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
+
+function operationOf(request: KubernetesRequest): string {
+  const parts = request.path.split('/').filter((part) => part !== '')
+  return `${request.method} ${parts.slice(parts[0] === 'api' ? 2 : 3).join('/')}`
+}
