@@ -1,0 +1,57 @@
+import { setTimeout as delay } from 'node:timers/promises'
+
+export interface Patience {
+  /** How long to go on trying; 5000 unless told. */
+  timeoutMs?: number
+  /** Pause between two tries; 25 unless told. */
+  intervalMs?: number
+}
+
+/** The values that mean "not yet"; `undefined` is what a function returns that only asserts, so it passes. */
+type NotYet = false | null | 0 | ''
+
+/**
+ * Tries until `attempt` neither throws nor returns false, null, 0 or '' and resolves to what it returned. Throws with the last
+ * reason (also as `cause`) and the place it was called from when the time is up, even while an attempt hangs.
+ */
+export const eventually = async <T>(attempt: () => T | Promise<T>, patience: Patience = {}): Promise<Exclude<T, NotYet>> => {
+  const { timeoutMs = 5_000, intervalMs = 25 } = patience
+  const failed = new Error()
+  Error.captureStackTrace(failed, eventually)
+  const deadline = performance.now() + timeoutMs
+  let tries = 0
+  let last: unknown = 'the first try did not return'
+  for (;;) {
+    tries += 1
+    const outcome = await within(deadline - performance.now(), attempt)
+    if (outcome.kind === 'Returned' && !isNotYet(outcome.value)) return outcome.value as Exclude<T, NotYet>
+    if (outcome.kind === 'Threw') last = outcome.error
+    if (outcome.kind === 'Returned') last = `it returned ${JSON.stringify(outcome.value)}`
+    if (outcome.kind === 'Hung' || performance.now() + intervalMs > deadline) break
+    await delay(intervalMs)
+  }
+  failed.message = `not so within ${timeoutMs} ms (tries: ${tries}): ${last instanceof Error ? last.message : String(last)}`
+  if (last instanceof Error) failed.cause = last
+  throw failed
+}
+
+type Outcome<T> = { kind: 'Returned'; value: T } | { kind: 'Threw'; error: unknown } | { kind: 'Hung' }
+
+const within = async <T>(ms: number, attempt: () => T | Promise<T>): Promise<Outcome<T>> => {
+  const timer = new AbortController()
+  const hung = delay(Math.max(ms, 0), { kind: 'Hung' } as const, { signal: timer.signal }).catch(
+    () => ({ kind: 'Hung' }) as const,
+  )
+  const tried = (async (): Promise<Outcome<T>> => {
+    try {
+      return { kind: 'Returned', value: await attempt() }
+    } catch (error) {
+      return { kind: 'Threw', error }
+    }
+  })()
+  const outcome = await Promise.race([tried, hung])
+  timer.abort()
+  return outcome
+}
+
+const isNotYet = (value: unknown): value is NotYet => value === false || value === null || value === 0 || value === ''
