@@ -1,0 +1,152 @@
+/**
+ * How many consumers there should be: a pure function of what was remembered, what was seen, and what the resource says. The
+ * clock is the sample's, so a recorded run decides the same again.
+ *
+ * In order: suspend outranks everything. Without a sample nothing is known, so nothing shrinks. A clock that went back, or a
+ * long silence, restarts whatever was timed. Then the formula (sizing.ts) proposes and the guards (guards.ts) hold it back.
+ * Under Manual the same is computed and reported as `recommended`, and spec.replicas is what is decided; under mode Direct the
+ * lower bound is zero, and once nothing is left that outranks Manual, too.
+ */
+import { arrivalRate, rememberArrival } from './arrivals.ts'
+import { learnCapacity, perReplica } from './capacity.ts'
+import { guards, isQuiet, type LimitedBy, type Proposal, type Situation } from './guards.ts'
+import { type Bounds, boundsOf, clamp, type ScalingPolicy } from './policy.ts'
+import { count, tell } from './reasons.ts'
+import { readyOf, type Sample, workOf } from './sample.ts'
+import { fractionalReplicas, wholeReplicas } from './sizing.ts'
+import { awaitReplicas, isStarting, learnStartUp, startUpMs } from './startup.ts'
+import { initialState, remember, restartWindows, type ScalingState } from './state.ts'
+
+export interface Decision {
+  readonly replicas: number
+  /** What the formula would run; differs from `replicas` under Manual and Suspend. */
+  readonly recommended: number
+  /** One line for a person. */
+  readonly reason: string
+  readonly limitedBy?: LimitedBy
+  readonly state: ScalingState
+}
+
+/** Samples missing in a row after which onMetricsLoss applies and windows restart. */
+const lossAfter = 3
+
+export function decide(state: ScalingState | undefined, sample: Sample | undefined, policy: ScalingPolicy): Decision {
+  const before = state ?? initialState(sample, policy)
+  const decision = sample === undefined ? decideBlind(before, policy) : decideSeeing(before, sample, policy)
+  return outranked(decision, sample, policy)
+}
+
+/** Without metrics: hold, or after a few misses what onMetricsLoss says; never fewer than run. */
+function decideBlind(before: ScalingState, policy: ScalingPolicy): Decision {
+  const misses = before.misses + 1
+  const bounds = boundsOf(policy)
+  const asked =
+    misses < lossAfter || policy.onMetricsLoss === 'Hold' ? before.replicas : lossReplicas(policy.onMetricsLoss, bounds)
+  const replicas = clamp(Math.max(before.replicas, asked), bounds)
+  const outcome = replicas === before.replicas ? `hold at ${replicas}` : `${replicas} (onMetricsLoss: ${policy.onMetricsLoss})`
+  return {
+    replicas,
+    recommended: replicas,
+    reason: `Redis could not be asked for ${count(misses, 'tick')}: ${outcome}`,
+    limitedBy: 'MetricsLoss',
+    state: { ...before, misses, replicas },
+  }
+}
+
+function lossReplicas(onLoss: 'Max' | number, bounds: Bounds): number {
+  return onLoss === 'Max' ? bounds.max : onLoss
+}
+
+function decideSeeing(before: ScalingState, sample: Sample, policy: ScalingPolicy): Decision {
+  const clockWentBack = before.atMs !== undefined && sample.atMs < before.atMs
+  if (clockWentBack) return holdForClock(before, sample, policy)
+  const timed = before.misses >= lossAfter || before.atMs === undefined ? restartWindows(before, sample.atMs) : before
+  const bounds = boundsOf(policy)
+  const ready = readyOf(sample)
+  const startUp = learnStartUp(timed.startUp, ready, sample.atMs)
+  const arrivals = rememberArrival(timed.arrivals, { atMs: sample.atMs, added: sample.entriesAdded })
+  const speed = perReplica(timed.capacity, sample, policy.concurrency)
+  const needed = fractionalReplicas({
+    arrivals: arrivalRate(arrivals),
+    perReplica: speed,
+    ready,
+    work: workOf(sample),
+    ageMs: sample.undeliveredAgeMs,
+    targetMs: policy.targetAgeMs,
+    startUpMs: startUpMs(startUp),
+  })
+  const current = clamp(timed.replicas, bounds)
+  const wanted = needed === undefined ? explore(timed, sample, policy) : wholeReplicas(needed, current)
+  const state: ScalingState = {
+    ...timed,
+    atMs: sample.atMs,
+    replicas: current,
+    misses: 0,
+    arrivals,
+    startUp,
+    wanted: remember(timed.wanted, { atMs: sample.atMs, replicas: wanted }, policy.scaleDownDelayMs),
+    ...(sample.undeliveredAgeMs > policy.targetAgeMs ? { lastLateMs: sample.atMs } : {}),
+  }
+  const situation: Situation = { sample, state, policy, bounds, wanted }
+  const settled = guards.reduce<Proposal>((proposal, guard) => guard(proposal, situation), { replicas: wanted })
+  const { replicas } = settled
+  return {
+    replicas,
+    recommended: replicas,
+    reason: tell({
+      sample,
+      policy,
+      arrivals: arrivalRate(arrivals),
+      perReplica: speed,
+      ready,
+      before: current,
+      after: replicas,
+      ...(settled.because === undefined ? {} : { because: settled.because }),
+    }),
+    ...(settled.limitedBy === undefined ? {} : { limitedBy: settled.limitedBy }),
+    state: afterwards(state, sample, replicas),
+  }
+}
+
+/** While the speed of a replica is unknown: one to learn it, doubled once per start-up while entries age. */
+function explore(state: ScalingState, sample: Sample, policy: ScalingPolicy): number {
+  if (state.replicas === 0) return workOf(sample) > 0 ? 1 : 0
+  const ageing = sample.undeliveredAgeMs > policy.targetAgeMs / 4
+  return ageing && !isStarting(state.startUp, sample.atMs) ? state.replicas * 2 : state.replicas
+}
+
+function afterwards(state: ScalingState, sample: Sample, replicas: number): ScalingState {
+  const { idleSinceMs, ...rest } = state
+  return {
+    ...rest,
+    replicas,
+    capacity: learnCapacity(state.capacity, sample),
+    startUp: awaitReplicas(state.startUp, state.replicas, replicas, sample.atMs),
+    ...(replicas < state.replicas ? { lastShrinkMs: sample.atMs } : {}),
+    ...(isQuiet(sample, state) ? { idleSinceMs: idleSinceMs ?? sample.atMs } : {}),
+  }
+}
+
+/** After a failover to a server whose clock is behind: ages and windows mean nothing until they are timed anew. */
+function holdForClock(before: ScalingState, sample: Sample, policy: ScalingPolicy): Decision {
+  const replicas = clamp(before.replicas, boundsOf(policy))
+  return {
+    replicas,
+    recommended: replicas,
+    reason: `the clock of Redis went back: hold at ${replicas}`,
+    limitedBy: 'ClockChange',
+    state: { ...restartWindows({ ...before, replicas }, sample.atMs), atMs: sample.atMs, misses: 0 },
+  }
+}
+
+/** What stands above scaling: suspend, then a drained Direct mode, then Manual. */
+function outranked(decision: Decision, sample: Sample | undefined, policy: ScalingPolicy): Decision {
+  if (policy.suspend) {
+    const state = { ...decision.state, replicas: 0 }
+    return { ...decision, replicas: 0, reason: 'suspended: 0', limitedBy: 'Suspend', state }
+  }
+  const drained = policy.mode === 'Direct' && sample !== undefined && decision.replicas === 0
+  if (policy.policy === 'Active' || drained) return decision
+  const reason = `policy Manual: ${policy.replicas} (recommended ${decision.recommended}: ${decision.reason})`
+  return { ...decision, replicas: policy.replicas, reason, limitedBy: 'Manual' }
+}

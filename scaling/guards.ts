@@ -1,0 +1,107 @@
+/**
+ * The guards, each a named rule that looks at what the formula proposes and may hold it back. They run in the order of
+ * `guards` below; a rule sees what the rules before it left. None of them looks at quarantined entries, or at the age of
+ * pending ones: poison cannot move replicas.
+ */
+import type { Bounds, ScalingPolicy } from './policy.ts'
+import { clamp } from './policy.ts'
+import { healthyPendingOf, type Sample, workOf } from './sample.ts'
+import { isStarting } from './startup.ts'
+import { type ScalingState, windowMaximum } from './state.ts'
+
+/** Why fewer or more than needed is decided. */
+export type LimitedBy =
+  | 'MinReplicas'
+  | 'MaxReplicas'
+  | 'Downstream'
+  | 'StartUp'
+  | 'ScaleDown'
+  | 'MetricsLoss'
+  | 'ClockChange'
+  | 'Manual'
+  | 'Suspend'
+
+export interface Proposal {
+  readonly replicas: number
+  readonly limitedBy?: LimitedBy
+  /** The holding rule's words, appended to the reason. */
+  readonly because?: string
+}
+
+export interface Situation {
+  readonly sample: Sample
+  /** Learned up to now; `replicas` is what was decided last. */
+  readonly state: ScalingState
+  readonly policy: ScalingPolicy
+  readonly bounds: Bounds
+  /** What the formula asks for. */
+  readonly wanted: number
+}
+
+export type Guard = (proposal: Proposal, situation: Situation) => Proposal
+
+/** More consumers would only fill a queue that its workers don't empty. */
+const downstreamBound: Guard = (proposal, { sample, state, policy }) => {
+  if (sample.queueWaiting <= policy.maxWaiting || proposal.replicas <= state.replicas) return proposal
+  const because = `hold, the queue has ${sample.queueWaiting} jobs waiting (limit ${policy.maxWaiting})`
+  return { replicas: state.replicas, limitedBy: 'Downstream', because }
+}
+
+/** Replicas on their way are counted as if they worked: a second step only for half as many again. */
+const slowStart: Guard = (proposal, { sample, state }) => {
+  const { replicas } = state
+  if (proposal.replicas <= replicas || replicas === 0 || !isStarting(state.startUp, sample.atMs)) return proposal
+  if (proposal.replicas > 1.5 * replicas) return proposal
+  return { replicas, limitedBy: 'StartUp', because: `hold, ${state.startUp.awaiting?.replicas ?? replicas} are starting` }
+}
+
+/** How long after an entry was late nothing shrinks. */
+const calmMs = (policy: ScalingPolicy) => Math.min(60_000, 2 * policy.targetAgeMs)
+/** Time between two steps down, and their size: at most a quarter of what runs. */
+const stepMs = (policy: ScalingPolicy) => Math.min(30_000, policy.scaleDownDelayMs / 10)
+const stepSize = (replicas: number) => Math.max(1, Math.floor(replicas / 4))
+
+/** Down slowly: never below what was wanted within scaleDownDelay, never soon after lateness, a quarter at a time. */
+const shrinkSlowly: Guard = (proposal, { sample, state, policy }) => {
+  const { replicas } = state
+  if (proposal.replicas >= replicas) return proposal
+  const hold = (because: string): Proposal => ({ replicas, limitedBy: 'ScaleDown', because: `hold, ${because}` })
+  if (sample.undeliveredAgeMs > policy.targetAgeMs / 2) return hold('the oldest entry is past half the target')
+  if (state.lastLateMs !== undefined && sample.atMs - state.lastLateMs < calmMs(policy)) return hold('entries were late just now')
+  const floor = Math.max(proposal.replicas, windowMaximum(state.wanted))
+  if (floor >= replicas) return hold(`${floor} were needed within scaleDownDelay`)
+  if (state.lastShrinkMs !== undefined && sample.atMs - state.lastShrinkMs < stepMs(policy))
+    return hold('one step down at a time')
+  return { ...proposal, replicas: Math.max(floor, replicas - stepSize(replicas)) }
+}
+
+/** Zero only after idleAfter of quiet; at least one while anything is to be done or finished; from zero only for such work. */
+const zeroAndWake: Guard = (proposal, { sample, state, policy, bounds }) => {
+  if (bounds.min > 0) return proposal
+  if (hasWork(sample)) return { ...proposal, replicas: Math.max(1, proposal.replicas) }
+  if (state.replicas === 0) return { replicas: 0 }
+  const quietMs = isQuiet(sample, state) ? sample.atMs - (state.idleSinceMs ?? sample.atMs) : 0
+  if (quietMs >= policy.idleAfterMs) return { replicas: 0 }
+  return proposal.replicas > 0 ? proposal : { ...proposal, replicas: 1, because: 'hold one until idleAfter has passed' }
+}
+
+const hasWork = (sample: Sample): boolean => workOf(sample) > 0 || healthyPendingOf(sample) > 0
+
+/** Nothing to do, and nothing came and went since the sample before. */
+export function isQuiet(sample: Sample, state: ScalingState): boolean {
+  const previous = state.arrivals.at(-2)
+  return !hasWork(sample) && (previous === undefined || previous.added === sample.entriesAdded)
+}
+
+const withinBounds: Guard = (proposal, { bounds, wanted }) => {
+  const replicas = clamp(proposal.replicas, bounds)
+  if (replicas < proposal.replicas || (replicas === bounds.max && wanted > bounds.max)) {
+    return { replicas, limitedBy: 'MaxReplicas', because: `${wanted} needed, ${bounds.max} is the maximum` }
+  }
+  if (replicas > proposal.replicas) return { ...proposal, replicas, limitedBy: 'MinReplicas' }
+  return proposal
+}
+
+export const guards: readonly Guard[] = [downstreamBound, slowStart, shrinkSlowly, zeroAndWake, withinBounds]
+
+export { downstreamBound, shrinkSlowly, slowStart, withinBounds, zeroAndWake }

@@ -1,0 +1,42 @@
+/** What `decide` obeys: the compiled scaling section, and what of the rest of the resource outranks or bounds it. */
+import type { CompiledPipeline, CompiledScaling } from '../api/compiled.ts'
+
+export interface ScalingPolicy extends CompiledScaling {
+  readonly suspend: boolean
+  readonly mode: 'Stream' | 'Direct'
+  /** spec.replicas: what runs under policy Manual. */
+  readonly replicas: number
+  /** Jobs the queue may hold before more consumers stop making sense. */
+  readonly maxWaiting: number
+  /** Batches one consumer has in flight at full load; with the service time, its speed. */
+  readonly concurrency: number
+  /** What runs now, for a first decision without state: it must not shrink what it finds. */
+  readonly currentReplicas?: number
+  /** What reasons call one replica. */
+  readonly noun?: string
+}
+
+export function scalingPolicy(pipeline: CompiledPipeline, currentReplicas?: number): ScalingPolicy {
+  return {
+    ...pipeline.scaling,
+    suspend: pipeline.suspend,
+    mode: pipeline.mode,
+    replicas: pipeline.replicas,
+    maxWaiting: pipeline.sink.maxWaiting,
+    concurrency: pipeline.source.inFlightBatches,
+    ...(currentReplicas === undefined ? {} : { currentReplicas }),
+  }
+}
+
+export interface Bounds {
+  readonly min: number
+  readonly max: number
+}
+
+/** Under Direct nothing new arrives: consumers drain what is left, then none is needed. */
+export function boundsOf(policy: ScalingPolicy): Bounds {
+  const min = policy.mode === 'Direct' ? 0 : policy.minReplicas
+  return { min: Math.min(min, policy.maxReplicas), max: policy.maxReplicas }
+}
+
+export const clamp = (replicas: number, bounds: Bounds): number => Math.min(bounds.max, Math.max(bounds.min, replicas))

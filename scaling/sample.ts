@@ -1,0 +1,61 @@
+/** What one look at a pipeline's Redis tells: the input of `decide`. Plain JSON; ages come from the server's clock. */
+import type { Heartbeat } from './heartbeat.ts'
+
+export interface ConsumerSample {
+  readonly name: string
+  /** Uid of the process that registered the name; absent for consumers that are not ours. */
+  readonly uid?: string
+  /** Entries delivered to it and not acknowledged. */
+  readonly pending: number
+  /** Since it last asked the server for anything. */
+  readonly idleMs: number
+  /** Absent when it never wrote one or the last one expired. */
+  readonly heartbeat?: Heartbeat
+}
+
+export interface Sample {
+  /** Server TIME. */
+  readonly atMs: number
+  /** False when the stream or the group does not exist (yet): a calm state, not an error. */
+  readonly groupExists: boolean
+  /** Entries that no consumer of the group has been given. */
+  readonly undelivered: number
+  /** False when `undelivered` was estimated because Redis's own lag was null or wrong and the backlog too long to count. */
+  readonly undeliveredExact: boolean
+  /** Age of the oldest undelivered entry; 0 when there is none or ids are not times. */
+  readonly undeliveredAgeMs: number
+  /** False when the stream's ids are not times; ages say nothing then and sizing goes by count alone. */
+  readonly timeIds: boolean
+  /** All delivered and unacknowledged entries, quarantined ones included. */
+  readonly pending: number
+  /** Age of the oldest pending entry that is healthy and still exists. */
+  readonly pendingAgeMs: number
+  /** Pending entries nobody works on: their consumer is gone or they have been idle for longer than reclaim.minIdle. */
+  readonly orphaned: number
+  /** Pending entries delivered three times or more: reported, alarmed, never scaled on. */
+  readonly quarantined: number
+  /** The larger of undeliveredAgeMs and pendingAgeMs: how long the oldest healthy entry has waited. */
+  readonly oldestAgeMs: number
+  readonly deadLetters: number
+  /** Jobs waiting in the BullMQ queue. */
+  readonly queueWaiting: number
+  /** Entries ever added to the stream; its growth is the arrival rate. */
+  readonly entriesAdded: number
+  /** Entries trimmed unread, as the ledger counts them. */
+  readonly lost: number
+  readonly consumers: readonly ConsumerSample[]
+}
+
+/** Work that is there to be done: nobody holds it. */
+export const workOf = (sample: Sample): number => sample.undelivered + sample.orphaned
+
+/** Pending entries that may still succeed. */
+export const healthyPendingOf = (sample: Sample): number => Math.max(0, sample.pending - sample.quarantined)
+
+/** Consumers that are alive and take entries. */
+export const readyOf = (sample: Sample): number =>
+  sample.consumers.filter((consumer) => consumer.heartbeat !== undefined && isReady(consumer.heartbeat.state)).length
+
+function isReady(state: string): boolean {
+  return state === 'Running' || state === 'Backpressured'
+}

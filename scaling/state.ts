@@ -1,0 +1,69 @@
+/**
+ * What `decide` remembers between ticks: plain JSON, kept by the caller (the operator keeps it in Redis, `up` in memory).
+ * Losing it is safe: the next decision starts from what runs and does not shrink for one scaleDownDelay.
+ */
+import type { Arrival } from './arrivals.ts'
+import type { Capacity } from './capacity.ts'
+import { boundsOf, clamp, type ScalingPolicy } from './policy.ts'
+import { readyOf, type Sample } from './sample.ts'
+import type { StartUp } from './startup.ts'
+
+export interface Wanted {
+  readonly atMs: number
+  readonly replicas: number
+}
+
+export interface ScalingState {
+  readonly version: 1
+  /** Server clock of the last sample; undefined before the first one. */
+  readonly atMs?: number
+  /** What was decided last. */
+  readonly replicas: number
+  /** Samples missing in a row. */
+  readonly misses: number
+  readonly arrivals: readonly Arrival[]
+  readonly capacity: Capacity
+  readonly startUp: StartUp
+  /** What was wanted within the last scaleDownDelay, thinned to the entries that can still be its maximum. */
+  readonly wanted: readonly Wanted[]
+  readonly lastShrinkMs?: number
+  /** Last time an entry waited longer than the target. */
+  readonly lastLateMs?: number
+  /** Since when there has been nothing to do. */
+  readonly idleSinceMs?: number
+}
+
+export function initialState(sample: Sample | undefined, policy: ScalingPolicy): ScalingState {
+  const running = policy.currentReplicas ?? (sample === undefined ? 0 : readyOf(sample))
+  const replicas = clamp(running, boundsOf(policy))
+  return {
+    version: 1,
+    replicas,
+    misses: 0,
+    arrivals: [],
+    capacity: { marks: {} },
+    startUp: {},
+    wanted: sample === undefined ? [] : [{ atMs: sample.atMs, replicas }],
+  }
+}
+
+/** The model keeps what it learned; what was timed starts anew, and nothing shrinks for one scaleDownDelay. */
+export function restartWindows(state: ScalingState, atMs: number): ScalingState {
+  const { lastShrinkMs: _, lastLateMs: __, idleSinceMs: ___, ...rest } = state
+  return {
+    ...rest,
+    arrivals: [],
+    capacity: { ...state.capacity, marks: {} },
+    startUp: state.startUp.typicalMs === undefined ? {} : { typicalMs: state.startUp.typicalMs },
+    wanted: [{ atMs, replicas: state.replicas }],
+  }
+}
+
+/** Appends to the window, dropping what is too old or can no longer be its maximum. */
+export function remember(window: readonly Wanted[], latest: Wanted, spanMs: number): readonly Wanted[] {
+  const kept = window.filter((item) => item.atMs > latest.atMs - spanMs && item.replicas > latest.replicas)
+  return [...kept, latest]
+}
+
+export const windowMaximum = (window: readonly Wanted[]): number =>
+  window.reduce((most, item) => Math.max(most, item.replicas), 0)

@@ -1,0 +1,89 @@
+/** Builders of what `decide` takes: calm values, overridden by what a test is about. */
+import type { Heartbeat } from '../../scaling/heartbeat.ts'
+import type { ScalingPolicy } from '../../scaling/policy.ts'
+import type { ConsumerSample, Sample } from '../../scaling/sample.ts'
+import type { ScalingState } from '../../scaling/state.ts'
+
+const atMs = 1_000_000
+
+export function sampleWith(over: Partial<Sample> = {}): Sample {
+  return {
+    atMs,
+    groupExists: true,
+    undelivered: 0,
+    undeliveredExact: true,
+    undeliveredAgeMs: 0,
+    timeIds: true,
+    pending: 0,
+    pendingAgeMs: 0,
+    orphaned: 0,
+    quarantined: 0,
+    oldestAgeMs: over.undeliveredAgeMs ?? 0,
+    deadLetters: 0,
+    queueWaiting: 0,
+    entriesAdded: 0,
+    lost: 0,
+    consumers: [],
+    ...over,
+  }
+}
+
+export function consumers(
+  count: number,
+  beat: Partial<Omit<Heartbeat, 'serviceMs'>> & { serviceMs?: number | undefined } = {},
+): ConsumerSample[] {
+  const { serviceMs, ...rest } = { serviceMs: 10, ...beat }
+  return Array.from({ length: count }, (_, i) => ({
+    name: `ndvi-${i}`,
+    uid: `uid-${i}`,
+    pending: 0,
+    idleMs: 0,
+    heartbeat: {
+      uid: `uid-${i}`,
+      atMs,
+      state: 'Running',
+      inFlight: 0,
+      path: 'Portable',
+      forwarded: 0,
+      duplicates: 0,
+      dead: 0,
+      reclaimed: 0,
+      ...rest,
+      ...(serviceMs === undefined ? {} : { serviceMs }),
+    },
+  }))
+}
+
+export function policyWith(over: Partial<ScalingPolicy> = {}): ScalingPolicy {
+  return {
+    policy: 'Active',
+    minReplicas: 1,
+    maxReplicas: 10,
+    targetAgeMs: 30_000,
+    scaleDownDelayMs: 300_000,
+    idleAfterMs: 120_000,
+    onMetricsLoss: 'Hold',
+    schedules: [],
+    suspend: false,
+    mode: 'Stream',
+    replicas: 1,
+    maxWaiting: 50_000,
+    concurrency: 1,
+    ...over,
+  }
+}
+
+/** Remembers a sample five seconds ago and nothing else. */
+export function stateWith(over: Partial<ScalingState> = {}): ScalingState {
+  return {
+    version: 1,
+    atMs: atMs - 5_000,
+    replicas: 1,
+    misses: 0,
+    arrivals: [],
+    capacity: { marks: {} },
+    startUp: {},
+    wanted: [],
+    ...over,
+  }
+}
