@@ -50,10 +50,15 @@ export interface CompiledJobOptions {
   readonly priority?: number
   readonly delay?: number
   readonly lifo?: boolean
-  /** BullMQ's KeepJobs; `age` in seconds. */
-  readonly removeOnComplete: boolean | { readonly count?: number; readonly age?: number }
-  readonly removeOnFail: boolean | { readonly count?: number; readonly age?: number }
+  readonly removeOnComplete: KeptJobs
+  readonly removeOnFail: KeptJobs
 }
+
+/** BullMQ's KeepJobs: true removes at once, false never; `age` in seconds. */
+export type KeptJobs =
+  | boolean
+  | { readonly count: number; readonly age?: number }
+  | { readonly age: number; readonly count?: number }
 
 export interface CompiledSource {
   readonly stream: string
