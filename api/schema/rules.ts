@@ -17,8 +17,8 @@ export interface Rule {
 }
 
 /** The rules carried by a schema's metadata, or by the CRD made from it. */
-export function rulesOf(carrier: Readonly<Record<string, unknown>> | undefined): readonly Rule[] {
-  return (carrier?.['x-kubernetes-validations'] as readonly Rule[] | undefined) ?? []
+export function rulesOf(carrier: object | undefined): readonly Rule[] {
+  return (carrier as { readonly 'x-kubernetes-validations'?: readonly Rule[] } | undefined)?.['x-kubernetes-validations'] ?? []
 }
 
 /** The schema with the rules after those it has. */

@@ -1,0 +1,230 @@
+/** From the resource as written to the form the program works with (compiled.ts), in two steps: defaulted, then compiled and frozen. */
+import type {
+  CompiledJobOptions,
+  CompiledPayload,
+  CompiledPipeline,
+  CompiledScaling,
+  CompiledSink,
+  CompiledSource,
+  HostPort,
+  RedisTarget,
+  Reference,
+} from './compiled.ts'
+import { parseDuration } from './duration.ts'
+import { failure } from './errors.ts'
+import { parseQuantity } from './quantity.ts'
+import { pipelineSchema, type StreamPipeline, type StreamPipelineSpec } from './schema/pipeline.ts'
+import type { RedisSpec, ReferenceSpec } from './schema/redis.ts'
+import { statusSchema } from './status.ts'
+import { admit, describeProblems } from './validate.ts'
+import { isRecord } from './validation/problem.ts'
+
+/**
+ * Checks a document and fills in its defaults.
+ * @throws InvalidPipeline, naming each field that is wrong and what to write instead
+ */
+export function parsePipeline(document: unknown): StreamPipeline {
+  const { value, problems } = admit(document)
+  if (problems.length > 0) {
+    const metadata = isRecord(document) && isRecord(document['metadata']) ? document['metadata'] : {}
+    const subject = typeof metadata['name'] === 'string' ? metadata['name'] : 'the document'
+    throw failure('InvalidPipeline', { subject, problems: describeProblems(problems).replaceAll('\n', '; ') })
+  }
+  const parsed = pipelineSchema.parse(value)
+  // A status of another release may have other fields; it is only a report, and is written anew.
+  const status = isRecord(document) ? statusSchema.safeParse(document['status']).data : undefined
+  return status === undefined ? parsed : { ...parsed, status }
+}
+
+/** The compiled form, deep-frozen. The resource comes from `parsePipeline`, so its values are known to be sound. */
+export function compilePipeline(resource: StreamPipeline): CompiledPipeline {
+  const { metadata, spec } = resource
+  return frozen({
+    name: metadata.name,
+    namespace: metadata.namespace ?? 'default',
+    uid: metadata.uid ?? '',
+    generation: metadata.generation ?? 0,
+    mode: spec.mode,
+    suspend: spec.suspend,
+    replicas: spec.replicas,
+    redis: redisTarget(spec.redis, 'spec.redis'),
+    source: source(spec.source),
+    payload: payload(spec.payload),
+    reclaim: { minIdleMs: ms(spec.reclaim.minIdle), intervalMs: ms(spec.reclaim.interval) },
+    delivery: { maxDeliveries: spec.delivery.maxDeliveries },
+    idempotency: { windowMs: ms(spec.idempotency.window), lockTtlMs: ms(spec.idempotency.lockTTL) },
+    deadLetter: {
+      stream: spec.deadLetter.stream ?? deadLetterStream(spec.source.stream),
+      maxEntries: spec.deadLetter.maxEntries,
+      failedJobs: spec.deadLetter.failedJobs,
+    },
+    sink: sink(spec),
+    scaling: scaling(spec.scaling),
+    logLevel: spec.consumer.logLevel,
+    terminationGracePeriodMs: spec.consumer.terminationGracePeriodSeconds * 1000,
+  })
+}
+
+/** The derived name shares the stream's slot in a Redis Cluster, whether or not there is one today. */
+function deadLetterStream(stream: string): string {
+  return stream.includes('{') ? `${stream}:dead` : `{${stream}}:dead`
+}
+
+function hashTag(stream: string): string {
+  return /\{([^}]+)\}/.exec(stream)?.[1] ?? stream
+}
+
+function ms(text: string): number {
+  const value = parseDuration(text)
+  if (value === undefined) throw failure('Internal', { detail: `${text} passed validation as a duration` })
+  return value
+}
+
+function bytes(amount: string | number): number {
+  const value = typeof amount === 'number' ? amount : parseQuantity(amount)
+  if (value === undefined) throw failure('Internal', { detail: `${amount} passed validation as a size` })
+  return value
+}
+
+function reference(spec: ReferenceSpec | undefined, field: string): Reference | undefined {
+  if (spec?.secretKeyRef !== undefined) return { kind: 'Secret', ...spec.secretKeyRef, field }
+  if (spec?.configMapKeyRef !== undefined) return { kind: 'ConfigMap', ...spec.configMapKeyRef, field }
+  return undefined
+}
+
+function hostPort(text: string): HostPort {
+  const colon = text.lastIndexOf(':')
+  return { host: text.slice(0, colon).replace(/^\[(.*)\]$/, '$1'), port: Number(text.slice(colon + 1)) }
+}
+
+type Present<T> = { [K in keyof T]: Exclude<T[K], undefined> }
+
+/** Drops what is undefined, so that an absent option is absent. */
+function present<T extends object>(options: T): Partial<Present<T>> {
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as Partial<Present<T>>
+}
+
+function redisTarget(spec: RedisSpec, field: string): RedisTarget {
+  const access = present({
+    username: reference(spec.usernameFrom, `${field}.usernameFrom`),
+    password: reference(spec.passwordFrom, `${field}.passwordFrom`),
+    tls:
+      spec.tls &&
+      present({
+        ca: reference(spec.tls.caFrom, `${field}.tls.caFrom`),
+        cert: reference(spec.tls.certFrom, `${field}.tls.certFrom`),
+        key: reference(spec.tls.keyFrom, `${field}.tls.keyFrom`),
+        serverName: spec.tls.serverName,
+      }),
+  })
+  if (spec.url !== undefined) return { kind: 'Url', url: spec.url, ...access }
+  const from = reference(spec.urlFrom, `${field}.urlFrom`)
+  if (from !== undefined) return { kind: 'UrlFrom', from, ...access }
+  if (spec.cluster !== undefined) return { kind: 'Cluster', nodes: spec.cluster.nodes.map(hostPort), ...access }
+  if (spec.sentinel === undefined) throw failure('Internal', { detail: `${field} passed validation without a way to Redis` })
+  return {
+    kind: 'Sentinel',
+    master: spec.sentinel.master,
+    nodes: spec.sentinel.nodes.map(hostPort),
+    database: spec.sentinel.database,
+    ...present({
+      sentinelUsername: reference(spec.sentinel.usernameFrom, `${field}.sentinel.usernameFrom`),
+      sentinelPassword: reference(spec.sentinel.passwordFrom, `${field}.sentinel.passwordFrom`),
+    }),
+    ...access,
+  }
+}
+
+function source(spec: StreamPipelineSpec['source']): CompiledSource {
+  return {
+    stream: spec.stream,
+    group: spec.group,
+    startFrom: spec.startFrom,
+    batchSize: spec.batchSize,
+    batchBytes: bytes(spec.batchBytes),
+    blockMs: ms(spec.block),
+    inFlightBatches: spec.inFlightBatches,
+    retention: {
+      ...present({ maxEntries: spec.retention.maxEntries }),
+      settledForMs: ms(spec.retention.settledFor),
+      ignoredGroups: spec.retention.ignoredGroups,
+    },
+  }
+}
+
+function payload(spec: StreamPipelineSpec['payload']): CompiledPayload {
+  return {
+    encoding: spec.encoding,
+    field: spec.field ?? '',
+    ...present({ schema: spec.schema, idempotencyKey: spec.idempotencyKey }),
+    maxBytes: bytes(spec.maxBytes),
+    maxFields: spec.maxFields,
+  }
+}
+
+function sink(spec: StreamPipelineSpec): CompiledSink {
+  const { bullmq } = spec.sink
+  const clustered = bullmq.redis === undefined ? spec.redis.cluster : bullmq.redis.cluster
+  const prefix = clustered === undefined ? 'bull' : `bull{${hashTag(spec.source.stream)}}`
+  return {
+    queue: bullmq.queue,
+    prefix: bullmq.prefix ?? prefix,
+    jobName: bullmq.jobName,
+    jobOptions: jobOptions(bullmq.jobOptions),
+    maxWaiting: bullmq.maxWaiting,
+    ...(bullmq.redis !== undefined && { redis: redisTarget(bullmq.redis, 'spec.sink.bullmq.redis') }),
+  }
+}
+
+type JobOptionsSpec = StreamPipelineSpec['sink']['bullmq']['jobOptions']
+
+const backoffTypes = { Fixed: 'fixed', Exponential: 'exponential' } as const
+
+/** As BullMQ takes them. What is at BullMQ's own default is left out: options are stored with every job. */
+function jobOptions(spec: JobOptionsSpec): CompiledJobOptions {
+  return {
+    attempts: spec.attempts,
+    ...present({
+      backoff: spec.backoff && { type: backoffTypes[spec.backoff.type], delay: ms(spec.backoff.delay) },
+      priority: spec.priority === 0 ? undefined : spec.priority,
+      delay: ms(spec.delay) === 0 ? undefined : ms(spec.delay),
+      lifo: spec.lifo ? true : undefined,
+    }),
+    removeOnComplete: keepJobs(spec.removeOnComplete),
+    removeOnFail: keepJobs(spec.removeOnFail),
+  }
+}
+
+/** BullMQ: `false` keeps all; ages are whole seconds. */
+function keepJobs(spec: JobOptionsSpec['removeOnFail']): CompiledJobOptions['removeOnFail'] {
+  if (spec.count === undefined && spec.age === undefined) return false
+  return present({ count: spec.count, age: spec.age === undefined ? undefined : Math.ceil(ms(spec.age) / 1000) })
+}
+
+function onMetricsLoss(spec: string | number): CompiledScaling['onMetricsLoss'] {
+  return typeof spec === 'number' ? spec : spec === 'Max' ? 'Max' : 'Hold'
+}
+
+function scaling(spec: StreamPipelineSpec['scaling']): CompiledScaling {
+  return {
+    policy: spec.policy,
+    minReplicas: spec.minReplicas,
+    maxReplicas: spec.maxReplicas,
+    targetAgeMs: ms(spec.targetAge),
+    scaleDownDelayMs: ms(spec.scaleDownDelay),
+    idleAfterMs: ms(spec.idleAfter),
+    onMetricsLoss: onMetricsLoss(spec.onMetricsLoss),
+    schedules: spec.schedules.map(({ cron, timeZone, minReplicas, maxReplicas, for: length }) => ({
+      cron,
+      timeZone,
+      ...present({ minReplicas, maxReplicas }),
+      forMs: ms(length),
+    })),
+  }
+}
+
+function frozen<T>(value: T): T {
+  if (typeof value !== 'object' || value === null || Object.isFrozen(value)) return value
+  for (const inner of Object.values(value)) frozen(inner)
+  return Object.freeze(value)
+}

@@ -1,0 +1,129 @@
+/**
+ * Reads resource files as kubectl does: YAML 1.1 (JSON is a subset), several documents in a file, Lists opened.
+ *
+ * YAML 1.1 takes an unquoted y, n, yes, no, on or off for a boolean, as a value and as a key: `required: [x, y]` in a schema would
+ * be stored as `["x", true]` without a word. Whoever writes one means the text nearly always, so it is refused here, with its line.
+ */
+import {
+  type Document,
+  isMap,
+  isPair,
+  isScalar,
+  isSeq,
+  LineCounter,
+  type Node,
+  parseAllDocuments,
+  type ScalarTag,
+  visit,
+} from 'yaml'
+import { failure } from './errors.ts'
+import { group, kind } from './schema/pipeline.ts'
+import { isRecord } from './validation/problem.ts'
+
+export interface LoadedPipeline {
+  readonly file: string
+  /** Line on which the document (or the item of a List) begins, from 1. */
+  readonly line: number
+  /** As written: neither checked nor defaulted. */
+  readonly document: unknown
+  /** The line of a field by its path (`spec.source.batchSize`), or of the nearest field around it. */
+  lineOf(field: string): number
+}
+
+const ambiguous = /^(?:y|yes|on|n|no|off)$/i
+
+/** Types of YAML 1.1 that kubectl's parser does not have: dates, sexagesimal numbers, sets and the like stay text. */
+const absentTags = new Set(['binary', 'omap', 'pairs', 'set', 'intTime', 'floatTime', 'timestamp'])
+function isAbsent(tag: { readonly tag: string; readonly format?: string }): boolean {
+  return tag.format === 'TIME' || absentTags.has(tag.tag.replace('tag:yaml.org,2002:', ''))
+}
+
+function parse(text: string, lines: LineCounter): Document[] {
+  const documents = parseAllDocuments(text, {
+    version: '1.1',
+    merge: true,
+    uniqueKeys: true,
+    lineCounter: lines,
+    prettyErrors: false,
+    customTags: (tags) => tags.filter((tag) => typeof tag === 'string' || !isAbsent(tag as ScalarTag)),
+  })
+  return Array.isArray(documents) ? documents.filter(({ contents }) => contents !== null) : []
+}
+
+/**
+ * The StreamPipelines of a file, other kinds left out.
+ * @throws InvalidPipeline for a syntax error, an ambiguous word or a file without a StreamPipeline, with line and column
+ */
+export function loadPipelines(text: string, file: string): readonly LoadedPipeline[] {
+  const lines = new LineCounter()
+  const documents = parse(text, lines)
+  const found = documents.flatMap((document) => {
+    refuseFaults(document, lines, file)
+    return resources(document.contents as Node, document, lines, file)
+  })
+  if (found.length === 0) throw refused(file, `it holds no ${kind} (apiVersion: ${group}/…, kind: ${kind})`)
+  return found
+}
+
+function refused(file: string, problems: string, cause?: unknown) {
+  return failure('InvalidPipeline', { subject: file, problems }, cause)
+}
+
+function refuseFaults(document: Document, lines: LineCounter, file: string): void {
+  const [first] = document.errors
+  if (first !== undefined) {
+    const { line, col } = lines.linePos(first.pos[0])
+    throw refused(file, `line ${line}, column ${col}: ${first.message}`, first)
+  }
+  const faults: string[] = []
+  visit(document, {
+    Scalar(_, node) {
+      if (node.type !== 'PLAIN' || node.source === undefined || !ambiguous.test(node.source)) return
+      const { line, col } = lines.linePos(node.range?.[0] ?? 0)
+      const boolean = /^(?:y|yes|on)$/i.test(node.source)
+      faults.push(
+        `line ${line}, column ${col}: YAML 1.1, as kubectl reads it, takes unquoted ${node.source} for ${boolean}: write "${node.source}" for the text, ${boolean} for the boolean`,
+      )
+    },
+  })
+  if (faults.length > 0) throw refused(file, faults.join('; '))
+}
+
+function resources(node: Node, document: Document, lines: LineCounter, file: string): LoadedPipeline[] {
+  const plain: unknown = node.toJS(document)
+  if (isRecord(plain) && plain['kind'] === 'List' && isMap(node)) {
+    const items = node.get('items')
+    return isSeq(items) ? items.items.flatMap((item) => resources(item as Node, document, lines, file)) : []
+  }
+  if (!isOurs(plain)) return []
+  const lineAt = (at: Node) => lines.linePos(at.range?.[0] ?? 0).line
+  return [{ file, line: lineAt(node), document: plain, lineOf: (field) => lineAt(nearestNode(node, field)) }]
+}
+
+/** Other kinds may share the file; what names neither kind nor apiVersion is taken for a misspelt pipeline and told so. */
+function isOurs(document: unknown): boolean {
+  if (document === null) return false
+  if (!isRecord(document)) return true
+  const { kind: its, apiVersion } = document
+  if (its === kind) return true
+  return typeof its !== 'string' || (typeof apiVersion === 'string' && apiVersion.startsWith(`${group}/`))
+}
+
+/** The key node of a field, or of the innermost field around it that is there. */
+function nearestNode(root: Node, field: string): Node {
+  let nearest = root
+  let current: unknown = root
+  for (const [step] of field.matchAll(/[^.[\]]+/g)) {
+    if (isMap(current)) {
+      const pair = current.items.find(({ key }) => isScalar(key) && String(key.value) === step)
+      if (!isPair(pair)) break
+      nearest = pair.key as Node
+      current = pair.value
+    } else if (isSeq(current)) {
+      current = current.items[Number(step)]
+      if (current === undefined) break
+      nearest = current as Node
+    } else break
+  }
+  return nearest
+}

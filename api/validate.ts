@@ -1,0 +1,79 @@
+/**
+ * The API server's verdict without a server: the same structural schema, the same defaults, the same CEL rules; and beyond it what
+ * only a program can look into (`beyondServer`): the payload's JSON Schema and time zones.
+ */
+import { pipelineStructure, type Structure } from './structure.ts'
+import { defaulted } from './validation/defaulting.ts'
+import { ruleProblems } from './validation/expressions.ts'
+import { headProblems } from './validation/metadata.ts'
+import { payloadProblems } from './validation/payload-schema.ts'
+import { isRecord, type Problem } from './validation/problem.ts'
+import { shapeProblems } from './validation/shape.ts'
+
+export type { Problem } from './validation/problem.ts'
+
+export interface Admission {
+  /** The document with defaults in, without status; worth using only where there are no problems. */
+  readonly value: unknown
+  readonly problems: readonly Problem[]
+}
+
+/** The schema of what a person writes: status is the operator's, and the head is checked apart. */
+function written(): Structure {
+  const whole = pipelineStructure()
+  const { spec = {}, metadata = {}, apiVersion = {}, kind = {} } = whole.properties ?? {}
+  const open = { ...metadata, 'x-kubernetes-preserve-unknown-fields': true }
+  return { ...whole, properties: { apiVersion, kind, metadata: open, spec } }
+}
+
+function zoneProblems(scaling: unknown): Problem[] {
+  if (!isRecord(scaling) || !Array.isArray(scaling['schedules'])) return []
+  return scaling['schedules'].flatMap((schedule: unknown, index) => {
+    const zone = isRecord(schedule) ? schedule['timeZone'] : undefined
+    if (typeof zone !== 'string' || isTimeZone(zone)) return []
+    const message = `${JSON.stringify(zone)} is no IANA time zone: write one such as Europe/Lisbon or UTC`
+    return [{ field: `spec.scaling.schedules[${index}].timeZone`, message, beyondServer: true as const }]
+  })
+}
+
+function isTimeZone(zone: string): boolean {
+  try {
+    return new Intl.DateTimeFormat('en', { timeZone: zone }) !== undefined
+  } catch {
+    // RangeError is the only way Intl tells that it does not know a zone.
+    return false
+  }
+}
+
+/** @param previous what it replaces; rules about change (an immutable field) are checked only then */
+export function admit(document: unknown, previous?: unknown): Admission {
+  if (!isRecord(document))
+    return {
+      value: document,
+      problems: [{ field: '', message: 'a StreamPipeline is an object: write apiVersion, kind, metadata and spec' }],
+    }
+  const structure = written()
+  const { status: _, ...rest } = document
+  const value = defaulted(rest, structure)
+  const shape = shapeProblems(value, structure, '')
+  const problems: Problem[] = [...headProblems(document), ...shape.map(({ field, message }) => ({ field, message }))]
+  if (!problems.some(({ field }) => field === 'metadata.name') && !shape.some(({ blocking }) => blocking)) {
+    problems.push(...ruleProblems(value, previous === undefined ? undefined : defaulted(previous, structure), structure))
+  }
+  const spec = isRecord(value) ? value['spec'] : undefined
+  if (isRecord(spec)) {
+    if (isRecord(spec['payload'])) problems.push(...payloadProblems(spec['payload']))
+    problems.push(...zoneProblems(spec['scaling']))
+  }
+  return { value, problems }
+}
+
+/** What is wrong with a document, each problem naming its field and the remedy; empty: nothing. */
+export function validate(document: unknown, previous?: unknown): readonly Problem[] {
+  return admit(document, previous).problems
+}
+
+/** One line per problem. */
+export function describeProblems(problems: readonly Problem[]): string {
+  return problems.map(({ field, message }) => (field === '' ? message : `${field}: ${message}`)).join('\n')
+}

@@ -1,0 +1,56 @@
+/**
+ * The JSON Schema of payloads: one way to compile it for whoever needs it (validate, consumer, dispatcher), so that a schema that
+ * validates here runs there.
+ *
+ * Strict about what is written (an unknown keyword is a misspelt one), silent about style. `format` is an annotation, as 2020-12
+ * has it: checking some formats and not others would promise what no document says.
+ */
+import { Ajv2020, type Options, type ValidateFunction } from 'ajv/dist/2020.js'
+import { isRecord, type Problem } from './problem.ts'
+
+export const payloadSchemaOptions = {
+  strict: true,
+  strictTypes: false,
+  strictTuples: false,
+  strictRequired: false,
+  allowUnionTypes: true,
+  validateFormats: false,
+  logger: false,
+} as const satisfies Options
+
+/** @throws ajv's Error where the schema itself is wrong */
+export function compilePayloadSchema(schema: Readonly<Record<string, unknown>>, options: Options = {}): ValidateFunction {
+  return new Ajv2020({ ...payloadSchemaOptions, ...options }).compile(schema)
+}
+
+const indirections = ['$ref', '$dynamicRef', 'allOf', 'anyOf', 'oneOf', 'if', 'patternProperties', 'dependentSchemas']
+
+/** The properties a payload may name, where the schema says so at its top level. */
+function declared(schema: Readonly<Record<string, unknown>>): readonly string[] | undefined {
+  if (!isRecord(schema['properties']) || indirections.some((keyword) => schema[keyword] !== undefined)) return undefined
+  return Object.keys(schema['properties'])
+}
+
+export function payloadProblems(payload: { readonly schema?: unknown; readonly idempotencyKey?: unknown }): Problem[] {
+  const { schema, idempotencyKey } = payload
+  if (!isRecord(schema)) return []
+  try {
+    compilePayloadSchema(schema)
+  } catch (thrown) {
+    const detail = thrown instanceof Error ? thrown.message : String(thrown)
+    return [{ field: 'spec.payload.schema', message: `not a JSON Schema (2020-12, strict): ${detail}`, beyondServer: true }]
+  }
+  const found: Problem[] = []
+  if (schema['type'] !== undefined && schema['type'] !== 'object') {
+    found.push({ field: 'spec.payload.schema.type', message: 'a payload is an object: write type: object', beyondServer: true })
+  }
+  const names = declared(schema)
+  if (names === undefined || !Array.isArray(idempotencyKey)) return found
+  idempotencyKey.forEach((name: unknown, index) => {
+    if (typeof name === 'string' && !names.includes(name)) {
+      const message = `the schema declares no property ${JSON.stringify(name)}: name one of ${names.join(', ')}, or add it to spec.payload.schema.properties`
+      found.push({ field: `spec.payload.idempotencyKey[${index}]`, message, beyondServer: true })
+    }
+  })
+  return found
+}

@@ -1,0 +1,18 @@
+/** What is wrong with one field of a resource, and what to write instead. */
+export interface Problem {
+  /** Path as the API server spells it: `spec.redis.sentinel.nodes[0]`. */
+  readonly field: string
+  readonly message: string
+  /** Found here only: the API server cannot look inside a JSON Schema or a time zone. */
+  readonly beyondServer?: true
+}
+
+/** `metadata.labels` → `metadata.labels[app]`, `spec` → `spec.redis`, as the API server spells paths. */
+export function under(path: string, name: string | number): string {
+  if (typeof name === 'number') return `${path}[${name}]`
+  return path === '' ? name : `${path}.${name}`
+}
+
+export function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}

@@ -1,0 +1,47 @@
+/**
+ * Writes every generated file from its one source, the schema; with `--check` writes nothing and fails, naming the files that
+ * differ. `npm run generate`; CI runs the check.
+ */
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { stringify } from 'yaml'
+import { crd } from '../api/crd.ts'
+import { reference } from './reference.ts'
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)))
+
+/** File, relative to the repository, and what belongs in it. */
+export function generated(): ReadonlyMap<string, string> {
+  const notice = 'Generated from api/schema by `npm run generate`; change it there.'
+  return new Map([
+    ['crds/streampipelines.yaml', `# ${notice}\n${stringify(crd(), { aliasDuplicateObjects: false, lineWidth: 0 })}`],
+    ['docs/reference.md', `<!-- ${notice} -->\n${reference()}`],
+  ])
+}
+
+function present(file: string): string | undefined {
+  try {
+    return readFileSync(join(root, file), 'utf8')
+  } catch (thrown) {
+    if ((thrown as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    throw thrown
+  }
+}
+
+function run(check: boolean): number {
+  const stale = [...generated()].filter(([file, content]) => present(file) !== content)
+  if (check) {
+    for (const [file] of stale)
+      console.error(`${file} is not what the schema makes: run \`npm run generate\` and commit the result`)
+    return stale.length === 0 ? 0 : 1
+  }
+  for (const [file, content] of stale) {
+    mkdirSync(dirname(join(root, file)), { recursive: true })
+    writeFileSync(join(root, file), content)
+    console.log(`wrote ${file}`)
+  }
+  return 0
+}
+
+if (import.meta.main) process.exitCode = run(process.argv.includes('--check'))

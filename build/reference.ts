@@ -1,0 +1,127 @@
+/** The reference page: every field of the resource with its type, default and bounds, and what the API server refuses. */
+import { apiVersion, kind } from '../api/schema/pipeline.ts'
+import { rulesOf } from '../api/schema/rules.ts'
+import { pipelineStructure, type Structure } from '../api/structure.ts'
+
+const escaped = (text: string) => text.replaceAll('|', '\\|').replaceAll('<', '&lt;').replaceAll('\n', ' ')
+const code = (value: unknown) => `\`${typeof value === 'string' ? value : JSON.stringify(value)}\``
+
+function typeOf(field: Structure): string {
+  if (field['x-kubernetes-int-or-string'] === true) return 'integer or string'
+  if (field.enum !== undefined) return field.enum.map(code).join(' \\| ')
+  if (field.type === 'array') return `list of ${field.items === undefined ? 'anything' : typeOf(field.items)}`
+  if (field.additionalProperties !== undefined) return `map of ${typeOf(field.additionalProperties)}`
+  return field.type ?? 'anything'
+}
+
+function bounds(field: Structure): string {
+  const { minimum, maximum, maxLength, minItems, maxItems } = field
+  if (minimum !== undefined || maximum !== undefined) return ` ${minimum ?? ''}..${maximum ?? ''}`
+  if (maxItems !== undefined) return `, ${minItems ?? 0}..${maxItems}`
+  return maxLength === undefined || maxLength <= 32 ? '' : `, ≤ ${maxLength} characters`
+}
+
+/** A default that only spells out those of the fields inside says nothing new. */
+function defaultOf(field: Structure): string {
+  if (field.default === undefined || (field.type === 'object' && field.properties !== undefined && repeatsFields(field)))
+    return ''
+  return code(field.default)
+}
+
+function repeatsFields({ default: value, properties = {} }: Structure): boolean {
+  return Object.entries(value ?? {}).every(([name, inner]) => JSON.stringify(properties[name]?.default) === JSON.stringify(inner))
+}
+
+function rows(field: Structure, path: string, required: boolean): string[] {
+  const whether = required ? '**required**' : defaultOf(field)
+  const own =
+    path === '' ? [] : [`| \`${path}\` | ${typeOf(field)}${bounds(field)} | ${whether} | ${escaped(field.description ?? '')} |`]
+  const list = field.type === 'array' && field.items !== undefined
+  const holder = list && field.items !== undefined ? field.items : field
+  const prefix = path === '' ? '' : `${path}${list ? '[]' : ''}.`
+  const inner = Object.entries(holder.properties ?? {}).flatMap(([name, next]) =>
+    rows(next, `${prefix}${name}`, holder.required?.includes(name) ?? false),
+  )
+  return [...own, ...inner]
+}
+
+interface Refusal {
+  readonly field: string
+  readonly message: string
+  readonly onChange: boolean
+}
+
+function refusals(field: Structure, path: string): Refusal[] {
+  const own = rulesOf(field).map(({ rule, message, fieldPath = '' }) => ({
+    field: `${path}${fieldPath}`.replace(/^\./, ''),
+    message,
+    onChange: /\boldSelf\b/.test(rule),
+  }))
+  const inner = Object.entries(field.properties ?? {}).flatMap(([name, next]) =>
+    refusals(next, path === '' ? name : `${path}.${name}`),
+  )
+  const items = field.items === undefined ? [] : refusals(field.items, `${path}[]`)
+  return [...own, ...inner, ...items]
+}
+
+/** Fields with one remedy share a row: the durations' forms would fill a page. */
+function refusalRows(structure: Structure): string[] {
+  const byMessage = new Map<string, string[]>()
+  for (const { field, message, onChange } of refusals(structure, '')) {
+    const said = `${onChange ? 'On change: ' : ''}${message}`
+    byMessage.set(said, [...(byMessage.get(said) ?? []), field])
+  }
+  return [...byMessage].map(([message, fields]) => `| ${fields.map(code).join(', ')} | ${escaped(message)} |`)
+}
+
+const tableHead = ['| Field | Type | Default | |', '|---|---|---|---|']
+
+/** Markdown. */
+export function reference(): string {
+  const structure = pipelineStructure()
+  const { spec = {}, status = {} } = structure.properties ?? {}
+  const parts = Object.entries(spec.properties ?? {})
+  const simple = parts.filter(([, part]) => part.type !== 'object')
+  const sections = parts.filter(([, part]) => part.type === 'object')
+  const need = (name: string) => spec.required?.includes(name) ?? false
+  return [
+    `# Reference: ${kind}, ${apiVersion}`,
+    '',
+    'Durations are strings such as `500ms`, `30s`, `1h30m` (no days, no fractions). Sizes are bytes or Kubernetes quantities such as',
+    '`256Ki`. Unknown fields are refused. `streampipeline validate FILE` gives the verdicts of the API server without one, and also',
+    "checks the payload's JSON Schema.",
+    '',
+    'Annotation `streampipeline.dev/reconcile: disabled` makes the operator leave what it made alone, for emergency patches.',
+    '',
+    '## spec',
+    '',
+    ...tableHead,
+    ...simple.flatMap(([name, part]) => rows(part, name, need(name))),
+    ...sections.flatMap(([name, part]) => [
+      '',
+      `### ${name}`,
+      '',
+      part.description ?? '',
+      '',
+      ...tableHead,
+      ...rows({ ...part, description: '' }, name, need(name)).slice(1),
+    ]),
+    '',
+    '## What is refused',
+    '',
+    'Beside types and bounds, by the API server itself:',
+    '',
+    '| Field | Message |',
+    '|---|---|',
+    ...refusalRows(structure),
+    '',
+    '## status',
+    '',
+    'Written by the operator; numbers are rounded and at most ten seconds old. Exact values are metrics.',
+    '',
+    '| Field | Type | | |',
+    '|---|---|---|---|',
+    ...rows({ ...status, default: undefined }, '', false),
+    '',
+  ].join('\n')
+}
