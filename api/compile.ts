@@ -7,6 +7,7 @@ import type {
   CompiledSink,
   CompiledSource,
   HostPort,
+  KeptJobs,
   RedisTarget,
   Reference,
 } from './compiled.ts'
@@ -195,10 +196,11 @@ function jobOptions(spec: JobOptionsSpec): CompiledJobOptions {
   }
 }
 
-/** BullMQ: `false` keeps all; ages are whole seconds. */
-function keepJobs(spec: JobOptionsSpec['removeOnFail']): CompiledJobOptions['removeOnFail'] {
-  if (spec.count === undefined && spec.age === undefined) return false
-  return present({ count: spec.count, age: spec.age === undefined ? undefined : Math.ceil(ms(spec.age) / 1000) })
+/** Without bounds all are kept. BullMQ counts ages in whole seconds; rounded up, nothing goes early. */
+function keepJobs({ count, age }: JobOptionsSpec['removeOnFail']): KeptJobs {
+  const seconds = age === undefined ? undefined : Math.ceil(ms(age) / 1000)
+  if (count !== undefined) return { count, ...present({ age: seconds }) }
+  return seconds === undefined ? false : { age: seconds }
 }
 
 function onMetricsLoss(spec: string | number): CompiledScaling['onMetricsLoss'] {

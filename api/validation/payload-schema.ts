@@ -1,26 +1,18 @@
 /**
  * The JSON Schema of payloads: one way to compile it for whoever needs it (validate, consumer, dispatcher), so that a schema that
- * validates here runs there.
- *
- * Strict about what is written (an unknown keyword is a misspelt one), silent about style. `format` is an annotation, as 2020-12
- * has it: checking some formats and not others would promise what no document says.
+ * validates here runs there. Strict: an unknown keyword is a misspelt one, and formats are checked.
  */
 import { Ajv2020, type Options, type ValidateFunction } from 'ajv/dist/2020.js'
+import ajvFormats from 'ajv-formats'
 import { isRecord, type Problem } from './problem.ts'
 
-export const payloadSchemaOptions = {
-  strict: true,
-  strictTypes: false,
-  strictTuples: false,
-  strictRequired: false,
-  allowUnionTypes: true,
-  validateFormats: false,
-  logger: false,
-} as const satisfies Options
+const options = { strict: true, allErrors: false, allowUnionTypes: true, logger: false } as const satisfies Options
 
 /** @throws ajv's Error where the schema itself is wrong */
-export function compilePayloadSchema(schema: Readonly<Record<string, unknown>>, options: Options = {}): ValidateFunction {
-  return new Ajv2020({ ...payloadSchemaOptions, ...options }).compile(schema)
+export function compilePayloadSchema(schema: Readonly<Record<string, unknown>>): ValidateFunction {
+  const ajv = new Ajv2020(options)
+  ajvFormats.default(ajv)
+  return ajv.compile(schema)
 }
 
 const indirections = ['$ref', '$dynamicRef', 'allOf', 'anyOf', 'oneOf', 'if', 'patternProperties', 'dependentSchemas']
