@@ -9,7 +9,7 @@ import { accessSync, constants, existsSync, readFileSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { projectRoot } from './process.ts'
+import { projectRoot } from './root.ts'
 
 export type Assets =
   | { readonly kind: 'Found'; readonly folder: string; readonly origin: string; readonly controllers: boolean }

@@ -4,10 +4,12 @@
  * rejection nobody handled. What is closing gets a moment; what remains fails the file, by name, and is ended.
  */
 import { randomUUID } from 'node:crypto'
+import { relative } from 'node:path'
 import { after } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import { inspect } from 'node:util'
 import { endProcesses, markedProcesses } from './descendants.ts'
+import { projectRoot } from './root.ts'
 import { afterAllElse } from './scope.ts'
 
 const graceMs = 3_000
@@ -50,9 +52,15 @@ const check = async (): Promise<void> => {
   ]
   if (problems.length === 0) return
   endProcesses(processes)
-  // Open handles would keep this file's process, and so the whole run, waiting for ever.
-  if (handles.length > 0) setTimeout(() => process.exit(1), 500)
-  throw new Error(`this file leaks:\n  ${problems.join('\n  ')}`)
+  // The runner blames the place where the hook was registered, which is here; so say which file it is.
+  const message = `${relative(projectRoot, process.argv[1] ?? '')} leaks:\n  ${problems.join('\n  ')}`
+  if (handles.length > 0) {
+    // Open handles would keep this file's process, and so the whole run, waiting for ever. A file that is run by itself prints
+    // its failures only when it ends of its own accord.
+    if (process.env.NODE_TEST_CONTEXT === undefined) console.error(message)
+    setTimeout(() => process.exit(1), 500)
+  }
+  throw new Error(message)
 }
 
 afterAllElse({ after }, check, 3)

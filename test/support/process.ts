@@ -4,13 +4,13 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { fileURLToPath } from 'node:url'
+import { join } from 'node:path'
+import { projectRoot } from './root.ts'
 import type { Scope } from './scope.ts'
 import { tethered } from './tether.ts'
 import { eventually } from './wait.ts'
 
-export const projectRoot = fileURLToPath(new URL('../..', import.meta.url))
-const commandLine = fileURLToPath(new URL('../../cli/main.ts', import.meta.url))
+const commandLine = join(projectRoot, 'cli', 'main.ts')
 
 export interface ProcessOptions {
   /** The program; the Node that runs the test unless told (a `node` from PATH may be too old). */

@@ -1,0 +1,82 @@
+/** The rules of the repository as a whole: which folder may import which, how long a file may be, what no file may hold. */
+import './support/leaks.ts'
+import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { posix } from 'node:path'
+import test from 'node:test'
+import { projectRoot } from './support/root.ts'
+
+/** What each folder of the product imports from the others. `api` is the core: it knows nobody. */
+const mayImport: Readonly<Record<string, readonly string[]>> = {
+  api: [],
+  redis: ['api'],
+  scaling: ['api', 'redis'],
+  consumer: ['api', 'redis', 'scaling'],
+  operator: ['api', 'redis', 'scaling'],
+  client: ['api', 'redis', 'scaling'],
+  local: ['api', 'redis', 'scaling', 'consumer', 'client', 'operator'],
+  cli: ['api', 'redis', 'scaling', 'consumer', 'client', 'operator', 'local'],
+}
+
+const longest = 400
+
+const list = (...args: string[]): string[] =>
+  execFileSync('git', ['ls-files', '-z', '--cached', '--others', '--exclude-standard', ...args], {
+    cwd: projectRoot,
+    encoding: 'utf8',
+  })
+    .split('\0')
+    .filter((path) => path !== '')
+
+const read = (path: string): string => readFileSync(posix.join(projectRoot, path), 'utf8')
+
+const sources = list('*.ts')
+const folderOf = (path: string): string => path.split('/')[0] ?? ''
+
+const importsOf = (path: string): string[] =>
+  [...read(path).matchAll(/(?:\bfrom|\bimport)\s*\(?\s*'(\.[^']+)'/g)].map(([, target = '']) =>
+    posix.join(posix.dirname(path), target),
+  )
+
+test('folders import only what stands below them', () => {
+  const wrong = sources.flatMap((path) => {
+    const allowed = mayImport[folderOf(path)]
+    if (!allowed) return []
+    return importsOf(path)
+      .filter((target) => folderOf(target) !== folderOf(path) && !allowed.includes(folderOf(target)))
+      .map((target) => `${path} imports ${target}`)
+  })
+  assert.deepEqual(wrong, [])
+})
+
+test(`no source file outside test/ is longer than ${longest} lines`, () => {
+  const long = sources
+    .filter((path) => folderOf(path) !== 'test' && !path.includes('generated'))
+    .map((path) => ({ path, lines: read(path).split('\n').length - 1 }))
+    .filter(({ lines }) => lines > longest)
+    .map(({ path, lines }) => `${path} has ${lines} lines`)
+  assert.deepEqual(long, [])
+})
+
+test('no file holds the address of a package host or a path of somebody’s machine', () => {
+  const hosts = /https?:\/\/(?:registry|proxy|deb|static|index|files|repo\d?)\.[a-z]/i
+  const paths = /(?:^|[^\w.}/])\/(?:home|root|Users|work|farm)\/[a-z.]/
+  const found = list().flatMap((path) =>
+    read(path)
+      .split('\n')
+      .flatMap((line, index) =>
+        hosts.test(line) || paths.test(line) ? [`${path}:${index + 1}: ${line.trim().slice(0, 120)}`] : [],
+      ),
+  )
+  assert.deepEqual(found, [])
+})
+
+test('dependencies have exact versions, and the lock file names no host', () => {
+  const manifest = JSON.parse(read('package.json')) as Record<string, Record<string, string> | undefined>
+  const loose = ['dependencies', 'devDependencies', 'overrides'].flatMap((group) =>
+    Object.entries(manifest[group] ?? {}).filter(([, version]) => !/^\d+\.\d+\.\d+(-[\w.]+)?$/.test(version)),
+  )
+  assert.deepEqual(loose, [])
+  assert.doesNotMatch(read('package-lock.json'), /"resolved": "http/)
+})
