@@ -11,7 +11,7 @@ import { executionLock } from '../redis/keys.ts'
 import { redisFailure } from '../redis/replies.ts'
 import { createProcessor, type ExecutionContext, type Skipped } from './execution.ts'
 import { createWorkerMetrics } from './metrics.ts'
-import { type RedisInput, redisSource, workerConnection } from './redis.ts'
+import { cutOff, type RedisInput, redisSource, workerConnection } from './redis.ts'
 
 export interface WorkerOptions<Payload extends object, Result> {
   /** The BullMQ queue: `spec.sink.bullmq.queue`. */
@@ -55,7 +55,7 @@ export interface Worker {
 }
 
 /** How long BullMQ may take to say goodbye to Redis once no job runs any more. */
-const farewellMs = 5_000
+const farewellMs = 3_000
 
 const warn = (error: StreamPipelineError) =>
   process.emitWarning(error.advice, { type: 'StreamPipelineWarning', code: error.code })
@@ -126,17 +126,21 @@ export function createWorker<Payload extends object, Result = unknown>(options: 
     const current = await started?.catch(() => undefined)
     if (current === undefined) return
     const { bull, connection } = current
-    const farewell = bull.close()
-    const late = new AbortController()
+    const inTime = new AbortController()
+    const farewell = bull.close().finally(() => inTime.abort())
     const overdue = (async () => {
       await Promise.allSettled(running)
-      await sleep(farewellMs, undefined, { signal: late.signal }).catch(ignoreAbort)
+      await sleep(farewellMs, undefined, { signal: inTime.signal }).catch(ignoreAbort)
     })()
     await Promise.race([farewell, overdue])
-    late.abort()
-    // Ends what is still waiting for an answer of Redis, so that the farewell ends too.
-    await Promise.all([bull.disconnect(), closeConnection(connection)])
-    await farewell
+    if (!inTime.signal.aborted) {
+      // BullMQ still waits for an answer of Redis, on either connection.
+      cutOff(connection)
+      const blocking = await bull.getBackend().blockingClient
+      if (blocking !== undefined) cutOff(blocking)
+      await farewell
+    }
+    await closeConnection(connection)
   }
 
   return {

@@ -1,0 +1,131 @@
+/**
+ * What a producer needs to know of a pipeline, as the operator publishes it: the ConfigMap `<name>-dispatch`, key
+ * STREAMPIPELINE_DISPATCH, one JSON document. It names no Redis: addresses and passwords are the application's own matter.
+ *
+ * Unknown fields are let through and ignored, unlike everywhere else: an operator may be newer than the library in an
+ * application, and `version` changes when an old reader would go wrong.
+ */
+import { z } from 'zod'
+import type { CompiledPayload, CompiledPipeline } from '../api/compiled.ts'
+import { failure } from '../api/errors.ts'
+import { keySpace, scopeOf } from '../redis/keys.ts'
+
+/** Name of the ConfigMap's key, of the file it is mounted as, and of the environment variable. */
+export const dispatchVariable = 'STREAMPIPELINE_DISPATCH'
+/** Environment variable that pins the mode: `Stream` or `Direct`. */
+export const modeVariable = 'STREAMPIPELINE_MODE'
+
+export const dispatchMode = z.enum(['Stream', 'Direct'])
+export type DispatchMode = z.infer<typeof dispatchMode>
+
+const name = z.string().min(1)
+const count = z.int().min(0)
+const keepJobs = z.union([z.boolean(), z.object({ count: count.exactOptional(), age: count.exactOptional() })])
+
+/** Options of each job, in BullMQ's own form: delays in milliseconds, ages in seconds. */
+const jobOptions = z.object({
+  attempts: z.int().min(1),
+  backoff: z.object({ type: z.enum(['fixed', 'exponential']), delay: count }).exactOptional(),
+  priority: count.exactOptional(),
+  delay: count.exactOptional(),
+  lifo: z.boolean().exactOptional(),
+  removeOnComplete: keepJobs,
+  removeOnFail: keepJobs,
+})
+
+const dispatchConfig = z
+  .object({
+    version: z.literal(1),
+    /** What producers do unless they pin the mode or Redis says otherwise. */
+    mode: dispatchMode,
+    stream: name,
+    group: name,
+    /** Hash of stream and group that job ids and helper keys carry. */
+    scope: name,
+    queue: name.refine((queue) => !queue.includes(':'), 'must not contain a colon'),
+    prefix: name,
+    jobName: name,
+    jobOptions,
+    /** How long an equal idempotency key counts as the same request, from its forwarding. */
+    windowMs: count,
+    /** Life of the lock under which a direct dispatch adds. */
+    lockTtlMs: z.int().min(1),
+    encoding: z.enum(['Fields', 'Json']),
+    /** With Json: the entry's field that holds the document. */
+    field: name,
+    /** JSON Schema 2020-12 of the payload. */
+    schema: z.record(z.string(), z.unknown()).exactOptional(),
+    /** Fields whose values make the idempotency key, in order; absent: the canonical payload. */
+    idempotencyKey: z.array(name).min(1).exactOptional(),
+    maxBytes: z.int().min(1),
+    maxFields: z.int().min(1),
+    /** Approximate bound on the stream's length, enforced by each add. */
+    maxEntries: z.int().min(1).exactOptional(),
+    /** True when the queue lives in another Redis than the stream. */
+    queueElsewhere: z.boolean(),
+  })
+  .refine(({ stream, group, scope }) => scope === scopeOf(stream, group), {
+    path: ['scope'],
+    message: 'does not belong to this stream and group',
+  })
+
+export type DispatchConfig = z.infer<typeof dispatchConfig>
+
+/**
+ * Reads a dispatch configuration: the JSON text, or the object it holds. Throws InvalidOption naming the fields.
+ *
+ * @param origin where it came from, for messages
+ */
+export function parseDispatchConfig(given: unknown, origin: string = dispatchVariable): DispatchConfig {
+  const parsed = dispatchConfig.safeParse(typeof given === 'string' ? readJson(given, origin) : given)
+  if (parsed.success) return parsed.data
+  const detail = parsed.error.issues.map((issue) => `${issue.path.join('.') || 'document'}: ${issue.message}`).join('; ')
+  throw failure('InvalidOption', { option: origin, detail })
+}
+
+function readJson(text: string, origin: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch (thrown) {
+    throw failure('InvalidOption', { option: origin, detail: 'not a JSON document' }, thrown)
+  }
+}
+
+/** The dispatch configuration of a pipeline, as the operator publishes it. Pure. */
+export function dispatchConfigOf(pipeline: CompiledPipeline): DispatchConfig {
+  const { mode, source, payload, idempotency, sink } = pipeline
+  return {
+    version: 1,
+    mode,
+    stream: source.stream,
+    group: source.group,
+    scope: keySpace(source.stream, source.group).scope,
+    queue: sink.queue,
+    prefix: sink.prefix,
+    jobName: sink.jobName,
+    jobOptions: sink.jobOptions,
+    windowMs: idempotency.windowMs,
+    lockTtlMs: idempotency.lockTtlMs,
+    encoding: payload.encoding,
+    field: payload.field,
+    ...(payload.schema === undefined ? {} : { schema: payload.schema }),
+    ...(payload.idempotencyKey === undefined ? {} : { idempotencyKey: [...payload.idempotencyKey] }),
+    maxBytes: payload.maxBytes,
+    maxFields: payload.maxFields,
+    ...(source.retention.maxEntries === undefined ? {} : { maxEntries: source.retention.maxEntries }),
+    queueElsewhere: sink.redis !== undefined,
+  }
+}
+
+/** The part of it that the payload codec is made from. */
+export function payloadOf(config: DispatchConfig): CompiledPayload {
+  const { encoding, field, schema, idempotencyKey, maxBytes, maxFields } = config
+  return {
+    encoding,
+    field,
+    ...(schema === undefined ? {} : { schema }),
+    ...(idempotencyKey === undefined ? {} : { idempotencyKey }),
+    maxBytes,
+    maxFields,
+  }
+}

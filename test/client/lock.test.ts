@@ -1,0 +1,80 @@
+import '../support/leaks.ts'
+import assert from 'node:assert/strict'
+import { after, before, test } from 'node:test'
+import { acquireLock, type HeldLock, type LockLoss } from '../../client/lock.ts'
+import { executionLock } from '../../redis/keys.ts'
+import { type RedisServer, startRedis } from '../support/redis.ts'
+import { eventually } from '../support/wait.ts'
+
+let server: RedisServer
+before(async () => {
+  server = await startRedis({ after })
+})
+
+async function hold(redis: Parameters<typeof acquireLock>[0], key: string, ttlMs: number) {
+  const losses: LockLoss[] = []
+  const lock = await acquireLock(redis, key, ttlMs, (loss) => losses.push(loss))
+  assert.equal(lock.kind, 'Held')
+  return { lock: lock as HeldLock, losses }
+}
+
+test('a held lock is refused to others, with what is left of it, until it is released', async () => {
+  const redis = server.client()
+  const { lock } = await hold(redis, 'refused', 10_000)
+  const second = await acquireLock(redis, 'refused', 10_000, assert.fail)
+  assert.equal(second.kind, 'Foreign')
+  assert.ok(second.kind === 'Foreign' && second.remainingMs > 9_000 && second.remainingMs <= 10_000)
+  await lock.release()
+  await lock.release()
+  assert.equal(await redis.exists('refused'), 0)
+})
+
+test('it outlives its time to live by renewal', async () => {
+  const redis = server.client()
+  const { lock, losses } = await hold(redis, 'renewed', 300)
+  const heldSince = performance.now()
+  await eventually(async () => {
+    assert.equal(await redis.exists('renewed'), 1)
+    return performance.now() - heldSince > 700
+  })
+  assert.deepEqual(losses, [])
+  await lock.release()
+})
+
+test('release deletes no lock of somebody else', async () => {
+  const redis = server.client()
+  const { lock } = await hold(redis, 'foreign', 10_000)
+  await redis.set('foreign', 'another token')
+  await lock.release()
+  assert.equal(await redis.get('foreign'), 'another token')
+})
+
+for (const { when, change } of [
+  { when: 'another token holds the key', change: (redis: ReturnType<RedisServer['client']>) => redis.set('lost', 'other') },
+  { when: 'the key is gone', change: (redis: ReturnType<RedisServer['client']>) => redis.del('lost') },
+]) {
+  test(`it is lost once, by the next renewal, when ${when}`, async () => {
+    const redis = server.client()
+    const { lock, losses } = await hold(redis, 'lost', 300)
+    await change(redis)
+    await eventually(() => losses.length > 0)
+    assert.deepEqual(losses, ['Taken'])
+    await lock.release()
+    await redis.del('lost')
+  })
+}
+
+test('it is lost when Redis gives no answer for the whole of its life', async (t) => {
+  const own = await startRedis(t)
+  const { lock, losses } = await hold(own.client({ maxRetriesPerRequest: null }), 'silent', 400)
+  await own.kill('SIGSTOP')
+  await eventually(() => losses.length > 0)
+  assert.deepEqual(losses, ['Expired'])
+  await own.kill('SIGCONT')
+  await lock.release()
+})
+
+test('its name keeps out of the queue’s own keys and in their slot', () => {
+  assert.equal(executionLock('bull', 'ndvi', 'e-1'), 'sp:{bull:ndvi}:exec:ndvi:e-1')
+  assert.equal(executionLock('bull{ndvi:jobs}', 'ndvi', 'e-1'), 'sp:{ndvi:jobs}:exec:ndvi:e-1')
+})
