@@ -43,8 +43,14 @@ type Emitted = Omit<Structure, 'additionalProperties' | 'properties' | 'items' |
   readonly anyOf?: readonly Emitted[]
 }
 
+function isBare(standard: unknown, { properties }: Emitted): boolean {
+  return typeof standard === 'object' && standard !== null && Object.keys(standard).length === 0 && properties === undefined
+}
+
 function structural(emitted: Emitted): Structure {
-  const { additionalProperties, properties, items, anyOf, minimum, maximum, ...rest } = emitted
+  const { additionalProperties, properties, items, anyOf, minimum, maximum, default: standard, ...others } = emitted
+  // Stored objects stay short: an empty list or map says nothing that its absence does not.
+  const rest = { ...others, ...(standard !== undefined && !isBare(standard, emitted) && { default: standard }) }
   if (rest['x-kubernetes-int-or-string'] === true) {
     const maxLength = anyOf?.find(({ type }) => type === 'string')?.maxLength
     return { ...rest, anyOf: [{ type: 'integer' }, { type: 'string' }], ...(maxLength !== undefined && { maxLength }) }

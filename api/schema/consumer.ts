@@ -4,7 +4,7 @@
  */
 import { z } from 'zod'
 import { guarded } from './rules.ts'
-import { count, text } from './scalars.ts'
+import { amount, count, text } from './scalars.ts'
 
 const opaque = { 'x-kubernetes-preserve-unknown-fields': true } as const
 const deep = () => z.looseObject({}).meta(opaque)
@@ -19,9 +19,7 @@ const ownKeys = {
 
 const strings = (maximum: number) => z.record(z.string(), z.string().max(maximum)).meta({ maxProperties: 64 })
 
-const amounts = z
-  .record(z.string(), z.union([z.int(), z.string().max(32)]).meta({ 'x-kubernetes-int-or-string': true }))
-  .meta({ maxProperties: 16 })
+const amounts = z.record(z.string(), amount()).meta({ maxProperties: 16 })
 
 export const consumerSchema = z.strictObject({
   image: z.string().max(1024).optional().describe("Image. Omitted or empty: the operator's `--consumer-image`."),

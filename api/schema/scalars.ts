@@ -1,7 +1,7 @@
 /** The small types every part is made of: counts, durations, sizes, names. Each is bounded, because CEL's cost is. */
 import { z } from 'zod'
 import { durationPattern, formatDuration, parseDuration } from '../duration.ts'
-import { formatQuantity, quantityPattern } from '../quantity.ts'
+import { formatQuantity } from '../quantity.ts'
 import { guarded, quoted, type Rule } from './rules.ts'
 
 /** Replicas beyond this are a slip; it also bounds what one pipeline can cost. */
@@ -38,11 +38,22 @@ export function duration(least: string, most: string, why = '') {
   })
 }
 
-/** A size in bytes, as a plain number or a Kubernetes quantity. */
+const sizeForm = "self.matches('^[0-9]{1,12}(Ki|Mi|Gi|k|M|G)?$')"
+
+/** A size in bytes, as a plain number or a Kubernetes quantity without fraction. */
 export function size(most: number) {
   return guarded(z.union([z.int(), z.string().max(32)]).meta({ 'x-kubernetes-int-or-string': true }), {
-    rule: `type(self) == int ? (self >= 1 && self <= ${most}) : (self.matches(${quoted(quantityPattern)}) && isQuantity(self) && quantity(self).isInteger() && quantity(self).asInteger() >= 1 && quantity(self).asInteger() <= ${most})`,
-    message: `write a size between 1 byte and ${formatQuantity(most)}, such as 256Ki or 1M (not 256KB, 256K or 256m)`,
+    rule: `type(self) == int ? (self >= 1 && self <= ${most}) : (${sizeForm} && quantity(self).isInteger() && quantity(self).asInteger() >= 1 && quantity(self).asInteger() <= ${most})`,
+    message: `write a size between 1 byte and ${formatQuantity(most)}, such as 256Ki or 1M (not 256KB, 256K, 1.5Mi or 256m)`,
+    reason: 'FieldValueInvalid',
+  })
+}
+
+/** An amount of a pod's resource. */
+export function amount() {
+  return guarded(z.union([z.int(), z.string().max(32)]).meta({ 'x-kubernetes-int-or-string': true }), {
+    rule: 'type(self) == int ? self >= 0 : isQuantity(self)',
+    message: 'write a quantity, such as 500m for half a CPU or 256Mi for memory (not 256MB)',
     reason: 'FieldValueInvalid',
   })
 }

@@ -32,10 +32,10 @@ export const sourceSchema = guarded(
       .describe('Payload bytes read at a time.'),
     block: duration('100ms', '60s').default('5s').describe('How long one read waits for entries.'),
     inFlightBatches: count(1, 16).default(3).describe('Batches one consumer works on at once.'),
-    retention: retention.prefault({ ignoredGroups: [] }).describe('What is kept in the stream.'),
+    retention: retention.prefault({}).describe('What is kept in the stream.'),
   }),
   {
-    rule: '!(self.group in self.retention.ignoredGroups)',
+    rule: '!has(self.retention.ignoredGroups) || !(self.group in self.retention.ignoredGroups)',
     message: "ignoredGroups holds this pipeline's own group, so retention would trim what it has not read: take it out",
     fieldPath: '.retention.ignoredGroups',
     reason: 'FieldValueInvalid',

@@ -8,6 +8,9 @@ import { type Rule, rulesOf } from '../schema/rules.ts'
 import type { Structure } from '../structure.ts'
 import { isRecord, type Problem, under } from './problem.ts'
 
+/** Kubernetes' whole grammar of quantities; only those that are sizes are ever computed with. */
+const quantityForm = /^[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]+)?$/
+
 class Quantity {
   readonly bytes: number
   constructor(bytes: number) {
@@ -32,7 +35,7 @@ function prepared(): Environment {
     .registerVariable('self', 'dyn')
     .registerVariable('oldSelf', 'dyn')
     .registerType('Quantity', Quantity)
-    .registerFunction('isQuantity(string): bool', (text: string) => parseQuantity(text) !== undefined)
+    .registerFunction('isQuantity(string): bool', (text: string) => quantityForm.test(text))
     .registerFunction('quantity(string): Quantity', quantity)
     .registerFunction('Quantity.isInteger(): bool', ({ bytes }: Quantity) => Number.isSafeInteger(bytes))
     .registerFunction('Quantity.asInteger(): int', ({ bytes }: Quantity) => BigInt(bytes))
