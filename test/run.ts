@@ -1,0 +1,130 @@
+/**
+ * `npm test`: everything that one machine can check. Each step has a heading; a step that fails does not stop the ones after it,
+ * and makes the exit code 1. The tests come last and their counts are the last lines of the output.
+ *
+ *   npm test                          all of it
+ *   npm test -- test/consumer         only these tests (files or folders)
+ *   npm test -- --name 'a | pattern'  only tests of such names
+ */
+import { spawn } from 'node:child_process'
+import { randomUUID } from 'node:crypto'
+import { existsSync, globSync, readFileSync, statSync } from 'node:fs'
+import { delimiter, join, relative, resolve } from 'node:path'
+import { parseArgs } from 'node:util'
+import { provideRedisServer, thisSystem } from '../local/redisinstall.ts'
+import { endProcesses, markedProcesses } from './support/descendants.ts'
+import { provideAssets } from './support/kubebuild.ts'
+import { projectRoot } from './support/root.ts'
+import { seed } from './support/seed.ts'
+import { runTests, type TestReport } from './support/testrun.ts'
+import { eventually } from './support/wait.ts'
+
+interface Step {
+  readonly name: string
+  /** What went wrong, in a line; undefined when nothing did. What it prints on the way is the step's own. */
+  run(): Promise<string | undefined>
+}
+
+const say = (line: string): void => void process.stdout.write(`${line}\n`)
+const variable = 'STREAMPIPELINE_TEST_RUN'
+const mark = randomUUID()
+
+const { values: options, positionals: paths } = parseArgs({
+  allowPositionals: true,
+  options: { name: { type: 'string', multiple: true } },
+})
+
+/** A program of node_modules/.bin or a script of the project, under this Node. */
+const command = (name: string, args: readonly string[]): Step => ({
+  name,
+  run: () =>
+    new Promise((settle) => {
+      const child = spawn(args[0] ?? '', args.slice(1), { cwd: projectRoot, stdio: ['ignore', 'inherit', 'inherit'] })
+      child.once('error', (error) => settle(error.message))
+      child.once('close', (code, signal) => settle(code === 0 ? undefined : `ended with ${code ?? signal}`))
+    }),
+})
+
+const tools: Step = {
+  name: 'tools',
+  run: async () => {
+    const assets = await provideAssets(process.env, say)
+    if (assets.kind === 'Found') {
+      process.env.KUBEBUILDER_ASSETS = assets.folder
+      say(`Kubernetes: ${assets.folder} (${assets.origin})`)
+    } else {
+      say(`NO KUBERNETES, ITS TESTS WILL BE SKIPPED: ${assets.reason}`)
+    }
+    process.env.REDIS_SERVER ||= await provideRedisServer(thisSystem(say))
+    say(`Redis: ${process.env.REDIS_SERVER}`)
+    process.env.STREAMPIPELINE_SEED = String(seed)
+    say(`Seed: ${seed} (STREAMPIPELINE_SEED=${seed} npm test repeats this run's choices)`)
+    return undefined
+  },
+}
+
+const selected = (): string[] => {
+  const all = globSync('test/**/*.test.ts', { cwd: projectRoot, exclude: ['test/package/fixture/**'] }).sort()
+  const wanted = paths.map((path) => relative(projectRoot, resolve(path)))
+  for (const path of wanted) if (!existsSync(join(projectRoot, path))) throw new Error(`no such file or folder: ${path}`)
+  const chosen = all.filter((file) => wanted.length === 0 || wanted.some((path) => file === path || file.startsWith(`${path}/`)))
+  if (chosen.length === 0) throw new Error(`no test files in ${wanted.join(', ')}`)
+  // The long ones first, so that none is left to run alone at the end: those with an API server, then by size.
+  const weight = (file: string): number =>
+    statSync(join(projectRoot, file)).size + (readFileSync(join(projectRoot, file), 'utf8').includes('apiserver.ts') ? 1e6 : 0)
+  return chosen.sort((a, b) => weight(b) - weight(a))
+}
+
+let report: TestReport | undefined
+const tests: Step = {
+  name: 'tests',
+  run: async () => {
+    report = await runTests(selected(), options.name ?? [])
+    return report.success ? undefined : `${report.failed.length} failed: ${report.failed.join('; ')}`
+  },
+}
+
+const nothingLeft: Step = {
+  name: 'nothing left running',
+  run: async () => {
+    const left = () => markedProcesses(variable, mark)
+    const gone = await eventually(async () => (await left()).length === 0, { timeoutMs: 3_000 }).catch(() => false)
+    if (gone) return undefined
+    const processes = await left()
+    endProcesses(processes)
+    return processes.map(({ pid, command: line }) => `process ${pid} was left: ${line}`).join('; ')
+  },
+}
+
+const everything: Step[] = [
+  tools,
+  command('types', ['tsc', '--noEmit']),
+  command('lint', ['biome', 'check', '--error-on-warnings', '.']),
+  command('generated files in step', [process.execPath, 'build/generate.ts', '--check']),
+  tests,
+  nothingLeft,
+]
+const steps = paths.length > 0 || options.name ? [tools, tests, nothingLeft] : everything
+
+process.env[variable] = mark
+// `node test/run.ts` alone does not have npm's PATH.
+process.env.PATH = `${join(projectRoot, 'node_modules', '.bin')}${delimiter}${process.env.PATH ?? ''}`
+
+const outcomes: { name: string; seconds: string; failure: string | undefined }[] = []
+for (const { name, run } of steps) {
+  say(`\n── ${name} ${'─'.repeat(Math.max(3, 70 - name.length))}`)
+  const startedAt = performance.now()
+  const failure = await run().catch((thrown: unknown) => (thrown instanceof Error ? thrown.message : String(thrown)))
+  const seconds = `${((performance.now() - startedAt) / 1000).toFixed(1)} s`
+  if (failure !== undefined) say(`${name}: ${failure}`)
+  outcomes.push({ name, seconds, failure })
+}
+
+say(`\n── summary ${'─'.repeat(63)}`)
+for (const { reason, names } of report?.skipped ?? []) {
+  say(`SKIPPED ${names.length}: ${reason}`)
+  for (const name of names) say(`    ${name}`)
+}
+for (const { name, seconds, failure } of outcomes) say(`${failure === undefined ? 'ok    ' : 'FAILED'} ${name} (${seconds})`)
+for (const line of report?.closing ?? ['tests 0', 'pass 0', 'fail 1', 'skipped 0']) say(`ℹ ${line}`)
+process.exitCode = outcomes.some(({ failure }) => failure !== undefined) ? 1 : 0

@@ -1,0 +1,70 @@
+/** Runs test files with node:test, each in its own process, and keeps the closing counts for whoever prints them last. */
+import { availableParallelism } from 'node:os'
+import { relative } from 'node:path'
+import { Transform } from 'node:stream'
+import { finished } from 'node:stream/promises'
+import { run } from 'node:test'
+import { spec, type TestEvent } from 'node:test/reporters'
+import { projectRoot } from './root.ts'
+
+export interface TestReport {
+  readonly success: boolean
+  readonly failed: readonly string[]
+  readonly skipped: readonly { reason: string; names: string[] }[]
+  /** `tests 12`, `pass 11` and so on, as the runner words them. */
+  readonly closing: readonly string[]
+}
+
+/** A file that takes longer hangs; it is killed, and what it started with it. */
+const fileTimeoutMs = 240_000
+
+const closingLine = /^(tests|suites|pass|fail|cancelled|skipped|todo|duration_ms) [\d.]+$/
+
+export const runTests = async (files: readonly string[], namePatterns: readonly string[]): Promise<TestReport> => {
+  const closing: string[] = []
+  const failed: string[] = []
+  const skipped = new Map<string, string[]>()
+  let success = true
+  const collect = (event: TestEvent): boolean => {
+    switch (event.type) {
+      case 'test:pass':
+        if (typeof event.data.skip === 'string' && event.data.skip !== '') {
+          skipped.set(event.data.skip, [...(skipped.get(event.data.skip) ?? []), event.data.name])
+        }
+        return true
+      case 'test:fail':
+        if (event.data.details.type !== 'suite')
+          failed.push(`${relative(projectRoot, event.data.file ?? '')}: ${event.data.name}`)
+        return true
+      case 'test:diagnostic':
+        if (event.data.file !== undefined || !closingLine.test(event.data.message)) return true
+        closing.push(event.data.message)
+        return false
+      case 'test:summary':
+        success &&= event.data.success
+        return true
+      default:
+        return true
+    }
+  }
+  const events = run({
+    files: files.map((file) => `${projectRoot}${file}`),
+    cwd: projectRoot,
+    concurrency: Math.max(2, availableParallelism()),
+    timeout: fileTimeoutMs,
+    ...(namePatterns.length > 0 ? { testNamePatterns: [...namePatterns] } : {}),
+  })
+  const kept = new Transform({
+    objectMode: true,
+    transform: (event: TestEvent, _encoding, done) => done(null, ...(collect(event) ? [event] : [])),
+  })
+  const printed = events.pipe(kept).pipe(new spec())
+  printed.pipe(process.stdout, { end: false })
+  await finished(printed)
+  return {
+    success,
+    failed,
+    skipped: [...skipped].map(([reason, names]) => ({ reason, names })),
+    closing,
+  }
+}
