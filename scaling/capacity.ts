@@ -9,7 +9,7 @@
  * What a sample teaches is used from the next decision on. So, all else equal, a sample with more work never makes replicas
  * look faster, and more work never asks for fewer of them.
  */
-import { settledBy } from './heartbeat.ts'
+import type { Heartbeat } from '../redis/stream/registry.ts'
 import type { Sample } from './sample.ts'
 
 interface Mark {
@@ -26,6 +26,9 @@ export interface Capacity {
   readonly marks: Readonly<Record<string, Mark>>
 }
 
+/** Entries a consumer has settled since it started. */
+const settledBy = ({ forwarded, duplicates, dead }: Heartbeat): number => forwarded + duplicates + dead
+
 /** Weight of a new measurement. */
 const weight = 0.3
 
@@ -35,7 +38,7 @@ export function learnCapacity(capacity: Capacity, sample: Sample): Capacity {
   const rates: number[] = []
   for (const { heartbeat } of sample.consumers) {
     if (heartbeat === undefined) continue
-    const now: Mark = { settled: settledBy(heartbeat), atMs: heartbeat.atMs }
+    const now: Mark = { settled: settledBy(heartbeat), atMs: heartbeat.at }
     marks[heartbeat.uid] = now
     const before = capacity.marks[heartbeat.uid]
     const busy = backlogSinceMs !== undefined && before !== undefined && before.atMs >= backlogSinceMs
@@ -49,7 +52,7 @@ export function learnCapacity(capacity: Capacity, sample: Sample): Capacity {
 /** Undefined while nothing was ever settled. */
 export function perReplica(capacity: Capacity, sample: Sample, concurrency: number): number | undefined {
   if (capacity.perSecond !== undefined) return capacity.perSecond
-  const serviceMs = mean(sample.consumers.flatMap((consumer) => consumer.heartbeat?.serviceMs ?? []))
+  const serviceMs = mean(sample.consumers.flatMap((consumer) => consumer.heartbeat?.serviceMs || []))
   return serviceMs === undefined ? undefined : (concurrency * 1000) / serviceMs
 }
 

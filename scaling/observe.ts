@@ -12,8 +12,8 @@ import type { CompiledPipeline } from '../api/compiled.ts'
 import { failure } from '../api/errors.ts'
 import { failureOn, type RedisConnection } from '../redis/connection.ts'
 import { keySpace } from '../redis/keys.ts'
+import { heartbeatTtlMs, parseHeartbeat } from '../redis/stream/registry.ts'
 import { idMs, isTimeId } from './entryid.ts'
-import { heartbeatTtlMs, readHeartbeat } from './heartbeat.ts'
 import { classifyPending, hidesHealthy, type PendingEntry } from './pending.ts'
 import * as replies from './replies.ts'
 import type { ConsumerSample, Sample } from './sample.ts'
@@ -219,7 +219,7 @@ async function withHeartbeats(
   ]
   const ours = all.filter((consumer) => registry.has(consumer.name))
   const texts = ours.length === 0 ? [] : await redis.mget(ours.map((consumer) => heartbeatKey(consumer.name)))
-  const heartbeats = new Map(ours.map((consumer, i) => [consumer.name, readHeartbeat(texts[i])]))
+  const heartbeats = new Map(ours.map((consumer, i) => [consumer.name, parseHeartbeat(texts[i] ?? null)]))
   return all.map((consumer) => {
     const uid = registry.get(consumer.name)
     const heartbeat = heartbeats.get(consumer.name)

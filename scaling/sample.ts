@@ -1,5 +1,5 @@
 /** What one look at a pipeline's Redis tells: the input of `decide`. Plain JSON; ages come from the server's clock. */
-import type { Heartbeat } from './heartbeat.ts'
+import { type Heartbeat, heartbeatIntervalMs } from '../redis/stream/registry.ts'
 
 export interface ConsumerSample {
   readonly name: string
@@ -52,10 +52,14 @@ export const workOf = (sample: Sample): number => sample.undelivered + sample.or
 /** Pending entries that may still succeed. */
 export const healthyPendingOf = (sample: Sample): number => Math.max(0, sample.pending - sample.quarantined)
 
+/** A consumer that missed this many heartbeats is not counted on, though its last one may still be there. */
+const missedBeats = 3
+
 /** Consumers that are alive and take entries. */
 export const readyOf = (sample: Sample): number =>
-  sample.consumers.filter((consumer) => consumer.heartbeat !== undefined && isReady(consumer.heartbeat.state)).length
+  sample.consumers.filter(({ heartbeat }) => heartbeat !== undefined && isReady(heartbeat, sample.atMs)).length
 
-function isReady(state: string): boolean {
-  return state === 'Running' || state === 'Backpressured'
+export function isReady(heartbeat: Heartbeat, atMs: number): boolean {
+  const fresh = atMs - heartbeat.at <= missedBeats * heartbeatIntervalMs
+  return fresh && (heartbeat.state === 'Running' || heartbeat.state === 'Backpressured')
 }

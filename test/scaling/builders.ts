@@ -1,5 +1,5 @@
 /** Builders of what `decide` takes: calm values, overridden by what a test is about. */
-import type { Heartbeat } from '../../scaling/heartbeat.ts'
+import type { Heartbeat } from '../../redis/stream/registry.ts'
 import type { ScalingPolicy } from '../../scaling/policy.ts'
 import type { ConsumerSample, Sample } from '../../scaling/sample.ts'
 import type { ScalingState } from '../../scaling/state.ts'
@@ -28,11 +28,7 @@ export function sampleWith(over: Partial<Sample> = {}): Sample {
   }
 }
 
-export function consumers(
-  count: number,
-  beat: Partial<Omit<Heartbeat, 'serviceMs'>> & { serviceMs?: number | undefined } = {},
-): ConsumerSample[] {
-  const { serviceMs, ...rest } = { serviceMs: 10, ...beat }
+export function consumers(count: number, beat: Partial<Heartbeat> = {}): ConsumerSample[] {
   return Array.from({ length: count }, (_, i) => ({
     name: `ndvi-${i}`,
     uid: `uid-${i}`,
@@ -40,16 +36,16 @@ export function consumers(
     idleMs: 0,
     heartbeat: {
       uid: `uid-${i}`,
-      atMs,
+      at: atMs,
       state: 'Running',
       inFlight: 0,
+      serviceMs: 10,
       path: 'Portable',
       forwarded: 0,
       duplicates: 0,
       dead: 0,
       reclaimed: 0,
-      ...rest,
-      ...(serviceMs === undefined ? {} : { serviceMs }),
+      ...beat,
     },
   }))
 }

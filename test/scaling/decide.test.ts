@@ -67,7 +67,7 @@ const rows: readonly Row[] = [
   {
     name: 'unknown speed doubles while entries age',
     state: { replicas: 2 },
-    sample: { undelivered: 10, undeliveredAgeMs: 10_000, consumers: consumers(2, { serviceMs: undefined }) },
+    sample: { undelivered: 10, undeliveredAgeMs: 10_000, consumers: consumers(2, { serviceMs: 0 }) },
     replicas: 4,
     reason: /speed not known yet/,
   },
@@ -283,7 +283,7 @@ describe('decide', () => {
     let state: ScalingState | undefined
     for (let tick = 0; tick < 6; tick++) {
       const atMs = 1_000_000 + tick * 2_000
-      const beat = { forwarded: tick * 500, atMs }
+      const beat = { forwarded: tick * 500, at: atMs }
       const sample = sampleWith({ atMs, undelivered: 5_000 - tick * 500, entriesAdded: 5_000, consumers: consumers(1, beat) })
       state = decide(state, sample, policyWith({ maxReplicas: 1 })).state
     }
@@ -297,7 +297,7 @@ describe('decide', () => {
       policyWith(),
     )
     assert.equal(first.replicas, 4)
-    const second = decide(first.state, sampleWith({ atMs: 1_008_000, consumers: consumers(4) }), policyWith())
+    const second = decide(first.state, sampleWith({ atMs: 1_008_000, consumers: consumers(4, { at: 1_008_000 }) }), policyWith())
     assert.equal(second.state.startUp.typicalMs, 8_000)
   })
 })
@@ -346,7 +346,7 @@ describe('decide, for any history', () => {
         pending: step.orphaned + step.pending,
         entriesAdded: added,
         queueWaiting: step.queueWaiting,
-        consumers: consumers(step.ready, { forwarded: settled, atMs }),
+        consumers: consumers(step.ready, { forwarded: settled, at: atMs }),
       })
     })
   }
