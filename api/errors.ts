@@ -107,6 +107,12 @@ export const errorCatalogue = {
     reason: 'PayloadRejected',
     remedy: 'correct the field named, or spec.payload.schema',
   },
+  DispatchContended: {
+    message: 'somebody else has been forwarding the idempotency key {key} all the while',
+    kind: 'Retryable',
+    reason: 'DispatchContended',
+    remedy: 'dispatch it again: a forwarder that died lets go of its key after idempotency.lockTTL',
+  },
   Closed: {
     message: 'the {what} was closed',
     kind: 'Terminal',

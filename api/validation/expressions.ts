@@ -80,8 +80,11 @@ function walk(self: unknown, oldSelf: unknown, structure: Structure, path: strin
       found.push(...self.flatMap((item: unknown, index) => walk(item, undefined, items, under(path, index))))
   } else if (isRecord(self)) {
     for (const [name, inner] of Object.entries(self)) {
-      const known = structure.properties?.[name] ?? structure.additionalProperties
-      if (known !== undefined) found.push(...walk(inner, isRecord(oldSelf) ? oldSelf[name] : undefined, known, under(path, name)))
+      const previous = isRecord(oldSelf) ? oldSelf[name] : undefined
+      const { properties: { [name]: field } = {}, additionalProperties: value } = structure
+      if (field !== undefined) found.push(...walk(inner, previous, field, under(path, name)))
+      // As the API server spells the place of a map's value; for a type error it uses a dot there too.
+      else if (value !== undefined) found.push(...walk(inner, previous, value, `${path}[${name}]`))
     }
   }
   return found

@@ -7,7 +7,7 @@ export interface Problem {
   readonly beyondServer?: true
 }
 
-/** `metadata.labels` → `metadata.labels[app]`, `spec` → `spec.redis`, as the API server spells paths. */
+/** The path of a field, or of a list item, as the API server spells it. */
 export function under(path: string, name: string | number): string {
   if (typeof name === 'number') return `${path}[${name}]`
   return path === '' ? name : `${path}.${name}`
