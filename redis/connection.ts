@@ -109,14 +109,23 @@ export async function open(connection: RedisConnection, signal?: AbortSignal): P
   }
 }
 
-/** Ends the connection; pending commands fail. Idempotent. */
+/**
+ * Ends the connection; pending commands fail. Idempotent. Between two attempts ioredis would just stop trying, and what waits
+ * for an answer would wait for ever: a last attempt, ended at once, rejects it.
+ */
 export async function close(connection: RedisConnection): Promise<void> {
-  // Only a live socket announces its end: one between attempts just stops trying.
-  const live = connection.status === 'ready' || connection.status === 'connect' || connection.status === 'connecting'
-  const ended = live ? new Promise<void>((resolve) => connection.once('end', () => resolve())) : Promise.resolve()
+  if (connection.status === 'wait' || connection.status === 'end') {
+    connection.disconnect()
+    return
+  }
+  const ended = new Promise<void>((resolve) => connection.once('end', () => resolve()))
+  if (connection.status === 'reconnecting') connection.connect().catch(ignoreLastAttempt)
   connection.disconnect()
   await ended
 }
+
+/** Its failure is the aim. */
+function ignoreLastAttempt() {}
 
 async function abortable<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (signal === undefined) return await work

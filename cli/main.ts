@@ -1,0 +1,36 @@
+#!/usr/bin/env node
+/**
+ * The command line. Each command loads its own part when it runs, so that `validate` does not pay for the Kubernetes client.
+ */
+import { readFileSync } from 'node:fs'
+import { Command } from 'commander'
+import { asFailure } from '../api/errors.ts'
+import { registerConsume } from './commands/consume.ts'
+
+function version(): string {
+  // Beside the sources in a clone, one level further up in the published package's dist/.
+  for (const up of ['..', '../..']) {
+    const file = new URL(`${up}/package.json`, import.meta.url)
+    try {
+      const manifest: unknown = JSON.parse(readFileSync(file, 'utf8'))
+      if (typeof manifest === 'object' && manifest !== null && 'version' in manifest) return String(manifest.version)
+    } catch {
+      // Not there: look one level up.
+    }
+  }
+  return 'unknown'
+}
+
+const program = new Command('streampipeline')
+  .description('A durable Redis Streams boundary in front of BullMQ')
+  .version(version())
+  .showHelpAfterError()
+registerConsume(program)
+
+try {
+  await program.parseAsync()
+} catch (thrown) {
+  const error = asFailure(thrown)
+  process.stderr.write(`streampipeline: ${error.message}\n  ${error.remedy}\n`)
+  process.exitCode = error.code === 'Internal' ? 70 : 64
+}

@@ -1,0 +1,55 @@
+/**
+ * The consumer's log: structured lines on stdout, constant messages, data in fields. A batch is told at debug, a dead letter at
+ * warn; payload appears nowhere.
+ */
+import type { Logger } from 'pino'
+import type { ConsumerObserver } from './consumer.ts'
+import type { ConsumerState } from './states.ts'
+
+export function createLogObserver(log: Logger): ConsumerObserver {
+  return {
+    stateChanged: (state, previous) => tellState(log, state, previous),
+    groupMade(outcome) {
+      if (outcome.kind === 'recreated') log.warn({ start: outcome.start }, 'the consumer group was gone and has been made again')
+      else if (outcome.kind === 'created') log.info({ start: outcome.start }, 'consumer group made')
+    },
+    batchSettled(report) {
+      log.debug({ entries: report.entries, ...report.outcomes, durationMs: Math.round(report.durationMs) }, 'batch settled')
+      for (const { id, reason, error } of report.dead) log.warn({ entry: id, reason, error }, 'dead letter')
+    },
+    reclaimed({ claimed, trimmed, exhausted }) {
+      if (claimed > 0) log.debug({ claimed }, 'entries reclaimed')
+      if (trimmed > 0) log.warn({ trimmed, reason: 'Trimmed' }, 'pending entries had been trimmed; their ids are dead letters')
+      for (const entry of exhausted) log.warn({ entry, reason: 'MaxDeliveries' }, 'dead letter')
+    },
+    heartbeatSent() {},
+    handedBack: (entries, retired) => log.info({ entries, retired }, 'left the group'),
+  }
+}
+
+function tellState(log: Logger, state: ConsumerState, previous: ConsumerState) {
+  switch (state.kind) {
+    case 'Starting':
+      if (state.failure) log.warn({ code: state.failure.code, remedy: state.failure.remedy }, state.failure.message)
+      return
+    case 'BackendDown':
+      if (previous.kind === 'BackendDown') return
+      log.warn({ code: state.failure.code, remedy: state.failure.remedy, strikes: state.strikes }, state.failure.message)
+      return
+    case 'Running':
+      if (previous.kind !== 'Running') log.info({ after: previous.kind }, 'running')
+      return
+    case 'Backpressured':
+      if (previous.kind !== 'Backpressured')
+        log.info({ waiting: state.waiting }, 'the queue is full; reading stops until it drains')
+      return
+    case 'Draining':
+      log.info('draining')
+      return
+    case 'Stopped':
+      log.info({ clean: state.clean }, 'stopped')
+      return
+    default:
+      state satisfies never
+  }
+}

@@ -1,0 +1,93 @@
+/**
+ * The consumer's metrics. Label values are bounded and present from the start with 0, so that a rate over a rare reason does not
+ * begin with a gap.
+ */
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import { deadLetterReasons } from '../redis/deadletters.ts'
+import type { ConsumerObserver } from './consumer.ts'
+import type { SettledOutcome } from './settler.ts'
+
+const outcomes = ['forwarded', 'duplicate', 'dead', 'gone'] as const satisfies readonly SettledOutcome[]
+
+export interface ConsumerMetrics {
+  readonly registry: Registry
+  readonly observer: ConsumerObserver
+}
+
+export function createConsumerMetrics(
+  path: string,
+  pipeline: { readonly namespace: string; readonly name: string },
+): ConsumerMetrics {
+  const registry = new Registry()
+  registry.setDefaultLabels({ namespace: pipeline.namespace, pipeline: pipeline.name })
+  collectDefaultMetrics({ register: registry })
+  const registers = [registry]
+  const heartbeat = new Gauge({
+    name: 'stream_consumer_heartbeat_timestamp_seconds',
+    help: 'Time of the last heartbeat that reached Redis, by its clock.',
+    registers,
+  })
+  const failures = new Counter({
+    name: 'stream_consumer_failures_total',
+    help: 'Times the consumer met a backend that refused it, by reason.',
+    labelNames: ['reason'],
+    registers,
+  })
+  const settled = new Counter({
+    name: 'stream_consumer_settled_total',
+    help: 'Entries settled, by outcome.',
+    labelNames: ['outcome'],
+    registers,
+  })
+  const reclaimed = new Counter({
+    name: 'stream_consumer_reclaimed_total',
+    help: 'Entries taken over from consumers that left them.',
+    registers,
+  })
+  const deadLetters = new Counter({
+    name: 'stream_consumer_dead_letters_total',
+    help: 'Dead letters written, by reason.',
+    labelNames: ['reason'],
+    registers,
+  })
+  const duration = new Histogram({
+    name: 'stream_consumer_settle_duration_seconds',
+    help: 'Time from taking a batch up to having settled it.',
+    buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
+    registers,
+  })
+  const forwardPath = new Gauge({
+    name: 'stream_consumer_forward_path',
+    help: '1 for the way of forwarding in use.',
+    labelNames: ['path'],
+    registers,
+  })
+  for (const outcome of outcomes) settled.inc({ outcome }, 0)
+  for (const reason of deadLetterReasons) deadLetters.inc({ reason }, 0)
+  forwardPath.set({ path }, 1)
+
+  return {
+    registry,
+    observer: {
+      stateChanged(state) {
+        if (state.kind === 'BackendDown') failures.inc({ reason: state.failure.reason })
+      },
+      groupMade() {},
+      batchSettled(report) {
+        for (const outcome of outcomes) if (report.outcomes[outcome] > 0) settled.inc({ outcome }, report.outcomes[outcome])
+        for (const { reason } of report.dead) deadLetters.inc({ reason })
+        duration.observe(report.durationMs / 1000)
+      },
+      reclaimed(round) {
+        reclaimed.inc(round.claimed)
+        if (round.trimmed > 0) deadLetters.inc({ reason: 'Trimmed' }, round.trimmed)
+        if (round.exhausted.length > 0) {
+          deadLetters.inc({ reason: 'MaxDeliveries' }, round.exhausted.length)
+          settled.inc({ outcome: 'dead' }, round.exhausted.length)
+        }
+      },
+      heartbeatSent: (atMs) => heartbeat.set(atMs / 1000),
+      handedBack() {},
+    },
+  }
+}

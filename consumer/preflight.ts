@@ -1,0 +1,72 @@
+/**
+ * What must be true of a Redis before the first entry is taken from it. Each finding names the thing and the remedy; they are
+ * looked for at start because a script error half-way does not roll back: a key of the wrong type would leave a job hash that
+ * is in no list, and a rerun would take it for success.
+ */
+import type { CompiledPipeline } from '../api/compiled.ts'
+import { failure } from '../api/errors.ts'
+import { failureOn, labelOf, type RedisConnection } from '../redis/connection.ts'
+
+/** Oldest server whose streams behave as the scripts need (XAUTOCLAIM's trimmed ids, `lag`); what the tests run on. */
+const minimumVersion = [7, 0] as const
+
+/** Checks server and keys of stream and queue. Throws RedisUnfit, WrongKeyType, or why Redis could not be asked. */
+export async function checkBackends(pipeline: CompiledPipeline, stream: RedisConnection, queue: RedisConnection): Promise<void> {
+  await checkServer(stream)
+  if (queue !== stream) await checkServer(queue)
+  const { source, deadLetter, sink } = pipeline
+  await checkTypes(stream, [
+    [source.stream, 'stream'],
+    [deadLetter.stream, 'stream'],
+  ])
+  const queueKey = (part: string) => `${sink.prefix}:${sink.queue}:${part}`
+  await checkTypes(queue, [
+    [queueKey('meta'), 'hash'],
+    [queueKey('wait'), 'list'],
+    [queueKey('active'), 'list'],
+    [queueKey('delayed'), 'zset'],
+    [queueKey('prioritized'), 'zset'],
+    [queueKey('completed'), 'zset'],
+    [queueKey('failed'), 'zset'],
+    [queueKey('events'), 'stream'],
+    [queueKey('marker'), 'zset'],
+    [queueKey('id'), 'string'],
+    [queueKey('pc'), 'string'],
+  ])
+}
+
+async function checkServer(connection: RedisConnection): Promise<void> {
+  const info = await told(connection, async () => String(await connection.call('INFO', 'everything')))
+  const version = /^redis_version:(\d+)\.(\d+)/m.exec(info)
+  const [major, minor] = [Number(version?.[1] ?? 0), Number(version?.[2] ?? 0)]
+  const unfit = (detail: string, advice: string) => failure('RedisUnfit', { address: labelOf(connection), detail, advice })
+  if (major < minimumVersion[0] || (major === minimumVersion[0] && minor < minimumVersion[1])) {
+    throw unfit(`it is version ${major}.${minor}`, `upgrade it to ${minimumVersion.join('.')} or later`)
+  }
+  const policy = /^maxmemory_policy:(\S+)/m.exec(info)?.[1] ?? 'noeviction'
+  if (policy !== 'noeviction') {
+    const advice = 'set it: CONFIG SET maxmemory-policy noeviction, and in the server configuration'
+    throw unfit(`its maxmemory-policy is ${policy}, which evicts the marks that prevent duplicates, and jobs`, advice)
+  }
+}
+
+type KeyType = 'stream' | 'hash' | 'list' | 'zset' | 'string'
+
+async function checkTypes(
+  connection: RedisConnection,
+  expected: readonly (readonly [key: string, type: KeyType])[],
+): Promise<void> {
+  const types = await told(connection, async () => await Promise.all(expected.map(([key]) => connection.type(key))))
+  for (const [index, [key, type]] of expected.entries()) {
+    const actual = types[index] ?? 'none'
+    if (actual !== 'none' && actual !== type) throw failure('WrongKeyType', { key, actual, expected: type })
+  }
+}
+
+async function told<T>(connection: RedisConnection, ask: () => Promise<T>): Promise<T> {
+  try {
+    return await ask()
+  } catch (thrown) {
+    throw failureOn(connection, thrown)
+  }
+}

@@ -1,0 +1,78 @@
+/**
+ * The blocking reader: XREADGROUP on a connection of its own, one read at a time, each asking for no more than there is room
+ * for. Sizes are not known before an entry is here, so the count of the next read follows the mean size of the last ones: a
+ * batch stays near `batchBytes` even when entries grow.
+ */
+import type { CompiledSource } from '../api/compiled.ts'
+import { failureOn, type RedisConnection } from '../redis/connection.ts'
+import type { Delivery } from '../redis/stream/pending.ts'
+
+export interface Reader {
+  /** New entries, delivered for the first time; empty when the block ended without any. Throws catalogued errors. */
+  read(): Promise<readonly Delivery[]>
+  /** Ends a read that is blocking now, without losing a reply. */
+  interrupt(): Promise<void>
+}
+
+/**
+ * @param blocking the connection that blocks
+ * @param writer another one, to unblock it with
+ */
+export function createReader(
+  blocking: RedisConnection,
+  writer: RedisConnection,
+  source: CompiledSource,
+  consumer: string,
+): Reader {
+  let meanBytes = 0
+  let blockedAs: string | undefined
+
+  const countNow = () => {
+    if (meanBytes === 0) return Math.min(source.batchSize, 16)
+    return Math.max(1, Math.min(source.batchSize, Math.floor(source.batchBytes / meanBytes)))
+  }
+
+  return {
+    async read() {
+      try {
+        blockedAs = String(await blocking.call('CLIENT', 'ID'))
+        const { group, blockMs, stream } = source
+        const count = ['COUNT', countNow(), 'BLOCK', blockMs] as const
+        const reply: unknown = await blocking.xreadgroupBuffer('GROUP', group, consumer, ...count, 'STREAMS', stream, '>')
+        const entries = entriesOf(reply)
+        meanBytes = nextMean(meanBytes, entries)
+        return entries
+      } catch (thrown) {
+        throw failureOn(blocking, thrown)
+      } finally {
+        blockedAs = undefined
+      }
+    },
+    async interrupt() {
+      if (blockedAs === undefined) return
+      try {
+        await writer.call('CLIENT', 'UNBLOCK', blockedAs)
+      } catch (thrown) {
+        throw failureOn(writer, thrown)
+      }
+    },
+  }
+}
+
+/** [[stream, [[id, [field, value, …]], …]]], or null when the block ended. */
+function entriesOf(reply: unknown): readonly Delivery[] {
+  const entries: unknown = Array.isArray(reply) && Array.isArray(reply[0]) ? reply[0][1] : []
+  if (!Array.isArray(entries)) return []
+  return entries.flatMap((entry: unknown) => {
+    const [id, fields] = Array.isArray(entry) ? entry : []
+    return [{ id: String(id), fields: Array.isArray(fields) ? (fields as Buffer[]) : [], deliveries: 1 }]
+  })
+}
+
+/** Follows growth at once and shrinkage slowly: too small a read costs little, too large a one costs memory. */
+function nextMean(mean: number, entries: readonly Delivery[]): number {
+  if (entries.length === 0) return mean
+  const bytes = entries.reduce((sum, { fields }) => sum + fields.reduce((inner, part) => inner + part.length, 0), 0)
+  const latest = bytes / entries.length
+  return latest > mean ? latest : mean * 0.8 + latest * 0.2
+}

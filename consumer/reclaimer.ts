@@ -1,0 +1,140 @@
+/**
+ * Reclaim: entries whose holder died, hung or gave them back. Each round pages through what has been idle for `minIdle`, with a
+ * cursor that is kept between rounds, and works it off by how often it was delivered:
+ *
+ * - at or over the ceiling: buried on the server, without being fetched;
+ * - once: claimed in batches, right before the attempt;
+ * - more often: claimed and attempted alone, fewest deliveries first. Whatever kills its process then takes nobody with it.
+ *
+ * The first round after a start also takes this consumer's own entries, however fresh: a restarted container keeps its name,
+ * and nobody else will hold them.
+ */
+import type { CompiledPipeline } from '../api/compiled.ts'
+import { asFailure } from '../api/errors.ts'
+import type { RedisConnection } from '../redis/connection.ts'
+import { claimEntries, type Delivery, listPending, type PendingRow } from '../redis/stream/pending.ts'
+import { type Burial, type StreamPlace, settleEntries } from '../redis/stream/settlement.ts'
+import type { HeldEntries } from './held.ts'
+import type { Lifecycle } from './lifecycle.ts'
+import type { Slots } from './slots.ts'
+import { mayRead } from './states.ts'
+
+export interface ReclaimReport {
+  readonly claimed: number
+  readonly trimmed: number
+  /** Ids buried because they were delivered too often. */
+  readonly exhausted: readonly string[]
+}
+
+export interface ReclaimerParts {
+  readonly pipeline: CompiledPipeline
+  readonly place: StreamPlace
+  readonly consumer: string
+  readonly connection: RedisConnection
+  readonly held: HeldEntries
+  readonly lifecycle: Lifecycle
+  readonly slots: Slots
+  readonly clock: () => number
+  readonly settle: (batch: readonly Delivery[]) => Promise<void>
+  readonly report: (round: ReclaimReport) => void
+}
+
+export interface Reclaimer {
+  /** This consumer's own entries, from before it started. */
+  recoverOwn(): Promise<void>
+  /** One round over what is idle. */
+  round(): Promise<void>
+}
+
+/** Rows looked at per page; a page costs Redis well under a millisecond. */
+const pageSize = 256
+
+export function createReclaimer(parts: ReclaimerParts): Reclaimer {
+  const { pipeline, place, consumer, connection, held, lifecycle, slots } = parts
+  const { maxDeliveries } = pipeline.delivery
+  const { batchSize } = pipeline.source
+  const { minIdleMs } = pipeline.reclaim
+  let cursor = '-'
+
+  const bury = async (rows: readonly PendingRow[], minIdle: number) => {
+    if (rows.length === 0) return []
+    const burials: Burial[] = rows.map((row) => ({
+      id: row.id,
+      reason: 'MaxDeliveries',
+      error: `delivered ${row.deliveries} times without being settled; the ceiling is ${maxDeliveries}`,
+      redrives: 0,
+      only: { minIdleMs: minIdle, minDeliveries: maxDeliveries },
+    }))
+    const { burials: outcomes } = await settleEntries(connection, place, [], burials)
+    return rows.filter((_, index) => outcomes[index] === 'dead').map(({ id }) => id)
+  }
+
+  /** Claims and settles one batch in a slot of its own. Returns false when draining or an outage ended the round. */
+  const attempt = async (rows: readonly PendingRow[], minIdle: number) => {
+    const free = await slots.take(lifecycle.draining)
+    if (free === undefined || !mayRead(lifecycle.state)) {
+      free?.()
+      return false
+    }
+    try {
+      const ids = rows.map(({ id }) => id)
+      const { claimed, trimmed } = await claimEntries(connection, place, consumer, minIdle, ids)
+      held.add(
+        claimed.map(({ id }) => id),
+        parts.clock(),
+      )
+      parts.report({ claimed: claimed.length, trimmed, exhausted: [] })
+      if (claimed.length > 0) await parts.settle(claimed)
+      return true
+    } finally {
+      free()
+    }
+  }
+
+  const workOff = async (rows: readonly PendingRow[], minIdle: number) => {
+    const mine = rows.filter(({ id }) => !held.has(id)).toSorted((a, b) => a.deliveries - b.deliveries)
+    const exhausted = await bury(
+      mine.filter((row) => row.deliveries >= maxDeliveries),
+      minIdle,
+    )
+    if (exhausted.length > 0) parts.report({ claimed: 0, trimmed: 0, exhausted })
+    const fresh = mine.filter((row) => row.deliveries <= 1)
+    for (let at = 0; at < fresh.length; at += batchSize) {
+      if (!(await attempt(fresh.slice(at, at + batchSize), minIdle))) return false
+    }
+    for (const row of mine.filter(({ deliveries }) => deliveries > 1 && deliveries < maxDeliveries)) {
+      if (!(await attempt([row], minIdle))) return false
+    }
+    return true
+  }
+
+  const guarded = async (work: () => Promise<void>) => {
+    try {
+      await work()
+    } catch (thrown) {
+      lifecycle.backendFailed(asFailure(thrown))
+    }
+  }
+
+  return {
+    async recoverOwn() {
+      await guarded(async () => {
+        let start = '-'
+        for (;;) {
+          const rows = await listPending(connection, place, { start, count: pageSize, consumer })
+          if (!(await workOff(rows, 0)) || rows.length < pageSize) return
+          start = `(${rows.at(-1)?.id ?? ''}`
+        }
+      })
+    },
+    async round() {
+      await guarded(async () => {
+        for (;;) {
+          const rows = await listPending(connection, place, { start: cursor, count: pageSize, minIdleMs })
+          cursor = rows.length < pageSize ? '-' : `(${rows.at(-1)?.id ?? ''}`
+          if (!(await workOff(rows, minIdleMs)) || cursor === '-') return
+        }
+      })
+    },
+  }
+}

@@ -1,0 +1,185 @@
+/**
+ * The process around a consumer: configuration, probes, logs, signals, exit codes.
+ *
+ * 0 drained; 64 the configuration cannot be used; 69 Redis could not be reached, or refused us, for too long at start; 70 a fault
+ * of our own. A configuration error ends at once; what may pass (Redis away, a Secret not mounted yet) is tried again.
+ */
+import { hostname } from 'node:os'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { pino } from 'pino'
+import { compilePipeline, parsePipeline } from '../api/compile.ts'
+import type { CompiledPipeline } from '../api/compiled.ts'
+import { asFailure, failure, type StreamPipelineError } from '../api/errors.ts'
+import { readPipelines } from '../api/files.ts'
+import { connect } from '../redis/connection.ts'
+import { createPortableForwarder } from '../redis/forward/portable.ts'
+import { forwardTarget, streamPlace } from '../redis/placement.ts'
+import { directoryReader, type ReadReference, resolveTarget } from '../redis/references.ts'
+import { type Consumer, type ConsumerConnections, type ConsumerObserver, createConsumer } from './consumer.ts'
+import { createLogObserver } from './logging.ts'
+import { createConsumerMetrics } from './metrics.ts'
+import { createProbeServer, parseListen } from './server.ts'
+import { backoffMs } from './states.ts'
+
+export interface ConsumeOptions {
+  /** The StreamPipeline resource. */
+  readonly config: string
+  /** Name in the group; default: POD_NAME, else the host's name. */
+  readonly name?: string
+  /** HOST:PORT of the probes; default `:9090`. */
+  readonly listen?: string
+  /** Folder of mounted references, `secret/NAME/KEY` and `configmap/NAME/KEY`. */
+  readonly refs?: string
+  readonly env: Readonly<Record<string, string | undefined>>
+  /** Aborts when the process is asked to stop. */
+  readonly signal: AbortSignal
+}
+
+export const consumeExit = { drained: 0, badConfiguration: 64, backendUnavailable: 69, internalFault: 70 } as const
+
+/** How long Redis may refuse at start before the process gives up and lets its supervisor decide. */
+const startPatienceMs = 60_000
+
+export async function runConsumer(options: ConsumeOptions): Promise<number> {
+  const log = pino({
+    level: 'info',
+    base: null,
+    timestamp: pino.stdTimeFunctions.isoTime,
+    formatters: { level: (label) => ({ level: label }) },
+  })
+  const tell = (error: StreamPipelineError) => log.error({ code: error.code, remedy: error.remedy }, error.message)
+  let consumer: Consumer | undefined
+  const fault = Promise.withResolvers<number>()
+  try {
+    const pipeline = await loadConfig(options.config)
+    log.level = pipeline.logLevel.toLowerCase()
+    const name = options.name ?? options.env['POD_NAME'] ?? hostname()
+    const connections = await makeConnections(pipeline, directoryReader(options.refs))
+    const forwarder = createPortableForwarder(connections.queue, forwardTarget(pipeline))
+    const metrics = createConsumerMetrics(forwarder.kind, pipeline)
+    const made = createConsumer({
+      pipeline,
+      place: streamPlace(pipeline),
+      name,
+      uid: options.env['POD_UID'] ?? `${hostname()}/${process.pid}/${Math.round(performance.timeOrigin)}`,
+      connections,
+      forwarder,
+      observer: both(metrics.observer, createLogObserver(log)),
+      fault(thrown) {
+        tell(asFailure(thrown))
+        fault.resolve(consumeExit.internalFault)
+      },
+      clock: () => performance.now(),
+      random: Math.random,
+    })
+    consumer = made
+    const server = createProbeServer(parseListen(options.listen ?? ':9090'), metrics.registry, made.lifecycle)
+    await server.start()
+    log.info({ consumer: name, pipeline: pipeline.name, path: forwarder.kind, port: server.port }, 'consumer starts')
+    try {
+      const living = live(made, options.signal, pipeline.terminationGracePeriodMs)
+      return await Promise.race([living, fault.promise])
+    } finally {
+      await server.stop()
+    }
+  } catch (thrown) {
+    const error = asFailure(thrown)
+    tell(error)
+    await consumer?.stop(performance.now())
+    return exitCode(error)
+  }
+}
+
+async function live(consumer: Consumer, signal: AbortSignal, graceMs: number): Promise<number> {
+  // A fifth of the grace period is left for closing connections and for a slow kubelet.
+  const stop = async () => await consumer.stop(performance.now() + graceMs * 0.8)
+  if (await started(consumer, signal)) await once(signal)
+  await stop()
+  return consumeExit.drained
+}
+
+/** Tries to start until it works; false when asked to stop before. Throws what is terminal, or has lasted too long. */
+async function started(consumer: Consumer, signal: AbortSignal): Promise<boolean> {
+  const giveUpAt = performance.now() + startPatienceMs
+  for (let attempt = 1; !signal.aborted; attempt++) {
+    const error = await consumer.start().then(
+      () => undefined,
+      (thrown: unknown) => asFailure(thrown),
+    )
+    if (error === undefined) return true
+    if (!error.retryable || performance.now() > giveUpAt) throw error
+    await sleep(backoffMs(attempt, Math.random()), undefined, { signal }).catch(ignoreAbort)
+  }
+  return false
+}
+
+/** The signal says it by itself. */
+function ignoreAbort() {}
+
+async function once(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return
+  await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
+}
+
+function exitCode(error: StreamPipelineError): number {
+  switch (error.code) {
+    case 'InvalidPipeline':
+    case 'UnreadableFile':
+    case 'InvalidOption':
+    case 'InvalidReference':
+    case 'ReferenceMissing':
+    case 'WrongKeyType':
+    case 'RedisUnfit':
+      return consumeExit.badConfiguration
+    case 'Internal':
+      return consumeExit.internalFault
+    default:
+      return consumeExit.backendUnavailable
+  }
+}
+
+async function loadConfig(file: string): Promise<CompiledPipeline> {
+  const [first, second] = await readPipelines(file)
+  if (first === undefined) throw failure('UnreadableFile', { file, detail: 'there is no StreamPipeline in it' })
+  if (second !== undefined) {
+    throw failure('InvalidOption', { option: '--config', detail: `${file} holds several StreamPipelines; a consumer serves one` })
+  }
+  return compilePipeline(parsePipeline(first.document))
+}
+
+async function makeConnections(pipeline: CompiledPipeline, read: ReadReference): Promise<ConsumerConnections> {
+  const address = await resolveTarget(pipeline.redis, read)
+  const writer = connect(address, 'Writer')
+  const elsewhere = pipeline.sink.redis
+  const queue = elsewhere === undefined ? writer : connect(await resolveTarget(elsewhere, read), 'Writer')
+  return { blocking: connect(address, 'Blocking'), writer, queue }
+}
+
+function both(first: ConsumerObserver, second: ConsumerObserver): ConsumerObserver {
+  return {
+    stateChanged(state, previous) {
+      first.stateChanged(state, previous)
+      second.stateChanged(state, previous)
+    },
+    groupMade(outcome) {
+      first.groupMade(outcome)
+      second.groupMade(outcome)
+    },
+    batchSettled(report) {
+      first.batchSettled(report)
+      second.batchSettled(report)
+    },
+    reclaimed(round) {
+      first.reclaimed(round)
+      second.reclaimed(round)
+    },
+    heartbeatSent(atMs) {
+      first.heartbeatSent(atMs)
+      second.heartbeatSent(atMs)
+    },
+    handedBack(entries, retired) {
+      first.handedBack(entries, retired)
+      second.handedBack(entries, retired)
+    },
+  }
+}
