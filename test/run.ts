@@ -11,7 +11,6 @@ import { randomUUID } from 'node:crypto'
 import { existsSync, globSync, readFileSync, statSync } from 'node:fs'
 import { delimiter, join, relative, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
-import { provideRedisServer, thisSystem } from '../local/redisinstall.ts'
 import { endProcesses, markedProcesses } from './support/descendants.ts'
 import { provideAssets } from './support/kubebuild.ts'
 import { projectRoot } from './support/root.ts'
@@ -34,7 +33,7 @@ const { values: options, positionals: paths } = parseArgs({
   options: { name: { type: 'string', multiple: true } },
 })
 
-/** A program of node_modules/.bin or a script of the project, under this Node. */
+/** A program that prints what it finds; it fails by its exit code. */
 const command = (name: string, args: readonly string[]): Step => ({
   name,
   run: () =>
@@ -55,6 +54,8 @@ const tools: Step = {
     } else {
       say(`NO KUBERNETES, ITS TESTS WILL BE SKIPPED: ${assets.reason}`)
     }
+    // Imported here, so that a mistake in the product fails this step and not the runner.
+    const { provideRedisServer, thisSystem } = await import('../local/redisinstall.ts')
     process.env.REDIS_SERVER ||= await provideRedisServer(thisSystem(say))
     say(`Redis: ${process.env.REDIS_SERVER}`)
     process.env.STREAMPIPELINE_SEED = String(seed)

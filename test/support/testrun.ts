@@ -1,6 +1,6 @@
 /** Runs test files with node:test, each in its own process, and keeps the closing counts for whoever prints them last. */
 import { availableParallelism } from 'node:os'
-import { relative } from 'node:path'
+import { relative, resolve } from 'node:path'
 import { Transform } from 'node:stream'
 import { finished } from 'node:stream/promises'
 import { run } from 'node:test'
@@ -20,6 +20,7 @@ const fileTimeoutMs = 240_000
 
 const closingLine = /^(tests|suites|pass|fail|cancelled|skipped|todo|duration_ms) [\d.]+$/
 
+/** Prints as it goes. `files` are relative to the project. */
 export const runTests = async (files: readonly string[], namePatterns: readonly string[]): Promise<TestReport> => {
   const closing: string[] = []
   const failed: string[] = []
@@ -48,7 +49,7 @@ export const runTests = async (files: readonly string[], namePatterns: readonly 
     }
   }
   const events = run({
-    files: files.map((file) => `${projectRoot}${file}`),
+    files: files.map((file) => resolve(projectRoot, file)),
     cwd: projectRoot,
     concurrency: Math.max(2, availableParallelism()),
     timeout: fileTimeoutMs,
