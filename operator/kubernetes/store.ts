@@ -22,6 +22,8 @@ export interface Store<T extends KubernetesObject> {
 export interface MutableStore<T extends KubernetesObject> extends Store<T> {
   set(object: T): void
   remove(object: T): void
+  /** Whatever its version is: it is known to be gone. */
+  discard(key: string): void
   /** The whole truth after a list: what is not in it is gone. */
   replace(objects: readonly T[]): void
 }
@@ -102,6 +104,7 @@ export function createStore<T extends KubernetesObject>(options: StoreOptions<T>
       const held = objects.get(keyOf(object))
       if (held !== undefined && !isOlder(object, held)) drop(keyOf(object))
     },
+    discard: drop,
     replace(listed) {
       const keys = new Set(listed.map(keyOf))
       for (const key of [...objects.keys()]) if (!keys.has(key)) drop(key)

@@ -1,0 +1,127 @@
+/**
+ * What only the leader does: reconcile, look at Redis, record Events. One term of office, from taking the Lease to losing it or
+ * to the process's end. The caches it works on are kept warm by standbys too.
+ */
+import type { Logger } from 'pino'
+import type { Caches } from './caches.ts'
+import type { Applier } from './kubernetes/apply.ts'
+import { type Clock, pause } from './kubernetes/clock.ts'
+import { type ControllerObserver, createController, type Outcome } from './kubernetes/controller.ts'
+import type { WorkQueue } from './kubernetes/queue.ts'
+import { createRecorder } from './kubernetes/recorder.ts'
+import type { Transport } from './kubernetes/transport.ts'
+import type { OperatorMetrics } from './metrics.ts'
+import { createReferenceReader } from './observe/referencereader.ts'
+import { createWatchers } from './observe/watchers.ts'
+import type { CompiledOperatorOptions } from './options.ts'
+import { createReconciler } from './reconcile.ts'
+import { loadSigningKey } from './signingkey.ts'
+
+export interface TermParts {
+  readonly transport: Transport
+  readonly clock: Clock
+  readonly caches: Caches
+  readonly applier: Applier
+  readonly queue: WorkQueue
+  readonly metrics: OperatorMetrics
+  readonly log: Logger
+  readonly options: CompiledOperatorOptions
+  readonly namespace: string
+}
+
+const workers = 8
+/** How long reconciles under way may go on after the order to stop. */
+const graceMs = 10_000
+const signingKeyRetryMs = 2_000
+
+/** Resolves when everything it started has ended. */
+export async function serveTerm(parts: TermParts, stop: AbortSignal, cut: AbortSignal): Promise<void> {
+  const { transport, clock, caches, applier, queue, metrics, log, options } = parts
+  await Promise.race([caches.whenSynced, ended(stop)])
+  const signingKey = await signingKeyOf(parts, stop)
+  if (stop.aborted || signingKey === undefined) return
+
+  const onFault = (error: Error) => log.warn({ err: error }, 'an Event could not be written')
+  const recorder = createRecorder({
+    transport,
+    clock,
+    controller: 'streampipeline-operator',
+    instance: options.identity,
+    onFault,
+  })
+  const reader = createReferenceReader(transport, clock)
+  const watchers = createWatchers({
+    reader,
+    clock,
+    everyMs: options.observeEveryMs,
+    onChange: (key) => queue.add(key, 'Resynced'),
+    onLook: metrics.looked,
+  })
+  const settings = {
+    consumerImage: options.consumerImage,
+    networkPolicy: options.networkPolicy,
+    podMonitor: options.podMonitor,
+    signingKey,
+  }
+  const reconcile = createReconciler({
+    transport,
+    clock,
+    caches,
+    applier,
+    recorder,
+    reader,
+    watchers,
+    settings,
+    onReconciled: (key, _object, status) => (status === undefined ? metrics.forgotten(key) : metrics.reported(key, status)),
+  })
+  for (const pipeline of caches.pipelines.list())
+    queue.add(`${pipeline.metadata.namespace ?? ''}/${pipeline.metadata.name ?? ''}`)
+  const controller = createController(queue, reconcile, { clock, workers, observer: observed(metrics.controller, log) })
+  const grace = new AbortController()
+  let cancelGrace = () => {}
+  const startGrace = () => {
+    cancelGrace = clock.after(graceMs, () => grace.abort())
+  }
+  stop.addEventListener('abort', startGrace, { once: true })
+  await controller.run(stop, AbortSignal.any([cut, grace.signal]))
+  cancelGrace()
+  await watchers.close()
+  await recorder.flush()
+}
+
+/** Without the key nothing may be applied: a made-up one would roll every pod. */
+async function signingKeyOf({ transport, clock, log, namespace }: TermParts, stop: AbortSignal): Promise<Buffer | undefined> {
+  while (!stop.aborted) {
+    try {
+      return await loadSigningKey(transport, namespace, stop)
+    } catch (thrown) {
+      if (stop.aborted) break
+      log.error({ err: thrown, namespace }, 'the signing key cannot be read or made')
+      await pause(clock, signingKeyRetryMs, stop)
+    }
+  }
+  return undefined
+}
+
+function observed(inner: ControllerObserver, log: Logger): ControllerObserver {
+  return {
+    ...inner,
+    reconciled(key, outcome, tookMs, waitedMs) {
+      inner.reconciled?.(key, outcome, tookMs, waitedMs)
+      const fields = { pipeline: key, outcome: outcome.kind, tookMs: Math.round(tookMs), waitedMs: Math.round(waitedMs) }
+      if (isFailed(outcome)) log.warn({ ...fields, err: outcome.error, code: outcome.error.code }, 'reconcile failed')
+      else log.debug(fields, 'reconciled')
+    },
+  }
+}
+
+function isFailed(outcome: Outcome): outcome is Extract<Outcome, { error: unknown }> {
+  return outcome.kind === 'Retry' || outcome.kind === 'Terminal'
+}
+
+function ended(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve()
+    else signal.addEventListener('abort', () => resolve(), { once: true })
+  })
+}

@@ -1,0 +1,48 @@
+/**
+ * One connection per distinct Redis, however many pipelines use it. An address holds everything needed to connect, secrets
+ * included, so a changed password is another address: the new connection is made and the old one goes with its last user.
+ */
+import { createHash } from 'node:crypto'
+import { close, connect, type RedisConnection } from '../../redis/connection.ts'
+import type { RedisAddress } from '../../redis/references.ts'
+
+export interface RedisLease {
+  readonly connection: RedisConnection
+  /** Equal for equal addresses; holds no secret. */
+  readonly id: string
+  /** Idempotent. */
+  release(): Promise<void>
+}
+
+export interface RedisConnections {
+  lease(address: RedisAddress): RedisLease
+}
+
+export function addressId(address: RedisAddress): string {
+  return createHash('sha256').update(JSON.stringify(address)).digest('base64url')
+}
+
+export function createConnections(): RedisConnections {
+  const held = new Map<string, { readonly connection: RedisConnection; users: number }>()
+  return {
+    lease(address) {
+      const id = addressId(address)
+      const entry = held.get(id) ?? { connection: connect(address, 'Observer'), users: 0 }
+      entry.users += 1
+      held.set(id, entry)
+      let released = false
+      return {
+        connection: entry.connection,
+        id,
+        async release() {
+          if (released) return
+          released = true
+          entry.users -= 1
+          if (entry.users > 0) return
+          held.delete(id)
+          await close(entry.connection)
+        },
+      }
+    },
+  }
+}

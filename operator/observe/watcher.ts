@@ -1,0 +1,140 @@
+/**
+ * Looks at one pipeline's Redis, every few seconds, and keeps what was seen and decided. Each look resolves the references anew
+ * (from a cache), so a rotated password is followed; after a failure with a fresh read, so that a mended Secret is noticed at
+ * the next look. What could not be seen is an observation too: it decides by onMetricsLoss and names its cause.
+ */
+import type { CompiledPipeline, RedisTarget } from '../../api/compiled.ts'
+import { asFailure } from '../../api/errors.ts'
+import { open } from '../../redis/connection.ts'
+import { keySpace } from '../../redis/keys.ts'
+import { resolveTarget } from '../../redis/references.ts'
+import { type Decision, decide } from '../../scaling/decide.ts'
+import { observe } from '../../scaling/observe.ts'
+import { scalingPolicy } from '../../scaling/policy.ts'
+import type { Sample } from '../../scaling/sample.ts'
+import type { ScalingState } from '../../scaling/state.ts'
+import type { Clock } from '../kubernetes/clock.ts'
+import type { Observation } from '../plan/observed.ts'
+import { referencesEveryMs } from '../plan/plan.ts'
+import { addressId, type RedisConnections, type RedisLease } from './connections.ts'
+import type { ReferenceReader } from './referencereader.ts'
+import { readScalingState, writeScalingState } from './scalingstate.ts'
+
+/** What the reconciler wants watched. */
+export interface Watched {
+  readonly pipeline: CompiledPipeline
+  /** What the Deployment is told to run now; undefined: there is none. */
+  readonly currentReplicas: number | undefined
+  /** What producers are told; written to Redis, where they see it at once. */
+  readonly mode: 'Stream' | 'Direct' | undefined
+}
+
+export interface PipelineWatcher {
+  readonly observation: Observation
+  /** One look. Never rejects. */
+  look(watched: Watched): Promise<void>
+  close(): Promise<void>
+}
+
+export interface WatcherParts {
+  readonly reader: ReferenceReader
+  readonly connections: RedisConnections
+  readonly clock: Clock
+}
+
+/** After a failed look references are read anew, but not for each of the pipelines that share them. */
+const referencesAfterFailureMs = 2_000
+const saveStateEveryMs = 30_000
+
+export function createPipelineWatcher({ reader, connections, clock }: WatcherParts): PipelineWatcher {
+  let observation: Observation = { kind: 'None' }
+  let state: ScalingState | undefined
+  let stateLoaded = false
+  let stateSavedMs = Number.NEGATIVE_INFINITY
+  let streamLease: RedisLease | undefined
+  let queueLease: RedisLease | undefined
+  /** The mode written last, and over which connection. */
+  let published: string | undefined
+
+  async function leaseFor(target: RedisTarget, namespace: string, held: RedisLease | undefined): Promise<RedisLease> {
+    const maxAgeMs = observation.kind === 'Failed' ? referencesAfterFailureMs : referencesEveryMs
+    const address = await resolveTarget(target, (reference) => reader.read(namespace, reference, maxAgeMs))
+    if (held !== undefined && held.id === addressId(address)) return held
+    const lease = connections.lease(address)
+    await held?.release()
+    return lease
+  }
+
+  async function sampled({ pipeline, mode }: Watched): Promise<Sample> {
+    const { namespace } = pipeline
+    streamLease = await leaseFor(pipeline.redis, namespace, streamLease)
+    const { connection } = streamLease
+    await open(connection)
+    if (pipeline.sink.redis === undefined) {
+      await queueLease?.release()
+      queueLease = undefined
+    } else {
+      queueLease = await leaseFor(pipeline.sink.redis, namespace, queueLease)
+      await open(queueLease.connection)
+    }
+    const keys = keySpace(pipeline.source.stream, pipeline.source.group)
+    if (!stateLoaded) {
+      state = await readScalingState(connection, keys)
+      stateLoaded = true
+    }
+    const sample = await observe(connection, pipeline, queueLease?.connection ?? connection)
+    const flag = mode === undefined ? undefined : `${streamLease.id} ${keys.mode} ${mode}`
+    if (mode !== undefined && flag !== published) {
+      await connection.set(keys.mode, mode)
+      published = flag
+    }
+    return sample
+  }
+
+  function decided(watched: Watched, sample: Sample | undefined): Decision {
+    const decision = decide(state, sample, scalingPolicy(watched.pipeline, watched.currentReplicas))
+    state = decision.state
+    return decision
+  }
+
+  async function saveState(pipeline: CompiledPipeline): Promise<void> {
+    if (streamLease === undefined || state === undefined || clock.now() - stateSavedMs < saveStateEveryMs) return
+    stateSavedMs = clock.now()
+    await writeScalingState(streamLease.connection, keySpace(pipeline.source.stream, pipeline.source.group), state)
+  }
+
+  return {
+    get observation() {
+      return observation
+    },
+    async look(watched) {
+      const before = observation
+      try {
+        const sample = await sampled(watched)
+        const quietSinceMs = quietSince(before, sample, clock.wall().getTime())
+        observation = {
+          kind: 'Seen',
+          sample,
+          decision: decided(watched, sample),
+          ...(quietSinceMs === undefined ? {} : { quietSinceMs }),
+        }
+        await saveState(watched.pipeline)
+      } catch (thrown) {
+        const last = before.kind === 'None' ? undefined : before.sample
+        const decision = decided(watched, undefined)
+        observation = { kind: 'Failed', error: asFailure(thrown), decision, ...(last === undefined ? {} : { sample: last }) }
+      }
+    },
+    async close() {
+      await Promise.all([streamLease?.release(), queueLease?.release()])
+    },
+  }
+}
+
+/** Since when nothing has waited and nothing was added. */
+function quietSince(before: Observation, sample: Sample, nowMs: number): number | undefined {
+  if (sample.undelivered + sample.pending > 0) return undefined
+  const last = before.kind === 'None' ? undefined : before.sample
+  const still = last === undefined || last.entriesAdded === sample.entriesAdded
+  return still && before.kind === 'Seen' && before.quietSinceMs !== undefined ? before.quietSinceMs : nowMs
+}

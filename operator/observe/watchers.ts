@@ -1,0 +1,107 @@
+/**
+ * The watchers of all pipelines: starts one when the reconciler asks for it, lets it look every few seconds, and tells when what
+ * was seen would read differently in status. That test keeps an idle pipeline from being reconciled every five seconds.
+ */
+import { type Clock, pause } from '../kubernetes/clock.ts'
+import type { Observation } from '../plan/observed.ts'
+import { quietMs } from '../status/conditions.ts'
+import { roundAge, roundCount } from '../status/rounding.ts'
+import { createConnections } from './connections.ts'
+import type { ReferenceReader } from './referencereader.ts'
+import { createPipelineWatcher, type PipelineWatcher, type Watched } from './watcher.ts'
+
+export interface PipelineWatchers {
+  /** Starts looking, or tells of a changed spec, mode or number of replicas. */
+  watch(key: string, watched: Watched): void
+  unwatch(key: string): void
+  observation(key: string): Observation
+  /** Ends all looks and closes all connections. Idempotent. */
+  close(): Promise<void>
+}
+
+export interface WatchersOptions {
+  readonly reader: ReferenceReader
+  readonly clock: Clock
+  readonly everyMs?: number
+  /** Something that shows in status changed. */
+  readonly onChange: (key: string) => void
+  /** After each look, for metrics. */
+  readonly onLook?: (key: string, observation: Observation, tookMs: number) => void
+}
+
+interface Entry {
+  watched: Watched
+  readonly watcher: PipelineWatcher
+  readonly stop: AbortController
+  /** Ends the pause between two looks. */
+  wake: AbortController
+}
+
+export function createWatchers(options: WatchersOptions): PipelineWatchers {
+  const { clock, everyMs = 5_000, onChange, onLook = () => {} } = options
+  const connections = createConnections()
+  const entries = new Map<string, Entry>()
+  const running = new Set<Promise<void>>()
+
+  async function run(key: string, entry: Entry): Promise<void> {
+    const { signal } = entry.stop
+    let said = ''
+    while (!signal.aborted) {
+      const startedMs = clock.now()
+      // Before the look: a change that comes during it must end the pause that follows.
+      entry.wake = new AbortController()
+      await entry.watcher.look(entry.watched)
+      if (signal.aborted) break
+      onLook(key, entry.watcher.observation, clock.now() - startedMs)
+      const says = visible(entry.watcher.observation, clock.wall().getTime())
+      if (says !== said) onChange(key)
+      said = says
+      // Spread, so that many pipelines do not look in step.
+      await pause(clock, everyMs * (0.95 + clock.random() / 10), AbortSignal.any([signal, entry.wake.signal]))
+    }
+    await entry.watcher.close()
+  }
+
+  return {
+    watch(key, watched) {
+      const entry = entries.get(key)
+      if (entry !== undefined) {
+        const changed = entry.watched.pipeline !== watched.pipeline || entry.watched.mode !== watched.mode
+        entry.watched = watched
+        if (changed) entry.wake.abort()
+        return
+      }
+      const watcher = createPipelineWatcher({ reader: options.reader, connections, clock })
+      const fresh: Entry = { watched, watcher, stop: new AbortController(), wake: new AbortController() }
+      entries.set(key, fresh)
+      const task = run(key, fresh).finally(() => running.delete(task))
+      running.add(task)
+    },
+    unwatch(key) {
+      entries.get(key)?.stop.abort()
+      entries.delete(key)
+    },
+    observation: (key) => entries.get(key)?.watcher.observation ?? { kind: 'None' },
+    async close() {
+      for (const entry of entries.values()) entry.stop.abort()
+      entries.clear()
+      await Promise.all(running)
+    },
+  }
+}
+
+/** Equal texts read the same in status. */
+function visible(observation: Observation, nowMs: number): string {
+  if (observation.kind === 'None') return ''
+  const { decision, sample } = observation
+  return JSON.stringify([
+    observation.kind,
+    observation.kind === 'Failed' ? observation.error.message : nowMs - (observation.quietSinceMs ?? nowMs) >= quietMs,
+    decision.replicas,
+    decision.limitedBy,
+    observation.kind === 'Seen' && decision.reason,
+    sample && [sample.undelivered, sample.pending, sample.quarantined, sample.deadLetters, sample.lost].map(roundCount),
+    sample && roundAge(sample.oldestAgeMs),
+    sample?.consumers.map(({ name, heartbeat }) => [name, heartbeat !== undefined]),
+  ])
+}

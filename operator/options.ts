@@ -1,0 +1,86 @@
+/** The operator's options: as given on the command line, then read and checked. */
+import { randomBytes } from 'node:crypto'
+import { hostname } from 'node:os'
+import { failure } from '../api/errors.ts'
+import { type ListenAddress, parseListen } from './httpserver.ts'
+
+export type LogLevel = 'debug' | 'info' | 'warn' | 'error'
+
+export interface OperatorOptions {
+  /** `a,b`; empty or absent: all namespaces. */
+  readonly namespaces?: string
+  /** Image of consumers whose pipeline names none. */
+  readonly consumerImage: string
+  /** `HOST:PORT`; default `:8080`. */
+  readonly metrics?: string
+  /** `HOST:PORT`; default `:8081`. */
+  readonly health?: string
+  readonly networkPolicy?: boolean
+  readonly podMonitor?: boolean
+  /** Default `info`. */
+  readonly logLevel?: string
+  /** Path; default: KUBECONFIG, ~/.kube/config, then the pod's ServiceAccount. */
+  readonly kubeconfig?: string
+  /** Default: POD_NAME, then the host's name. */
+  readonly podName?: string
+  /** Where the Lease and the signing key live. Default: POD_NAMESPACE, then the kubeconfig's or pod's own, then `default`. */
+  readonly podNamespace?: string
+  /** Ends the operator in order, as SIGTERM does. */
+  readonly signal?: AbortSignal
+  /** Where log lines go; default: standard output. */
+  readonly log?: { write(line: string): void }
+  /** How often each pipeline's Redis is looked at; default 5000. */
+  readonly observeEveryMs?: number
+  /** Told once the servers listen. */
+  readonly onListening?: (ports: { readonly metrics: number; readonly health: number }) => void
+}
+
+export interface CompiledOperatorOptions {
+  readonly namespaces: readonly string[]
+  readonly consumerImage: string
+  readonly metrics: ListenAddress
+  readonly health: ListenAddress
+  readonly networkPolicy: boolean
+  readonly podMonitor: boolean
+  readonly logLevel: LogLevel
+  readonly podName: string
+  readonly podNamespace: string | undefined
+  /** Unique per process. */
+  readonly identity: string
+  readonly observeEveryMs: number
+}
+
+const logLevels: readonly string[] = ['debug', 'info', 'warn', 'error'] satisfies LogLevel[]
+const namespaceForm = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/
+
+/** Throws InvalidOption. */
+export function compileOptions(
+  options: OperatorOptions,
+  env: Readonly<Record<string, string | undefined>>,
+): CompiledOperatorOptions {
+  const namespaces = (options.namespaces ?? '')
+    .split(',')
+    .map((name) => name.trim())
+    .filter((name) => name !== '')
+  const odd = namespaces.find((name) => !namespaceForm.test(name))
+  if (odd !== undefined) throw failure('InvalidOption', { option: '--namespaces', detail: `${odd} is no name of a namespace` })
+  if (options.consumerImage === '')
+    throw failure('InvalidOption', { option: '--consumer-image', detail: 'it names the image consumers run' })
+  const logLevel = (options.logLevel ?? 'info').toLowerCase()
+  if (!logLevels.includes(logLevel))
+    throw failure('InvalidOption', { option: '--log-level', detail: `${options.logLevel} is none of ${logLevels.join(', ')}` })
+  const podName = options.podName ?? env['POD_NAME'] ?? hostname()
+  return Object.freeze({
+    namespaces: [...new Set(namespaces)],
+    consumerImage: options.consumerImage,
+    metrics: parseListen('--metrics', options.metrics ?? ':8080'),
+    health: parseListen('--health', options.health ?? ':8081'),
+    networkPolicy: options.networkPolicy ?? false,
+    podMonitor: options.podMonitor ?? false,
+    logLevel: logLevel as LogLevel,
+    podName,
+    podNamespace: options.podNamespace ?? env['POD_NAMESPACE'],
+    identity: `${podName}_${randomBytes(6).toString('hex')}`,
+    observeEveryMs: options.observeEveryMs ?? 5_000,
+  })
+}

@@ -1,0 +1,83 @@
+/** The objects a pipeline should have, whole. */
+import type { KubernetesObject, ResourceType } from '../kubernetes/objects.ts'
+import { disruptionBudget, networkPolicy, podMonitor, serviceAccount } from './companions.ts'
+import { consumerConfig, signature } from './consumerconfig.ts'
+import { deployment } from './deployment.ts'
+import { dispatchConfig, dispatchKey } from './dispatch.ts'
+import {
+  configMapType,
+  deploymentType,
+  disruptionBudgetType,
+  networkPolicyType,
+  podMonitorType,
+  serviceAccountType,
+} from './kinds.ts'
+import { childLabels, consumerName, dispatchName, ownerReferenceOf } from './names.ts'
+import type { Observed, ReadSpec, ReferenceState } from './observed.ts'
+import { referenceId } from './references.ts'
+
+export interface DesiredChild {
+  readonly type: ResourceType
+  readonly object: KubernetesObject
+}
+
+/** Kinds whose objects may have to go again when a flag or a field changes. */
+export const prunedTypes: readonly ResourceType[] = [networkPolicyType, podMonitorType, serviceAccountType]
+
+/**
+ * @param mode what producers are told
+ * A pipeline whose references are not all there gets no Deployment: its pods could not mount them. What runs is left running.
+ */
+export function desiredChildren(
+  observed: Observed,
+  { resource, pipeline }: Extract<ReadSpec, { kind: 'Sound' }>,
+  mode: 'Stream' | 'Direct',
+): readonly DesiredChild[] {
+  const { settings } = observed
+  const name = pipeline.name
+  const metadata = (childName: string): KubernetesObject['metadata'] => ({
+    name: childName,
+    namespace: pipeline.namespace,
+    labels: childLabels(name),
+    ownerReferences: [ownerReferenceOf(observed.object)],
+  })
+  const forConsumer = metadata(consumerName(name))
+  const config = consumerConfig(resource)
+  const children: DesiredChild[] = [
+    configMap(metadata(dispatchName(name)), { [dispatchKey]: JSON.stringify(dispatchConfig(pipeline, mode)) }),
+    { type: disruptionBudgetType, object: disruptionBudget(name, forConsumer) },
+  ]
+  if (!resource.spec.consumer.serviceAccountName) children.push({ type: serviceAccountType, object: serviceAccount(forConsumer) })
+  if (settings.networkPolicy) children.push({ type: networkPolicyType, object: networkPolicy(name, forConsumer) })
+  if (settings.podMonitor) children.push({ type: podMonitorType, object: podMonitor(name, forConsumer) })
+  const referred = found(observed.references)
+  if (referred !== undefined) {
+    const input = {
+      name,
+      consumer: resource.spec.consumer,
+      defaultImage: settings.consumerImage,
+      references: observed.references.map(({ reference }) => reference),
+      signature: signature(settings.signingKey, config, referred),
+    }
+    children.push(configMap(forConsumer, { 'pipeline.yaml': config }))
+    children.push({ type: deploymentType, object: deployment(input, forConsumer) })
+  }
+  return children
+}
+
+function configMap(metadata: KubernetesObject['metadata'], data: Record<string, string>): DesiredChild {
+  return {
+    type: configMapType,
+    object: { apiVersion: configMapType.apiVersion, kind: configMapType.kind, metadata, data } as KubernetesObject,
+  }
+}
+
+/** Undefined when one is absent. */
+function found(references: readonly ReferenceState[]): (readonly [string, string])[] | undefined {
+  const values: (readonly [string, string])[] = []
+  for (const state of references) {
+    if (state.kind === 'Absent') return undefined
+    values.push([referenceId(state.reference), state.value])
+  }
+  return values
+}

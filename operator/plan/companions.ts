@@ -1,0 +1,49 @@
+/** What stands beside the Deployment: identity, disruption budget, and, where the operator's flags ask for it, policy and scrape. */
+import type { KubernetesObject } from '../kubernetes/objects.ts'
+import { consumerPort } from './deployment.ts'
+import { disruptionBudgetType, networkPolicyType, podMonitorType, serviceAccountType } from './kinds.ts'
+import { selectorLabels } from './names.ts'
+
+type Metadata = KubernetesObject['metadata']
+
+export function serviceAccount(metadata: Metadata): KubernetesObject {
+  return {
+    apiVersion: serviceAccountType.apiVersion,
+    kind: serviceAccountType.kind,
+    metadata,
+    automountServiceAccountToken: false,
+  } as KubernetesObject
+}
+
+/** AlwaysAllow: consumers that are not ready, as in a Redis outage, must not block a node's drain. */
+export function disruptionBudget(pipeline: string, metadata: Metadata): KubernetesObject {
+  return {
+    apiVersion: disruptionBudgetType.apiVersion,
+    kind: disruptionBudgetType.kind,
+    metadata,
+    spec: { maxUnavailable: 1, unhealthyPodEvictionPolicy: 'AlwaysAllow', selector: { matchLabels: selectorLabels(pipeline) } },
+  } as KubernetesObject
+}
+
+/** Lets in probes and scrapes only. Egress stays open: where Redis is may be known to a Secret or a Sentinel alone. */
+export function networkPolicy(pipeline: string, metadata: Metadata): KubernetesObject {
+  return {
+    apiVersion: networkPolicyType.apiVersion,
+    kind: networkPolicyType.kind,
+    metadata,
+    spec: {
+      podSelector: { matchLabels: selectorLabels(pipeline) },
+      policyTypes: ['Ingress'],
+      ingress: [{ ports: [{ port: consumerPort, protocol: 'TCP' }] }],
+    },
+  } as KubernetesObject
+}
+
+export function podMonitor(pipeline: string, metadata: Metadata): KubernetesObject {
+  return {
+    apiVersion: podMonitorType.apiVersion,
+    kind: podMonitorType.kind,
+    metadata,
+    spec: { selector: { matchLabels: selectorLabels(pipeline) }, podMetricsEndpoints: [{ port: 'http' }] },
+  } as KubernetesObject
+}

@@ -1,0 +1,20 @@
+/**
+ * What producers are told to do, which may lag behind `spec.mode`: Direct is published at once, since a rollback must not wait;
+ * Stream only when Redis answers and a consumer is ready (or none is wanted at rest), so that nobody is sent to a stream that
+ * nothing reads. A pipeline that was never published says what its spec says.
+ */
+import type { CompiledPipeline } from '../../api/compiled.ts'
+import { publishedMode } from './dispatch.ts'
+import type { Observed } from './observed.ts'
+
+export function modeToPublish(observed: Observed, pipeline: CompiledPipeline): 'Stream' | 'Direct' {
+  if (pipeline.mode === 'Direct') return 'Direct'
+  const published = publishedMode(observed.dispatch?.data)
+  if (published !== 'Direct') return 'Stream'
+  return observed.observation.kind === 'Seen' && consumersFit(observed, pipeline) ? 'Stream' : 'Direct'
+}
+
+function consumersFit(observed: Observed, pipeline: CompiledPipeline): boolean {
+  const least = pipeline.scaling.policy === 'Manual' ? pipeline.replicas : pipeline.scaling.minReplicas
+  return !pipeline.suspend && (least === 0 || (observed.deployment?.status?.readyReplicas ?? 0) > 0)
+}

@@ -1,0 +1,44 @@
+/** Names and labels of what belongs to a pipeline. */
+import type { OwnerReference } from '../kubernetes/objects.ts'
+import { pipelineType } from './kinds.ts'
+
+/** By this label children and pods are found; pod names can be cut short, so they are never parsed. */
+export const nameLabel = 'streampipeline.dev/name'
+/** On the pod template: HMAC of configuration and referred contents. A change of it rolls the pods. */
+export const configAnnotation = 'streampipeline.dev/config'
+/** `disabled`: children are left as they are, for emergency patches. */
+export const reconcileAnnotation = 'streampipeline.dev/reconcile'
+
+export const consumerName = (pipeline: string): string => `${pipeline}-consumer`
+export const dispatchName = (pipeline: string): string => `${pipeline}-dispatch`
+
+export function selectorLabels(pipeline: string): Record<string, string> {
+  return { [nameLabel]: pipeline }
+}
+
+export function childLabels(pipeline: string): Record<string, string> {
+  return {
+    'app.kubernetes.io/name': 'streampipeline',
+    'app.kubernetes.io/instance': pipeline,
+    'app.kubernetes.io/component': 'consumer',
+    'app.kubernetes.io/managed-by': 'streampipeline-operator',
+    ...selectorLabels(pipeline),
+  }
+}
+
+export function ownerReferenceOf(resource: {
+  readonly metadata: { readonly name?: string; readonly uid?: string }
+}): OwnerReference {
+  return {
+    apiVersion: pipelineType.apiVersion,
+    kind: pipelineType.kind,
+    name: resource.metadata.name ?? '',
+    uid: resource.metadata.uid ?? '',
+    controller: true,
+    blockOwnerDeletion: true,
+  }
+}
+
+export function isPaused(object: { readonly metadata: { readonly annotations?: Readonly<Record<string, string>> } }): boolean {
+  return object.metadata.annotations?.[reconcileAnnotation] === 'disabled'
+}

@@ -1,0 +1,99 @@
+/** What a reconcile gathers before it decides: everything `plan` may look at. */
+import type { CompiledPipeline, Reference } from '../../api/compiled.ts'
+import type { StreamPipelineError } from '../../api/errors.ts'
+import type { StreamPipeline } from '../../api/schema/pipeline.ts'
+import type { StreamPipelineStatus } from '../../api/status.ts'
+import type { Decision } from '../../scaling/decide.ts'
+import type { Sample } from '../../scaling/sample.ts'
+import type { KubernetesObject } from '../kubernetes/objects.ts'
+import type { DeploymentObject } from './deployment.ts'
+
+/** The resource as the API server holds it. */
+export interface PipelineObject extends KubernetesObject {
+  readonly spec?: unknown
+  readonly status?: StreamPipelineStatus
+}
+
+export interface ConfigMapObject extends KubernetesObject {
+  readonly data?: Readonly<Record<string, string>>
+}
+
+export interface PodObject extends KubernetesObject {
+  readonly spec?: { readonly nodeName?: string }
+  readonly status?: {
+    readonly phase?: string
+    readonly conditions?: readonly {
+      readonly type: string
+      readonly status: string
+      readonly reason?: string
+      readonly message?: string
+    }[]
+    readonly containerStatuses?: readonly {
+      readonly ready?: boolean
+      readonly restartCount?: number
+      readonly state?: { readonly waiting?: { readonly reason?: string; readonly message?: string } }
+      readonly lastState?: {
+        readonly terminated?: { readonly exitCode?: number; readonly reason?: string; readonly message?: string }
+      }
+    }[]
+  }
+}
+
+/** The spec, read: the API server takes what an older schema allowed, so it may still be unsound. */
+export type ReadSpec =
+  | { readonly kind: 'Sound'; readonly resource: StreamPipeline; readonly pipeline: CompiledPipeline }
+  | { readonly kind: 'Unsound'; readonly error: StreamPipelineError }
+
+export type ReferenceState =
+  | { readonly kind: 'Found'; readonly reference: Reference; readonly value: string }
+  | { readonly kind: 'Absent'; readonly reference: Reference; readonly error: StreamPipelineError }
+
+/** The last look at the pipeline's Redis. */
+export type Observation =
+  | { readonly kind: 'None' }
+  | {
+      readonly kind: 'Seen'
+      readonly sample: Sample
+      readonly decision: Decision
+      /** Wall-clock milliseconds since when stream and pending list have been empty and nothing was added; undefined: not so. */
+      readonly quietSinceMs?: number
+    }
+  | {
+      readonly kind: 'Failed'
+      readonly error: StreamPipelineError
+      readonly decision: Decision
+      /** The last one that worked. */
+      readonly sample?: Sample
+    }
+
+/** One operation on a child that failed. */
+export interface Fault {
+  /** `Deployment ndvi-consumer` */
+  readonly subject: string
+  readonly error: StreamPipelineError
+}
+
+export interface OperatorSettings {
+  readonly consumerImage: string
+  readonly networkPolicy: boolean
+  readonly podMonitor: boolean
+  /** Keys the HMAC in the pod template. */
+  readonly signingKey: Buffer
+}
+
+export interface Observed {
+  readonly object: PipelineObject
+  readonly spec: ReadSpec
+  readonly settings: OperatorSettings
+  readonly deployment: DeploymentObject | undefined
+  readonly dispatch: ConfigMapObject | undefined
+  /** Children found by label, of every kind the operator may have made. */
+  readonly children: readonly KubernetesObject[]
+  readonly pods: readonly PodObject[]
+  readonly references: readonly ReferenceState[]
+  readonly observation: Observation
+  /** Of this reconcile's writes; empty before they were tried. */
+  readonly faults: readonly Fault[]
+  /** Wall-clock milliseconds of our last status write; undefined: none by this process. */
+  readonly statusWrittenMs?: number
+}

@@ -1,0 +1,54 @@
+/**
+ * Who says how many. The main manager must not own `spec.replicas`, or it would undo whoever scales; yet a Deployment created
+ * without the field starts one pod even where zero is meant, and a field whose only owner drops it falls back to one. Hence the
+ * sequence at creation: the main manager creates with N, the scaler applies N, and the main manager drops the field. After
+ * that each applies its own part only.
+ */
+
+import type { ApplyStage } from '../kubernetes/apply.ts'
+import type { KubernetesObject } from '../kubernetes/objects.ts'
+import type { DeploymentObject } from './deployment.ts'
+import { deploymentType, mainManager, scalerManager } from './kinds.ts'
+import type { Observed } from './observed.ts'
+
+/** Consumers that should run now. */
+export function desiredReplicas(observed: Observed): number {
+  const { spec, observation, deployment } = observed
+  if (spec.kind === 'Unsound') return deployment?.spec?.replicas ?? 0
+  if (observation.kind !== 'None') return observation.decision.replicas
+  const { pipeline } = spec
+  // Not looked at Redis yet: keep what runs, else the least that is sure to be wanted.
+  if (pipeline.suspend) return 0
+  if (pipeline.scaling.policy === 'Manual') return pipeline.replicas
+  return deployment?.spec?.replicas ?? (pipeline.mode === 'Direct' ? 0 : pipeline.scaling.minReplicas)
+}
+
+/** What the scaler owns: that one field. */
+export function scale(name: string, namespace: string | undefined, replicas: number): KubernetesObject {
+  return {
+    apiVersion: deploymentType.apiVersion,
+    kind: deploymentType.kind,
+    metadata: { name, ...(namespace === undefined ? {} : { namespace }) },
+    spec: { replicas },
+  } as KubernetesObject
+}
+
+export function deploymentStages(desired: DeploymentObject, replicas: number, live: DeploymentObject | undefined): ApplyStage[] {
+  const { name = '', namespace } = desired.metadata
+  const withoutReplicas: ApplyStage = { manager: mainManager, object: desired }
+  const scaling = (n: number): ApplyStage => ({ manager: scalerManager, object: scale(name, namespace, n) })
+  if (live === undefined) {
+    const withReplicas = { ...desired, spec: { ...desired.spec, replicas } }
+    return [{ manager: mainManager, object: withReplicas }, scaling(replicas), withoutReplicas]
+  }
+  if (mainOwnsReplicas(live)) return [scaling(live.spec?.replicas ?? replicas), withoutReplicas]
+  return [withoutReplicas]
+}
+
+/** A creation that was cut short between its steps left the field with the main manager. */
+function mainOwnsReplicas(live: KubernetesObject): boolean {
+  return (live.metadata.managedFields ?? []).some(({ manager, fieldsV1 }) => {
+    const spec = fieldsV1?.['f:spec']
+    return manager === mainManager && typeof spec === 'object' && spec !== null && 'f:replicas' in spec
+  })
+}

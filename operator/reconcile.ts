@@ -1,0 +1,238 @@
+/**
+ * The shell around `plan`: gathers what one pipeline looks like now, carries the plan out, and reports. Objects written are put
+ * into the caches at once, so that the next reconcile does not decide on what it has itself overtaken.
+ */
+import { compilePipeline, parsePipeline } from '../api/compile.ts'
+import { asFailure, type StreamPipelineError } from '../api/errors.ts'
+import type { StreamPipelineStatus } from '../api/status.ts'
+import { byPipeline, type Caches } from './caches.ts'
+import { type Applier, serverSideApply } from './kubernetes/apply.ts'
+import type { Clock } from './kubernetes/clock.ts'
+import type { Reconcile, ReconcileResult } from './kubernetes/controller.ts'
+import { isFailure } from './kubernetes/errors.ts'
+import { type KubernetesObject, resourcePath } from './kubernetes/objects.ts'
+import type { EventRecorder } from './kubernetes/recorder.ts'
+import type { Transport } from './kubernetes/transport.ts'
+import type { ReferenceReader } from './observe/referencereader.ts'
+import type { PipelineWatchers } from './observe/watchers.ts'
+import type { DesiredChild } from './plan/children.ts'
+import type { DeploymentObject } from './plan/deployment.ts'
+import { deploymentType, pipelineType, scalerManager, statusManager } from './plan/kinds.ts'
+import { consumerName, dispatchName, ownerReferenceOf } from './plan/names.ts'
+import type { Fault, Observed, OperatorSettings, PipelineObject, ReadSpec, ReferenceState } from './plan/observed.ts'
+import { type Plan, plan, type Report, referencesEveryMs, report } from './plan/plan.ts'
+import { referencesOf } from './plan/references.ts'
+import { deploymentStages, scale } from './plan/replicas.ts'
+
+export interface ReconcilerParts {
+  readonly transport: Transport
+  readonly clock: Clock
+  readonly caches: Caches
+  readonly applier: Applier
+  readonly recorder: EventRecorder
+  readonly reader: ReferenceReader
+  readonly watchers: PipelineWatchers
+  readonly settings: OperatorSettings
+  /** After each reconcile of a pipeline that exists, and with undefined when it is gone. */
+  readonly onReconciled?: (key: string, object: PipelineObject | undefined, status: StreamPipelineStatus | undefined) => void
+}
+
+/** Faults that only time or a person mends are looked at again this often; no event would tell of it. */
+const faultsEveryMs = 15_000
+
+export function createReconciler(parts: ReconcilerParts): Reconcile {
+  const { transport, clock, caches, applier, recorder, reader, watchers, settings, onReconciled = () => {} } = parts
+  const specs = new Map<string, { readonly version: string; readonly read: ReadSpec }>()
+  const statusWritten = new Map<string, number>()
+
+  function forget(key: string): ReconcileResult {
+    watchers.unwatch(key)
+    specs.delete(key)
+    statusWritten.delete(key)
+    onReconciled(key, undefined, undefined)
+    return {}
+  }
+
+  /** Checking a spec runs all its rules, so it is done once per generation. */
+  function readSpec(key: string, object: PipelineObject): ReadSpec {
+    const version = `${object.metadata.uid ?? ''} ${object.metadata.generation ?? 0}`
+    const held = specs.get(key)
+    if (held?.version === version) return held.read
+    const read = parse(object)
+    specs.set(key, { version, read })
+    return read
+  }
+
+  async function gather(key: string, object: PipelineObject): Promise<Observed> {
+    const { namespace = '', name = '' } = object.metadata
+    const spec = readSpec(key, object)
+    const wroteMs = statusWritten.get(key)
+    return {
+      object,
+      spec,
+      settings,
+      deployment: caches.deployments.get(`${namespace}/${consumerName(name)}`),
+      dispatch: caches.configMaps.get(`${namespace}/${dispatchName(name)}`),
+      children: [...caches.children.values()].flatMap((store) => store.indexed(byPipeline, key)),
+      pods: caches.pods.indexed(byPipeline, key),
+      references: spec.kind === 'Sound' ? await readReferences(spec, namespace) : [],
+      observation: watchers.observation(key),
+      faults: [],
+      ...(wroteMs === undefined ? {} : { statusWrittenMs: wroteMs }),
+    }
+  }
+
+  async function readReferences(spec: Extract<ReadSpec, { kind: 'Sound' }>, namespace: string): Promise<ReferenceState[]> {
+    return await Promise.all(
+      referencesOf(spec.pipeline).map(async (reference): Promise<ReferenceState> => {
+        try {
+          return { kind: 'Found', reference, value: await reader.read(namespace, reference, referencesEveryMs - 1_000) }
+        } catch (thrown) {
+          return { kind: 'Absent', reference, error: asFailure(thrown) }
+        }
+      }),
+    )
+  }
+
+  async function applyChild(
+    { type, object }: DesiredChild,
+    observed: Observed,
+    replicas: number,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const store = caches.children.get(type.kind)
+    const cached = store?.get(`${object.metadata.namespace ?? ''}/${object.metadata.name ?? ''}`)
+    const outcome = await applier.apply(
+      {
+        type,
+        desired: object,
+        owner: ownerReferenceOf(observed.object),
+        cached,
+        ...(type === deploymentType
+          ? { stages: (live) => deploymentStages(object as DeploymentObject, replicas, live as DeploymentObject | undefined) }
+          : {}),
+      },
+      signal,
+    )
+    if (outcome.kind === 'Applied') store?.set(outcome.object)
+  }
+
+  async function attempt(subject: string, work: () => Promise<void>, faults: Fault[], signal: AbortSignal): Promise<void> {
+    try {
+      await work()
+    } catch (thrown) {
+      if (signal.aborted) throw thrown
+      faults.push({ subject, error: asFailure(thrown) })
+    }
+  }
+
+  /** The Deployment last, and only over companions that are in place: it would mount a stranger's configuration. */
+  async function carryOut(intent: Plan, observed: Observed, signal: AbortSignal): Promise<Fault[]> {
+    const faults: Fault[] = []
+    const replicas = intent.replicas
+    if (replicas === undefined) return faults
+    const one = (child: DesiredChild) =>
+      attempt(subjectOf(child.object), () => applyChild(child, observed, replicas, signal), faults, signal)
+    await Promise.all(intent.apply.filter(({ type }) => type !== deploymentType).map(one))
+    if (faults.length > 0) return faults
+    for (const child of intent.apply.filter(({ type }) => type === deploymentType)) await one(child)
+    await attempt('the number of replicas', () => scaleTo(observed.object, replicas, signal), faults, signal)
+    for (const child of intent.delete) await attempt(subjectOf(child.object), () => remove(child, signal), faults, signal)
+    return faults
+  }
+
+  async function scaleTo(object: PipelineObject, replicas: number, signal: AbortSignal): Promise<void> {
+    const { namespace = '', name = '' } = object.metadata
+    const current = caches.deployments.get(`${namespace}/${consumerName(name)}`)
+    if (current === undefined || current.spec?.replicas === replicas) return
+    if (current.metadata.ownerReferences?.some(({ uid }) => uid === object.metadata.uid) !== true) return
+    const wanted = scale(consumerName(name), namespace, replicas)
+    const withUid = { ...wanted, metadata: { ...wanted.metadata, uid: current.metadata.uid ?? '' } }
+    caches.deployments.set((await serverSideApply(transport, deploymentType, withUid, scalerManager, signal)) as DeploymentObject)
+  }
+
+  async function remove({ type, object }: DesiredChild, signal: AbortSignal): Promise<void> {
+    const path = resourcePath(type, object.metadata.namespace, object.metadata.name)
+    const body = { preconditions: { uid: object.metadata.uid }, propagationPolicy: 'Background' }
+    try {
+      await transport.request({ method: 'DELETE', path, body, signal })
+    } catch (thrown) {
+      if (!isFailure(thrown, 'KubernetesNotFound')) throw thrown
+    }
+  }
+
+  async function write(key: string, object: PipelineObject, said: Report, signal: AbortSignal): Promise<void> {
+    if (!said.writeStatus) return
+    const { name = '', namespace = '', uid = '' } = object.metadata
+    const body = {
+      apiVersion: pipelineType.apiVersion,
+      kind: pipelineType.kind,
+      metadata: { name, namespace, uid },
+      status: said.status,
+    }
+    try {
+      const written = await serverSideApply(transport, pipelineType, body as KubernetesObject, statusManager, signal, 'status')
+      caches.pipelines.set(written as PipelineObject)
+    } catch (thrown) {
+      // Deleted meanwhile: its own event is on its way.
+      if (isFailure(thrown, 'KubernetesNotFound')) return
+      throw thrown
+    }
+    statusWritten.set(key, clock.wall().getTime())
+    for (const event of said.events) recorder.record(object, event)
+  }
+
+  return async (key, signal) => {
+    const object = caches.pipelines.get(key)
+    if (object === undefined || object.metadata.deletionTimestamp !== undefined) return forget(key)
+    const observed = await gather(key, object)
+    const intent = plan(observed, clock.wall().getTime())
+    if (observed.spec.kind === 'Sound') {
+      watchers.watch(key, {
+        pipeline: observed.spec.pipeline,
+        currentReplicas: observed.deployment?.spec?.replicas,
+        mode: intent.mode,
+      })
+    } else {
+      watchers.unwatch(key)
+    }
+    const faults = await carryOut(intent, observed, signal)
+    const outcome = { ...observed, faults, deployment: caches.deployments.get(keyOfDeployment(object)) ?? observed.deployment }
+    const said = report(outcome, clock.wall().getTime())
+    await write(key, object, said, signal)
+    onReconciled(key, object, said.status)
+    return nextLook(said, faults)
+  }
+}
+
+/** Contention and an API server in trouble are retried with back-off; the rest is looked at again at a steady pace. */
+function nextLook(said: Report, faults: readonly Fault[]): ReconcileResult {
+  const passing = faults.find(({ error }) => isPassing(error))
+  if (passing !== undefined) throw passing.error
+  const waits = [
+    ...(said.requeueAfterMs === undefined ? [] : [said.requeueAfterMs]),
+    ...(faults.length > 0 ? [faultsEveryMs] : []),
+  ]
+  return waits.length === 0 ? {} : { requeueAfterMs: Math.min(...waits) }
+}
+
+function isPassing(error: StreamPipelineError): boolean {
+  return error.code === 'KubernetesConflict' || error.code === 'KubernetesBusy' || error.code === 'KubernetesUnreachable'
+}
+
+function parse(object: PipelineObject): ReadSpec {
+  try {
+    const resource = parsePipeline(object)
+    return { kind: 'Sound', resource, pipeline: compilePipeline(resource) }
+  } catch (thrown) {
+    return { kind: 'Unsound', error: asFailure(thrown) }
+  }
+}
+
+function subjectOf(object: KubernetesObject): string {
+  return `${object.kind ?? 'object'} ${object.metadata.name ?? ''}`
+}
+
+function keyOfDeployment(object: PipelineObject): string {
+  return `${object.metadata.namespace ?? ''}/${consumerName(object.metadata.name ?? '')}`
+}

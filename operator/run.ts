@@ -1,0 +1,129 @@
+/**
+ * `streampipeline operator`: assembles the parts and runs them until SIGTERM. Shutdown in order: intake stops, reconciles under
+ * way finish (or are cut after ten seconds), the Lease is released, watches and connections close, exit code 0.
+ */
+import { pino } from 'pino'
+import { createCaches } from './caches.ts'
+import { listen } from './httpserver.ts'
+import { createApplier } from './kubernetes/apply.ts'
+import { systemClock } from './kubernetes/clock.ts'
+import { loadCredentials } from './kubernetes/credentials.ts'
+import { createElector } from './kubernetes/elector.ts'
+import { createQueue, type WorkQueue } from './kubernetes/queue.ts'
+import { createTransport } from './kubernetes/transport.ts'
+import { serveTerm } from './leader.ts'
+import { createMetrics } from './metrics.ts'
+import { compileOptions, type OperatorOptions } from './options.ts'
+import { mainManager } from './plan/kinds.ts'
+import { reconcileAnnotation } from './plan/names.ts'
+import type { PipelineObject } from './plan/observed.ts'
+
+export type { OperatorOptions } from './options.ts'
+
+export const leaseName = 'streampipeline-operator'
+/** A key under way for longer than this means a wedged loop: the kubelet should start the process anew. */
+const wedgedMs = 120_000
+
+/**
+ * Runs until SIGTERM, SIGINT or `options.signal`; resolves to the exit code.
+ * @throws InvalidOption, UnreadableFile before anything is started
+ */
+export async function runOperator(options: OperatorOptions): Promise<number> {
+  const compiled = compileOptions(options, process.env)
+  const credentials = loadCredentials(options.kubeconfig)
+  const namespace = compiled.podNamespace ?? credentials.namespace ?? 'default'
+  const log = pino({ level: compiled.logLevel, base: { pod: compiled.podName } }, options.log ?? pino.destination({ sync: true }))
+  const clock = systemClock
+  const metrics = createMetrics()
+  const transport = createTransport(credentials, { onResponse: metrics.responded })
+  const applier = createApplier(transport, mainManager)
+  /** Present while leading: standbys keep caches, but have no work. */
+  let queue: WorkQueue | undefined
+  metrics.measure({ depth: () => queue?.depth ?? 0, longestRunningMs: () => queue?.longestRunningMs() ?? 0 })
+
+  const caches = createCaches({
+    transport,
+    clock,
+    namespaces: compiled.namespaces,
+    networkPolicy: compiled.networkPolicy,
+    podMonitor: compiled.podMonitor,
+    onPipeline(key, change) {
+      if (change.kind === 'Removed' || mattersTo(change.before, change.object)) queue?.add(key, 'Changed')
+    },
+    onChild(key, type, change) {
+      if (change.kind === 'Removed') applier.forget(type, change.key, change.before.metadata.uid)
+      queue?.add(key, 'Changed')
+    },
+    onPod: (key) => queue?.add(key, 'Changed'),
+    onBackoff: (type, error, attempt) =>
+      log[attempt > 3 ? 'warn' : 'debug'](
+        { kind: type.kind, attempt, ...(error === undefined ? {} : { err: error }) },
+        'a watch is interrupted',
+      ),
+    onHandlerFault: (thrown) => log.error({ err: thrown }, 'a handler of a watch failed'),
+  })
+  const elector = createElector({
+    transport,
+    clock,
+    namespace,
+    name: leaseName,
+    identity: compiled.identity,
+    onFault: (error) => log.warn({ err: error }, 'the Lease could not be read or written'),
+  })
+
+  const stop = new AbortController()
+  const requestStop = () => stop.abort()
+  process.on('SIGTERM', requestStop)
+  process.on('SIGINT', requestStop)
+  options.signal?.addEventListener('abort', requestStop, { once: true })
+  if (options.signal?.aborted === true) stop.abort()
+
+  const metricsServer = await listen('--metrics', compiled.metrics, {
+    '/metrics': async () => ({ code: 200, type: metrics.registry.contentType, body: await metrics.registry.metrics() }),
+  })
+  const live = () => ((queue?.longestRunningMs() ?? 0) > wedgedMs ? { code: 500, body: 'wedged\n' } : { code: 200, body: 'ok\n' })
+  const ready = () => (caches.synced ? { code: 200, body: 'ok\n' } : { code: 503, body: 'caches are not filled yet\n' })
+  const healthServer = await listen('--health', compiled.health, { '/livez': live, '/healthz': live, '/readyz': ready })
+  options.onListening?.({ metrics: metricsServer.port, health: healthServer.port })
+  log.info({ namespaces: compiled.namespaces, namespace, identity: compiled.identity }, 'operator started')
+
+  const watching = new AbortController()
+  const reflecting = caches.run(watching.signal)
+  try {
+    await elector.run(stop.signal, async (term, cut) => {
+      log.info('leading')
+      metrics.leading(true)
+      queue = createQueue(clock, metrics.queue)
+      try {
+        await serveTerm({ transport, clock, caches, applier, queue, metrics, log, options: compiled, namespace }, term, cut)
+      } finally {
+        queue.close()
+        queue = undefined
+        metrics.leading(false)
+        log.info('no longer leading')
+      }
+    })
+  } finally {
+    watching.abort()
+    await reflecting
+    await Promise.all([metricsServer.close(), healthServer.close()])
+    await transport.close()
+    process.off('SIGTERM', requestStop)
+    process.off('SIGINT', requestStop)
+    options.signal?.removeEventListener('abort', requestStop)
+  }
+  log.info('operator stopped')
+  return 0
+}
+
+/** Our own status writes come back as events; they are no news. */
+function mattersTo(before: PipelineObject | undefined, after: PipelineObject): boolean {
+  if (before === undefined) return true
+  const [old, now] = [before.metadata, after.metadata]
+  return (
+    old.uid !== now.uid ||
+    old.generation !== now.generation ||
+    old.deletionTimestamp !== now.deletionTimestamp ||
+    old.annotations?.[reconcileAnnotation] !== now.annotations?.[reconcileAnnotation]
+  )
+}

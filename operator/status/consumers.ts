@@ -1,0 +1,90 @@
+/**
+ * Consumers by state, from two views of them: pods, as the cluster sees them, and names in the consumer group with heartbeats,
+ * as Redis sees them. A consumer's name is its pod's name. Names without our registration belong to strangers who share the
+ * group, and are not counted.
+ */
+import type { StreamPipelineStatus } from '../../api/status.ts'
+import type { ConsumerSample, Sample } from '../../scaling/sample.ts'
+import type { PodObject } from '../plan/observed.ts'
+import { roundAge, roundCount } from './rounding.ts'
+
+export type ConsumersStatus = NonNullable<StreamPipelineStatus['consumers']>
+
+const mostLines = 10
+
+export function consumersStatus(pods: readonly PodObject[], sample: Sample | undefined): ConsumersStatus {
+  const living = new Set(pods.filter((pod) => pod.metadata.deletionTimestamp === undefined).map((pod) => pod.metadata.name ?? ''))
+  const present = new Set(pods.map((pod) => pod.metadata.name ?? ''))
+  const ours = (sample?.consumers ?? []).filter((consumer) => consumer.uid !== undefined || present.has(consumer.name))
+  const active = ours.filter((consumer) => consumer.heartbeat !== undefined)
+  const silent = ours.filter((consumer) => consumer.heartbeat === undefined)
+  const stale = silent.filter((consumer) => present.has(consumer.name))
+  const vanished = silent.filter((consumer) => !present.has(consumer.name))
+  const known = new Set(ours.map((consumer) => consumer.name))
+  const starting = [...living].filter((name) => !known.has(name))
+  const unhealthy = [
+    ...byPending(vanished).map((consumer) => line(consumer, 'Vanished')),
+    ...byPending(stale).map((consumer) => line(consumer, 'Stale')),
+    ...pods.flatMap(podTrouble),
+  ].slice(0, mostLines)
+  return {
+    active: active.length,
+    starting: starting.length,
+    stale: stale.length,
+    vanished: vanished.length,
+    ...(unhealthy.length === 0 ? {} : { unhealthy }),
+  }
+}
+
+function byPending(consumers: readonly ConsumerSample[]): ConsumerSample[] {
+  return [...consumers].sort((a, b) => b.pending - a.pending || (a.name < b.name ? -1 : 1))
+}
+
+function line(consumer: ConsumerSample, state: string): string {
+  return `${consumer.name}  ${state}  pending ${roundCount(consumer.pending)}  silent ${roundAge(consumer.idleMs)}`.slice(0, 512)
+}
+
+function podTrouble(pod: PodObject): string[] {
+  const trouble = troubleOf(pod)
+  return trouble === undefined
+    ? []
+    : [`${pod.metadata.name ?? ''}  ${trouble.reason}  ${trouble.detail}`.replaceAll('\n', ' ').slice(0, 512)]
+}
+
+export interface Trouble {
+  readonly reason: 'ImagePullFailed' | 'ConsumersCrashing' | 'ContainerNotCreated' | 'Unschedulable'
+  readonly pod: string
+  readonly detail: string
+}
+
+/** What keeps a pod from running, as far as the kubelet or the scheduler have said so. */
+export function troubleOf(pod: PodObject): Trouble | undefined {
+  const name = pod.metadata.name ?? ''
+  for (const status of pod.status?.containerStatuses ?? []) {
+    const waiting = status.state?.waiting
+    const ended = status.lastState?.terminated
+    switch (waiting?.reason) {
+      case 'ImagePullBackOff':
+      case 'ErrImagePull':
+      case 'InvalidImageName':
+      case 'ErrImageNeverPull':
+        return { reason: 'ImagePullFailed', pod: name, detail: waiting.message ?? waiting.reason }
+      case 'CreateContainerConfigError':
+      case 'CreateContainerError':
+      case 'RunContainerError':
+        return { reason: 'ContainerNotCreated', pod: name, detail: waiting.message ?? waiting.reason }
+      case 'CrashLoopBackOff':
+        return {
+          reason: 'ConsumersCrashing',
+          pod: name,
+          detail: `exit code ${ended?.exitCode ?? '?'}: ${(ended?.message ?? ended?.reason ?? '').trim()}`,
+        }
+      default:
+        break
+    }
+  }
+  const scheduled = pod.status?.conditions?.find(({ type }) => type === 'PodScheduled')
+  if (scheduled?.status === 'False' && scheduled.reason === 'Unschedulable')
+    return { reason: 'Unschedulable', pod: name, detail: scheduled.message ?? '' }
+  return undefined
+}

@@ -1,0 +1,36 @@
+/**
+ * When a status is worth a write. Nothing changed: never. Something that matters changed (a condition, replicas, a decision):
+ * at once. Only numbers and wordings changed: at most every ten seconds, or a busy pipeline would write on every look.
+ */
+import type { StreamPipelineStatus } from '../../api/status.ts'
+import { canonicalJson } from '../kubernetes/apply.ts'
+
+export type StatusDue =
+  | { readonly kind: 'Never' }
+  | { readonly kind: 'Now' }
+  | { readonly kind: 'Later'; readonly afterMs: number }
+
+const numbersEveryMs = 10_000
+
+export function statusDue(
+  before: StreamPipelineStatus | undefined,
+  after: StreamPipelineStatus,
+  writtenMs: number | undefined,
+  nowMs: number,
+): StatusDue {
+  if (canonicalJson(before ?? {}) === canonicalJson(after)) return { kind: 'Never' }
+  if (canonicalJson(material(before ?? {})) !== canonicalJson(material(after))) return { kind: 'Now' }
+  const afterMs = (writtenMs ?? Number.NEGATIVE_INFINITY) + numbersEveryMs - nowMs
+  return afterMs <= 0 ? { kind: 'Now' } : { kind: 'Later', afterMs }
+}
+
+function material(status: StreamPipelineStatus): unknown {
+  return {
+    observedGeneration: status.observedGeneration,
+    replicas: status.replicas,
+    readyReplicas: status.readyReplicas,
+    selector: status.selector,
+    desiredReplicas: status.scaling?.desiredReplicas,
+    conditions: (status.conditions ?? []).map(({ type, status: value, reason }) => [type, value, reason]),
+  }
+}

@@ -1,0 +1,49 @@
+/** Events that a change of status is worth: transitions of conditions, and scaling. Silence while nothing changes. */
+import type { Condition, ConditionType, StreamPipelineStatus } from '../../api/status.ts'
+import type { EventNote } from '../kubernetes/recorder.ts'
+import { toneOf } from './reasons.ts'
+
+/** Ready and Stalled repeat what these say. */
+const told: readonly ConditionType[] = ['Reconciled', 'RedisReachable', 'ConsumersAvailable', 'Drained', 'DataIntact']
+
+export function eventsOf(before: StreamPipelineStatus | undefined, after: StreamPipelineStatus): readonly EventNote[] {
+  const transitions = told.flatMap((type) => {
+    const note = transition(find(before, type), find(after, type))
+    return note === undefined ? [] : [note]
+  })
+  return [...transitions, ...becameReady(before, after), ...scaled(before, after)]
+}
+
+function find(status: StreamPipelineStatus | undefined, type: ConditionType): Condition | undefined {
+  return status?.conditions?.find((condition) => condition.type === type)
+}
+
+function transition(before: Condition | undefined, after: Condition | undefined): EventNote | undefined {
+  if (after === undefined || (before?.status === after.status && before.reason === after.reason)) return undefined
+  const tone = toneOf(after.reason)
+  const wasBad = before !== undefined && toneOf(before.reason) === 'Bad'
+  const { type, reason, message } = after
+  switch (tone) {
+    case 'Bad':
+      return { type: 'Warning', reason, action: `Check${type}`, note: message }
+    case 'Good':
+    case 'Neutral':
+      return wasBad ? { type: 'Normal', reason, action: `Check${type}`, note: message } : undefined
+    case 'Underway':
+      return undefined
+    default:
+      throw tone satisfies never
+  }
+}
+
+function becameReady(before: StreamPipelineStatus | undefined, after: StreamPipelineStatus): EventNote[] {
+  const now = find(after, 'Ready')
+  if (now?.status !== 'True' || find(before, 'Ready')?.status === 'True') return []
+  return [{ type: 'Normal', reason: 'Ready', action: 'CheckReady', note: now.message }]
+}
+
+function scaled(before: StreamPipelineStatus | undefined, after: StreamPipelineStatus): EventNote[] {
+  const [from, to] = [before?.scaling?.desiredReplicas, after.scaling?.desiredReplicas]
+  if (from === undefined || to === undefined || from === to) return []
+  return [{ type: 'Normal', reason: 'Scaled', action: 'Scale', note: `${from} -> ${to}: ${after.scaling?.reason ?? ''}` }]
+}

@@ -1,0 +1,77 @@
+/** The resource's status, from what is observed. A pure function: what should be said, not whether it is worth a write (due.ts). */
+import { type Condition, conditionTypes, type StreamPipelineStatus } from '../../api/status.ts'
+import { nameLabel } from '../plan/names.ts'
+import type { Observed } from '../plan/observed.ts'
+import { type Verdicts, verdictsOf } from './conditions.ts'
+import { consumersStatus } from './consumers.ts'
+import { roundAge, roundCount } from './rounding.ts'
+
+const mostDecisions = 10
+
+export function statusOf(observed: Observed, replicas: number, nowMs: number): StreamPipelineStatus {
+  const { object, deployment, observation } = observed
+  const before = object.status
+  const sample = observation.kind === 'None' ? undefined : observation.sample
+  const generation = object.metadata.generation ?? 0
+  return {
+    observedGeneration: generation,
+    replicas: deployment?.status?.replicas ?? 0,
+    readyReplicas: deployment?.status?.readyReplicas ?? 0,
+    selector: `${nameLabel}=${object.metadata.name ?? ''}`,
+    ...(sample === undefined
+      ? {}
+      : {
+          backlog: {
+            undelivered: roundCount(sample.undelivered),
+            pending: roundCount(sample.pending),
+            quarantined: roundCount(sample.quarantined),
+            oldestAge: roundAge(sample.oldestAgeMs),
+            deadLettered: roundCount(sample.deadLetters),
+            lost: roundCount(sample.lost),
+          },
+        }),
+    consumers: consumersStatus(observed.pods, sample),
+    scaling: scalingStatus(observed, replicas, nowMs),
+    conditions: conditions(before?.conditions ?? [], verdictsOf(observed, replicas, nowMs), generation, nowMs),
+  }
+}
+
+function scalingStatus(
+  { object, observation }: Observed,
+  replicas: number,
+  nowMs: number,
+): NonNullable<StreamPipelineStatus['scaling']> {
+  const before = object.status?.scaling
+  const decision = observation.kind === 'None' ? undefined : observation.decision
+  if (decision === undefined) return { ...before, desiredReplicas: replicas }
+  // While Redis is away the decision counts its misses; that would be a write each time.
+  const reason = observation.kind === 'Failed' ? `Redis cannot be asked: ${replicas} for now` : decision.reason
+  const changed = before?.desiredReplicas !== replicas
+  const at = timestamp(nowMs)
+  const line = `${at}  ${before?.desiredReplicas ?? 0} -> ${replicas}  ${reason}`.slice(0, 512)
+  const decisions = changed ? [line, ...(before?.decisions ?? [])].slice(0, mostDecisions) : before?.decisions
+  const lastScaleTime = changed ? at : before?.lastScaleTime
+  return {
+    desiredReplicas: replicas,
+    reason: reason.slice(0, 1024),
+    ...(decision.limitedBy === undefined ? {} : { limitedBy: decision.limitedBy }),
+    ...(lastScaleTime === undefined ? {} : { lastScaleTime }),
+    ...(decisions === undefined ? {} : { decisions }),
+  }
+}
+
+function conditions(before: readonly Condition[], verdicts: Verdicts, generation: number, nowMs: number): Condition[] {
+  return conditionTypes.map((type) => {
+    const { status, reason, message } = verdicts[type]
+    const old = before.find((condition) => condition.type === type)
+    // The default status of the schema carries 1970, which is no transition anybody made.
+    const kept = old !== undefined && old.status === status && !old.lastTransitionTime.startsWith('1970')
+    const lastTransitionTime = kept ? old.lastTransitionTime : timestamp(nowMs)
+    return { type, status, reason, message: message.slice(0, 32_768), lastTransitionTime, observedGeneration: generation }
+  })
+}
+
+/** Whole seconds, as Kubernetes writes times. */
+export function timestamp(nowMs: number): string {
+  return new Date(nowMs).toISOString().replace(/\.\d+Z$/, 'Z')
+}
