@@ -20,7 +20,11 @@ export type DispatchMode = z.infer<typeof dispatchMode>
 
 const name = z.string().min(1)
 const count = z.int().min(0)
-const keepJobs = z.union([z.boolean(), z.object({ count: count.exactOptional(), age: count.exactOptional() })])
+const keptJobs = z.union([
+  z.boolean(),
+  z.object({ count, age: count.exactOptional() }),
+  z.object({ age: count, count: count.exactOptional() }),
+])
 
 /** Options of each job, in BullMQ's own form: delays in milliseconds, ages in seconds. */
 const jobOptions = z.object({
@@ -29,8 +33,8 @@ const jobOptions = z.object({
   priority: count.exactOptional(),
   delay: count.exactOptional(),
   lifo: z.boolean().exactOptional(),
-  removeOnComplete: keepJobs,
-  removeOnFail: keepJobs,
+  removeOnComplete: keptJobs,
+  removeOnFail: keptJobs,
 })
 
 const dispatchConfig = z
@@ -51,8 +55,8 @@ const dispatchConfig = z
     /** Life of the lock under which a direct dispatch adds. */
     lockTtlMs: z.int().min(1),
     encoding: z.enum(['Fields', 'Json']),
-    /** With Json: the entry's field that holds the document. */
-    field: name,
+    /** With Json: the entry's field that holds the document; else empty. */
+    field: z.string(),
     /** JSON Schema 2020-12 of the payload. */
     schema: z.record(z.string(), z.unknown()).exactOptional(),
     /** Fields whose values make the idempotency key, in order; absent: the canonical payload. */

@@ -1,0 +1,196 @@
+/**
+ * The dispatch boundary: the one place through which an application hands over work. In Stream mode the payload becomes an entry
+ * of the stream, in Direct mode a BullMQ job, with the same key either way; a flag flips between them.
+ *
+ * Which mode counts, first found: `mode` given in code; STREAMPIPELINE_MODE; the mode kept in Redis, read by the very script
+ * that adds; the configuration's.
+ */
+import type { CompiledPipeline } from '../api/compiled.ts'
+import { asFailure, failure, StreamPipelineError } from '../api/errors.ts'
+import type { StreamPipelineInput } from '../api/schema/pipeline.ts'
+import type { ForwardItem } from '../redis/forward/forwarder.ts'
+import type { Trace } from '../redis/payload/codec.ts'
+import { type DispatchConfig, type DispatchMode, dispatchMode, modeVariable } from './config.ts'
+import { addDirectly } from './direct.ts'
+import { createLinks } from './links.ts'
+import { createPlans, type Plan } from './plan.ts'
+import type { RedisInput } from './redis.ts'
+import { addToStream } from './streamadd.ts'
+
+export interface DispatcherOptions {
+  /** The pipeline: a StreamPipeline document, or the compiled form. Instead of `config`. */
+  readonly pipeline?: StreamPipelineInput | CompiledPipeline
+  /**
+   * What the operator published in the ConfigMap `<pipeline>-dispatch`: the object, or the folder it is mounted at, which is read
+   * again every few seconds. Default: the environment variable STREAMPIPELINE_DISPATCH.
+   */
+  readonly config?: DispatchConfig | string
+  /** Pins the mode. Default: environment variable STREAMPIPELINE_MODE; else Redis and the configuration decide. */
+  readonly mode?: DispatchMode
+  /** The stream's Redis. Default: the pipeline's; needed with `config`. */
+  readonly redis?: RedisInput
+  /** The queue's Redis, where that is another one. Default: the pipeline's, else `redis`. */
+  readonly queueRedis?: RedisInput
+  /** Folder with the Secrets and ConfigMaps that the pipeline's Redis refers to: `DIR/secret/NAME/KEY`. */
+  readonly refs?: string
+  /** How long one call may take, in milliseconds, before it fails with RedisUnreachable. Default 5,000. */
+  readonly timeoutMs?: number
+  /** Told when a mounted configuration became unreadable; the last one stays in force. Default: `process.emitWarning`. */
+  readonly onError?: (error: StreamPipelineError) => void
+  /** Default `process.env`. */
+  readonly env?: Readonly<Record<string, string | undefined>>
+}
+
+export interface DispatchOptions {
+  /** W3C trace context to carry through to the job; one that is malformed is left out, as the standard says. */
+  readonly traceparent?: string
+}
+
+export type DispatchResult =
+  | {
+      readonly mode: 'Stream'
+      /** The entry's id. */
+      readonly id: string
+      /** Hash of the idempotency key. */
+      readonly key: string
+    }
+  | {
+      readonly mode: 'Direct'
+      readonly jobId: string
+      /** `duplicate`: a job of this key was made before, within the window; none was added. */
+      readonly outcome: 'forwarded' | 'duplicate'
+      /** Hash of the idempotency key. */
+      readonly key: string
+    }
+
+export interface Dispatcher<Payload extends object> {
+  /**
+   * Hands over one payload. Throws PayloadRejected, naming the field, before anything is sent; RedisUnreachable and its like
+   * within `timeoutMs`. After those the payload may or may not have been added: dispatch it again, the key makes that safe.
+   */
+  dispatch(payload: Payload, options?: DispatchOptions): Promise<DispatchResult>
+  /**
+   * Hands over many, in order, in few round trips. All are checked before any is sent. Throws as `dispatch`; some may have been
+   * added then, and dispatching all of them again is safe.
+   */
+  dispatchMany(payloads: readonly Payload[], options?: DispatchOptions): Promise<readonly DispatchResult[]>
+  /** Waits for what is under way, then disconnects. Idempotent, final. */
+  close(): Promise<void>
+}
+
+/** Makes a dispatcher; it connects with the first dispatch. Throws InvalidPipeline, InvalidOption. */
+export function createDispatcher<Payload extends object = Readonly<Record<string, unknown>>>(
+  options: DispatcherOptions = {},
+): Dispatcher<Payload> {
+  const { timeoutMs = 5_000, env = process.env } = options
+  const pinned = pinnedMode(options.mode ?? env[modeVariable])
+  const plans = createPlans({ ...options, env, onError: options.onError ?? warn })
+  const links = createLinks({ ...options, pipeline: plans.pipeline })
+  const underWay = new Set<Promise<unknown>>()
+  let closed: Promise<void> | undefined
+
+  async function send(payloads: readonly Payload[], trace: Trace, signal: AbortSignal): Promise<readonly DispatchResult[]> {
+    const plan = await plans.current()
+    const prepared = payloads.map((payload, index) => prepare(plan, payload, trace, payloads.length > 1 ? index : undefined))
+    const results: DispatchResult[] = []
+    if (pinned !== 'Direct') {
+      const ids = await addToStream(
+        await links.stream(),
+        {
+          stream: plan.config.stream,
+          modeKey: pinned === undefined ? plan.keys.mode : undefined,
+          mode: pinned ?? plan.config.mode,
+          maxEntries: plan.config.maxEntries,
+        },
+        prepared.map(({ flat }) => flat),
+      )
+      for (const [index, id] of ids.entries()) results.push({ mode: 'Stream', id, key: prepared[index]?.item.hash ?? '' })
+    }
+    const rest = prepared.slice(results.length).map(({ item }) => item)
+    if (rest.length === 0) return results
+    const outcomes = await addDirectly(await links.forwarder(plan), rest, signal)
+    for (const [index, outcome] of outcomes.entries()) {
+      results.push({ mode: 'Direct', ...outcome, key: rest[index]?.hash ?? '' })
+    }
+    return results
+  }
+
+  async function dispatchMany(payloads: readonly Payload[], { traceparent }: DispatchOptions = {}) {
+    if (closed !== undefined) throw failure('Closed', { what: 'dispatcher' })
+    const trace = traceparent !== undefined && traceparentForm.test(traceparent) ? { traceparent } : {}
+    const call = bounded(timeoutMs, links.label, (signal) => send(payloads, trace, signal))
+    underWay.add(call)
+    try {
+      return await call
+    } finally {
+      underWay.delete(call)
+    }
+  }
+
+  return {
+    async dispatch(payload, more) {
+      const [result] = await dispatchMany([payload], more)
+      if (result === undefined) throw failure('Internal', { detail: 'a payload was left without a result' })
+      return result
+    },
+    dispatchMany,
+    close() {
+      closed ??= (async () => {
+        await Promise.allSettled(underWay)
+        await links.end()
+      })()
+      return closed
+    },
+  }
+}
+
+/** W3C Trace Context, version 00 and what later versions must begin with. */
+const traceparentForm = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(-|$)/
+
+const warn = (error: StreamPipelineError) =>
+  process.emitWarning(error.advice, { type: 'StreamPipelineWarning', code: error.code })
+
+function pinnedMode(given: string | undefined): DispatchMode | undefined {
+  if (given === undefined || given === '') return undefined
+  const mode = dispatchMode.safeParse(given)
+  if (mode.success) return mode.data
+  throw failure('InvalidOption', { option: modeVariable, detail: `Stream or Direct, not ${JSON.stringify(given)}` })
+}
+
+interface Prepared {
+  readonly flat: readonly string[]
+  readonly item: ForwardItem
+}
+
+/** Both forms of a payload, the job's taken from the entry's, so that they cannot differ. */
+function prepare(plan: Plan, payload: object, trace: Trace, index: number | undefined): Prepared {
+  try {
+    const flat = plan.codec.encode(payload, trace)
+    const decoded = plan.codec.decode(flat.map((text) => Buffer.from(text)))
+    if (decoded.kind === 'Invalid') throw failure('PayloadRejected', { detail: `${decoded.reason}: ${decoded.error}` })
+    return { flat, item: { hash: decoded.hash, data: decoded.data, trace: decoded.trace } }
+  } catch (thrown) {
+    const error = asFailure(thrown)
+    if (index === undefined || error.code !== 'PayloadRejected') throw error
+    throw failure('PayloadRejected', { detail: `payload ${index} of the list: ${error.parameters['detail'] ?? ''}` }, error)
+  }
+}
+
+/** Runs `work` for at most so long. What it started may still come to pass afterwards. */
+async function bounded<T>(timeoutMs: number, label: () => string, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  const late = new AbortController()
+  const timer = { started: undefined as NodeJS.Timeout | undefined }
+  const overdue = new Promise<never>((_, reject) => {
+    timer.started = setTimeout(() => {
+      late.abort()
+      reject(failure('RedisUnreachable', { address: label(), detail: `no answer within ${timeoutMs} ms` }))
+    }, timeoutMs)
+  })
+  try {
+    return await Promise.race([work(late.signal), overdue])
+  } catch (thrown) {
+    throw thrown instanceof StreamPipelineError ? thrown : asFailure(thrown)
+  } finally {
+    clearTimeout(timer.started)
+  }
+}

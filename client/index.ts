@@ -1,0 +1,21 @@
+/**
+ * `streampipeline`: what an application imports. `createDispatcher` hands work over, `createWorker` runs it. Importing does no
+ * work: no connection, no timer, nothing read from the environment.
+ */
+export {
+  type ErrorCode,
+  StreamPipelineError,
+} from '../api/errors.ts'
+export { loadPipelines } from '../api/load.ts'
+export { type DispatchConfig, type DispatchMode, parseDispatchConfig } from './config.ts'
+export {
+  createDispatcher,
+  type Dispatcher,
+  type DispatcherOptions,
+  type DispatchOptions,
+  type DispatchResult,
+} from './dispatcher.ts'
+export type { ExecutionContext, Skipped } from './execution.ts'
+export type { ExecutionOutcome } from './metrics.ts'
+export type { RedisInput } from './redis.ts'
+export { createWorker, type Worker, type WorkerOptions } from './worker.ts'

@@ -1,0 +1,102 @@
+/** A dispatcher's ties to Redis, made when first needed: one connection to the stream, and the forwarder on the queue's. */
+import type { CompiledPipeline } from '../api/compiled.ts'
+import { failure } from '../api/errors.ts'
+import { labelOf, type RedisConnection } from '../redis/connection.ts'
+import type { Forwarder } from '../redis/forward/forwarder.ts'
+import { createPortableForwarder } from '../redis/forward/portable.ts'
+import { keySpace } from '../redis/keys.ts'
+import type { DispatchConfig } from './config.ts'
+import type { DispatcherOptions } from './dispatcher.ts'
+import type { Plan } from './plan.ts'
+import { type Lease, leaseConnection, type RedisSource, redisSource } from './redis.ts'
+
+export interface Links {
+  /** The connection to the stream's Redis; nothing is sent by making it. */
+  stream(): Promise<RedisConnection>
+  /** The forwarder of a plan, on the queue's Redis. */
+  forwarder(plan: Plan): Promise<Forwarder>
+  /** What may be shown of the server. */
+  label(): string
+  end(): Promise<void>
+}
+
+interface LinkOptions extends Pick<DispatcherOptions, 'redis' | 'queueRedis' | 'refs'> {
+  readonly pipeline: CompiledPipeline | undefined
+}
+
+export function createLinks({ redis, queueRedis, refs, pipeline }: LinkOptions): Links {
+  const streamSource = sourceOf(redis, pipeline?.redis, refs)
+  if (streamSource === undefined) {
+    throw failure('InvalidOption', { option: 'redis', detail: 'a dispatch configuration names no Redis: give its URL' })
+  }
+  const queueSource = sourceOf(queueRedis, pipeline?.sink.redis, refs)
+  const streamLease = lazy(() => leaseConnection(streamSource, 'Producer'))
+  const queueLease = queueSource === undefined ? streamLease : lazy(() => leaseConnection(queueSource, 'Producer'))
+  let latest: { readonly config: DispatchConfig; readonly forwarder: Forwarder } | undefined
+  const forwarders: Forwarder[] = []
+  let label = 'redis'
+
+  const connectionOf = async (lease: Lazy<Lease>) => {
+    const { connection } = await lease.get()
+    label = labelOf(connection)
+    return connection
+  }
+
+  return {
+    stream: async () => await connectionOf(streamLease),
+    async forwarder({ config }) {
+      if (config.queueElsewhere && queueSource === undefined) {
+        throw failure('InvalidOption', { option: 'queueRedis', detail: 'the queue lives in another Redis: give its URL' })
+      }
+      const connection = await connectionOf(queueLease)
+      if (latest?.config !== config) {
+        latest = { config, forwarder: createPortableForwarder(connection, targetOf(config)) }
+        forwarders.push(latest.forwarder)
+      }
+      return latest.forwarder
+    },
+    label: () => label,
+    async end() {
+      await Promise.all(forwarders.map((forwarder) => forwarder.close()))
+      const leases = await Promise.allSettled([streamLease.made(), queueLease.made()])
+      await Promise.all(leases.map((lease) => (lease.status === 'fulfilled' ? lease.value?.end() : undefined)))
+    },
+  }
+}
+
+function sourceOf(
+  given: DispatcherOptions['redis'],
+  target: CompiledPipeline['redis'] | undefined,
+  refs: string | undefined,
+): RedisSource | undefined {
+  if (given !== undefined) return redisSource(given)
+  return target === undefined ? undefined : { kind: 'Target', target, refs }
+}
+
+/** Marks and locks live with the queue: beside the stream unless the queue is in another Redis. */
+function targetOf(config: DispatchConfig) {
+  const { queue, prefix, jobName, jobOptions, windowMs, lockTtlMs, stream, group, queueElsewhere } = config
+  const keys = keySpace(stream, group, queueElsewhere ? `${prefix}:${queue}` : stream)
+  return { queue, prefix, jobName, jobOptions, windowMs, lockTtlMs, keys }
+}
+
+interface Lazy<T> {
+  /** Makes it at the first call; what could not be made is tried again by the next. */
+  get(): Promise<T>
+  /** What `get` made, if anything. */
+  made(): Promise<T> | undefined
+}
+
+function lazy<T>(make: () => Promise<T>): Lazy<T> {
+  let made: Promise<T> | undefined
+  return {
+    get() {
+      made ??= make().catch((thrown: unknown) => {
+        made = undefined
+        throw thrown
+      })
+      return made
+    },
+    made: () => made,
+  }
+}

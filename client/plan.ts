@@ -1,0 +1,59 @@
+/** What a dispatcher works by: the configuration, from wherever it comes, with the codec and key names made from it. */
+import { compilePipeline, parsePipeline } from '../api/compile.ts'
+import type { CompiledPipeline } from '../api/compiled.ts'
+import { asFailure, failure, type StreamPipelineError } from '../api/errors.ts'
+import { type KeySpace, keySpace } from '../redis/keys.ts'
+import { type Codec, createCodec } from '../redis/payload/codec.ts'
+import { type DispatchConfig, dispatchConfigOf, dispatchVariable, parseDispatchConfig, payloadOf } from './config.ts'
+import type { DispatcherOptions } from './dispatcher.ts'
+import { mountedConfig } from './mounted.ts'
+
+export interface Plan {
+  readonly config: DispatchConfig
+  readonly codec: Codec
+  /** Helper keys beside the stream. */
+  readonly keys: KeySpace
+}
+
+export interface Plans {
+  /** The pipeline it was made from; undefined when it was made from a dispatch configuration. */
+  readonly pipeline: CompiledPipeline | undefined
+  /** The plan in force now; the same object as long as the configuration is the same. */
+  current(): Promise<Plan>
+}
+
+interface PlanOptions extends Pick<DispatcherOptions, 'pipeline' | 'config'> {
+  readonly env: Readonly<Record<string, string | undefined>>
+  readonly onError: (error: StreamPipelineError) => void
+}
+
+export function createPlans({ pipeline, config, env, onError }: PlanOptions): Plans {
+  if (pipeline !== undefined && config !== undefined) {
+    throw failure('InvalidOption', { option: 'config', detail: 'give either pipeline or config, not both' })
+  }
+  if (typeof config === 'string') {
+    const read = mountedConfig(config, (thrown) => onError(asFailure(thrown)))
+    let plan: Plan | undefined
+    const current = async () => {
+      const latest = await read()
+      if (plan?.config !== latest) plan = planOf(latest)
+      return plan
+    }
+    return { pipeline: undefined, current }
+  }
+  const compiled = pipeline === undefined ? undefined : 'spec' in pipeline ? compilePipeline(parsePipeline(pipeline)) : pipeline
+  const plan = planOf(compiled === undefined ? givenConfig(config, env) : dispatchConfigOf(compiled))
+  return { pipeline: compiled, current: async () => plan }
+}
+
+function givenConfig(config: DispatchConfig | undefined, env: PlanOptions['env']): DispatchConfig {
+  if (config !== undefined) return parseDispatchConfig(config, 'config')
+  const text = env[dispatchVariable]
+  if (text !== undefined && text !== '') return parseDispatchConfig(text)
+  const detail = `neither pipeline nor config is given, and the environment variable ${dispatchVariable} is not set`
+  throw failure('InvalidOption', { option: 'config', detail })
+}
+
+function planOf(config: DispatchConfig): Plan {
+  return { config, codec: createCodec(payloadOf(config)), keys: keySpace(config.stream, config.group) }
+}
