@@ -6,6 +6,8 @@ import { readFileSync } from 'node:fs'
 import { Command } from 'commander'
 import { asFailure } from '../api/errors.ts'
 import { registerConsume } from './commands/consume.ts'
+import { registerCrd } from './commands/crd.ts'
+import { registerValidate } from './commands/validate.ts'
 
 function version(): string {
   // Beside the sources in a clone, one level further up in the published package's dist/.
@@ -24,8 +26,14 @@ function version(): string {
 const program = new Command('streampipeline')
   .description('A durable Redis Streams boundary in front of BullMQ')
   .version(version())
-  .showHelpAfterError()
+  .showHelpAfterError('(streampipeline COMMAND --help tells the options)')
+  .exitOverride((exit) => process.exit(exit.exitCode === 0 ? 0 : 64))
+registerValidate(program)
 registerConsume(program)
+registerCrd(program)
+
+// `streampipeline crd | head` is no fault.
+process.stdout.on('error', (thrown: NodeJS.ErrnoException) => process.exit(thrown.code === 'EPIPE' ? 0 : 70))
 
 try {
   await program.parseAsync()

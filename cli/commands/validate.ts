@@ -1,0 +1,26 @@
+import type { Command } from 'commander'
+import { Option } from 'commander'
+
+/** Exit codes: 0 every resource is valid, 1 at least one is not, 64 the file cannot be read. */
+export function registerValidate(program: Command): void {
+  program
+    .command('validate')
+    .description('check StreamPipelines as the API server would, without one')
+    .argument('<file...>', 'YAML or JSON files')
+    .addOption(new Option('-o, --output <format>', 'how to print').choices(['text', 'json']).default('text'))
+    .action(async (files: string[], { output }: { output: 'text' | 'json' }) => {
+      const { validateFile } = await import('../../api/files.ts')
+      const reports = await Promise.all(files.map(validateFile))
+      const valid = reports.every(({ problems }) => problems.length === 0)
+      if (output === 'json') process.stdout.write(`${JSON.stringify({ valid, files: reports }, undefined, 2)}\n`)
+      else {
+        for (const { file, resources, problems } of reports) {
+          for (const problem of problems) process.stdout.write(`${problem}\n`)
+          for (const resource of resources) {
+            if (resource.problems.length === 0) process.stdout.write(`${file}:${resource.line}: ${resource.name} is valid\n`)
+          }
+        }
+      }
+      process.exitCode = valid ? 0 : 1
+    })
+}
