@@ -247,9 +247,21 @@ test('closing is final, may be repeated, and leaves a caller’s connection alon
   assert.equal(await connection.ping(), 'PONG')
 })
 
+/** Entries the group has not settled; throws while there is no group. */
+async function backlog(client: ReturnType<RedisServer['client']>): Promise<number> {
+  const [group] = (await client.xinfo('GROUPS', 'ndvi:jobs')) as unknown[][]
+  assert.ok(group !== undefined, 'no group yet')
+  const count = (name: string) => Number(group[group.indexOf(name) + 1])
+  return count('pending') + count('lag')
+}
+
 test('flips under load, both modes at once, make one job and one run per key', async (t) => {
-  const pipeline = ndviPipeline(server.url)
+  const pipeline = ndviPipeline(server.url, ({ sink }) => {
+    // Nothing of a finished job remains that could stop a second one but its mark.
+    sink.bullmq.jobOptions = { removeOnComplete: { count: 0 } }
+  })
   await startConsumer(t, pipeline)
+  await eventually(async () => (await backlog(server.client())) === 0)
   const executions = new Map<number, number>()
   const worker = createWorker<NdviRequest>({
     queue: 'ndvi',
@@ -260,7 +272,9 @@ test('flips under load, both modes at once, make one job and one run per key', a
   t.after(() => worker.close())
   await worker.start()
   const client = server.client()
-  const dispatchers = [openDispatcher(t), openDispatcher(t, { mode: 'Stream' }), openDispatcher(t, { mode: 'Direct' })]
+  const dispatchers = ([{}, { mode: 'Stream' }, { mode: 'Direct' }] as const).map((more) =>
+    openDispatcher(t, { pipeline, ...more }),
+  )
   const modes = new Set<string>()
   const unique = 300
   for (let round = 0; round * 30 < unique; round++) {
@@ -270,9 +284,7 @@ test('flips under load, both modes at once, make one job and one run per key', a
     for (const { mode } of results[0] ?? []) modes.add(mode)
   }
   await eventually(() => executions.size === unique, { timeoutMs: 15_000 })
-  const [[, group]] = (await client.xinfo('GROUPS', 'ndvi:jobs')) as [string[]]
-  assert.equal(group, 'ndvi')
-  await eventually(async () => (await client.xpending('ndvi:jobs', 'ndvi'))[0] === 0)
+  await eventually(async () => (await backlog(client)) === 0, { timeoutMs: 10_000 })
   assert.deepEqual([...modes].sort(), ['Direct', 'Stream'])
   assert.equal(executions.size, unique)
   assert.deepEqual(
