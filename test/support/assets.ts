@@ -31,8 +31,6 @@ export const buildFolder = (env: NodeJS.ProcessEnv): string => {
   return join(userCache(env), `kube-${content.digest('hex').slice(0, 12)}`)
 }
 
-export const envtestFolder = (env: NodeJS.ProcessEnv): string => join(userCache(env), 'envtest')
-
 /** Looks, and changes nothing. Throws when $KUBEBUILDER_ASSETS names a folder that lacks a component. */
 export const findAssets = async (env: NodeJS.ProcessEnv): Promise<Assets> => {
   const named = env.KUBEBUILDER_ASSETS
@@ -62,12 +60,12 @@ export const setupEnvtest = async (env: NodeJS.ProcessEnv, options: readonly str
     .map((folder) => join(folder, 'setup-envtest'))
     .find(isProgram)
   if (program === undefined) return undefined
-  const args = ['use', `${minor}.x`, '--print', 'path', '--bin-dir', envtestFolder(env), ...options]
+  const args = ['use', `${minor}.x`, '--print', 'path', ...options]
   try {
     const { stdout } = await promisify(execFile)(program, args, { env, timeout: 300_000 })
     return isComplete(stdout.trim()) ? stdout.trim() : undefined
   } catch {
-    // It exits with 2 when it has none, 1 when it cannot reach its index: both mean that the next way is tried.
+    // It exits with 2 when it has none and when it cannot reach its index: the next way is tried then.
     return undefined
   }
 }
