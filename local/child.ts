@@ -1,0 +1,84 @@
+/**
+ * A child process in its own process group: the terminal's Ctrl-C reaches only us, and we decide when a child stops. Its
+ * standard output and error are kept as a short tail, which is what is shown when it ends unasked.
+ */
+import { type ChildProcess, spawn } from 'node:child_process'
+
+export interface Exit {
+  readonly code: number | null
+  readonly signal: NodeJS.Signals | null
+}
+
+export interface Child {
+  readonly pid: number
+  /** Settles when the process has ended; never rejects. */
+  readonly exited: Promise<Exit>
+  /** Its last lines of output. */
+  tail(): readonly string[]
+  /** SIGTERM, after `graceMs` SIGKILL; resolves when it has ended. Idempotent. */
+  stop(graceMs: number): Promise<Exit>
+  /** SIGKILL. */
+  kill(): void
+}
+
+const tailLines = 20
+
+export interface ChildOptions {
+  readonly env?: NodeJS.ProcessEnv
+  /** Every complete line of output. */
+  readonly onLine?: (line: string) => void
+}
+
+/** Resolves once the process runs; rejects with Node's system error when it can't be started. */
+export async function startChild(command: string, args: readonly string[], options: ChildOptions = {}): Promise<Child> {
+  const child = spawn(command, args, { detached: true, stdio: ['ignore', 'pipe', 'pipe'], env: options.env ?? process.env })
+  const lines: string[] = []
+  const keep = (line: string) => {
+    lines.push(line)
+    if (lines.length > tailLines) lines.shift()
+    options.onLine?.(line)
+  }
+  const exited = new Promise<Exit>((resolve) => child.once('close', (code, signal) => resolve({ code, signal })))
+  readLines(child, keep)
+  await new Promise<void>((resolve, reject) => {
+    child.once('spawn', resolve)
+    child.once('error', reject)
+  })
+  const running = () => child.exitCode === null && child.signalCode === null
+  return {
+    pid: child.pid ?? -1,
+    exited,
+    tail: () => [...lines],
+    async stop(graceMs) {
+      if (running()) child.kill('SIGTERM')
+      const timer = setTimeout(() => child.kill('SIGKILL'), graceMs)
+      const exit = await exited
+      clearTimeout(timer)
+      return exit
+    },
+    kill() {
+      if (running()) child.kill('SIGKILL')
+    },
+  }
+}
+
+function readLines(child: ChildProcess, keep: (line: string) => void): void {
+  for (const stream of [child.stdout, child.stderr]) {
+    if (stream === null) continue
+    let rest = ''
+    stream.setEncoding('utf8')
+    stream.on('data', (chunk: string) => {
+      const parts = (rest + chunk).split('\n')
+      rest = parts.pop() ?? ''
+      for (const line of parts) keep(line)
+    })
+    stream.on('end', () => {
+      if (rest !== '') keep(rest)
+    })
+  }
+}
+
+/** `exit code 70`, `SIGKILL`. */
+export function describeExit(exit: Exit): string {
+  return exit.signal ?? `exit code ${exit.code ?? 'unknown'}`
+}

@@ -1,0 +1,55 @@
+/** What became of everything the demo added: pure arithmetic over what was measured. */
+import { jobId } from '../../redis/keys.ts'
+
+export interface Measured {
+  /** Scope of the pipeline, which job ids carry. */
+  readonly scope: string
+  /** Entries the stream has accepted during the run, by its own counter. */
+  readonly entries: number
+  /** Key hashes of the valid requests that were accepted. */
+  readonly keys: readonly string[]
+  /** Executions by job id, counted by the worker. */
+  readonly executions: readonly (readonly [string, number])[]
+  /** Jobs that the worker left alone because their key had been executed. */
+  readonly skipped: number
+  /** Key hash of each dead letter, empty where the payload had none. */
+  readonly deadKeys: readonly string[]
+  readonly maxReplicas: number
+}
+
+export interface Ledger {
+  /** Entries the stream accepted. */
+  readonly entries: number
+  /** Distinct idempotency keys among the valid ones. */
+  readonly uniqueKeys: number
+  /** Keys whose job was executed. */
+  readonly jobs: number
+  /** Executions beyond one per key. */
+  readonly duplicateJobs: number
+  readonly deadLetters: number
+  /** Valid keys neither executed nor dead-lettered. */
+  readonly lost: number
+  /** Most consumers that took entries at the same time. */
+  readonly maxReplicas: number
+  /** Jobs that came again after their key had been executed, and were not run: a worker's crash or Redis's. */
+  readonly skippedJobs: number
+}
+
+export function ledgerOf(measured: Measured): Ledger {
+  const executed = new Set(measured.executions.map(([id]) => id))
+  const runs = measured.executions.reduce((sum, [, count]) => sum + count, 0)
+  const dead = new Set(measured.deadKeys)
+  const keys = new Set(measured.keys)
+  let lost = 0
+  for (const key of keys) if (!executed.has(jobId(measured.scope, key)) && !dead.has(key)) lost++
+  return {
+    entries: measured.entries,
+    uniqueKeys: keys.size,
+    jobs: executed.size,
+    duplicateJobs: runs - executed.size,
+    deadLetters: measured.deadKeys.length,
+    lost,
+    maxReplicas: measured.maxReplicas,
+    skippedJobs: measured.skipped,
+  }
+}

@@ -1,0 +1,175 @@
+/**
+ * The consumer processes of one pipeline: started, restarted with back-off, and drained newest first as the wanted number
+ * falls. Names are slots (`ndvi-1`, `ndvi-2`, …) and a restarted process keeps its slot's name.
+ */
+import { randomUUID } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { asFailure, failure, type StreamPipelineError } from '../api/errors.ts'
+import { type Child, describeExit, type Exit, startChild } from './child.ts'
+import { type ReplicaEvent, type ReplicaState, transition } from './replicastates.ts'
+
+export interface FleetOptions {
+  /** Pipeline's name: names become `<name>-<slot>`. */
+  readonly name: string
+  /** What this run's processes have in common: their uids begin with it. */
+  readonly uidPrefix: string
+  readonly command: string
+  /** Arguments of the consumer named. */
+  readonly args: (name: string) => readonly string[]
+  /** How long a drain may take before the process is killed. */
+  readonly graceMs: number
+  /** Told of starts, ends and restarts, a line at a time. */
+  readonly onEvent: (line: string) => void
+  /** The configuration cannot work: no restart helps. */
+  readonly onFatal: (error: StreamPipelineError) => void
+}
+
+export interface Replica {
+  readonly name: string
+  readonly uid: string
+  readonly state: ReplicaState
+}
+
+export interface Fleet {
+  /** Those not stopped, oldest first. */
+  replicas(): readonly Replica[]
+  /** Starts or drains so that `wanted` processes run; draining ones don't count. */
+  scaleTo(wanted: number): void
+  /** The process with this uid takes entries. */
+  markReady(uid: string): void
+  /** Drains all; resolves when every process has ended. Idempotent. */
+  stop(): Promise<void>
+  /** Kills all at once. */
+  kill(): void
+}
+
+interface Slot {
+  readonly number: number
+  readonly name: string
+  uid: string
+  state: ReplicaState
+  child: Child | undefined
+  readonly supervised: Promise<void>
+}
+
+/** Read anew each time: events change it while somebody waits. */
+const stateOf = (slot: Slot): ReplicaState => slot.state
+
+/** EX_USAGE: the consumer refused its configuration. */
+const badConfiguration = 64
+
+export function createFleet(options: FleetOptions): Fleet {
+  const { onEvent } = options
+  const slots = new Set<Slot>()
+  const waking = new AbortController()
+
+  const dispatch = (slot: Slot, event: ReplicaEvent) => {
+    slot.state = transition(slot.state, event, performance.now())
+  }
+
+  async function superviseSlot(slot: Slot): Promise<void> {
+    while (stateOf(slot).kind !== 'Stopped') {
+      const state = stateOf(slot)
+      if (state.kind === 'BackingOff') await backOff(slot, state.until)
+      if (stateOf(slot).kind !== 'Starting') continue
+      const exit = await runOnce(slot)
+      const asked = stateOf(slot).kind === 'Draining'
+      dispatch(slot, { kind: 'Exited', exit })
+      tell(slot, exit, asked)
+    }
+    slots.delete(slot)
+  }
+
+  async function backOff(slot: Slot, until: number): Promise<void> {
+    // Stopping cuts the wait short; the state says Stopped then.
+    await sleep(Math.max(0, until - performance.now()), undefined, { signal: waking.signal }).catch(() => {})
+    dispatch(slot, { kind: 'Spawned' })
+  }
+
+  async function runOnce(slot: Slot): Promise<Exit> {
+    slot.uid = `${options.uidPrefix}${randomUUID()}`
+    try {
+      const env = { ...process.env, POD_UID: slot.uid }
+      slot.child = await startChild(options.command, options.args(slot.name), { env })
+    } catch (thrown) {
+      options.onFatal(
+        failure('Internal', { detail: `a consumer process cannot be started: ${asFailure(thrown).message}` }, thrown),
+      )
+      return { code: null, signal: null }
+    }
+    onEvent(`consumer ${slot.name} started (pid ${slot.child.pid})`)
+    // A drain asked for while the process was being made has found none to tell.
+    if (stateOf(slot).kind === 'Draining') void slot.child.stop(options.graceMs)
+    return await slot.child.exited
+  }
+
+  function tell(slot: Slot, exit: Exit, asked: boolean): void {
+    const last = slot.child?.tail().at(-1)
+    if (asked && exit.code === 0) onEvent(`consumer ${slot.name} drained`)
+    else
+      onEvent(
+        `consumer ${slot.name} ended (${describeExit(exit)})${asked ? '' : '; starting it again'}${last ? `: ${last}` : ''}`,
+      )
+    if (!asked && exit.code === badConfiguration) {
+      options.onFatal(failure('Internal', { detail: `the consumer refused its configuration: ${last ?? ''}` }))
+    }
+  }
+
+  function start(): void {
+    const taken = new Set([...slots].map((slot) => slot.number))
+    let number = 1
+    while (taken.has(number)) number++
+    let begin = () => {}
+    const begun = new Promise<void>((resolve) => {
+      begin = resolve
+    })
+    const slot: Slot = {
+      number,
+      name: `${options.name}-${number}`,
+      uid: '',
+      state: { kind: 'Starting', since: performance.now(), crashes: 0 },
+      child: undefined,
+      supervised: begun.then(() => superviseSlot(slot)),
+    }
+    slots.add(slot)
+    begin()
+  }
+
+  function drain(slot: Slot): void {
+    const { child } = slot
+    const running = slot.state.kind === 'Starting' || slot.state.kind === 'Running'
+    dispatch(slot, { kind: 'DrainRequested' })
+    if (running && child !== undefined) void child.stop(options.graceMs)
+  }
+
+  const wantedNow = () => [...slots].filter((slot) => slot.state.kind !== 'Draining' && slot.state.kind !== 'Stopped')
+
+  return {
+    replicas: () => [...slots].map(({ name, uid, state }) => ({ name, uid, state })),
+    scaleTo(wanted) {
+      const present = wantedNow()
+      for (let i = present.length; i < wanted; i++) start()
+      for (const slot of victims(present, present.length - wanted)) drain(slot)
+    },
+    markReady(uid) {
+      for (const slot of slots) if (slot.uid === uid) dispatch(slot, { kind: 'Ready' })
+    },
+    async stop() {
+      waking.abort()
+      for (const slot of wantedNow()) drain(slot)
+      await Promise.all([...slots].map((slot) => slot.supervised))
+    },
+    kill() {
+      for (const slot of slots) slot.child?.kill()
+    },
+  }
+}
+
+/** Newest first. One that is backing off goes last: what it held is in its pending list, which it reads when it is back. */
+function victims(present: readonly Slot[], count: number): readonly Slot[] {
+  if (count <= 0) return []
+  const order = present
+    .toReversed()
+    .toSorted((a, b) => Number(a.state.kind === 'BackingOff') - Number(b.state.kind === 'BackingOff'))
+  return order.slice(0, count)
+}

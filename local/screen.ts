@@ -1,0 +1,67 @@
+/**
+ * Where `up` shows how it goes. On a terminal the table is redrawn in place; elsewhere a plain line every few seconds, and each
+ * event as it happens. With JSON output all of it goes to standard error, so that standard output holds one object alone.
+ */
+import { renderLine, renderTable } from './table.ts'
+import type { View } from './view.ts'
+
+export interface Terminal {
+  write(text: string): unknown
+  readonly isTTY?: boolean | undefined
+  readonly columns?: number | undefined
+  readonly rows?: number | undefined
+}
+
+export interface Screen {
+  /** Something happened; shown at once where lines are written, in the table otherwise. */
+  event(line: string): void
+  show(view: Omit<View, 'events'>): void
+  /** Leaves the last table standing. */
+  finish(): void
+}
+
+const lineEveryMs = 2_000
+const eventsKept = 6
+const eraseBelow = '\x1b[J'
+const up = (lines: number) => (lines > 0 ? `\x1b[${lines}A\r` : '\r')
+/** Narrower terminals wrap the table, which then cannot be redrawn in place. */
+const leastColumns = 20
+
+export function createScreen(terminal: Terminal): Screen {
+  return terminal.isTTY === true ? tableScreen(terminal) : lineScreen(terminal)
+}
+
+function tableScreen(terminal: Terminal): Screen {
+  const events: string[] = []
+  let drawn = 0
+  return {
+    event(line) {
+      events.push(line)
+      if (events.length > eventsKept) events.shift()
+    },
+    show(view) {
+      const width = Math.max(leastColumns, terminal.columns ?? 80)
+      // A table taller than the terminal would scroll away under its own redraw.
+      const lines = renderTable({ ...view, events }, width).slice(0, Math.max(1, (terminal.rows ?? 24) - 1))
+      terminal.write(`${up(drawn)}${eraseBelow}${lines.join('\n')}\n`)
+      drawn = lines.length
+    },
+    finish() {
+      terminal.write('\n')
+      drawn = 0
+    },
+  }
+}
+
+function lineScreen(terminal: Terminal): Screen {
+  let shownAt = Number.NEGATIVE_INFINITY
+  return {
+    event: (line) => void terminal.write(`       ${line}\n`),
+    show(view) {
+      if (view.elapsedMs - shownAt < lineEveryMs) return
+      shownAt = view.elapsedMs
+      terminal.write(`${renderLine({ ...view, events: [] })}\n`)
+    },
+    finish: () => {},
+  }
+}

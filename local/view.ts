@@ -1,0 +1,37 @@
+/** What `up` shows: one value that the table, the plain line and the summary are rendered from. */
+import type { Decision } from '../scaling/decide.ts'
+import type { Sample } from '../scaling/sample.ts'
+import type { Replica } from './fleet.ts'
+import type { Totals } from './totals.ts'
+
+export interface View {
+  readonly name: string
+  /** Server, without secrets. */
+  readonly redis: string
+  readonly elapsedMs: number
+  readonly phase: Phase
+  readonly targetAgeMs: number
+  /** Undefined while Redis cannot be asked. */
+  readonly sample?: Sample
+  readonly decision?: Decision
+  readonly replicas: readonly Replica[]
+  readonly totals: Totals
+  /** Present in a demo. */
+  readonly demo?: DemoCounts
+  /** Newest last. */
+  readonly events: readonly string[]
+}
+
+export type Phase =
+  | { readonly kind: 'Running' }
+  /** No more input; what is left is finished. */
+  | { readonly kind: 'Draining' }
+
+export interface DemoCounts {
+  /** Entries the producer added. */
+  readonly entries: number
+  /** Jobs the worker ran. */
+  readonly executions: number
+}
+
+export const runningOf = (view: View): number => view.replicas.filter(({ state }) => state.kind === 'Running').length
