@@ -90,7 +90,7 @@ function refuseFaults(document: Document, lines: LineCounter, file: string): voi
 }
 
 function resources(node: Node, document: Document, lines: LineCounter, file: string): LoadedPipeline[] {
-  const plain: unknown = node.toJS(document)
+  const plain = unfolded(node, document, lines, file)
   if (isRecord(plain) && plain['kind'] === 'List' && isMap(node)) {
     const items = node.get('items')
     return isSeq(items) ? items.items.flatMap((item) => resources(item as Node, document, lines, file)) : []
@@ -98,6 +98,16 @@ function resources(node: Node, document: Document, lines: LineCounter, file: str
   if (!isOurs(plain)) return []
   const lineAt = (at: Node) => lines.linePos(at.range?.[0] ?? 0).line
   return [{ file, line: lineAt(node), document: plain, lineOf: (field) => lineAt(nearestNode(node, field)) }]
+}
+
+/** Aliases are followed only now, so an anchor that is missing, or one that unfolds without end, shows only here. */
+function unfolded(node: Node, document: Document, lines: LineCounter, file: string): unknown {
+  try {
+    return node.toJS(document)
+  } catch (thrown) {
+    const { line } = lines.linePos(node.range?.[0] ?? 0)
+    throw refused(file, `document at line ${line}: ${thrown instanceof Error ? thrown.message : String(thrown)}`, thrown)
+  }
 }
 
 /** Other kinds may share the file; what names neither kind nor apiVersion is taken for a misspelt pipeline and told so. */

@@ -29,14 +29,20 @@ function present(file: string): string | undefined {
   }
 }
 
+/** The files that differ from what the schema makes. */
+export function stale(): readonly string[] {
+  return [...generated()].filter(([file, content]) => present(file) !== content).map(([file]) => file)
+}
+
 function run(check: boolean): number {
-  const stale = [...generated()].filter(([file, content]) => present(file) !== content)
+  const differing = stale()
   if (check) {
-    for (const [file] of stale)
+    for (const file of differing)
       console.error(`${file} is not what the schema makes: run \`npm run generate\` and commit the result`)
-    return stale.length === 0 ? 0 : 1
+    return differing.length === 0 ? 0 : 1
   }
-  for (const [file, content] of stale) {
+  for (const [file, content] of generated()) {
+    if (!differing.includes(file)) continue
     mkdirSync(dirname(join(root, file)), { recursive: true })
     writeFileSync(join(root, file), content)
     console.log(`wrote ${file}`)

@@ -14,12 +14,12 @@ function typeOf(value: unknown): string {
   return typeof value
 }
 
+/** The name that was probably meant: the same but for case and punctuation, or one the beginning of the other. */
 function nearest(name: string, candidates: readonly string[]): string | undefined {
   const plain = (text: string) => text.toLowerCase().replaceAll(/[^a-z0-9]/g, '')
   const wanted = plain(name)
-  return candidates.find(
-    (candidate) => plain(candidate) === wanted || plain(candidate).startsWith(wanted) || wanted.startsWith(plain(candidate)),
-  )
+  const begins = (longer: string, shorter: string) => shorter.length >= 3 && longer.startsWith(shorter)
+  return candidates.find((candidate) => begins(plain(candidate), wanted) || begins(wanted, plain(candidate)))
 }
 
 const listed = (values: readonly unknown[]) => values.map((value) => JSON.stringify(value)).join(', ')

@@ -1,10 +1,13 @@
 /** The tables, on a real API server and on `validate`: one verdict, one field, one remedy. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import fc from 'fast-check'
 import { Agent, fetch } from 'undici'
 import { type Problem, parsePipeline, validate } from '../../api/index.ts'
 import { needsApiServer, startApiServer } from '../support/apiserver.ts'
 import '../support/leaks.ts'
+import { eventually } from '../support/wait.ts'
+import { changed } from './agreement.ts'
 import { invalid, invalidBeyondServer } from './table/invalid.ts'
 import { type Json, minimal, patched, resourceOf } from './table/resource.ts'
 import { valid } from './table/valid.ts'
@@ -35,6 +38,12 @@ test('the API server and validate', needsApiServer, async (top) => {
     return { code: response.status, message: body.message ?? '', causes: body.details?.causes ?? [], body }
   }
   const tryCreate = (document: unknown) => request('POST', `${path}?dryRun=All&fieldValidation=Strict`, document)
+
+  // The definition is stored at once and served a moment later.
+  await eventually(async () => {
+    const answer = await server.kubectl(['get', '--raw', path])
+    assert.equal(answer.code, 0, answer.stderr)
+  })
 
   await top.test('refuse the same resources for the same field, and both name the remedy', async (t) => {
     assert.ok(invalid.length >= 40)
@@ -88,6 +97,19 @@ test('the API server and validate', needsApiServer, async (top) => {
         assert.ok(problem?.message.includes(row.says), JSON.stringify(problem))
       })
     }
+  })
+
+  await top.test('agree on random resources', async () => {
+    const seed = Number(process.env['SEED'] ?? Date.now() % 1_000_000)
+    const runs = Number(process.env['RUNS'] ?? 150)
+    console.log(`seed ${seed}`)
+    const agree = fc.asyncProperty(changed, async (document) => {
+      const answer = await tryCreate(document)
+      const problems = validate(document).filter(({ beyondServer }) => beyondServer === undefined)
+      const verdict = `${answer.code} ${answer.message}\n${JSON.stringify(problems, null, 1)}`
+      assert.equal(problems.length === 0, answer.code === 201, verdict)
+    })
+    await fc.assert(agree, { numRuns: runs, seed })
   })
 
   await top.test('judge changes alike', async (t) => {

@@ -1,0 +1,49 @@
+import assert from 'node:assert/strict'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { stringify } from 'yaml'
+import { validateFile } from '../../api/index.ts'
+import { generated, stale } from '../../build/generate.ts'
+import '../support/leaks.ts'
+import { minimal, patched } from './table/resource.ts'
+
+test('a file is checked whole, each problem with its line', async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), 'streampipeline-api-'))
+  t.after(() => rm(folder, { recursive: true }))
+  const file = join(folder, 'pipelines.yaml')
+  const wrong = patched(minimal, { metadata: { name: 'wrong' }, spec: { suspend: 3, source: { batchSize: 0 } } })
+  const text = [minimal, wrong].map((document) => stringify(document)).join('---\n')
+  await writeFile(file, text)
+  const lineOf = (piece: string) => text.slice(0, text.indexOf(piece)).split('\n').length
+
+  const report = await validateFile(file)
+  assert.deepEqual(
+    report.resources.map(({ name, problems }) => [name, problems.length]),
+    [
+      ['default/ndvi', 0],
+      ['default/wrong', 2],
+    ],
+  )
+  assert.deepEqual(
+    report.problems.map((line) => line.slice(file.length)),
+    [
+      ':25: spec.source.batchSize: should be greater than or equal to 1',
+      ':29: spec.suspend: must be of type boolean, is integer',
+    ],
+  )
+
+  await writeFile(file, 'kind: StreamPipeline\nspec: {mode: no}\n')
+  const [problem = ''] = (await validateFile(file)).problems
+  assert.match(problem, /line 2, column 14.*write "no" for the text/)
+  await assert.rejects(validateFile(join(folder, 'nowhere.yaml')), { code: 'UnreadableFile', message: /ENOENT/ })
+})
+
+test('generated files are in step with the schema', () => {
+  assert.deepEqual(stale(), [], 'run `npm run generate` and commit the result')
+})
+
+test('the definition fits into the annotation that client-side apply keeps, 256 KiB', () => {
+  assert.ok((generated().get('crds/streampipelines.yaml')?.length ?? 0) < 250_000)
+})
