@@ -7,6 +7,7 @@ import { Command } from 'commander'
 import { asFailure } from '../api/errors.ts'
 import { registerConsume } from './commands/consume.ts'
 import { registerCrd } from './commands/crd.ts'
+import { registerUp } from './commands/up.ts'
 import { registerValidate } from './commands/validate.ts'
 
 function version(): string {
@@ -29,6 +30,7 @@ const program = new Command('streampipeline')
   .showHelpAfterError('(streampipeline COMMAND --help tells the options)')
   .exitOverride((exit) => process.exit(exit.exitCode === 0 ? 0 : 64))
 registerValidate(program)
+registerUp(program)
 registerConsume(program)
 registerCrd(program)
 

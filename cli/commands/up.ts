@@ -1,0 +1,35 @@
+import type { Command } from 'commander'
+import { Option } from 'commander'
+import { parseDuration } from '../../api/duration.ts'
+import { failure } from '../../api/errors.ts'
+
+interface UpFlags {
+  readonly file: string
+  readonly name?: string
+  readonly redis?: 'private'
+  readonly demo?: boolean
+  readonly for?: string
+  readonly output: 'table' | 'json'
+  readonly refs?: string
+}
+
+export function registerUp(program: Command): void {
+  program
+    .command('up')
+    .description('run a pipeline on this machine: the same decisions and the same consumer, as local processes')
+    .requiredOption('-f, --file <file>', 'the StreamPipeline resource')
+    .option('--name <name>', 'which pipeline, where the file holds several')
+    .addOption(new Option('--redis <kind>', 'private: start a redis-server for this run').choices(['private']))
+    .option('--demo', 'add a load, with duplicates and invalid payloads, and run the jobs')
+    .option('--for <duration>', 'drain and end by itself after this long, such as 20s')
+    .addOption(new Option('-o, --output <format>', 'what is printed').choices(['table', 'json']).default('table'))
+    .option('--refs <directory>', 'folder of Secrets and ConfigMaps: secret/NAME/KEY, configmap/NAME/KEY')
+    .action(async (flags: UpFlags) => {
+      const { runUp } = await import('../../local/up.ts')
+      const forMs = flags.for === undefined ? undefined : parseDuration(flags.for)
+      if (flags.for !== undefined && forMs === undefined) {
+        throw failure('InvalidOption', { option: '--for', detail: `${flags.for} is not a duration such as 500ms, 20s or 1h30m` })
+      }
+      process.exitCode = await runUp({ ...flags, for: forMs })
+    })
+}

@@ -1,0 +1,118 @@
+/**
+ * Lua made around BullMQ's own add: look at the mark, look at an existing job, add, mark, for any number of entries in one
+ * script. Two scripts are built from it: one for the queue alone (split path, Direct dispatch), one that has the stream in the
+ * same slot and settles it too (atomic path).
+ *
+ * Rules, each seen to matter on a real server:
+ *
+ * - a script error does not roll back, so the type of every key is checked before the first write;
+ * - an existing job without a mark: finished within the window, or still in one of the queue's lists, it is a duplicate and the
+ *   mark is written again for the rest of the window; finished and older, it makes way; in no list, it is what an aborted add
+ *   left behind, and is added anew: taking it for success would lose the work;
+ * - no `#!lua` header: with one, a batch of nothing but duplicates was refused under OOM.
+ */
+import type { BullScripts } from './bullqueue.ts'
+
+/** Which of BullMQ's scripts adds with these options; as `addJobToTransaction` chooses. */
+export type AddScript = 'addStandardJob' | 'addDelayedJob' | 'addPrioritizedJob'
+
+export function addScriptFor(options: { readonly delay?: number; readonly priority?: number }): AddScript {
+  if (options.delay !== undefined && options.delay > 0) return 'addDelayedJob'
+  return options.priority ? 'addPrioritizedJob' : 'addStandardJob'
+}
+
+/** Keys of a queue that the composed scripts touch, by type, for the check before the first write. */
+const queueKeyTypes = {
+  wait: 'list',
+  paused: 'list',
+  active: 'list',
+  meta: 'hash',
+  id: 'string',
+  pc: 'string',
+  completed: 'zset',
+  failed: 'zset',
+  delayed: 'zset',
+  prioritized: 'zset',
+  'waiting-children': 'zset',
+  marker: 'zset',
+  events: 'stream',
+} as const
+
+/** Defines checkTypes(prefix), forwardOne(…), waitingJobs(prefix). */
+export function forwardFunctions(scripts: BullScripts, add: AddScript): string {
+  const types = Object.entries(queueKeyTypes).map(([key, type]) => `{'${key}', '${type}'}`)
+  return `local function bullAdd(KEYS, ARGV)
+${scripts.get(add)?.lua ?? ''}
+end
+local function bullRemove(KEYS, ARGV)
+${scripts.get('removeJob')?.lua ?? ''}
+end
+local function wrongType(key, expected)
+  local actual = redis.call('TYPE', key).ok
+  if actual == 'none' or actual == expected then return nil end
+  return redis.error_reply('WRONGTYPE ' .. key .. ' holds a ' .. actual .. ', not a ' .. expected)
+end
+local function checkTypes(prefix)
+  for _, pair in ipairs({${types.join(', ')}}) do
+    local wrong = wrongType(prefix .. pair[1], pair[2])
+    if wrong then return wrong end
+  end
+  return nil
+end
+local function inQueue(prefix, id)
+  for _, list in ipairs({'wait', 'active', 'paused'}) do
+    if redis.call('LPOS', prefix .. list, id) then return true end
+  end
+  for _, set in ipairs({'delayed', 'prioritized', 'waiting-children', 'failed', 'completed'}) do
+    if redis.call('ZSCORE', prefix .. set, id) then return true end
+  end
+  return false
+end
+local function forwardOne(now, window, prefix, id, mark, origin, addKeys, addArgs)
+  if redis.call('EXISTS', mark) == 1 then return 'duplicate' end
+  local jobKey = prefix .. id
+  local job = redis.call('HMGET', jobKey, 'timestamp', 'finishedOn')
+  if job[1] then
+    local remaining = tonumber(job[1]) + window - now
+    if job[2] and remaining <= 0 then
+      bullRemove({jobKey, prefix .. 'repeat'}, {id, '0', prefix})
+    elseif job[2] or inQueue(prefix, id) then
+      redis.call('SET', mark, origin, 'PX', math.max(1000, math.ceil(remaining)))
+      return 'duplicate'
+    else
+      redis.call('DEL', jobKey)
+    end
+  end
+  local added = bullAdd(addKeys, addArgs)
+  if type(added) == 'number' and added < 0 then return 'rejected' end
+  redis.call('SET', mark, origin, 'PX', window)
+  return 'forwarded'
+end
+local function waitingJobs(prefix)
+  return redis.call('LLEN', prefix .. 'wait') + redis.call('ZCARD', prefix .. 'prioritized')
+end
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+`
+}
+
+/**
+ * Keys: the add script's, then one mark per item. Arguments: prefix, window, number of the add script's keys, then per item
+ * job id, origin and the add script's three. Replies: waiting jobs, then an outcome per item.
+ */
+export function queueScript(scripts: BullScripts, add: AddScript): string {
+  return `${forwardFunctions(scripts, add)}
+local prefix, window, addKeyCount = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+local wrong = checkTypes(prefix)
+if wrong then return wrong end
+local addKeys = {}
+for i = 1, addKeyCount do addKeys[i] = KEYS[i] end
+local replies, at = {0}, 4
+for i = addKeyCount + 1, #KEYS do
+  local outcome = forwardOne(now, window, prefix, ARGV[at], KEYS[i], ARGV[at + 1], addKeys, {ARGV[at + 2], ARGV[at + 3], ARGV[at + 4]})
+  replies[#replies + 1] = outcome
+  at = at + 5
+end
+replies[1] = waitingJobs(prefix)
+return replies`
+}
