@@ -10,14 +10,15 @@ export function defaulted(value: unknown, structure: Structure): unknown {
   }
   if (!isRecord(value)) return value
   const { properties = {}, additionalProperties } = structure
-  const result: Record<string, unknown> = {}
+  // A map until the end: a document may have a field called __proto__, and must not reach ours by it.
+  const result = new Map<string, unknown>()
   for (const [name, inner] of Object.entries(value)) {
-    const known = properties[name] ?? additionalProperties
-    if (known === undefined) result[name] = structuredClone(inner)
-    else if (inner !== null) result[name] = defaulted(inner, known)
+    const known = Object.hasOwn(properties, name) ? properties[name] : additionalProperties
+    if (known === undefined) result.set(name, structuredClone(inner))
+    else if (inner !== null) result.set(name, defaulted(inner, known))
   }
   for (const [name, inner] of Object.entries(properties)) {
-    if (inner.default !== undefined && result[name] === undefined) result[name] = defaulted(inner.default, inner)
+    if (inner.default !== undefined && !result.has(name)) result.set(name, defaulted(inner.default, inner))
   }
-  return result
+  return Object.fromEntries(result)
 }

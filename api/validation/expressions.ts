@@ -6,7 +6,7 @@ import { Environment } from '@marcbachmann/cel-js'
 import { parseQuantity } from '../quantity.ts'
 import { type Rule, rulesOf } from '../schema/rules.ts'
 import type { Structure } from '../structure.ts'
-import { isRecord, type Problem, under } from './problem.ts'
+import { isRecord, type Problem } from './problem.ts'
 
 /** Kubernetes' whole grammar of quantities; only those that are sizes are ever computed with. */
 const quantityForm = /^[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]+)?$/
@@ -45,8 +45,7 @@ function prepared(): Environment {
 
 const parsed = new Map<string, ReturnType<Environment['parse']>>()
 
-/** @throws whatever CEL throws: a rule that fails to run is a defect of the rule */
-export function evaluate(expression: string, self: unknown, oldSelf?: unknown): unknown {
+function evaluate(expression: string, self: unknown, oldSelf?: unknown): unknown {
   let program = parsed.get(expression)
   if (program === undefined) {
     program = prepared().parse(expression)
@@ -55,42 +54,68 @@ export function evaluate(expression: string, self: unknown, oldSelf?: unknown): 
   return program(oldSelf === undefined ? { self } : { self, oldSelf })
 }
 
-/** Numbers become int64, as they are typed in the schema (none of its fields is a float). */
-function forCel(value: unknown): unknown {
-  if (typeof value === 'number' && Number.isInteger(value)) return BigInt(value)
-  if (Array.isArray(value)) return value.map(forCel)
-  if (isRecord(value)) return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, forCel(inner)]))
-  return value
+/**
+ * What CEL sees of a value: only what the schema names. Numbers become int64, for no field is a float; maps become Map, since CEL's
+ * implementation takes an object with a key `constructor` for something else.
+ */
+function seen(value: unknown, structure: Structure): unknown {
+  if (typeof value === 'number') return BigInt(value)
+  if (Array.isArray(value)) return value.map((item) => seen(item, structure.items ?? {}))
+  if (!isRecord(value)) return value
+  const { properties = {}, additionalProperties } = structure
+  if (additionalProperties !== undefined) {
+    return new Map(Object.entries(value).map(([name, inner]) => [name, seen(inner, additionalProperties)]))
+  }
+  const known = Object.entries(properties).filter(([name]) => Object.hasOwn(value, name))
+  return Object.fromEntries(known.map(([name, inner]) => [name, seen(value[name], inner)]))
 }
 
 function broken(rule: Rule, self: unknown, oldSelf: unknown, path: string): Problem[] {
   if (/\boldSelf\b/.test(rule.rule) && oldSelf === undefined) return []
-  if (evaluate(rule.rule, self, oldSelf) === true) return []
-  const said = rule.messageExpression === undefined ? rule.message : evaluate(rule.messageExpression, self, oldSelf)
-  return [{ field: `${path}${rule.fieldPath ?? ''}`.replace(/^\./, ''), message: String(said) }]
+  const field = `${path}${rule.fieldPath ?? ''}`
+  const verdict = attempt(rule.rule, self, oldSelf)
+  if (verdict.value === true) return []
+  if (verdict.failed !== undefined) return [{ field, message: `rule not evaluated (${verdict.failed}): ${rule.message}` }]
+  const { value } = rule.messageExpression === undefined ? {} : attempt(rule.messageExpression, self, oldSelf)
+  return [{ field, message: typeof value === 'string' ? value : rule.message }]
+}
+
+/** A rule that fails to run refuses the value, and a message that does falls back to the plain one: so has the API server it. */
+function attempt(expression: string, self: unknown, oldSelf: unknown): { readonly value?: unknown; readonly failed?: string } {
+  try {
+    return { value: evaluate(expression, self, oldSelf) }
+  } catch (thrown) {
+    return { failed: thrown instanceof Error ? thrown.message : String(thrown) }
+  }
+}
+
+/** The children a schema names, with their place as the API server spells it: a map's values are in brackets. */
+function inside(value: unknown, structure: Structure): [step: string, inner: unknown, structure: Structure, name: string][] {
+  const { items, properties = {}, additionalProperties } = structure
+  if (Array.isArray(value)) return items === undefined ? [] : value.map((item, index) => [`[${index}]`, item, items, ''])
+  if (value instanceof Map)
+    return additionalProperties === undefined
+      ? []
+      : [...value].map(([name, inner]) => [`[${name}]`, inner, additionalProperties, ''])
+  if (!isRecord(value)) return []
+  return Object.entries(properties).map(([name, inner]) => [`.${name}`, value[name], inner, name])
 }
 
 function walk(self: unknown, oldSelf: unknown, structure: Structure, path: string): Problem[] {
   if (self === undefined) return []
-  const found = rulesOf(structure).flatMap((rule) => broken(rule, self, oldSelf, path))
-  if (Array.isArray(self)) {
-    const { items } = structure
-    // Lists here are atomic or keyed by name; none has a rule about change inside, so old items need no matching.
-    if (items !== undefined)
-      found.push(...self.flatMap((item: unknown, index) => walk(item, undefined, items, under(path, index))))
-  } else if (isRecord(self)) {
-    for (const [name, inner] of Object.entries(self)) {
-      const previous = isRecord(oldSelf) ? oldSelf[name] : undefined
-      const { properties: { [name]: field } = {}, additionalProperties: value } = structure
-      if (field !== undefined) found.push(...walk(inner, previous, field, under(path, name)))
-      // As the API server spells the place of a map's value; for a type error it uses a dot there too.
-      else if (value !== undefined) found.push(...walk(inner, previous, value, `${path}[${name}]`))
-    }
-  }
-  return found
+  const own = rulesOf(structure).flatMap((rule) => broken(rule, self, oldSelf, path))
+  // Items of lists and maps are not matched with old ones: none of them has a rule about change.
+  const inner = inside(self, structure).flatMap(([step, value, next, name]) =>
+    walk(value, isRecord(oldSelf) && name !== '' ? oldSelf[name] : undefined, next, `${path}${step}`),
+  )
+  return [...own, ...inner]
 }
 
 /** Breaches of the schema's CEL rules by a defaulted value that has the right shape. */
 export function ruleProblems(value: unknown, previous: unknown, structure: Structure): Problem[] {
-  return walk(forCel(value), previous === undefined ? undefined : forCel(previous), structure, '')
+  const old = previous === undefined ? undefined : seen(previous, structure)
+  return walk(seen(value, structure), old, structure, '').map((problem) => ({
+    ...problem,
+    field: problem.field.replace(/^\./, ''),
+  }))
 }

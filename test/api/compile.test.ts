@@ -202,6 +202,17 @@ test('documents that are no objects are refused, not stumbled over', () => {
   }
 })
 
+test('fields called like members of every object are just unknown', () => {
+  for (const name of ['__proto__', 'constructor', 'toString']) {
+    const spec = Object.fromEntries([...Object.entries(minimal.spec), [name, { mode: 'Direct' }]])
+    const problems = validate({ ...minimal, spec })
+    assert.deepEqual(
+      problems.map(({ field }) => field),
+      [`spec.${name}`],
+    )
+  }
+})
+
 test('labels and annotations are strings, as the API server has it', () => {
   const [problem] = validate(resourceOf({ name: '', whole: { metadata: { annotations: { note: true } } } }))
   assert.deepEqual(problem, {

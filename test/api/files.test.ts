@@ -29,8 +29,8 @@ test('a file is checked whole, each problem with its line', async (t) => {
   assert.deepEqual(
     report.problems.map((line) => line.slice(file.length)),
     [
-      ':25: spec.source.batchSize: should be greater than or equal to 1',
-      ':29: spec.suspend: must be of type boolean, is integer',
+      `:${lineOf('batchSize: 0')}: spec.source.batchSize: should be greater than or equal to 1`,
+      `:${lineOf('suspend: 3')}: spec.suspend: must be of type boolean, is integer`,
     ],
   )
 

@@ -124,7 +124,7 @@ test('any JSON value that is written as YAML comes back the same', () => {
         { kind: 'StreamPipeline', value },
         { version: '1.1', defaultStringType: 'QUOTE_DOUBLE', defaultKeyType: 'QUOTE_DOUBLE' },
       )
-      assert.deepEqual(load(text)[0]?.document, JSON.parse(JSON.stringify({ kind: 'StreamPipeline', value })))
+      assert.equal(JSON.stringify(load(text)[0]?.document), JSON.stringify({ kind: 'StreamPipeline', value }))
     }),
     { numRuns: 300 },
   )
