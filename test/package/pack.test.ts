@@ -1,0 +1,103 @@
+import '../support/leaks.ts'
+import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
+import { cp, readFile, symlink } from 'node:fs/promises'
+import { createRequire } from 'node:module'
+import { dirname, join } from 'node:path'
+import { after, before, test } from 'node:test'
+import { nodeComplaint, oldestNode } from '../../cli/nodeversion.ts'
+import { run } from '../support/process.ts'
+import { startRedis } from '../support/redis.ts'
+import { projectRoot } from '../support/root.ts'
+import { type Installed, installPackage } from './install.ts'
+
+const fixture = join(projectRoot, 'test', 'package', 'fixture')
+
+let installed: Installed
+before(async () => {
+  installed = await installPackage({ after })
+  for (const name of ['use.js', 'use.ts', 'tsconfig.json']) await cp(join(fixture, name), join(installed.app, name))
+})
+
+const bin = (name: string) => join(installed.app, 'node_modules', '.bin', name)
+const inPackage = (...path: string[]) => join(installed.folder, ...path)
+
+test('the tarball holds compiled code, declarations, the CRD, examples, license and readme, and nothing else', () => {
+  const { files } = installed
+  for (const path of ['LICENSE', 'README.md', 'package.json', 'crds/streampipelines.yaml', 'examples/quickstart.yaml']) {
+    assert.ok(files.has(path), `${path} is missing`)
+  }
+  const strange = [...files.keys()].filter(
+    (path) => !/^(dist\/.*\.(js|d\.ts)|crds\/.*\.yaml|examples\/.*|LICENSE|README\.md|package\.json)$/.test(path),
+  )
+  assert.deepEqual(strange, [])
+  assert.equal((files.get('dist/cli/main.js') ?? 0) & 0o111, 0o111, 'the command is not executable')
+})
+
+for (const name of ['streampipeline', 'kubectl-streampipeline']) {
+  test(`${name} runs as installed, by its own first line`, async (t) => {
+    const path = `${dirname(process.execPath)}:${process.env['PATH']}`
+    const result = await run(t, ['--version'], { command: bin(name), cwd: installed.app, env: { PATH: path } })
+    const { version } = JSON.parse(await readFile(inPackage('package.json'), 'utf8')) as { version: string }
+    assert.deepEqual([result.code, result.stdout, result.stderr], [0, `${version}\n`, ''])
+  })
+}
+
+test('the installed command validates the installed example', async (t) => {
+  const result = await run(t, [bin('streampipeline'), 'validate', inPackage('examples', 'quickstart.yaml')])
+  assert.equal(result.code, 0, result.stdout + result.stderr)
+})
+
+test('an application in JavaScript dispatches, works and validates with it', async (t) => {
+  const server = await startRedis(t)
+  const result = await run(t, ['use.js', inPackage('examples', 'quickstart.yaml'), server.url], { cwd: installed.app })
+  assert.equal(result.code, 0, result.stdout + result.stderr)
+  assert.deepEqual(JSON.parse(result.stdout), {
+    handlesAtImport: [],
+    problems: [],
+    kind: 'StreamPipeline',
+    refused: 'PayloadRejected',
+    mode: 'Stream',
+    outcome: 'forwarded',
+    executed: 1,
+  })
+})
+
+test('an application in TypeScript checks against its declarations, strictly', async (t) => {
+  // Compiler and Node's types are the application's own matter; this project's are lent to it.
+  for (const name of ['@types', 'undici-types']) {
+    await symlink(join(projectRoot, 'node_modules', name), join(installed.app, 'node_modules', name)).catch(ignorePresent)
+  }
+  const compiler = join(dirname(createRequire(import.meta.url).resolve('typescript/package.json')), 'bin', 'tsc')
+  const result = await run(t, [compiler, '-p', '.'], { cwd: installed.app })
+  assert.equal(result.code, 0, result.stdout + result.stderr)
+})
+
+/** A dependency brought it along. */
+function ignorePresent(thrown: unknown): void {
+  if ((thrown as NodeJS.ErrnoException).code !== 'EEXIST') throw thrown
+}
+
+test('the oldest Node is the one that package.json names', async () => {
+  const { engines } = JSON.parse(await readFile(join(projectRoot, 'package.json'), 'utf8')) as { engines: { node: string } }
+  assert.equal(engines.node, `>=${oldestNode}`)
+  assert.match(nodeComplaint('20.19.0') ?? '', /needs Node\.js 24 or newer, and this is 20\.19\.0/)
+  assert.equal(nodeComplaint('24.0.0'), undefined)
+  assert.equal(nodeComplaint('100.0.0'), undefined)
+})
+
+const olderNode = findOlderNode()
+test('an older Node is told so in one line', { skip: olderNode === undefined && 'no Node older than 24 in PATH' }, async (t) => {
+  const result = await run(t, [bin('streampipeline'), '--version'], { command: olderNode ?? '' })
+  assert.equal(result.code, 64, result.stderr)
+  assert.match(result.stderr, /^streampipeline needs Node\.js 24 or newer, and this is [0-9.]+: .+\n$/)
+  assert.equal(result.stdout, '')
+})
+
+function findOlderNode(): string | undefined {
+  const candidates = (process.env['PATH'] ?? '').split(':').map((folder) => join(folder, 'node'))
+  return candidates.find((candidate) => {
+    const { status, stdout } = spawnSync(candidate, ['-p', 'process.versions.node'], { encoding: 'utf8' })
+    return status === 0 && nodeComplaint(stdout.trim()) !== undefined
+  })
+}
