@@ -3,12 +3,28 @@ import { apiVersion, kind } from '../api/schema/pipeline.ts'
 import { rulesOf } from '../api/schema/rules.ts'
 import { pipelineStructure, type Structure } from '../api/structure.ts'
 
-const escaped = (text: string) => text.replaceAll('|', '\\|').replaceAll('<', '&lt;').replaceAll('\n', ' ')
+const escaped = (text: string) => text.replaceAll('|', '\\|').replaceAll('\n', ' ')
 const code = (value: unknown) => `\`${typeof value === 'string' ? value : JSON.stringify(value)}\``
 
+/** Durations and sizes are told by the rule that gives their form; another names the bounds. */
+function spelled(field: Structure): string | undefined {
+  const messages = rulesOf(field).map(({ message }) => message)
+  const range = messages.flatMap((message) => /between (.+?)(?:$|[:,])/.exec(message)?.[1]?.replace(' and ', '..') ?? [])[0]
+  if (messages[0]?.startsWith('write a duration')) return `duration, ${range ?? ''}`
+  if (messages[0]?.startsWith('write a size')) return `size, ${range ?? ''}`
+  if (messages[0]?.startsWith('write a quantity')) return 'quantity'
+  return undefined
+}
+
+const isReference = ({ properties = {} }: Structure) => properties['secretKeyRef'] !== undefined
+const isRedis = ({ properties = {} }: Structure) => properties['sentinel'] !== undefined
+
 function typeOf(field: Structure): string {
+  const special = spelled(field)
+  if (special !== undefined) return special
   if (field['x-kubernetes-int-or-string'] === true) return 'integer or string'
   if (field.enum !== undefined) return field.enum.map(code).join(' \\| ')
+  if (isReference(field)) return field.properties?.['configMapKeyRef'] === undefined ? 'reference to a Secret' : 'reference'
   if (field.type === 'array') return `list of ${field.items === undefined ? 'anything' : typeOf(field.items)}`
   if (field.additionalProperties !== undefined) return `map of ${typeOf(field.additionalProperties)}`
   return field.type ?? 'anything'
@@ -16,9 +32,11 @@ function typeOf(field: Structure): string {
 
 function bounds(field: Structure): string {
   const { minimum, maximum, maxLength, minItems, maxItems } = field
-  if (minimum !== undefined || maximum !== undefined) return ` ${minimum ?? ''}..${maximum ?? ''}`
+  if (field.enum !== undefined || spelled(field) !== undefined) return ''
+  if (minimum !== undefined || maximum !== undefined)
+    return maximum === undefined ? ` ≥ ${minimum}` : ` ${minimum ?? ''}..${maximum}`
   if (maxItems !== undefined) return `, ${minItems ?? 0}..${maxItems}`
-  return maxLength === undefined || maxLength <= 32 ? '' : `, ≤ ${maxLength} characters`
+  return maxLength === undefined ? '' : `, ≤ ${maxLength} characters`
 }
 
 /** A default that only spells out those of the fields inside says nothing new. */
@@ -36,6 +54,7 @@ function rows(field: Structure, path: string, required: boolean): string[] {
   const whether = required ? '**required**' : defaultOf(field)
   const own =
     path === '' ? [] : [`| \`${path}\` | ${typeOf(field)}${bounds(field)} | ${whether} | ${escaped(field.description ?? '')} |`]
+  if (isReference(field) || (isRedis(field) && path !== 'redis')) return own
   const list = field.type === 'array' && field.items !== undefined
   const holder = list && field.items !== undefined ? field.items : field
   const prefix = path === '' ? '' : `${path}${list ? '[]' : ''}.`
@@ -52,6 +71,7 @@ interface Refusal {
 }
 
 function refusals(field: Structure, path: string): Refusal[] {
+  if (isRedis(field) && path !== 'spec.redis') return []
   const own = rulesOf(field).map(({ rule, message, fieldPath = '' }) => ({
     field: `${path}${fieldPath}`.replace(/^\./, ''),
     message,
@@ -64,10 +84,11 @@ function refusals(field: Structure, path: string): Refusal[] {
   return [...own, ...inner, ...items]
 }
 
-/** Fields with one remedy share a row: the durations' forms would fill a page. */
+/** Fields with one remedy share a row. The forms and bounds of durations and sizes are in the tables of fields. */
 function refusalRows(structure: Structure): string[] {
   const byMessage = new Map<string, string[]>()
   for (const { field, message, onChange } of refusals(structure, '')) {
+    if (/^write a (duration|size) between/.test(message) || message.startsWith('write a duration such')) continue
     const said = `${onChange ? 'On change: ' : ''}${message}`
     byMessage.set(said, [...(byMessage.get(said) ?? []), field])
   }
@@ -88,8 +109,8 @@ export function reference(): string {
     `# Reference: ${kind}, ${apiVersion}`,
     '',
     'Durations are strings such as `500ms`, `30s`, `1h30m` (no days, no fractions). Sizes are bytes or Kubernetes quantities such as',
-    '`256Ki`. Unknown fields are refused. `streampipeline validate FILE` gives the verdicts of the API server without one, and also',
-    "checks the payload's JSON Schema.",
+    '`256Ki` (no fractions). Unknown fields are refused. `streampipeline validate FILE` gives the verdicts of the API server without one,',
+    "and also checks the payload's JSON Schema and time zones.",
     '',
     'Annotation `streampipeline.dev/reconcile: disabled` makes the operator leave what it made alone, for emergency patches.',
     '',
@@ -106,6 +127,11 @@ export function reference(): string {
       ...tableHead,
       ...rows({ ...part, description: '' }, name, need(name)).slice(1),
     ]),
+    '',
+    '## References',
+    '',
+    'A value kept elsewhere in the namespace: `{secretKeyRef: {name, key}}` or `{configMapKeyRef: {name, key}}`, exactly one of the two;',
+    'where it says a reference to a Secret, the first only.',
     '',
     '## What is refused',
     '',

@@ -46,7 +46,9 @@ const bullmq = guarded(
       .describe('Backpressure: reading stops while the queue has more jobs waiting, and starts again below 80 % of it.'),
     redis: redisSchema
       .optional()
-      .describe('Only where the queue lives in another Redis than the stream: enqueueing and settling are then two steps.'),
+      .describe(
+        'Only where the queue lives in another Redis than the stream; as `redis` above. Enqueueing and settling are then two steps.',
+      ),
   }),
   {
     rule: "!has(self.redis) || !has(self.redis.cluster) || !has(self.prefix) || self.prefix.contains('{') || self.queue.contains('{')",
