@@ -14,6 +14,8 @@ export interface FleetOptions {
   /** What this run's processes have in common: their uids begin with it. */
   readonly uidPrefix: string
   readonly command: string
+  /** Folder for Node's compile cache. */
+  readonly compileCache: string
   /** Arguments of the consumer named. */
   readonly args: (name: string) => readonly string[]
   /** How long a drain may take before the process is killed. */
@@ -89,7 +91,8 @@ export function createFleet(options: FleetOptions): Fleet {
   async function runOnce(slot: Slot): Promise<Exit> {
     slot.uid = `${options.uidPrefix}${randomUUID()}`
     try {
-      const env = { ...process.env, POD_UID: slot.uid }
+      // Compiled code is kept for the next start: a process that is needed now should not compile for a second first.
+      const env = { ...process.env, POD_UID: slot.uid, NODE_COMPILE_CACHE: options.compileCache }
       slot.child = await startChild(options.command, options.args(slot.name), { env })
     } catch (thrown) {
       options.onFatal(

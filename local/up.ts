@@ -114,6 +114,7 @@ async function run(options: UpOptions, screen: Screen, stopping: Stopping, onClo
     name: pipeline.name,
     uidPrefix,
     command: process.execPath,
+    compileCache: join(folder, 'compiled'),
     args: (name) => consumerArguments(file, name, options.refs),
     graceMs: pipeline.terminationGracePeriodMs,
     onEvent: screen.event,

@@ -15,7 +15,7 @@ import { count, tell } from './reasons.ts'
 import { readyOf, type Sample, workOf } from './sample.ts'
 import { fractionalReplicas, wholeReplicas } from './sizing.ts'
 import { awaitReplicas, isStarting, learnStartUp, startUpMs } from './startup.ts'
-import { initialState, remember, restartWindows, type ScalingState } from './state.ts'
+import { initialState, lossAfter, remember, restartWindows, type ScalingState } from './state.ts'
 
 export interface Decision {
   readonly replicas: number
@@ -26,9 +26,6 @@ export interface Decision {
   readonly limitedBy?: LimitedBy
   readonly state: ScalingState
 }
-
-/** Samples missing in a row after which onMetricsLoss applies and windows restart. */
-const lossAfter = 3
 
 export function decide(state: ScalingState | undefined, sample: Sample | undefined, policy: ScalingPolicy): Decision {
   const before = state ?? initialState(sample, policy)
@@ -60,7 +57,7 @@ function lossReplicas(onLoss: 'Max' | number, bounds: Bounds): number {
 function decideSeeing(before: ScalingState, sample: Sample, policy: ScalingPolicy): Decision {
   const clockWentBack = before.atMs !== undefined && sample.atMs < before.atMs
   if (clockWentBack) return holdForClock(before, sample, policy)
-  const timed = before.misses >= lossAfter || before.atMs === undefined ? restartWindows(before, sample.atMs) : before
+  const timed = before.misses >= lossAfter || before.wanted.length === 0 ? restartWindows(before, sample.atMs) : before
   const bounds = boundsOf(policy)
   const ready = readyOf(sample)
   const startUp = learnStartUp(timed.startUp, ready, sample.atMs)

@@ -72,7 +72,8 @@ const shrinkSlowly: Guard = (proposal, { sample, state, policy }) => {
   if (floor >= replicas) return hold(`${floor} were needed within scaleDownDelay`)
   if (state.lastShrinkMs !== undefined && sample.atMs - state.lastShrinkMs < stepMs(policy))
     return hold('one step down at a time')
-  return { ...proposal, replicas: Math.max(floor, replicas - stepSize(replicas)) }
+  const next = Math.max(floor, replicas - stepSize(replicas))
+  return next === proposal.replicas ? proposal : { replicas: next, limitedBy: 'ScaleDown' }
 }
 
 /** Zero only after idleAfter of quiet; at least one while anything is to be done or finished; from zero only for such work. */
@@ -102,6 +103,6 @@ const withinBounds: Guard = (proposal, { bounds, wanted }) => {
   return proposal
 }
 
-export const guards: readonly Guard[] = [downstreamBound, slowStart, shrinkSlowly, zeroAndWake, withinBounds]
+export const guards: readonly Guard[] = [withinBounds, downstreamBound, slowStart, shrinkSlowly, zeroAndWake]
 
 export { downstreamBound, shrinkSlowly, slowStart, withinBounds, zeroAndWake }

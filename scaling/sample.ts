@@ -59,7 +59,9 @@ const missedBeats = 3
 export const readyOf = (sample: Sample): number =>
   sample.consumers.filter(({ heartbeat }) => heartbeat !== undefined && isReady(heartbeat, sample.atMs)).length
 
+/** The first beat is the last step of a start and still says Starting. */
+const readyStates: ReadonlySet<string> = new Set(['Starting', 'Running', 'Backpressured'])
+
 export function isReady(heartbeat: Heartbeat, atMs: number): boolean {
-  const fresh = atMs - heartbeat.at <= missedBeats * heartbeatIntervalMs
-  return fresh && (heartbeat.state === 'Running' || heartbeat.state === 'Backpressured')
+  return atMs - heartbeat.at <= missedBeats * heartbeatIntervalMs && readyStates.has(heartbeat.state)
 }

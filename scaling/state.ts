@@ -8,6 +8,9 @@ import { boundsOf, clamp, type ScalingPolicy } from './policy.ts'
 import { readyOf, type Sample } from './sample.ts'
 import type { StartUp } from './startup.ts'
 
+/** Samples missing in a row after which onMetricsLoss applies and windows restart. */
+export const lossAfter = 3
+
 export interface Wanted {
   readonly atMs: number
   readonly replicas: number
@@ -36,13 +39,15 @@ export interface ScalingState {
 export function initialState(sample: Sample | undefined, policy: ScalingPolicy): ScalingState {
   const running = policy.currentReplicas ?? (sample === undefined ? 0 : readyOf(sample))
   const replicas = clamp(running, boundsOf(policy))
+  const starting = sample !== undefined && readyOf(sample) < replicas
   return {
     version: 1,
     replicas,
-    misses: 0,
     arrivals: [],
     capacity: { marks: {} },
-    startUp: {},
+    startUp: starting ? { awaiting: { replicas, sinceMs: sample.atMs } } : {},
+    misses: 0,
+    // Empty without a sample, which is the only clock: the first one starts the windows.
     wanted: sample === undefined ? [] : [{ atMs: sample.atMs, replicas }],
   }
 }

@@ -4,9 +4,9 @@
  */
 
 const steadyPerSecond = 60
-const firstBurstMs = 1_500
-const burstEveryMs = 7_000
-const burstSize = 6_000
+const firstBurstMs = 1_000
+const burstEveryMs = 8_000
+const burstSize = 8_000
 /** A burst arrives over this long. */
 const burstLastsMs = 500
 

@@ -79,7 +79,7 @@ export function stateWith(over: Partial<ScalingState> = {}): ScalingState {
     arrivals: [],
     capacity: { marks: {} },
     startUp: {},
-    wanted: [],
+    wanted: [{ atMs: atMs - 5_000, replicas: 0 }],
     ...over,
   }
 }

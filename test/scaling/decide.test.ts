@@ -103,6 +103,7 @@ const rows: readonly Row[] = [
     state: { replicas: 4, ...knows },
     sample: { consumers: consumers(4) },
     replicas: 3,
+    limitedBy: 'ScaleDown',
   },
   {
     name: 'does not shrink below what was wanted within the window',
