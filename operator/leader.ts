@@ -54,6 +54,7 @@ export async function serveTerm(parts: TermParts, stop: AbortSignal, cut: AbortS
     reader,
     clock,
     everyMs: options.observeEveryMs,
+    referencesEveryMs: options.referencesEveryMs,
     onChange: (key) => queue.add(key, 'Resynced'),
     onLook: metrics.looked,
   })
@@ -61,6 +62,7 @@ export async function serveTerm(parts: TermParts, stop: AbortSignal, cut: AbortS
     consumerImage: options.consumerImage,
     networkPolicy: options.networkPolicy,
     podMonitor: options.podMonitor,
+    referencesEveryMs: options.referencesEveryMs,
     signingKey,
   }
   const reconcile = createReconciler({

@@ -31,6 +31,8 @@ export interface OperatorOptions {
   readonly log?: { write(line: string): void }
   /** How often each pipeline's Redis is looked at; default 5000. */
   readonly observeEveryMs?: number
+  /** How old contents of referred Secrets and ConfigMaps may be; default 30000. */
+  readonly referencesEveryMs?: number
   /** Told once the servers listen. */
   readonly onListening?: (ports: { readonly metrics: number; readonly health: number }) => void
 }
@@ -48,6 +50,7 @@ export interface CompiledOperatorOptions {
   /** Unique per process. */
   readonly identity: string
   readonly observeEveryMs: number
+  readonly referencesEveryMs: number
 }
 
 const logLevels: readonly string[] = ['debug', 'info', 'warn', 'error'] satisfies LogLevel[]
@@ -82,5 +85,6 @@ export function compileOptions(
     podNamespace: options.podNamespace ?? env['POD_NAMESPACE'],
     identity: `${podName}_${randomBytes(6).toString('hex')}`,
     observeEveryMs: options.observeEveryMs ?? 5_000,
+    referencesEveryMs: options.referencesEveryMs ?? 30_000,
   })
 }

@@ -20,7 +20,7 @@ import type { DeploymentObject } from './plan/deployment.ts'
 import { deploymentType, pipelineType, scalerManager, statusManager } from './plan/kinds.ts'
 import { consumerName, dispatchName, ownerReferenceOf } from './plan/names.ts'
 import type { Fault, Observed, OperatorSettings, PipelineObject, ReadSpec, ReferenceState } from './plan/observed.ts'
-import { type Plan, plan, type Report, referencesEveryMs, report } from './plan/plan.ts'
+import { type Plan, plan, type Report, report } from './plan/plan.ts'
 import { referencesOf } from './plan/references.ts'
 import { deploymentStages, scale } from './plan/replicas.ts'
 
@@ -38,7 +38,7 @@ export interface ReconcilerParts {
 }
 
 /** Faults that only time or a person mends are looked at again this often; no event would tell of it. */
-const faultsEveryMs = 15_000
+const faultsEveryMs = 5_000
 
 export function createReconciler(parts: ReconcilerParts): Reconcile {
   const { transport, clock, caches, applier, recorder, reader, watchers, settings, onReconciled = () => {} } = parts
@@ -86,7 +86,11 @@ export function createReconciler(parts: ReconcilerParts): Reconcile {
     return await Promise.all(
       referencesOf(spec.pipeline).map(async (reference): Promise<ReferenceState> => {
         try {
-          return { kind: 'Found', reference, value: await reader.read(namespace, reference, referencesEveryMs - 1_000) }
+          return {
+            kind: 'Found',
+            reference,
+            value: await reader.read(namespace, reference, Math.floor(settings.referencesEveryMs * 0.9)),
+          }
         } catch (thrown) {
           return { kind: 'Absent', reference, error: asFailure(thrown) }
         }

@@ -15,7 +15,6 @@ import type { Sample } from '../../scaling/sample.ts'
 import type { ScalingState } from '../../scaling/state.ts'
 import type { Clock } from '../kubernetes/clock.ts'
 import type { Observation } from '../plan/observed.ts'
-import { referencesEveryMs } from '../plan/plan.ts'
 import { addressId, type RedisConnections, type RedisLease } from './connections.ts'
 import type { ReferenceReader } from './referencereader.ts'
 import { readScalingState, writeScalingState } from './scalingstate.ts'
@@ -40,13 +39,15 @@ export interface WatcherParts {
   readonly reader: ReferenceReader
   readonly connections: RedisConnections
   readonly clock: Clock
+  /** How old referred contents may be. */
+  readonly referencesEveryMs: number
 }
 
 /** After a failed look references are read anew, but not for each of the pipelines that share them. */
 const referencesAfterFailureMs = 2_000
 const saveStateEveryMs = 30_000
 
-export function createPipelineWatcher({ reader, connections, clock }: WatcherParts): PipelineWatcher {
+export function createPipelineWatcher({ reader, connections, clock, referencesEveryMs }: WatcherParts): PipelineWatcher {
   let observation: Observation = { kind: 'None' }
   let state: ScalingState | undefined
   let stateLoaded = false
@@ -57,7 +58,7 @@ export function createPipelineWatcher({ reader, connections, clock }: WatcherPar
   let published: string | undefined
 
   async function leaseFor(target: RedisTarget, namespace: string, held: RedisLease | undefined): Promise<RedisLease> {
-    const maxAgeMs = observation.kind === 'Failed' ? referencesAfterFailureMs : referencesEveryMs
+    const maxAgeMs = observation.kind === 'Failed' ? Math.min(referencesAfterFailureMs, referencesEveryMs) : referencesEveryMs
     const address = await resolveTarget(target, (reference) => reader.read(namespace, reference, maxAgeMs))
     if (held !== undefined && held.id === addressId(address)) return held
     const lease = connections.lease(address)

@@ -22,7 +22,8 @@ export interface PipelineWatchers {
 export interface WatchersOptions {
   readonly reader: ReferenceReader
   readonly clock: Clock
-  readonly everyMs?: number
+  readonly everyMs: number
+  readonly referencesEveryMs: number
   /** Something that shows in status changed. */
   readonly onChange: (key: string) => void
   /** After each look, for metrics. */
@@ -38,7 +39,7 @@ interface Entry {
 }
 
 export function createWatchers(options: WatchersOptions): PipelineWatchers {
-  const { clock, everyMs = 5_000, onChange, onLook = () => {} } = options
+  const { clock, everyMs, onChange, onLook = () => {} } = options
   const connections = createConnections()
   const entries = new Map<string, Entry>()
   const running = new Set<Promise<void>>()
@@ -71,7 +72,12 @@ export function createWatchers(options: WatchersOptions): PipelineWatchers {
         if (changed) entry.wake.abort()
         return
       }
-      const watcher = createPipelineWatcher({ reader: options.reader, connections, clock })
+      const watcher = createPipelineWatcher({
+        reader: options.reader,
+        connections,
+        clock,
+        referencesEveryMs: options.referencesEveryMs,
+      })
       const fresh: Entry = { watched, watcher, stop: new AbortController(), wake: new AbortController() }
       entries.set(key, fresh)
       const task = run(key, fresh).finally(() => running.delete(task))

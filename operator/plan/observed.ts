@@ -77,6 +77,8 @@ export interface OperatorSettings {
   readonly consumerImage: string
   readonly networkPolicy: boolean
   readonly podMonitor: boolean
+  /** Referred Secrets are read by name, not watched (that would take the right to list them all): this is how stale they get. */
+  readonly referencesEveryMs: number
   /** Keys the HMAC in the pod template. */
   readonly signingKey: Buffer
 }

@@ -30,9 +30,6 @@ export interface Plan {
   readonly requeueAfterMs?: number
 }
 
-/** Referred Secrets are read by name, not watched (that would take the right to list them all): this is how stale they get. */
-export const referencesEveryMs = 30_000
-
 /** What is said of it: the part of the plan that is made anew once the rest was carried out, faults and all. */
 export type Report = Pick<Plan, 'status' | 'writeStatus' | 'events' | 'requeueAfterMs'>
 
@@ -40,7 +37,10 @@ export type Report = Pick<Plan, 'status' | 'writeStatus' | 'events' | 'requeueAf
 export function report(observed: Observed, nowMs: number): Report {
   const status = statusOf(observed, desiredReplicas(observed), nowMs)
   const due = statusDue(observed.object.status, status, observed.statusWrittenMs, nowMs)
-  const waits = [...(observed.references.length > 0 ? [referencesEveryMs] : []), ...(due.kind === 'Later' ? [due.afterMs] : [])]
+  const waits = [
+    ...(observed.references.length > 0 ? [observed.settings.referencesEveryMs] : []),
+    ...(due.kind === 'Later' ? [due.afterMs] : []),
+  ]
   return {
     status,
     writeStatus: due.kind === 'Now',

@@ -46,9 +46,11 @@ function scalingStatus(
   if (decision === undefined) return { ...before, desiredReplicas: replicas }
   // While Redis is away the decision counts its misses; that would be a write each time.
   const reason = observation.kind === 'Failed' ? `Redis cannot be asked: ${replicas} for now` : decision.reason
-  const changed = before?.desiredReplicas !== replicas
+  const from = before?.desiredReplicas
+  const changed = from !== replicas || before?.decisions === undefined
+  const step = from === undefined || from === replicas ? `starts at ${replicas}` : `${from} -> ${replicas}`
   const at = timestamp(nowMs)
-  const line = `${at}  ${before?.desiredReplicas ?? 0} -> ${replicas}  ${reason}`.slice(0, 512)
+  const line = `${at}  ${step}  ${reason}`.slice(0, 512)
   const decisions = changed ? [line, ...(before?.decisions ?? [])].slice(0, mostDecisions) : before?.decisions
   const lastScaleTime = changed ? at : before?.lastScaleTime
   return {

@@ -1,0 +1,166 @@
+/** What operator tests share: an API server with the CRD and controllers, a user with the operator's rights, objects to look at. */
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { loadPipelines } from '../../api/load.ts'
+import { loadCredentials } from '../../operator/kubernetes/credentials.ts'
+import { isFailure } from '../../operator/kubernetes/errors.ts'
+import { type KubernetesObject, type ResourceType, resourcePath } from '../../operator/kubernetes/objects.ts'
+import { createTransport, type Transport } from '../../operator/kubernetes/transport.ts'
+import type { OperatorOptions } from '../../operator/options.ts'
+import { runOperator } from '../../operator/run.ts'
+import { type ApiServer, startApiServer } from '../support/apiserver.ts'
+import { projectRoot } from '../support/root.ts'
+import type { Scope } from '../support/scope.ts'
+
+export const consumerImage = 'registry.example/streampipeline/consumer:test'
+
+/** Exactly what the operator may do. */
+const rules = [
+  { apiGroups: ['streampipeline.dev'], resources: ['streampipelines'], verbs: ['list', 'watch'] },
+  { apiGroups: ['streampipeline.dev'], resources: ['streampipelines/status'], verbs: ['patch'] },
+  { apiGroups: ['apps'], resources: ['deployments'], verbs: ['get', 'list', 'watch', 'create', 'patch'] },
+  { apiGroups: [''], resources: ['configmaps'], verbs: ['get', 'list', 'watch', 'create', 'patch'] },
+  { apiGroups: [''], resources: ['serviceaccounts'], verbs: ['get', 'list', 'watch', 'create', 'patch', 'delete'] },
+  { apiGroups: ['policy'], resources: ['poddisruptionbudgets'], verbs: ['get', 'list', 'watch', 'create', 'patch'] },
+  {
+    apiGroups: ['networking.k8s.io'],
+    resources: ['networkpolicies'],
+    verbs: ['get', 'list', 'watch', 'create', 'patch', 'delete'],
+  },
+  { apiGroups: [''], resources: ['pods'], verbs: ['list', 'watch'] },
+  { apiGroups: [''], resources: ['secrets'], verbs: ['get', 'create'] },
+  { apiGroups: ['events.k8s.io'], resources: ['events'], verbs: ['create', 'patch'] },
+  { apiGroups: ['coordination.k8s.io'], resources: ['leases'], verbs: ['get', 'list', 'watch', 'create', 'update'] },
+]
+
+export interface Cluster {
+  readonly server: ApiServer
+  /** As the administrator. */
+  readonly transport: Transport
+  apply(object: unknown): Promise<void>
+  get<T extends KubernetesObject = Loose>(type: ResourceType, namespace: string, name: string): Promise<T | undefined>
+  list(type: ResourceType, namespace: string): Promise<Loose[]>
+  patch(type: ResourceType, namespace: string, name: string, patch: unknown, subresource?: string): Promise<void>
+  remove(type: ResourceType, namespace: string, name: string): Promise<void>
+}
+
+/** An object of whatever kind, read with `at`. */
+export type Loose = KubernetesObject & Readonly<Record<string, unknown>>
+
+/** The value at a path of names and indexes: `at(deployment, 'spec.template.spec.containers.0.image')`. */
+export function at(object: unknown, path: string): unknown {
+  return path.split('.').reduce<unknown>((value, part) => (value as Record<string, unknown> | undefined)?.[part], object)
+}
+
+export async function startCluster(scope: Scope, options: { readonly controllers?: boolean } = {}): Promise<Cluster> {
+  const server = await startApiServer(scope, {
+    controllers: options.controllers ?? false,
+    users: { operator: [] },
+    manifests: [join(projectRoot, 'crds', 'streampipelines.yaml')],
+    audit: true,
+  })
+  const transport = createTransport(loadCredentials(server.kubeconfig))
+  scope.after(() => transport.close())
+  const rbac = 'rbac.authorization.k8s.io'
+  const role = { apiVersion: `${rbac}/v1`, kind: 'ClusterRole', metadata: { name: 'operator' }, rules }
+  const subjects = [{ kind: 'User', name: 'operator', apiGroup: rbac }]
+  const roleRef = { kind: 'ClusterRole', name: 'operator', apiGroup: rbac }
+  const binding = { apiVersion: `${rbac}/v1`, kind: 'ClusterRoleBinding', metadata: { name: 'operator' }, subjects, roleRef }
+  const cluster: Cluster = {
+    server,
+    transport,
+    async apply(object) {
+      const { code, stderr } = await server.kubectl(
+        ['apply', '-f', '-'],
+        typeof object === 'string' ? object : JSON.stringify(object),
+      )
+      if (code !== 0) throw new Error(stderr)
+    },
+    async get<T extends KubernetesObject>(type: ResourceType, namespace: string, name: string) {
+      try {
+        return (await transport.request({ method: 'GET', path: resourcePath(type, namespace, name) })) as T
+      } catch (thrown) {
+        if (isFailure(thrown, 'KubernetesNotFound')) return undefined
+        throw thrown
+      }
+    },
+    async list(type, namespace) {
+      const { items } = (await transport.request({ method: 'GET', path: resourcePath(type, namespace) })) as { items: Loose[] }
+      return items
+    },
+    async patch(type, namespace, name, patch, subresource) {
+      const path = resourcePath(type, namespace, name, subresource)
+      await transport.request({ method: 'PATCH', path, body: patch, contentType: 'application/merge-patch+json' })
+    },
+    async remove(type, namespace, name) {
+      await transport.request({ method: 'DELETE', path: resourcePath(type, namespace, name) })
+    },
+  }
+  await cluster.apply({ apiVersion: 'v1', kind: 'List', items: [role, binding] })
+  return cluster
+}
+
+export interface RunningOperator {
+  readonly lines: string[]
+  readonly ports: Promise<{ readonly metrics: number; readonly health: number }>
+  readonly exit: Promise<number>
+  stop(): Promise<number>
+}
+
+/** In this process, as the user `operator`, looking at Redis often. */
+export async function startOperator(
+  scope: Scope,
+  cluster: Cluster,
+  more: Partial<OperatorOptions> = {},
+): Promise<RunningOperator> {
+  const { kubeconfig } = await cluster.server.user('operator')
+  const stop = new AbortController()
+  const lines: string[] = []
+  const listening = Promise.withResolvers<{ metrics: number; health: number }>()
+  const exit = runOperator({
+    consumerImage,
+    metrics: '127.0.0.1:0',
+    health: '127.0.0.1:0',
+    kubeconfig,
+    podNamespace: 'default',
+    observeEveryMs: 400,
+    referencesEveryMs: 1_000,
+    signal: stop.signal,
+    log: { write: (line) => void lines.push(line) },
+    onListening: (ports) => listening.resolve(ports),
+    ...more,
+  })
+  const stopped = async () => {
+    stop.abort()
+    return await exit
+  }
+  scope.after(async () => void (await stopped()))
+  return { lines, ports: listening.promise, exit, stop: stopped }
+}
+
+/** The quickstart of the examples under another name, with these parts of its spec replaced. */
+export async function quickstart(name: string, namespace: string, spec: Record<string, unknown>): Promise<Loose> {
+  const file = join(projectRoot, 'examples', 'quickstart.yaml')
+  const [loaded] = loadPipelines(await readFile(file, 'utf8'), file)
+  const resource = loaded?.document as Loose
+  return { ...resource, metadata: { name, namespace }, spec: { ...(resource['spec'] as object), ...spec } }
+}
+
+export function minimalPipeline(name: string, namespace: string, spec: Record<string, unknown>): Loose {
+  return {
+    apiVersion: 'streampipeline.dev/v1alpha1',
+    kind: 'StreamPipeline',
+    metadata: { name, namespace },
+    spec: { source: { stream: `${name}:jobs`, group: name }, sink: { bullmq: { queue: name } }, ...spec },
+  }
+}
+
+export function conditionOf(
+  object: Loose | undefined,
+  type: string,
+): { status: string; reason: string; message: string } | undefined {
+  const conditions = at(object, 'status.conditions') as
+    | { type: string; status: string; reason: string; message: string }[]
+    | undefined
+  return conditions?.find((condition) => condition.type === type)
+}
