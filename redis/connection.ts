@@ -1,7 +1,8 @@
 /**
  * Connections by the part they play. What differs is how long a command may wait for a Redis that is away:
  *
- * - Blocking: the reader's XREADGROUP. Waits without bound, but a client-side timeout ends a read whose socket died silently.
+ * - Blocking: the reader's XREADGROUP. Waits without bound; the reader itself watches for a socket that died silently. (ioredis'
+ *   `blockingTimeout` would answer "nothing" beside a late reply, whose entries would then be pending and known to nobody.)
  * - Writer: the consumer's commands. Fail within seconds, so that the consumer says BackendDown rather than hang.
  * - Observer: the operator's and the CLI's reads. Fail at once; the next tick tries again.
  * - Producer: the application's adds. Fail fast: a web request must not hang on a queue.
@@ -18,7 +19,7 @@ export type RedisConnection = Redis | Cluster
 export type ConnectionRole = 'Blocking' | 'Writer' | 'Observer' | 'Producer' | 'BullWorker'
 
 const roleOptions = {
-  Blocking: { maxRetriesPerRequest: null, blockingTimeout: 30_000, connectTimeout: 5_000 },
+  Blocking: { maxRetriesPerRequest: null, connectTimeout: 5_000 },
   Writer: { maxRetriesPerRequest: 1, socketTimeout: 10_000, connectTimeout: 5_000 },
   Observer: { maxRetriesPerRequest: 0, commandTimeout: 3_000, socketTimeout: 5_000, connectTimeout: 3_000 },
   Producer: { maxRetriesPerRequest: 1, commandTimeout: 3_000, socketTimeout: 5_000, connectTimeout: 2_000 },
@@ -33,6 +34,8 @@ const reconnectOnError = (error: Error) => replyCode(error) === 'READONLY'
 
 const labels = new WeakMap<RedisConnection, string>()
 const socketErrors = new WeakMap<RedisConnection, unknown>()
+/** Clusters on their way out: they must not try again. */
+const closing = new WeakSet<RedisConnection>()
 
 /** Makes a connection without touching the network; `open` it, or let the first command do so. */
 export function connect(address: RedisAddress, role: ConnectionRole): RedisConnection {
@@ -40,13 +43,13 @@ export function connect(address: RedisAddress, role: ConnectionRole): RedisConne
     ...roleOptions[role],
     lazyConnect: true as const,
     connectionName: `streampipeline-${role.toLowerCase()}`,
-    retryStrategy,
+    retryStrategy: (times: number) => (closing.has(connection) ? null : retryStrategy(times)),
     reconnectOnError,
     username: address.username,
     password: address.password,
     ...tlsOption(address),
   }
-  const connection = construct(address, common)
+  const connection: RedisConnection = construct(address, common)
   labels.set(connection, address.label)
   connection.on('error', (error: unknown) => socketErrors.set(connection, error))
   connection.on('ready', () => socketErrors.delete(connection))
@@ -55,7 +58,10 @@ export function connect(address: RedisAddress, role: ConnectionRole): RedisConne
 
 function construct(
   address: RedisAddress,
-  common: Omit<RedisOptions, 'replyMapping' | 'retryStrategy'> & { lazyConnect: true; retryStrategy: (times: number) => number },
+  common: Omit<RedisOptions, 'replyMapping' | 'retryStrategy'> & {
+    lazyConnect: true
+    retryStrategy: (times: number) => number | null
+  },
 ): RedisConnection {
   switch (address.kind) {
     case 'Server':
@@ -119,9 +125,21 @@ export async function close(connection: RedisConnection): Promise<void> {
     return
   }
   const ended = new Promise<void>((resolve) => connection.once('end', () => resolve()))
-  if (connection.status === 'reconnecting') connection.connect().catch(ignoreLastAttempt)
-  connection.disconnect()
+  if (connection instanceof Cluster) endCluster(connection)
+  else {
+    if (connection.status === 'reconnecting') connection.connect().catch(ignoreLastAttempt)
+    connection.disconnect()
+  }
   await ended
+}
+
+/** A cluster forgets to end when it is cut off while it connects or waits to: its last attempt has to run out first. */
+function endCluster(cluster: Cluster): void {
+  closing.add(cluster)
+  const cut = () => cluster.disconnect()
+  if (cluster.status === 'reconnecting') cluster.connect().then(cut, ignoreLastAttempt)
+  else if (cluster.status === 'connecting') cluster.once('connect', cut)
+  else cut()
 }
 
 /** Its failure is the aim. */

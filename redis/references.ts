@@ -103,6 +103,8 @@ function fromUrl(text: string, given: Given, refused: () => Error): RedisAddress
   const url = URL.canParse(text) ? new URL(text) : undefined
   const database = url === undefined ? undefined : databaseOf(url.pathname)
   if (url === undefined || database === undefined || !/^rediss?:$/.test(url.protocol) || url.hostname === '') throw refused()
+  const [username, password] = [url.username, url.password].map(unescaped)
+  if (username === undefined || password === undefined) throw refused()
   const host = url.hostname.replace(/^\[|\]$/g, '')
   const port = url.port === '' ? 6379 : Number(url.port)
   return {
@@ -111,9 +113,18 @@ function fromUrl(text: string, given: Given, refused: () => Error): RedisAddress
     port,
     database,
     label: `${host}:${port}`,
-    username: given.username ?? (decodeURIComponent(url.username) || undefined),
-    password: given.password ?? (decodeURIComponent(url.password) || undefined),
+    username: given.username ?? (username || undefined),
+    password: given.password ?? (password || undefined),
     tls: url.protocol === 'rediss:' ? (given.tls ?? {}) : given.tls,
+  }
+}
+
+/** Undefined when its percent signs are not UTF-8: a raw password with a percent sign, most likely. */
+function unescaped(text: string): string | undefined {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    return undefined
   }
 }
 
