@@ -36,7 +36,7 @@ async function settle(forwarder: Forwarder, items: readonly ForwardItem[], signa
   const settled = new Map<ForwardItem, DirectOutcome>()
   let rest = items
   for (;;) {
-    const outcomes = await forwarder.forward(rest)
+    const { outcomes } = await forwarder.forward(rest)
     const again: ForwardItem[] = []
     for (const [index, item] of rest.entries()) {
       const outcome = outcomes[index]

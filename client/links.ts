@@ -2,8 +2,8 @@
 import type { CompiledPipeline } from '../api/compiled.ts'
 import { failure } from '../api/errors.ts'
 import { labelOf, type RedisConnection } from '../redis/connection.ts'
+import { chooseForwarder } from '../redis/forward/choice.ts'
 import type { Forwarder } from '../redis/forward/forwarder.ts'
-import { createPortableForwarder } from '../redis/forward/portable.ts'
 import { keySpace } from '../redis/keys.ts'
 import type { DispatchConfig } from './config.ts'
 import type { DispatcherOptions } from './dispatcher.ts'
@@ -31,8 +31,8 @@ export function createLinks({ redis, queueRedis, refs, pipeline }: LinkOptions):
   }
   const queueSource = sourceOf(queueRedis, pipeline?.sink.redis, refs)
   const streamLease = lazy(() => leaseConnection(streamSource, 'Producer'))
-  const queueLease = queueSource === undefined ? streamLease : lazy(() => leaseConnection(queueSource, 'Producer'))
-  let latest: { readonly config: DispatchConfig; readonly forwarder: Forwarder } | undefined
+  const queueLease = queueSource && lazy(() => leaseConnection(queueSource, 'Producer'))
+  let latest: { readonly config: DispatchConfig; readonly forwarder: Promise<Forwarder> } | undefined
   const forwarders: Forwarder[] = []
   let label = 'redis'
 
@@ -42,23 +42,35 @@ export function createLinks({ redis, queueRedis, refs, pipeline }: LinkOptions):
     return connection
   }
 
+  /** By the consumers' own rule: while a flip overlaps, both sides must go the same way. */
+  const choose = async (connection: RedisConnection, config: DispatchConfig) => {
+    const { chosen } = await chooseForwarder(connection, targetOf(config))
+    forwarders.push(chosen)
+    return chosen
+  }
+
   return {
     stream: async () => await connectionOf(streamLease),
     async forwarder({ config }) {
-      if (config.queueElsewhere && queueSource === undefined) {
+      const lease = config.queueElsewhere ? queueLease : streamLease
+      if (lease === undefined) {
         throw failure('InvalidOption', { option: 'queueRedis', detail: 'the queue lives in another Redis: give its URL' })
       }
-      const connection = await connectionOf(queueLease)
+      const connection = await connectionOf(lease)
       if (latest?.config !== config) {
-        latest = { config, forwarder: createPortableForwarder(connection, targetOf(config)) }
-        forwarders.push(latest.forwarder)
+        const forwarder = choose(connection, config)
+        latest = { config, forwarder }
+        // One that could not be chosen, Redis being away, is chosen again by the next dispatch.
+        forwarder.catch(() => {
+          if (latest?.forwarder === forwarder) latest = undefined
+        })
       }
-      return latest.forwarder
+      return await latest.forwarder
     },
     label: () => label,
     async end() {
       await Promise.all(forwarders.map((forwarder) => forwarder.close()))
-      const leases = await Promise.allSettled([streamLease.made(), queueLease.made()])
+      const leases = await Promise.allSettled([streamLease.made(), queueLease?.made()])
       await Promise.all(leases.map((lease) => (lease.status === 'fulfilled' ? lease.value?.end() : undefined)))
     },
   }

@@ -11,9 +11,10 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { CompiledPipeline } from '../api/compiled.ts'
-import { asFailure } from '../api/errors.ts'
+import { asFailure, failure } from '../api/errors.ts'
 import { close, open, type RedisConnection } from '../redis/connection.ts'
-import type { Forwarder } from '../redis/forward/forwarder.ts'
+import type { Chosen } from '../redis/forward/choice.ts'
+import type { PathKind, SettlePath } from '../redis/forward/settlepath.ts'
 import { createCodec } from '../redis/payload/codec.ts'
 import { replyCode } from '../redis/replies.ts'
 import { ensureGroup, type GroupOutcome } from '../redis/stream/group.ts'
@@ -38,7 +39,8 @@ export interface ConsumerParts {
   /** Which life of that name this is: the pod's uid, or cluster, host and process start. */
   readonly uid: string
   readonly connections: ConsumerConnections
-  readonly forwarder: Forwarder
+  /** Chooses and proves the way of settling; asked at start, when the connections are open. */
+  readonly choosePath: () => Promise<Chosen<SettlePath>>
   readonly observer: ConsumerObserver
   /** Told of a defect in our own code: the process must not go on in doubt. */
   readonly fault: (thrown: unknown) => void
@@ -56,6 +58,8 @@ export interface ConsumerConnections {
 /** What the outside hears; metrics and logs hang on it. */
 export interface ConsumerObserver {
   stateChanged(state: ConsumerState, previous: ConsumerState): void
+  /** @param fallback why it is not the composed way */
+  pathChosen(kind: PathKind, fallback: string | undefined): void
   groupMade(outcome: GroupOutcome): void
   batchSettled(report: BatchReport): void
   reclaimed(report: ReclaimReport): void
@@ -73,7 +77,7 @@ export interface Consumer {
 }
 
 export function createConsumer(parts: ConsumerParts): Consumer {
-  const { pipeline, place, name, connections, forwarder, observer, clock, random } = parts
+  const { pipeline, place, name, connections, observer, clock, random } = parts
   const { writer, blocking, queue } = connections
   const lifecycle = createLifecycle(pipeline.sink.maxWaiting, clock)
   lifecycle.onChange(observer.stateChanged)
@@ -81,10 +85,13 @@ export function createConsumer(parts: ConsumerParts): Consumer {
   const slots = createSlots(pipeline.source.inFlightBatches)
   const tally = createTally()
   const reader = createReader(blocking, writer, pipeline.source, name)
+  let path: SettlePath | undefined
+  const chosenPath = () => {
+    if (path === undefined) throw failure('Internal', { detail: 'an entry was settled before the forward path was chosen' })
+    return path
+  }
   const settler = createSettler({
-    place,
-    connection: writer,
-    forwarder,
+    path: chosenPath,
     codec: createCodec(pipeline.payload),
     held,
     lifecycle,
@@ -121,6 +128,11 @@ export function createConsumer(parts: ConsumerParts): Consumer {
       await open(blocking)
       if (queue !== writer) await open(queue)
       await checkBackends(pipeline, writer, queue)
+      if (path === undefined) {
+        const { chosen, fallback } = await parts.choosePath()
+        path = chosen
+        observer.pathChosen(chosen.kind, fallback)
+      }
       observer.groupMade(await ensureGroup(writer, place.keys, pipeline.source))
       await beat()
     } catch (thrown) {
@@ -186,7 +198,7 @@ export function createConsumer(parts: ConsumerParts): Consumer {
       uid: parts.uid,
       state: lifecycle.state.kind,
       inFlight: held.size,
-      path: forwarder.kind,
+      path: path?.kind ?? '',
       ...tally.read(),
     })
     observer.heartbeatSent(reply.now)
@@ -251,7 +263,7 @@ export function createConsumer(parts: ConsumerParts): Consumer {
       clean = (await Promise.race([slots.idle(), late])) !== 'late'
       clean = (await leave()) && clean
     }
-    await forwarder.close()
+    await path?.close()
     await Promise.all([...new Set([blocking, writer, queue])].map(close))
     lifecycle.dispatch({ kind: 'Drained', clean })
     if (started) await loops

@@ -9,6 +9,10 @@ import type { ConsumerState } from './states.ts'
 export function createLogObserver(log: Logger): ConsumerObserver {
   return {
     stateChanged: (state, previous) => tellState(log, state, previous),
+    pathChosen(path, fallback) {
+      if (fallback === undefined) log.info({ path }, 'forward path chosen')
+      else log.warn({ path, fallback }, 'fell back to the portable forward path')
+    },
     groupMade(outcome) {
       if (outcome.kind === 'recreated') log.warn({ start: outcome.start }, 'the consumer group was gone and has been made again')
       else if (outcome.kind === 'created') log.info({ start: outcome.start }, 'consumer group made')

@@ -4,20 +4,20 @@
  */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import { deadLetterReasons } from '../redis/deadletters.ts'
+import type { PathKind } from '../redis/forward/settlepath.ts'
 import type { ConsumerObserver } from './consumer.ts'
 import type { SettledOutcome } from './settler.ts'
 
 const outcomes = ['forwarded', 'duplicate', 'dead', 'gone'] as const satisfies readonly SettledOutcome[]
+
+const paths = ['Atomic', 'Split', 'Portable'] as const satisfies readonly PathKind[]
 
 export interface ConsumerMetrics {
   readonly registry: Registry
   readonly observer: ConsumerObserver
 }
 
-export function createConsumerMetrics(
-  path: string,
-  pipeline: { readonly namespace: string; readonly name: string },
-): ConsumerMetrics {
+export function createConsumerMetrics(pipeline: { readonly namespace: string; readonly name: string }): ConsumerMetrics {
   const registry = new Registry()
   registry.setDefaultLabels({ namespace: pipeline.namespace, pipeline: pipeline.name })
   collectDefaultMetrics({ register: registry })
@@ -64,7 +64,7 @@ export function createConsumerMetrics(
   })
   for (const outcome of outcomes) settled.inc({ outcome }, 0)
   for (const reason of deadLetterReasons) deadLetters.inc({ reason }, 0)
-  forwardPath.set({ path }, 1)
+  for (const path of paths) forwardPath.set({ path }, 0)
 
   return {
     registry,
@@ -72,6 +72,7 @@ export function createConsumerMetrics(
       stateChanged(state) {
         if (state.kind === 'BackendDown') failures.inc({ reason: state.failure.reason })
       },
+      pathChosen: (kind) => forwardPath.set({ path: kind }, 1),
       groupMade() {},
       batchSettled(report) {
         for (const outcome of outcomes) if (report.outcomes[outcome] > 0) settled.inc({ outcome }, report.outcomes[outcome])

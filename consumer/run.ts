@@ -12,8 +12,8 @@ import type { CompiledPipeline } from '../api/compiled.ts'
 import { asFailure, failure, type StreamPipelineError } from '../api/errors.ts'
 import { readPipelines } from '../api/files.ts'
 import { connect } from '../redis/connection.ts'
-import { createPortableForwarder } from '../redis/forward/portable.ts'
-import { forwardTarget, streamPlace } from '../redis/placement.ts'
+import { chooseSettlePath } from '../redis/forward/choice.ts'
+import { streamPlace } from '../redis/placement.ts'
 import { directoryReader, type ReadReference, resolveTarget } from '../redis/references.ts'
 import { type Consumer, type ConsumerConnections, type ConsumerObserver, createConsumer } from './consumer.ts'
 import { createLogObserver } from './logging.ts'
@@ -55,27 +55,27 @@ export async function runConsumer(options: ConsumeOptions): Promise<number> {
     log.level = pipeline.logLevel.toLowerCase()
     const name = options.name ?? options.env['POD_NAME'] ?? hostname()
     const connections = await makeConnections(pipeline, directoryReader(options.refs))
-    const forwarder = createPortableForwarder(connections.queue, forwardTarget(pipeline))
-    const metrics = createConsumerMetrics(forwarder.kind, pipeline)
+    const metrics = createConsumerMetrics(pipeline)
+    const clock = () => performance.now()
     const made = createConsumer({
       pipeline,
       place: streamPlace(pipeline),
       name,
       uid: options.env['POD_UID'] ?? `${hostname()}/${process.pid}/${Math.round(performance.timeOrigin)}`,
       connections,
-      forwarder,
+      choosePath: async () => await chooseSettlePath(pipeline, connections.writer, connections.queue, clock),
       observer: both(metrics.observer, createLogObserver(log)),
       fault(thrown) {
         tell(asFailure(thrown))
         fault.resolve(consumeExit.internalFault)
       },
-      clock: () => performance.now(),
+      clock,
       random: Math.random,
     })
     consumer = made
     const server = createProbeServer(parseListen(options.listen ?? ':9090'), metrics.registry, made.lifecycle)
     await server.start()
-    log.info({ consumer: name, pipeline: pipeline.name, path: forwarder.kind, port: server.port }, 'consumer starts')
+    log.info({ consumer: name, pipeline: pipeline.name, port: server.port }, 'consumer starts')
     try {
       const living = live(made, options.signal, pipeline.terminationGracePeriodMs)
       return await Promise.race([living, fault.promise])
@@ -160,6 +160,10 @@ function both(first: ConsumerObserver, second: ConsumerObserver): ConsumerObserv
     stateChanged(state, previous) {
       first.stateChanged(state, previous)
       second.stateChanged(state, previous)
+    },
+    pathChosen(kind, fallback) {
+      first.pathChosen(kind, fallback)
+      second.pathChosen(kind, fallback)
     },
     groupMade(outcome) {
       first.groupMade(outcome)

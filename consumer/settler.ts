@@ -1,34 +1,37 @@
 /**
- * What happens to a batch: decode, forward, then acknowledge and bury in one step. A batch that meets a Redis which is away is
+ * What happens to a batch: decode, then settle by the path chosen at start. A batch that meets a Redis which is away is
  * tried again, as often as it takes, with everything still in memory; only draining ends that, and then its entries stay
  * pending and are handed back. Trying again after an unknown outcome is safe: what was forwarded has its mark.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { asFailure } from '../api/errors.ts'
-import type { RedisConnection } from '../redis/connection.ts'
 import type { DeadLetterReason } from '../redis/deadletters.ts'
-import type { Forwarder, ForwardItem } from '../redis/forward/forwarder.ts'
+import type { SettlePath, Verdict } from '../redis/forward/settlepath.ts'
 import type { Codec } from '../redis/payload/codec.ts'
 import type { Delivery } from '../redis/stream/pending.ts'
-import { type Burial, type StreamPlace, settleEntries } from '../redis/stream/settlement.ts'
 import type { HeldEntries } from './held.ts'
 import type { Lifecycle } from './lifecycle.ts'
 import { isReady } from './states.ts'
 
 export type SettledOutcome = 'forwarded' | 'duplicate' | 'dead' | 'gone'
 
+export interface DeadReport {
+  readonly id: string
+  readonly reason: DeadLetterReason
+  readonly error: string
+}
+
 /** What became of a batch; the sums go to metrics, log and heartbeat. */
 export interface BatchReport {
   readonly entries: number
   readonly outcomes: Readonly<Record<SettledOutcome, number>>
-  readonly dead: readonly { readonly id: string; readonly reason: DeadLetterReason; readonly error: string }[]
+  readonly dead: readonly DeadReport[]
   readonly durationMs: number
 }
 
 export interface SettlerParts {
-  readonly place: StreamPlace
-  readonly connection: RedisConnection
-  readonly forwarder: Forwarder
+  /** The way chosen at start. */
+  readonly path: () => SettlePath
   readonly codec: Codec
   readonly held: HeldEntries
   readonly lifecycle: Lifecycle
@@ -48,64 +51,42 @@ export interface Settler {
 const contendedPauseMs = 200
 
 export function createSettler(parts: SettlerParts): Settler {
-  const { place, connection, forwarder, codec, held, lifecycle } = parts
+  const { codec, held, lifecycle } = parts
+
+  const judge = ({ id, fields }: Delivery): Verdict => {
+    const decoded = codec.decode(fields)
+    const { redrives } = decoded
+    if (decoded.kind === 'Invalid') return { kind: 'Bury', id, reason: decoded.reason, error: decoded.error, redrives }
+    const { hash, data, trace } = decoded
+    return { kind: 'Forward', id, item: { hash, data, trace, origin: id }, redrives }
+  }
 
   /** One attempt; returns the entries that must be tried again. */
   const attempt = async (batch: readonly Delivery[], begun: number): Promise<readonly Delivery[]> => {
-    const work: { delivery: Delivery; item: ForwardItem; redrives: number }[] = []
-    const burials: Burial[] = []
-    for (const delivery of batch) {
-      const { id } = delivery
-      const decoded = codec.decode(delivery.fields)
-      if (decoded.kind === 'Invalid') {
-        burials.push({ id, reason: decoded.reason, error: decoded.error, redrives: decoded.redrives })
-      } else {
-        const { hash, data, trace, redrives } = decoded
-        work.push({ delivery, item: { hash, data, trace, origin: id }, redrives })
-      }
-    }
-    const outcomes = work.length === 0 ? [] : await forwarder.forward(work.map(({ item }) => item))
-    const acknowledged: string[] = []
-    const again: Delivery[] = []
+    const { outcomes, waiting } = await parts.path().settle(batch.map(judge))
     const counts = { forwarded: 0, duplicate: 0, dead: 0, gone: 0 }
-    for (const [index, { delivery, item, redrives }] of work.entries()) {
-      const outcome = outcomes[index]
-      switch (outcome?.kind) {
-        case 'Forwarded':
-          counts.forwarded += 1
-          acknowledged.push(delivery.id)
-          break
-        case 'Duplicate':
-          counts.duplicate += 1
-          acknowledged.push(delivery.id)
-          break
-        case 'Rejected':
-          burials.push({ id: delivery.id, reason: 'SinkRejected', error: outcome.error, hash: item.hash, redrives })
-          break
-        case 'Contended':
-        case undefined:
-          again.push(delivery)
-          break
-        default:
-          outcome satisfies never
+    const dead: DeadReport[] = []
+    const again: Delivery[] = []
+    const done: string[] = []
+    for (const [index, delivery] of batch.entries()) {
+      const outcome = outcomes[index] ?? { kind: 'contended' }
+      if (outcome.kind === 'contended') {
+        again.push(delivery)
+        continue
       }
+      counts[outcome.kind] += 1
+      if (outcome.kind === 'dead') dead.push({ id: delivery.id, reason: outcome.reason, error: outcome.error })
+      done.push(delivery.id)
     }
-    const result = await settleEntries(connection, place, acknowledged, burials)
-    for (const burial of result.burials) counts[burial] += 1
-    const done = new Set([...acknowledged, ...burials.map(({ id }) => id)])
-    held.remove([...done])
-    parts.report({
-      entries: done.size,
-      outcomes: counts,
-      dead: burials.filter((_, index) => result.burials[index] === 'dead'),
-      durationMs: parts.clock() - begun,
-    })
+    held.remove(done)
+    parts.report({ entries: done.length, outcomes: counts, dead, durationMs: parts.clock() - begun })
+    lifecycle.dispatch({ kind: 'BatchSettled', waiting })
     return again
   }
 
   const observeQueue = async () => {
     try {
-      lifecycle.dispatch({ kind: 'BatchSettled', waiting: await forwarder.waiting() })
+      lifecycle.dispatch({ kind: 'BatchSettled', waiting: await parts.path().waiting() })
     } catch (thrown) {
       lifecycle.backendFailed(asFailure(thrown))
     }
@@ -134,7 +115,6 @@ export function createSettler(parts: SettlerParts): Settler {
         return
       }
     }
-    await observeQueue()
   }
 
   return { settle, observeQueue }

@@ -22,7 +22,7 @@ export function addScriptFor(options: { readonly delay?: number; readonly priori
 }
 
 /** Keys of a queue that the composed scripts touch, by type, for the check before the first write. */
-const queueKeyTypes = {
+export const queueKeyTypes = {
   wait: 'list',
   paused: 'list',
   active: 'list',

@@ -37,11 +37,17 @@ export type ForwardOutcome =
   /** BullMQ refuses this very job; trying again cannot help. */
   | { readonly kind: 'Rejected'; readonly error: string }
 
+export interface Forwarded {
+  readonly outcomes: readonly ForwardOutcome[]
+  /** Jobs that wait for a worker, as of this call. */
+  readonly waiting: number
+}
+
 export interface Forwarder {
-  readonly kind: 'Portable'
+  readonly kind: 'Split' | 'Portable'
   /** One outcome per item, in order. Throws a catalogued error when Redis is away: the outcome is then unknown, try again. */
-  forward(items: readonly ForwardItem[]): Promise<readonly ForwardOutcome[]>
-  /** Jobs that wait for a worker (wait and prioritized), as of the last `forward`, or asked now. */
+  forward(items: readonly ForwardItem[]): Promise<Forwarded>
+  /** Jobs that wait for a worker: wait and prioritized. */
   waiting(): Promise<number>
   close(): Promise<void>
 }

@@ -14,12 +14,13 @@
  * the elapsed time before 2 narrows that window to the flight of one command.
  */
 import { randomUUID } from 'node:crypto'
-import { Job, Queue } from 'bullmq'
+import { Job, type Queue } from 'bullmq'
 import type { ChainableCommander } from 'ioredis'
 import { asFailure, failure } from '../../api/errors.ts'
 import { failureOn, type RedisConnection } from '../connection.ts'
 import { jobId } from '../keys.ts'
 import { defineScript } from '../script.ts'
+import { type BullQueue, jobOptionsOf, openBullQueue } from './bullqueue.ts'
 import type { Forwarder, ForwardItem, ForwardOutcome, ForwardTarget } from './forwarder.ts'
 
 const markJob = defineScript(
@@ -65,26 +66,14 @@ export function createPortableForwarder(
 ): Forwarder {
   const { keys } = target
   const queueKey = `${target.prefix}:${target.queue}`
-  let queue: Queue | undefined
+  let bull: BullQueue | undefined
 
   const openQueue = async () => {
-    if (queue !== undefined) return queue
-    // skipMetasUpdate: a plain `new Queue` overwrites the event-stream length that the queue's owner chose.
-    const opening = new Queue(target.queue, { connection, prefix: target.prefix, skipMetasUpdate: true })
-    // Its errors are the connection's, which every command reports by itself; without a listener they would end the process.
-    opening.on('error', () => undefined)
-    try {
-      await opening.getBackend().client
-    } catch (thrown) {
-      // A queue whose first contact failed stays failed: the next batch opens another.
-      await opening.close()
-      throw failureOn(connection, thrown)
-    }
-    queue = opening
-    return opening
+    bull ??= await openBullQueue(connection, target.queue, target.prefix)
+    return bull.queue
   }
 
-  const lock = async (claims: readonly Claim[], token: string): Promise<Standing[]> => {
+  const lock = async (claims: readonly Claim[], token: string) => {
     const pipeline = connection.pipeline()
     for (const { item, jobKey } of claims) {
       pipeline.set(keys.lock(item.hash), token, 'PX', target.lockTtlMs, 'NX')
@@ -92,14 +81,18 @@ export function createPortableForwarder(
       pipeline.hmget(jobKey, 'timestamp', 'finishedOn')
     }
     pipeline.time()
+    pipeline.llen(`${queueKey}:wait`)
+    pipeline.zcard(`${queueKey}:prioritized`)
     const replies = await execute(connection, pipeline)
-    const now = serverMs(replies.at(-1))
-    return claims.map(({ id }, index) => {
+    const [time, wait, prioritized] = replies.slice(-3)
+    const now = serverMs(time)
+    const standings = claims.map(({ id }, index): Standing => {
       const [locked, mark, job] = replies.slice(index * 3, index * 3 + 3)
       if (mark !== null) return { kind: 'Decided', outcome: { kind: 'Duplicate', jobId: id } }
       if (locked !== 'OK') return { kind: 'Decided', outcome: { kind: 'Contended' } }
       return standingOfJob(job, now, target.windowMs)
     })
+    return { standings, waiting: Number(wait) + Number(prioritized) }
   }
 
   const add = async (claims: readonly Claim[], standings: readonly Standing[]): Promise<ForwardOutcome[]> => {
@@ -158,10 +151,10 @@ export function createPortableForwarder(
       const token = randomUUID()
       const begun = clock()
       try {
-        const standings = await lock(claims, token)
+        const { standings, waiting } = await lock(claims, token)
         const late = clock() - begun > target.lockTtlMs / 2
         const outcomes = late ? standings.map(withoutWork) : await add(claims, standings)
-        return share(items, claims, outcomes)
+        return { outcomes: share(items, claims, outcomes), waiting }
       } finally {
         await release(
           connection,
@@ -176,8 +169,8 @@ export function createPortableForwarder(
       return Number(wait) + Number(prioritized)
     },
     async close() {
-      await queue?.close()
-      queue = undefined
+      await bull?.close()
+      bull = undefined
     },
   }
 }
@@ -218,14 +211,9 @@ function standingOfJob(reply: unknown, now: number, windowMs: number): Standing 
 
 /** Undefined when queued, else why BullMQ refuses it: it checks a job's options before anything is sent, with plain Errors. */
 async function queueJob(queue: Queue, multi: Transaction, target: ForwardTarget, claim: Claim): Promise<string | undefined> {
-  const { trace, data } = claim.item
-  const options = {
-    ...target.jobOptions,
-    jobId: claim.id,
-    ...(trace.traceparent === undefined ? {} : { telemetry: { metadata: JSON.stringify(trace) } }),
-  }
+  const { item, id } = claim
   try {
-    await new Job(queue, target.jobName, data, options, claim.id).addJob(multi)
+    await new Job(queue, target.jobName, item.data, jobOptionsOf(target, item, id), id).addJob(multi)
     return undefined
   } catch (thrown) {
     return thrown instanceof Error ? thrown.message : String(thrown)

@@ -108,7 +108,8 @@ export async function settleEntries(
   }
 }
 
-function unwritable(connection: RedisConnection, place: StreamPlace, told: string) {
+/** What the server said of a dead letter it did not take. */
+export function unwritable(connection: RedisConnection, place: StreamPlace, told: string) {
   const reply = Object.assign(new Error(told), { name: 'ReplyError' })
   const code = replyCode(reply)
   if (code === 'WRONGTYPE') {

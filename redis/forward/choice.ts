@@ -1,0 +1,84 @@
+/**
+ * Which way of forwarding a process uses. The composed script is used where its parts are known by their text and the self-test
+ * on this very server passes; otherwise the portable way, and the reason is said. Consumers and Direct dispatch choose by the
+ * same rule: two ways at once on one key have no common lock.
+ */
+import type { CompiledPipeline } from '../../api/compiled.ts'
+import type { RedisConnection } from '../connection.ts'
+import { slotOf } from '../keys.ts'
+import { forwardTarget, streamPlace } from '../placement.ts'
+import { createAtomicPath } from './atomic.ts'
+import { type BullQueue, fingerprint, openBullQueue } from './bullqueue.ts'
+import type { Forwarder, ForwardTarget } from './forwarder.ts'
+import { createPortableForwarder } from './portable.ts'
+import { selfTest } from './selftest.ts'
+import type { SettlePath } from './settlepath.ts'
+import { createSplitForwarder } from './split.ts'
+import { createTwoStepPath } from './twostep.ts'
+
+/** SHA-256 of the scripts that were read and tested in composition, by the BullMQ that has them. */
+const knownScripts: ReadonlyMap<string, string> = new Map([
+  ['6.7.0', '9ab11ce426740c8c4aec3e6738110cc1f4c74368fa802d142fa826693362cd8f'],
+])
+
+/** `composed`: use BullMQ's scripts where they are known; `portable`: never. */
+export type PathPreference = 'composed' | 'portable'
+
+export interface Chosen<T> {
+  readonly chosen: T
+  /** Why it is not the composed way; undefined when it is. */
+  readonly fallback?: string
+}
+
+/** The forwarder for a queue, without a stream: Direct dispatch, and the queue's half of the split path. */
+export async function chooseForwarder(
+  connection: RedisConnection,
+  target: ForwardTarget,
+  preference: PathPreference = 'composed',
+): Promise<Chosen<Forwarder>> {
+  const composed = await composable(connection, target, preference)
+  if (composed.bull !== undefined) return { chosen: createSplitForwarder(connection, target, composed.bull) }
+  return { chosen: createPortableForwarder(connection, target), fallback: composed.reason }
+}
+
+/** The consumer's path. @param stream the stream's connection @param queue the queue's; the same where they share a Redis */
+export async function chooseSettlePath(
+  pipeline: CompiledPipeline,
+  stream: RedisConnection,
+  queue: RedisConnection,
+  clock: () => number,
+  preference: PathPreference = 'composed',
+): Promise<Chosen<SettlePath>> {
+  const place = streamPlace(pipeline)
+  const target = forwardTarget(pipeline)
+  const composed = await composable(queue, target, preference)
+  if (composed.bull === undefined) {
+    return { chosen: createTwoStepPath(stream, place, createPortableForwarder(queue, target)), fallback: composed.reason }
+  }
+  if (!together(pipeline, stream, queue)) {
+    return { chosen: createTwoStepPath(stream, place, createSplitForwarder(queue, target, composed.bull)) }
+  }
+  const { maxDeliveries } = pipeline.delivery
+  return { chosen: createAtomicPath(stream, place, target, composed.bull, { maxDeliveries, clock }) }
+}
+
+/** Whether one script may touch stream, dead letters and queue. */
+function together({ source, deadLetter, sink }: CompiledPipeline, stream: RedisConnection, queue: RedisConnection): boolean {
+  if (stream !== queue) return false
+  if (!stream.isCluster) return true
+  const slot = slotOf(source.stream)
+  return slotOf(deadLetter.stream) === slot && slotOf(`${sink.prefix}:${sink.queue}:wait`) === slot
+}
+
+type Composable = { readonly bull: BullQueue; readonly reason?: never } | { readonly bull?: never; readonly reason: string }
+
+async function composable(connection: RedisConnection, target: ForwardTarget, preference: PathPreference): Promise<Composable> {
+  if (preference === 'portable') return { reason: 'the portable path was asked for' }
+  const bull = await openBullQueue(connection, target.queue, target.prefix)
+  const print = fingerprint(bull.scripts)
+  const known = [...knownScripts].find(([, value]) => value === print)
+  const reason = known === undefined ? 'the scripts of the installed BullMQ are not known' : await selfTest(connection, target)
+  if (reason === undefined) return { bull }
+  await bull.close()
+  return { reason }
+}

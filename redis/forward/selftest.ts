@@ -1,0 +1,113 @@
+/**
+ * Proof, at start, that the composed script does what BullMQ does: one job is added with `queue.add` to a scratch queue and one,
+ * equal to the last option, by the composed script to another, and everything both left in Redis is compared. Then the two
+ * branches that replace BullMQ's own judgement run: the same key again must be a duplicate, and a finished job older than the
+ * window must make way. The scratch queues live among the helper keys, in the slot and under the rights of the real thing, and
+ * are deleted afterwards.
+ */
+import { randomUUID } from 'node:crypto'
+import { isDeepStrictEqual } from 'node:util'
+import { failureOn, type RedisConnection } from '../connection.ts'
+import { jobId } from '../keys.ts'
+import { type BullQueue, jobOptionsOf, openBullQueue } from './bullqueue.ts'
+import { queueKeyTypes } from './composition.ts'
+import type { ForwardItem, ForwardTarget } from './forwarder.ts'
+import { createSplitForwarder } from './split.ts'
+
+/** What differs from BullMQ, or undefined when nothing does. Throws catalogued errors when Redis refuses. */
+export async function selfTest(connection: RedisConnection, target: ForwardTarget): Promise<string | undefined> {
+  const run = randomUUID()
+  const item: ForwardItem = { hash: `selftest-${run}`, data: { text: 'ä"\n', list: [1, null, { deep: true }] }, trace: {} }
+  const id = jobId(target.keys.scope, item.hash)
+  const reference = { ...target, prefix: `${target.keys.prefix}selftest:${run}:bullmq` }
+  const scratch = { ...target, prefix: `${target.keys.prefix}selftest:${run}:composed` }
+  const opened: BullQueue[] = []
+  try {
+    for (const { prefix } of [reference, scratch]) opened.push(await openBullQueue(connection, target.queue, prefix))
+    const [theirs, ours] = opened
+    if (theirs === undefined || ours === undefined) return 'the scratch queues could not be opened'
+    return await compare(connection, theirs, ours, reference, scratch, item, id)
+  } catch (thrown) {
+    throw failureOn(connection, thrown)
+  } finally {
+    await Promise.all(opened.map((bull) => bull.close()))
+    const litter = [reference, scratch].flatMap(({ prefix, queue }) => keysOf(`${prefix}:${queue}:`, id).map(([key]) => key))
+    await connection.del(...litter, target.keys.mark(item.hash)).catch(ignoreCleanUp)
+  }
+}
+
+/** What could not be deleted now is a few small keys; the failure that matters has been told. */
+function ignoreCleanUp() {}
+
+async function compare(
+  connection: RedisConnection,
+  theirs: BullQueue,
+  ours: BullQueue,
+  reference: ForwardTarget,
+  scratch: ForwardTarget,
+  item: ForwardItem,
+  id: string,
+): Promise<string | undefined> {
+  const timestamp = Date.now()
+  await theirs.queue.add(reference.jobName, item.data, { ...jobOptionsOf(reference, item, id), timestamp })
+  const forwarder = createSplitForwarder(connection, scratch, ours, { timestamp })
+  const once = async () => (await forwarder.forward([item])).outcomes[0]?.kind
+  if ((await once()) !== 'Forwarded') return 'the composed script did not forward'
+  const [expected, actual] = await Promise.all([dump(connection, reference, id), dump(connection, scratch, id)])
+  for (const [part, value] of Object.entries(expected)) {
+    if (!isDeepStrictEqual(actual[part], value)) return `${part} differs from what queue.add writes`
+  }
+  if ((await once()) !== 'Duplicate') return 'a marked key was not a duplicate'
+  return await outlived(connection, scratch, item, id, once)
+}
+
+/** Makes the scratch job a finished one from long ago, without its mark: the next forwarding must replace it. */
+async function outlived(
+  connection: RedisConnection,
+  scratch: ForwardTarget,
+  item: ForwardItem,
+  id: string,
+  once: () => Promise<string | undefined>,
+): Promise<string | undefined> {
+  const key = `${scratch.prefix}:${scratch.queue}:`
+  await connection.hset(key + id, { timestamp: '1', finishedOn: '1' })
+  await connection.lrem(`${key}wait`, '0', id)
+  await connection.zrem(`${key}delayed`, id)
+  await connection.zrem(`${key}prioritized`, id)
+  await connection.zadd(`${key}completed`, '1', id)
+  await connection.del(scratch.keys.mark(item.hash))
+  if ((await once()) !== 'Forwarded') return 'a finished job older than the window did not make way'
+  if ((await connection.zscore(`${key}completed`, id)) !== null) return 'a finished job was replaced but not removed'
+  return undefined
+}
+
+function keysOf(queueKey: string, id: string): (readonly [key: string, type: string, part: string])[] {
+  const parts = Object.entries(queueKeyTypes).map(([part, type]) => [queueKey + part, type, part] as const)
+  return [...parts, [queueKey + id, 'hash', 'job'] as const]
+}
+
+async function dump(connection: RedisConnection, { prefix, queue }: ForwardTarget, id: string): Promise<Record<string, unknown>> {
+  const read = async (key: string, type: string): Promise<unknown> => {
+    switch (type) {
+      case 'hash':
+        return parsed(await connection.hgetall(key))
+      case 'list':
+        return await connection.lrange(key, 0, -1)
+      case 'zset':
+        return await connection.zrange(key, '0', '-1', 'WITHSCORES')
+      case 'stream':
+        return (await connection.xrange(key, '-', '+')).map(([, fields]) => fields)
+      default:
+        return await connection.get(key)
+    }
+  }
+  const parts = await Promise.all(
+    keysOf(`${prefix}:${queue}:`, id).map(async ([key, type, part]) => [part, await read(key, type)] as const),
+  )
+  return Object.fromEntries(parts)
+}
+
+/** Options are compared parsed: the order of their members varies. */
+function parsed(hash: Record<string, string>): Record<string, unknown> {
+  return hash['opts'] === undefined ? hash : { ...hash, opts: JSON.parse(hash['opts']) }
+}

@@ -1,0 +1,49 @@
+/**
+ * How a batch of entries is settled, stream and queue together. Three ways, one meaning; what differs is where a crash may
+ * fall between two steps, and what then makes the second attempt harmless:
+ *
+ * Atomic    stream, dead letters and queue in one slot of one server: everything in one script per batch. The pending list is
+ *           the lock; there is no between.
+ * Split     the queue elsewhere: one script with the queue (mark, existing job, add, mark), `WAIT` for its replicas, then one
+ *           with the stream. A crash between ends as `duplicate`.
+ * Portable  a BullMQ whose scripts are unknown: lock, MULTI, release with the queue, then one script with the stream. A crash
+ *           between ends as `duplicate`; its lock-expiry window is told in portable.ts.
+ */
+import type { DeadLetterReason } from '../deadletters.ts'
+import type { ForwardItem } from './forwarder.ts'
+
+export type PathKind = 'Atomic' | 'Split' | 'Portable'
+
+/** What decoding made of an entry. */
+export type Verdict =
+  | { readonly kind: 'Forward'; readonly id: string; readonly item: ForwardItem; readonly redrives: number }
+  | {
+      readonly kind: 'Bury'
+      readonly id: string
+      readonly reason: DeadLetterReason
+      readonly error: string
+      readonly redrives: number
+    }
+
+export type SettleOutcome =
+  | { readonly kind: 'forwarded' | 'duplicate' }
+  /** No longer pending: somebody else settled it. */
+  | { readonly kind: 'gone' }
+  | { readonly kind: 'dead'; readonly reason: DeadLetterReason; readonly error: string }
+  /** Somebody else is forwarding this key right now: still pending, ask again soon. */
+  | { readonly kind: 'contended' }
+
+export interface Settlement {
+  /** One per verdict, in order. */
+  readonly outcomes: readonly SettleOutcome[]
+  /** Jobs waiting for a worker (wait and prioritized), as of this settlement. */
+  readonly waiting: number
+}
+
+export interface SettlePath {
+  readonly kind: PathKind
+  /** Throws a catalogued error when Redis is away or refuses: the outcome is then unknown, and trying again is safe. */
+  settle(verdicts: readonly Verdict[]): Promise<Settlement>
+  waiting(): Promise<number>
+  close(): Promise<void>
+}
