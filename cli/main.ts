@@ -2,6 +2,7 @@
 /**
  * The command line. Each command loads its own part when it runs, so that `validate` does not pay for the Kubernetes client.
  */
+import './nodeversion.ts'
 import { readFileSync } from 'node:fs'
 import { Command } from 'commander'
 import { asFailure } from '../api/errors.ts'

@@ -14,8 +14,12 @@ import { type Installed, installPackage } from './install.ts'
 const fixture = join(projectRoot, 'test', 'package', 'fixture')
 
 let installed: Installed
+const cleanups: ((context: unknown) => Promise<void> | void)[] = []
+after(async (context) => {
+  for (const cleanup of cleanups) await cleanup(context)
+})
 before(async () => {
-  installed = await installPackage({ after })
+  installed = await installPackage({ after: (cleanup) => cleanups.push(cleanup) })
   for (const name of ['use.js', 'use.ts', 'tsconfig.json']) await cp(join(fixture, name), join(installed.app, name))
 })
 
