@@ -11,6 +11,7 @@ import { failure } from '../../api/errors.ts'
 import type { DeadLetterReason } from '../deadletters.ts'
 import { createCoercion } from './coercion.ts'
 import { canonicalJson, keyHash } from './idempotency.ts'
+import { parseExactly } from './json.ts'
 import { createValidator } from './validator.ts'
 
 export type PayloadObject = Readonly<Record<string, unknown>>
@@ -38,9 +39,6 @@ export interface Codec {
   /** Flat field, value, … in a deterministic order. Throws PayloadRejected, naming the field. */
   encode(payload: object, trace?: Trace): string[]
 }
-
-/** Deeper nesting than any honest payload has; JSON.stringify overflows the stack on what JSON.parse accepts. */
-const maxDepth = 100
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
@@ -100,6 +98,7 @@ export function createCodec(payload: CompiledPayload): Codec {
   const encode = (given: object, trace: Trace = {}) => {
     const flat: string[] = []
     for (const [name, value] of encodeMembers(payload, given, order)) flat.push(name, value)
+    if (flat.length === 0) throw failure('PayloadRejected', { detail: 'it has no members, and a stream entry needs a field' })
     if (trace.traceparent !== undefined) flat.push('traceparent', trace.traceparent)
     if (trace.tracestate !== undefined) flat.push('tracestate', trace.tracestate)
     const checked = decode(flat.map((text) => Buffer.from(text)))
@@ -157,16 +156,9 @@ function decodeText(bytes: Buffer, what: string): string {
 }
 
 function parseObject(text: string, field: string): PayloadObject {
-  if (depthOf(text) > maxDepth) throw new Refusal('InvalidPayload', `field ${show(field)} nests deeper than ${maxDepth} levels`)
-  let value: unknown
-  try {
-    value = JSON.parse(text)
-  } catch (thrown) {
-    throw new Refusal(
-      'InvalidPayload',
-      `field ${show(field)} is not JSON: ${thrown instanceof Error ? thrown.message.slice(0, 120) : ''}`,
-    )
-  }
+  const parsed = parseExactly(text)
+  if (parsed.kind === 'Unfit') throw new Refusal('InvalidPayload', `field ${show(field)} ${parsed.why}`)
+  const { value } = parsed
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     throw new Refusal(
       'InvalidPayload',
@@ -174,23 +166,6 @@ function parseObject(text: string, field: string): PayloadObject {
     )
   }
   return value as PayloadObject
-}
-
-/** Deepest nesting of brackets outside strings; an upper bound for malformed text. */
-function depthOf(text: string): number {
-  let depth = 0
-  let deepest = 0
-  let quoted = false
-  for (let i = 0; i < text.length; i++) {
-    const char = text.charCodeAt(i)
-    if (quoted) {
-      if (char === 0x5c) i++
-      else if (char === 0x22) quoted = false
-    } else if (char === 0x22) quoted = true
-    else if (char === 0x7b || char === 0x5b) deepest = Math.max(deepest, ++depth)
-    else if (char === 0x7d || char === 0x5d) depth--
-  }
-  return deepest
 }
 
 function keyValues(payload: CompiledPayload, keyText: (name: string) => string | undefined, whole: () => string): string[] {

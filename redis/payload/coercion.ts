@@ -3,6 +3,7 @@
  * what they stand for. Only what the schema asks for is coerced, and only when nothing is lost; anything else stays text and
  * is left to validation to refuse.
  */
+import { parseExactly } from './json.ts'
 
 type JsonSchema = Readonly<Record<string, unknown>>
 
@@ -49,13 +50,10 @@ function isLosslessNumber(text: string): boolean {
   return Number.isFinite(number) && (!Number.isInteger(number) || Number.isSafeInteger(number))
 }
 
+/** What is no JSON after all, or would lose something, meets the validator as text; it then names the field. */
 function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    // Not JSON after all: as text it meets the validator, which names the field.
-    return text
-  }
+  const found = parseExactly(text)
+  return found.kind === 'Value' ? found.value : text
 }
 
 function isRecord(value: unknown): value is JsonSchema {
