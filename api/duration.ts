@@ -16,7 +16,7 @@ export function parseDuration(text: string): number | undefined {
   return total
 }
 
-/** `90000` → `1m30s`; fractions of a millisecond are rounded; `0` → `0s`. The result parses back to the same number. */
+/** `90000` → `1m30s`; fractions of a millisecond are rounded; `0` → `0s`. Up to 99999h59m it parses back to the same number. */
 export function formatDuration(ms: number): string {
   let rest = Math.max(0, Math.round(ms))
   let text = ''

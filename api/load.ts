@@ -13,6 +13,7 @@ import {
   LineCounter,
   type Node,
   parseAllDocuments,
+  type Scalar,
   type ScalarTag,
   visit,
 } from 'yaml'
@@ -30,13 +31,24 @@ export interface LoadedPipeline {
   lineOf(field: string): number
 }
 
-const ambiguous = /^(?:y|yes|on|n|no|off)$/i
+const ambiguous = /^(?:[yY]|[yY]es|YES|[oO]n|ON|[nN]|[nN]o|NO|[oO]ff|OFF)$/
 
 /** Types of YAML 1.1 that kubectl's parser does not have: dates, sexagesimal numbers, sets and the like stay text. */
 const absentTags = new Set(['binary', 'omap', 'pairs', 'set', 'intTime', 'floatTime', 'timestamp'])
 function isAbsent(tag: { readonly tag: string; readonly format?: string }): boolean {
   return tag.format === 'TIME' || absentTags.has(tag.tag.replace('tag:yaml.org,2002:', ''))
 }
+
+/** What kubectl's parser has and YAML 1.1 has not: Go's spelling of numbers in other bases, and dots without digits as text. */
+const addedTags: readonly ScalarTag[] = [
+  {
+    tag: 'tag:yaml.org,2002:int',
+    default: true,
+    test: /^[-+]?0(?:[oO][0-7]+|X[0-9a-fA-F]+|B[01]+)$/,
+    resolve: (written) => Number(written.replace(/^[-+]/, '')) * (written.startsWith('-') ? -1 : 1),
+  },
+  { tag: 'tag:yaml.org,2002:str', default: true, test: /^[-+]?\.(?:[eE].*)?$/, resolve: (written) => written },
+]
 
 function parse(text: string, lines: LineCounter): Document[] {
   const documents = parseAllDocuments(text, {
@@ -45,7 +57,7 @@ function parse(text: string, lines: LineCounter): Document[] {
     uniqueKeys: true,
     lineCounter: lines,
     prettyErrors: false,
-    customTags: (tags) => tags.filter((tag) => typeof tag === 'string' || !isAbsent(tag as ScalarTag)),
+    customTags: (tags) => [...addedTags, ...tags.filter((tag) => typeof tag === 'string' || !isAbsent(tag as ScalarTag))],
   })
   return Array.isArray(documents) ? documents.filter(({ contents }) => contents !== null) : []
 }
@@ -78,15 +90,20 @@ function refuseFaults(document: Document, lines: LineCounter, file: string): voi
   const faults: string[] = []
   visit(document, {
     Scalar(_, node) {
-      if (node.type !== 'PLAIN' || node.source === undefined || !ambiguous.test(node.source)) return
+      const fault = faultOf(node)
+      if (fault === undefined) return
       const { line, col } = lines.linePos(node.range?.[0] ?? 0)
-      const boolean = /^(?:y|yes|on)$/i.test(node.source)
-      faults.push(
-        `line ${line}, column ${col}: YAML 1.1, as kubectl reads it, takes unquoted ${node.source} for ${boolean}: write "${node.source}" for the text, ${boolean} for the boolean`,
-      )
+      faults.push(`line ${line}, column ${col}: ${fault}`)
     },
   })
   if (faults.length > 0) throw refused(file, faults.join('; '))
+}
+
+function faultOf({ type, source, value }: Scalar): string | undefined {
+  if (typeof value === 'number' && !Number.isFinite(value)) return `JSON has no number ${source}: write "${source}" for the text`
+  if (type !== 'PLAIN' || source === undefined || !ambiguous.test(source)) return undefined
+  const boolean = /^(?:y|yes|on)$/i.test(source)
+  return `YAML 1.1, as kubectl reads it, takes unquoted ${source} for ${boolean}: write "${source}" for the text, ${boolean} for the boolean`
 }
 
 function resources(node: Node, document: Document, lines: LineCounter, file: string): LoadedPipeline[] {

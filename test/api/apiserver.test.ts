@@ -3,13 +3,14 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { Agent, fetch } from 'undici'
-import { type Problem, parsePipeline, validate } from '../../api/index.ts'
+import { loadPipelines, type Problem, parsePipeline, validate } from '../../api/index.ts'
 import { needsApiServer, startApiServer } from '../support/apiserver.ts'
 import '../support/leaks.ts'
 import { eventually } from '../support/wait.ts'
 import { changed } from './agreement.ts'
 import { invalid, invalidBeyondServer } from './table/invalid.ts'
 import { type Json, minimal, patched, resourceOf } from './table/resource.ts'
+import { scalars } from './table/scalars.ts'
 import { valid } from './table/valid.ts'
 
 const crds = new URL('../../crds/streampipelines.yaml', import.meta.url).pathname
@@ -101,7 +102,7 @@ test('the API server and validate', needsApiServer, async (top) => {
 
   await top.test('agree on random resources', async () => {
     const seed = Number(process.env['SEED'] ?? Date.now() % 1_000_000)
-    const runs = Number(process.env['RUNS'] ?? 150)
+    const runs = Number(process.env['RUNS'] ?? 100)
     console.log(`seed ${seed}`)
     const agree = fc.asyncProperty(changed, async (document) => {
       const answer = await tryCreate(document)
@@ -147,6 +148,22 @@ test('the API server and validate', needsApiServer, async (top) => {
         assert.ok(problems[0]?.message.includes(refused.says), JSON.stringify(problems))
       })
     }
+  })
+
+  await top.test('kubectl reads YAML alike', async () => {
+    const written = [
+      JSON.stringify(patched(minimal, { spec: { payload: null } })).slice(0, -2),
+      ',"payload": {"schema": {"enum": [\n',
+    ]
+    const text = `${written.join('')}${scalars.map((scalar) => `  ${scalar}`).join(',\n')}\n]}}}}\n`
+    const read = await server.kubectl(['create', '--dry-run=client', '--validate=false', '-o', 'json', '-f', '-'], text)
+    assert.equal(read.code, 0, read.stderr)
+    const schemaOf = (document: unknown) =>
+      (document as { spec: { payload: { schema: { enum: unknown[] } } } }).spec.payload.schema.enum
+    const theirs = schemaOf(JSON.parse(read.stdout))
+    const ours = schemaOf(JSON.parse(JSON.stringify(loadPipelines(text, 'file')[0]?.document)))
+    for (const [index, scalar] of scalars.entries()) assert.deepEqual(ours[index], theirs[index], scalar)
+    assert.equal(ours.length, scalars.length)
   })
 
   await top.test('kubectl applies, prints, and scales by hand under Manual only', async () => {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
@@ -38,6 +38,13 @@ test('a file is checked whole, each problem with its line', async (t) => {
   const [problem = ''] = (await validateFile(file)).problems
   assert.match(problem, /line 2, column 14.*write "no" for the text/)
   await assert.rejects(validateFile(join(folder, 'nowhere.yaml')), { code: 'UnreadableFile', message: /ENOENT/ })
+})
+
+test('the examples are valid', async () => {
+  const folder = new URL('../../examples/', import.meta.url).pathname
+  for (const file of (await readdir(folder)).filter((name) => name.endsWith('.yaml'))) {
+    assert.deepEqual((await validateFile(join(folder, file))).problems, [])
+  }
 })
 
 test('generated files are in step with the schema', () => {

@@ -13,6 +13,16 @@ test('values are read as kubectl reads them', () => {
   const rows: readonly (readonly [string, unknown])[] = [
     ['a: 010', 8],
     ['a: 0x10', 16],
+    ['a: 0o10', 8],
+    ['a: -0X1F', -31],
+    ['a: +0B11', 3],
+    ['a: 09', 9],
+    ['a: 0x', '0x'],
+    ['a: 1e3', 1000],
+    ['a: .', '.'],
+    ['a: .e1', '.e1'],
+    ['a: 1.2.3', '1.2.3'],
+    ['a: [yEs, oN, nO]', ['yEs', 'oN', 'nO']],
     ['a: 1_000', 1000],
     ['a: 1.5', 1.5],
     ['a: ~', null],
@@ -39,6 +49,12 @@ test('unquoted words that YAML 1.1 takes for booleans are refused, with line and
     assert.throws(() => one(`a: ${word}`), { code: 'InvalidPipeline', message: remedy }, word)
     assert.throws(() => one(`${word}: 1`), { message: remedy }, `${word} as a key`)
     assert.throws(() => one(`a: [x, ${word}]`), { message: remedy }, `${word} in a list`)
+  }
+})
+
+test('numbers that JSON does not have are refused', () => {
+  for (const word of ['.inf', '-.Inf', '.nan']) {
+    assert.throws(() => one(`a: ${word}`), { message: /line 3, column 6: JSON has no number/ }, word)
   }
 })
 
