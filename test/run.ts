@@ -8,7 +8,8 @@
  */
 import { spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
-import { existsSync, globSync, readFileSync, statSync } from 'node:fs'
+import { existsSync, globSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { delimiter, join, relative, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { endProcesses, markedProcesses } from './support/descendants.ts'
@@ -44,6 +45,7 @@ const command = (name: string, args: readonly string[]): Step => ({
     }),
 })
 
+let toolsAreThere = false
 const tools: Step = {
   name: 'tools',
   run: async () => {
@@ -59,6 +61,7 @@ const tools: Step = {
     process.env.REDIS_SERVER ||= await provideRedisServer(thisSystem(say))
     say(`Redis: ${process.env.REDIS_SERVER}`)
     process.env.STREAMPIPELINE_SEED = String(seed)
+    toolsAreThere = true
     say(`Seed: ${seed} (STREAMPIPELINE_SEED=${seed} npm test repeats this run's choices)`)
     return undefined
   },
@@ -80,6 +83,7 @@ let report: TestReport | undefined
 const tests: Step = {
   name: 'tests',
   run: async () => {
+    if (!toolsAreThere) return 'not run, because of what the step "tools" lacks'
     report = await runTests(selected(), options.name ?? [])
     return report.success ? undefined : `${report.failed.length} failed: ${report.failed.join('; ')}`
   },
@@ -89,11 +93,12 @@ const nothingLeft: Step = {
   name: 'nothing left running',
   run: async () => {
     const left = () => markedProcesses(variable, mark)
-    const gone = await eventually(async () => (await left()).length === 0, { timeoutMs: 3_000 }).catch(() => false)
-    if (gone) return undefined
+    await eventually(async () => (await left()).length === 0, { timeoutMs: 3_000 }).catch(() => undefined)
     const processes = await left()
     endProcesses(processes)
-    return processes.map(({ pid, command: line }) => `process ${pid} was left: ${line}`).join('; ')
+    const files = readdirSync(temporary).map((file) => `${file} was left in the temporary folder`)
+    const problems = [...processes.map(({ pid, command: line }) => `process ${pid} was left: ${line}`), ...files]
+    return problems.length === 0 ? undefined : problems.join('; ')
   },
 }
 
@@ -108,6 +113,12 @@ const everything: Step[] = [
 const steps = paths.length > 0 || options.name ? [tools, tests, nothingLeft] : everything
 
 process.env[variable] = mark
+// A folder of this run's own, so that what a killed test file leaves goes too.
+const temporary = mkdtempSync(join(tmpdir(), 'streampipeline-test-'))
+process.env.TMPDIR = temporary
+process.once('exit', () => rmSync(temporary, { recursive: true, force: true }))
+process.once('SIGINT', () => process.exit(130))
+process.once('SIGTERM', () => process.exit(143))
 // `node test/run.ts` alone does not have npm's PATH.
 process.env.PATH = `${join(projectRoot, 'node_modules', '.bin')}${delimiter}${process.env.PATH ?? ''}`
 
