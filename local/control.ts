@@ -79,12 +79,6 @@ export function createControl(parts: ControlParts): Control {
       if (before !== undefined && decision.replicas !== before) {
         onEvent(`replicas ${before} -> ${decision.replicas}: ${decision.reason}`)
       }
-      onEvent(
-        'DEBUG ' +
-          decision.reason +
-          ' ' +
-          JSON.stringify(sample?.consumers.map((c) => [c.heartbeat?.serviceMs, c.heartbeat?.forwarded, c.heartbeat?.state])),
-      )
       fleet.scaleTo(decision.replicas)
     },
     get sample() {

@@ -107,8 +107,10 @@ export function createFleet(options: FleetOptions): Fleet {
   }
 
   function tell(slot: Slot, exit: Exit, asked: boolean): void {
-    const last = slot.child?.tail().at(-1)
+    const last = messageOf(slot.child?.tail().at(-1))
     if (asked && exit.code === 0) onEvent(`consumer ${slot.name} drained`)
+    // Before it listens for signals a process has nothing to drain.
+    else if (asked && exit.signal === 'SIGTERM') onEvent(`consumer ${slot.name} stopped while starting`)
     else
       onEvent(
         `consumer ${slot.name} ended (${describeExit(exit)})${asked ? '' : '; starting it again'}${last ? `: ${last}` : ''}`,
@@ -175,4 +177,15 @@ function victims(present: readonly Slot[], count: number): readonly Slot[] {
     .toReversed()
     .toSorted((a, b) => Number(a.state.kind === 'BackingOff') - Number(b.state.kind === 'BackingOff'))
   return order.slice(0, count)
+}
+
+/** What a log line says: consumers log JSON. */
+function messageOf(line: string | undefined): string | undefined {
+  if (line === undefined || !line.startsWith('{')) return line
+  try {
+    const entry: unknown = JSON.parse(line)
+    return typeof entry === 'object' && entry !== null && 'msg' in entry ? String(entry.msg) : line
+  } catch {
+    return line // cut short: shown as it is
+  }
 }

@@ -5,7 +5,7 @@
  * A run goes through two phases. Running: until a signal or the time given. Draining: a demo stops producing and everything
  * added is finished; then the consumers drain, each finishing or handing back what it holds. A second signal ends all at once.
  */
-import { randomUUID } from 'node:crypto'
+import { randomInt, randomUUID } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { extname, join } from 'node:path'
@@ -126,7 +126,9 @@ async function run(options: UpOptions, screen: Screen, stopping: Stopping, onClo
   })
   const control = createControl({ pipeline, redis, queue, fleet, uidPrefix, onEvent: screen.event })
   const before = await takeStock(redis, pipeline, queue)
-  const demo = options.demo ? startDemo({ file, refs: options.refs, seed: 1 }, (error) => fault.abort(error)) : undefined
+  const demo = options.demo
+    ? startDemo({ file, refs: options.refs, seed: randomInt(2 ** 31) }, (error) => fault.abort(error))
+    : undefined
   if (demo !== undefined) onClose(() => demo.close())
 
   const session: Session = {
@@ -190,7 +192,9 @@ interface Session {
 
 async function conduct(session: Session): Promise<number> {
   const { options, stopping, screen, startedAt } = session
-  const timeIsOver = () => options.for !== undefined && performance.now() - startedAt >= options.for
+  // A demo produces for the time given; how long it takes to begin is not the load's affair.
+  const timedFrom = () => (session.demo === undefined ? startedAt : session.demo.producingSince)
+  const timeIsOver = () => options.for !== undefined && performance.now() - (timedFrom() ?? performance.now()) >= options.for
   while (!stopping.drain.aborted && !timeIsOver()) await turn(session, { kind: 'Running' }, stopping.drain)
   const finished = session.demo === undefined ? undefined : await finishDemo(session, session.demo)
   await drainFleet(session)

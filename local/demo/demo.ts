@@ -9,6 +9,8 @@ type Produced = Extract<ProducerMessage, { kind: 'Finished' }>
 type Executed = Extract<WorkerMessage, { kind: 'Finished' }>
 
 export interface Demo {
+  /** When the producer began (performance.now); undefined before. */
+  readonly producingSince: number | undefined
   counts(): DemoCounts
   /** No more input; resolves with what was accepted. Idempotent. */
   finishProducing(): Promise<Produced>
@@ -21,13 +23,18 @@ export interface Demo {
 /** @param onFatal told when a thread cannot go on */
 export function startDemo(input: ThreadInput, onFatal: (error: StreamPipelineError) => void): Demo {
   let counts: DemoCounts = { entries: 0, executions: 0 }
+  let producingSince: number | undefined
   const producer = startThread<ProducerMessage>('producer', input, onFatal, (message) => {
+    if (message.kind === 'Started') producingSince = performance.now()
     if (message.kind === 'Produced') counts = { ...counts, entries: message.entries }
   })
   const worker = startThread<WorkerMessage>('worker', input, onFatal, (message) => {
     if (message.kind === 'Executed') counts = { ...counts, executions: message.executions }
   })
   return {
+    get producingSince() {
+      return producingSince
+    },
     counts: () => counts,
     finishProducing: () => producer.finish(),
     finishWorking: () => worker.finish(),

@@ -36,17 +36,21 @@ export interface Ledger {
 }
 
 export function ledgerOf(measured: Measured): Ledger {
-  const executed = new Set(measured.executions.map(([id]) => id))
-  const runs = measured.executions.reduce((sum, [, count]) => sum + count, 0)
+  const executions = new Map(measured.executions)
   const dead = new Set(measured.deadKeys)
   const keys = new Set(measured.keys)
-  let lost = 0
-  for (const key of keys) if (!executed.has(jobId(measured.scope, key)) && !dead.has(key)) lost++
+  let [jobs, runs, lost] = [0, 0, 0]
+  for (const key of keys) {
+    const count = executions.get(jobId(measured.scope, key)) ?? 0
+    runs += count
+    if (count > 0) jobs++
+    else if (!dead.has(key)) lost++
+  }
   return {
     entries: measured.entries,
     uniqueKeys: keys.size,
-    jobs: executed.size,
-    duplicateJobs: runs - executed.size,
+    jobs,
+    duplicateJobs: runs - jobs,
     deadLetters: measured.deadKeys.length,
     lost,
     maxReplicas: measured.maxReplicas,

@@ -41,10 +41,10 @@ export function createLoad(seed: number): Load {
 
   function fresh(nowMs: number): NdviRequest {
     const wanted = { farm_id: 1 + Math.floor(random() * 5_000), engine: pick(engines, random), job_type: pick(jobTypes, random) }
-    // The day asked about; with the sequence number no two fresh requests are equal.
-    const day = `${2_016 + Math.floor(random() * 10)}-${1 + Math.floor(random() * 12)}/${jobs}`
+    // The month asked about; with seed and sequence number no two fresh requests are equal, nor those of two runs.
+    const month = `${2_016 + Math.floor(random() * 10)}-${1 + Math.floor(random() * 12)}/${seed}.${jobs}`
     const request_hash = createHash('sha256')
-      .update(JSON.stringify([wanted, day]))
+      .update(JSON.stringify([wanted, month]))
       .digest('hex')
     return { job_id: jobs, request_hash, ...wanted, enqueue_timestamp: nowMs / 1000 }
   }

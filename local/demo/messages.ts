@@ -17,6 +17,8 @@ export interface ThreadFailed {
 }
 
 export type ProducerMessage =
+  /** It begins to produce. */
+  | { readonly kind: 'Started' }
   | { readonly kind: 'Produced'; readonly entries: number }
   /** The last message: hashes of the idempotency keys of all valid requests that were accepted. */
   | { readonly kind: 'Finished'; readonly keys: readonly string[] }

@@ -34,6 +34,7 @@ async function produce(): Promise<void> {
   const raw = connect(await resolveTarget(pipeline.redis, directoryReader(input.refs)), 'Producer')
   const load = createLoad(input.seed)
   const keys = new Set<string>()
+  tell({ kind: 'Started' })
   const startedAt = performance.now()
   let offered = 0
 
