@@ -1,5 +1,6 @@
 /**
- * What a fixture hangs its cleanup on: a TestContext, or `{ after }` of node:test for a whole file or suite.
+ * What a fixture hangs its cleanup on: a TestContext; or `{ after }` of node:test, at the top of a file for all of it, in a
+ * `before` hook for a suite.
  *
  * The runner calls `after` hooks in the order they were registered, so a server started first would be gone before the clients
  * that a test registered later are closed. `afterAllElse` therefore registers its cleanup anew when its turn comes, which puts it
