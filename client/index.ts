@@ -17,5 +17,6 @@ export {
 } from './dispatcher.ts'
 export type { ExecutionContext, Skipped } from './execution.ts'
 export type { ExecutionOutcome } from './metrics.ts'
+export type { PayloadOf } from './payloadtype.ts'
 export type { RedisInput } from './redis.ts'
 export { createWorker, type Worker, type WorkerOptions } from './worker.ts'
