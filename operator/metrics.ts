@@ -49,6 +49,8 @@ export function createMetrics(): OperatorMetrics {
     labelNames: [...pipelineLabels, 'reason'],
     registers,
   })
+  /** Reasons counted per pipeline, so that they can be taken away again. */
+  const reasons = new Map<string, Set<string>>()
   const condition = new Gauge({
     name: 'streampipeline_condition',
     help: '1 for the status a condition has.',
@@ -167,7 +169,9 @@ export function createMetrics(): OperatorMetrics {
       if (observation.kind === 'None') return
       desired.set(labels, observation.decision.replicas)
       recommended.set(labels, observation.decision.recommended)
-      decisions.inc({ ...labels, reason: observation.decision.limitedBy ?? 'None' })
+      const reason = observation.decision.limitedBy ?? 'None'
+      decisions.inc({ ...labels, reason })
+      reasons.set(key, (reasons.get(key) ?? new Set()).add(reason))
       if (observation.kind !== 'Seen') return
       const { sample } = observation
       pending.set(labels, sample.pending)
@@ -188,6 +192,8 @@ export function createMetrics(): OperatorMetrics {
     forgotten(key) {
       const labels = splitKey(key)
       for (const each of perPipeline) each.remove(labels)
+      for (const reason of reasons.get(key) ?? []) decisions.remove({ ...labels, reason })
+      reasons.delete(key)
       for (const type of conditionTypes)
         for (const status of ['True', 'False', 'Unknown']) condition.remove({ ...labels, type, status })
     },

@@ -47,7 +47,8 @@ test('the operator on an API server', needsControllers, async (suite) => {
   const replicasOf = (name: string, expected: (replicas: number) => boolean) =>
     eventually(async () => {
       const replicas = at(await deployment(name), 'spec.replicas')
-      assert.ok(typeof replicas === 'number' && expected(replicas), `replicas: ${String(replicas)}`)
+      const why = at(await pipeline(name), 'status.scaling.reason')
+      assert.ok(typeof replicas === 'number' && expected(replicas), `replicas: ${String(replicas)}: ${String(why)}`)
       return true
     }, slow)
 
@@ -224,7 +225,7 @@ test('the operator on an API server', needsControllers, async (suite) => {
     const client = redis.client()
     const old = Date.now() - 120_000
     for (let i = 0; i < 300; i++) await client.xadd('aged:jobs', `${old}-${i}`, 'n', String(i))
-    const scaling = { minReplicas: 1, maxReplicas: 4, targetAge: '10s', scaleDownDelay: '0s', idleAfter: '1s' }
+    const scaling = { minReplicas: 1, maxReplicas: 4, targetAge: '1s', scaleDownDelay: '0s', idleAfter: '1s' }
     await cluster.apply(minimalPipeline('aged', 'default', { redis: { url: redis.url }, scaling }))
     await beat('aged', client)
     await replicasOf('aged', (replicas) => replicas > 1)
@@ -233,7 +234,7 @@ test('the operator on an API server', needsControllers, async (suite) => {
       const { stdout } = await cluster.server.kubectl(['describe', 'streampipeline', 'aged'])
       assert.match(stdout, /Undelivered: +300/)
       assert.match(stdout, /Oldest Age: +2m/)
-      assert.match(stdout, /Decisions:\n.*-> [2-4] .*oldest .* > 10s target/)
+      assert.match(stdout, /Decisions:\n.*-> [2-4] .*oldest .* > 1s target/)
       assert.match(stdout, /Consumers:\n +Active: +1\n/)
       assert.match(stdout, /Normal +Scaled/)
       return stdout
