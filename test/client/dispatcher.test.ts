@@ -1,6 +1,6 @@
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'
-import { after, before, beforeEach, type TestContext, test } from 'node:test'
+import { after, beforeEach, type TestContext, test } from 'node:test'
 import { Queue } from 'bullmq'
 import { StreamPipelineError } from '../../api/errors.ts'
 import { dispatchConfigOf } from '../../client/config.ts'
@@ -15,10 +15,7 @@ import { compiled, type NdviRequest, ndviPipeline, ndviRequest, startConsumer } 
 const keys = keySpace('ndvi:jobs', 'ndvi')
 const traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'
 
-let server: RedisServer
-before(async () => {
-  server = await startRedis({ after })
-})
+const server = await startRedis({ after })
 beforeEach(async () => {
   await server.client().flushall()
 })
@@ -236,6 +233,38 @@ for (const mode of ['Stream', 'Direct'] as const) {
     await own.kill('SIGCONT')
   })
 }
+
+test('closing does not wait for a Redis that is away', async (t) => {
+  const own = await startRedis(t)
+  for (const mode of ['Stream', 'Direct'] as const) {
+    const dispatcher = openDispatcher(t, { pipeline: ndviPipeline(own.url), mode })
+    await dispatcher.dispatch(ndviRequest(1))
+    await own.kill()
+    const failed = assert.rejects(dispatcher.dispatch(ndviRequest(2)), failsAs('RedisUnreachable'))
+    const since = performance.now()
+    await dispatcher.close()
+    assert.ok(performance.now() - since < 5_500)
+    await failed
+    await own.start()
+  }
+})
+
+test('a queue in another Redis gets jobs and marks there, and its Redis must be known', async (t) => {
+  const elsewhere = await startRedis(t)
+  const pipeline = ndviPipeline(server.url, ({ sink }) => {
+    sink.bullmq.redis = { url: elsewhere.url }
+  })
+  const dispatcher = openDispatcher(t, { pipeline, mode: 'Direct' })
+  const result = await dispatcher.dispatch(ndviRequest(1))
+  const mark = keySpace('ndvi:jobs', 'ndvi', 'bull:ndvi').mark(result.key)
+  assert.equal(await elsewhere.client().exists(mark, `bull:ndvi:${jobId(keys.scope, result.key)}`), 2)
+  assert.equal(await server.client().dbsize(), 0)
+  const config = dispatchConfigOf(compiled(pipeline))
+  const unaware = openDispatcher(t, { config, mode: 'Direct' })
+  await assert.rejects(unaware.dispatch(ndviRequest(2)), failsAs('InvalidOption', /queueRedis/))
+  const aware = openDispatcher(t, { config, mode: 'Direct', queueRedis: elsewhere.url })
+  assert.deepEqual(await aware.dispatch(ndviRequest(1)), { ...result, outcome: 'duplicate' })
+})
 
 test('closing is final, may be repeated, and leaves a caller’s connection alone', async (t) => {
   const connection = server.client()

@@ -1,15 +1,12 @@
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'
-import { after, before, test } from 'node:test'
+import { after, test } from 'node:test'
 import { acquireLock, type HeldLock, type LockLoss } from '../../client/lock.ts'
 import { executionLock } from '../../redis/keys.ts'
 import { type RedisServer, startRedis } from '../support/redis.ts'
 import { eventually } from '../support/wait.ts'
 
-let server: RedisServer
-before(async () => {
-  server = await startRedis({ after })
-})
+const server = await startRedis({ after })
 
 async function hold(redis: Parameters<typeof acquireLock>[0], key: string, ttlMs: number) {
   const losses: LockLoss[] = []

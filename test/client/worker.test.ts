@@ -1,6 +1,6 @@
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'
-import { after, before, type TestContext, test } from 'node:test'
+import { after, type TestContext, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import { type JobsOptions, Queue } from 'bullmq'
 import { Registry } from 'prom-client'
@@ -15,10 +15,7 @@ interface Work {
   readonly request: string
 }
 
-let server: RedisServer
-before(async () => {
-  server = await startRedis({ after })
-})
+const server = await startRedis({ after })
 
 let queues = 0
 function openQueue(t: TestContext, at: RedisServer = server) {

@@ -4,24 +4,17 @@ import { spawnSync } from 'node:child_process'
 import { cp, readFile, symlink } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
-import { after, before, test } from 'node:test'
+import { after, test } from 'node:test'
 import { nodeComplaint, oldestNode } from '../../cli/nodeversion.ts'
 import { run } from '../support/process.ts'
 import { startRedis } from '../support/redis.ts'
 import { projectRoot } from '../support/root.ts'
-import { type Installed, installPackage } from './install.ts'
+import { installPackage } from './install.ts'
 
 const fixture = join(projectRoot, 'test', 'package', 'fixture')
 
-let installed: Installed
-const cleanups: ((context: unknown) => Promise<void> | void)[] = []
-after(async (context) => {
-  for (const cleanup of cleanups) await cleanup(context)
-})
-before(async () => {
-  installed = await installPackage({ after: (cleanup) => cleanups.push(cleanup) })
-  for (const name of ['use.js', 'use.ts', 'tsconfig.json']) await cp(join(fixture, name), join(installed.app, name))
-})
+const installed = await installPackage({ after })
+for (const name of ['use.js', 'use.ts', 'tsconfig.json']) await cp(join(fixture, name), join(installed.app, name))
 
 const bin = (name: string) => join(installed.app, 'node_modules', '.bin', name)
 const inPackage = (...path: string[]) => join(installed.folder, ...path)
