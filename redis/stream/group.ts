@@ -14,7 +14,8 @@ const ensure = defineScript(
   local ms, seq = string.match(id, '^(%d+)-(%d+)$')
   return string.rep('0', 20 - #ms) .. ms .. string.rep('0', 20 - #seq) .. seq
 end
-local known = redis.call('HGET', KEYS[2], 'group')
+local remembered = redis.call('HGET', KEYS[2], 'group')
+local known = remembered or ARGV[3] == '1'
 local start = ARGV[2]
 if known then
   start = '0-0'
@@ -32,20 +33,24 @@ if made.err then
   if string.sub(made.err, 1, 9) ~= 'BUSYGROUP' then return made end
   outcome = 'exists'
 end
-if not known then redis.call('HSET', KEYS[2], 'group', ARGV[1]) end
+if not remembered then redis.call('HSET', KEYS[2], 'group', ARGV[1]) end
 return {outcome, start}`,
 )
 
 export type GroupOutcome = { readonly kind: 'created' | 'recreated' | 'exists'; readonly start: string }
 
-/** Creates stream and group where they are missing. Throws catalogued errors; WRONGTYPE shows as RedisCommandFailed. */
+/**
+ * Creates stream and group where they are missing. Throws catalogued errors; WRONGTYPE shows as RedisCommandFailed.
+ * @param existed the caller has seen the group: FLUSHALL takes the stats that say so along with it
+ */
 export async function ensureGroup(
   connection: RedisConnection,
   keys: KeySpace,
   source: { readonly stream: string; readonly group: string; readonly startFrom: 'Beginning' | 'End' },
+  existed = false,
 ): Promise<GroupOutcome> {
   const start = source.startFrom === 'Beginning' ? '0-0' : '$'
-  const reply = await ensure.run(connection, [source.stream, keys.stats], [source.group, start])
+  const reply = await ensure.run(connection, [source.stream, keys.stats], [source.group, start, existed ? 1 : 0])
   const [kind, from] = Array.isArray(reply) ? reply : []
   return { kind: kind === 'exists' || kind === 'recreated' ? kind : 'created', start: String(from) }
 }

@@ -5,12 +5,13 @@
  * before an attempt. A batch claim at listing time let one entry that kills its process use up the deliveries of everything
  * claimed with it (90 of 100 innocent entries were dead-lettered).
  *
- * XCLAIM deletes the pending row of an entry that was trimmed, silently: the claim script looks first and leaves a dead letter.
+ * XCLAIM deletes the pending row of an entry that was trimmed, silently, and so loses the last trace of it: every script here
+ * looks first. Claiming and handing back leave a dead letter (`Trimmed`); renewing leaves the row to whoever settles or claims.
  */
-import type { RedisConnection } from '../connection.ts'
-import { failureOn } from '../connection.ts'
+import type { StreamPipelineError } from '../../api/errors.ts'
+import { failureOn, type RedisConnection } from '../connection.ts'
 import { defineScript } from '../script.ts'
-import { buryFunction, type StreamPlace } from './settlement.ts'
+import { buryFunction, type StreamPlace, unwritable } from './settlement.ts'
 
 /** An entry as delivered: id, flat list field, value, …, and how often it has been delivered, this time included. */
 export interface Delivery {
@@ -50,22 +51,30 @@ function pendingRow(row: unknown): PendingRow {
   return { id: String(id), consumer: String(consumer), idleMs: Number(idleMs), deliveries: Number(deliveries) }
 }
 
+/** Writes the record of a trimmed entry and lets go of it. Returns what bury returns. */
+const buryTrimmedFunction = `${buryFunction}
+local function buryTrimmed(stream, dead, stats, group, maxDead, id, minIdle)
+  local written = bury(stream, dead, group, maxDead, id, 'Trimmed', 'trimmed from the stream while pending', '', 0, minIdle, 0)
+  if written == 1 then
+    redis.call('XACK', stream, group, id)
+    redis.call('HINCRBY', stats, 'trimmedPending', 1)
+  end
+  return written
+end
+`
+
+/** A record that cannot be written stops nothing: what has been claimed by then has its count raised and must be attempted. */
 const claim = defineScript(
   'claim',
-  `${buryFunction}
+  `${buryTrimmedFunction}
 local stream, dead, stats = KEYS[1], KEYS[2], KEYS[3]
 local group, consumer, minIdle, maxDead = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
-local claimed, trimmed = {}, 0
+local claimed, trimmed, refusal = {}, 0, ''
 for i = 5, #ARGV do
   local id = ARGV[i]
   if #redis.call('XRANGE', stream, id, id) == 0 then
-    local written = bury(stream, dead, group, maxDead, id, 'Trimmed', 'trimmed from the stream while pending', '', 0, tonumber(minIdle), 0)
-    if type(written) == 'table' then return written end
-    if written == 1 then
-      redis.call('XACK', stream, group, id)
-      redis.call('HINCRBY', stats, 'trimmedPending', 1)
-      trimmed = trimmed + 1
-    end
+    local written = buryTrimmed(stream, dead, stats, group, maxDead, id, tonumber(minIdle))
+    if type(written) == 'table' then refusal = written.err else trimmed = trimmed + written end
   else
     local entry = redis.call('XCLAIM', stream, group, consumer, minIdle, id)[1]
     if entry then
@@ -73,8 +82,15 @@ for i = 5, #ARGV do
     end
   end
 end
-return {trimmed, claimed}`,
+return {trimmed, claimed, refusal}`,
 )
+
+export interface Claimed {
+  readonly claimed: readonly Delivery[]
+  readonly trimmed: number
+  /** Why a record of a trimmed entry could not be written; the entry stays pending. */
+  readonly refusal?: StreamPipelineError
+}
 
 /** Claims, raising the delivery count, those of `ids` that are still idle; buries those that were trimmed (`Trimmed`). */
 export async function claimEntries(
@@ -83,11 +99,16 @@ export async function claimEntries(
   consumer: string,
   minIdleMs: number,
   ids: readonly string[],
-): Promise<{ readonly claimed: readonly Delivery[]; readonly trimmed: number }> {
+): Promise<Claimed> {
   const keys = [place.stream, place.deadLetters, place.keys.stats]
   const reply = await claim.runBuffer(connection, keys, [place.group, consumer, minIdleMs, place.maxDeadLetters, ...ids])
-  const [trimmed, claimed] = Array.isArray(reply) ? reply : []
-  return { trimmed: Number(trimmed), claimed: (Array.isArray(claimed) ? claimed : []).map(delivery) }
+  const [trimmed, claimed, refusal] = Array.isArray(reply) ? reply : []
+  const told = String(refusal ?? '')
+  return {
+    trimmed: Number(trimmed),
+    claimed: (Array.isArray(claimed) ? claimed : []).map(delivery),
+    ...(told === '' ? {} : { refusal: unwritable(connection, place, told) }),
+  }
 }
 
 function delivery(row: unknown): Delivery {
@@ -100,7 +121,7 @@ const renew = defineScript(
   `local renewed = 0
 for i = 3, #ARGV do
   local id = ARGV[i]
-  if #redis.call('XPENDING', KEYS[1], ARGV[1], id, id, 1, ARGV[2]) == 1 then
+  if #redis.call('XPENDING', KEYS[1], ARGV[1], id, id, 1, ARGV[2]) == 1 and #redis.call('XRANGE', KEYS[1], id, id) == 1 then
     redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[2], 0, id, 'JUSTID')
     renewed = renewed + 1
   end
@@ -120,15 +141,22 @@ export async function renewEntries(
 
 const handBack = defineScript(
   'handBack',
-  `local rows = redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[4], '+', 1000, ARGV[2])
+  `${buryTrimmedFunction}
+local stream, nudge, dead, stats = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local group, consumer, idle, start, maxDead = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
+local rows = redis.call('XPENDING', stream, group, start, '+', 1000, consumer)
 local returned = 0
 for _, row in ipairs(rows) do
-  local count = row[4] > 0 and row[4] - 1 or 0
-  redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[2], 0, row[1], 'IDLE', ARGV[3], 'RETRYCOUNT', count, 'JUSTID')
-  returned = returned + 1
+  if #redis.call('XRANGE', stream, row[1], row[1]) == 0 then
+    buryTrimmed(stream, dead, stats, group, maxDead, row[1], 0)
+  else
+    local count = row[4] > 0 and row[4] - 1 or 0
+    redis.call('XCLAIM', stream, group, consumer, 0, row[1], 'IDLE', idle, 'RETRYCOUNT', count, 'JUSTID')
+    returned = returned + 1
+  end
 end
-if returned > 0 then redis.call('INCR', KEYS[2]) end
-return {returned, #rows > 0 and rows[#rows][1] or ''}`,
+if returned > 0 then redis.call('INCR', nudge) end
+return {returned, #rows, #rows > 0 and rows[#rows][1] or ''}`,
 )
 
 /** Makes everything `consumer` still holds claimable at once, each delivery taken back, and nudges the others. */
@@ -141,10 +169,11 @@ export async function handBackEntries(
   let total = 0
   let start = '-'
   for (;;) {
-    const reply = await handBack.run(connection, [place.stream, place.keys.nudge], [place.group, consumer, idleMs, start])
-    const [returned, last] = Array.isArray(reply) ? reply : []
+    const keys = [place.stream, place.keys.nudge, place.deadLetters, place.keys.stats]
+    const reply = await handBack.run(connection, keys, [place.group, consumer, idleMs, start, place.maxDeadLetters])
+    const [returned, seen, last] = Array.isArray(reply) ? reply : []
     total += Number(returned)
-    if (Number(returned) < 1_000) return total
+    if (Number(seen) < 1_000) return total
     start = `(${String(last)}`
   }
 }

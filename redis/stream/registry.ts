@@ -39,8 +39,9 @@ for _, row in ipairs(summary[4] or {}) do if row[1] == ARGV[2] then held = tonum
 local floor = nil
 if summary[1] > 0 then
   local ms, seq = string.match(summary[2], '^(%d+)-(%d+)$')
-  if seq == '0' then floor = string.format('%.0f', ms - 1) .. '-18446744073709551615'
-  else floor = ms .. '-' .. string.format('%.0f', seq - 1) end
+  -- Lua's numbers are exact to 15 digits: below a longer one a lower floor is taken, or the last one stays.
+  if #seq <= 15 and seq ~= '0' then floor = ms .. '-' .. string.format('%.0f', seq - 1)
+  elseif #ms <= 15 and ms ~= '0' then floor = string.format('%.0f', ms - 1) .. '-18446744073709551615' end
 else
   for _, group in ipairs(redis.call('XINFO', 'GROUPS', KEYS[5])) do
     local fields = {}
