@@ -75,6 +75,9 @@ async function startServer(program: string, folder: string, port: number): Promi
     daemonize: 'no',
     save: '',
     appendonly: 'yes',
+    // Every write reaches the file before its reply leaves, as no background fsync can postpone it: what a crash of this
+    // process must not lose. A crash of the machine takes the temporary folder with it anyway.
+    appendfsync: 'no',
     'maxmemory-policy': 'noeviction',
   }
   const args = Object.entries(settings).flatMap(([name, value]) => [`--${name}`, value])

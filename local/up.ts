@@ -94,7 +94,10 @@ async function run(options: UpOptions, screen: Screen, stopping: Stopping, onClo
   // Read first: nothing is installed or started for a file that cannot be used.
   const given = await loadResource(options.file, options.name)
   const privateRedis = options.redis === 'private' ? await startPrivateRedis({ progress: screen.event }) : undefined
-  if (privateRedis !== undefined) onClose(() => privateRedis.stop())
+  if (privateRedis !== undefined) {
+    onClose(() => privateRedis.stop())
+    screen.event(`private Redis at ${privateRedis.url} (pid ${privateRedis.pid})`)
+  }
   const local = privateRedis === undefined ? given : await loadResource(options.file, options.name, privateRedis.url)
   const { pipeline } = local
   const folder = await mkdtemp(join(tmpdir(), 'streampipeline-up-'))

@@ -5,8 +5,8 @@
 
 const steadyPerSecond = 60
 const firstBurstMs = 1_000
-const burstEveryMs = 8_000
-const burstSize = 8_000
+const burstEveryMs = 10_000
+const burstSize = 10_000
 /** A burst arrives over this long. */
 const burstLastsMs = 500
 
