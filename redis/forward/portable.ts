@@ -98,7 +98,7 @@ export function createPortableForwarder(
   const add = async (claims: readonly Claim[], standings: readonly Standing[]): Promise<ForwardOutcome[]> => {
     const opened = await openQueue()
     for (const [index, claim] of claims.entries()) {
-      if (standings[index]?.kind === 'Outlived') await removeJob(opened, claim.id)
+      if (standings[index]?.kind === 'Outlived') await removeJob(connection, opened, claim.id)
     }
     const multi = (await opened.getBackend().client).multi()
     const commander = commanderOf(multi)
@@ -220,11 +220,11 @@ async function queueJob(queue: Queue, multi: Transaction, target: ForwardTarget,
   }
 }
 
-async function removeJob(queue: Queue, id: string): Promise<void> {
+async function removeJob(connection: RedisConnection, queue: Queue, id: string): Promise<void> {
   try {
     await queue.remove(id)
   } catch (thrown) {
-    throw asFailure(thrown)
+    throw failureOn(connection, thrown)
   }
 }
 

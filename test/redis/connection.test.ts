@@ -1,6 +1,6 @@
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'
-import { after, before, type TestContext, test } from 'node:test'
+import { before, type TestContext, test } from 'node:test'
 import { StreamPipelineError } from '../../api/errors.ts'
 import { type ConnectionRole, close, connect, failureOn, open, type RedisConnection } from '../../redis/connection.ts'
 import { redisFailure, replyCode } from '../../redis/replies.ts'
@@ -8,10 +8,12 @@ import { freePort } from '../support/port.ts'
 import { type RedisServer, startRedis } from '../support/redis.ts'
 import { eventually } from '../support/wait.ts'
 import { address } from './resource.ts'
+import { fileScope } from './scope.ts'
 
 let server: RedisServer
+const scope = fileScope()
 before(async () => {
-  server = await startRedis({ after })
+  server = await startRedis(scope)
 })
 
 function connectTo(t: TestContext, port: number, more: object = {}, role: ConnectionRole = 'Observer'): RedisConnection {

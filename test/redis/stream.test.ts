@@ -1,6 +1,6 @@
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'
-import { after, before, beforeEach, describe, test } from 'node:test'
+import { before, beforeEach, describe, test } from 'node:test'
 import fc from 'fast-check'
 import type { Redis } from 'ioredis'
 import { StreamPipelineError } from '../../api/errors.ts'
@@ -13,18 +13,16 @@ import { startRedis } from '../support/redis.ts'
 import { seed } from '../support/seed.ts'
 import { eventually } from '../support/wait.ts'
 import { placeNamed } from './resource.ts'
+import { fileScope } from './scope.ts'
 
 const place = placeNamed('{t}:jobs')
 const { stream, group, keys } = place
 const source = { stream, group, startFrom: 'Beginning' as const }
 let redis: Redis
 
-const hooks: (() => Promise<void> | void)[] = []
+const scope = fileScope()
 before(async () => {
-  redis = (await startRedis({ after: (hook) => hooks.push(() => hook(undefined)) })).client()
-})
-after(async () => {
-  for (const hook of hooks) await hook()
+  redis = (await startRedis(scope)).client()
 })
 beforeEach(async () => {
   await redis.flushall()
