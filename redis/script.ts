@@ -2,13 +2,14 @@
  * Lua scripts as values: named, with their text, run on any connection or queued on a pipeline. ioredis' `defineCommand` sends
  * EVALSHA and falls back to EVAL on NOSCRIPT, so a server that lost its script cache (restart, failover) needs no care here.
  */
-import type { ChainableCommander } from 'ioredis'
+import { type ChainableCommander, Cluster } from 'ioredis'
 import { failureOn, type RedisConnection } from './connection.ts'
 
 export type ScriptArgument = string | number | Buffer
 
 export interface Script {
   readonly name: string
+  readonly lua: string
   /** Runs it; replies with strings. Throws catalogued errors. */
   run(connection: RedisConnection, keys: readonly string[], args: readonly ScriptArgument[]): Promise<unknown>
   /** Runs it; replies with Buffers, for what may be binary. Throws catalogued errors. */
@@ -43,6 +44,7 @@ export function defineScript(name: string, lua: string): Script {
   }
   return {
     name,
+    lua,
     run: async (connection, keys, args) => await invoke(connection, command, keys, args),
     runBuffer: async (connection, keys, args) => await invoke(connection, `${command}Buffer`, keys, args),
     queue(pipeline, connection, keys, args) {
@@ -52,5 +54,18 @@ export function defineScript(name: string, lua: string): Script {
       if (typeof call === 'function') Reflect.apply(call, pipeline, [keys.length, ...keys, ...args])
       else pipeline.eval(lua, keys.length, ...keys, ...args)
     },
+  }
+}
+
+/**
+ * Makes the server know scripts again. Inside MULTI a forgotten one shows only in EXEC's reply, which ioredis does not look into:
+ * it would go on sending EVALSHA. Servers forget on SCRIPT FLUSH and, from 7.4, evict what was loaded by EVAL.
+ */
+export async function loadScripts(connection: RedisConnection, texts: readonly string[]): Promise<void> {
+  const servers = connection instanceof Cluster ? connection.nodes('master') : [connection]
+  try {
+    await Promise.all(servers.flatMap((server) => texts.map((lua) => server.script('LOAD', lua))))
+  } catch (thrown) {
+    throw failureOn(connection, thrown)
   }
 }

@@ -19,7 +19,8 @@ import type { ChainableCommander } from 'ioredis'
 import { asFailure, failure } from '../../api/errors.ts'
 import { failureOn, type RedisConnection } from '../connection.ts'
 import { jobId } from '../keys.ts'
-import { defineScript } from '../script.ts'
+import { replyCode } from '../replies.ts'
+import { defineScript, loadScripts } from '../script.ts'
 import { type BullQueue, jobOptionsOf, openBullQueue } from './bullqueue.ts'
 import type { Forwarder, ForwardItem, ForwardOutcome, ForwardTarget } from './forwarder.ts'
 
@@ -144,23 +145,34 @@ export function createPortableForwarder(
     return outcomes
   }
 
+  const attempt = async (items: readonly ForwardItem[]) => {
+    const claims = distinct(items, keys.scope, queueKey)
+    const token = randomUUID()
+    const begun = clock()
+    try {
+      const { standings, waiting } = await lock(claims, token)
+      const late = clock() - begun > target.lockTtlMs / 2
+      const outcomes = late ? standings.map(withoutWork) : await add(claims, standings)
+      return { outcomes: share(items, claims, outcomes), waiting }
+    } finally {
+      await release(
+        connection,
+        claims.map((claim) => keys.lock(claim.item.hash)),
+        token,
+      )
+    }
+  }
+
   return {
     kind: 'Portable',
     async forward(items) {
-      const claims = distinct(items, keys.scope, queueKey)
-      const token = randomUUID()
-      const begun = clock()
       try {
-        const { standings, waiting } = await lock(claims, token)
-        const late = clock() - begun > target.lockTtlMs / 2
-        const outcomes = late ? standings.map(withoutWork) : await add(claims, standings)
-        return { outcomes: share(items, claims, outcomes), waiting }
-      } finally {
-        await release(
-          connection,
-          claims.map((claim) => keys.lock(claim.item.hash)),
-          token,
-        )
+        return await attempt(items)
+      } catch (thrown) {
+        if (replyCode(thrown) !== 'NOSCRIPT') throw thrown
+        const texts = [...(bull?.scripts.values() ?? [])].map(({ lua }) => lua)
+        await loadScripts(connection, [...texts, markJob.lua])
+        return await attempt(items)
       }
     },
     async waiting() {
