@@ -25,8 +25,10 @@ export interface OperatorOptions {
   readonly podName?: string
   /** Where the Lease and the signing key live. Default: POD_NAMESPACE, then the kubeconfig's or pod's own, then `default`. */
   readonly podNamespace?: string
-  /** Ends the operator in order, as SIGTERM does. */
-  readonly signal?: AbortSignal
+  /** Where POD_NAME and POD_NAMESPACE are looked up. */
+  readonly env: Readonly<Record<string, string | undefined>>
+  /** Aborts when the process is asked to stop. */
+  readonly signal: AbortSignal
   /** Where log lines go; default: standard output. */
   readonly log?: { write(line: string): void }
   /** How often each pipeline's Redis is looked at; default 5000. */
@@ -57,10 +59,8 @@ const logLevels: readonly string[] = ['debug', 'info', 'warn', 'error'] satisfie
 const namespaceForm = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/
 
 /** Throws InvalidOption. */
-export function compileOptions(
-  options: OperatorOptions,
-  env: Readonly<Record<string, string | undefined>>,
-): CompiledOperatorOptions {
+export function compileOptions(options: OperatorOptions): CompiledOperatorOptions {
+  const { env } = options
   const namespaces = (options.namespaces ?? '')
     .split(',')
     .map((name) => name.trim())

@@ -25,14 +25,22 @@ export const leaseName = 'streampipeline-operator'
 const wedgedMs = 120_000
 
 /**
- * Runs until SIGTERM, SIGINT or `options.signal`; resolves to the exit code.
+ * Runs until `options.signal` aborts; resolves to the exit code.
  * @throws InvalidOption, UnreadableFile before anything is started
  */
 export async function runOperator(options: OperatorOptions): Promise<number> {
-  const compiled = compileOptions(options, process.env)
+  const compiled = compileOptions(options)
   const credentials = loadCredentials(options.kubeconfig)
   const namespace = compiled.podNamespace ?? credentials.namespace ?? 'default'
-  const log = pino({ level: compiled.logLevel, base: { pod: compiled.podName } }, options.log ?? pino.destination({ sync: true }))
+  const log = pino(
+    {
+      level: compiled.logLevel,
+      base: null,
+      timestamp: pino.stdTimeFunctions.isoTime,
+      formatters: { level: (label) => ({ level: label }) },
+    },
+    options.log ?? pino.destination({ sync: true }),
+  )
   const clock = systemClock
   const metrics = createMetrics()
   const transport = createTransport(credentials, { onResponse: metrics.responded })
@@ -71,13 +79,6 @@ export async function runOperator(options: OperatorOptions): Promise<number> {
     onFault: (error) => log.warn({ err: error }, 'the Lease could not be read or written'),
   })
 
-  const stop = new AbortController()
-  const requestStop = () => stop.abort()
-  process.on('SIGTERM', requestStop)
-  process.on('SIGINT', requestStop)
-  options.signal?.addEventListener('abort', requestStop, { once: true })
-  if (options.signal?.aborted === true) stop.abort()
-
   const metricsServer = await listen('--metrics', compiled.metrics, {
     '/metrics': async () => ({ code: 200, type: metrics.registry.contentType, body: await metrics.registry.metrics() }),
   })
@@ -90,7 +91,7 @@ export async function runOperator(options: OperatorOptions): Promise<number> {
   const watching = new AbortController()
   const reflecting = caches.run(watching.signal)
   try {
-    await elector.run(stop.signal, async (term, cut) => {
+    await elector.run(options.signal, async (term, cut) => {
       log.info('leading')
       metrics.leading(true)
       queue = createQueue(clock, metrics.queue)
@@ -108,9 +109,6 @@ export async function runOperator(options: OperatorOptions): Promise<number> {
     await reflecting
     await Promise.all([metricsServer.close(), healthServer.close()])
     await transport.close()
-    process.off('SIGTERM', requestStop)
-    process.off('SIGINT', requestStop)
-    options.signal?.removeEventListener('abort', requestStop)
   }
   log.info('operator stopped')
   return 0

@@ -1,0 +1,162 @@
+import '../support/leaks.ts'
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { failure } from '../../api/errors.ts'
+import { systemClock } from '../../operator/kubernetes/clock.ts'
+import type { KubernetesObject } from '../../operator/kubernetes/objects.ts'
+import { createReflector, type ReflectorSignal, type ReflectorState, transition } from '../../operator/kubernetes/reflector.ts'
+import { createStore, type StoreChange } from '../../operator/kubernetes/store.ts'
+import type { Transport, WatchEvent } from '../../operator/kubernetes/transport.ts'
+import { eventually } from '../support/wait.ts'
+
+const expired = failure('KubernetesExpired', { detail: 'too old resource version' })
+const busy = failure('KubernetesBusy', { detail: 'try later' })
+const watching = (attempt = 0, heard = false): ReflectorState => ({ kind: 'Watching', resourceVersion: '7', attempt, heard })
+
+const transitions: readonly (readonly [string, ReflectorState, ReflectorSignal, ReflectorState])[] = [
+  ['starts by listing', { kind: 'Empty' }, { kind: 'Start' }, { kind: 'Listing', attempt: 0 }],
+  ['watches from the version of the list', { kind: 'Listing', attempt: 3 }, { kind: 'Listed', resourceVersion: '7' }, watching()],
+  [
+    'moves its version on with every event, and forgets earlier failures',
+    watching(4),
+    { kind: 'Heard', resourceVersion: '9' },
+    { kind: 'Watching', resourceVersion: '9', attempt: 0, heard: true },
+  ],
+  [
+    'opens a watch again at once when the server closed it after telling something',
+    watching(0, true),
+    { kind: 'Ended' },
+    watching(),
+  ],
+  [
+    'waits before opening again a watch that told nothing',
+    watching(),
+    { kind: 'Ended' },
+    { kind: 'Backoff', attempt: 1, cause: undefined, resourceVersion: '7' },
+  ],
+  ['lists anew when its version is gone', watching(), { kind: 'Failed', error: expired }, { kind: 'Listing', attempt: 1 }],
+  [
+    'waits when even the list keeps expiring',
+    { kind: 'Listing', attempt: 1 },
+    { kind: 'Failed', error: expired },
+    { kind: 'Backoff', attempt: 2, cause: expired },
+  ],
+  [
+    'resumes where it was after any other failure of a watch',
+    watching(1),
+    { kind: 'Failed', error: busy },
+    { kind: 'Backoff', attempt: 2, cause: busy, resourceVersion: '7' },
+  ],
+  [
+    'lists again after a failed list',
+    { kind: 'Listing', attempt: 0 },
+    { kind: 'Failed', error: busy },
+    { kind: 'Backoff', attempt: 1, cause: busy },
+  ],
+  ['goes on after the wait', { kind: 'Backoff', attempt: 2, cause: busy, resourceVersion: '7' }, { kind: 'Waited' }, watching(2)],
+  [
+    'goes on with a list where it had no version',
+    { kind: 'Backoff', attempt: 2, cause: busy },
+    { kind: 'Waited' },
+    { kind: 'Listing', attempt: 2 },
+  ],
+]
+
+for (const [sentence, from, signal, to] of transitions) {
+  test(`the reflector ${sentence}`, () => assert.deepEqual(transition(from, signal), to))
+}
+
+const thing = (name: string, resourceVersion: string, more: Partial<KubernetesObject['metadata']> = {}): KubernetesObject => ({
+  apiVersion: 'v1',
+  kind: 'ConfigMap',
+  metadata: { namespace: 'ns', name, resourceVersion, ...more },
+})
+const type = { apiVersion: 'v1', kind: 'ConfigMap', plural: 'configmaps' }
+
+test('the store drops stale events, strips managedFields, keeps its indexes, and survives a handler that throws', () => {
+  const changes: StoreChange<KubernetesObject>[] = []
+  const faults: unknown[] = []
+  const store = createStore<KubernetesObject>({
+    indexes: { app: (object) => object.metadata.labels?.['app'] },
+    handlers: [
+      () => {
+        throw new Error('a faulty handler')
+      },
+      (change) => changes.push(change),
+    ],
+    onHandlerFault: (thrown) => faults.push(thrown),
+  })
+  store.set(thing('a', '9', { labels: { app: 'x' }, managedFields: [{ manager: 'm' }] }))
+  store.set(thing('a', '8', { labels: { app: 'y' } }))
+  assert.deepEqual(store.get('ns/a'), thing('a', '9', { labels: { app: 'x' } }))
+  assert.equal(store.indexed('app', 'x').length, 1)
+  store.set(thing('a', '10', { labels: { app: 'y' } }))
+  assert.deepEqual([store.indexed('app', 'x').length, store.indexed('app', 'y').length], [0, 1])
+  store.remove(thing('a', '9'))
+  assert.equal(store.size, 1, 'a deletion older than what is held is that of a predecessor')
+  store.replace([thing('b', '12')])
+  assert.deepEqual(
+    store.list().map(({ metadata }) => metadata.name),
+    ['b'],
+  )
+  assert.deepEqual(
+    changes.map(({ kind, key }) => `${kind} ${key}`),
+    ['Set ns/a', 'Set ns/a', 'Removed ns/a', 'Set ns/b'],
+  )
+  assert.equal(faults.length, 4)
+})
+
+test('a reflector lists in pages, follows the watch, and lists anew after 410', async () => {
+  const asked: string[] = []
+  let lists = 0
+  const streams: WatchEvent[][] = [
+    [
+      { type: 'ADDED', object: thing('c', '4') },
+      { type: 'BOOKMARK', object: { metadata: { resourceVersion: '5' } } },
+    ],
+    [{ type: 'ERROR', object: { code: 410, reason: 'Expired', message: 'too old' } }],
+    [{ type: 'DELETED', object: thing('c', '9') }],
+  ]
+  const transport: Transport = {
+    async request({ query }) {
+      const at = query?.['continue']
+      asked.push(`list ${String(at ?? 'start')} of ${String(query?.['limit'])}`)
+      if (at === undefined) {
+        lists++
+        return { items: [thing('a', '1')], metadata: { resourceVersion: lists === 1 ? '3' : '8', continue: 'page2' } }
+      }
+      const items = lists === 1 ? [thing('b', '2')] : [thing('c', '4')]
+      return { items, metadata: { resourceVersion: lists === 1 ? '3' : '8' } }
+    },
+    async *watch(_path, query, signal) {
+      asked.push(`watch ${String(query['resourceVersion'])} bookmarks ${String(query['allowWatchBookmarks'])}`)
+      yield* streams.shift() ?? []
+      if (streams.length === 0)
+        await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
+    },
+    close: async () => {},
+  }
+  const store = createStore<KubernetesObject>()
+  const stop = new AbortController()
+  const reflector = createReflector({ transport, clock: systemClock, type }, store)
+  assert.equal(reflector.synced, false)
+  const run = reflector.run(stop.signal)
+  await reflector.whenSynced
+  await eventually(() =>
+    assert.deepEqual(
+      store.list().map(({ metadata }) => metadata.name),
+      ['a'],
+    ),
+  )
+  stop.abort()
+  await run
+  assert.deepEqual(asked, [
+    'list start of 500',
+    'list page2 of 500',
+    'watch 3 bookmarks true',
+    'watch 5 bookmarks true',
+    'list start of 500',
+    'list page2 of 500',
+    'watch 8 bookmarks true',
+  ])
+})

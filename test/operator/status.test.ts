@@ -1,0 +1,297 @@
+import '../support/leaks.ts'
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { failure } from '../../api/errors.ts'
+import { type ConditionType, conditionTypes, type StreamPipelineStatus, statusSchema } from '../../api/status.ts'
+import type { Observed, PodObject } from '../../operator/plan/observed.ts'
+import { plan } from '../../operator/plan/plan.ts'
+import { statusDue } from '../../operator/status/due.ts'
+import { eventsOf } from '../../operator/status/events.ts'
+import { roundAge, roundCount } from '../../operator/status/rounding.ts'
+import type { ConsumerSample } from '../../scaling/sample.ts'
+import { deploymentObject, failedLook, nowMs, observed, pipelineObject, seen } from './builder.ts'
+
+const statusOf = (o: Observed, atMs = nowMs) => plan(o, atMs).status
+const conditionOf = (o: Observed, type: ConditionType) => {
+  const found = statusOf(o).conditions?.find((condition) => condition.type === type)
+  assert.ok(found)
+  return found
+}
+
+const pod = (name: string, status: PodObject['status'] = {}): PodObject => ({ metadata: { name, namespace: 'farm' }, status })
+const waiting = (reason: string, message: string): PodObject['status'] => ({
+  containerStatuses: [
+    { state: { waiting: { reason, message } }, lastState: { terminated: { exitCode: 64, message: 'bad config' } } },
+  ],
+})
+const starting = { deployment: deploymentObject(1, 0) }
+const object = pipelineObject()
+const absentReference = { kind: 'Secret', name: 's', key: 'k', field: 'spec.redis.urlFrom' } as const
+const missing = failure('ReferenceMissing', { ...absentReference, detail: 'there is no such Secret in farm' })
+const taken = failure('NameTaken', { kind: 'ConfigMap', name: 'ndvi-consumer', owner: 'Deployment other' })
+const forbidden = failure('KubernetesForbidden', { detail: 'deployments.apps is forbidden' })
+const unsound = failure('InvalidPipeline', { subject: 'ndvi', problems: 'spec.payload.schema: strict mode' })
+const lostSample = { lost: 12_345 }
+
+type Row = readonly [sentence: string, o: Observed, type: ConditionType, status: string, reason: string, message: RegExp]
+const rows: readonly Row[] = [
+  ['all well', observed(object), 'Ready', 'True', 'Running', /consumers are available/],
+  ['nothing stalls', observed(object), 'Stalled', 'False', 'Progressing', /Nothing waits/],
+  [
+    'unsound spec',
+    observed(object, { spec: { kind: 'Unsound', error: unsound } }),
+    'Stalled',
+    'True',
+    'InvalidSpec',
+    /payload\.schema/,
+  ],
+  ['unsound spec', observed(object, { spec: { kind: 'Unsound', error: unsound } }), 'Ready', 'False', 'InvalidSpec', /correct/i],
+  [
+    'name taken',
+    observed(object, { faults: [{ subject: 'x', error: taken }] }),
+    'Reconciled',
+    'False',
+    'NameTaken',
+    /Deployment other.*rename/is,
+  ],
+  [
+    'forbidden',
+    observed(object, { faults: [{ subject: 'Deployment ndvi-consumer', error: forbidden }] }),
+    'Ready',
+    'False',
+    'Forbidden',
+    /^Deployment ndvi-consumer: .*Role/,
+  ],
+  [
+    'missing Secret',
+    observed(object, { references: [{ kind: 'Absent', reference: absentReference, error: missing }] }),
+    'Reconciled',
+    'False',
+    'ReferenceMissing',
+    /Secret s \(key k\).*Create the Secret/,
+  ],
+  [
+    'missing Secret, Redis not asked',
+    observed(object, {
+      observation: { kind: 'None' },
+      references: [{ kind: 'Absent', reference: absentReference, error: missing }],
+    }),
+    'RedisReachable',
+    'False',
+    'ReferenceMissing',
+    /missing/,
+  ],
+  [
+    'Redis away',
+    observed(object, { observation: failedLook(object) }),
+    'RedisReachable',
+    'False',
+    'RedisUnreachable',
+    /redis:6379.*ECONNREFUSED.*Check the address/,
+  ],
+  [
+    'Redis away',
+    observed(object, { observation: failedLook(object) }),
+    'ScalingActive',
+    'False',
+    'MetricsUnavailable',
+    /onMetricsLoss \(Hold\)/,
+  ],
+  [
+    'not asked yet',
+    observed(object, { observation: { kind: 'None' } }),
+    'Ready',
+    'Unknown',
+    'NotObservedYet',
+    /within a few seconds/,
+  ],
+  ['no Deployment', observed(object, { deployment: undefined }), 'ConsumersAvailable', 'False', 'NoDeployment', /ndvi-consumer/],
+  ['starting', observed(object, { ...starting, pods: [pod('p')] }), 'ConsumersAvailable', 'False', 'ConsumersStarting', /0 of 1/],
+  [
+    'no image',
+    observed(object, { ...starting, pods: [pod('p', waiting('ImagePullBackOff', 'no such image'))] }),
+    'Ready',
+    'False',
+    'ImagePullFailed',
+    /Pod p: no such image\. Check spec\.consumer\.image/,
+  ],
+  [
+    'crash loop',
+    observed(object, { ...starting, pods: [pod('p', waiting('CrashLoopBackOff', ''))] }),
+    'ConsumersAvailable',
+    'False',
+    'ConsumersCrashing',
+    /exit code 64: bad config/,
+  ],
+  [
+    'bad env',
+    observed(object, { ...starting, pods: [pod('p', waiting('CreateContainerConfigError', 'secret "x" not found'))] }),
+    'ConsumersAvailable',
+    'False',
+    'ContainerNotCreated',
+    /secret "x" not found/,
+  ],
+  [
+    'zero at rest',
+    observed(pipelineObject({ scaling: { minReplicas: 0 } }), { deployment: deploymentObject(0, 0), observation: zero() }),
+    'ConsumersAvailable',
+    'True',
+    'ScaledToZero',
+    /until an entry arrives/,
+  ],
+  [
+    'suspended',
+    observed(pipelineObject({ suspend: true }), {
+      deployment: deploymentObject(0, 0),
+      observation: seen(pipelineObject({ suspend: true })),
+    }),
+    'Ready',
+    'False',
+    'Suspended',
+    /spec\.suspend/,
+  ],
+  [
+    'manual',
+    observed(pipelineObject({ scaling: { policy: 'Manual' } })),
+    'ScalingActive',
+    'False',
+    'ManualReplicas',
+    /spec\.replicas is obeyed/,
+  ],
+  ['not draining', observed(object), 'Drained', 'False', 'NotDraining', /Stream/],
+  ['draining', direct({ pending: 4 }), 'Drained', 'False', 'Draining', /4 entries/],
+  ['settled just now', direct({}, nowMs - 5_000), 'Drained', 'False', 'Draining', /two quiet minutes/],
+  ['settled', direct({}, nowMs - 120_000), 'Drained', 'True', 'StreamSettled', /Every entry/],
+  [
+    'lost entries',
+    observed(object, { observation: seen(object, lostSample) }),
+    'DataIntact',
+    'False',
+    'EntriesLost',
+    /12300 entries.*maxEntries/,
+  ],
+  [
+    'paused',
+    observed(pipelineObject({}, { annotations: { 'streampipeline.dev/reconcile': 'disabled' } })),
+    'Reconciled',
+    'Unknown',
+    'ReconcileDisabled',
+    /annotation/,
+  ],
+]
+
+function zero() {
+  const idle = pipelineObject({ scaling: { minReplicas: 0 } })
+  const look = seen(idle)
+  return look.kind === 'Seen' ? { ...look, decision: { ...look.decision, replicas: 0 } } : look
+}
+
+function direct(more: Parameters<typeof seen>[1], quietSinceMs?: number): Observed {
+  const going = pipelineObject({ mode: 'Direct' })
+  return observed(going, { observation: seen(going, more, quietSinceMs) })
+}
+
+for (const [sentence, o, type, status, reason, message] of rows) {
+  test(`${sentence}: ${type} is ${status}, ${reason}`, () => {
+    const found = conditionOf(o, type)
+    assert.deepEqual([found.status, found.reason], [status, reason], found.message)
+    assert.match(found.message, message)
+  })
+}
+
+test('every status fits the schema and has every condition, of this generation, whatever was observed', () => {
+  for (const [, o] of rows) {
+    const status = statusOf(o)
+    statusSchema.parse(status)
+    assert.deepEqual(
+      status.conditions?.map(({ type }) => type),
+      [...conditionTypes],
+    )
+    assert.ok(status.conditions?.every(({ observedGeneration }) => observedGeneration === 3))
+  }
+})
+
+test('lastTransitionTime moves with the status of a condition only', () => {
+  const first = statusOf(observed(object))
+  const later = statusOf(observed({ ...object, status: first }, { observation: failedLook(object) }), nowMs + 60_000)
+  const times = (status: StreamPipelineStatus) =>
+    Object.fromEntries((status.conditions ?? []).map((c) => [c.type, c.lastTransitionTime]))
+  assert.equal(times(later)['Reconciled'], '2026-11-22T16:00:00Z')
+  assert.equal(times(later)['RedisReachable'], '2026-11-22T16:01:00Z')
+})
+
+test('the last ten decisions are kept, newest first', () => {
+  let status: StreamPipelineStatus | undefined
+  for (let n = 1; n <= 14; n++) {
+    const look = seen(object)
+    assert.ok(look.kind === 'Seen')
+    const observation = { ...look, decision: { ...look.decision, replicas: n, reason: `reason ${n}` } }
+    const current = status === undefined ? object : { ...object, status }
+    status = statusOf(observed(current, { observation }), nowMs + n * 1000)
+  }
+  assert.equal(status?.scaling?.decisions?.length, 10)
+  assert.equal(status?.scaling?.decisions?.[0], '2026-11-22T16:00:14Z  13 -> 14  reason 14')
+})
+
+test('consumers are counted by what pods and Redis say of them, the sick ones named', () => {
+  const heartbeat = {
+    uid: 'u',
+    at: nowMs,
+    serviceMs: 5,
+    state: 'Running',
+    inFlight: 0,
+    path: '',
+    forwarded: 0,
+    duplicates: 0,
+    dead: 0,
+    reclaimed: 0,
+  }
+  const consumers: ConsumerSample[] = [
+    { name: 'p1', uid: 'u', pending: 3, idleMs: 10, heartbeat },
+    { name: 'p2', uid: 'u', pending: 120, idleMs: 60_000 },
+    { name: 'gone', uid: 'u', pending: 12_345, idleMs: 124_000 },
+    { name: 'stranger', pending: 5, idleMs: 10 },
+  ]
+  const status = statusOf(observed(object, { pods: [pod('p1'), pod('p2'), pod('p3')], observation: seen(object, { consumers }) }))
+  assert.deepEqual(status.consumers, {
+    active: 1,
+    starting: 1,
+    stale: 1,
+    vanished: 1,
+    unhealthy: ['gone  Vanished  pending 12300  silent 2m00s', 'p2  Stale  pending 120  silent 1m00s'],
+  })
+})
+
+test('a status is written at once for what matters, within ten seconds for numbers, never for nothing', () => {
+  const before = statusOf(observed(object))
+  const numbers = { ...before, backlog: { ...before.backlog, undelivered: 5 } }
+  const matter = { ...before, readyReplicas: 9 }
+  const reordered = JSON.parse(JSON.stringify(before, Object.keys(flat(before)).sort().reverse())) as StreamPipelineStatus
+  assert.deepEqual(statusDue(before, reordered, nowMs, nowMs), { kind: 'Never' })
+  assert.deepEqual(statusDue(undefined, before, undefined, nowMs), { kind: 'Now' })
+  assert.deepEqual(statusDue(before, matter, nowMs, nowMs), { kind: 'Now' })
+  assert.deepEqual(statusDue(before, numbers, nowMs - 4_000, nowMs), { kind: 'Later', afterMs: 6_000 })
+  assert.deepEqual(statusDue(before, numbers, nowMs - 10_000, nowMs), { kind: 'Now' })
+  assert.deepEqual(statusDue(before, numbers, undefined, nowMs), { kind: 'Now' })
+})
+
+function flat(value: unknown): Record<string, true> {
+  if (typeof value !== 'object' || value === null) return {}
+  return Object.assign({}, ...Object.entries(value).map(([key, inner]) => ({ [key]: true, ...flat(inner) })))
+}
+
+test('Events tell transitions: a fault, its cure, scaling; nothing while nothing changes', () => {
+  const well = statusOf(observed(object))
+  const away = statusOf(observed({ ...object, status: well }, { observation: failedLook(object) }))
+  const told = (before: StreamPipelineStatus | undefined, after: StreamPipelineStatus) =>
+    eventsOf(before, after).map(({ type, reason }) => `${type} ${reason}`)
+  assert.deepEqual(told(undefined, well), ['Normal Ready'])
+  assert.deepEqual(told(well, well), [])
+  assert.deepEqual(told(well, away), ['Warning RedisUnreachable', 'Normal Scaled'])
+  assert.deepEqual(told(away, well), ['Normal RedisConnected', 'Normal Ready', 'Normal Scaled'])
+})
+
+test('numbers are rounded so that they do not tick', () => {
+  assert.deepEqual([0, 7, 100, 101, 1_204, 12_345, 999_999].map(roundCount), [0, 7, 100, 101, 1_200, 12_300, 1_000_000])
+  assert.deepEqual([0, 999, 12_900, 75_000, 3_599_000, 7_200_000].map(roundAge), ['0s', '0s', '12s', '1m10s', '59m00s', '2h00m'])
+})
