@@ -13,36 +13,38 @@ const programs = ['redis-server', 'valkey-server'] as const
 const usualFolders = ['/usr/bin', '/usr/local/bin', '/opt/homebrew/bin', '/usr/sbin']
 
 export interface System {
-  /** PATH, as the environment has it. */
-  readonly path: string
+  /** Where programs are looked for, in order. */
+  readonly folders: readonly string[]
   readonly uid: number | undefined
   readonly platform: NodeJS.Platform
+  /** Debian's maintainer scripts ask this program before they start a service. */
+  readonly servicePolicy: string
   /** Told what is going on, a line at a time. */
   readonly progress: (line: string) => void
 }
 
 export const thisSystem = (progress: (line: string) => void): System => ({
-  path: process.env['PATH'] ?? '',
+  folders: [...(process.env['PATH'] ?? '').split(delimiter).filter((folder) => folder !== ''), ...usualFolders],
   uid: process.getuid?.(),
   platform: process.platform,
+  servicePolicy: '/usr/sbin/policy-rc.d',
   progress,
 })
 
 /** Path of a redis-server, installing one where that is safe. Throws RedisServerMissing with what to type. */
 export async function provideRedisServer(system: System): Promise<string> {
-  const found = await findProgram(programs, system.path)
+  const found = await findProgram(programs, system.folders)
   if (found !== undefined) return found
-  const aptGet = await findProgram(['apt-get'], system.path)
+  const aptGet = await findProgram(['apt-get'], system.folders)
   if (aptGet === undefined) throw missing(system, 'there is no apt-get on this machine to install it with')
   if (system.uid !== 0) throw missing(system, 'installing it takes root')
   await installDebian(aptGet, system)
-  const installed = await findProgram(programs, system.path)
+  const installed = await findProgram(programs, system.folders)
   if (installed === undefined) throw missing(system, 'apt-get installed the package, but no program came with it')
   return installed
 }
 
-async function findProgram(names: readonly string[], path: string): Promise<string | undefined> {
-  const folders = [...path.split(delimiter).filter((folder) => folder !== ''), ...(path === '' ? [] : usualFolders)]
+async function findProgram(names: readonly string[], folders: readonly string[]): Promise<string | undefined> {
   for (const name of names) {
     for (const folder of folders) {
       const file = join(folder, name)
@@ -69,12 +71,9 @@ function missing(system: System, detail: string, cause?: unknown) {
   return failure('RedisServerMissing', { detail, command: commands[system.platform] ?? 'see https://redis.io/downloads' }, cause)
 }
 
-/** Debian's maintainer scripts ask this program before they start a service; 101 says no. */
-const servicePolicy = '/usr/sbin/policy-rc.d'
-
 async function installDebian(aptGet: string, system: System): Promise<void> {
   system.progress("no redis-server found: installing Debian's package redis-server (as root, its service is not started)")
-  const ours = await forbidServices()
+  const ours = await forbidServices(system.servicePolicy)
   try {
     const install = ['install', '-y', '-q', '--no-install-recommends', 'redis-server']
     let failed = await runApt(aptGet, install)
@@ -85,14 +84,15 @@ async function installDebian(aptGet: string, system: System): Promise<void> {
     if (failed !== undefined) throw missing(system, `apt-get failed (${failed})`)
     system.progress('redis-server is installed')
   } finally {
-    if (ours) await rm(servicePolicy, { force: true })
+    if (ours) await rm(system.servicePolicy, { force: true })
   }
 }
 
 /** @returns true when the policy was ours to write; one that exists is somebody's decision and stays */
-async function forbidServices(): Promise<boolean> {
+async function forbidServices(policy: string): Promise<boolean> {
   try {
-    await writeFile(servicePolicy, '#!/bin/sh\nexit 101\n', { mode: 0o755, flag: 'wx' })
+    // 101: the action is forbidden.
+    await writeFile(policy, '#!/bin/sh\nexit 101\n', { mode: 0o755, flag: 'wx' })
     return true
   } catch {
     // It exists, or this system has no such folder and no services either.

@@ -37,10 +37,14 @@ type Row = readonly [string, string, string]
 function demoRows(ledger: Ledger): Row[] {
   return [
     ['entries added', grouped(ledger.entries), `${grouped(ledger.uniqueKeys)} distinct requests, the others repeats or broken`],
-    ['jobs executed', grouped(ledger.jobs), `${grouped(ledger.duplicateJobs)} of them twice`],
+    [
+      'jobs executed',
+      grouped(ledger.jobs),
+      ledger.duplicateJobs === 0 ? 'each exactly once' : `and ${grouped(ledger.duplicateJobs)} executions too many`,
+    ],
     ['dead letters', grouped(ledger.deadLetters), ''],
-    ['lost', grouped(ledger.lost), 'distinct requests neither executed nor dead-lettered'],
-    ['most replicas', grouped(ledger.maxReplicas), ''],
+    ['lost', grouped(ledger.lost), ledger.lost === 0 ? '' : 'distinct requests neither executed nor dead-lettered'],
+    ['most replicas', grouped(ledger.maxReplicas), 'consumers at work at the same time'],
   ]
 }
 
@@ -51,7 +55,7 @@ function movedRows(moved: Moved): Row[] {
     ['duplicates', grouped(moved.duplicates), 'of a key forwarded before'],
     ['dead letters', grouped(moved.deadLetters), ''],
     ['left in the stream', grouped(moved.left), ''],
-    ['most replicas', grouped(moved.maxReplicas), ''],
+    ['most replicas', grouped(moved.maxReplicas), 'consumers at work at the same time'],
   ]
 }
 

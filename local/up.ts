@@ -201,7 +201,11 @@ async function conduct(session: Session): Promise<number> {
   while (!stopping.drain.aborted && !timeIsOver()) await turn(session, { kind: 'Running' }, stopping.drain)
   const finished = session.demo === undefined ? undefined : await finishDemo(session, session.demo)
   await drainFleet(session)
-  if (stopping.force.aborted) return upExit.forced
+  if (stopping.force.aborted) {
+    screen.finish()
+    process.stderr.write(`streampipeline: stopped at once; ${whereTheRestIs(options)}\n`)
+    return upExit.forced
+  }
   const summary = finished ?? (await movedSummary(session))
   screen.finish()
   process.stdout.write(
@@ -209,6 +213,9 @@ async function conduct(session: Session): Promise<number> {
   )
   return isSound(summary) ? upExit.done : upExit.fault
 }
+
+const whereTheRestIs = (options: UpOptions): string =>
+  options.redis === 'private' ? 'the private Redis is gone with what was left in it' : 'what was left is still in Redis'
 
 /** One turn of the loop, and the pause after it, which `until` cuts short. Throws the session's fault. */
 async function turn(session: Session, phase: Phase, until: AbortSignal): Promise<void> {

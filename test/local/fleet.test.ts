@@ -1,0 +1,100 @@
+import '../support/leaks.ts'
+import assert from 'node:assert/strict'
+import { tmpdir } from 'node:os'
+import { test } from 'node:test'
+import type { StreamPipelineError } from '../../api/errors.ts'
+import { createFleet, type Fleet } from '../../local/fleet.ts'
+import type { Scope } from '../support/scope.ts'
+import { eventually } from '../support/wait.ts'
+
+/** Processes that do nothing but obey SIGTERM, or what `script` says. */
+function startFleet(
+  t: Scope,
+  script = 'process.on("SIGTERM", () => process.exit(0)); setInterval(() => {}, 1000); console.log("up")',
+) {
+  const events: string[] = []
+  const faults: StreamPipelineError[] = []
+  const fleet = createFleet({
+    name: 'ndvi',
+    uidPrefix: 'test-',
+    command: process.execPath,
+    compileCache: tmpdir(),
+    args: () => ['--eval', script],
+    graceMs: 5_000,
+    onEvent: (line) => events.push(line),
+    onFatal: (error) => faults.push(error),
+  })
+  t.after(() => fleet.stop())
+  return { fleet, events, faults }
+}
+
+const namesOf = (fleet: Fleet) => fleet.replicas().map(({ name }) => name)
+const startedNames = (events: readonly string[]) => events.flatMap((line) => /consumer (\S+) started/.exec(line)?.[1] ?? [])
+const pidOf = (events: readonly string[], name: string) =>
+  Number(
+    new RegExp(`consumer ${name} started \\(pid (\\d+)\\)`).exec(
+      events.findLast((line) => line.includes(`${name} started`)) ?? '',
+    )?.[1],
+  )
+
+test('it starts what is wanted and drains the newest first', async (t) => {
+  const { fleet, events } = startFleet(t)
+  fleet.scaleTo(3)
+  fleet.scaleTo(3)
+  await eventually(() => startedNames(events).length === 3)
+  assert.deepEqual(namesOf(fleet), ['ndvi-1', 'ndvi-2', 'ndvi-3'])
+  fleet.scaleTo(1)
+  await eventually(() => fleet.replicas().length === 1)
+  assert.deepEqual(namesOf(fleet), ['ndvi-1'])
+  fleet.scaleTo(2)
+  assert.deepEqual(namesOf(fleet), ['ndvi-1', 'ndvi-2'])
+})
+
+test('a killed process comes back under its name, as another process', async (t) => {
+  const { fleet, events } = startFleet(t)
+  fleet.scaleTo(1)
+  await eventually(() => startedNames(events).length === 1)
+  const [before] = fleet.replicas()
+  process.kill(pidOf(events, 'ndvi-1'), 'SIGKILL')
+  await eventually(() => startedNames(events).length === 2)
+  const [after] = fleet.replicas()
+  assert.equal(after?.name, 'ndvi-1')
+  assert.notEqual(after?.uid, before?.uid)
+  assert.match(events.join('\n'), /ndvi-1 ended \(SIGKILL\); starting it again/)
+})
+
+test('a process is running once its own heartbeat was seen', async (t) => {
+  const { fleet, events } = startFleet(t)
+  fleet.scaleTo(1)
+  await eventually(() => startedNames(events).length === 1)
+  fleet.markReady('test-somebody-else')
+  assert.equal(fleet.replicas()[0]?.state.kind, 'Starting')
+  fleet.markReady(fleet.replicas()[0]?.uid ?? '')
+  assert.equal(fleet.replicas()[0]?.state.kind, 'Running')
+})
+
+test('a refused configuration is a fault, not a reason to start again for ever', async (t) => {
+  const { fleet, faults } = startFleet(t, 'console.log(JSON.stringify({ msg: "spec.x is wrong" })); process.exit(64)')
+  fleet.scaleTo(1)
+  await eventually(() => faults.length > 0)
+  assert.match(faults[0]?.message ?? '', /refused its configuration: spec\.x is wrong/)
+})
+
+test('stopping ends a process that is backing off, and one that will not listen', async (t) => {
+  const stubborn = createFleet({
+    name: 'ndvi',
+    uidPrefix: 'test-',
+    command: process.execPath,
+    compileCache: tmpdir(),
+    args: () => ['--eval', 'process.on("SIGTERM", () => {}); setInterval(() => {}, 1000); console.log("up")'],
+    graceMs: 300,
+    onEvent: () => {},
+    onFatal: () => {},
+  })
+  stubborn.scaleTo(1)
+  const { fleet, events } = startFleet(t, 'process.exit(1)')
+  fleet.scaleTo(1)
+  await eventually(() => fleet.replicas()[0]?.state.kind === 'BackingOff' && events.length > 3)
+  await Promise.all([fleet.stop(), stubborn.stop()])
+  assert.deepEqual([fleet.replicas(), stubborn.replicas()], [[], []])
+})
