@@ -4,9 +4,18 @@
  */
 import { Ajv2020, type Options, type ValidateFunction } from 'ajv/dist/2020.js'
 import ajvFormats from 'ajv-formats'
+import { compilePattern } from './pattern.ts'
 import { isRecord, type Problem } from './problem.ts'
 
-const options = { strict: true, allErrors: false, allowUnionTypes: true, logger: false } as const satisfies Options
+// `code` would be what a stand-alone validator module imports; none is generated here.
+const regExp = Object.assign(compilePattern, { code: 'compilePattern' })
+const options = {
+  strict: true,
+  allErrors: false,
+  allowUnionTypes: true,
+  logger: false,
+  code: { regExp },
+} as const satisfies Options
 
 /** @throws ajv's Error where the schema itself is wrong */
 export function compilePayloadSchema(schema: Readonly<Record<string, unknown>>): ValidateFunction {
