@@ -73,7 +73,10 @@ export function createProcessor<Payload, Result>(
     const lock = await takeLock(rules.lockKey(key), rules.lockTtlMs, surroundings, () =>
       lost.abort(failure('ExecutionLockLost', { job: key })),
     )
-    if (lock.kind === 'Foreign') return await postpone(job, token, rules.postponeMs, metrics)
+    if (lock.kind === 'Foreign') {
+      // If the other one has died, its lock ends by then at the latest.
+      return await postpone(job, token, Math.min(rules.postponeMs, lock.remainingMs + 1), metrics)
+    }
 
     const context: ExecutionContext<Payload> = { job, key, signal, upstream: metrics.upstream }
     let outcome: ExecutionOutcome = 'failed'
@@ -99,6 +102,11 @@ export function createProcessor<Payload, Result>(
   }
 }
 
+const retryPauseMs = 1_000
+
+/** Closing cut the pause short; the next failure is then final. */
+const ignoreAbort = () => {}
+
 /** A Redis that is away or out of memory is no fault of the job's: ask again instead of using up an attempt. */
 async function takeLock(
   lockKey: string,
@@ -113,7 +121,7 @@ async function takeLock(
       const error = asFailure(thrown)
       if (!error.retryable || closing.aborted) throw error
       onError(error)
-      await sleep(1_000, undefined, { signal: closing })
+      await sleep(retryPauseMs, undefined, { signal: closing }).catch(ignoreAbort)
     }
   }
 }
@@ -121,5 +129,6 @@ async function takeLock(
 async function postpone(job: Job, token: string | undefined, delayMs: number, metrics: WorkerMetrics): Promise<never> {
   await job.moveToDelayed(Date.now() + delayMs, token)
   metrics.executed('postponed')
+  // BullMQ's way of being told that the job has been moved already; it uses up no attempt.
   throw new DelayedError(`${job.id ?? job.name} is being executed elsewhere`)
 }

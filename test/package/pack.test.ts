@@ -60,6 +60,15 @@ test('an application in JavaScript dispatches, works and validates with it', asy
   })
 })
 
+test('the installed example application runs: without a consumer by going Direct', async (t) => {
+  const server = await startRedis(t)
+  const env = { REDIS_URL: server.url, STREAMPIPELINE_MODE: 'Direct' }
+  const result = await run(t, [inPackage('examples', 'application.js')], { cwd: installed.app, env })
+  assert.equal(result.code, 0, result.stdout + result.stderr)
+  assert.match(result.stdout, /job forwarded\njob forwarded\njob duplicate\n/)
+  assert.match(result.stdout, /upstream_requests_total\{[^}]*\} 2/)
+})
+
 test('an application in TypeScript checks against its declarations, strictly', async (t) => {
   // Compiler and Node's types are the application's own matter; this project's are lent to it.
   for (const name of ['@types', 'undici-types']) {
