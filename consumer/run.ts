@@ -16,6 +16,7 @@ import { chooseSettlePath } from '../redis/forward/choice.ts'
 import { streamPlace } from '../redis/placement.ts'
 import { directoryReader, type ReadReference, resolveTarget } from '../redis/references.ts'
 import { type Consumer, type ConsumerConnections, type ConsumerObserver, createConsumer } from './consumer.ts'
+import { consumerUid } from './identity.ts'
 import { createLogObserver } from './logging.ts'
 import { createConsumerMetrics } from './metrics.ts'
 import { createProbeServer, parseListen } from './server.ts'
@@ -61,7 +62,11 @@ export async function runConsumer(options: ConsumeOptions): Promise<number> {
       pipeline,
       place: streamPlace(pipeline),
       name,
-      uid: options.env['POD_UID'] ?? `${hostname()}/${process.pid}/${Math.round(performance.timeOrigin)}`,
+      uid: consumerUid({
+        pipelineUid: pipeline.uid,
+        env: options.env,
+        process: { host: hostname(), pid: process.pid, startedAt: performance.timeOrigin },
+      }),
       connections,
       choosePath: async () => await chooseSettlePath(pipeline, connections.writer, connections.queue, clock),
       observer: both(metrics.observer, createLogObserver(log)),

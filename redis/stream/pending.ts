@@ -51,8 +51,8 @@ function pendingRow(row: unknown): PendingRow {
   return { id: String(id), consumer: String(consumer), idleMs: Number(idleMs), deliveries: Number(deliveries) }
 }
 
-/** Writes the record of a trimmed entry and lets go of it. Returns what bury returns. */
-const buryTrimmedFunction = `${buryFunction}
+/** Lua shared with reaping: writes the record of a trimmed entry and lets go of it. Returns what bury returns. */
+export const buryTrimmedFunction = `${buryFunction}
 local function buryTrimmed(stream, dead, stats, group, maxDead, id, minIdle)
   local written = bury(stream, dead, group, maxDead, id, 'Trimmed', 'trimmed from the stream while pending', '', 0, minIdle, 0)
   if written == 1 then
