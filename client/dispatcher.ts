@@ -6,7 +6,7 @@
  * that adds; the configuration's.
  */
 import type { CompiledPipeline } from '../api/compiled.ts'
-import { asFailure, failure, StreamPipelineError } from '../api/errors.ts'
+import { asFailure, failure, type StreamPipelineError } from '../api/errors.ts'
 import type { StreamPipelineInput } from '../api/schema/pipeline.ts'
 import type { ForwardItem } from '../redis/forward/forwarder.ts'
 import type { Trace } from '../redis/payload/codec.ts'
@@ -176,21 +176,22 @@ function prepare(plan: Plan, payload: object, trace: Trace, index: number | unde
   }
 }
 
-/** Runs `work` for at most so long. What it started may still come to pass afterwards. */
+/**
+ * Runs `work` for at most so long. What it started may still come to pass afterwards. Its signal aborts a little earlier, so
+ * that what waits for something other than Redis can say so itself.
+ */
 async function bounded<T>(timeoutMs: number, label: () => string, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
-  const late = new AbortController()
-  const timer = { started: undefined as NodeJS.Timeout | undefined }
+  let timer: NodeJS.Timeout | undefined
   const overdue = new Promise<never>((_, reject) => {
-    timer.started = setTimeout(() => {
-      late.abort()
+    timer = setTimeout(() => {
       reject(failure('RedisUnreachable', { address: label(), detail: `no answer within ${timeoutMs} ms` }))
     }, timeoutMs)
   })
   try {
-    return await Promise.race([work(late.signal), overdue])
+    return await Promise.race([work(AbortSignal.timeout(Math.floor(timeoutMs * 0.8))), overdue])
   } catch (thrown) {
-    throw thrown instanceof StreamPipelineError ? thrown : asFailure(thrown)
+    throw asFailure(thrown)
   } finally {
-    clearTimeout(timer.started)
+    clearTimeout(timer)
   }
 }

@@ -1,0 +1,51 @@
+import '../support/leaks.ts'
+import assert from 'node:assert/strict'
+import { after, type TestContext, test } from 'node:test'
+import { StreamPipelineError } from '../../api/errors.ts'
+import { addDirectly } from '../../client/direct.ts'
+import { createPortableForwarder } from '../../redis/forward/portable.ts'
+import { forwardTarget } from '../../redis/placement.ts'
+import { startRedis } from '../support/redis.ts'
+import { compiled, ndviPipeline, ndviRequest } from './ndvi.ts'
+
+const server = await startRedis({ after })
+const target = forwardTarget(compiled(ndviPipeline(server.url)))
+
+function openForwarder(t: TestContext) {
+  const forwarder = createPortableForwarder(server.client(), target)
+  t.after(() => forwarder.close())
+  return forwarder
+}
+
+const itemOf = (id: number) => ({ hash: `hash-${id}`, data: { ...ndviRequest(id) }, trace: {} })
+
+test('a key that somebody else is forwarding is asked for again until it is free', async (t) => {
+  const redis = server.client()
+  await redis.set(target.keys.lock('hash-1'), 'somebody else', 'PX', 200)
+  const since = performance.now()
+  const outcomes = await addDirectly(openForwarder(t), [itemOf(1), itemOf(2), itemOf(1)], AbortSignal.timeout(5_000))
+  assert.ok(performance.now() - since >= 150)
+  assert.deepEqual(
+    outcomes.map(({ outcome }) => outcome),
+    ['forwarded', 'forwarded', 'duplicate'],
+  )
+})
+
+test('a key that stays taken ends as DispatchContended when time is up, and is not added', async (t) => {
+  const redis = server.client()
+  await redis.set(target.keys.lock('hash-3'), 'somebody else', 'PX', 20_000)
+  await assert.rejects(
+    addDirectly(openForwarder(t), [itemOf(3)], AbortSignal.timeout(150)),
+    (thrown) => thrown instanceof StreamPipelineError && thrown.code === 'DispatchContended' && thrown.retryable,
+  )
+  assert.equal(await redis.exists(target.keys.mark('hash-3')), 0)
+})
+
+test('many more items than one step takes keep their order', async (t) => {
+  const items = Array.from({ length: 250 }, (_, index) => itemOf(1_000 + index))
+  const outcomes = await addDirectly(openForwarder(t), items, AbortSignal.timeout(5_000))
+  assert.deepEqual(
+    outcomes.map(({ jobId }) => jobId),
+    items.map(({ hash }) => `e-${target.keys.scope}-${hash}`),
+  )
+})
