@@ -2,18 +2,16 @@
  * The consumer group, made where it is missing. A group that never existed starts where the spec says. One that did exist and
  * is gone (FLUSHALL, DEL, a restore from an older backup) must never start at the end, which would lose entries, nor at 0 with
  * a retained history, which would run it all again: it starts at the floor that the heartbeats keep, below which everything
- * was settled. A floor beyond what the stream ever held belongs to another life of the stream, and 0 is right.
+ * was settled. The ledger begins anew with a group. A floor beyond what the stream ever held belongs to another life of the stream, and 0 is right.
  */
 import type { RedisConnection } from '../connection.ts'
 import type { KeySpace } from '../keys.ts'
 import { defineScript } from '../script.ts'
+import { ledgerFunctions } from './ledger.ts'
 
 const ensure = defineScript(
   'ensureGroup',
-  `local function padded(id)
-  local ms, seq = string.match(id, '^(%d+)-(%d+)$')
-  return string.rep('0', 20 - #ms) .. ms .. string.rep('0', 20 - #seq) .. seq
-end
+  `${ledgerFunctions}
 local remembered = redis.call('HGET', KEYS[2], 'group')
 local known = remembered or ARGV[3] == '1'
 local start = ARGV[2]
@@ -23,7 +21,7 @@ if known then
   if floor and redis.call('EXISTS', KEYS[1]) == 1 then
     local info = redis.call('XINFO', 'STREAM', KEYS[1])
     for i = 1, #info, 2 do
-      if info[i] == 'last-generated-id' and padded(floor) <= padded(info[i + 1]) then start = floor end
+      if info[i] == 'last-generated-id' and not before(info[i + 1], floor) then start = floor end
     end
   end
 end
@@ -34,6 +32,11 @@ if made.err then
   outcome = 'exists'
 end
 if not remembered then redis.call('HSET', KEYS[2], 'group', ARGV[1]) end
+if outcome ~= 'exists' then
+  redis.call('HDEL', KEYS[2], 'base')
+  redis.call('HSET', KEYS[2], 'lostBefore', redis.call('HGET', KEYS[2], 'lost') or '0')
+  account(KEYS[1], ARGV[1], KEYS[2])
+end
 return {outcome, start}`,
 )
 

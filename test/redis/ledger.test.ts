@@ -1,0 +1,130 @@
+/**
+ * The ledger against a model: random histories of adding, reading, settling, claiming, trimming and deleting on a real Redis,
+ * with the loss compared after every step. RUNS and SEED choose how many histories and which.
+ */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { Redis } from 'ioredis'
+import { keySpace } from '../../redis/keys.ts'
+import { ensureGroup } from '../../redis/stream/group.ts'
+import { auditLedger } from '../../redis/stream/ledger.ts'
+import { claimEntries } from '../../redis/stream/pending.ts'
+import { retainEntries } from '../../redis/stream/retention.ts'
+import { type StreamPlace, settleEntries } from '../../redis/stream/settlement.ts'
+import '../support/leaks.ts'
+import { startRedis } from '../support/redis.ts'
+
+const seed = Number(process.env['SEED'] ?? Date.now() % 1_000_000)
+/** Compared sums; a hundred times as many with RUNS=100000. */
+const wanted = Number(process.env['RUNS'] ?? 1_500)
+
+/** Mulberry32: small, seeded, good enough to choose steps. */
+function randomFrom(state: number): () => number {
+  let a = state >>> 0
+  return () => {
+    a = (a + 0x6d2b79f5) >>> 0
+    let t = Math.imul(a ^ (a >>> 15), a | 1)
+    t ^= t + Math.imul(t ^ (t >>> 7), t | 61)
+    return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296
+  }
+}
+
+/** What should be true: entries unread and still there, unread and gone, pending, by id. */
+interface Model {
+  readonly unread: Set<string>
+  readonly pending: Set<string>
+  lost: number
+}
+
+async function present(redis: Redis, stream: string): Promise<Set<string>> {
+  return new Set((await redis.xrange(stream, '-', '+')).map(([id]) => id))
+}
+
+/** Moves what is no longer in the stream from unread to lost. */
+async function notice(redis: Redis, place: StreamPlace, model: Model) {
+  const there = await present(redis, place.stream)
+  for (const id of model.unread) {
+    if (there.has(id)) continue
+    model.unread.delete(id)
+    model.lost += 1
+  }
+}
+
+async function step(redis: Redis, place: StreamPlace, model: Model, random: () => number) {
+  const { stream, group } = place
+  const some = (ids: Iterable<string>) => [...ids].filter(() => random() < 0.5)
+  switch (Math.floor(random() * 8)) {
+    case 0:
+    case 1:
+      for (let n = 1 + Math.floor(random() * 5); n > 0; n--) model.unread.add(String(await redis.xadd(stream, '*', 'n', '1')))
+      return
+    case 2: {
+      const count = 1 + Math.floor(random() * 4)
+      const reply = await redis.xreadgroup('GROUP', group, 'reader', 'COUNT', count, 'STREAMS', stream, '>')
+      const entries = (reply as [string, [string, string[]][]][] | null)?.[0]?.[1] ?? []
+      for (const [id] of entries) {
+        model.unread.delete(id)
+        model.pending.add(id)
+      }
+      return
+    }
+    case 3: {
+      const ids = some(model.pending)
+      const half = ids.filter(() => random() < 0.5)
+      await settleEntries(
+        redis,
+        place,
+        ids.filter((id) => !half.includes(id)),
+        half.map((id) => ({ id, reason: 'InvalidPayload' as const, error: 'model', redrives: 0 })),
+      )
+      for (const id of ids) model.pending.delete(id)
+      return
+    }
+    case 4: {
+      const ids = some(model.pending)
+      const there = await present(redis, stream)
+      await claimEntries(redis, place, 'claimer', 0, ids)
+      for (const id of ids) if (!there.has(id)) model.pending.delete(id)
+      return
+    }
+    case 5:
+      await redis.xtrim(stream, 'MAXLEN', Math.floor(random() * 8))
+      return
+    case 6: {
+      const ids = some(await present(redis, stream)).slice(0, 2)
+      if (ids.length > 0) await redis.xdel(stream, ...ids)
+      return
+    }
+    case 7:
+      await retainEntries(redis, place, { settledForMs: 0, ignoredGroups: [], ...(random() < 0.3 ? { maxEntries: 4 } : {}) })
+      return
+    default:
+      throw new Error('no such step')
+  }
+}
+
+test(`what was cut unread is counted exactly over random histories (SEED=${seed})`, async (t) => {
+  const server = await startRedis(t)
+  const redis = server.client() as Redis
+  const random = randomFrom(seed)
+  let compared = 0
+  for (let history = 0; compared < wanted; history++) {
+    const stream = `h${history}`
+    const place = { stream, group: 'g', deadLetters: `${stream}:dead`, maxDeadLetters: 1_000, keys: keySpace(stream, 'g') }
+    const model: Model = { unread: new Set(), pending: new Set(), lost: 0 }
+    for (let n = Math.floor(random() * 4); n > 0; n--) model.unread.add(String(await redis.xadd(stream, '*', 'n', '1')))
+    if (random() < 0.3) model.unread.clear()
+    const startFrom = model.unread.size === 0 ? 'End' : 'Beginning'
+    await ensureGroup(redis, place.keys, { stream, group: 'g', startFrom })
+    for (let n = 0; n < 25; n++) {
+      await step(redis, place, model, random)
+      await notice(redis, place, model)
+      const lost = await auditLedger(redis, place)
+      if (lost === undefined) continue
+      compared += 1
+      assert.equal(lost, model.lost, `history ${history}, step ${n}`)
+    }
+    await redis.del(stream, place.deadLetters, place.keys.stats)
+  }
+  t.diagnostic(`${compared} sums compared`)
+})
