@@ -5,14 +5,16 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { asFailure, failure, type StreamPipelineError } from '../api/errors.ts'
+import { ownerVariable } from '../consumer/identity.ts'
+import { formatIdentity } from '../redis/stream/identity.ts'
 import { type Child, describeExit, type Exit, startChild } from './child.ts'
 import { type ReplicaEvent, type ReplicaState, transition } from './replicastates.ts'
 
 export interface FleetOptions {
   /** Pipeline's name: names become `<name>-<slot>`. */
   readonly name: string
-  /** What this run's processes have in common: their uids begin with it. */
-  readonly uidPrefix: string
+  /** This run: what the registry calls the owner of its consumers. */
+  readonly owner: string
   readonly command: string
   /** Folder for Node's compile cache. */
   readonly compileCache: string
@@ -22,8 +24,16 @@ export interface FleetOptions {
   readonly graceMs: number
   /** Told of starts, ends and restarts, a line at a time. */
   readonly onEvent: (line: string) => void
+  /** Told of each process that ended without having drained, before it is started again. */
+  readonly onDeath: (dead: Dead) => void
   /** The configuration cannot work: no restart helps. */
   readonly onFatal: (error: StreamPipelineError) => void
+}
+
+/** A process that is no more, as the registry knows it. */
+export interface Dead {
+  readonly name: string
+  readonly uid: string
 }
 
 export interface Replica {
@@ -78,6 +88,7 @@ export function createFleet(options: FleetOptions): Fleet {
       const asked = stateOf(slot).kind === 'Draining'
       dispatch(slot, { kind: 'Exited', exit })
       tell(slot, exit, asked)
+      if (exit.code !== 0) options.onDeath({ name: slot.name, uid: slot.uid })
     }
     slots.delete(slot)
   }
@@ -89,10 +100,12 @@ export function createFleet(options: FleetOptions): Fleet {
   }
 
   async function runOnce(slot: Slot): Promise<Exit> {
-    slot.uid = `${options.uidPrefix}${randomUUID()}`
+    const identity = { owner: options.owner, life: randomUUID() }
+    slot.uid = formatIdentity(identity)
     try {
       // Compiled code is kept for the next start: a process that is needed now should not compile for a second first.
-      const env = { ...process.env, POD_UID: slot.uid, NODE_COMPILE_CACHE: options.compileCache }
+      const known = { POD_UID: identity.life, [ownerVariable]: identity.owner, NODE_COMPILE_CACHE: options.compileCache }
+      const env = { ...process.env, ...known }
       slot.child = await startChild(options.command, options.args(slot.name), { env })
     } catch (thrown) {
       options.onFatal(
@@ -107,16 +120,14 @@ export function createFleet(options: FleetOptions): Fleet {
   }
 
   function tell(slot: Slot, exit: Exit, asked: boolean): void {
-    const last = messageOf(slot.child?.tail().at(-1))
+    const { message, remedy } = told(slot.child?.tail().at(-1) ?? '')
+    const said = message === '' ? '' : `: ${message}`
     if (asked && exit.code === 0) onEvent(`consumer ${slot.name} drained`)
     // Before it listens for signals a process has nothing to drain.
     else if (asked && exit.signal === 'SIGTERM') onEvent(`consumer ${slot.name} stopped while starting`)
-    else
-      onEvent(
-        `consumer ${slot.name} ended (${describeExit(exit)})${asked ? '' : '; starting it again'}${last ? `: ${last}` : ''}`,
-      )
+    else onEvent(`consumer ${slot.name} ended (${describeExit(exit)})${asked ? '' : '; starting it again'}${said}`)
     if (!asked && exit.code === badConfiguration) {
-      options.onFatal(failure('Internal', { detail: `the consumer refused its configuration: ${last ?? ''}` }))
+      options.onFatal(failure('ConsumerRefused', { detail: message, advice: remedy }))
     }
   }
 
@@ -179,13 +190,14 @@ function victims(present: readonly Slot[], count: number): readonly Slot[] {
   return order.slice(0, count)
 }
 
-/** What a log line says: consumers log JSON. */
-function messageOf(line: string | undefined): string | undefined {
-  if (line === undefined || !line.startsWith('{')) return line
+/** What a consumer's last line of output says: its log is JSON, what Node itself prints is not. */
+function told(line: string): { message: string; remedy: string } {
+  const plain = { message: line, remedy: 'read the line above' }
+  if (!line.startsWith('{')) return plain
   try {
-    const entry: unknown = JSON.parse(line)
-    return typeof entry === 'object' && entry !== null && 'msg' in entry ? String(entry.msg) : line
+    const entry: Partial<Record<string, unknown>> = JSON.parse(line)
+    return { message: String(entry['msg'] ?? line), remedy: String(entry['remedy'] ?? plain.remedy) }
   } catch {
-    return line // cut short: shown as it is
+    return plain // cut short: shown as it is
   }
 }

@@ -5,9 +5,9 @@
  * A run goes through two phases. Running: until a signal or the time given. Draining: a demo stops producing and everything
  * added is finished; then the consumers drain, each finishing or handing back what it holds. A second signal ends all at once.
  */
-import { randomInt, randomUUID } from 'node:crypto'
+import { randomInt } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { hostname, tmpdir } from 'node:os'
 import { extname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
@@ -16,6 +16,7 @@ import { asFailure, type StreamPipelineError } from '../api/errors.ts'
 import { close, connect, open, type RedisConnection } from '../redis/connection.ts'
 import { scopeOf } from '../redis/keys.ts'
 import { directoryReader, resolveTarget } from '../redis/references.ts'
+import { localOwner } from '../redis/stream/identity.ts'
 import { observe } from '../scaling/observe.ts'
 import type { Sample } from '../scaling/sample.ts'
 import { type Control, createControl, tickMs } from './control.ts'
@@ -23,6 +24,7 @@ import { type Demo, startDemo } from './demo/demo.ts'
 import { ledgerOf } from './demo/ledger.ts'
 import { createFleet, type Fleet } from './fleet.ts'
 import { deadLetterKeys, lastDeadLetter, unfinishedJobs, unsettledEntries } from './leftovers.ts'
+import { createReaper, type Reaper } from './reaping.ts'
 import { startPrivateRedis } from './redisserver.ts'
 import { loadResource, writeResource } from './resource.ts'
 import { createScreen, type Screen } from './screen.ts'
@@ -80,6 +82,7 @@ function exitCode({ code }: StreamPipelineError): number {
     case 'ReferenceMissing':
     case 'WrongKeyType':
     case 'RedisUnfit':
+    case 'ConsumerRefused':
       return upExit.badUsage
     case 'Internal':
       return upExit.fault
@@ -112,22 +115,25 @@ async function run(options: UpOptions, screen: Screen, stopping: Stopping, onClo
     elsewhere === undefined ? redis : await openObserver(connect(await resolveTarget(elsewhere, read), 'Observer'), onClose)
 
   const fault = new AbortController()
-  const uidPrefix = `up-${randomUUID().slice(0, 8)}-`
+  const owner = localOwner({ host: hostname(), pid: process.pid, startedAt: performance.timeOrigin })
+  const reaper = createReaper({ pipeline, redis, onEvent: screen.event })
+  onClose(() => reaper.turn())
   const fleet = createFleet({
     name: pipeline.name,
-    uidPrefix,
+    owner,
     command: process.execPath,
     compileCache: join(folder, 'compiled'),
     args: (name) => consumerArguments(file, name, options.refs),
     graceMs: pipeline.terminationGracePeriodMs,
     onEvent: screen.event,
+    onDeath: reaper.died,
     onFatal: (error) => fault.abort(error),
   })
   onClose(async () => {
     fleet.kill()
     await fleet.stop()
   })
-  const control = createControl({ pipeline, redis, queue, fleet, uidPrefix, onEvent: screen.event })
+  const control = createControl({ pipeline, redis, queue, fleet, uidPrefix: `${owner}/`, onEvent: screen.event })
   const before = await takeStock(redis, pipeline, queue)
   const demo = options.demo
     ? startDemo({ file, refs: options.refs, seed: randomInt(2 ** 31) }, (error) => fault.abort(error))
@@ -141,6 +147,7 @@ async function run(options: UpOptions, screen: Screen, stopping: Stopping, onClo
     queue,
     fleet,
     control,
+    reaper,
     demo,
     screen,
     stopping,
@@ -184,6 +191,7 @@ interface Session {
   readonly redisLabel: string
   readonly fleet: Fleet
   readonly control: Control
+  readonly reaper: Reaper
   readonly demo: Demo | undefined
   readonly screen: Screen
   readonly stopping: Stopping
@@ -219,9 +227,10 @@ const whereTheRestIs = (options: UpOptions): string =>
 
 /** One turn of the loop, and the pause after it, which `until` cuts short. Throws the session's fault. */
 async function turn(session: Session, phase: Phase, until: AbortSignal): Promise<void> {
-  const { control, pipeline, fault } = session
+  const { control, reaper, pipeline, fault } = session
   const began = performance.now()
   await control.turn()
+  await reaper.turn()
   show(session, phase)
   const rest = tickMs(pipeline.scaling.targetAgeMs) - (performance.now() - began)
   await sleep(Math.max(0, rest), undefined, { signal: AbortSignal.any([until, fault]) }).catch(ignoreAbort)

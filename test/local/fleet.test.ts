@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { tmpdir } from 'node:os'
 import { test } from 'node:test'
 import type { StreamPipelineError } from '../../api/errors.ts'
-import { createFleet, type Fleet } from '../../local/fleet.ts'
+import { createFleet, type Dead, type Fleet } from '../../local/fleet.ts'
 import type { Scope } from '../support/scope.ts'
 import { eventually } from '../support/wait.ts'
 
@@ -13,19 +13,21 @@ function startFleet(
   script = 'process.on("SIGTERM", () => process.exit(0)); setInterval(() => {}, 1000); console.log("up")',
 ) {
   const events: string[] = []
+  const deaths: Dead[] = []
   const faults: StreamPipelineError[] = []
   const fleet = createFleet({
     name: 'ndvi',
-    uidPrefix: 'test-',
+    owner: 'local-test',
     command: process.execPath,
     compileCache: tmpdir(),
     args: () => ['--eval', script],
     graceMs: 5_000,
     onEvent: (line) => events.push(line),
+    onDeath: (dead) => deaths.push(dead),
     onFatal: (error) => faults.push(error),
   })
   t.after(() => fleet.stop())
-  return { fleet, events, faults }
+  return { fleet, events, deaths, faults }
 }
 
 const namesOf = (fleet: Fleet) => fleet.replicas().map(({ name }) => name)
@@ -51,7 +53,7 @@ test('it starts what is wanted and drains the newest first', async (t) => {
 })
 
 test('a killed process comes back under its name, as another process', async (t) => {
-  const { fleet, events } = startFleet(t)
+  const { fleet, events, deaths } = startFleet(t)
   fleet.scaleTo(1)
   await eventually(() => startedNames(events).length === 1)
   const [before] = fleet.replicas()
@@ -61,6 +63,7 @@ test('a killed process comes back under its name, as another process', async (t)
   assert.equal(after?.name, 'ndvi-1')
   assert.notEqual(after?.uid, before?.uid)
   assert.match(events.join('\n'), /ndvi-1 ended \(SIGKILL\); starting it again/)
+  assert.deepEqual(deaths, [{ name: 'ndvi-1', uid: before?.uid }])
 })
 
 test('a process is running once its own heartbeat was seen', async (t) => {
@@ -74,21 +77,26 @@ test('a process is running once its own heartbeat was seen', async (t) => {
 })
 
 test('a refused configuration is a fault, not a reason to start again for ever', async (t) => {
-  const { fleet, faults } = startFleet(t, 'console.log(JSON.stringify({ msg: "spec.x is wrong" })); process.exit(64)')
+  const { fleet, faults } = startFleet(
+    t,
+    'console.log(JSON.stringify({ msg: "spec.x is wrong", remedy: "write y" })); process.exit(64)',
+  )
   fleet.scaleTo(1)
   await eventually(() => faults.length > 0)
-  assert.match(faults[0]?.message ?? '', /refused its configuration: spec\.x is wrong/)
+  assert.equal(faults[0]?.remedy, 'write y')
+  assert.match(faults[0]?.message ?? '', /consumers cannot run: spec\.x is wrong/)
 })
 
 test('stopping ends a process that is backing off, and one that will not listen', async (t) => {
   const stubborn = createFleet({
     name: 'ndvi',
-    uidPrefix: 'test-',
+    owner: 'local-test',
     command: process.execPath,
     compileCache: tmpdir(),
     args: () => ['--eval', 'process.on("SIGTERM", () => {}); setInterval(() => {}, 1000); console.log("up")'],
     graceMs: 300,
     onEvent: () => {},
+    onDeath: () => {},
     onFatal: () => {},
   })
   stubborn.scaleTo(1)
