@@ -185,6 +185,12 @@ export const errorCatalogue = {
     reason: 'RedisServerMissing',
     remedy: 'install one ({command}) or name a server in spec.redis.url and leave --redis private out',
   },
+  ConsumerRefused: {
+    message: 'consumers cannot run: {detail}',
+    kind: 'Terminal',
+    reason: 'ConsumerRefused',
+    remedy: '{advice}',
+  },
   Internal: {
     message: 'internal fault: {detail}',
     kind: 'Retryable',
