@@ -21,6 +21,7 @@ import { ensureGroup, type GroupOutcome } from '../redis/stream/group.ts'
 import { type Delivery, handBackEntries, renewEntries } from '../redis/stream/pending.ts'
 import { heartbeatIntervalMs, retireConsumer, sendHeartbeat } from '../redis/stream/registry.ts'
 import type { StreamPlace } from '../redis/stream/settlement.ts'
+import { backendFailure } from './defects.ts'
 import { createHeldEntries } from './held.ts'
 import { createLifecycle, type Lifecycle } from './lifecycle.ts'
 import { checkBackends } from './preflight.ts'
@@ -30,6 +31,12 @@ import { type BatchReport, createSettler } from './settler.ts'
 import { createSlots } from './slots.ts'
 import { backoffMs, type ConsumerState, mayRead } from './states.ts'
 import { createTally } from './tally.ts'
+
+/** Longest back-off of a consumer that finds Redis again, and a heartbeat. */
+const renewalMs = 10_000 + heartbeatIntervalMs
+
+/** How long a drain waits for the blocked read to end when asked to. */
+const readEndMs = 2_000
 
 export interface ConsumerParts {
   readonly pipeline: CompiledPipeline
@@ -117,9 +124,13 @@ export function createConsumer(parts: ConsumerParts): Consumer {
       observer.reclaimed(round)
     },
   })
+  /** Aborted when the name is about to be given up: beating goes on until then, or a long drain would look like a death. */
+  const leaving = new AbortController()
   let nudge: string | undefined
   let nudged = Promise.withResolvers<void>()
   let loops: Promise<unknown> | undefined
+  let beats: Promise<void> | undefined
+  let groupSeen = false
   let stopping: Promise<void> | undefined
 
   const start = async () => {
@@ -133,7 +144,8 @@ export function createConsumer(parts: ConsumerParts): Consumer {
         path = chosen
         observer.pathChosen(chosen.kind, fallback)
       }
-      observer.groupMade(await ensureGroup(writer, place.keys, pipeline.source))
+      observer.groupMade(await ensureGroup(writer, place.keys, pipeline.source, groupSeen))
+      groupSeen = true
       await beat()
     } catch (thrown) {
       const failure = asFailure(thrown)
@@ -142,11 +154,12 @@ export function createConsumer(parts: ConsumerParts): Consumer {
     }
     lifecycle.dispatch({ kind: 'Started' })
     const recovered = reclaimer.recoverOwn()
-    loops = Promise.all([reading(recovered), reclaiming(recovered), beating(), recovering(), watching()]).catch(parts.fault)
+    beats = beating().catch(parts.fault)
+    loops = Promise.all([reading(recovered), reclaiming(recovered), recovering(), watching()]).catch(parts.fault)
   }
 
-  const pause = async (ms: number) => {
-    await sleep(ms, undefined, { signal: lifecycle.draining }).catch(ignoreAbort)
+  const pause = async (ms: number, signal = lifecycle.draining) => {
+    await sleep(ms, undefined, { signal }).catch(ignoreAbort)
   }
 
   const draining = () => lifecycle.draining.aborted
@@ -178,18 +191,31 @@ export function createConsumer(parts: ConsumerParts): Consumer {
       return await reader.read()
     } catch (thrown) {
       // While draining the connection may be cut under the read: nothing was delivered then.
-      if (!draining()) lifecycle.backendFailed(asFailure(thrown))
+      if (!draining()) lifecycle.backendFailed(backendFailure(thrown))
       return []
     }
   }
 
   const reclaiming = async (recovered: Promise<void>) => {
     await recovered
+    let heard = nudged.promise
+    let outages = 0
+    lifecycle.onChange(({ kind }) => {
+      if (kind === 'BackendDown') outages += 1
+    })
     while (!draining()) {
+      const seen = outages
       const jittered = pipeline.reclaim.intervalMs * (0.8 + 0.4 * random())
-      await Promise.race([pause(jittered), nudged.promise])
-      await lifecycle.until((state) => mayRead(state) || draining())
-      if (!draining()) await reclaimer.round()
+      await Promise.race([pause(jittered), heard])
+      heard = nudged.promise
+      if (outages !== seen || !mayRead(lifecycle.state)) {
+        await lifecycle.until((state) => mayRead(state) || draining())
+        // During an outage nobody could renew what he holds. The others get the time to notice its end before their entries
+        // are taken for abandoned, which would raise delivery counts by nothing but the outage.
+        if (outages !== seen) await pause(renewalMs)
+        continue
+      }
+      await reclaimer.round()
     }
   }
 
@@ -210,18 +236,22 @@ export function createConsumer(parts: ConsumerParts): Consumer {
   }
 
   const beating = async () => {
-    while (!draining()) {
-      await pause(heartbeatIntervalMs)
-      if (draining()) return
+    for (;;) {
+      await pause(heartbeatIntervalMs, leaving.signal)
+      if (leaving.signal.aborted) return
       if (lifecycle.state.kind === 'BackendDown') continue
       try {
         await beat()
-        const old = held.due(pipeline.reclaim.minIdleMs / 3, clock())
-        if (old.length > 0) await renewEntries(writer, place, name, old)
+        await renew(pipeline.reclaim.minIdleMs / 3)
       } catch (thrown) {
-        lifecycle.backendFailed(asFailure(thrown))
+        lifecycle.backendFailed(backendFailure(thrown))
       }
     }
+  }
+
+  const renew = async (ageMs: number) => {
+    const old = held.due(ageMs, clock())
+    if (old.length > 0) await renewEntries(writer, place, name, old)
   }
 
   const recovering = async () => {
@@ -234,11 +264,14 @@ export function createConsumer(parts: ConsumerParts): Consumer {
         await open(writer)
         if (queue !== writer) await open(queue)
         // A restored or flushed Redis has no group; anything else leaves it untouched.
-        const outcome = await ensureGroup(writer, place.keys, pipeline.source)
+        const outcome = await ensureGroup(writer, place.keys, pipeline.source, true)
         if (outcome.kind !== 'exists') observer.groupMade(outcome)
+        await renew(0)
         lifecycle.dispatch({ kind: 'BackendAnswered' })
       } catch (thrown) {
-        lifecycle.backendFailed(asFailure(thrown))
+        lifecycle.backendFailed(backendFailure(thrown))
+        // Renewing needs no memory: under OOM, which may last, what is held stays ours.
+        await renew(pipeline.reclaim.minIdleMs / 3).catch(ignoreRenewal)
         await pause(backoffMs(state.strikes + 1, random()))
       }
     }
@@ -258,9 +291,13 @@ export function createConsumer(parts: ConsumerParts): Consumer {
     lifecycle.dispatch({ kind: 'DrainRequested', deadline: deadlineMs })
     let clean = true
     if (started) {
-      await reader.interrupt().catch(ignoreFailure)
       const late = sleep(Math.max(0, deadlineMs - clock()), 'late' as const, { ref: false })
+      // A read that Redis cannot be asked to end is cut off. What it may still deliver is handed back below, or reclaimed.
+      const ended = Promise.race([reader.stop(), sleep(readEndMs, undefined, { ref: false }).then(failLate)])
+      await ended.catch(async () => await close(blocking))
       clean = (await Promise.race([slots.idle(), late])) !== 'late'
+      leaving.abort()
+      await beats
       clean = (await leave()) && clean
     }
     await path?.close()
@@ -297,5 +334,9 @@ export function createConsumer(parts: ConsumerParts): Consumer {
 /** `sleep` rejects when draining begins, which is all it is told to do. */
 function ignoreAbort() {}
 
-/** Unblocking only spares the wait until the block ends by itself. */
-function ignoreFailure() {}
+/** Redis is away altogether: what could not be renewed is renewed when it is back. */
+function ignoreRenewal() {}
+
+function failLate(): never {
+  throw failure('Internal', { detail: 'the blocked read did not end in time' })
+}

@@ -2,7 +2,12 @@
  * The blocking reader: XREADGROUP on a connection of its own, one read at a time, each asking for no more than there is room
  * for. Sizes are not known before an entry is here, so the count of the next read follows the mean size of the last ones: a
  * batch stays near `batchBytes` even when entries grow.
+ *
+ * A socket that died silently would hold the read for ever, and what is delivered into it is lost to us until reclaim. A read
+ * that is overdue therefore gets a new connection, on which ioredis asks again.
  */
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Cluster } from 'ioredis'
 import type { CompiledSource } from '../api/compiled.ts'
 import { failureOn, type RedisConnection } from '../redis/connection.ts'
 import type { Delivery } from '../redis/stream/pending.ts'
@@ -10,9 +15,17 @@ import type { Delivery } from '../redis/stream/pending.ts'
 export interface Reader {
   /** New entries, delivered for the first time; empty when the block ended without any. Throws catalogued errors. */
   read(): Promise<readonly Delivery[]>
-  /** Ends a read that is blocking now, without losing a reply. */
-  interrupt(): Promise<void>
+  /**
+   * Ends a read that is blocking now, without losing a reply, and lets none begin. Resolves when no read is under way; throws
+   * when Redis cannot be asked to end it.
+   */
+  stop(): Promise<void>
 }
+
+/** How much longer than its block a read may take. */
+const overdueMs = 10_000
+/** A read may be on its way to the server when it is to be ended: the server is asked until it is. */
+const askAgainMs = 50
 
 /**
  * @param blocking the connection that blocks
@@ -26,38 +39,63 @@ export function createReader(
 ): Reader {
   let meanBytes = 0
   let blockedAs: string | undefined
+  let stopped = false
+  let underWay: Promise<unknown> | undefined
 
   const countNow = () => {
     if (meanBytes === 0) return Math.min(source.batchSize, 16)
     return Math.max(1, Math.min(source.batchSize, Math.floor(source.batchBytes / meanBytes)))
   }
 
+  const readOnce = async () => {
+    const { group, blockMs, stream } = source
+    const renew = setInterval(() => {
+      if (blocking.status === 'ready') blocking.disconnect(true)
+    }, blockMs + overdueMs)
+    try {
+      blockedAs = blocking instanceof Cluster ? undefined : String(await blocking.call('CLIENT', 'ID'))
+      if (stopped) return []
+      const count = ['COUNT', countNow(), 'BLOCK', blockMs] as const
+      const reply: unknown = await blocking.xreadgroupBuffer('GROUP', group, consumer, ...count, 'STREAMS', stream, '>')
+      const entries = entriesOf(reply)
+      meanBytes = nextMean(meanBytes, entries)
+      return entries
+    } catch (thrown) {
+      throw failureOn(blocking, thrown)
+    } finally {
+      clearInterval(renew)
+      blockedAs = undefined
+    }
+  }
+
   return {
     async read() {
+      if (stopped) return []
+      const reading = readOnce()
+      underWay = reading
       try {
-        blockedAs = String(await blocking.call('CLIENT', 'ID'))
-        const { group, blockMs, stream } = source
-        const count = ['COUNT', countNow(), 'BLOCK', blockMs] as const
-        const reply: unknown = await blocking.xreadgroupBuffer('GROUP', group, consumer, ...count, 'STREAMS', stream, '>')
-        const entries = entriesOf(reply)
-        meanBytes = nextMean(meanBytes, entries)
-        return entries
-      } catch (thrown) {
-        throw failureOn(blocking, thrown)
+        return await reading
       } finally {
-        blockedAs = undefined
+        underWay = undefined
       }
     },
-    async interrupt() {
-      if (blockedAs === undefined) return
-      try {
-        await writer.call('CLIENT', 'UNBLOCK', blockedAs)
-      } catch (thrown) {
-        throw failureOn(writer, thrown)
+    async stop() {
+      stopped = true
+      while (underWay !== undefined) {
+        try {
+          // In a cluster the id would be another node's: there the block ends by itself.
+          if (blockedAs !== undefined) await writer.call('CLIENT', 'UNBLOCK', blockedAs)
+        } catch (thrown) {
+          throw failureOn(writer, thrown)
+        }
+        await Promise.race([underWay?.catch(ignoreReadFailure), sleep(askAgainMs, undefined, { ref: false })])
       }
     },
   }
 }
+
+/** Whoever reads hears of it. */
+function ignoreReadFailure() {}
 
 /** [[stream, [[id, [field, value, …]], …]]], or null when the block ended. */
 function entriesOf(reply: unknown): readonly Delivery[] {

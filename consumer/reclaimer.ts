@@ -10,10 +10,10 @@
  * and nobody else will hold them.
  */
 import type { CompiledPipeline } from '../api/compiled.ts'
-import { asFailure } from '../api/errors.ts'
 import type { RedisConnection } from '../redis/connection.ts'
 import { claimEntries, type Delivery, listPending, type PendingRow } from '../redis/stream/pending.ts'
 import { type Burial, type StreamPlace, settleEntries } from '../redis/stream/settlement.ts'
+import { backendFailure } from './defects.ts'
 import type { HeldEntries } from './held.ts'
 import type { Lifecycle } from './lifecycle.ts'
 import type { Slots } from './slots.ts'
@@ -78,13 +78,14 @@ export function createReclaimer(parts: ReclaimerParts): Reclaimer {
     }
     try {
       const ids = rows.map(({ id }) => id)
-      const { claimed, trimmed } = await claimEntries(connection, place, consumer, minIdle, ids)
+      const { claimed, trimmed, refusal } = await claimEntries(connection, place, consumer, minIdle, ids)
       held.add(
         claimed.map(({ id }) => id),
         parts.clock(),
       )
       parts.report({ claimed: claimed.length, trimmed, exhausted: [] })
       if (claimed.length > 0) await parts.settle(claimed)
+      if (refusal !== undefined) throw refusal
       return true
     } finally {
       free()
@@ -98,7 +99,7 @@ export function createReclaimer(parts: ReclaimerParts): Reclaimer {
       minIdle,
     )
     if (exhausted.length > 0) parts.report({ claimed: 0, trimmed: 0, exhausted })
-    const fresh = mine.filter((row) => row.deliveries <= 1)
+    const fresh = mine.filter((row) => row.deliveries <= 1 && row.deliveries < maxDeliveries)
     for (let at = 0; at < fresh.length; at += batchSize) {
       if (!(await attempt(fresh.slice(at, at + batchSize), minIdle))) return false
     }
@@ -108,31 +109,39 @@ export function createReclaimer(parts: ReclaimerParts): Reclaimer {
     return true
   }
 
+  /** What Redis refuses becomes a state; anything else is a defect. */
   const guarded = async (work: () => Promise<void>) => {
     try {
       await work()
     } catch (thrown) {
-      lifecycle.backendFailed(asFailure(thrown))
+      lifecycle.backendFailed(backendFailure(thrown))
     }
   }
 
   return {
     async recoverOwn() {
-      await guarded(async () => {
-        let start = '-'
-        for (;;) {
+      let start = '-'
+      let finished = false
+      while (!finished) {
+        // An outage or a full queue only interrupts it: nobody else will hold these entries for `minIdle`.
+        await lifecycle.until((state) => mayRead(state) || lifecycle.draining.aborted)
+        if (lifecycle.draining.aborted) return
+        await guarded(async () => {
           const rows = await listPending(connection, place, { start, count: pageSize, consumer })
-          if (!(await workOff(rows, 0)) || rows.length < pageSize) return
+          if (!(await workOff(rows, 0))) return
+          finished = rows.length < pageSize
           start = `(${rows.at(-1)?.id ?? ''}`
-        }
-      })
+        })
+      }
     },
     async round() {
       await guarded(async () => {
         for (;;) {
           const rows = await listPending(connection, place, { start: cursor, count: pageSize, minIdleMs })
-          cursor = rows.length < pageSize ? '-' : `(${rows.at(-1)?.id ?? ''}`
-          if (!(await workOff(rows, minIdleMs)) || cursor === '-') return
+          const next = rows.length < pageSize ? '-' : `(${rows.at(-1)?.id ?? ''}`
+          if (!(await workOff(rows, minIdleMs))) return
+          cursor = next
+          if (cursor === '-') return
         }
       })
     },

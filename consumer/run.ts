@@ -2,7 +2,8 @@
  * The process around a consumer: configuration, probes, logs, signals, exit codes.
  *
  * 0 drained; 64 the configuration cannot be used; 69 Redis could not be reached, or refused us, for too long at start; 70 a fault
- * of our own. A configuration error ends at once; what may pass (Redis away, a Secret not mounted yet) is tried again.
+ * of our own. A configuration error ends at once, a missing reference too (kubelet mounts them
+ * before it starts a container); what may pass (Redis away) is tried again.
  */
 import { hostname } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -34,12 +35,11 @@ export interface ConsumeOptions {
   readonly env: Readonly<Record<string, string | undefined>>
   /** Aborts when the process is asked to stop. */
   readonly signal: AbortSignal
+  /** How long Redis may refuse at start before the process gives up and lets its supervisor decide; 60 s unless told. */
+  readonly startPatienceMs?: number
 }
 
 export const consumeExit = { drained: 0, badConfiguration: 64, backendUnavailable: 69, internalFault: 70 } as const
-
-/** How long Redis may refuse at start before the process gives up and lets its supervisor decide. */
-const startPatienceMs = 60_000
 
 export async function runConsumer(options: ConsumeOptions): Promise<number> {
   const log = pino({
@@ -82,7 +82,7 @@ export async function runConsumer(options: ConsumeOptions): Promise<number> {
     await server.start()
     log.info({ consumer: name, pipeline: pipeline.name, port: server.port }, 'consumer starts')
     try {
-      const living = live(made, options.signal, pipeline.terminationGracePeriodMs)
+      const living = live(made, options, pipeline.terminationGracePeriodMs)
       return await Promise.race([living, fault.promise])
     } finally {
       await server.stop()
@@ -95,17 +95,17 @@ export async function runConsumer(options: ConsumeOptions): Promise<number> {
   }
 }
 
-async function live(consumer: Consumer, signal: AbortSignal, graceMs: number): Promise<number> {
+async function live(consumer: Consumer, { signal, startPatienceMs = 60_000 }: ConsumeOptions, graceMs: number): Promise<number> {
   // A fifth of the grace period is left for closing connections and for a slow kubelet.
   const stop = async () => await consumer.stop(performance.now() + graceMs * 0.8)
-  if (await started(consumer, signal)) await once(signal)
+  if (await started(consumer, signal, startPatienceMs)) await once(signal)
   await stop()
   return consumeExit.drained
 }
 
 /** Tries to start until it works; false when asked to stop before. Throws what is terminal, or has lasted too long. */
-async function started(consumer: Consumer, signal: AbortSignal): Promise<boolean> {
-  const giveUpAt = performance.now() + startPatienceMs
+async function started(consumer: Consumer, signal: AbortSignal, patienceMs: number): Promise<boolean> {
+  const giveUpAt = performance.now() + patienceMs
   for (let attempt = 1; !signal.aborted; attempt++) {
     const error = await consumer.start().then(
       () => undefined,

@@ -10,7 +10,8 @@ import type { Lifecycle } from './lifecycle.ts'
 import { isReady } from './states.ts'
 
 export interface ListenAddress {
-  readonly host: string
+  /** Every interface when absent, IPv4 alone where there is no IPv6. */
+  readonly host?: string
   readonly port: number
 }
 
@@ -20,7 +21,8 @@ export function parseListen(text: string): ListenAddress {
   const port = Number(match?.[3] ?? Number.NaN)
   if (match === null || port > 65_535)
     throw failure('InvalidOption', { option: '--listen', detail: `${text} is not HOST:PORT or :PORT` })
-  return { host: match[1] ?? (match[2] === '' ? '::' : (match[2] ?? '::')), port }
+  const host = match[1] ?? match[2]
+  return host === undefined || host === '' ? { port } : { host, port }
 }
 
 export interface ProbeServer {
@@ -71,13 +73,13 @@ export function createProbeServer(address: ListenAddress, registry: Registry, li
               'InvalidOption',
               {
                 option: '--listen',
-                detail: `cannot listen on ${address.host}:${address.port}: ${thrown.code ?? thrown.message}`,
+                detail: `cannot listen on ${address.host ?? ''}:${address.port}: ${thrown.code ?? thrown.message}`,
               },
               thrown,
             ),
           )
         })
-        starting.listen(address.port, address.host, resolve)
+        starting.listen(address, resolve)
       })
       server = starting
     },

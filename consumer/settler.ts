@@ -4,11 +4,11 @@
  * pending and are handed back. Trying again after an unknown outcome is safe: what was forwarded has its mark.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
-import { asFailure } from '../api/errors.ts'
 import type { DeadLetterReason } from '../redis/deadletters.ts'
 import type { SettlePath, Verdict } from '../redis/forward/settlepath.ts'
 import type { Codec } from '../redis/payload/codec.ts'
 import type { Delivery } from '../redis/stream/pending.ts'
+import { backendFailure } from './defects.ts'
 import type { HeldEntries } from './held.ts'
 import type { Lifecycle } from './lifecycle.ts'
 import { isReady } from './states.ts'
@@ -88,7 +88,7 @@ export function createSettler(parts: SettlerParts): Settler {
     try {
       lifecycle.dispatch({ kind: 'BatchSettled', waiting: await parts.path().waiting() })
     } catch (thrown) {
-      lifecycle.backendFailed(asFailure(thrown))
+      lifecycle.backendFailed(backendFailure(thrown))
     }
   }
 
@@ -101,7 +101,7 @@ export function createSettler(parts: SettlerParts): Settler {
           rest = again
           return undefined
         },
-        (thrown: unknown) => asFailure(thrown),
+        (thrown: unknown) => backendFailure(thrown),
       )
       if (failure !== undefined) {
         lifecycle.backendFailed(failure)
