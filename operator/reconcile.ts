@@ -13,11 +13,12 @@ import { isFailure } from './kubernetes/errors.ts'
 import { type KubernetesObject, resourcePath } from './kubernetes/objects.ts'
 import type { EventRecorder } from './kubernetes/recorder.ts'
 import type { Transport } from './kubernetes/transport.ts'
+import { livingPods } from './observe/reaping.ts'
 import type { ReferenceReader } from './observe/referencereader.ts'
 import type { PipelineWatchers } from './observe/watchers.ts'
 import type { DesiredChild } from './plan/children.ts'
 import type { DeploymentObject } from './plan/deployment.ts'
-import { deploymentType, pipelineType, scalerManager, statusManager } from './plan/kinds.ts'
+import { configMapType, deploymentType, pipelineType, scalerManager, serviceAccountType, statusManager } from './plan/kinds.ts'
 import { consumerName, dispatchName, ownerReferenceOf } from './plan/names.ts'
 import type { Fault, Observed, OperatorSettings, PipelineObject, ReadSpec, ReferenceState } from './plan/observed.ts'
 import { type Plan, plan, type Report, report } from './plan/plan.ts'
@@ -39,18 +40,34 @@ export interface ReconcilerParts {
 
 /** Faults that only time or a person mends are looked at again this often; no event would tell of it. */
 const faultsEveryMs = 5_000
+/** Failures in a row after which a fault that usually passes is told. */
+const patience = 6
 
 export function createReconciler(parts: ReconcilerParts): Reconcile {
   const { transport, clock, caches, applier, recorder, reader, watchers, settings, onReconciled = () => {} } = parts
   const specs = new Map<string, { readonly version: string; readonly read: ReadSpec }>()
   const statusWritten = new Map<string, number>()
+  /** Reconciles in a row with faults that usually pass. */
+  const passing = new Map<string, number>()
 
   function forget(key: string): ReconcileResult {
     watchers.unwatch(key)
     specs.delete(key)
     statusWritten.delete(key)
+    passing.delete(key)
     onReconciled(key, undefined, undefined)
     return {}
+  }
+
+  /** Contention is no news: it is told only when it does not pass. */
+  function worthTelling(key: string, faults: readonly Fault[]): readonly Fault[] {
+    if (!faults.some(({ error }) => isPassing(error))) {
+      passing.delete(key)
+      return faults
+    }
+    const times = (passing.get(key) ?? 0) + 1
+    passing.set(key, times)
+    return times >= patience ? faults : faults.filter(({ error }) => !isPassing(error))
   }
 
   /** Checking a spec runs all its rules, so it is done once per generation. */
@@ -130,7 +147,7 @@ export function createReconciler(parts: ReconcilerParts): Reconcile {
     }
   }
 
-  /** The Deployment last, and only over companions that are in place: it would mount a stranger's configuration. */
+  /** The Deployment last, and only once what it rests on is in place: it would mount a stranger's configuration. */
   async function carryOut(intent: Plan, observed: Observed, signal: AbortSignal): Promise<Fault[]> {
     const faults: Fault[] = []
     const replicas = intent.replicas
@@ -138,7 +155,9 @@ export function createReconciler(parts: ReconcilerParts): Reconcile {
     const one = (child: DesiredChild) =>
       attempt(subjectOf(child.object), () => applyChild(child, observed, replicas, signal), faults, signal)
     await Promise.all(intent.apply.filter(({ type }) => type !== deploymentType).map(one))
-    if (faults.length > 0) return faults
+    const name = consumerName(observed.object.metadata.name ?? '')
+    const rests = [`${configMapType.kind} ${name}`, `${serviceAccountType.kind} ${name}`]
+    if (faults.some(({ subject }) => rests.includes(subject))) return faults
     for (const child of intent.apply.filter(({ type }) => type === deploymentType)) await one(child)
     await attempt('the number of replicas', () => scaleTo(observed.object, replicas, signal), faults, signal)
     for (const child of intent.delete) await attempt(subjectOf(child.object), () => remove(child, signal), faults, signal)
@@ -196,12 +215,17 @@ export function createReconciler(parts: ReconcilerParts): Reconcile {
         pipeline: observed.spec.pipeline,
         currentReplicas: observed.deployment?.spec?.replicas,
         mode: intent.mode,
+        livingPods: livingPods(observed.pods),
       })
     } else {
       watchers.unwatch(key)
     }
     const faults = await carryOut(intent, observed, signal)
-    const outcome = { ...observed, faults, deployment: caches.deployments.get(keyOfDeployment(object)) ?? observed.deployment }
+    const outcome = {
+      ...observed,
+      faults: worthTelling(key, faults),
+      deployment: caches.deployments.get(keyOfDeployment(object)) ?? observed.deployment,
+    }
     const said = report(outcome, clock.wall().getTime())
     await write(key, object, said, signal)
     onReconciled(key, object, said.status)

@@ -50,6 +50,7 @@ export interface Applier {
 }
 
 interface Memory {
+  readonly ownerUid: string
   readonly hash: string
   readonly uid: string
   readonly resourceVersion: string
@@ -76,7 +77,9 @@ export function createApplier(transport: Transport, manager: string): Applier {
       const { type, desired, owner, cached } = request
       const id = idOf(type, keyOf(desired))
       const hash = contentHash(desired)
-      const memory = memories.get(id)
+      const remembered = memories.get(id)
+      // A namesake of a deleted owner starts anew: its predecessor's children are not its own.
+      const memory = remembered?.ownerUid === owner.uid ? remembered : undefined
       if (memory !== undefined && memory.hash === hash && !changedSince(memory, cached)) return { kind: 'Skipped' }
 
       let live: KubernetesObject | undefined
@@ -105,7 +108,7 @@ export function createApplier(transport: Transport, manager: string): Applier {
         throw thrown
       }
       const { resourceVersion = '', generation } = object.metadata
-      memories.set(id, { hash, uid: uid ?? '', resourceVersion, generation })
+      memories.set(id, { ownerUid: owner.uid, hash, uid: uid ?? '', resourceVersion, generation })
       return { kind: 'Applied', object, created: memory === undefined && live === undefined }
     },
     forget(type, key, uid) {

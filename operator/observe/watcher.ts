@@ -4,7 +4,7 @@
  * the next look. What could not be seen is an observation too: it decides by onMetricsLoss and names its cause.
  */
 import type { CompiledPipeline, RedisTarget } from '../../api/compiled.ts'
-import { asFailure } from '../../api/errors.ts'
+import { asFailure, type StreamPipelineError } from '../../api/errors.ts'
 import { open } from '../../redis/connection.ts'
 import { keySpace } from '../../redis/keys.ts'
 import { resolveTarget } from '../../redis/references.ts'
@@ -16,6 +16,7 @@ import type { ScalingState } from '../../scaling/state.ts'
 import type { Clock } from '../kubernetes/clock.ts'
 import type { Observation } from '../plan/observed.ts'
 import { addressId, type RedisConnections, type RedisLease } from './connections.ts'
+import { type ConfirmGone, type Reaped, reapVanished, suspects } from './reaping.ts'
 import type { ReferenceReader } from './referencereader.ts'
 import { readScalingState, writeScalingState } from './scalingstate.ts'
 
@@ -26,6 +27,8 @@ export interface Watched {
   readonly currentReplicas: number | undefined
   /** What producers are told; written to Redis, where they see it at once. */
   readonly mode: 'Stream' | 'Direct' | undefined
+  /** Uids of pods in which a consumer may run. */
+  readonly livingPods: ReadonlySet<string>
 }
 
 export interface PipelineWatcher {
@@ -41,13 +44,18 @@ export interface WatcherParts {
   readonly clock: Clock
   /** How old referred contents may be. */
   readonly referencesEveryMs: number
+  readonly confirmGone: ConfirmGone
+  readonly onReaped: (reaped: readonly Reaped[]) => void
+  /** Reaping failed; what was seen stands. */
+  readonly onReapingFault: (error: StreamPipelineError) => void
 }
 
 /** After a failed look references are read anew, but not for each of the pipelines that share them. */
 const referencesAfterFailureMs = 2_000
 const saveStateEveryMs = 30_000
 
-export function createPipelineWatcher({ reader, connections, clock, referencesEveryMs }: WatcherParts): PipelineWatcher {
+export function createPipelineWatcher(parts: WatcherParts): PipelineWatcher {
+  const { reader, connections, clock, referencesEveryMs } = parts
   let observation: Observation = { kind: 'None' }
   let state: ScalingState | undefined
   let stateLoaded = false
@@ -104,6 +112,16 @@ export function createPipelineWatcher({ reader, connections, clock, referencesEv
     await writeScalingState(streamLease.connection, keySpace(pipeline.source.stream, pipeline.source.group), state)
   }
 
+  async function reap({ pipeline, livingPods }: Watched, sample: Sample): Promise<void> {
+    const found = suspects(sample, pipeline.uid, livingPods)
+    if (found.length === 0 || streamLease === undefined) return
+    try {
+      parts.onReaped(await reapVanished(streamLease.connection, pipeline, found, parts.confirmGone))
+    } catch (thrown) {
+      parts.onReapingFault(asFailure(thrown))
+    }
+  }
+
   return {
     get observation() {
       return observation
@@ -119,6 +137,7 @@ export function createPipelineWatcher({ reader, connections, clock, referencesEv
           decision: decided(watched, sample),
           ...(quietSinceMs === undefined ? {} : { quietSinceMs }),
         }
+        await reap(watched, sample)
         await saveState(watched.pipeline)
       } catch (thrown) {
         const last = before.kind === 'None' ? undefined : before.sample

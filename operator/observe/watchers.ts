@@ -2,11 +2,13 @@
  * The watchers of all pipelines: starts one when the reconciler asks for it, lets it look every few seconds, and tells when what
  * was seen would read differently in status. That test keeps an idle pipeline from being reconciled every five seconds.
  */
+import type { StreamPipelineError } from '../../api/errors.ts'
 import { type Clock, pause } from '../kubernetes/clock.ts'
 import type { Observation } from '../plan/observed.ts'
 import { quietMs } from '../status/conditions.ts'
 import { roundAge, roundCount } from '../status/rounding.ts'
 import { createConnections } from './connections.ts'
+import type { ConfirmGone, Reaped } from './reaping.ts'
 import type { ReferenceReader } from './referencereader.ts'
 import { createPipelineWatcher, type PipelineWatcher, type Watched } from './watcher.ts'
 
@@ -24,6 +26,9 @@ export interface WatchersOptions {
   readonly clock: Clock
   readonly everyMs: number
   readonly referencesEveryMs: number
+  readonly confirmGone: ConfirmGone
+  readonly onReaped: (key: string, reaped: readonly Reaped[]) => void
+  readonly onReapingFault: (key: string, error: StreamPipelineError) => void
   /** Something that shows in status changed. */
   readonly onChange: (key: string) => void
   /** After each look, for metrics. */
@@ -67,17 +72,16 @@ export function createWatchers(options: WatchersOptions): PipelineWatchers {
     watch(key, watched) {
       const entry = entries.get(key)
       if (entry !== undefined) {
-        const changed = entry.watched.pipeline !== watched.pipeline || entry.watched.mode !== watched.mode
+        const before = entry.watched
         entry.watched = watched
-        if (changed) entry.wake.abort()
+        if (isNews(before, watched)) entry.wake.abort()
         return
       }
-      const watcher = createPipelineWatcher({
-        reader: options.reader,
-        connections,
-        clock,
-        referencesEveryMs: options.referencesEveryMs,
-      })
+      const { reader, referencesEveryMs, confirmGone } = options
+      const onReaped = (reaped: readonly Reaped[]) => options.onReaped(key, reaped)
+      const onReapingFault = (error: StreamPipelineError) => options.onReapingFault(key, error)
+      const parts = { reader, connections, clock, referencesEveryMs, confirmGone, onReaped, onReapingFault }
+      const watcher = createPipelineWatcher(parts)
       const fresh: Entry = { watched, watcher, stop: new AbortController(), wake: new AbortController() }
       entries.set(key, fresh)
       const task = run(key, fresh).finally(() => running.delete(task))
@@ -94,6 +98,12 @@ export function createWatchers(options: WatchersOptions): PipelineWatchers {
       await Promise.all(running)
     },
   }
+}
+
+/** Worth a look at once: another spec or mode, or a pod that is gone, whose entries should not wait. */
+function isNews(before: Watched, after: Watched): boolean {
+  if (before.pipeline !== after.pipeline || before.mode !== after.mode) return true
+  return [...before.livingPods].some((uid) => !after.livingPods.has(uid))
 }
 
 /** Equal texts read the same in status. */

@@ -1,9 +1,10 @@
 /**
  * Consumers by state, from two views of them: pods, as the cluster sees them, and names in the consumer group with heartbeats,
- * as Redis sees them. A consumer's name is its pod's name. Names without our registration belong to strangers who share the
- * group, and are not counted.
+ * as Redis sees them. A consumer's name is its pod's name. Names that are not registered as this pipeline's belong to
+ * strangers who share the group, and are not counted.
  */
 import type { StreamPipelineStatus } from '../../api/status.ts'
+import { parseIdentity } from '../../redis/stream/identity.ts'
 import type { ConsumerSample, Sample } from '../../scaling/sample.ts'
 import type { PodObject } from '../plan/observed.ts'
 import { roundAge, roundCount } from './rounding.ts'
@@ -12,10 +13,10 @@ export type ConsumersStatus = NonNullable<StreamPipelineStatus['consumers']>
 
 const mostLines = 10
 
-export function consumersStatus(pods: readonly PodObject[], sample: Sample | undefined): ConsumersStatus {
+export function consumersStatus(pipelineUid: string, pods: readonly PodObject[], sample: Sample | undefined): ConsumersStatus {
   const living = new Set(pods.filter((pod) => pod.metadata.deletionTimestamp === undefined).map((pod) => pod.metadata.name ?? ''))
   const present = new Set(pods.map((pod) => pod.metadata.name ?? ''))
-  const ours = (sample?.consumers ?? []).filter((consumer) => consumer.uid !== undefined || present.has(consumer.name))
+  const ours = (sample?.consumers ?? []).filter((consumer) => isOurs(consumer, pipelineUid) || present.has(consumer.name))
   const active = ours.filter((consumer) => consumer.heartbeat !== undefined)
   const silent = ours.filter((consumer) => consumer.heartbeat === undefined)
   const stale = silent.filter((consumer) => present.has(consumer.name))
@@ -34,6 +35,10 @@ export function consumersStatus(pods: readonly PodObject[], sample: Sample | und
     vanished: vanished.length,
     ...(unhealthy.length === 0 ? {} : { unhealthy }),
   }
+}
+
+function isOurs({ uid }: ConsumerSample, pipelineUid: string): boolean {
+  return uid !== undefined && parseIdentity(uid)?.owner === pipelineUid
 }
 
 function byPending(consumers: readonly ConsumerSample[]): ConsumerSample[] {

@@ -30,7 +30,7 @@ export function statusOf(observed: Observed, replicas: number, nowMs: number): S
             lost: roundCount(sample.lost),
           },
         }),
-    consumers: consumersStatus(observed.pods, sample),
+    consumers: consumersStatus(object.metadata.uid ?? '', observed.pods, sample),
     scaling: scalingStatus(observed, replicas, nowMs),
     conditions: conditions(before?.conditions ?? [], verdictsOf(observed, replicas, nowMs), generation, nowMs),
   }

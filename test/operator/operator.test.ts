@@ -6,6 +6,7 @@ import type { Redis } from 'ioredis'
 import * as kinds from '../../operator/plan/kinds.ts'
 import { consumerName, dispatchName, nameLabel } from '../../operator/plan/names.ts'
 import { keySpace } from '../../redis/keys.ts'
+import { formatIdentity } from '../../redis/stream/identity.ts'
 import { needsControllers } from '../support/apiserver.ts'
 import { startRedis } from '../support/redis.ts'
 import { eventually } from '../support/wait.ts'
@@ -75,10 +76,12 @@ test('the operator on an API server', needsControllers, async (suite) => {
       const found = (await cluster.list(kinds.podType, 'default')).filter((pod) => pod.metadata.labels?.[nameLabel] === name)
       return found.length > 0 ? found : null
     }, slow)
+    const owner = (await pipeline(name))?.metadata.uid ?? ''
     for (const { metadata } of pods) {
+      const uid = formatIdentity({ owner, life: metadata.uid ?? '' })
       const counts = { inFlight: 0, serviceMs: 1_000, forwarded: 10, duplicates: 0, dead: 0, reclaimed: 0 }
-      const heartbeat = { uid: metadata.uid, at: Date.now(), state: 'Running', path: 'Portable', ...counts }
-      await client.hset(keys.consumers, metadata.name ?? '', metadata.uid ?? '')
+      const heartbeat = { uid, at: Date.now(), state: 'Running', path: 'Portable', ...counts }
+      await client.hset(keys.consumers, metadata.name ?? '', uid)
       await client.set(keys.consumer(metadata.name ?? ''), JSON.stringify(heartbeat), 'PX', 60_000)
     }
   }
@@ -304,6 +307,33 @@ test('the operator on an API server', needsControllers, async (suite) => {
     await eventually(async () => assert.equal(await client.get(mode), 'Direct'), slow)
     await reason('flip', 'Drained', 'Draining')
   })
+
+  await suite.test(
+    "a vanished pod's entries can be claimed at once, its name goes with the last, strangers are left alone",
+    async () => {
+      const client = redis.client()
+      const [stream, group] = ['reaped:jobs', 'reaped']
+      const keys = keySpace(stream, group)
+      await cluster.apply(minimalPipeline('reaped', 'default', { redis: { url: redis.url } }))
+      const owner = (await pipeline('reaped'))?.metadata.uid ?? ''
+      await client.xgroup('CREATE', stream, group, '0', 'MKSTREAM')
+      for (let n = 0; n < 6; n++) await client.xadd(stream, '*', 'n', String(n))
+      await client.xreadgroup('GROUP', group, 'stranger', 'COUNT', 2, 'STREAMS', stream, '>')
+      await client.hset(keys.consumers, 'stranger', 'local-laptop-1-2/3')
+      await client.xreadgroup('GROUP', group, 'ghost', 'COUNT', 3, 'STREAMS', stream, '>')
+      await client.hset(keys.consumers, 'ghost', formatIdentity({ owner, life: 'a-pod-that-is-gone' }))
+      const names = async () => ((await client.xinfo('CONSUMERS', stream, group)) as string[][]).map((fields) => fields[1]).sort()
+      await eventually(async () => assert.equal(await client.get(keys.nudge), '1'), slow)
+      const [, claimed] = (await client.xautoclaim(stream, group, 'alive', 60_000, '0', 'COUNT', 10)) as [
+        string,
+        [string, string[]][],
+      ]
+      assert.equal(claimed.length, 3)
+      await eventually(async () => assert.deepEqual(await names(), ['alive', 'stranger']), slow)
+      assert.deepEqual(await client.hkeys(keys.consumers), ['stranger'])
+    await cluster.remove(kinds.pipelineType, 'default', 'reaped')
+    },
+  )
 
   await suite.test('deleting a pipeline takes its objects away and leaves Redis alone', async () => {
     const client = redis.client()

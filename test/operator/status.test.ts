@@ -9,7 +9,7 @@ import { statusDue } from '../../operator/status/due.ts'
 import { eventsOf } from '../../operator/status/events.ts'
 import { roundAge, roundCount } from '../../operator/status/rounding.ts'
 import type { ConsumerSample } from '../../scaling/sample.ts'
-import { deploymentObject, failedLook, nowMs, observed, pipelineObject, seen } from './builder.ts'
+import { deploymentObject, failedLook, nowMs, observed, pipelineObject, seen, uid } from './builder.ts'
 
 const statusOf = (o: Observed, atMs = nowMs) => plan(o, atMs).status
 const conditionOf = (o: Observed, type: ConditionType) => {
@@ -247,10 +247,11 @@ test('consumers are counted by what pods and Redis say of them, the sick ones na
     reclaimed: 0,
   }
   const consumers: ConsumerSample[] = [
-    { name: 'p1', uid: 'u', pending: 3, idleMs: 10, heartbeat },
-    { name: 'p2', uid: 'u', pending: 120, idleMs: 60_000 },
-    { name: 'gone', uid: 'u', pending: 12_345, idleMs: 124_000 },
+    { name: 'p1', uid: `${uid}/u1`, pending: 3, idleMs: 10, heartbeat },
+    { name: 'p2', uid: `${uid}/u2`, pending: 120, idleMs: 60_000 },
+    { name: 'gone', uid: `${uid}/u3`, pending: 12_345, idleMs: 124_000 },
     { name: 'stranger', pending: 5, idleMs: 10 },
+    { name: 'by-hand', uid: 'local-laptop-1-2/u4', pending: 5, idleMs: 99_000 },
   ]
   const status = statusOf(observed(object, { pods: [pod('p1'), pod('p2'), pod('p3')], observation: seen(object, { consumers }) }))
   assert.deepEqual(status.consumers, {
