@@ -5,6 +5,7 @@
  * reclaiming   a round each `reclaim.interval` (jittered), at once when nudged.
  * beating      a heartbeat every two seconds, which also renews what is held long and hears the nudge.
  * recovering   while BackendDown: waits out the back-off, asks Redis, and makes the group anew if it is gone.
+ * tidying      now and then: retention, and the sweep of failed jobs (housekeeping.ts).
  * watching     while Backpressured: asks the queue until there is room.
  *
  * Loops never throw: what Redis refuses becomes `BackendFailed`, what is left is a defect and ends the process (exit 70).
@@ -13,9 +14,11 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { CompiledPipeline } from '../api/compiled.ts'
 import { asFailure, failure } from '../api/errors.ts'
 import { close, open, type RedisConnection } from '../redis/connection.ts'
-import type { Chosen } from '../redis/forward/choice.ts'
+import { createSweeper, type Sweeper } from '../redis/forward/capture.ts'
+import type { ChosenPath } from '../redis/forward/choice.ts'
 import type { PathKind, SettlePath } from '../redis/forward/settlepath.ts'
 import { createCodec } from '../redis/payload/codec.ts'
+import { forwardTarget } from '../redis/placement.ts'
 import { replyCode } from '../redis/replies.ts'
 import { ensureGroup, type GroupOutcome } from '../redis/stream/group.ts'
 import { type Delivery, handBackEntries, renewEntries } from '../redis/stream/pending.ts'
@@ -23,13 +26,14 @@ import { heartbeatIntervalMs, retireConsumer, sendHeartbeat } from '../redis/str
 import type { StreamPlace } from '../redis/stream/settlement.ts'
 import { backendFailure } from './defects.ts'
 import { createHeldEntries } from './held.ts'
+import { type HousekeepingReport, housekeepingIntervalMs, keepHouse } from './housekeeping.ts'
 import { createLifecycle, type Lifecycle } from './lifecycle.ts'
 import { checkBackends } from './preflight.ts'
 import { createReader } from './reader.ts'
 import { createReclaimer, type ReclaimReport } from './reclaimer.ts'
 import { type BatchReport, createSettler } from './settler.ts'
 import { createSlots } from './slots.ts'
-import { backoffMs, type ConsumerState, mayRead } from './states.ts'
+import { backoffMs, type ConsumerState, isReady, mayRead } from './states.ts'
 import { createTally } from './tally.ts'
 
 /** Longest back-off of a consumer that finds Redis again, and a heartbeat. */
@@ -47,7 +51,7 @@ export interface ConsumerParts {
   readonly uid: string
   readonly connections: ConsumerConnections
   /** Chooses and proves the way of settling; asked at start, when the connections are open. */
-  readonly choosePath: () => Promise<Chosen<SettlePath>>
+  readonly choosePath: () => Promise<ChosenPath>
   readonly observer: ConsumerObserver
   /** Told of a defect in our own code: the process must not go on in doubt. */
   readonly fault: (thrown: unknown) => void
@@ -71,6 +75,7 @@ export interface ConsumerObserver {
   batchSettled(report: BatchReport): void
   reclaimed(report: ReclaimReport): void
   heartbeatSent(atMs: number): void
+  housekept(report: HousekeepingReport): void
   handedBack(entries: number, retired: boolean): void
 }
 
@@ -93,13 +98,15 @@ export function createConsumer(parts: ConsumerParts): Consumer {
   const tally = createTally()
   const reader = createReader(blocking, writer, pipeline.source, name)
   let path: SettlePath | undefined
+  let sweeper: Sweeper | undefined
+  const codec = createCodec(pipeline.payload)
   const chosenPath = () => {
     if (path === undefined) throw failure('Internal', { detail: 'an entry was settled before the forward path was chosen' })
     return path
   }
   const settler = createSettler({
     path: chosenPath,
-    codec: createCodec(pipeline.payload),
+    codec,
     held,
     lifecycle,
     clock,
@@ -140,8 +147,11 @@ export function createConsumer(parts: ConsumerParts): Consumer {
       if (queue !== writer) await open(queue)
       await checkBackends(pipeline, writer, queue)
       if (path === undefined) {
-        const { chosen, fallback } = await parts.choosePath()
+        const { chosen, fallback, scripts, together } = await parts.choosePath()
         path = chosen
+        if (pipeline.deadLetter.failedJobs === 'Capture') {
+          sweeper = createSweeper({ stream: writer, queue, place, target: forwardTarget(pipeline), codec, scripts, together })
+        }
         observer.pathChosen(chosen.kind, fallback)
       }
       observer.groupMade(await ensureGroup(writer, place.keys, pipeline.source, groupSeen))
@@ -155,7 +165,7 @@ export function createConsumer(parts: ConsumerParts): Consumer {
     lifecycle.dispatch({ kind: 'Started' })
     const recovered = reclaimer.recoverOwn()
     beats = beating().catch(parts.fault)
-    loops = Promise.all([reading(recovered), reclaiming(recovered), recovering(), watching()]).catch(parts.fault)
+    loops = Promise.all([reading(recovered), reclaiming(recovered), recovering(), watching(), tidying()]).catch(parts.fault)
   }
 
   const pause = async (ms: number, signal = lifecycle.draining) => {
@@ -283,6 +293,18 @@ export function createConsumer(parts: ConsumerParts): Consumer {
       if (state.kind !== 'Backpressured') return
       await pause(1_000)
       if (!draining()) await settler.observeQueue()
+    }
+  }
+
+  const tidying = async () => {
+    while (!draining()) {
+      await pause(housekeepingIntervalMs * (0.8 + 0.4 * random()))
+      if (draining() || !isReady(lifecycle.state)) continue
+      try {
+        observer.housekept(await keepHouse(pipeline, writer, place, sweeper))
+      } catch (thrown) {
+        lifecycle.backendFailed(backendFailure(thrown))
+      }
     }
   }
 

@@ -27,6 +27,11 @@ export function createLogObserver(log: Logger): ConsumerObserver {
       for (const entry of exhausted) log.warn({ entry, reason: 'MaxDeliveries' }, 'dead letter')
     },
     heartbeatSent() {},
+    housekept({ settled, cut, removed, kept }) {
+      if (settled > 0) log.debug({ entries: settled }, 'settled entries trimmed')
+      if (cut > 0) log.warn({ entries: cut }, 'entries over source.retention.maxEntries trimmed, read or not')
+      if (removed + kept > 0) log.warn({ removed, kept, reason: 'JobFailed' }, 'failed jobs became dead letters')
+    },
     handedBack: (entries, retired) => log.info({ entries, retired }, 'left the group'),
   }
 }

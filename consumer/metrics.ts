@@ -56,6 +56,12 @@ export function createConsumerMetrics(pipeline: { readonly namespace: string; re
     buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
     registers,
   })
+  const retained = new Counter({
+    name: 'stream_consumer_trimmed_total',
+    help: 'Entries trimmed from the stream by this consumer: settled long enough ago, or over source.retention.maxEntries.',
+    labelNames: ['why'],
+    registers,
+  })
   const forwardPath = new Gauge({
     name: 'stream_consumer_forward_path',
     help: '1 for the way of forwarding in use.',
@@ -88,6 +94,11 @@ export function createConsumerMetrics(pipeline: { readonly namespace: string; re
         }
       },
       heartbeatSent: (atMs) => heartbeat.set(atMs / 1000),
+      housekept({ settled: trimmed, cut, removed, kept }) {
+        retained.inc({ why: 'settled' }, trimmed)
+        retained.inc({ why: 'maxEntries' }, cut)
+        if (removed + kept > 0) deadLetters.inc({ reason: 'JobFailed' }, removed + kept)
+      },
       handedBack() {},
     },
   }

@@ -186,6 +186,10 @@ function both(first: ConsumerObserver, second: ConsumerObserver): ConsumerObserv
       first.heartbeatSent(atMs)
       second.heartbeatSent(atMs)
     },
+    housekept(report) {
+      first.housekept(report)
+      second.housekept(report)
+    },
     handedBack(entries, retired) {
       first.handedBack(entries, retired)
       second.handedBack(entries, retired)

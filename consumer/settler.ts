@@ -58,7 +58,7 @@ export function createSettler(parts: SettlerParts): Settler {
     const { redrives } = decoded
     if (decoded.kind === 'Invalid') return { kind: 'Bury', id, reason: decoded.reason, error: decoded.error, redrives }
     const { hash, data, trace } = decoded
-    return { kind: 'Forward', id, item: { hash, data, trace, origin: id }, redrives }
+    return { kind: 'Forward', id, item: { hash, data, trace, origin: id, redrives }, redrives }
   }
 
   /** One attempt; returns the entries that must be tried again. */

@@ -58,10 +58,16 @@ function ignoreConnectionError() {}
 
 /** Options of the job an item becomes: the target's, its id, and where it came from. */
 export function jobOptionsOf(target: ForwardTarget, item: ForwardItem, id: string): JobsOptions {
-  const { trace } = item
+  const { trace, origin, redrives } = item
+  const own = {
+    ...(origin === undefined ? {} : { id: origin }),
+    ...(redrives === undefined || redrives === 0 ? {} : { redrives: String(redrives) }),
+  }
   return {
     ...target.jobOptions,
     jobId: id,
+    // Not an option of BullMQ's, which keeps what it does not know: from here a failed job finds back to its entry.
+    ...(Object.keys(own).length === 0 ? {} : { sp: own }),
     ...(trace.traceparent === undefined ? {} : { telemetry: { metadata: JSON.stringify(trace) } }),
   }
 }

@@ -8,7 +8,7 @@ import type { RedisConnection } from '../connection.ts'
 import { slotOf } from '../keys.ts'
 import { forwardTarget, streamPlace } from '../placement.ts'
 import { createAtomicPath } from './atomic.ts'
-import { type BullQueue, fingerprint, openBullQueue } from './bullqueue.ts'
+import { type BullQueue, type BullScripts, fingerprint, openBullQueue } from './bullqueue.ts'
 import type { Forwarder, ForwardTarget } from './forwarder.ts'
 import { createPortableForwarder } from './portable.ts'
 import { selfTest } from './selftest.ts'
@@ -30,6 +30,13 @@ export interface Chosen<T> {
   readonly fallback?: string
 }
 
+export interface ChosenPath extends Chosen<SettlePath> {
+  /** BullMQ's scripts, where they are known and proven. */
+  readonly scripts?: BullScripts
+  /** Whether one script may touch stream, dead letters and queue. */
+  readonly together: boolean
+}
+
 /** The forwarder for a queue, without a stream: Direct dispatch, and the queue's half of the split path. */
 export async function chooseForwarder(
   connection: RedisConnection,
@@ -48,18 +55,25 @@ export async function chooseSettlePath(
   queue: RedisConnection,
   clock: () => number,
   preference: PathPreference = 'composed',
-): Promise<Chosen<SettlePath>> {
+): Promise<ChosenPath> {
   const place = streamPlace(pipeline)
   const target = forwardTarget(pipeline)
   const composed = await composable(queue, target, preference)
+  const near = together(pipeline, stream, queue)
   if (composed.bull === undefined) {
-    return { chosen: createTwoStepPath(stream, place, createPortableForwarder(queue, target)), fallback: composed.reason }
+    const chosen = createTwoStepPath(stream, place, createPortableForwarder(queue, target))
+    return { chosen, fallback: composed.reason, together: near }
   }
-  if (!together(pipeline, stream, queue)) {
-    return { chosen: createTwoStepPath(stream, place, createSplitForwarder(queue, target, composed.bull)) }
+  const { scripts } = composed.bull
+  if (!near) {
+    return {
+      chosen: createTwoStepPath(stream, place, createSplitForwarder(queue, target, composed.bull)),
+      scripts,
+      together: near,
+    }
   }
   const { maxDeliveries } = pipeline.delivery
-  return { chosen: createAtomicPath(stream, place, target, composed.bull, { maxDeliveries, clock }) }
+  return { chosen: createAtomicPath(stream, place, target, composed.bull, { maxDeliveries, clock }), scripts, together: near }
 }
 
 /** Whether one script may touch stream, dead letters and queue. */

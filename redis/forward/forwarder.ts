@@ -27,6 +27,8 @@ export interface ForwardItem {
   readonly trace: Trace
   /** Id of the stream entry; absent for Direct dispatch. Kept in the mark, for whoever asks where a job came from. */
   readonly origin?: string
+  /** How often it came back from the dead letters. */
+  readonly redrives?: number
 }
 
 export type ForwardOutcome =
