@@ -17,7 +17,16 @@ import { idMs, isTimeId } from './entryid.ts'
 import { classifyPending, hidesHealthy, type PendingEntry } from './pending.ts'
 import * as replies from './replies.ts'
 import type { ConsumerSample, Sample } from './sample.ts'
-import { type Counted, extrapolate, type GroupFacts, type StreamFacts, undeliveredOf } from './undelivered.ts'
+import {
+  type Counted,
+  extrapolate,
+  type FirstPage,
+  type GroupFacts,
+  pageLimit,
+  type StreamFacts,
+  undeliveredByLedger,
+  undeliveredOf,
+} from './undelivered.ts'
 
 const pendingPageSize = 100
 const pendingPages = 10
@@ -63,7 +72,7 @@ async function lookAtStream(redis: RedisConnection, pipeline: CompiledPipeline):
   const { stream: key, group: groupName, startFrom } = pipeline.source
   const keys = keySpace(key, groupName)
   // XINFO answers an error where there is no stream; TYPE says so in the same breath.
-  const [time, type, streamReply, groupsReply, names, uids, dead, lost] = await together(
+  const [time, type, streamReply, groupsReply, names, uids, dead, ledgerReply] = await together(
     redis,
     [
       ['time'],
@@ -73,14 +82,15 @@ async function lookAtStream(redis: RedisConnection, pipeline: CompiledPipeline):
       ['hkeys', keys.consumers],
       ['hvals', keys.consumers],
       ['xlen', pipeline.deadLetter.stream],
-      ['hget', keys.stats, 'lost'],
+      ['hmget', keys.stats, ...replies.ledgerFields],
     ],
     (index) => index === 2 || index === 3,
   )
   if (type !== 'none' && type !== 'stream') throw failure('WrongKeyType', { key, actual: String(type), expected: 'stream' })
   const atMs = replies.readTimeMs(time)
   const registry = new Map((names as string[]).map((name, i) => [name, (uids as string[])[i] ?? '']))
-  const base = { atMs, deadLetters: Number(dead ?? 0), lost: Number(lost ?? 0) }
+  const ledger = replies.readLedger(ledgerReply)
+  const base = { atMs, deadLetters: Number(dead ?? 0), lost: ledger?.lost ?? 0 }
   if (type === 'none') return { ...base, ...nothing, consumers: await registeredConsumers(redis, keys.consumer, registry) }
 
   const stream = replies.readStream(streamReply)
@@ -92,13 +102,14 @@ async function lookAtStream(redis: RedisConnection, pipeline: CompiledPipeline):
     return { ...base, ...nothing, ...ages, undelivered: waiting, entriesAdded: stream.entriesAdded, consumers }
   }
 
+  const limit = pageLimit(stream)
   const [firstReply, summaryReply, pageReply, consumersReply] = await together(redis, [
-    ['xrange', key, `(${group.lastDeliveredId}`, '+', 'COUNT', '1'],
+    ['xrange', key, `(${group.lastDeliveredId}`, '+', 'COUNT', String(limit)],
     ['xpending', key, groupName],
     ['xpending', key, groupName, '-', '+', String(pendingPageSize)],
     ['xinfo', 'consumers', key, groupName],
   ])
-  const firstUndelivered = replies.readEntryId((firstReply as unknown[])[0])
+  const page: FirstPage = { ids: replies.readRange(firstReply).ids, limit }
   const listed = await listPending(redis, key, groupName, replies.readPendingPage(pageReply))
   const consumers = await withHeartbeats(redis, keys.consumer, registry, replies.readConsumers(consumersReply))
   const { total, totals } = replies.readPendingSummary(summaryReply)
@@ -109,13 +120,17 @@ async function lookAtStream(redis: RedisConnection, pipeline: CompiledPipeline):
     minIdleMs,
     ...(stream.firstId === undefined ? {} : { firstId: stream.firstId }),
   })
-  const { count, exact } = await countUndelivered(redis, key, stream, group, firstUndelivered)
+  const known = undeliveredOf(stream, group, page, undeliveredByLedger(ledger, stream.entriesAdded, total))
+  const { count, exact } =
+    known === undefined
+      ? await countUndelivered(redis, key, stream, group, page.ids[0] ?? group.lastDeliveredId)
+      : { count: known, exact: true }
   return {
     ...base,
     groupExists: true,
     undelivered: count,
     undeliveredExact: exact,
-    ...agesOf(atMs, stream, firstUndelivered, pending.oldestHealthy),
+    ...agesOf(atMs, stream, page.ids[0], pending.oldestHealthy),
     pending: total,
     orphaned: pending.orphaned,
     quarantined: pending.quarantined,
@@ -169,16 +184,7 @@ async function listPending(redis: RedisConnection, key: string, group: string, f
   return listed
 }
 
-async function countUndelivered(
-  redis: RedisConnection,
-  key: string,
-  stream: StreamFacts,
-  group: GroupFacts,
-  first: string | undefined,
-): Promise<{ count: number; exact: boolean }> {
-  const undelivered = undeliveredOf(stream, group, first)
-  if (undelivered.kind === 'Exact') return { count: undelivered.count, exact: true }
-  if (first === undefined) return { count: 0, exact: true }
+async function countUndelivered(redis: RedisConnection, key: string, stream: StreamFacts, group: GroupFacts, first: string) {
   const counted = await countEntries(redis, key, group.lastDeliveredId)
   return { count: extrapolate(counted, first, stream), exact: counted.complete }
 }

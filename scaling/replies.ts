@@ -3,7 +3,7 @@
  * mapping of RESP3); fields that newer servers add are ignored, fields that older ones lack get a stated substitute.
  */
 import type { PendingEntry } from './pending.ts'
-import type { GroupFacts, StreamFacts } from './undelivered.ts'
+import type { GroupFacts, LedgerFacts, StreamFacts } from './undelivered.ts'
 
 type Fields = ReadonlyMap<string, unknown>
 
@@ -29,13 +29,30 @@ export function readStream(reply: unknown): StreamFacts {
   const fields = fieldsOf(reply)
   const length = numberOr(fields.get('length'), 0)
   const first = readEntryId(fields.get('first-entry'))
+  const ends = [fields.get('first-entry'), fields.get('last-entry')]
   return {
     length,
     // Before Redis 7.0 the counter does not exist; the length grows alike until something is trimmed.
     entriesAdded: numberOr(fields.get('entries-added'), length),
     lastGeneratedId: String(fields.get('last-generated-id') ?? '0-0'),
+    entryBytes: Math.max(...ends.map(entryBytes)),
     ...(first === undefined ? {} : { firstId: first }),
   }
+}
+
+/** Characters of an entry's fields. */
+function entryBytes(entry: unknown): number {
+  return list(list(entry)[1]).reduce<number>((sum, text) => sum + String(text).length, 0)
+}
+
+/** HMGET of the ledger's fields, in the order of `ledgerFields`. */
+export const ledgerFields = ['base', 'settled', 'trimmedPending', 'lost', 'lostBefore'] as const
+
+export function readLedger(reply: unknown): LedgerFacts | undefined {
+  const [base, ...rest] = list(reply)
+  if (base === null || base === undefined) return undefined
+  const [settled = 0, trimmedPending = 0, lost = 0, lostBefore = 0] = rest.map((value) => numberOr(value, 0))
+  return { base: Number(base), settled, trimmedPending, lost, lostBefore }
 }
 
 /** The named group of XINFO GROUPS, or undefined when the stream has no such group. */
@@ -101,7 +118,7 @@ export function readRange(reply: unknown): { ids: string[]; bytes: number } {
     const id = readEntryId(entry)
     if (id === undefined) continue
     ids.push(id)
-    for (const text of list(list(entry)[1])) bytes += String(text).length
+    bytes += entryBytes(entry)
   }
   return { ids, bytes }
 }

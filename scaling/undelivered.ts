@@ -2,13 +2,15 @@
  * How many entries the group has not been given.
  *
  * XINFO GROUPS answers `lag`, but not always: an XDEL ahead of the cursor or a group made in mid-stream turns it null, and
- * entries trimmed unread stay counted in it (after XTRIM MAXLEN 1 it said 4 where 1 was left). So lag is believed only where
- * nothing contradicts it, and in this order:
+ * entries trimmed unread stay counted in it, then and for ever after. The ledger (redis/stream/ledger.ts) knows better, unless
+ * strangers acknowledge entries of the group. Both err upwards only. So, in this order:
  *
- * 1. no entry after the cursor: 0, whatever lag says;
- * 2. the stream's first entry is after the cursor: nothing that was read is left, so every entry is undelivered: XLEN;
- * 3. a lag between 1 and XLEN − 1 (at least the first entry was read): lag;
- * 4. otherwise entries are counted by XRANGE up to a cap of entries and bytes, and beyond it the rest is interpolated over
+ * 1. no entry after the cursor: 0, whatever anybody says;
+ * 2. a page read after the cursor came back short: its length;
+ * 3. the stream's first entry is after the cursor: nothing that was read is left, so every entry is undelivered: XLEN;
+ * 4. lag, or the ledger where it says less, provided it can be true: at least a page, at most XLEN − 1 (the first entry was
+ *    read). Where lag is null entries were deleted in mid-stream, which the ledger notices only later: it counts for nothing;
+ * 5. otherwise entries are counted by XRANGE up to a cap of entries and bytes, and beyond it the rest is interpolated over
  *    the ids' milliseconds, never more than XLEN.
  */
 import { compareIds, idMs } from './entryid.ts'
@@ -18,6 +20,8 @@ export interface StreamFacts {
   readonly entriesAdded: number
   readonly firstId?: string
   readonly lastGeneratedId: string
+  /** Size of the larger of the first and the last entry's fields, in characters. */
+  readonly entryBytes: number
 }
 
 export interface GroupFacts {
@@ -26,16 +30,46 @@ export interface GroupFacts {
   readonly lag: number | null
 }
 
-export type Undelivered =
-  | { readonly kind: 'Exact'; readonly count: number }
-  /** Lag cannot be trusted and the entries have to be counted. */
-  | { readonly kind: 'Uncounted' }
+/** Ids read after the cursor, at most `limit` of them. */
+export interface FirstPage {
+  readonly ids: readonly string[]
+  readonly limit: number
+}
 
-export function undeliveredOf(stream: StreamFacts, group: GroupFacts, firstUndeliveredId: string | undefined): Undelivered {
-  if (firstUndeliveredId === undefined || stream.firstId === undefined) return { kind: 'Exact', count: 0 }
-  if (compareIds(stream.firstId, group.lastDeliveredId) > 0) return { kind: 'Exact', count: stream.length }
-  if (group.lag !== null && group.lag >= 1 && group.lag < stream.length) return { kind: 'Exact', count: group.lag }
-  return { kind: 'Uncounted' }
+const longestPage = 64
+const pageBytes = 65_536
+
+/** How many entries to read after the cursor: 64, fewer where entries are large. */
+export const pageLimit = (stream: StreamFacts): number =>
+  Math.max(1, Math.min(longestPage, Math.floor(pageBytes / Math.max(1, stream.entryBytes))))
+
+/** @returns the count, or undefined when the entries have to be counted */
+export function undeliveredOf(
+  stream: StreamFacts,
+  group: GroupFacts,
+  page: FirstPage,
+  ledger: number | undefined,
+): number | undefined {
+  if (page.ids.length < page.limit) return page.ids.length
+  if (stream.firstId !== undefined && compareIds(stream.firstId, group.lastDeliveredId) > 0) return stream.length
+  if (group.lag === null) return undefined
+  const possible = [group.lag, ledger ?? group.lag].filter((count) => count >= page.limit && count < stream.length)
+  return possible.length === 0 ? undefined : Math.min(...possible)
+}
+
+export interface LedgerFacts {
+  readonly base: number
+  readonly settled: number
+  readonly trimmedPending: number
+  readonly lost: number
+  readonly lostBefore: number
+}
+
+/** What the ledger's sum leaves for entries nobody was given; undefined while there is no ledger. */
+export function undeliveredByLedger(ledger: LedgerFacts | undefined, entriesAdded: number, pending: number): number | undefined {
+  if (ledger === undefined) return undefined
+  const { base, settled, trimmedPending, lost, lostBefore } = ledger
+  return entriesAdded - base - settled - trimmedPending - pending - (lost - lostBefore)
 }
 
 export interface Counted {

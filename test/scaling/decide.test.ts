@@ -5,6 +5,7 @@ import { decide } from '../../scaling/decide.ts'
 import type { ScalingPolicy } from '../../scaling/policy.ts'
 import type { Sample } from '../../scaling/sample.ts'
 import type { ScalingState } from '../../scaling/state.ts'
+import { seed } from '../support/seed.ts'
 import { consumers, policyWith, sampleWith, stateWith } from './builders.ts'
 
 interface Row {
@@ -267,6 +268,8 @@ const rows: readonly Row[] = [
     reason: /6000 entries wait \(their ids are not times\)/,
   },
 ]
+
+fc.configureGlobal({ seed })
 
 describe('decide', () => {
   for (const row of rows) {

@@ -6,8 +6,11 @@ import type { Redis } from 'ioredis'
 import { compilePipeline, parsePipeline } from '../../api/compile.ts'
 import { StreamPipelineError } from '../../api/errors.ts'
 import { keySpace } from '../../redis/keys.ts'
+import { streamPlace } from '../../redis/placement.ts'
+import { auditLedger } from '../../redis/stream/ledger.ts'
 import { observe } from '../../scaling/observe.ts'
 import { startRedis } from '../support/redis.ts'
+import { seed } from '../support/seed.ts'
 
 const stream = 'ndvi:jobs'
 const group = 'ndvi'
@@ -153,7 +156,7 @@ describe('observe, on a real Redis', () => {
 
   it('counts dead letters, losses and waiting jobs of every kind', async () => {
     await redis.xadd(pipelineAt(url).deadLetter.stream, '*', 'a', '1')
-    await redis.hset(keys.stats, 'lost', 7)
+    await redis.hset(keys.stats, 'base', 0, 'lost', 7)
     await redis.rpush('bull:ndvi:wait', '1', '2')
     await redis.zadd('bull:ndvi:prioritized', 1, '3')
     const sample = await look()
@@ -190,33 +193,98 @@ describe('observe, on a real Redis', () => {
     assert.ok(Math.abs(sample.undelivered - 4_998) < 50, String(sample.undelivered))
   })
 
-  it('counts exactly over random histories', async () => {
-    const operations = fc.array(
-      fc.oneof(
-        { weight: 4, arbitrary: fc.record({ kind: fc.constant('add' as const), count: fc.integer({ min: 1, max: 20 }) }) },
-        { weight: 3, arbitrary: fc.record({ kind: fc.constant('read' as const), count: fc.integer({ min: 1, max: 10 }) }) },
-        fc.record({ kind: fc.constant('delete' as const), at: fc.nat(200) }),
-        fc.record({ kind: fc.constant('claim' as const), at: fc.nat(200) }),
-      ),
-      { maxLength: 25 },
-    )
-    const property = fc.asyncProperty(operations, async (history) => {
-      await redis.flushall()
-      await redis.xgroup('CREATE', stream, group, '0', 'MKSTREAM')
-      for (const step of history) {
-        if (step.kind === 'add') await add(step.count)
-        if (step.kind === 'read') await read('c', step.count)
-        if (step.kind !== 'delete' && step.kind !== 'claim') continue
-        const id = (await redis.xrange(stream, '-', '+'))[step.at]?.[0]
-        if (id === undefined) continue
-        if (step.kind === 'delete') await redis.xdel(stream, id)
-        else await redis.call('xclaim', stream, group, 'd', '0', id)
+  type Step = { readonly kind: 'add' | 'read' | 'delete' | 'claim' | 'trim'; readonly count: number }
+
+  async function apply({ kind, count }: Step): Promise<void> {
+    switch (kind) {
+      case 'add':
+        return void (await add(count))
+      case 'read':
+        return void (await read('c', count))
+      case 'trim':
+        return void (await redis.xtrim(stream, 'MAXLEN', '=', count))
+      case 'delete':
+      case 'claim': {
+        const id = (await redis.xrange(stream, '-', '+'))[count]?.[0]
+        if (id === undefined) return
+        await (kind === 'delete' ? redis.xdel(stream, id) : redis.call('xclaim', stream, group, 'd', '0', id))
+        return
       }
-      const groups = (await redis.call('xinfo', 'groups', stream)) as unknown[][]
-      const cursor = String(groups[0]?.[7])
-      const left = await redis.xrange(stream, `(${cursor}`, '+')
-      assert.equal((await look()).undelivered, left.length)
+      default:
+        kind satisfies never
+    }
+  }
+
+  async function assertCounted(): Promise<void> {
+    const groups = (await redis.call('xinfo', 'groups', stream)) as unknown[][]
+    const left = await redis.xrange(stream, `(${String(groups[0]?.[7])}`, '+')
+    const { undelivered, undeliveredExact } = await look()
+    assert.deepEqual({ undelivered, undeliveredExact }, { undelivered: left.length, undeliveredExact: true })
+  }
+
+  const step = (kind: Step['kind'], max: number) => fc.record({ kind: fc.constant(kind), count: fc.integer({ min: 1, max }) })
+  const fresh = async () => {
+    await redis.flushall()
+    await redis.xgroup('CREATE', stream, group, '0', 'MKSTREAM')
+  }
+
+  it('counts exactly over random histories of any length with deletions', async () => {
+    const steps = fc.oneof(
+      { weight: 4, arbitrary: step('add', 40) },
+      { weight: 3, arbitrary: step('read', 20) },
+      step('delete', 400),
+      step('claim', 400),
+    )
+    const property = fc.asyncProperty(fc.array(steps, { maxLength: 30 }), async (history) => {
+      await fresh()
+      for (const taken of history) await apply(taken)
+      await assertCounted()
     })
-    await fc.assert(property, { numRuns: 60 })
+    await fc.assert(property, { numRuns: 40, seed })
+  })
+
+  it('counts exactly a short backlog whatever was cut unread before', async () => {
+    const steps = fc.oneof(
+      { weight: 3, arbitrary: step('add', 4) },
+      { weight: 2, arbitrary: step('read', 4) },
+      step('delete', 60),
+      step('trim', 10),
+    )
+    const property = fc.asyncProperty(fc.array(steps, { maxLength: 25 }), async (history) => {
+      await fresh()
+      for (const taken of history) await apply(taken)
+      await assertCounted()
+    })
+    await fc.assert(property, { numRuns: 40, seed })
+  })
+
+  it('counts exactly a long backlog after entries were cut unread, by the ledger', async () => {
+    const place = streamPlace(pipelineAt(url))
+    const audited = async (taken: Step) => {
+      await apply(taken)
+      await auditLedger(redis, place)
+    }
+    await fresh()
+    for (const taken of [
+      { kind: 'add', count: 10 },
+      { kind: 'read', count: 2 },
+      { kind: 'trim', count: 3 },
+      { kind: 'add', count: 300 },
+      { kind: 'read', count: 100 },
+    ] as const) {
+      await audited(taken)
+    }
+    await assertCounted()
+    assert.equal((await look()).lost, 5)
+  })
+
+  it('reads few entries where they are large', async () => {
+    await redis.pipeline(Array.from({ length: 40 }, () => ['xadd', stream, '*', 'a', 'x'.repeat(20_000)])).exec()
+    await redis.xgroup('CREATE', stream, group, '0')
+    await read('c', 1)
+    const before = Number(/total_net_output_bytes:(\d+)/.exec(await redis.info('stats'))?.[1])
+    assert.equal((await look()).undelivered, 39)
+    const sent = Number(/total_net_output_bytes:(\d+)/.exec(await redis.info('stats'))?.[1]) - before
+    assert.ok(sent < 300_000, String(sent))
   })
 })
