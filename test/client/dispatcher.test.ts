@@ -289,8 +289,15 @@ test('flips under load, both modes at once, make one job and one run per key', a
     // Nothing of a finished job remains that could stop a second one but its mark.
     sink.bullmq.jobOptions = { removeOnComplete: { count: 0 } }
   })
-  await startConsumer(t, pipeline)
-  await eventually(async () => (await backlog(server.client())) === 0)
+  const consumer = await startConsumer(t, pipeline)
+  const client = server.client()
+  await eventually(
+    async () => {
+      assert.ok(consumer.running(), `the consumer ended:\n${consumer.stdout()}${consumer.stderr()}`)
+      return (await backlog(client)) === 0
+    },
+    { timeoutMs: 20_000 },
+  )
   const executions = new Map<number, number>()
   const worker = createWorker<NdviRequest>({
     queue: 'ndvi',
@@ -300,7 +307,6 @@ test('flips under load, both modes at once, make one job and one run per key', a
   })
   t.after(() => worker.close())
   await worker.start()
-  const client = server.client()
   const dispatchers = ([{}, { mode: 'Stream' }, { mode: 'Direct' }] as const).map((more) =>
     openDispatcher(t, { pipeline, ...more }),
   )
