@@ -2,8 +2,9 @@
  * The consumer, assembled: connections, states, and the loops that work while it lives.
  *
  * reading      waits until the state allows it and a slot is free, reads, settles in the slot.
- * reclaiming   a round each `reclaim.interval` (jittered), at once when nudged.
- * beating      a heartbeat every two seconds, which also renews what is held long and hears the nudge.
+ * reclaiming   a round at start, each `reclaim.interval` (jittered), and at once when nudged.
+ * listening    asks for the nudge twice a second.
+ * beating      a heartbeat every two seconds, which also renews what is held long.
  * recovering   while BackendDown: waits out the back-off, asks Redis, and makes the group anew if it is gone.
  * tidying      now and then: retention, and the sweep of failed jobs (housekeeping.ts).
  * watching     while Backpressured: asks the queue until there is room.
@@ -22,12 +23,13 @@ import { forwardTarget } from '../redis/placement.ts'
 import { replyCode } from '../redis/replies.ts'
 import { ensureGroup, type GroupOutcome } from '../redis/stream/group.ts'
 import { type Delivery, handBackEntries, renewEntries } from '../redis/stream/pending.ts'
-import { heartbeatIntervalMs, retireConsumer, sendHeartbeat } from '../redis/stream/registry.ts'
+import { heartbeatIntervalMs, readNudge, retireConsumer, sendHeartbeat } from '../redis/stream/registry.ts'
 import type { StreamPlace } from '../redis/stream/settlement.ts'
 import { backendFailure } from './defects.ts'
 import { createHeldEntries } from './held.ts'
 import { type HousekeepingReport, housekeepingIntervalMs, keepHouse } from './housekeeping.ts'
 import { createLifecycle, type Lifecycle } from './lifecycle.ts'
+import { createNudges, listenIntervalMs } from './nudges.ts'
 import { checkBackends } from './preflight.ts'
 import { createReader } from './reader.ts'
 import { createReclaimer, type ReclaimReport } from './reclaimer.ts'
@@ -124,6 +126,7 @@ export function createConsumer(parts: ConsumerParts): Consumer {
     held,
     lifecycle,
     slots,
+    endRead: reader.wake,
     clock,
     settle: settler.settle,
     report(round) {
@@ -133,8 +136,7 @@ export function createConsumer(parts: ConsumerParts): Consumer {
   })
   /** Aborted when the name is about to be given up: beating goes on until then, or a long drain would look like a death. */
   const leaving = new AbortController()
-  let nudge: string | undefined
-  let nudged = Promise.withResolvers<void>()
+  const nudges = createNudges()
   let loops: Promise<unknown> | undefined
   let beats: Promise<void> | undefined
   let groupSeen = false
@@ -165,7 +167,9 @@ export function createConsumer(parts: ConsumerParts): Consumer {
     lifecycle.dispatch({ kind: 'Started' })
     const recovered = reclaimer.recoverOwn()
     beats = beating().catch(parts.fault)
-    loops = Promise.all([reading(recovered), reclaiming(recovered), recovering(), watching(), tidying()]).catch(parts.fault)
+    loops = Promise.all([reading(recovered), reclaiming(recovered), listening(), recovering(), watching(), tidying()]).catch(
+      parts.fault,
+    )
   }
 
   const pause = async (ms: number, signal = lifecycle.draining) => {
@@ -208,16 +212,16 @@ export function createConsumer(parts: ConsumerParts): Consumer {
 
   const reclaiming = async (recovered: Promise<void>) => {
     await recovered
-    let heard = nudged.promise
     let outages = 0
+    // A nudge waits here until it can be followed.
+    let nudged = false
     lifecycle.onChange(({ kind }) => {
       if (kind === 'BackendDown') outages += 1
     })
-    while (!draining()) {
+    // The first round comes at once: whom we replace may have handed back what he held.
+    for (let jittered = 0; !draining(); jittered = pipeline.reclaim.intervalMs * (0.8 + 0.4 * random())) {
       const seen = outages
-      const jittered = pipeline.reclaim.intervalMs * (0.8 + 0.4 * random())
-      await Promise.race([pause(jittered), heard])
-      heard = nudged.promise
+      nudged = (await nudges.next(nudged ? 0 : jittered, lifecycle.draining)) || nudged
       if (outages !== seen || !mayRead(lifecycle.state)) {
         await lifecycle.until((state) => mayRead(state) || draining())
         // During an outage nobody could renew what he holds. The others get the time to notice its end before their entries
@@ -225,7 +229,8 @@ export function createConsumer(parts: ConsumerParts): Consumer {
         if (outages !== seen) await pause(renewalMs)
         continue
       }
-      await reclaimer.round()
+      await reclaimer.round(nudged)
+      nudged = false
     }
   }
 
@@ -238,11 +243,7 @@ export function createConsumer(parts: ConsumerParts): Consumer {
       ...tally.read(),
     })
     observer.heartbeatSent(reply.now)
-    if (nudge !== undefined && reply.nudge !== nudge) {
-      nudged.resolve()
-      nudged = Promise.withResolvers()
-    }
-    nudge = reply.nudge
+    nudges.heard(reply.nudge)
   }
 
   const beating = async () => {
@@ -253,6 +254,19 @@ export function createConsumer(parts: ConsumerParts): Consumer {
       try {
         await beat()
         await renew(pipeline.reclaim.minIdleMs / 3)
+      } catch (thrown) {
+        lifecycle.backendFailed(backendFailure(thrown))
+      }
+    }
+  }
+
+  const listening = async () => {
+    for (;;) {
+      await pause(listenIntervalMs)
+      if (draining()) return
+      if (!mayRead(lifecycle.state)) continue
+      try {
+        nudges.heard(await readNudge(writer, place))
       } catch (thrown) {
         lifecycle.backendFailed(backendFailure(thrown))
       }

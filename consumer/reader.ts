@@ -15,6 +15,8 @@ import type { Delivery } from '../redis/stream/pending.ts'
 export interface Reader {
   /** New entries, delivered for the first time; empty when the block ended without any. Throws catalogued errors. */
   read(): Promise<readonly Delivery[]>
+  /** Ends a read that is blocking now, if it can be done at once; the next may begin. Throws when Redis cannot be asked. */
+  wake(): Promise<void>
   /**
    * Ends a read that is blocking now, without losing a reply, and lets none begin. Resolves when no read is under way; throws
    * when Redis cannot be asked to end it.
@@ -68,7 +70,18 @@ export function createReader(
     }
   }
 
+  const wake = async () => {
+    // In a cluster the id would be another node's: there the block ends by itself.
+    if (blockedAs === undefined) return
+    try {
+      await writer.call('CLIENT', 'UNBLOCK', blockedAs)
+    } catch (thrown) {
+      throw failureOn(writer, thrown)
+    }
+  }
+
   return {
+    wake,
     async read() {
       if (stopped) return []
       const reading = readOnce()
@@ -82,12 +95,7 @@ export function createReader(
     async stop() {
       stopped = true
       while (underWay !== undefined) {
-        try {
-          // In a cluster the id would be another node's: there the block ends by itself.
-          if (blockedAs !== undefined) await writer.call('CLIENT', 'UNBLOCK', blockedAs)
-        } catch (thrown) {
-          throw failureOn(writer, thrown)
-        }
+        await wake()
         await Promise.race([underWay?.catch(ignoreReadFailure), sleep(askAgainMs, undefined, { ref: false })])
       }
     },

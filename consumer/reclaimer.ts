@@ -9,6 +9,7 @@
  * The first round after a start also takes this consumer's own entries, however fresh: a restarted container keeps its name,
  * and nobody else will hold them.
  */
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { CompiledPipeline } from '../api/compiled.ts'
 import type { RedisConnection } from '../redis/connection.ts'
 import { claimEntries, type Delivery, listPending, type PendingRow } from '../redis/stream/pending.ts'
@@ -34,6 +35,8 @@ export interface ReclaimerParts {
   readonly held: HeldEntries
   readonly lifecycle: Lifecycle
   readonly slots: Slots
+  /** Ends a read that blocks: it holds a slot for nothing, which is wanted here. */
+  readonly endRead: () => Promise<void>
   readonly clock: () => number
   readonly settle: (batch: readonly Delivery[]) => Promise<void>
   readonly report: (round: ReclaimReport) => void
@@ -42,12 +45,14 @@ export interface ReclaimerParts {
 export interface Reclaimer {
   /** This consumer's own entries, from before it started. */
   recoverOwn(): Promise<void>
-  /** One round over what is idle. */
-  round(): Promise<void>
+  /** One round over what is idle, from where the last one was cut short; `fromStart`: from the oldest entry on. */
+  round(fromStart: boolean): Promise<void>
 }
 
 /** Rows looked at per page; a page costs Redis well under a millisecond. */
 const pageSize = 256
+/** A read may be on its way to the server when its slot is wanted: the server is asked until there is a slot. */
+const endReadEveryMs = 50
 
 export function createReclaimer(parts: ReclaimerParts): Reclaimer {
   const { pipeline, place, consumer, connection, held, lifecycle, slots } = parts
@@ -69,9 +74,18 @@ export function createReclaimer(parts: ReclaimerParts): Reclaimer {
     return rows.filter((_, index) => outcomes[index] === 'dead').map(({ id }) => id)
   }
 
+  const takeSlot = async () => {
+    const taking = slots.take(lifecycle.draining)
+    for (;;) {
+      const taken = await Promise.race([taking, sleep(endReadEveryMs, 'not yet' as const, { ref: false })])
+      if (taken !== 'not yet') return taken
+      await parts.endRead().catch(ignoreFailure)
+    }
+  }
+
   /** Claims and settles one batch in a slot of its own. Returns false when draining or an outage ended the round. */
   const attempt = async (rows: readonly PendingRow[], minIdle: number) => {
-    const free = await slots.take(lifecycle.draining)
+    const free = await takeSlot()
     if (free === undefined || !mayRead(lifecycle.state)) {
       free?.()
       return false
@@ -134,7 +148,8 @@ export function createReclaimer(parts: ReclaimerParts): Reclaimer {
         })
       }
     },
-    async round() {
+    async round(fromStart) {
+      if (fromStart) cursor = '-'
       await guarded(async () => {
         for (;;) {
           const rows = await listPending(connection, place, { start: cursor, count: pageSize, minIdleMs })
@@ -147,3 +162,6 @@ export function createReclaimer(parts: ReclaimerParts): Reclaimer {
     },
   }
 }
+
+/** It only spares the wait until the block ends by itself. */
+function ignoreFailure() {}

@@ -33,7 +33,8 @@ export function createReaper({ pipeline, redis, onEvent }: ReaperParts): Reaper 
     try {
       const reaping = await reapConsumer(redis, place, { ...dead, minIdleMs, requireExpiredHeartbeat: false })
       if (reaping.kind !== 'Released') unfinished.delete(dead.uid)
-      else if (reaping.entries > 0) onEvent(`consumer ${dead.name} left entries unsettled (${reaping.entries}); the others take them now`)
+      else if (reaping.entries > 0)
+        onEvent(`consumer ${dead.name} left entries unsettled (${reaping.entries}); the others take them now`)
     } catch (thrown) {
       const error = asFailure(thrown)
       // A Redis that is away is told of by the scaling loop, and asked again in the next turn.

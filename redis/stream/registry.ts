@@ -6,7 +6,7 @@
  * The same script keeps the group's floor (see group.ts) and brings back what the consumer needs to hear: the nudge, how many
  * entries the server thinks it holds, and the server's time.
  */
-import type { RedisConnection } from '../connection.ts'
+import { failureOn, type RedisConnection } from '../connection.ts'
 import { defineScript } from '../script.ts'
 import type { StreamPlace } from './settlement.ts'
 
@@ -79,6 +79,15 @@ export async function sendHeartbeat(
   )
   const [nudge, held, now] = Array.isArray(reply) ? reply : []
   return { nudge: String(nudge), held: Number(held), now: Number(now) }
+}
+
+/** The nudge alone. Throws catalogued errors. */
+export async function readNudge(connection: RedisConnection, { keys }: Pick<StreamPlace, 'keys'>): Promise<string> {
+  try {
+    return (await connection.get(keys.nudge)) ?? '0'
+  } catch (thrown) {
+    throw failureOn(connection, thrown)
+  }
 }
 
 /** Reads a heartbeat back; undefined for text this version does not understand. */

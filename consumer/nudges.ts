@@ -1,0 +1,44 @@
+/**
+ * The nudge, as a consumer hears it: a counter in Redis that somebody bumps who made entries claimable and wants them claimed
+ * now. One that comes while a round is under way is kept for the next, which is then a round from the start: the entries it is
+ * about may lie before the cursor.
+ */
+import { setTimeout as sleep } from 'node:timers/promises'
+
+/** How often it is asked for, beside what heartbeats bring: released entries should be in work again within two seconds. */
+export const listenIntervalMs = 500
+
+export interface Nudges {
+  /** The counter as just read. The first value only says where it stands. */
+  heard(counter: string): void
+  /** Waits for a nudge that nobody has taken yet, for `ms`, or until the signal; takes it. @returns whether there was one */
+  next(ms: number, signal: AbortSignal): Promise<boolean>
+}
+
+export function createNudges(): Nudges {
+  let known: string | undefined
+  let untaken = false
+  let wake = () => {}
+  return {
+    heard(counter) {
+      if (known !== undefined && counter !== known) {
+        untaken = true
+        wake()
+      }
+      known = counter
+    },
+    async next(ms, signal) {
+      if (!untaken) {
+        const waking = new AbortController()
+        wake = () => waking.abort()
+        await sleep(ms, undefined, { signal: AbortSignal.any([signal, waking.signal]) }).catch(ignoreAbort)
+      }
+      const nudged = untaken
+      untaken = false
+      return nudged
+    },
+  }
+}
+
+/** Woken is what it is meant to be. */
+function ignoreAbort() {}
