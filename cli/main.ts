@@ -8,6 +8,7 @@ import { Command } from 'commander'
 import { asFailure } from '../api/errors.ts'
 import { registerConsume } from './commands/consume.ts'
 import { registerCrd } from './commands/crd.ts'
+import { registerOperator } from './commands/operator.ts'
 import { registerUp } from './commands/up.ts'
 import { registerValidate } from './commands/validate.ts'
 
@@ -33,6 +34,7 @@ const program = new Command('streampipeline')
 registerValidate(program)
 registerUp(program)
 registerConsume(program)
+registerOperator(program)
 registerCrd(program)
 
 // `streampipeline crd | head` is no fault.
