@@ -1,0 +1,92 @@
+/**
+ * How long an entry takes to become a job at half load: entries come at half the measured rate, evenly, and the queue's event
+ * stream says when each job was added. Both ends are ids that the server made, so no other clock is involved; they are exact to
+ * one millisecond.
+ */
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Redis } from 'ioredis'
+import { createScope } from '../support/scope.ts'
+import { percentile } from '../support/statistics.ts'
+import { type Bench, startContender } from './measure.ts'
+import { entryFields, names, type PayloadKind } from './workload.ts'
+
+export interface Latency {
+  readonly perSecond: number
+  readonly entries: number
+  readonly p50Ms: number
+  readonly p99Ms: number
+}
+
+const warmUpMs = 1_500
+
+export async function measureLatency(bench: Bench, kind: PayloadKind, perSecond: number, forMs: number): Promise<Latency> {
+  const scope = createScope()
+  try {
+    const redis = bench.server.client()
+    await redis.flushall()
+    const meta = `${names.prefix}:${names.queue}:meta`
+    // Else BullMQ trims the events of all but the last ten thousand jobs.
+    await redis.hset(meta, 'opts.maxLenEvents', '10000000')
+    const input = { url: bench.server.url, payload: kind, count: 0, inFlight: 1 }
+    const child = await startContender(scope, bench, 'streampipeline', input)
+    await child.output(/"running"/)
+    const ids = await pace(redis, kind, perSecond, warmUpMs + forMs)
+    const wait = `${names.prefix}:${names.queue}:wait`
+    while ((await redis.llen(wait)) < ids.length) {
+      if (!child.running()) throw new Error(`the consumer ended:\n${child.stdout()}${child.stderr()}`)
+      await sleep(20)
+    }
+    const addedAt = await additions(redis)
+    const delays = ids.slice(Math.floor(ids.length * (warmUpMs / (warmUpMs + forMs)))).map(({ id, hash }) => {
+      const added = addedAt.get(hash)
+      if (added === undefined) throw new Error(`no event tells when the job of entry ${id} was added`)
+      return added - Number(id.split('-')[0])
+    })
+    return { perSecond, entries: delays.length, p50Ms: percentile(delays, 0.5), p99Ms: percentile(delays, 0.99) }
+  } finally {
+    await scope.close()
+  }
+}
+
+interface Paced {
+  readonly id: string
+  /** End of its job's id. */
+  readonly hash: string
+}
+
+/** Adds entries evenly; a tick that comes late adds what is due by then. */
+async function pace(redis: Redis, kind: PayloadKind, perSecond: number, forMs: number): Promise<readonly Paced[]> {
+  const { keyHash } = await import('../../redis/payload/idempotency.ts')
+  const total = Math.floor((perSecond * forMs) / 1_000)
+  const fields = Array.from({ length: total }, (_, index) => entryFields(kind, index))
+  const begun = performance.now()
+  const sent: Promise<unknown>[] = []
+  for (let next = 0; next < total; ) {
+    const due = Math.min(total, Math.ceil(((performance.now() - begun) * perSecond) / 1_000))
+    if (due > next) {
+      const pipeline = redis.pipeline()
+      for (; next < due; next++) pipeline.xadd(names.stream, '*', ...(fields[next] ?? []))
+      sent.push(pipeline.exec())
+    }
+    await sleep(1)
+  }
+  const replies = (await Promise.all(sent)).flat() as [unknown, string][]
+  return replies.map(([, id], index) => ({ id, hash: keyHash([fields[index]?.[3] ?? '']) }))
+}
+
+/** When each job was added, by the key hash that its id ends with. */
+async function additions(redis: Redis): Promise<ReadonlyMap<string, number>> {
+  const found = new Map<string, number>()
+  let start = '-'
+  for (;;) {
+    const page = await redis.xrange(`${names.prefix}:${names.queue}:events`, start, '+', 'COUNT', 5_000)
+    for (const [id, flat] of page) {
+      const jobId = flat[flat.indexOf('jobId') + 1]
+      if (flat[flat.indexOf('event') + 1] === 'added' && jobId !== undefined)
+        found.set(jobId.slice(-43), Number(id.split('-')[0]))
+    }
+    const last = page.at(-1)?.[0]
+    if (last === undefined) return found
+    start = `(${last}`
+  }
+}

@@ -1,0 +1,113 @@
+/**
+ * One measurement of one contender: an empty Redis, the stream filled (nobody reads yet), the contender's process started, and
+ * the jobs it has queued counted from outside until all are there. The rate is taken between the first tenth and the last job,
+ * so neither the start of a process nor its first, uncompiled rounds are in it; it is the same for every contender.
+ */
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { type RunningProcess, startProcess } from '../../test/support/process.ts'
+import type { RedisServer } from '../../test/support/redis.ts'
+import { peakResidentBytes } from '../support/processmemory.ts'
+import { createScope } from '../support/scope.ts'
+import type { ContenderInput } from './contender/input.ts'
+import { entryFields, names, type PayloadKind, pipelineDocument } from './workload.ts'
+
+export type Contender = 'streampipeline' | 'article' | 'addBulk' | 'addBulk x3'
+
+export interface Bench {
+  readonly server: RedisServer
+  /** The program that consumes: the command line, or a bundle of it. */
+  readonly program: string
+  /** V8 flags of the consumer, as its image sets them. */
+  readonly consumerFlags: readonly string[]
+}
+
+export interface Measurement {
+  readonly perSecond: number
+  readonly peakResidentBytes: number | undefined
+}
+
+const warmUpShare = 0.1
+const pollMs = 3
+
+/** @param port where the contender connects: the server's, or that of a proxy before it */
+export async function measure(
+  bench: Bench,
+  contender: Contender,
+  kind: PayloadKind,
+  count: number,
+  port: number,
+): Promise<Measurement> {
+  const scope = createScope()
+  try {
+    const redis = bench.server.client()
+    scope.after(() => redis.disconnect())
+    await redis.flushall()
+    if (contender === 'streampipeline' || contender === 'article') await fill(bench.server, kind, 0, count)
+    const child = await startContender(scope, bench, contender, {
+      url: `redis://127.0.0.1:${port}`,
+      payload: kind,
+      count,
+      inFlight: 1,
+    })
+    const wait = `${names.prefix}:${names.queue}:wait`
+    let warm: { readonly jobs: number; readonly at: number } | undefined
+    for (;;) {
+      const jobs = await redis.llen(wait)
+      const now = performance.now()
+      if (warm === undefined && jobs >= count * warmUpShare) warm = { jobs, at: now }
+      if (warm !== undefined && jobs >= count) {
+        const perSecond = ((jobs - warm.jobs) / (now - warm.at)) * 1_000
+        return { perSecond, peakResidentBytes: await peakResidentBytes(child.pid) }
+      }
+      if (!child.running()) throw new Error(`${contender} ended:\n${child.stdout()}${child.stderr()}`)
+      await sleep(pollMs)
+    }
+  } finally {
+    await scope.close()
+  }
+}
+
+const contenderFile = (name: string) => fileURLToPath(new URL(`./contender/${name}.ts`, import.meta.url))
+
+export async function startContender(
+  scope: ReturnType<typeof createScope>,
+  bench: Bench,
+  contender: Contender,
+  input: ContenderInput,
+): Promise<RunningProcess> {
+  switch (contender) {
+    case 'streampipeline': {
+      const folder = await mkdtemp(join(tmpdir(), 'streampipeline-bench-'))
+      scope.after(async () => await rm(folder, { recursive: true, force: true }))
+      const config = join(folder, 'pipeline.yaml')
+      await writeFile(config, JSON.stringify(pipelineDocument(input.url)))
+      const args = ['consume', '--config', config, '--name', 'bench', '--listen', '127.0.0.1:0']
+      return await startProcess(scope, [...bench.consumerFlags, bench.program, ...args])
+    }
+    case 'article':
+      return await startProcess(scope, [contenderFile('article'), JSON.stringify(input)])
+    case 'addBulk':
+      return await startProcess(scope, [contenderFile('addbulk'), JSON.stringify(input)])
+    case 'addBulk x3':
+      return await startProcess(scope, [contenderFile('addbulk'), JSON.stringify({ ...input, inFlight: 3 })])
+    default:
+      return contender satisfies never
+  }
+}
+
+const chunk = 500
+
+/** Adds entries `from` to `to` (exclusive) to the stream. */
+export async function fill(server: RedisServer, kind: PayloadKind, from: number, to: number): Promise<void> {
+  const redis = server.client()
+  for (let at = from; at < to; at += chunk) {
+    const pipeline = redis.pipeline()
+    for (let index = at; index < Math.min(to, at + chunk); index++) pipeline.xadd(names.stream, '*', ...entryFields(kind, index))
+    await pipeline.exec()
+  }
+  redis.disconnect()
+}
