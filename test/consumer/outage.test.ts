@@ -1,0 +1,139 @@
+import '../support/leaks.ts'
+import assert from 'node:assert/strict'
+import { type TestContext, test } from 'node:test'
+import { startRedis } from '../support/redis.ts'
+import { eventually } from '../support/wait.ts'
+import { assertOnce, type ConsumerProcess, openPipeline } from './fixture.ts'
+
+const source = { stream: '{o}:jobs', batchSize: 50 }
+const patience = { timeoutMs: 10_000 }
+
+const unready = (consumer: ConsumerProcess) => eventually(async () => (await consumer.get('/readyz')).status === 503, patience)
+
+async function onOwnServer(t: TestContext, options: Parameters<typeof startRedis>[1] = {}, spec: object = {}) {
+  const server = await startRedis(t, options)
+  return { server, ...openPipeline(t, server, { source, ...spec }) }
+}
+
+for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
+  test(`Redis ends by ${signal} and comes back: not ready meanwhile, then nothing lost, nothing doubled, no count moved`, async (t) => {
+    const { server, add, start, jobs, waiting, pending, dead, redis, place } = await onOwnServer(t, { appendonly: true })
+    const [one, two] = await Promise.all([start('pod-0'), start('pod-1')])
+    await add(1_000)
+    await eventually(async () => (await waiting()) > 100, { ...patience, intervalMs: 1 })
+    await server.kill(signal)
+    await Promise.all([unready(one), unready(two)])
+    assert.match((await one.get('/readyz')).body, /^BackendDown: Redis at 127\.0\.0\.1:\d+ cannot be reached/)
+    assert.equal((await one.get('/livez')).status, 200)
+    await server.start()
+    await Promise.all([one.ready(), two.ready()])
+    await add(500, 1_000)
+    await eventually(async () => (await waiting()) === 1_500 && (await pending()).length === 0, { timeoutMs: 20_000 })
+    assertOnce(await jobs(), 1_500)
+    assert.deepEqual(await dead(), [])
+    assert.equal(await redis.hget(place.keys.stats, 'dead'), null)
+    for (const consumer of [one, two]) {
+      assert.equal(await consumer.metric('stream_consumer_reclaimed_total'), 0, 'nothing held was taken for abandoned')
+      assert.equal((await consumer.stop()).code, 0)
+    }
+  })
+}
+
+test('out of memory for longer than minIdle: BackendDown, delivery counts unmoved, then all goes on', async (t) => {
+  const { add, start, jobs, waiting, pending, dead, redis, makeGroup } = await onOwnServer(t)
+  await makeGroup()
+  const consumers = await Promise.all([start('pod-0'), start('pod-1')])
+  const full = async () => await redis.config('SET', 'maxmemory', '1')
+  const ids = await redis
+    .multi()
+    .xadd(source.stream, '*', 'job_id', '0')
+    .xadd(source.stream, '*', 'job_id', '1')
+    .config('SET', 'maxmemory', '1')
+    .exec()
+  assert.equal(ids?.length, 3)
+  await full()
+  await Promise.all(consumers.map(unready))
+  await Promise.all(consumers.map((consumer) => consumer.told(/out of memory/)))
+  const since = performance.now()
+  await eventually(() => performance.now() - since > 4_000, patience)
+  for (const { deliveries } of await pending()) assert.ok(deliveries <= 1)
+  await redis.config('SET', 'maxmemory', '0')
+  await Promise.all(consumers.map((consumer) => consumer.ready()))
+  await add(98, 2)
+  await eventually(async () => (await waiting()) === 100 && (await pending()).length === 0, { timeoutMs: 20_000 })
+  assertOnce(await jobs(), 100)
+  assert.deepEqual(await dead(), [])
+  for (const consumer of consumers) assert.equal(await consumer.metric('stream_consumer_reclaimed_total'), 0)
+})
+
+test('FLUSHALL while it runs: the group is made again, told, and every entry after it flows', async (t) => {
+  for (const startFrom of ['Beginning', 'End']) {
+    const fixture = await onOwnServer(t, {}, { source: { ...source, startFrom } })
+    const { add, start, waiting, redis } = fixture
+    const consumer = await start('pod-0')
+    await add(10)
+    await eventually(async () => (await waiting()) === 10)
+    await redis.multi().flushall().xadd(source.stream, '*', 'job_id', 'first').exec()
+    await consumer.told('the consumer group was gone and has been made again')
+    await redis.xadd(source.stream, '*', 'job_id', 'second')
+    await eventually(async () => (await waiting()) === 2, patience)
+    assert.deepEqual(await fixture.jobs(), ['first', 'second'])
+  }
+})
+
+test('the stream deleted, the group destroyed: both made again', async (t) => {
+  const { add, start, waiting, redis, jobs } = await onOwnServer(t)
+  await start('pod-0')
+  await add(10)
+  await eventually(async () => (await waiting()) === 10)
+  await redis.del(source.stream)
+  await eventually(async () => (await redis.exists(source.stream)) === 1, patience)
+  await add(10, 10)
+  await eventually(async () => (await waiting()) === 20, patience)
+  await redis.xgroup('DESTROY', source.stream, 'ndvi')
+  await eventually(async () => ((await redis.xinfo('GROUPS', source.stream)) as unknown[]).length === 1, patience)
+  await add(10, 20)
+  await eventually(async () => (await waiting()) === 30, patience)
+  assertOnce(await jobs(), 30)
+})
+
+test('Redis made a replica: READONLY is an outage, promoted it goes on', async (t) => {
+  const primary = await startRedis(t)
+  const { add, start, waiting, redis, pending } = await onOwnServer(t)
+  const consumer = await start('pod-0')
+  await add(1)
+  await eventually(async () => (await waiting()) === 1)
+  await redis.call('CONFIG', 'SET', 'replica-serve-stale-data', 'yes')
+  // A primary that is not there keeps the data.
+  await primary.kill()
+  await redis.replicaof('127.0.0.1', primary.port)
+  await unready(consumer)
+  assert.match((await consumer.get('/readyz')).body, /READONLY|UNBLOCKED/)
+  await redis.replicaof('NO', 'ONE')
+  await consumer.ready()
+  await add(5, 1)
+  await eventually(async () => (await waiting()) === 6 && (await pending()).length === 0, patience)
+})
+
+test('a Redis that hangs is an outage; woken, it goes on, and nothing is doubled', async (t) => {
+  const { server, add, start, waiting, jobs, pending } = await onOwnServer(t)
+  const consumer = await start('pod-0')
+  await add(100)
+  await server.kill('SIGSTOP')
+  t.after(() => server.kill('SIGCONT'))
+  await eventually(async () => (await consumer.get('/readyz')).status === 503, { timeoutMs: 20_000 })
+  await server.kill('SIGCONT')
+  await consumer.ready()
+  await eventually(async () => (await waiting()) === 100 && (await pending()).length === 0, patience)
+  assertOnce(await jobs(), 100)
+})
+
+test('SIGTERM while Redis is away ends soon, with 0', async (t) => {
+  const { server, start } = await onOwnServer(t, {}, { consumer: { terminationGracePeriodSeconds: 60 } })
+  const consumer = await start('pod-0')
+  await server.kill()
+  await unready(consumer)
+  const begun = performance.now()
+  assert.equal((await consumer.stop('SIGTERM', 15_000)).code, 0)
+  assert.ok(performance.now() - begun < 8_000, `took ${Math.round(performance.now() - begun)} ms`)
+})
