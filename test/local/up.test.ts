@@ -1,8 +1,15 @@
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { test } from 'node:test'
 import type { Ledger } from '../../local/demo/ledger.ts'
+import { freePort } from '../support/port.ts'
 import { runCli, startCli } from '../support/process.ts'
+import { startRedis } from '../support/redis.ts'
+import type { Scope } from '../support/scope.ts'
+import { eventually } from '../support/wait.ts'
 
 const demo = ['up', '-f', 'examples/quickstart.yaml', '--redis', 'private', '--demo', '-o', 'json']
 
@@ -41,4 +48,60 @@ test('a killed consumer and a killed Redis lose nothing and repeat nothing', asy
   const { code } = await up.exit
   assert.equal(code, 0, up.stderr())
   assertSound(ledgerFrom(up.stdout()), up.stderr())
+})
+
+/** The quick start, pointed at another Redis. */
+async function quickstartAt(t: Scope, url: string): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'streampipeline-file-'))
+  t.after(() => rm(folder, { recursive: true, force: true }))
+  const file = join(folder, 'quickstart.yaml')
+  const text = await readFile('examples/quickstart.yaml', 'utf8')
+  await writeFile(file, text.replace('redis://127.0.0.1:6379/0', url))
+  return file
+}
+
+test('without a demo it moves what others add, and a signal drains it', async (t) => {
+  const redis = await startRedis(t)
+  const client = redis.client()
+  const up = await startCli(t, ['up', '-f', await quickstartAt(t, redis.url), '-o', 'json'])
+  await up.output(/consumer ndvi-1 started/)
+  for (const request of ['a', 'b', 'a']) {
+    const fields = { job_id: 1, farm_id: 1, engine: 'local-raster', job_type: 'ndvi_raster', enqueue_timestamp: 1 }
+    await client.xadd('ndvi:jobs', '*', ...Object.entries({ ...fields, request_hash: request.repeat(64) }).flat())
+  }
+  await client.xadd('ndvi:jobs', '*', 'job_id', 'none')
+  await eventually(async () => (await client.llen('bull:ndvi:wait')) === 2 && (await client.xlen('{ndvi:jobs}:dead')) === 1, {
+    timeoutMs: 20_000,
+  })
+  await up.output(/forwarded 2 /)
+  const { code } = await up.stop('SIGINT', 20_000)
+  assert.equal(code, 0, up.stderr())
+  const moved = { entries: 4, forwarded: 2, duplicates: 1, deadLetters: 1, left: 0, maxReplicas: 1 }
+  assert.deepEqual(JSON.parse(up.stdout()), moved)
+  assert.deepEqual(await client.xinfo('CONSUMERS', 'ndvi:jobs', 'ndvi'), [])
+})
+
+test('a second signal ends everything at once', async (t) => {
+  const up = await startCli(t, demo)
+  await up.output(/forwarded [1-9]/, { timeoutMs: 30_000 })
+  up.signal('SIGINT')
+  await up.output(/draining/)
+  const { code } = await up.stop('SIGINT', 5_000)
+  assert.equal(code, 130, up.stderr())
+  assert.equal(up.stdout(), '')
+  assert.match(up.stderr(), /stopped at once; the private Redis is gone/)
+})
+
+test('what cannot be used is said before anything starts', async (t) => {
+  const nowhere = `redis://127.0.0.1:${await freePort()}`
+  for (const [args, code, said] of [
+    [['-f', 'no-such-file.yaml'], 64, /cannot read no-such-file\.yaml/],
+    [['-f', 'examples/quickstart.yaml', '--name', 'other'], 64, /holds ndvi; name one/],
+    [['-f', await quickstartAt(t, nowhere)], 69, /cannot be reached.*\n.*check the address/],
+  ] as const) {
+    const ended = await runCli(t, ['up', ...args])
+    assert.equal(ended.code, code, ended.stderr)
+    assert.match(ended.stderr, said)
+    assert.equal(ended.stdout, '')
+  }
 })

@@ -1,0 +1,65 @@
+import '../support/leaks.ts'
+import assert from 'node:assert/strict'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { streamPlace } from '../../redis/placement.ts'
+import { parseIdentity } from '../../redis/stream/identity.ts'
+import { listPending } from '../../redis/stream/pending.ts'
+import { pipelineWith, resourceWith } from '../redis/resource.ts'
+import { startCli } from '../support/process.ts'
+import { startRedis } from '../support/redis.ts'
+import { eventually } from '../support/wait.ts'
+
+test('what a consumer held that is killed is forwarded within two seconds, though reclaim.minIdle is a minute', async (t) => {
+  const server = await startRedis(t)
+  const redis = server.client()
+  const spec = {
+    url: server.url,
+    source: { block: '30s' },
+    reclaim: { minIdle: '60s', interval: '1h' },
+    scaling: { minReplicas: 2, maxReplicas: 2 },
+  }
+  const place = streamPlace(pipelineWith(spec))
+  const { stream, keys } = place
+  const folder = await mkdtemp(join(tmpdir(), 'streampipeline-local-'))
+  t.after(() => rm(folder, { recursive: true, force: true }))
+  const file = join(folder, 'pipeline.json')
+  await writeFile(file, JSON.stringify(resourceWith(spec)))
+
+  const up = await startCli(t, ['up', '-f', file, '-o', 'json'])
+  const [, pid = ''] = await up.output(/consumer ndvi-1 started \(pid (\d+)\)/)
+  await eventually(async () => (await redis.hlen(keys.consumers)) === 2, { timeoutMs: 15_000 })
+  const before = await redis.hget(keys.consumers, 'ndvi-1')
+  assert.match(parseIdentity(before ?? '')?.owner ?? '', /^local-.+-\d+-\d+$/)
+  const blocked = async () => String(await redis.client('LIST')).match(/cmd=xreadgroup/g)?.length ?? 0
+  await eventually(async () => (await blocked()) === 2)
+
+  // Stopped while it blocks, it is still given what it asked for.
+  process.kill(Number(pid), 'SIGSTOP')
+  let added = 0
+  const heldByIt = async () => (await listPending(redis, place, { start: '-', count: 10, consumer: 'ndvi-1' })).length
+  while ((await heldByIt()) === 0) {
+    await redis.xadd(stream, '*', 'job_id', String(added++))
+    assert.ok(added < 10, 'it is given none of them')
+  }
+  const jobs = async () => await redis.llen('bull:ndvi:wait')
+  await eventually(async () => (await jobs()) === added - 1)
+
+  process.kill(Number(pid), 'SIGKILL')
+  const killedAt = performance.now()
+  await eventually(async () => (await jobs()) === added)
+  const tookMs = performance.now() - killedAt
+  assert.ok(tookMs < 2_000, `took ${Math.round(tookMs)} ms`)
+  t.diagnostic(`${Math.round(tookMs)} ms`)
+  await up.output(/consumer ndvi-1 left entries unsettled \(1\)/)
+
+  await eventually(async () => {
+    const now = await redis.hget(keys.consumers, 'ndvi-1')
+    assert.ok(now !== null && now !== before)
+  })
+  assert.equal((await up.stop('SIGTERM', 15_000)).code, 0, up.stderr())
+  assert.deepEqual(await redis.hkeys(keys.consumers), [])
+  assert.deepEqual(await redis.xinfo('CONSUMERS', stream, place.group), [])
+})
