@@ -69,6 +69,7 @@ export async function serveTerm(parts: TermParts, stop: AbortSignal, cut: AbortS
     networkPolicy: options.networkPolicy,
     podMonitor: options.podMonitor,
     referencesEveryMs: options.referencesEveryMs,
+    numbersEveryMs: options.numbersEveryMs,
     signingKey,
   }
   const reconcile = createReconciler({
@@ -93,6 +94,7 @@ export async function serveTerm(parts: TermParts, stop: AbortSignal, cut: AbortS
   stop.addEventListener('abort', startGrace, { once: true })
   await controller.run(stop, AbortSignal.any([cut, grace.signal]))
   cancelGrace()
+  stop.removeEventListener('abort', startGrace)
   await watchers.close()
   await recorder.flush()
 }

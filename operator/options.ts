@@ -35,6 +35,8 @@ export interface OperatorOptions {
   readonly observeEveryMs?: number
   /** How old contents of referred Secrets and ConfigMaps may be; default 30000. */
   readonly referencesEveryMs?: number
+  /** How often a status in which only numbers changed is written; default 10000. */
+  readonly numbersEveryMs?: number
   /** Told once the servers listen. */
   readonly onListening?: (ports: { readonly metrics: number; readonly health: number }) => void
 }
@@ -53,6 +55,7 @@ export interface CompiledOperatorOptions {
   readonly identity: string
   readonly observeEveryMs: number
   readonly referencesEveryMs: number
+  readonly numbersEveryMs: number
 }
 
 const logLevels: readonly string[] = ['debug', 'info', 'warn', 'error'] satisfies LogLevel[]
@@ -86,5 +89,6 @@ export function compileOptions(options: OperatorOptions): CompiledOperatorOption
     identity: `${podName}_${randomBytes(6).toString('hex')}`,
     observeEveryMs: options.observeEveryMs ?? 5_000,
     referencesEveryMs: options.referencesEveryMs ?? 30_000,
+    numbersEveryMs: options.numbersEveryMs ?? 10_000,
   })
 }

@@ -79,12 +79,15 @@ export async function runOperator(options: OperatorOptions): Promise<number> {
     onFault: (error) => log.warn({ err: error }, 'the Lease could not be read or written'),
   })
 
-  const metricsServer = await listen('--metrics', compiled.metrics, {
-    '/metrics': async () => ({ code: 200, type: metrics.registry.contentType, body: await metrics.registry.metrics() }),
-  })
   const live = () => ((queue?.longestRunningMs() ?? 0) > wedgedMs ? { code: 500, body: 'wedged\n' } : { code: 200, body: 'ok\n' })
   const ready = () => (caches.synced ? { code: 200, body: 'ok\n' } : { code: 503, body: 'caches are not filled yet\n' })
   const healthServer = await listen('--health', compiled.health, { '/livez': live, '/healthz': live, '/readyz': ready })
+  const metricsServer = await listen('--metrics', compiled.metrics, {
+    '/metrics': async () => ({ code: 200, type: metrics.registry.contentType, body: await metrics.registry.metrics() }),
+  }).catch(async (thrown: unknown) => {
+    await healthServer.close()
+    throw thrown
+  })
   options.onListening?.({ metrics: metricsServer.port, health: healthServer.port })
   log.info({ namespaces: compiled.namespaces, namespace, identity: compiled.identity }, 'operator started')
 

@@ -79,6 +79,8 @@ export interface OperatorSettings {
   readonly podMonitor: boolean
   /** Referred Secrets are read by name, not watched (that would take the right to list them all): this is how stale they get. */
   readonly referencesEveryMs: number
+  /** A status in which only numbers changed is written at most this often. */
+  readonly numbersEveryMs: number
   /** Keys the HMAC in the pod template. */
   readonly signingKey: Buffer
 }

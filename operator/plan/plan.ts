@@ -36,7 +36,7 @@ export type Report = Pick<Plan, 'status' | 'writeStatus' | 'events' | 'requeueAf
 /** @param nowMs wall-clock milliseconds */
 export function report(observed: Observed, nowMs: number): Report {
   const status = statusOf(observed, desiredReplicas(observed), nowMs)
-  const due = statusDue(observed.object.status, status, observed.statusWrittenMs, nowMs)
+  const due = statusDue(observed.object.status, status, observed.statusWrittenMs, observed.settings.numbersEveryMs, nowMs)
   const waits = [
     ...(observed.references.length > 0 ? [observed.settings.referencesEveryMs] : []),
     ...(due.kind === 'Later' ? [due.afterMs] : []),

@@ -1,6 +1,6 @@
 /**
  * When a status is worth a write. Nothing changed: never. Something that matters changed (a condition, replicas, a decision):
- * at once. Only numbers and wordings changed: at most every ten seconds, or a busy pipeline would write on every look.
+ * at once. Only numbers and wordings changed: at most every `numbersEveryMs`, or a busy pipeline would write on every look.
  */
 import type { StreamPipelineStatus } from '../../api/status.ts'
 import { canonicalJson } from '../kubernetes/apply.ts'
@@ -10,12 +10,11 @@ export type StatusDue =
   | { readonly kind: 'Now' }
   | { readonly kind: 'Later'; readonly afterMs: number }
 
-const numbersEveryMs = 10_000
-
 export function statusDue(
   before: StreamPipelineStatus | undefined,
   after: StreamPipelineStatus,
   writtenMs: number | undefined,
+  numbersEveryMs: number,
   nowMs: number,
 ): StatusDue {
   if (canonicalJson(before ?? {}) === canonicalJson(after)) return { kind: 'Never' }

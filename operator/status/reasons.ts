@@ -7,41 +7,53 @@ import type { ConditionType } from '../../api/status.ts'
 export type Tone = 'Good' | 'Underway' | 'Neutral' | 'Bad'
 
 interface ReasonEntry {
-  readonly type: ConditionType
+  readonly types: readonly ConditionType[]
   readonly tone: Tone
   readonly meaning: string
 }
 
 export const conditionReasons = {
-  Running: { type: 'Ready', tone: 'Good', meaning: 'Redis answers, the objects match, consumers are ready.' },
-  Progressing: { type: 'Stalled', tone: 'Good', meaning: 'Nothing waits for a person.' },
-  ObjectsApplied: { type: 'Reconciled', tone: 'Good', meaning: 'All objects match the spec.' },
+  Running: { types: ['Ready'], tone: 'Good', meaning: 'Redis answers, the objects match, consumers are ready.' },
+  Progressing: { types: ['Stalled'], tone: 'Good', meaning: 'Nothing waits for a person.' },
+  ObjectsApplied: { types: ['Reconciled'], tone: 'Good', meaning: 'All objects match the spec.' },
   ReconcileDisabled: {
-    type: 'Reconciled',
+    types: ['Reconciled'],
     tone: 'Neutral',
     meaning: 'The annotation streampipeline.dev/reconcile: disabled keeps the operator from changing the objects.',
   },
-  RedisConnected: { type: 'RedisReachable', tone: 'Good', meaning: 'Redis answers.' },
-  NotObservedYet: { type: 'RedisReachable', tone: 'Underway', meaning: 'The operator has not asked Redis yet.' },
-  ConsumersReady: { type: 'ConsumersAvailable', tone: 'Good', meaning: 'At least one consumer is ready.' },
-  ScaledToZero: { type: 'ConsumersAvailable', tone: 'Good', meaning: 'Nothing waits, so none runs.' },
-  ConsumersStarting: { type: 'ConsumersAvailable', tone: 'Underway', meaning: 'Pods are on their way.' },
-  NoDeployment: { type: 'ConsumersAvailable', tone: 'Underway', meaning: 'The Deployment does not exist yet.' },
-  ImagePullFailed: { type: 'ConsumersAvailable', tone: 'Bad', meaning: 'The image cannot be pulled.' },
-  ConsumersCrashing: { type: 'ConsumersAvailable', tone: 'Bad', meaning: 'The container ends again and again.' },
-  ContainerNotCreated: { type: 'ConsumersAvailable', tone: 'Bad', meaning: 'The container cannot be created as configured.' },
-  Unschedulable: { type: 'ConsumersAvailable', tone: 'Bad', meaning: 'No node takes the pods.' },
-  PodsRefused: { type: 'ConsumersAvailable', tone: 'Bad', meaning: 'The API server refuses the pods: a quota or a policy.' },
-  ScalingOnAge: { type: 'ScalingActive', tone: 'Good', meaning: 'Replicas follow the age of the backlog.' },
-  ManualReplicas: { type: 'ScalingActive', tone: 'Neutral', meaning: 'scaling.policy is Manual.' },
-  MetricsUnavailable: { type: 'ScalingActive', tone: 'Bad', meaning: 'Redis cannot be asked, so scaling goes by onMetricsLoss.' },
-  Suspended: { type: 'ScalingActive', tone: 'Neutral', meaning: 'spec.suspend is set.' },
-  DirectMode: { type: 'ScalingActive', tone: 'Neutral', meaning: 'Producers enqueue themselves; consumers drain the stream.' },
-  NotDraining: { type: 'Drained', tone: 'Neutral', meaning: 'Nobody asked for it: mode is Stream.' },
-  Draining: { type: 'Drained', tone: 'Underway', meaning: 'Entries are still to be settled.' },
-  StreamSettled: { type: 'Drained', tone: 'Good', meaning: 'Every entry is settled.' },
-  NothingLost: { type: 'DataIntact', tone: 'Good', meaning: 'No entry was trimmed unread.' },
-  EntriesLost: { type: 'DataIntact', tone: 'Bad', meaning: 'Entries were trimmed before anybody read them.' },
+  RedisConnected: { types: ['RedisReachable'], tone: 'Good', meaning: 'Redis answers.' },
+  NotObservedYet: {
+    types: ['RedisReachable', 'ScalingActive', 'Drained', 'DataIntact', 'Ready'],
+    tone: 'Underway',
+    meaning: 'The operator has not asked Redis yet.',
+  },
+  ConsumersReady: { types: ['ConsumersAvailable'], tone: 'Good', meaning: 'At least one consumer is ready.' },
+  ScaledToZero: { types: ['ConsumersAvailable'], tone: 'Good', meaning: 'Nothing waits, so none runs.' },
+  ConsumersStarting: { types: ['ConsumersAvailable', 'Ready'], tone: 'Underway', meaning: 'Pods are on their way.' },
+  NoDeployment: { types: ['ConsumersAvailable'], tone: 'Underway', meaning: 'The Deployment does not exist yet.' },
+  ImagePullFailed: { types: ['ConsumersAvailable'], tone: 'Bad', meaning: 'The image cannot be pulled.' },
+  ConsumersCrashing: { types: ['ConsumersAvailable'], tone: 'Bad', meaning: 'The container ends again and again.' },
+  ContainerNotCreated: { types: ['ConsumersAvailable'], tone: 'Bad', meaning: 'The container cannot be created as configured.' },
+  Unschedulable: { types: ['ConsumersAvailable'], tone: 'Bad', meaning: 'No node takes the pods.' },
+  PodsRefused: { types: ['ConsumersAvailable'], tone: 'Bad', meaning: 'The API server refuses the pods: a quota or a policy.' },
+  ScalingOnAge: { types: ['ScalingActive'], tone: 'Good', meaning: 'Replicas follow the age of the backlog.' },
+  ManualReplicas: { types: ['ScalingActive'], tone: 'Neutral', meaning: 'scaling.policy is Manual.' },
+  MetricsUnavailable: {
+    types: ['ScalingActive'],
+    tone: 'Bad',
+    meaning: 'Redis cannot be asked, so scaling goes by onMetricsLoss.',
+  },
+  Suspended: { types: ['Ready', 'ConsumersAvailable', 'ScalingActive'], tone: 'Neutral', meaning: 'spec.suspend is set.' },
+  DirectMode: {
+    types: ['ConsumersAvailable', 'ScalingActive'],
+    tone: 'Neutral',
+    meaning: 'Producers enqueue themselves; consumers drain the stream.',
+  },
+  NotDraining: { types: ['Drained'], tone: 'Neutral', meaning: 'Nobody asked for it: mode is Stream.' },
+  Draining: { types: ['Drained'], tone: 'Underway', meaning: 'Entries are still to be settled.' },
+  StreamSettled: { types: ['Drained'], tone: 'Good', meaning: 'Every entry is settled.' },
+  NothingLost: { types: ['DataIntact'], tone: 'Good', meaning: 'No entry was trimmed unread.' },
+  EntriesLost: { types: ['DataIntact'], tone: 'Bad', meaning: 'Entries were trimmed before anybody read them.' },
 } as const satisfies Record<string, ReasonEntry>
 
 export type ConditionReason = keyof typeof conditionReasons

@@ -85,6 +85,7 @@ export function observed(object: PipelineObject, more: Partial<Observed> = {}): 
       networkPolicy: false,
       podMonitor: false,
       referencesEveryMs: 30_000,
+      numbersEveryMs: 10_000,
       signingKey: Buffer.alloc(32, 7),
     },
     deployment: deploymentObject(1, 1),

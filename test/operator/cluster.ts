@@ -125,6 +125,7 @@ export async function startOperator(
     podNamespace: 'default',
     observeEveryMs: 400,
     referencesEveryMs: 1_000,
+    numbersEveryMs: 1_000,
     env: {},
     signal: stop.signal,
     log: { write: (line) => void lines.push(line) },

@@ -1,6 +1,9 @@
 /** The operator as a whole, on a real API server with Kubernetes' own controllers, and a real Redis. */
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { test } from 'node:test'
 import type { Redis } from 'ioredis'
 import * as kinds from '../../operator/plan/kinds.ts'
@@ -8,6 +11,7 @@ import { consumerName, dispatchName, nameLabel } from '../../operator/plan/names
 import { keySpace } from '../../redis/keys.ts'
 import { formatIdentity } from '../../redis/stream/identity.ts'
 import { needsControllers } from '../support/apiserver.ts'
+import { startProcess } from '../support/process.ts'
 import { startRedis } from '../support/redis.ts'
 import { eventually } from '../support/wait.ts'
 import {
@@ -27,7 +31,7 @@ const slow = { timeoutMs: 15_000 }
 
 test('the operator on an API server', needsControllers, async (suite) => {
   const [cluster, redis] = await Promise.all([startCluster(suite, { controllers: true }), startRedis(suite)])
-  const operator = await startOperator(suite, cluster)
+  const operator = await startOperator(suite, cluster, { logLevel: 'debug' })
 
   const pipeline = (name: string) => cluster.get<Loose>(kinds.pipelineType, 'default', name)
   const deployment = (name: string) => cluster.get<Loose>(kinds.deploymentType, 'default', consumerName(name))
@@ -69,13 +73,16 @@ test('the operator on an API server', needsControllers, async (suite) => {
     }
   }
 
-  /** ... and in Redis what its consumer would say: that it is at work, one entry a second per slot. */
-  const beat = async (name: string, client: Redis) => {
-    const keys = keySpace(`${name}:jobs`, name)
-    const pods = await eventually(async () => {
+  const podsOf = (name: string) =>
+    eventually(async () => {
       const found = (await cluster.list(kinds.podType, 'default')).filter((pod) => pod.metadata.labels?.[nameLabel] === name)
       return found.length > 0 ? found : null
     }, slow)
+
+  /** ... and in Redis what its consumer would say: that it is at work, one entry a second per slot. */
+  const beat = async (name: string, client: Redis) => {
+    const keys = keySpace(`${name}:jobs`, name)
+    const pods = await podsOf(name)
     const owner = (await pipeline(name))?.metadata.uid ?? ''
     for (const { metadata } of pods) {
       const uid = formatIdentity({ owner, life: metadata.uid ?? '' })
@@ -175,7 +182,7 @@ test('the operator on an API server', needsControllers, async (suite) => {
   await suite.test(
     'what is wrong with Redis and its Secrets is told in conditions and Events, and cleared when mended',
     async (t) => {
-      const guarded = await startRedis(t, { password: 'right' })
+      const guarded = await startRedis(t, { password: 'p4ss-good' })
       const { port } = guarded
       const spec = {
         redis: { url: `redis://127.0.0.1:${port}/0`, passwordFrom: { secretKeyRef: { name: 'redis-auth', key: 'password' } } },
@@ -192,13 +199,13 @@ test('the operator on an API server', needsControllers, async (suite) => {
       await reason('faulty', 'Ready', 'ReferenceMissing')
       await reason('faulty', 'Reconciled', 'ReferenceMissing')
 
-      await cluster.apply(secret('wrong'))
+      await cluster.apply(secret('p4ss-bad'))
       const refused = await reason('faulty', 'RedisReachable', 'RedisAuthFailed')
       assert.match(refused.message, new RegExp(`127\\.0\\.0\\.1:${port}`))
-      assert.doesNotMatch(refused.message, /wrong/)
+      assert.doesNotMatch(refused.message, /p4ss/)
       await reason('faulty', 'Reconciled', 'ObjectsApplied')
 
-      await cluster.apply(secret('right'))
+      await cluster.apply(secret('p4ss-good'))
       await reason('faulty', 'RedisReachable', 'RedisConnected')
 
       await guarded.stop()
@@ -220,7 +227,7 @@ test('the operator on an API server', needsControllers, async (suite) => {
         return seen
       }, slow)
       assert.ok(events.every(({ message }) => message.length > 0 && Buffer.byteLength(message) <= 1024))
-      assert.doesNotMatch(JSON.stringify(events), /wrong|"right"/)
+      assert.doesNotMatch(JSON.stringify([events, operator.lines, await pipeline('faulty')]), /p4ss/)
     },
   )
 
@@ -245,6 +252,59 @@ test('the operator on an API server', needsControllers, async (suite) => {
     assert.match(described, /Desired Replicas: +[2-4]/)
     await client.xtrim('aged:jobs', 'MAXLEN', 0)
     await replicasOf('aged', (replicas) => replicas === 1)
+  })
+
+  await suite.test('a consumer run from what the operator made does the work, and is seen at it', async (t) => {
+    const guarded = await startRedis(t, { password: 'p4ss-right' })
+    const secret = {
+      apiVersion: 'v1',
+      kind: 'Secret',
+      metadata: { name: 'worker-auth', namespace: 'default' },
+      stringData: { password: 'p4ss-right' },
+    }
+    await cluster.apply(secret)
+    const url = `redis://127.0.0.1:${guarded.port}/0`
+    const redisSpec = { url, passwordFrom: { secretKeyRef: { name: 'worker-auth', key: 'password' } } }
+    await cluster.apply(minimalPipeline('worker', 'default', { redis: redisSpec }))
+    const [pod] = await podsOf('worker')
+    const config = await cluster.get<Loose>(kinds.configMapType, 'default', consumerName('worker'))
+    const folder = await mkdtemp(join(tmpdir(), 'streampipeline-consumer-'))
+    t.after(() => rm(folder, { recursive: true, force: true }))
+    await writeFile(join(folder, 'pipeline.yaml'), String((at(config, 'data') as Record<string, string>)['pipeline.yaml']))
+    await mkdir(join(folder, 'secret', 'worker-auth'), { recursive: true })
+    await writeFile(join(folder, 'secret', 'worker-auth', 'password'), 'p4ss-right')
+    const args = [
+      'cli/main.ts',
+      'consume',
+      '--config',
+      join(folder, 'pipeline.yaml'),
+      '--refs',
+      folder,
+      '--listen',
+      '127.0.0.1:0',
+    ]
+    const env = { POD_NAME: pod?.metadata.name, POD_UID: pod?.metadata.uid }
+    const consumer = await startProcess(t, args, { env })
+    const client = guarded.client()
+    await client.xadd('worker:jobs', '*', 'n', '1')
+    await eventually(async () => assert.equal(await client.llen('bull:worker:wait'), 1), slow)
+    await eventually(async () => assert.deepEqual(at(await pipeline('worker'), 'status.consumers.active'), 1), slow)
+    assert.equal((await consumer.stop()).code, 0)
+    await cluster.remove(kinds.pipelineType, 'default', 'worker')
+    // Its pod, of which there is only the object, goes with it.
+    assert.doesNotMatch(operator.lines.join(''), /p4ss/)
+  })
+
+  await suite.test('a spec that only a program can judge is Stalled, and says what to correct', async () => {
+    const payload = { schema: { type: 'object', properties: { n: { type: 'integr' } } } }
+    await cluster.apply(minimalPipeline('unsound', 'default', { redis: { url: redis.url }, payload }))
+    const told = await reason('unsound', 'Stalled', 'InvalidSpec')
+    assert.equal(told.status, 'True')
+    assert.match(told.message, /spec\.payload\.schema/)
+    assert.equal(await deployment('unsound'), undefined)
+    await cluster.patch(kinds.pipelineType, 'default', 'unsound', { spec: { payload: { schema: null } } })
+    await reason('unsound', 'Stalled', 'Progressing')
+    await reason('unsound', 'Reconciled', 'ObjectsApplied')
   })
 
   await suite.test('suspend, Manual with kubectl scale, and a change made by hand', async () => {
@@ -331,7 +391,7 @@ test('the operator on an API server', needsControllers, async (suite) => {
       assert.equal(claimed.length, 3)
       await eventually(async () => assert.deepEqual(await names(), ['alive', 'stranger']), slow)
       assert.deepEqual(await client.hkeys(keys.consumers), ['stranger'])
-    await cluster.remove(kinds.pipelineType, 'default', 'reaped')
+      await cluster.remove(kinds.pipelineType, 'default', 'reaped')
     },
   )
 
@@ -363,7 +423,7 @@ test('the operator on an API server', needsControllers, async (suite) => {
         const now = (await writes()).length
         if (now !== last) restingSince = Date.now()
         last = now
-        return Date.now() - restingSince > 11_000
+        return Date.now() - restingSince > 6_000
       },
       { timeoutMs: 30_000, intervalMs: 250 },
     )

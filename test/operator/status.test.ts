@@ -268,12 +268,12 @@ test('a status is written at once for what matters, within ten seconds for numbe
   const numbers = { ...before, backlog: { ...before.backlog, undelivered: 5 } }
   const matter = { ...before, readyReplicas: 9 }
   const reordered = JSON.parse(JSON.stringify(before, Object.keys(flat(before)).sort().reverse())) as StreamPipelineStatus
-  assert.deepEqual(statusDue(before, reordered, nowMs, nowMs), { kind: 'Never' })
-  assert.deepEqual(statusDue(undefined, before, undefined, nowMs), { kind: 'Now' })
-  assert.deepEqual(statusDue(before, matter, nowMs, nowMs), { kind: 'Now' })
-  assert.deepEqual(statusDue(before, numbers, nowMs - 4_000, nowMs), { kind: 'Later', afterMs: 6_000 })
-  assert.deepEqual(statusDue(before, numbers, nowMs - 10_000, nowMs), { kind: 'Now' })
-  assert.deepEqual(statusDue(before, numbers, undefined, nowMs), { kind: 'Now' })
+  assert.deepEqual(statusDue(before, reordered, nowMs, 10_000, nowMs), { kind: 'Never' })
+  assert.deepEqual(statusDue(undefined, before, undefined, 10_000, nowMs), { kind: 'Now' })
+  assert.deepEqual(statusDue(before, matter, nowMs, 10_000, nowMs), { kind: 'Now' })
+  assert.deepEqual(statusDue(before, numbers, nowMs - 4_000, 10_000, nowMs), { kind: 'Later', afterMs: 6_000 })
+  assert.deepEqual(statusDue(before, numbers, nowMs - 10_000, 10_000, nowMs), { kind: 'Now' })
+  assert.deepEqual(statusDue(before, numbers, undefined, 10_000, nowMs), { kind: 'Now' })
 })
 
 function flat(value: unknown): Record<string, true> {
