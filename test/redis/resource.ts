@@ -15,6 +15,7 @@ export interface SpecChanges {
   readonly idempotency?: object
   readonly deadLetter?: object
   readonly sink?: object
+  readonly scaling?: object
   readonly consumer?: object
 }
 
