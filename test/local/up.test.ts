@@ -1,8 +1,8 @@
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { test } from 'node:test'
 import type { Ledger } from '../../local/demo/ledger.ts'
 import { freePort } from '../support/port.ts'
@@ -60,10 +60,17 @@ async function quickstartAt(t: Scope, url: string): Promise<string> {
   return file
 }
 
-test('without a demo it moves what others add, and a signal drains it', async (t) => {
-  const redis = await startRedis(t)
+test('without a demo it moves what others add, through a Redis whose password a folder of references holds; a signal drains it', async (t) => {
+  const redis = await startRedis(t, { password: 'opensesame' })
   const client = redis.client()
-  const up = await startCli(t, ['up', '-f', await quickstartAt(t, redis.url), '-o', 'json'])
+  const file = await quickstartAt(
+    t,
+    `redis://127.0.0.1:${redis.port}\n    passwordFrom: {secretKeyRef: {name: auth, key: password}}`,
+  )
+  const refs = join(dirname(file), 'refs')
+  await mkdir(join(refs, 'secret', 'auth'), { recursive: true })
+  await writeFile(join(refs, 'secret', 'auth', 'password'), 'opensesame')
+  const up = await startCli(t, ['up', '-f', file, '--refs', refs, '-o', 'json'])
   await up.output(/consumer ndvi-1 started/)
   for (const request of ['a', 'b', 'a']) {
     const fields = { job_id: 1, farm_id: 1, engine: 'local-raster', job_type: 'ndvi_raster', enqueue_timestamp: 1 }
