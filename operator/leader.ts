@@ -11,10 +11,10 @@ import type { WorkQueue } from './kubernetes/queue.ts'
 import { createRecorder } from './kubernetes/recorder.ts'
 import type { Transport } from './kubernetes/transport.ts'
 import type { OperatorMetrics } from './metrics.ts'
-import { confirmByAsking } from './observe/reaping.ts'
 import { createReferenceReader } from './observe/referencereader.ts'
 import { createWatchers } from './observe/watchers.ts'
 import type { CompiledOperatorOptions } from './options.ts'
+import { confirmByAsking } from './reaping/suspects.ts'
 import { createReconciler } from './reconcile.ts'
 import { loadSigningKey } from './signingkey.ts'
 
@@ -57,9 +57,7 @@ export async function serveTerm(parts: TermParts, stop: AbortSignal, cut: AbortS
     everyMs: options.observeEveryMs,
     referencesEveryMs: options.referencesEveryMs,
     confirmGone: confirmByAsking(transport, clock),
-    onReaped(key, reaped) {
-      for (const { consumer, reaping } of reaped) log.info({ pipeline: key, consumer, ...reaping }, 'vanished consumer reaped')
-    },
+    onReaped: (key, consumer, reaping) => log.info({ pipeline: key, consumer, ...reaping }, 'vanished consumer reaped'),
     onReapingFault: (key, error) => log.warn({ pipeline: key, err: error }, 'a vanished consumer could not be reaped'),
     onChange: (key) => queue.add(key, 'Resynced'),
     onLook: metrics.looked,

@@ -13,7 +13,6 @@ import { isFailure } from './kubernetes/errors.ts'
 import { type KubernetesObject, resourcePath } from './kubernetes/objects.ts'
 import type { EventRecorder } from './kubernetes/recorder.ts'
 import type { Transport } from './kubernetes/transport.ts'
-import { livingPods } from './observe/reaping.ts'
 import type { ReferenceReader } from './observe/referencereader.ts'
 import type { PipelineWatchers } from './observe/watchers.ts'
 import type { DesiredChild } from './plan/children.ts'
@@ -24,6 +23,7 @@ import type { Fault, Observed, OperatorSettings, PipelineObject, ReadSpec, Refer
 import { type Plan, plan, type Report, report } from './plan/plan.ts'
 import { referencesOf } from './plan/references.ts'
 import { deploymentStages, scale } from './plan/replicas.ts'
+import { livingPods } from './reaping/suspects.ts'
 
 export interface ReconcilerParts {
   readonly transport: Transport

@@ -4,8 +4,8 @@
  * the next look. What could not be seen is an observation too: it decides by onMetricsLoss and names its cause.
  */
 import type { CompiledPipeline, RedisTarget } from '../../api/compiled.ts'
-import { asFailure, type StreamPipelineError } from '../../api/errors.ts'
-import { open } from '../../redis/connection.ts'
+import { asFailure } from '../../api/errors.ts'
+import { open, type RedisConnection } from '../../redis/connection.ts'
 import { keySpace } from '../../redis/keys.ts'
 import { resolveTarget } from '../../redis/references.ts'
 import { type Decision, decide } from '../../scaling/decide.ts'
@@ -15,8 +15,8 @@ import type { Sample } from '../../scaling/sample.ts'
 import type { ScalingState } from '../../scaling/state.ts'
 import type { Clock } from '../kubernetes/clock.ts'
 import type { Observation } from '../plan/observed.ts'
+import type { Reaper } from '../reaping/reaper.ts'
 import { addressId, type RedisConnections, type RedisLease } from './connections.ts'
-import { type ConfirmGone, type Reaped, reapVanished, suspects } from './reaping.ts'
 import type { ReferenceReader } from './referencereader.ts'
 import { readScalingState, writeScalingState } from './scalingstate.ts'
 
@@ -44,10 +44,7 @@ export interface WatcherParts {
   readonly clock: Clock
   /** How old referred contents may be. */
   readonly referencesEveryMs: number
-  readonly confirmGone: ConfirmGone
-  readonly onReaped: (reaped: readonly Reaped[]) => void
-  /** Reaping failed; what was seen stands. */
-  readonly onReapingFault: (error: StreamPipelineError) => void
+  readonly reaper: Reaper
 }
 
 /** After a failed look references are read anew, but not for each of the pipelines that share them. */
@@ -55,7 +52,7 @@ const referencesAfterFailureMs = 2_000
 const saveStateEveryMs = 30_000
 
 export function createPipelineWatcher(parts: WatcherParts): PipelineWatcher {
-  const { reader, connections, clock, referencesEveryMs } = parts
+  const { reader, connections, clock, referencesEveryMs, reaper } = parts
   let observation: Observation = { kind: 'None' }
   let state: ScalingState | undefined
   let stateLoaded = false
@@ -74,7 +71,7 @@ export function createPipelineWatcher(parts: WatcherParts): PipelineWatcher {
     return lease
   }
 
-  async function sampled({ pipeline, mode }: Watched): Promise<Sample> {
+  async function sampled({ pipeline, mode }: Watched): Promise<{ connection: RedisConnection; sample: Sample }> {
     const { namespace } = pipeline
     streamLease = await leaseFor(pipeline.redis, namespace, streamLease)
     const { connection } = streamLease
@@ -97,7 +94,7 @@ export function createPipelineWatcher(parts: WatcherParts): PipelineWatcher {
       await connection.set(keys.mode, mode)
       published = flag
     }
-    return sample
+    return { connection, sample }
   }
 
   function decided(watched: Watched, sample: Sample | undefined): Decision {
@@ -112,16 +109,6 @@ export function createPipelineWatcher(parts: WatcherParts): PipelineWatcher {
     await writeScalingState(streamLease.connection, keySpace(pipeline.source.stream, pipeline.source.group), state)
   }
 
-  async function reap({ pipeline, livingPods }: Watched, sample: Sample): Promise<void> {
-    const found = suspects(sample, pipeline.uid, livingPods)
-    if (found.length === 0 || streamLease === undefined) return
-    try {
-      parts.onReaped(await reapVanished(streamLease.connection, pipeline, found, parts.confirmGone))
-    } catch (thrown) {
-      parts.onReapingFault(asFailure(thrown))
-    }
-  }
-
   return {
     get observation() {
       return observation
@@ -129,15 +116,16 @@ export function createPipelineWatcher(parts: WatcherParts): PipelineWatcher {
     async look(watched) {
       const before = observation
       try {
-        const sample = await sampled(watched)
+        const { connection, sample: found } = await sampled(watched)
+        const { sample, vanished } = await reaper.reap(connection, watched.pipeline, watched.livingPods, found)
         const quietSinceMs = quietSince(before, sample, clock.wall().getTime())
         observation = {
           kind: 'Seen',
           sample,
+          vanished,
           decision: decided(watched, sample),
           ...(quietSinceMs === undefined ? {} : { quietSinceMs }),
         }
-        await reap(watched, sample)
         await saveState(watched.pipeline)
       } catch (thrown) {
         const last = before.kind === 'None' ? undefined : before.sample

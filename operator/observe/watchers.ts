@@ -3,12 +3,14 @@
  * was seen would read differently in status. That test keeps an idle pipeline from being reconciled every five seconds.
  */
 import type { StreamPipelineError } from '../../api/errors.ts'
+import type { Reaping } from '../../redis/stream/reaping.ts'
 import { type Clock, pause } from '../kubernetes/clock.ts'
 import type { Observation } from '../plan/observed.ts'
+import { createReaper } from '../reaping/reaper.ts'
+import type { ConfirmGone } from '../reaping/suspects.ts'
 import { quietMs } from '../status/conditions.ts'
 import { roundAge, roundCount } from '../status/rounding.ts'
 import { createConnections } from './connections.ts'
-import type { ConfirmGone, Reaped } from './reaping.ts'
 import type { ReferenceReader } from './referencereader.ts'
 import { createPipelineWatcher, type PipelineWatcher, type Watched } from './watcher.ts'
 
@@ -27,7 +29,7 @@ export interface WatchersOptions {
   readonly everyMs: number
   readonly referencesEveryMs: number
   readonly confirmGone: ConfirmGone
-  readonly onReaped: (key: string, reaped: readonly Reaped[]) => void
+  readonly onReaped: (key: string, consumer: string, reaping: Reaping) => void
   readonly onReapingFault: (key: string, error: StreamPipelineError) => void
   /** Something that shows in status changed. */
   readonly onChange: (key: string) => void
@@ -78,10 +80,13 @@ export function createWatchers(options: WatchersOptions): PipelineWatchers {
         return
       }
       const { reader, referencesEveryMs, confirmGone } = options
-      const onReaped = (reaped: readonly Reaped[]) => options.onReaped(key, reaped)
-      const onReapingFault = (error: StreamPipelineError) => options.onReapingFault(key, error)
-      const parts = { reader, connections, clock, referencesEveryMs, confirmGone, onReaped, onReapingFault }
-      const watcher = createPipelineWatcher(parts)
+      const reaper = createReaper({
+        clock,
+        confirmGone,
+        onReaped: (consumer, reaping) => options.onReaped(key, consumer, reaping),
+        onFault: (error) => options.onReapingFault(key, error),
+      })
+      const watcher = createPipelineWatcher({ reader, connections, clock, referencesEveryMs, reaper })
       const fresh: Entry = { watched, watcher, stop: new AbortController(), wake: new AbortController() }
       entries.set(key, fresh)
       const task = run(key, fresh).finally(() => running.delete(task))
@@ -119,5 +124,7 @@ function visible(observation: Observation, nowMs: number): string {
     sample && [sample.undelivered, sample.pending, sample.quarantined, sample.deadLetters, sample.lost].map(roundCount),
     sample && roundAge(sample.oldestAgeMs),
     sample?.consumers.map(({ name, heartbeat }) => [name, heartbeat !== undefined]),
+    observation.kind === 'Seen' &&
+      observation.vanished.map(({ name, pending, release }) => [name, roundCount(pending), release.kind]),
   ])
 }

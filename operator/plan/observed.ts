@@ -6,6 +6,7 @@ import type { StreamPipelineStatus } from '../../api/status.ts'
 import type { Decision } from '../../scaling/decide.ts'
 import type { Sample } from '../../scaling/sample.ts'
 import type { KubernetesObject } from '../kubernetes/objects.ts'
+import type { VanishedConsumer } from '../reaping/vanished.ts'
 import type { DeploymentObject } from './deployment.ts'
 
 /** The resource as the API server holds it. */
@@ -54,6 +55,8 @@ export type Observation =
   | {
       readonly kind: 'Seen'
       readonly sample: Sample
+      /** Consumers whose pods are gone, and whose names are not yet. */
+      readonly vanished: readonly VanishedConsumer[]
       readonly decision: Decision
       /** Wall-clock milliseconds since when stream and pending list have been empty and nothing was added; undefined: not so. */
       readonly quietSinceMs?: number

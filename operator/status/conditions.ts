@@ -9,6 +9,7 @@ import type { Observed } from '../plan/observed.ts'
 import { troubleOf } from './consumers.ts'
 import type { ConditionReason } from './reasons.ts'
 import { roundCount } from './rounding.ts'
+import { strangersText } from './strangers.ts'
 
 export interface Verdict {
   readonly status: 'True' | 'False' | 'Unknown'
@@ -32,7 +33,7 @@ const failed = (error: StreamPipelineError, prefix = ''): Verdict => ({
 export function verdictsOf(observed: Observed, replicas: number, nowMs: number): Verdicts {
   const reconciled = reconciledOf(observed)
   const redis = redisReachableOf(observed)
-  const consumers = consumersAvailableOf(observed, replicas)
+  const consumers = withStrangers(consumersAvailableOf(observed, replicas), observed)
   return {
     Ready: readyOf(observed, reconciled, redis, consumers),
     Stalled: stalledOf(observed),
@@ -87,6 +88,11 @@ function redisReachableOf({ observation, spec, references }: Observed): Verdict 
     default:
       throw observation satisfies never
   }
+}
+
+function withStrangers(said: Verdict, { observation, object, pods }: Observed): Verdict {
+  const text = observation.kind === 'Seen' ? strangersText(object.metadata.uid ?? '', pods, observation.sample) : ''
+  return text === '' ? said : { ...said, message: `${said.message}; ${text}` }
 }
 
 function consumersAvailableOf(observed: Observed, replicas: number): Verdict {

@@ -7,13 +7,19 @@ import type { StreamPipelineStatus } from '../../api/status.ts'
 import { parseIdentity } from '../../redis/stream/identity.ts'
 import type { ConsumerSample, Sample } from '../../scaling/sample.ts'
 import type { PodObject } from '../plan/observed.ts'
+import { type VanishedConsumer, vanishedLine } from '../reaping/vanished.ts'
 import { roundAge, roundCount } from './rounding.ts'
 
 export type ConsumersStatus = NonNullable<StreamPipelineStatus['consumers']>
 
 const mostLines = 10
 
-export function consumersStatus(pipelineUid: string, pods: readonly PodObject[], sample: Sample | undefined): ConsumersStatus {
+export function consumersStatus(
+  pipelineUid: string,
+  pods: readonly PodObject[],
+  sample: Sample | undefined,
+  told: readonly VanishedConsumer[] = [],
+): ConsumersStatus {
   const living = new Set(pods.filter((pod) => pod.metadata.deletionTimestamp === undefined).map((pod) => pod.metadata.name ?? ''))
   const present = new Set(pods.map((pod) => pod.metadata.name ?? ''))
   const ours = (sample?.consumers ?? []).filter((consumer) => isOurs(consumer, pipelineUid) || present.has(consumer.name))
@@ -24,7 +30,7 @@ export function consumersStatus(pipelineUid: string, pods: readonly PodObject[],
   const known = new Set(ours.map((consumer) => consumer.name))
   const starting = [...living].filter((name) => !known.has(name))
   const unhealthy = [
-    ...byPending(vanished).map((consumer) => line(consumer, 'Vanished')),
+    ...byPending(vanished).map((consumer) => goneLine(consumer, told, sample)),
     ...byPending(stale).map((consumer) => line(consumer, 'Stale')),
     ...pods.flatMap(podTrouble),
   ].slice(0, mostLines)
@@ -47,6 +53,12 @@ function byPending(consumers: readonly ConsumerSample[]): ConsumerSample[] {
 
 function line(consumer: ConsumerSample, state: string): string {
   return `${consumer.name}  ${state}  pending ${roundCount(consumer.pending)}  silent ${roundAge(consumer.idleMs)}`.slice(0, 512)
+}
+
+/** What the reaper found of it, if it had its turn. */
+function goneLine(consumer: ConsumerSample, told: readonly VanishedConsumer[], sample: Sample | undefined): string {
+  const found = told.find(({ name }) => name === consumer.name)
+  return found === undefined || sample === undefined ? line(consumer, 'Vanished') : vanishedLine(found, sample).slice(0, 512)
 }
 
 function podTrouble(pod: PodObject): string[] {

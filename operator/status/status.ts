@@ -12,6 +12,7 @@ export function statusOf(observed: Observed, replicas: number, nowMs: number): S
   const { object, deployment, observation } = observed
   const before = object.status
   const sample = observation.kind === 'None' ? undefined : observation.sample
+  const vanished = observation.kind === 'Seen' ? observation.vanished : []
   const generation = object.metadata.generation ?? 0
   return {
     observedGeneration: generation,
@@ -30,7 +31,7 @@ export function statusOf(observed: Observed, replicas: number, nowMs: number): S
             lost: roundCount(sample.lost),
           },
         }),
-    consumers: consumersStatus(object.metadata.uid ?? '', observed.pods, sample),
+    consumers: consumersStatus(object.metadata.uid ?? '', observed.pods, sample, vanished),
     scaling: scalingStatus(observed, replicas, nowMs),
     conditions: conditions(before?.conditions ?? [], verdictsOf(observed, replicas, nowMs), generation, nowMs),
   }

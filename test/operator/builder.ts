@@ -57,7 +57,7 @@ export function seen(object: PipelineObject, more: Partial<Sample> = {}, quietSi
   const { pipeline } = read(object)
   const taken = sample(more)
   const decision = decide(undefined, taken, scalingPolicy(pipeline, 1))
-  return { kind: 'Seen', sample: taken, decision, ...(quietSinceMs === undefined ? {} : { quietSinceMs }) }
+  return { kind: 'Seen', sample: taken, vanished: [], decision, ...(quietSinceMs === undefined ? {} : { quietSinceMs }) }
 }
 
 export function failedLook(object: PipelineObject): Observation {

@@ -1,0 +1,140 @@
+/**
+ * What vanished pods of one pipeline leave behind: at each look their entries are made claimable, and their names go with the
+ * last of them. Level-triggered, so a deletion that nobody saw, a zombie that registers again, and a failure halfway are all
+ * the same: whoever is found registered and gone is reaped. One that was released and still holds entries, because nobody has
+ * claimed them yet, is not gone through again until something about it changes.
+ */
+import type { CompiledPipeline } from '../../api/compiled.ts'
+import { asFailure, type StreamPipelineError } from '../../api/errors.ts'
+import type { RedisConnection } from '../../redis/connection.ts'
+import { streamPlace } from '../../redis/placement.ts'
+import { type Reaping, reapConsumer } from '../../redis/stream/reaping.ts'
+import type { ConsumerSample, Sample } from '../../scaling/sample.ts'
+import type { Clock } from '../kubernetes/clock.ts'
+import { type ConfirmGone, type Suspect, suspects } from './suspects.ts'
+import type { Release, VanishedConsumer } from './vanished.ts'
+
+export interface ReaperParts {
+  readonly clock: Clock
+  readonly confirmGone: ConfirmGone
+  /** Told of what was done, not of what was found as it was left. */
+  readonly onReaped: (consumer: string, reaping: Reaping) => void
+  readonly onFault: (error: StreamPipelineError) => void
+}
+
+export interface Reaped {
+  /** What was seen, less the names that are gone and the last heartbeats of the dead. */
+  readonly sample: Sample
+  /** Those whose names are not gone yet. */
+  readonly vanished: readonly VanishedConsumer[]
+}
+
+export interface Reaper {
+  /** Never rejects: what fails is tried again at the next look. */
+  reap(connection: RedisConnection, pipeline: CompiledPipeline, livingPods: ReadonlySet<string>, sample: Sample): Promise<Reaped>
+}
+
+/** Each may cost a request; the rest has its turn at the next look. */
+const mostPerLook = 200
+
+/** What became of a suspect. */
+type Verdict =
+  | { readonly kind: 'Lives' }
+  | { readonly kind: 'Gone' }
+  | { readonly kind: 'Vanished'; readonly as: VanishedConsumer }
+
+export function createReaper({ clock, confirmGone, onReaped, onFault }: ReaperParts): Reaper {
+  let living: ReadonlySet<string> = new Set()
+  /** Wall-clock time of pods that went while we looked, by uid. */
+  const deleted = new Map<string, number>()
+  /** By registered uid. */
+  let last = new Map<string, VanishedConsumer>()
+
+  function noteDeletions(now: ReadonlySet<string>): void {
+    for (const uid of living) if (!now.has(uid)) deleted.set(uid, clock.wall().getTime())
+    living = now
+  }
+
+  async function judge(connection: RedisConnection, pipeline: CompiledPipeline, suspect: Suspect): Promise<Verdict> {
+    const { consumer, uid, podUid } = suspect
+    if (!(await confirmGone(pipeline.namespace, consumer.name, podUid))) return { kind: 'Lives' }
+    const before = last.get(uid)
+    if (before !== undefined && isAsLeft(before, consumer)) {
+      return { kind: 'Vanished', as: { ...before, pending: consumer.pending } }
+    }
+    const deletedMs = deleted.get(podUid)
+    const vanished = (release: Release, pending: number, oldestId?: string): Verdict => {
+      const known = { ...(deletedMs !== undefined && { deletedMs }), ...(oldestId !== undefined && { oldestId }) }
+      return { kind: 'Vanished', as: { name: consumer.name, uid, pending, release, ...known } }
+    }
+    try {
+      const reaping = await reapConsumer(connection, streamPlace(pipeline), {
+        name: consumer.name,
+        uid,
+        minIdleMs: pipeline.reclaim.minIdleMs,
+        requireExpiredHeartbeat: consumer.heartbeat?.path !== 'Atomic',
+      })
+      if (isNews(reaping)) onReaped(consumer.name, reaping)
+      switch (reaping.kind) {
+        case 'Released': {
+          const { pending, oldestId, refusal } = reaping
+          return vanished({ kind: 'Released', ...(refusal && { refusal }) }, pending, oldestId)
+        }
+        case 'Alive':
+          return vanished({ kind: 'Awaited' }, consumer.pending)
+        case 'Gone':
+          deleted.delete(podUid)
+          return { kind: 'Gone' }
+        case 'Changed':
+        case 'Foreign':
+          return { kind: 'Lives' }
+        default:
+          throw reaping satisfies never
+      }
+    } catch (thrown) {
+      const error = asFailure(thrown)
+      onFault(error)
+      return vanished({ kind: 'Failed', error }, consumer.pending)
+    }
+  }
+
+  return {
+    async reap(connection, pipeline, livingPods, sample) {
+      noteDeletions(livingPods)
+      const verdicts = new Map<string, Verdict>()
+      for (const suspect of suspects(sample, pipeline.uid, livingPods).slice(0, mostPerLook)) {
+        try {
+          const verdict = await judge(connection, pipeline, suspect)
+          verdicts.set(suspect.consumer.name, verdict)
+          // Redis refuses, or is slow: that will not be better for the others.
+          if (verdict.kind === 'Vanished' && verdict.as.release.kind === 'Failed') break
+        } catch (thrown) {
+          // The API server could not be asked: nothing is known of any of them.
+          onFault(asFailure(thrown))
+          break
+        }
+      }
+      const vanished = [...verdicts.values()].flatMap((verdict) => (verdict.kind === 'Vanished' ? [verdict.as] : []))
+      last = new Map(vanished.map((each) => [each.uid, each]))
+      return { sample: { ...sample, consumers: sample.consumers.flatMap((each) => remaining(each, verdicts)) }, vanished }
+    },
+  }
+}
+
+/** Released, nothing more was given to it, and it gives no sign of life. */
+function isAsLeft({ release, pending }: VanishedConsumer, consumer: ConsumerSample): boolean {
+  if (release.kind !== 'Released' || release.refusal !== undefined || consumer.heartbeat !== undefined) return false
+  return consumer.pending > 0 && consumer.pending <= pending
+}
+
+function isNews(reaping: Reaping): boolean {
+  return reaping.kind === 'Gone' || (reaping.kind === 'Released' && reaping.entries + reaping.trimmed > 0)
+}
+
+function remaining(consumer: ConsumerSample, verdicts: ReadonlyMap<string, Verdict>): ConsumerSample[] {
+  const verdict = verdicts.get(consumer.name)
+  if (verdict === undefined || verdict.kind === 'Lives') return [consumer]
+  if (verdict.kind === 'Gone') return []
+  const { heartbeat: _, ...silent } = consumer
+  return [silent]
+}

@@ -1,0 +1,27 @@
+/**
+ * Consumers of the group that are not this pipeline's: not registered, or registered by another owner. They take entries that
+ * our consumers then don't see, and nobody here may judge whether they live: they are told of, and never reaped.
+ */
+import { parseIdentity } from '../../redis/stream/identity.ts'
+import type { ConsumerSample, Sample } from '../../scaling/sample.ts'
+import type { PodObject } from '../plan/observed.ts'
+
+const mostNames = 3
+
+/** Empty when there is none. */
+export function strangersText(pipelineUid: string, pods: readonly PodObject[], sample: Sample): string {
+  const present = new Set(pods.map(({ metadata }) => metadata.name))
+  const names = sample.consumers
+    .filter((each) => !present.has(each.name) && isStranger(each, pipelineUid))
+    .map(({ name }) => name)
+  if (names.length === 0) return ''
+  const more = names.length > mostNames ? ` and ${names.length - mostNames} more` : ''
+  const listed = `${names.toSorted().slice(0, mostNames).join(', ')}${more}`
+  return `the group is shared with consumers that are not this pipeline's (${listed}): they take entries too, and what they leave waits for reclaim.minIdle`
+}
+
+function isStranger({ uid, heartbeat, pending }: ConsumerSample, pipelineUid: string): boolean {
+  if (uid === undefined) return true
+  // A registration of another owner that beats no more and holds nothing is only a name.
+  return parseIdentity(uid)?.owner !== pipelineUid && (heartbeat !== undefined || pending > 0)
+}
