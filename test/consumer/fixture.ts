@@ -114,7 +114,7 @@ export function openPipeline(scope: Scope, server: RedisServer, changes: SpecCha
 
 export type PipelineFixture = ReturnType<typeof openPipeline>
 
-function consumerProcess(child: RunningProcess, name: string): ConsumerProcess {
+export function consumerProcess(child: RunningProcess, name: string): ConsumerProcess {
   const log = (): LogLine[] =>
     child
       .stdout()
