@@ -55,8 +55,11 @@ export function createReader(
       if (blocking.status === 'ready') blocking.disconnect(true)
     }, blockMs + overdueMs)
     try {
-      blockedAs = blocking instanceof Cluster ? undefined : String(await blocking.call('CLIENT', 'ID'))
-      if (stopped) return []
+      // Both in one round trip: the id is known before the read can end.
+      const know = (id: unknown) => {
+        blockedAs = String(id)
+      }
+      if (!(blocking instanceof Cluster)) blocking.call('CLIENT', 'ID').then(know, ignoreReadFailure)
       const count = ['COUNT', countNow(), 'BLOCK', blockMs] as const
       const reply: unknown = await blocking.xreadgroupBuffer('GROUP', group, consumer, ...count, 'STREAMS', stream, '>')
       const entries = entriesOf(reply)

@@ -68,7 +68,7 @@ export async function runConsumer(options: ConsumeOptions): Promise<number> {
         process: { host: hostname(), pid: process.pid, startedAt: performance.timeOrigin },
       }),
       connections,
-      choosePath: async () => await chooseSettlePath(pipeline, connections.writer, connections.queue, clock),
+      choosePath: async () => await chooseSettlePath(pipeline, connections.writer, connections.queue),
       observer: both(metrics.observer, createLogObserver(log)),
       fault(thrown) {
         tell(asFailure(thrown))

@@ -4,8 +4,10 @@
  * whose return goes into the ledger. A stale holder finds its entries gone; a rerun after a lost reply finds them settled;
  * there is nothing in between for a crash to fall into.
  *
- * The script holds Redis for some 20–70 µs an entry. A batch is therefore cut into pieces of about `targetPieceMs`, measured by
- * their own round trips, and other clients get their turn between pieces.
+ * The script holds Redis for some 20–70 µs an entry. A batch is therefore cut into pieces, and other clients get their turn
+ * between them. All are sent at once: over a distance a batch then still costs one round trip. Their size is fixed. Round trips
+ * cannot tell how long Redis was held: sized by them, pieces shrank to a few entries on a distant or busy server, and the fixed
+ * cost of each made it busier still.
  */
 import type { RedisConnection } from '../connection.ts'
 import type { DeadLetterReason } from '../deadletters.ts'
@@ -19,9 +21,13 @@ import { composeCall } from './split.ts'
 
 /**
  * Keys: stream, dead letters, stats, the add script's keys, then one mark per entry to forward. Arguments: group, dead-letter
- * bound, delivery ceiling, prefix, window, number of the add script's keys; then per entry its kind: `F`, id, redrives, hash, job
- * id, origin and the add's three, or `B`, id, redrives, hash, reason, error. Replies: waiting jobs, then an outcome per entry; an
- * outcome beginning with `!` is the server's refusal of a dead letter, whose entry stays pending.
+ * bound, delivery ceiling, prefix, window, number of the add script's keys, first and last id and number of entries; then per
+ * entry its kind: `F`, id, redrives, hash, job id, origin and the add's three, or `B`, id, redrives, hash, reason, error. Replies:
+ * waiting jobs, then an outcome per entry; an outcome beginning with `!` is the server's refusal of a dead letter, whose entry
+ * stays pending.
+ *
+ * Entries that were read together are neighbours in the pending list, so one listing tells of nearly all; what it misses
+ * (others' entries in between, ids out of order) is looked up by itself.
  */
 function atomicScript(bull: BullQueue, target: ForwardTarget): string {
   return `${forwardFunctions(bull.scripts, addScriptFor(target.jobOptions))}
@@ -33,7 +39,16 @@ local wrong = checkTypes(prefix) or wrongType(stream, 'stream') or wrongType(sta
 if wrong then return wrong end
 local addKeys = {}
 for i = 1, addKeyCount do addKeys[i] = KEYS[3 + i] end
-local replies, settled, buried, at, markAt = {0}, {}, 0, 7, 3 + addKeyCount
+local replies, settled, buried, at, markAt = {0}, {}, 0, 10, 3 + addKeyCount
+local delivered = {}
+if tonumber(ARGV[9]) > 0 then
+  for _, row in ipairs(redis.call('XPENDING', stream, group, ARGV[7], ARGV[8], ARGV[9])) do delivered[row[1]] = row[4] end
+end
+local function deliveriesOf(id)
+  if delivered[id] then return delivered[id] end
+  local row = redis.call('XPENDING', stream, group, id, id, 1)[1]
+  return row and row[4]
+end
 local function dispose(id, reason, failure, hash, redrives)
   local written = bury(stream, dead, group, maxDead, id, reason, failure, hash, redrives, 0, 0)
   if written == 1 then
@@ -52,14 +67,15 @@ while at <= #ARGV do
     at = at + 6
   else
     markAt = markAt + 1
-    local row = redis.call('XPENDING', stream, group, id, id, 1)[1]
-    if not row then outcome = 'gone'
-    elseif row[4] > ceiling then
-      outcome = dispose(id, 'MaxDeliveries', 'delivered ' .. row[4] .. ' times; the ceiling is ' .. ceiling, hash, redrives)
+    local deliveries = deliveriesOf(id)
+    if not deliveries then outcome = 'gone'
+    elseif deliveries > ceiling then
+      outcome = dispose(id, 'MaxDeliveries', 'delivered ' .. deliveries .. ' times; the ceiling is ' .. ceiling, hash, redrives)
     else
       outcome = forwardOne(now, window, prefix, ARGV[at + 4], KEYS[markAt], ARGV[at + 5], addKeys,
         {ARGV[at + 6], ARGV[at + 7], ARGV[at + 8]})
-      if outcome == 'rejected' then outcome = dispose(id, 'SinkRejected', 'BullMQ refused to add the job', hash, redrives)
+      if string.sub(outcome, 1, 9) == 'rejected:' then
+        outcome = dispose(id, 'SinkRejected', string.sub(outcome, 10), hash, redrives)
       else settled[#settled + 1] = id end
     end
     at = at + 9
@@ -75,25 +91,29 @@ replies[1] = waitingJobs(prefix)
 return replies`
 }
 
-/** About how long one piece of a batch may hold Redis. */
-const targetPieceMs = 4
-const smallestPiece = 8
+/** Entries settled by one run of the script: one to two milliseconds of Redis' time. */
+const pieceSize = 32
 
 export function createAtomicPath(
   connection: RedisConnection,
   place: StreamPlace,
   target: ForwardTarget,
   bull: BullQueue,
-  options: { readonly maxDeliveries: number; readonly clock: () => number },
+  options: { readonly maxDeliveries: number },
 ): SettlePath {
   const queueKey = `${target.prefix}:${target.queue}:`
   const script = defineScript('settleAtomically', atomicScript(bull, target))
   const bullKeys = bull.scripts.get(addScriptFor(target.jobOptions))?.keys ?? 0
-  let pieceSize = 64
 
-  const call = async (keys: readonly string[], args: readonly ScriptArgument[], addKeys: number) => {
+  const call = async (
+    keys: readonly string[],
+    addKeys: number,
+    verdicts: readonly Verdict[],
+    args: readonly ScriptArgument[],
+  ) => {
     const fixedKeys = [place.stream, place.deadLetters, place.keys.stats]
-    const fixed = [place.group, place.maxDeadLetters, options.maxDeliveries, queueKey, target.windowMs, addKeys]
+    const range = [verdicts[0]?.id ?? '', verdicts.at(-1)?.id ?? '', verdicts.length]
+    const fixed = [place.group, place.maxDeadLetters, options.maxDeliveries, queueKey, target.windowMs, addKeys, ...range]
     const reply = await script.run(connection, [...fixedKeys, ...keys], [...fixed, ...args])
     const [waiting, ...outcomes] = Array.isArray(reply) ? reply : []
     return { waiting: Number(waiting), outcomes: outcomes.map(String) }
@@ -101,39 +121,34 @@ export function createAtomicPath(
 
   const settlePiece = async (verdicts: readonly Verdict[]) => {
     const prepared = await prepare(bull, target, verdicts)
-    const begun = options.clock()
-    const { waiting, outcomes } = await call([...prepared.addKeys, ...prepared.marks], prepared.args, prepared.addKeys.length)
-    pieceSize = nextPieceSize(pieceSize, verdicts.length, options.clock() - begun)
+    const keys = [...prepared.addKeys, ...prepared.marks]
+    const { waiting, outcomes } = await call(keys, prepared.addKeys.length, verdicts, prepared.args)
     return { waiting, outcomes: outcomes.map((outcome, index) => outcomeOf(connection, place, prepared.final[index], outcome)) }
   }
 
   return {
     kind: 'Atomic',
     async settle(verdicts) {
+      const pieces = Array.from({ length: Math.ceil(verdicts.length / pieceSize) }, (_, index) =>
+        verdicts.slice(index * pieceSize, (index + 1) * pieceSize),
+      )
+      // All have ended before a failure of one is told: none may still be under way when the batch is tried again.
+      const results = await Promise.allSettled(pieces.map(settlePiece))
       const outcomes: SettleOutcome[] = []
       let waiting = 0
-      for (let at = 0; at < verdicts.length; ) {
-        const piece = verdicts.slice(at, at + pieceSize)
-        const result = await settlePiece(piece)
-        outcomes.push(...result.outcomes)
-        waiting = result.waiting
-        at += piece.length
+      for (const result of results) {
+        if (result.status === 'rejected') throw result.reason
+        outcomes.push(...result.value.outcomes)
+        waiting = result.value.waiting
       }
       return { outcomes, waiting }
     },
     async waiting() {
       const keys = Array.from({ length: bullKeys }, () => `${queueKey}wait`)
-      return (await call(keys, [], bullKeys)).waiting
+      return (await call(keys, bullKeys, [], [])).waiting
     },
     close: bull.close,
   }
-}
-
-/** Halves at once when a piece took too long, grows slowly: a round trip includes waiting for others, so it errs to small. */
-function nextPieceSize(size: number, entries: number, tookMs: number): number {
-  if (tookMs > targetPieceMs * 2) return Math.max(smallestPiece, Math.ceil(Math.min(size, entries) / 2))
-  if (entries >= size && tookMs < targetPieceMs) return Math.min(1_000, size + Math.ceil(size / 8))
-  return size
 }
 
 type Burying = Extract<Verdict, { kind: 'Bury' }>

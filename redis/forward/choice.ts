@@ -53,7 +53,6 @@ export async function chooseSettlePath(
   pipeline: CompiledPipeline,
   stream: RedisConnection,
   queue: RedisConnection,
-  clock: () => number,
   preference: PathPreference = 'composed',
 ): Promise<ChosenPath> {
   const place = streamPlace(pipeline)
@@ -73,7 +72,7 @@ export async function chooseSettlePath(
     }
   }
   const { maxDeliveries } = pipeline.delivery
-  return { chosen: createAtomicPath(stream, place, target, composed.bull, { maxDeliveries, clock }), scripts, together: near }
+  return { chosen: createAtomicPath(stream, place, target, composed.bull, { maxDeliveries }), scripts, together: near }
 }
 
 /** Whether one script may touch stream, dead letters and queue. */

@@ -9,6 +9,7 @@
  * - an existing job without a mark: finished within the window, or still in one of the queue's lists, it is a duplicate and the
  *   mark is written again for the rest of the window; finished and older, it makes way; in no list, it is what an aborted add
  *   left behind, and is added anew: taking it for success would lose the work;
+ * - a job's own key that holds something else is a refusal of that one entry: an error would stop its whole batch for ever;
  * - no `#!lua` header: with one, a batch of nothing but duplicates was refused under OOM.
  */
 import type { BullScripts } from './bullqueue.ts'
@@ -35,31 +36,36 @@ export const queueKeyTypes = {
   prioritized: 'zset',
   'waiting-children': 'zset',
   marker: 'zset',
+  repeat: 'zset',
   events: 'stream',
 } as const
 
-/** Defines checkTypes(prefix), forwardOne(…), waitingJobs(prefix). */
+/** Lua: wrongType(key, expected) and checkTypes(prefix) answer with an error reply, or nil. */
+export const typeFunctions = `local function wrongType(key, expected)
+  local actual = redis.call('TYPE', key).ok
+  if actual == 'none' or actual == expected then return nil end
+  return redis.error_reply('WRONGTYPE ' .. key .. ' holds a ' .. actual .. ', not a ' .. expected)
+end
+local function checkTypes(prefix)
+  for _, pair in ipairs({${Object.entries(queueKeyTypes)
+    .map(([key, type]) => `{'${key}', '${type}'}`)
+    .join(', ')}}) do
+    local wrong = wrongType(prefix .. pair[1], pair[2])
+    if wrong then return wrong end
+  end
+  return nil
+end
+`
+
+/** Defines checkTypes(prefix), forwardOne(…) → `forwarded`, `duplicate` or `rejected:<why>`, waitingJobs(prefix). */
 export function forwardFunctions(scripts: BullScripts, add: AddScript): string {
-  const types = Object.entries(queueKeyTypes).map(([key, type]) => `{'${key}', '${type}'}`)
   return `local function bullAdd(KEYS, ARGV)
 ${scripts.get(add)?.lua ?? ''}
 end
 local function bullRemove(KEYS, ARGV)
 ${scripts.get('removeJob')?.lua ?? ''}
 end
-local function wrongType(key, expected)
-  local actual = redis.call('TYPE', key).ok
-  if actual == 'none' or actual == expected then return nil end
-  return redis.error_reply('WRONGTYPE ' .. key .. ' holds a ' .. actual .. ', not a ' .. expected)
-end
-local function checkTypes(prefix)
-  for _, pair in ipairs({${types.join(', ')}}) do
-    local wrong = wrongType(prefix .. pair[1], pair[2])
-    if wrong then return wrong end
-  end
-  return nil
-end
-local function inQueue(prefix, id)
+${typeFunctions}local function inQueue(prefix, id)
   for _, list in ipairs({'wait', 'active', 'paused'}) do
     if redis.call('LPOS', prefix .. list, id) then return true end
   end
@@ -69,22 +75,24 @@ local function inQueue(prefix, id)
   return false
 end
 local function forwardOne(now, window, prefix, id, mark, origin, addKeys, addArgs)
-  if redis.call('EXISTS', mark) == 1 then return 'duplicate' end
   local jobKey = prefix .. id
-  local job = redis.call('HMGET', jobKey, 'timestamp', 'finishedOn')
-  if job[1] then
-    local remaining = tonumber(job[1]) + window - now
+  local holds = redis.call('TYPE', jobKey).ok
+  if holds == 'hash' then
+    local job = redis.call('HMGET', jobKey, 'timestamp', 'finishedOn')
+    local remaining = tonumber(job[1] or job[2] or 0) + window - now
     if job[2] and remaining <= 0 then
       bullRemove({jobKey, prefix .. 'repeat'}, {id, '0', prefix})
+      -- What BullMQ would not remove (a lock left behind) must not be taken for the job that is added now.
+      redis.call('DEL', jobKey)
     elseif job[2] or inQueue(prefix, id) then
       redis.call('SET', mark, origin, 'PX', math.max(1000, math.ceil(remaining)))
       return 'duplicate'
     else
       redis.call('DEL', jobKey)
     end
-  end
+  elseif holds ~= 'none' then return 'rejected:key ' .. jobKey .. ' holds a ' .. holds .. ', not a job' end
   local added = bullAdd(addKeys, addArgs)
-  if type(added) == 'number' and added < 0 then return 'rejected' end
+  if type(added) == 'number' and added < 0 then return 'rejected:BullMQ refused to add the job, code ' .. added end
   redis.call('SET', mark, origin, 'PX', window)
   return 'forwarded'
 end
