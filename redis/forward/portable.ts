@@ -2,11 +2,11 @@
  * The portable path: only BullMQ's public interface, so it works with any BullMQ and any placement of the queue. Per batch, on
  * the queue's Redis:
  *
- * 1. one pipeline: `SET lock token NX PX`, then `GET mark`, for each key. Lock before mark: what the holder before us wrote
- *    is then visible to us;
- * 2. one MULTI: `job.addJob(multi)` and the mark, for each key that is locked and unmarked. The mark is set by a script that
- *    sees the job's hash in the same transaction: a failed member does not stop the others of a MULTI, and a mark without its
- *    job would swallow the entry;
+ * 1. one script: the types of the queue's keys, then for each key `SET lock token NX PX` and a look at its mark and its job;
+ * 2. one MULTI: `job.addJob(multi)` for each key that is locked and unmarked, then a script that sets the marks. A failed member
+ *    does not stop the others of a MULTI, and a mark without its job would swallow the entry: so the script looks at the jobs'
+ *    hashes, and at the types of the queue's keys again. What an add leaves when it fails half-way is a hash in no list; the
+ *    next attempt finds it by BullMQ's own `getJobState`, and replaces it;
  * 3. locks released, each only while it still holds our token.
  *
  * A crash anywhere leaves at most locks, which expire. Exactly-once ends where a forwarder stalls for longer than the lock's
@@ -22,13 +22,39 @@ import { jobId } from '../keys.ts'
 import { replyCode } from '../replies.ts'
 import { defineScript, loadScripts } from '../script.ts'
 import { type BullQueue, jobOptionsOf, openBullQueue } from './bullqueue.ts'
+import { typeFunctions } from './composition.ts'
 import type { Forwarder, ForwardItem, ForwardOutcome, ForwardTarget } from './forwarder.ts'
 
-const markJob = defineScript(
-  'markJob',
-  `if redis.call('EXISTS', KEYS[2]) == 0 then return 0 end
-redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
-return 1`,
+/** Locks and looks, per key: replies {locked, marked, type of the job's key, its timestamp and finishedOn}; waiting, server time. */
+const lockJobs = defineScript(
+  'lockJobs',
+  `${typeFunctions}
+local wrong = checkTypes(ARGV[3])
+if wrong then return wrong end
+local found = {}
+for i = 1, #KEYS, 3 do
+  local locked = redis.call('SET', KEYS[i], ARGV[1], 'PX', ARGV[2], 'NX') and 1 or 0
+  local holds = redis.call('TYPE', KEYS[i + 2]).ok
+  local job = holds == 'hash' and redis.call('HMGET', KEYS[i + 2], 'timestamp', 'finishedOn') or {}
+  found[#found + 1] = {locked, redis.call('EXISTS', KEYS[i + 1]), holds, job[1] or '', job[2] or ''}
+end
+local time = redis.call('TIME')
+local waiting = redis.call('LLEN', ARGV[3] .. 'wait') + redis.call('ZCARD', ARGV[3] .. 'prioritized')
+return {waiting, string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000)), found}`,
+)
+
+/** A key of the wrong type made the add before this one fail half-way: it is still wrong here, since a MULTI is one step. */
+const markJobs = defineScript(
+  'markJobs',
+  `${typeFunctions}
+local wrong = checkTypes(ARGV[1])
+if wrong then return wrong end
+local marked = {}
+for i = 1, #KEYS, 2 do
+  marked[#marked + 1] = redis.call('EXISTS', KEYS[i + 1])
+  if marked[#marked] == 1 then redis.call('SET', KEYS[i], ARGV[2 + (i + 1) / 2], 'PX', ARGV[2]) end
+end
+return marked`,
 )
 
 const releaseLocks = defineScript(
@@ -49,8 +75,11 @@ type Standing =
   /** No mark, no job: ours to add. */
   | { readonly kind: 'Fresh' }
   /** No mark, but a job of this key exists: it stands for the mark, which is written anew for what is left of the window. */
-  | { readonly kind: 'Existing'; readonly remainingMs: number }
-  /** No mark, and a finished job older than the window: retained only by removeOnComplete or removeOnFail; it makes way. */
+  | { readonly kind: 'Existing'; readonly finished: boolean; readonly remainingMs: number }
+  /**
+   * No mark, and a job that makes way: finished and older than the window, retained only by removeOnComplete or removeOnFail; or
+   * what a failed add left in no list.
+   */
   | { readonly kind: 'Outlived' }
 
 /** One distinct key of a batch: the first item that has it does the work, the others share its fate. */
@@ -75,36 +104,44 @@ export function createPortableForwarder(
   }
 
   const lock = async (claims: readonly Claim[], token: string) => {
-    const pipeline = connection.pipeline()
-    for (const { item, jobKey } of claims) {
-      pipeline.set(keys.lock(item.hash), token, 'PX', target.lockTtlMs, 'NX')
-      pipeline.get(keys.mark(item.hash))
-      pipeline.hmget(jobKey, 'timestamp', 'finishedOn')
-    }
-    pipeline.time()
-    pipeline.llen(`${queueKey}:wait`)
-    pipeline.zcard(`${queueKey}:prioritized`)
-    const replies = await execute(connection, pipeline)
-    const [time, wait, prioritized] = replies.slice(-3)
-    const now = serverMs(time)
-    const standings = claims.map(({ id }, index): Standing => {
-      const [locked, mark, job] = replies.slice(index * 3, index * 3 + 3)
-      if (mark !== null) return { kind: 'Decided', outcome: { kind: 'Duplicate', jobId: id } }
-      if (locked !== 'OK') return { kind: 'Decided', outcome: { kind: 'Contended' } }
-      return standingOfJob(job, now, target.windowMs)
+    const guarded = claims.flatMap(({ item, jobKey }) => [keys.lock(item.hash), keys.mark(item.hash), jobKey])
+    const reply = await lockJobs.run(connection, guarded, [token, target.lockTtlMs, `${queueKey}:`])
+    const [waiting, now, found] = Array.isArray(reply) ? reply : []
+    const standings = claims.map(({ id, jobKey }, index): Standing => {
+      const [locked, marked, holds, timestamp, finishedOn] = Array.isArray(found?.[index]) ? found[index].map(String) : []
+      if (marked === '1') return { kind: 'Decided', outcome: { kind: 'Duplicate', jobId: id } }
+      if (locked !== '1') return { kind: 'Decided', outcome: { kind: 'Contended' } }
+      if (holds === 'none') return { kind: 'Fresh' }
+      if (holds === 'hash') return standingOfJob(timestamp, finishedOn, Number(now), target.windowMs)
+      return { kind: 'Decided', outcome: { kind: 'Rejected', error: `key ${jobKey} holds a ${holds}, not a job` } }
     })
-    return { standings, waiting: Number(wait) + Number(prioritized) }
+    return { standings, waiting: Number(waiting) }
   }
 
-  const add = async (claims: readonly Claim[], standings: readonly Standing[]): Promise<ForwardOutcome[]> => {
+  /** A job that is in none of BullMQ's states, although it is there, was never added to the end. */
+  const examined = async (opened: Queue, claim: Claim, standing: Standing): Promise<Standing> => {
+    if (standing.kind !== 'Existing' || standing.finished) return standing
+    try {
+      if ((await opened.getJobState(claim.id)) !== 'unknown') return standing
+      // Gone by now: it was finished and removed while we asked.
+      return (await connection.exists(claim.jobKey)) === 1 ? { kind: 'Outlived' } : standing
+    } catch (thrown) {
+      throw failureOn(connection, thrown)
+    }
+  }
+
+  const add = async (claims: readonly Claim[], found: readonly Standing[]): Promise<ForwardOutcome[]> => {
     const opened = await openQueue()
+    const standings: Standing[] = []
     for (const [index, claim] of claims.entries()) {
-      if (standings[index]?.kind === 'Outlived') await removeJob(connection, opened, claim.id)
+      const standing = await examined(opened, claim, found[index] ?? { kind: 'Fresh' })
+      standings.push(standing)
+      if (standing.kind === 'Outlived') await removeJob(connection, opened, claim)
     }
     const multi = (await opened.getBackend().client).multi()
     const commander = commanderOf(multi)
     const outcomes: ForwardOutcome[] = []
-    const answers: { id: string; index: number }[] = []
+    const answers: { claim: Claim; index: number }[] = []
     let commands = 0
     for (const [index, claim] of claims.entries()) {
       const standing = standings[index] ?? { kind: 'Fresh' }
@@ -125,9 +162,8 @@ export function createPortableForwarder(
             outcomes[index] = { kind: 'Rejected', error: refused }
             break
           }
-          markJob.queue(commander, connection, [mark, claim.jobKey], [claim.item.origin ?? 'direct', target.windowMs])
-          answers.push({ id: claim.id, index: commands })
-          commands += 2
+          answers.push({ claim, index: commands })
+          commands += 1
           outcomes[index] = { kind: 'Forwarded', jobId: claim.id }
           break
         }
@@ -136,10 +172,15 @@ export function createPortableForwarder(
       }
     }
     if (commands === 0) return outcomes
+    const marked = answers.flatMap(({ claim }) => [keys.mark(claim.item.hash), claim.jobKey])
+    const origins = answers.map(({ claim }) => claim.item.origin ?? 'direct')
+    if (answers.length > 0) markJobs.queue(commander, connection, marked, [`${queueKey}:`, target.windowMs, ...origins])
     const replies = await execute(connection, commander)
-    for (const { id, index } of answers) {
-      if (replies[index] !== id || replies[index + 1] !== 1) {
-        throw failure('RedisCommandFailed', { command: 'add', detail: `job ${id} was answered with ${String(replies[index])}` })
+    const marks: unknown = answers.length > 0 ? replies.at(-1) : []
+    for (const [order, { claim, index }] of answers.entries()) {
+      if (replies[index] !== claim.id || !Array.isArray(marks) || marks[order] !== 1) {
+        const detail = `job ${claim.id} was answered with ${String(replies[index])}`
+        throw failure('RedisCommandFailed', { command: 'add', detail })
       }
     }
     return outcomes
@@ -171,7 +212,7 @@ export function createPortableForwarder(
       } catch (thrown) {
         if (replyCode(thrown) !== 'NOSCRIPT') throw thrown
         const texts = [...(bull?.scripts.values() ?? [])].map(({ lua }) => lua)
-        await loadScripts(connection, [...texts, markJob.lua])
+        await loadScripts(connection, [...texts, markJobs.lua])
         return await attempt(items)
       }
     },
@@ -213,12 +254,11 @@ function withoutWork(standing: Standing): ForwardOutcome {
   return standing.kind === 'Decided' ? standing.outcome : { kind: 'Contended' }
 }
 
-function standingOfJob(reply: unknown, now: number, windowMs: number): Standing {
-  const [timestamp, finishedOn] = Array.isArray(reply) ? reply : []
-  if (typeof timestamp !== 'string') return { kind: 'Fresh' }
-  const remainingMs = Number(timestamp) + windowMs - now
-  if (typeof finishedOn === 'string' && remainingMs <= 0) return { kind: 'Outlived' }
-  return { kind: 'Existing', remainingMs: Math.max(1_000, Math.ceil(remainingMs)) }
+function standingOfJob(timestamp: string | undefined, finishedOn: string | undefined, now: number, windowMs: number): Standing {
+  const finished = finishedOn !== undefined && finishedOn !== ''
+  const remainingMs = Number(timestamp || finishedOn || 0) + windowMs - now
+  if (finished && remainingMs <= 0) return { kind: 'Outlived' }
+  return { kind: 'Existing', finished, remainingMs: Math.max(1_000, Math.ceil(remainingMs)) }
 }
 
 /** Undefined when queued, else why BullMQ refuses it: it checks a job's options before anything is sent, with plain Errors. */
@@ -232,9 +272,11 @@ async function queueJob(queue: Queue, multi: Transaction, target: ForwardTarget,
   }
 }
 
-async function removeJob(connection: RedisConnection, queue: Queue, id: string): Promise<void> {
+async function removeJob(connection: RedisConnection, queue: Queue, claim: Claim): Promise<void> {
   try {
-    await queue.remove(id)
+    await queue.remove(claim.id)
+    // What BullMQ would not remove (a lock left behind) must not be taken for the job that is added now.
+    await connection.del(claim.jobKey)
   } catch (thrown) {
     throw failureOn(connection, thrown)
   }
@@ -266,10 +308,4 @@ async function release(connection: RedisConnection, locks: readonly string[], to
     // What went wrong before is what the caller must hear; a lock that stays expires by itself.
     if (!asFailure(thrown).retryable) throw thrown
   }
-}
-
-/** TIME replies seconds and microseconds. */
-function serverMs(reply: unknown): number {
-  const [seconds, micros] = Array.isArray(reply) ? reply : []
-  return Number(seconds) * 1000 + Math.floor(Number(micros) / 1000)
 }

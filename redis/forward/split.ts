@@ -57,7 +57,7 @@ function answered(scope: string, item: ForwardItem, answer: unknown): ForwardOut
   const id = jobId(scope, item.hash)
   if (answer === 'forwarded') return { kind: 'Forwarded', jobId: id }
   if (answer === 'duplicate') return { kind: 'Duplicate', jobId: id }
-  return { kind: 'Rejected', error: 'BullMQ refused to add the job' }
+  return { kind: 'Rejected', error: String(answer).replace(/^rejected:/, '') }
 }
 
 interface ComposedCall {
