@@ -130,7 +130,10 @@ export function createReconciler(parts: ReconcilerParts): Reconcile {
         owner: ownerReferenceOf(observed.object),
         cached,
         ...(type === deploymentType
-          ? { stages: (live) => deploymentStages(object as DeploymentObject, replicas, live as DeploymentObject | undefined) }
+          ? {
+              stages: (whole, live) =>
+                deploymentStages(whole as DeploymentObject, replicas, live as DeploymentObject | undefined),
+            }
           : {}),
       },
       signal,

@@ -5,11 +5,12 @@
  * the first apply of a name in this process reads the live object (a cache filtered by our label cannot see strangers) and
  * refuses what another owner controls. From then on the object's uid goes along, which makes the server refuse to touch a
  * namesake, and what the last apply said and got is remembered: the same content over an object that nobody changed since is
- * not sent again. `generation` tells whether somebody changed it (status writes do not count), `resourceVersion` where a kind
+ * not sent again. After a restart the object itself tells (drift.ts). `generation` tells whether somebody changed it (status writes do not count), `resourceVersion` where a kind
  * has no generation.
  */
 import { createHash } from 'node:crypto'
-import { failure } from '../../api/errors.ts'
+import { failure, type StreamPipelineError } from '../../api/errors.ts'
+import { isAsApplied, stamped } from './drift.ts'
 import { isFailure } from './errors.ts'
 import {
   compareVersions,
@@ -34,8 +35,11 @@ export interface ApplyRequest {
   readonly owner: OwnerReference
   /** What the watch last said of the object; undefined: nothing yet. */
   readonly cached: KubernetesObject | undefined
-  /** Requests that make it so, given the live object (undefined: absent) at a first apply. Default: one, as the main manager. */
-  readonly stages?: (live: KubernetesObject | undefined) => readonly ApplyStage[]
+  /**
+   * Requests that make it so, given what is to be applied and the live object (undefined: absent) at a first apply. Default: one,
+   * as the main manager.
+   */
+  readonly stages?: (desired: KubernetesObject, live: KubernetesObject | undefined) => readonly ApplyStage[]
 }
 
 export type ApplyOutcome =
@@ -81,14 +85,19 @@ export function createApplier(transport: Transport, manager: string): Applier {
       // A namesake of a deleted owner starts anew: its predecessor's children are not its own.
       const memory = remembered?.ownerUid === owner.uid ? remembered : undefined
       if (memory !== undefined && memory.hash === hash && !changedSince(memory, cached)) return { kind: 'Skipped' }
+      if (memory === undefined && cached !== undefined && isOwnedBy(cached, owner) && isAsApplied(cached, desired, hash)) {
+        memories.set(id, memoryOf(cached, owner, hash))
+        return { kind: 'Skipped' }
+      }
 
       let live: KubernetesObject | undefined
       if (memory === undefined) {
         live = await readLive(request, signal)
-        if (live !== undefined) refuseStranger(live, type, owner)
+        if (live !== undefined && !isOwnedBy(live, owner)) throw taken(live, type, owner)
       }
-      const stages =
-        memory === undefined ? (request.stages?.(live) ?? [{ manager, object: desired }]) : [{ manager, object: desired }]
+      const whole = stamped(desired, hash)
+      const single = [{ manager, object: whole }]
+      const stages = memory === undefined ? (request.stages?.(whole, live) ?? single) : single
       let uid = memory?.uid ?? live?.metadata.uid
       let object = desired
       try {
@@ -107,8 +116,7 @@ export function createApplier(transport: Transport, manager: string): Applier {
         if (isFailure(thrown, 'KubernetesConflict') || isFailure(thrown, 'KubernetesNotFound')) memories.delete(id)
         throw thrown
       }
-      const { resourceVersion = '', generation } = object.metadata
-      memories.set(id, { ownerUid: owner.uid, hash, uid: uid ?? '', resourceVersion, generation })
+      memories.set(id, memoryOf(object, owner, hash))
       return { kind: 'Applied', object, created: memory === undefined && live === undefined }
     },
     forget(type, key, uid) {
@@ -146,8 +154,16 @@ function changedSince(memory: Memory, cached: KubernetesObject | undefined): boo
   return memory.generation === undefined ? resourceVersion !== memory.resourceVersion : generation !== memory.generation
 }
 
-function refuseStranger(live: KubernetesObject, type: ResourceType, owner: OwnerReference): void {
-  if (live.metadata.ownerReferences?.some((reference) => reference.uid === owner.uid) === true) return
+function memoryOf({ metadata }: KubernetesObject, owner: OwnerReference, hash: string): Memory {
+  const { uid = '', resourceVersion = '', generation } = metadata
+  return { ownerUid: owner.uid, hash, uid, resourceVersion, generation }
+}
+
+function isOwnedBy(object: KubernetesObject, owner: OwnerReference): boolean {
+  return object.metadata.ownerReferences?.some((reference) => reference.uid === owner.uid) === true
+}
+
+function taken(live: KubernetesObject, type: ResourceType, owner: OwnerReference): StreamPipelineError {
   const controller = controllerOf(live)
   const other =
     controller === undefined
@@ -155,7 +171,7 @@ function refuseStranger(live: KubernetesObject, type: ResourceType, owner: Owner
       : controller.kind === owner.kind && controller.name === owner.name
         ? `an earlier ${owner.kind} ${owner.name} that was deleted`
         : `${controller.kind} ${controller.name}`
-  throw failure('NameTaken', { kind: type.kind, name: live.metadata.name ?? '', owner: other })
+  return failure('NameTaken', { kind: type.kind, name: live.metadata.name ?? '', owner: other })
 }
 
 function withUid(object: KubernetesObject, uid: string): KubernetesObject {

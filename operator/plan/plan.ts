@@ -37,14 +37,20 @@ export type Report = Pick<Plan, 'status' | 'writeStatus' | 'events' | 'requeueAf
 export function report(observed: Observed, nowMs: number): Report {
   const status = statusOf(observed, desiredReplicas(observed), nowMs)
   const due = statusDue(observed.object.status, status, observed.statusWrittenMs, observed.settings.numbersEveryMs, nowMs)
+  // After a restart: what the predecessor saw stands until the first look, or each change of leader would write every status twice.
+  const unseen =
+    observed.observation.kind === 'None' &&
+    observed.spec.kind === 'Sound' &&
+    observed.object.status?.observedGeneration !== undefined
+  const writeStatus = due.kind === 'Now' && !unseen
   const waits = [
     ...(observed.references.length > 0 ? [observed.settings.referencesEveryMs] : []),
     ...(due.kind === 'Later' ? [due.afterMs] : []),
   ]
   return {
     status,
-    writeStatus: due.kind === 'Now',
-    events: due.kind === 'Now' ? eventsOf(observed.object.status, status) : [],
+    writeStatus,
+    events: writeStatus ? eventsOf(observed.object.status, status) : [],
     ...(waits.length === 0 ? {} : { requeueAfterMs: Math.min(...waits) }),
   }
 }

@@ -38,7 +38,9 @@ export function deploymentStages(desired: DeploymentObject, replicas: number, li
   const withoutReplicas: ApplyStage = { manager: mainManager, object: desired }
   const scaling = (n: number): ApplyStage => ({ manager: scalerManager, object: scale(name, namespace, n) })
   if (live === undefined) {
-    const withReplicas = { ...desired, spec: { ...desired.spec, replicas } }
+    // Without the mark of a finished apply, so that a creation cut short between its steps is taken up again.
+    const { annotations: _, ...unmarked } = desired.metadata
+    const withReplicas = { ...desired, metadata: unmarked, spec: { ...desired.spec, replicas } }
     return [{ manager: mainManager, object: withReplicas }, scaling(replicas), withoutReplicas]
   }
   if (mainOwnsReplicas(live)) return [scaling(live.spec?.replicas ?? replicas), withoutReplicas]
