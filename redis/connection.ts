@@ -20,7 +20,7 @@ export type ConnectionRole = 'Blocking' | 'Writer' | 'Observer' | 'Producer' | '
 
 const roleOptions = {
   Blocking: { maxRetriesPerRequest: null, connectTimeout: 5_000 },
-  Writer: { maxRetriesPerRequest: 1, socketTimeout: 10_000, connectTimeout: 5_000 },
+  Writer: { maxRetriesPerRequest: 1, socketTimeout: 5_000, connectTimeout: 5_000 },
   Observer: { maxRetriesPerRequest: 0, commandTimeout: 3_000, socketTimeout: 5_000, connectTimeout: 3_000 },
   Producer: { maxRetriesPerRequest: 1, commandTimeout: 3_000, socketTimeout: 5_000, connectTimeout: 2_000 },
   BullWorker: { maxRetriesPerRequest: null, connectTimeout: 5_000 },
