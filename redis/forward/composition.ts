@@ -76,8 +76,10 @@ ${typeFunctions}local function inQueue(prefix, id)
 end
 local function forwardOne(now, window, prefix, id, mark, origin, addKeys, addArgs)
   local jobKey = prefix .. id
-  local holds = redis.call('TYPE', jobKey).ok
-  if holds == 'hash' then
+  if redis.call('EXISTS', mark, jobKey) > 0 then
+    if redis.call('EXISTS', mark) == 1 then return 'duplicate' end
+    local holds = redis.call('TYPE', jobKey).ok
+    if holds ~= 'hash' then return 'rejected:key ' .. jobKey .. ' holds a ' .. holds .. ', not a job' end
     local job = redis.call('HMGET', jobKey, 'timestamp', 'finishedOn')
     local remaining = tonumber(job[1] or job[2] or 0) + window - now
     if job[2] and remaining <= 0 then
@@ -90,7 +92,7 @@ local function forwardOne(now, window, prefix, id, mark, origin, addKeys, addArg
     else
       redis.call('DEL', jobKey)
     end
-  elseif holds ~= 'none' then return 'rejected:key ' .. jobKey .. ' holds a ' .. holds .. ', not a job' end
+  end
   local added = bullAdd(addKeys, addArgs)
   if type(added) == 'number' and added < 0 then return 'rejected:BullMQ refused to add the job, code ' .. added end
   redis.call('SET', mark, origin, 'PX', window)
