@@ -6,7 +6,7 @@
 const steadyPerSecond = 60
 const firstBurstMs = 1_000
 const burstEveryMs = 10_000
-const burstSize = 10_000
+const burstSize = 12_000
 /** A burst arrives over this long. */
 const burstLastsMs = 500
 
