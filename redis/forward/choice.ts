@@ -17,7 +17,7 @@ import { createSplitForwarder } from './split.ts'
 import { createTwoStepPath } from './twostep.ts'
 
 /** SHA-256 of the scripts that were read and tested in composition, by the BullMQ that has them. */
-const knownScripts: ReadonlyMap<string, string> = new Map([
+export const knownScripts: ReadonlyMap<string, string> = new Map([
   ['6.7.0', '9ab11ce426740c8c4aec3e6738110cc1f4c74368fa802d142fa826693362cd8f'],
 ])
 
@@ -42,8 +42,9 @@ export async function chooseForwarder(
   connection: RedisConnection,
   target: ForwardTarget,
   preference: PathPreference = 'composed',
+  known = knownScripts,
 ): Promise<Chosen<Forwarder>> {
-  const composed = await composable(connection, target, preference)
+  const composed = await composable(connection, target, preference, known)
   if (composed.bull !== undefined) return { chosen: createSplitForwarder(connection, target, composed.bull) }
   return { chosen: createPortableForwarder(connection, target), fallback: composed.reason }
 }
@@ -54,24 +55,25 @@ export async function chooseSettlePath(
   stream: RedisConnection,
   queue: RedisConnection,
   preference: PathPreference = 'composed',
+  known = knownScripts,
 ): Promise<ChosenPath> {
   const place = streamPlace(pipeline)
   const target = forwardTarget(pipeline)
-  const composed = await composable(queue, target, preference)
+  const composed = await composable(queue, target, preference, known)
   const near = together(pipeline, stream, queue)
+  const { maxDeliveries } = pipeline.delivery
   if (composed.bull === undefined) {
-    const chosen = createTwoStepPath(stream, place, createPortableForwarder(queue, target))
+    const chosen = createTwoStepPath(stream, place, createPortableForwarder(queue, target), { maxDeliveries })
     return { chosen, fallback: composed.reason, together: near }
   }
   const { scripts } = composed.bull
   if (!near) {
     return {
-      chosen: createTwoStepPath(stream, place, createSplitForwarder(queue, target, composed.bull)),
+      chosen: createTwoStepPath(stream, place, createSplitForwarder(queue, target, composed.bull), { maxDeliveries }),
       scripts,
       together: near,
     }
   }
-  const { maxDeliveries } = pipeline.delivery
   return { chosen: createAtomicPath(stream, place, target, composed.bull, { maxDeliveries }), scripts, together: near }
 }
 
@@ -85,13 +87,23 @@ function together({ source, deadLetter, sink }: CompiledPipeline, stream: RedisC
 
 type Composable = { readonly bull: BullQueue; readonly reason?: never } | { readonly bull?: never; readonly reason: string }
 
-async function composable(connection: RedisConnection, target: ForwardTarget, preference: PathPreference): Promise<Composable> {
+async function composable(
+  connection: RedisConnection,
+  target: ForwardTarget,
+  preference: PathPreference,
+  known: ReadonlyMap<string, string>,
+): Promise<Composable> {
   if (preference === 'portable') return { reason: 'the portable path was asked for' }
   const bull = await openBullQueue(connection, target.queue, target.prefix)
   const print = fingerprint(bull.scripts)
-  const known = [...knownScripts].find(([, value]) => value === print)
-  const reason = known === undefined ? 'the scripts of the installed BullMQ are not known' : await selfTest(connection, target)
-  if (reason === undefined) return { bull }
-  await bull.close()
-  return { reason }
+  try {
+    const isKnown = [...known.values()].some((value) => value === print)
+    const reason = isKnown ? await selfTest(connection, target) : 'the scripts of the installed BullMQ are not known'
+    if (reason === undefined) return { bull }
+    await bull.close()
+    return { reason }
+  } catch (thrown) {
+    await bull.close()
+    throw thrown
+  }
 }

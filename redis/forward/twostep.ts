@@ -1,21 +1,42 @@
 /**
  * The split and portable ways of settling: first the queue, by a forwarder, then the stream. In this order, because what is
  * acknowledged first could be lost in between, and what is forwarded first has its mark.
+ *
+ * Before both, the stream is asked what is still pending. On the atomic path this look is part of the one step and is a fence; here
+ * it only narrows a window, but a wide one: a process that was stopped for longer than marks live, and then goes on, would
+ * forward anew what others settled long ago.
  */
 import type { RedisConnection } from '../connection.ts'
+import { countDeliveries } from '../stream/pending.ts'
 import { type Burial, type StreamPlace, settleEntries } from '../stream/settlement.ts'
 import type { Forwarder, ForwardOutcome } from './forwarder.ts'
 import type { SettleOutcome, SettlePath, Verdict } from './settlepath.ts'
 
 /** @param stream the stream's connection */
-export function createTwoStepPath(stream: RedisConnection, place: StreamPlace, forwarder: Forwarder): SettlePath {
+export function createTwoStepPath(
+  stream: RedisConnection,
+  place: StreamPlace,
+  forwarder: Forwarder,
+  { maxDeliveries }: { readonly maxDeliveries: number },
+): SettlePath {
   return {
     kind: forwarder.kind,
     async settle(verdicts) {
-      const work = verdicts.filter((verdict) => verdict.kind === 'Forward')
-      const { outcomes: forwarded, waiting } = await forwarder.forward(work.map(({ item }) => item))
+      const ids = verdicts.flatMap((verdict) => (verdict.kind === 'Forward' ? [verdict.id] : []))
+      const counts = await countDeliveries(stream, place, ids)
+      const deliveries = new Map(ids.map((id, index) => [id, counts[index] ?? 0]))
+      const may = (id: string) => isWithin(deliveries.get(id) ?? 0, maxDeliveries)
+      const work = verdicts.filter((verdict) => verdict.kind === 'Forward').filter(({ id }) => may(id))
+      const { outcomes: forwarded, waiting } =
+        work.length > 0
+          ? await forwarder.forward(work.map(({ item }) => item))
+          : { outcomes: [], waiting: await forwarder.waiting() }
       const byId = new Map(work.map(({ id }, index) => [id, forwarded[index]]))
-      const planned = verdicts.map((verdict) => plan(verdict, byId.get(verdict.id)))
+      const planned = verdicts.map((verdict) =>
+        verdict.kind === 'Forward' && !may(verdict.id)
+          ? withheld(verdict, deliveries.get(verdict.id) ?? 0, maxDeliveries)
+          : plan(verdict, byId.get(verdict.id)),
+      )
       const acknowledged = planned.flatMap((step) => (step.kind === 'Acknowledge' ? [step.id] : []))
       const burials = planned.flatMap((step) => (step.kind === 'Bury' ? [step.burial] : []))
       const result = await settleEntries(stream, place, acknowledged, burials)
@@ -26,6 +47,8 @@ export function createTwoStepPath(stream: RedisConnection, place: StreamPlace, f
             return { kind: step.outcome }
           case 'Wait':
             return { kind: 'contended' }
+          case 'Gone':
+            return { kind: 'gone' }
           case 'Bury': {
             const { reason, error } = step.burial
             return result.burials[buried++] === 'dead' ? { kind: 'dead', reason, error } : { kind: 'gone' }
@@ -45,6 +68,16 @@ type Step =
   | { readonly kind: 'Acknowledge'; readonly id: string; readonly outcome: 'forwarded' | 'duplicate' }
   | { readonly kind: 'Bury'; readonly burial: Burial }
   | { readonly kind: 'Wait' }
+  | { readonly kind: 'Gone' }
+
+const isWithin = (deliveries: number, ceiling: number) => deliveries > 0 && deliveries <= ceiling
+
+/** What is not forwarded at all. */
+function withheld({ id, item, redrives }: Extract<Verdict, { kind: 'Forward' }>, deliveries: number, ceiling: number): Step {
+  if (deliveries === 0) return { kind: 'Gone' }
+  const error = `delivered ${deliveries} times; the ceiling is ${ceiling}`
+  return { kind: 'Bury', burial: { id, reason: 'MaxDeliveries', error, hash: item.hash, redrives } }
+}
 
 function plan(verdict: Verdict, outcome: ForwardOutcome | undefined): Step {
   if (verdict.kind === 'Bury') return { kind: 'Bury', burial: verdict }

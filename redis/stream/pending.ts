@@ -51,6 +51,27 @@ function pendingRow(row: unknown): PendingRow {
   return { id: String(id), consumer: String(consumer), idleMs: Number(idleMs), deliveries: Number(deliveries) }
 }
 
+const count = defineScript(
+  'countDeliveries',
+  `local counts = {}
+for i = 2, #ARGV do
+  local row = redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[i], ARGV[i], 1)[1]
+  counts[i - 1] = row and math.max(1, row[4]) or 0
+end
+return counts`,
+)
+
+/** How often each entry was delivered; 0 for one that is not pending (any more). Throws catalogued errors. */
+export async function countDeliveries(
+  connection: RedisConnection,
+  place: Pick<StreamPlace, 'stream' | 'group'>,
+  ids: readonly string[],
+): Promise<readonly number[]> {
+  if (ids.length === 0) return []
+  const reply = await count.run(connection, [place.stream], [place.group, ...ids])
+  return (Array.isArray(reply) ? reply : []).map(Number)
+}
+
 /** Lua shared with reaping: writes the record of a trimmed entry and lets go of it. Returns what bury returns. */
 export const buryTrimmedFunction = `${buryFunction}
 local function buryTrimmed(stream, dead, stats, group, maxDead, id, minIdle)
