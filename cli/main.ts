@@ -6,8 +6,10 @@ import './nodeversion.ts'
 import { readFileSync } from 'node:fs'
 import { Command } from 'commander'
 import { asFailure } from '../api/errors.ts'
+import { exitCodeOf, exitCodes } from '../api/exitcodes.ts'
 import { registerConsume } from './commands/consume.ts'
 import { registerCrd } from './commands/crd.ts'
+import { registerDead } from './commands/dead.ts'
 import { registerOperator } from './commands/operator.ts'
 import { registerUp } from './commands/up.ts'
 import { registerValidate } from './commands/validate.ts'
@@ -30,20 +32,23 @@ const program = new Command('streampipeline')
   .description('A durable Redis Streams boundary in front of BullMQ')
   .version(version())
   .showHelpAfterError('(streampipeline COMMAND --help tells the options)')
-  .exitOverride((exit) => process.exit(exit.exitCode === 0 ? 0 : 64))
+  .exitOverride((exit) => process.exit(exit.exitCode === 0 ? exitCodes.done : exitCodes.badUsage))
 registerValidate(program)
 registerUp(program)
+registerDead(program)
 registerConsume(program)
 registerOperator(program)
 registerCrd(program)
 
 // `streampipeline crd | head` is no fault.
-process.stdout.on('error', (thrown: NodeJS.ErrnoException) => process.exit(thrown.code === 'EPIPE' ? 0 : 70))
+process.stdout.on('error', (thrown: NodeJS.ErrnoException) =>
+  process.exit(thrown.code === 'EPIPE' ? exitCodes.done : exitCodes.fault),
+)
 
 try {
   await program.parseAsync()
 } catch (thrown) {
   const error = asFailure(thrown)
   process.stderr.write(`streampipeline: ${error.message}\n  ${error.remedy}\n`)
-  process.exitCode = error.code === 'Internal' ? 70 : 64
+  process.exitCode = exitCodeOf(error)
 }

@@ -11,6 +11,7 @@ import { pino } from 'pino'
 import { compilePipeline, parsePipeline } from '../api/compile.ts'
 import type { CompiledPipeline } from '../api/compiled.ts'
 import { asFailure, failure, type StreamPipelineError } from '../api/errors.ts'
+import { exitCodeOf, exitCodes } from '../api/exitcodes.ts'
 import { readPipelines } from '../api/files.ts'
 import { connect } from '../redis/connection.ts'
 import { chooseSettlePath } from '../redis/forward/choice.ts'
@@ -38,8 +39,6 @@ export interface ConsumeOptions {
   /** How long Redis may refuse at start before the process gives up and lets its supervisor decide; 60 s unless told. */
   readonly startPatienceMs?: number
 }
-
-export const consumeExit = { drained: 0, badConfiguration: 64, backendUnavailable: 69, internalFault: 70 } as const
 
 export async function runConsumer(options: ConsumeOptions): Promise<number> {
   const log = pino({
@@ -72,7 +71,7 @@ export async function runConsumer(options: ConsumeOptions): Promise<number> {
       observer: both(metrics.observer, createLogObserver(log)),
       fault(thrown) {
         tell(asFailure(thrown))
-        fault.resolve(consumeExit.internalFault)
+        fault.resolve(exitCodes.fault)
       },
       clock,
       random: Math.random,
@@ -91,7 +90,7 @@ export async function runConsumer(options: ConsumeOptions): Promise<number> {
     const error = asFailure(thrown)
     tell(error)
     await consumer?.stop(performance.now())
-    return exitCode(error)
+    return exitCodeOf(error)
   }
 }
 
@@ -100,7 +99,7 @@ async function live(consumer: Consumer, { signal, startPatienceMs = 60_000 }: Co
   const stop = async () => await consumer.stop(performance.now() + graceMs * 0.8)
   if (await started(consumer, signal, startPatienceMs)) await once(signal)
   await stop()
-  return consumeExit.drained
+  return exitCodes.done
 }
 
 /** Tries to start until it works; false when asked to stop before. Throws what is terminal, or has lasted too long. */
@@ -124,23 +123,6 @@ function ignoreAbort() {}
 async function once(signal: AbortSignal): Promise<void> {
   if (signal.aborted) return
   await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
-}
-
-function exitCode(error: StreamPipelineError): number {
-  switch (error.code) {
-    case 'InvalidPipeline':
-    case 'UnreadableFile':
-    case 'InvalidOption':
-    case 'InvalidReference':
-    case 'ReferenceMissing':
-    case 'WrongKeyType':
-    case 'RedisUnfit':
-      return consumeExit.badConfiguration
-    case 'Internal':
-      return consumeExit.internalFault
-    default:
-      return consumeExit.backendUnavailable
-  }
 }
 
 async function loadConfig(file: string): Promise<CompiledPipeline> {

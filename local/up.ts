@@ -12,7 +12,8 @@ import { extname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import type { CompiledPipeline } from '../api/compiled.ts'
-import { asFailure, type StreamPipelineError } from '../api/errors.ts'
+import { asFailure } from '../api/errors.ts'
+import { exitCodeOf, exitCodes } from '../api/exitcodes.ts'
 import { close, connect, open, type RedisConnection } from '../redis/connection.ts'
 import { scopeOf } from '../redis/keys.ts'
 import { directoryReader, resolveTarget } from '../redis/references.ts'
@@ -49,7 +50,8 @@ export interface UpOptions {
   readonly refs?: string | undefined
 }
 
-export const upExit = { done: 0, badUsage: 64, unavailable: 69, fault: 70, forced: 130 } as const
+/** A second signal ended it: the shell's code for SIGINT. */
+const forcedExit = 130
 
 /**
  * Runs until a signal or the time given, drains, prints a summary. Failures are told on standard error.
@@ -66,28 +68,10 @@ export async function runUp(options: UpOptions): Promise<number> {
     const error = asFailure(thrown)
     screen.finish()
     process.stderr.write(`streampipeline: ${error.message}\n  ${error.remedy}\n`)
-    return exitCode(error)
+    return exitCodeOf(error)
   } finally {
     for (const closer of closers.toReversed()) await closer()
     stopping.release()
-  }
-}
-
-function exitCode({ code }: StreamPipelineError): number {
-  switch (code) {
-    case 'InvalidPipeline':
-    case 'UnreadableFile':
-    case 'InvalidOption':
-    case 'InvalidReference':
-    case 'ReferenceMissing':
-    case 'WrongKeyType':
-    case 'RedisUnfit':
-    case 'ConsumerRefused':
-      return upExit.badUsage
-    case 'Internal':
-      return upExit.fault
-    default:
-      return upExit.unavailable
   }
 }
 
@@ -212,14 +196,14 @@ async function conduct(session: Session): Promise<number> {
   if (stopping.force.aborted) {
     screen.finish()
     process.stderr.write(`streampipeline: stopped at once; ${whereTheRestIs(options)}\n`)
-    return upExit.forced
+    return forcedExit
   }
   const summary = finished ?? (await movedSummary(session))
   screen.finish()
   process.stdout.write(
     `${options.output === 'json' ? summaryJson(summary) : summaryText(summary, performance.now() - startedAt)}\n`,
   )
-  return isSound(summary) ? upExit.done : upExit.fault
+  return isSound(summary) ? exitCodes.done : exitCodes.fault
 }
 
 const whereTheRestIs = (options: UpOptions): string =>

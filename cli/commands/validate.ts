@@ -1,5 +1,6 @@
 import type { Command } from 'commander'
 import { Option } from 'commander'
+import { exitCodes } from '../../api/exitcodes.ts'
 
 /** Exit codes: 0 every resource is valid, 1 at least one is not, 64 the file cannot be read. */
 export function registerValidate(program: Command): void {
@@ -21,6 +22,6 @@ export function registerValidate(program: Command): void {
           }
         }
       }
-      process.exitCode = valid ? 0 : 1
+      process.exitCode = valid ? exitCodes.done : exitCodes.invalid
     })
 }

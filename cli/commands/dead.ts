@@ -1,0 +1,171 @@
+/** `dead list | show | replay | purge`: a pipeline's dead letters. */
+import { type Command, Option } from 'commander'
+import { formatAge } from '../../api/duration.ts'
+import { failure } from '../../api/errors.ts'
+import { type DeadLetter, type DeadLetterReason, deadLetterReasons } from '../../redis/deadletters.ts'
+import type { DeadLetters, ReplayOutcome } from '../../redis/forward/redrive.ts'
+
+interface DeadFlags {
+  readonly file: string
+  readonly name?: string
+  readonly refs?: string
+  readonly output: 'text' | 'json'
+  readonly reason?: DeadLetterReason
+  readonly limit?: string
+  readonly all?: boolean
+  readonly dryRun?: boolean
+}
+
+export function registerDead(program: Command): void {
+  const dead = program.command('dead').description("a pipeline's dead letters: list, show, replay, purge")
+  common(dead.command('list').description('one line per record, oldest first'))
+    .addOption(reasonOption())
+    .option('--limit <count>', 'at most so many', '100')
+    .action(async (flags: DeadFlags) => await withDeadLetters(flags, async (letters) => await list(letters, flags)))
+  common(dead.command('show').description('one record whole, with its payload').argument('<id>')).action(
+    async (id: string, flags: DeadFlags) => await withDeadLetters(flags, async (letters) => await show(letters, id)),
+  )
+  selection(dead.command('replay').description('put records back into the stream, under a new id, marks reset')).action(
+    async (ids: string[], flags: DeadFlags) => await withDeadLetters(flags, async (letters) => await replay(letters, ids, flags)),
+  )
+  selection(dead.command('purge').description('delete records for good')).action(
+    async (ids: string[], flags: DeadFlags) => await withDeadLetters(flags, async (letters) => await purge(letters, ids, flags)),
+  )
+}
+
+function common(command: Command): Command {
+  return command
+    .requiredOption('-f, --file <file>', 'the StreamPipeline resource')
+    .option('--name <name>', 'which pipeline, where the file holds several')
+    .option('--refs <directory>', 'folder of Secrets and ConfigMaps: secret/NAME/KEY, configmap/NAME/KEY')
+    .addOption(new Option('-o, --output <format>', 'how to print').choices(['text', 'json']).default('text'))
+}
+
+function reasonOption(): Option {
+  return new Option('--reason <reason>', 'only records of this reason').choices(deadLetterReasons)
+}
+
+function selection(command: Command): Command {
+  return common(command.argument('[id...]', 'records; or --all, or --reason'))
+    .addOption(reasonOption())
+    .option('--all', 'every record')
+    .option('--dry-run', 'say what would be done')
+}
+
+async function withDeadLetters(flags: DeadFlags, work: (letters: DeadLetters) => Promise<void>): Promise<void> {
+  const [{ withPipelineRedis }, { chooseSettlePath }, { createDeadLetters }, { forwardTarget, streamPlace }] = await Promise.all([
+    import('../pipelineredis.ts'),
+    import('../../redis/forward/choice.ts'),
+    import('../../redis/forward/redrive.ts'),
+    import('../../redis/placement.ts'),
+  ])
+  await withPipelineRedis(flags, async ({ pipeline, stream, queue }) => {
+    const { chosen, scripts, together } = await chooseSettlePath(pipeline, stream, queue)
+    try {
+      await work(
+        createDeadLetters({ stream, queue, place: streamPlace(pipeline), target: forwardTarget(pipeline), scripts, together }),
+      )
+    } finally {
+      await chosen.close()
+    }
+  })
+}
+
+async function list(letters: DeadLetters, flags: DeadFlags): Promise<void> {
+  const limit = Number(flags.limit)
+  if (!Number.isInteger(limit) || limit < 1)
+    throw failure('InvalidOption', { option: '--limit', detail: `${flags.limit} is not a count` })
+  const records: DeadLetter[] = []
+  for await (const record of letters.list(filterOf(flags))) {
+    records.push(record)
+    if (records.length === limit) break
+  }
+  if (flags.output === 'json') return print(JSON.stringify(records.map(plain), undefined, 2))
+  if (records.length === 0) return print('no dead letters')
+  print(row('ID', 'REASON', 'TRIES', 'REDRIVES', 'AGE', 'ERROR'))
+  for (const { id, reason, deliveries, redrives, deadAt, error } of records) {
+    print(row(id, reason, String(deliveries), String(redrives), formatAge(Date.now() - deadAt), error))
+  }
+}
+
+async function show(letters: DeadLetters, id: string): Promise<void> {
+  const record = await letters.show(id)
+  if (record === undefined) throw failure('InvalidOption', { option: 'ID', detail: `there is no dead letter ${id}` })
+  print(JSON.stringify(plain(record), undefined, 2))
+}
+
+async function replay(letters: DeadLetters, ids: readonly string[], flags: DeadFlags): Promise<void> {
+  const outcomes: ({ readonly record: string } & (ReplayOutcome | { readonly kind: 'would be replayed' }))[] = []
+  for (const record of await selected(letters, ids, flags)) {
+    const outcome = flags.dryRun ? ({ kind: 'would be replayed' } as const) : await letters.replay(record)
+    outcomes.push({ record: record.id, ...outcome })
+    if (flags.output === 'text') print(`${record.id}  ${told(outcome)}`)
+  }
+  if (flags.output === 'json') print(JSON.stringify(outcomes, undefined, 2))
+  else if (outcomes.length === 0) print('no dead letters')
+}
+
+async function purge(letters: DeadLetters, ids: readonly string[], flags: DeadFlags): Promise<void> {
+  const records = await selected(letters, ids, flags)
+  const purged = flags.dryRun ? 0 : await letters.purge(records.map(({ id }) => id))
+  if (flags.output === 'json') return print(JSON.stringify({ selected: records.length, purged }))
+  print(flags.dryRun ? `${records.length} would be purged` : `${purged} purged`)
+}
+
+/** The records a command is about. Without ids, `--all` or `--reason` it refuses to guess. */
+async function selected(letters: DeadLetters, ids: readonly string[], flags: DeadFlags): Promise<readonly DeadLetter[]> {
+  if (ids.length > 0) {
+    const found = await Promise.all(ids.map(async (id) => ({ id, record: await letters.show(id) })))
+    const missing = found.find(({ record }) => record === undefined)
+    if (missing !== undefined) throw failure('InvalidOption', { option: 'ID', detail: `there is no dead letter ${missing.id}` })
+    return found.flatMap(({ record }) => (record === undefined ? [] : [record]))
+  }
+  if (!flags.all && flags.reason === undefined) {
+    throw failure('InvalidOption', { option: 'ID', detail: 'name records, or choose them with --reason or --all' })
+  }
+  return await Array.fromAsync(letters.list(filterOf(flags)))
+}
+
+function filterOf({ reason }: DeadFlags) {
+  return reason === undefined ? {} : { reason }
+}
+
+function told(outcome: ReplayOutcome | { readonly kind: 'would be replayed' }): string {
+  switch (outcome.kind) {
+    case 'replayed':
+      return `replayed as ${outcome.id}`
+    case 'busy':
+      return `busy: its job ${outcome.job} waits or runs; try again when it has ended`
+    case 'gone':
+      return 'gone: somebody else replayed or purged it'
+    case 'empty':
+      return 'empty: the entry had been trimmed, there is no payload to replay'
+    case 'would be replayed':
+      return outcome.kind
+    default:
+      return outcome satisfies never
+  }
+}
+
+/** For print: bytes that are text as text, others as base64. */
+function plain({ payload, ...record }: DeadLetter): object {
+  const readable = payload.map((part) => {
+    const text = part.toString('utf8')
+    return Buffer.from(text).equals(part) ? text : { base64: part.toString('base64') }
+  })
+  const fields = readable.flatMap((name, index) => (index % 2 === 0 ? [{ name, value: readable[index + 1] }] : []))
+  return {
+    ...record,
+    deadAt: new Date(record.deadAt).toISOString(),
+    firstSeen: new Date(record.firstSeen).toISOString(),
+    payload: fields,
+  }
+}
+
+function row(id: string, reason: string, tries: string, redrives: string, age: string, error: string): string {
+  return `${id.padEnd(21)} ${reason.padEnd(16)} ${tries.padStart(5)} ${redrives.padStart(8)} ${age.padStart(7)}  ${error.slice(0, 120)}`
+}
+
+function print(text: string): void {
+  process.stdout.write(`${text}\n`)
+}

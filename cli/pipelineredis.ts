@@ -1,0 +1,50 @@
+/** A pipeline's Redis for commands that look into it: connections of its file, opened, and closed when the work is done. */
+import { compilePipeline, parsePipeline } from '../api/compile.ts'
+import type { CompiledPipeline } from '../api/compiled.ts'
+import { failure } from '../api/errors.ts'
+import { readPipelines } from '../api/files.ts'
+import { close, connect, open, type RedisConnection } from '../redis/connection.ts'
+import { directoryReader, resolveTarget } from '../redis/references.ts'
+
+export interface PipelineRedis {
+  readonly pipeline: CompiledPipeline
+  readonly stream: RedisConnection
+  /** The same as `stream` unless the queue lives in another Redis. */
+  readonly queue: RedisConnection
+}
+
+export interface PipelineSource {
+  readonly file: string
+  /** Which pipeline, where the file holds several. */
+  readonly name?: string
+  /** Folder of references, `secret/NAME/KEY`. */
+  readonly refs?: string
+}
+
+/** Runs `work` with the pipeline's connections. Throws catalogued errors. */
+export async function withPipelineRedis<T>(source: PipelineSource, work: (redis: PipelineRedis) => Promise<T>): Promise<T> {
+  const pipeline = await choosePipeline(source)
+  const read = directoryReader(source.refs)
+  const stream = connect(await resolveTarget(pipeline.redis, read), 'Observer')
+  const elsewhere = pipeline.sink.redis
+  const queue = elsewhere === undefined ? stream : connect(await resolveTarget(elsewhere, read), 'Observer')
+  try {
+    await open(stream)
+    if (queue !== stream) await open(queue)
+    return await work({ pipeline, stream, queue })
+  } finally {
+    await close(stream)
+    if (queue !== stream) await close(queue)
+  }
+}
+
+async function choosePipeline({ file, name }: PipelineSource): Promise<CompiledPipeline> {
+  const pipelines = (await readPipelines(file)).map(({ document }) => compilePipeline(parsePipeline(document)))
+  const wanted = name === undefined ? pipelines : pipelines.filter((pipeline) => pipeline.name === name)
+  const [only, second] = wanted
+  const names = pipelines.map((pipeline) => pipeline.name).join(', ')
+  if (only === undefined)
+    throw failure('InvalidOption', { option: '--name', detail: `${file} holds ${names}, not ${name ?? ''}` })
+  if (second !== undefined) throw failure('InvalidOption', { option: '--name', detail: `${file} holds ${names}; say which` })
+  return only
+}
