@@ -15,7 +15,7 @@ import type { Scope } from '../support/scope.ts'
 export const consumerImage = 'registry.example/streampipeline/consumer:test'
 
 /** Exactly what the operator may do. */
-const rules = [
+export const rules = [
   { apiGroups: ['streampipeline.dev'], resources: ['streampipelines'], verbs: ['list', 'watch'] },
   { apiGroups: ['streampipeline.dev'], resources: ['streampipelines/status'], verbs: ['patch'] },
   { apiGroups: ['apps'], resources: ['deployments'], verbs: ['get', 'list', 'watch', 'create', 'patch'] },
@@ -55,7 +55,7 @@ export function at(object: unknown, path: string): unknown {
 export async function startCluster(scope: Scope, options: { readonly controllers?: boolean } = {}): Promise<Cluster> {
   const server = await startApiServer(scope, {
     controllers: options.controllers ?? false,
-    users: { operator: [] },
+    users: { operator: [], scoped: [] },
     manifests: [join(projectRoot, 'crds', 'streampipelines.yaml')],
     audit: true,
   })

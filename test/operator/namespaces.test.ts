@@ -1,0 +1,73 @@
+/** An operator confined to some namespaces: Roles there are all it has. */
+import '../support/leaks.ts'
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import * as kinds from '../../operator/plan/kinds.ts'
+import { consumerName } from '../../operator/plan/names.ts'
+import { signingSecretName } from '../../operator/signingkey.ts'
+import { needsApiServer } from '../support/apiserver.ts'
+import { startRedis } from '../support/redis.ts'
+import { eventually } from '../support/wait.ts'
+import { at, conditionOf, type Loose, minimalPipeline, rules, startCluster, startOperator } from './cluster.ts'
+
+const slow = { timeoutMs: 15_000 }
+
+test(
+  'an operator confined to namespaces works there with Roles alone, and leaves the rest of the cluster be',
+  needsApiServer,
+  async (t) => {
+    const [cluster, redis] = await Promise.all([startCluster(t), startRedis(t)])
+    const rbac = 'rbac.authorization.k8s.io'
+    const inNamespace = (namespace: string) => [
+      { apiVersion: `${rbac}/v1`, kind: 'Role', metadata: { name: 'scoped', namespace }, rules },
+      {
+        apiVersion: `${rbac}/v1`,
+        kind: 'RoleBinding',
+        metadata: { name: 'scoped', namespace },
+        subjects: [{ kind: 'User', name: 'scoped', apiGroup: rbac }],
+        roleRef: { kind: 'Role', name: 'scoped', apiGroup: rbac },
+      },
+    ]
+    const namespaces = ['farm', 'mill', 'other'].map((name) => ({ apiVersion: 'v1', kind: 'Namespace', metadata: { name } }))
+    const items = [...namespaces, ...inNamespace('farm'), ...inNamespace('mill')]
+    await cluster.apply({ apiVersion: 'v1', kind: 'List', items })
+    const { kubeconfig } = await cluster.server.user('scoped')
+    const operator = await startOperator(t, cluster, {
+      kubeconfig,
+      namespaces: 'farm, mill',
+      podNamespace: 'farm',
+      networkPolicy: true,
+    })
+
+    for (const namespace of ['farm', 'mill', 'other']) {
+      await cluster.apply(
+        minimalPipeline('ndvi', namespace, { redis: { url: redis.url }, source: { stream: namespace, group: 'g' } }),
+      )
+    }
+    const pipeline = (namespace: string) => cluster.get<Loose>(kinds.pipelineType, namespace, 'ndvi')
+    for (const namespace of ['farm', 'mill']) {
+      await eventually(async () => {
+        assert.equal(conditionOf(await pipeline(namespace), 'Reconciled')?.reason, 'ObjectsApplied')
+        assert.equal(conditionOf(await pipeline(namespace), 'RedisReachable')?.reason, 'RedisConnected')
+      }, slow)
+      assert.ok(await cluster.get(kinds.deploymentType, namespace, consumerName('ndvi')))
+      assert.ok(await cluster.get(kinds.networkPolicyType, namespace, consumerName('ndvi')))
+    }
+    assert.deepEqual(conditionOf(await pipeline('other'), 'Ready')?.reason, 'WaitingForOperator')
+    assert.equal((await cluster.list(kinds.deploymentType, 'other')).length, 0)
+    assert.ok(at(await cluster.get(kinds.secretType, 'farm', signingSecretName), 'data.key'))
+    assert.equal(await operator.stop(), 0)
+
+    const asked = (await cluster.server.requests()).filter(({ user }) => user === 'scoped')
+    assert.deepEqual(
+      asked.filter(({ code }) => code === 403).map(({ verb, uri }) => `${verb} ${uri}`),
+      [],
+      'nothing it asks for is forbidden',
+    )
+    assert.deepEqual([...new Set(asked.filter(({ resource }) => resource === 'secrets').map(({ verb }) => verb))].sort(), [
+      'create',
+      'get',
+    ])
+    assert.deepEqual([...new Set(asked.map(({ namespace }) => namespace))].sort(), ['farm', 'mill'])
+  },
+)
