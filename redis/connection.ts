@@ -34,8 +34,8 @@ const reconnectOnError = (error: Error) => replyCode(error) === 'READONLY'
 
 const labels = new WeakMap<RedisConnection, string>()
 const socketErrors = new WeakMap<RedisConnection, unknown>()
-/** Clusters on their way out: they must not try again. */
-const closing = new WeakSet<RedisConnection>()
+/** Clusters on their way out: they must not try again. Their status tells too little: `close` may follow upon `end`. */
+const closing = new WeakMap<RedisConnection, Promise<void>>()
 
 /** Makes a connection without touching the network; `open` it, or let the first command do so. */
 export function connect(address: RedisAddress, role: ConnectionRole): RedisConnection {
@@ -120,13 +120,17 @@ export async function open(connection: RedisConnection, signal?: AbortSignal): P
  * for an answer would wait for ever: a last attempt, ended at once, rejects it.
  */
 export async function close(connection: RedisConnection): Promise<void> {
+  const underWay = closing.get(connection)
+  if (underWay !== undefined) return await underWay
   if (connection.status === 'wait' || connection.status === 'end') {
     connection.disconnect()
     return
   }
   const ended = new Promise<void>((resolve) => connection.once('end', () => resolve()))
-  if (connection instanceof Cluster) endCluster(connection)
-  else {
+  if (connection instanceof Cluster) {
+    closing.set(connection, ended)
+    endCluster(connection)
+  } else {
     if (connection.status === 'reconnecting') connection.connect().catch(ignoreLastAttempt)
     connection.disconnect()
   }
@@ -135,11 +139,18 @@ export async function close(connection: RedisConnection): Promise<void> {
 
 /** A cluster forgets to end when it is cut off while it connects or waits to: its last attempt has to run out first. */
 function endCluster(cluster: Cluster): void {
-  closing.add(cluster)
   const cut = () => cluster.disconnect()
-  if (cluster.status === 'reconnecting') cluster.connect().then(cut, ignoreLastAttempt)
-  else if (cluster.status === 'connecting') cluster.once('connect', cut)
-  else cut()
+  switch (cluster.status) {
+    case 'reconnecting':
+    case 'close':
+      cluster.connect().then(cut, ignoreLastAttempt)
+      return
+    case 'connecting':
+      cluster.once('connect', cut)
+      return
+    default:
+      cut()
+  }
 }
 
 /** Its failure is the aim. */
