@@ -20,7 +20,8 @@ export function livingPods(pods: readonly PodObject[]): ReadonlySet<string> {
   return new Set(pods.filter((pod) => !hasEnded(pod)).map(({ metadata }) => metadata.uid ?? ''))
 }
 
-function hasEnded({ status }: PodObject): boolean {
+/** All its containers have ended for good. */
+export function hasEnded({ status }: PodObject): boolean {
   return status?.phase === 'Failed' || status?.phase === 'Succeeded'
 }
 

@@ -7,6 +7,7 @@ import type { StreamPipelineStatus } from '../../api/status.ts'
 import { parseIdentity } from '../../redis/stream/identity.ts'
 import type { ConsumerSample, Sample } from '../../scaling/sample.ts'
 import type { PodObject } from '../plan/observed.ts'
+import { hasEnded } from '../reaping/suspects.ts'
 import { type VanishedConsumer, vanishedLine } from '../reaping/vanished.ts'
 import { roundAge, roundCount } from './rounding.ts'
 
@@ -20,8 +21,9 @@ export function consumersStatus(
   sample: Sample | undefined,
   told: readonly VanishedConsumer[] = [],
 ): ConsumersStatus {
-  const living = new Set(pods.filter((pod) => pod.metadata.deletionTimestamp === undefined).map((pod) => pod.metadata.name ?? ''))
-  const present = new Set(pods.map((pod) => pod.metadata.name ?? ''))
+  const running = pods.filter((pod) => !hasEnded(pod))
+  const living = new Set(running.filter((pod) => pod.metadata.deletionTimestamp === undefined).map(nameOf))
+  const present = new Set(running.map(nameOf))
   const ours = (sample?.consumers ?? []).filter((consumer) => isOurs(consumer, pipelineUid) || present.has(consumer.name))
   const active = ours.filter((consumer) => consumer.heartbeat !== undefined)
   const silent = ours.filter((consumer) => consumer.heartbeat === undefined)
@@ -42,6 +44,8 @@ export function consumersStatus(
     ...(unhealthy.length === 0 ? {} : { unhealthy }),
   }
 }
+
+const nameOf = (pod: PodObject) => pod.metadata.name ?? ''
 
 function isOurs({ uid }: ConsumerSample, pipelineUid: string): boolean {
   return uid !== undefined && parseIdentity(uid)?.owner === pipelineUid
