@@ -4,6 +4,7 @@
  * reading      waits until the state allows it and a slot is free, reads, settles in the slot.
  * reclaiming   a round at start, each `reclaim.interval` (jittered), and at once when nudged.
  * listening    asks for the nudge twice a second.
+ * regaining    takes up what the server counts as ours and we do not hold: its reply was lost with a connection.
  * beating      a heartbeat every two seconds, which also renews what is held long.
  * recovering   while BackendDown: waits out the back-off, asks Redis, and makes the group anew if it is gone.
  * tidying      now and then: retention, and the sweep of failed jobs (housekeeping.ts).
@@ -140,6 +141,8 @@ export function createConsumer(parts: ConsumerParts): Consumer {
   let loops: Promise<unknown> | undefined
   let beats: Promise<void> | undefined
   let groupSeen = false
+  /** Beats in a row at which the server counted more entries for us than we hold. */
+  let missing = 0
   let stopping: Promise<void> | undefined
 
   const start = async () => {
@@ -167,9 +170,15 @@ export function createConsumer(parts: ConsumerParts): Consumer {
     lifecycle.dispatch({ kind: 'Started' })
     const recovered = reclaimer.recoverOwn()
     beats = beating().catch(parts.fault)
-    loops = Promise.all([reading(recovered), reclaiming(recovered), listening(), recovering(), watching(), tidying()]).catch(
-      parts.fault,
-    )
+    loops = Promise.all([
+      reading(recovered),
+      reclaiming(recovered),
+      regaining(recovered),
+      listening(),
+      recovering(),
+      watching(),
+      tidying(),
+    ]).catch(parts.fault)
   }
 
   const pause = async (ms: number, signal = lifecycle.draining) => {
@@ -234,6 +243,16 @@ export function createConsumer(parts: ConsumerParts): Consumer {
     }
   }
 
+  const regaining = async (recovered: Promise<void>) => {
+    await recovered
+    while (!draining()) {
+      await pause(heartbeatIntervalMs)
+      if (missing < 2 || !mayRead(lifecycle.state)) continue
+      missing = 0
+      await reclaimer.regainLost()
+    }
+  }
+
   const beat = async () => {
     const reply = await sendHeartbeat(writer, place, name, {
       uid: parts.uid,
@@ -243,6 +262,7 @@ export function createConsumer(parts: ConsumerParts): Consumer {
       ...tally.read(),
     })
     observer.heartbeatSent(reply.now)
+    missing = reply.held > held.size ? missing + 1 : 0
     nudges.heard(reply.nudge)
   }
 

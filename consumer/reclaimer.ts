@@ -7,7 +7,8 @@
  * - more often: claimed and attempted alone, fewest deliveries first. Whatever kills its process then takes nobody with it.
  *
  * The first round after a start also takes this consumer's own entries, however fresh: a restarted container keeps its name,
- * and nobody else will hold them.
+ * and nobody else will hold them. The same holds for what was delivered to us in a reply that never arrived; nobody attempted
+ * that, so taking it up does not raise its count.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { CompiledPipeline } from '../api/compiled.ts'
@@ -45,12 +46,16 @@ export interface ReclaimerParts {
 export interface Reclaimer {
   /** This consumer's own entries, from before it started. */
   recoverOwn(): Promise<void>
+  /** This consumer's own entries that it does not hold: delivered in replies that were lost with their connection. */
+  regainLost(): Promise<void>
   /** One round over what is idle, from where the last one was cut short; `fromStart`: from the oldest entry on. */
   round(fromStart: boolean): Promise<void>
 }
 
 /** Rows looked at per page; a page costs Redis well under a millisecond. */
 const pageSize = 256
+/** Own entries younger than this may be in a reply on its way. */
+const lostAfterMs = 2_000
 /** A read may be on its way to the server when its slot is wanted: the server is asked until there is a slot. */
 const endReadEveryMs = 50
 
@@ -84,7 +89,7 @@ export function createReclaimer(parts: ReclaimerParts): Reclaimer {
   }
 
   /** Claims and settles one batch in a slot of its own. Returns false when draining or an outage ended the round. */
-  const attempt = async (rows: readonly PendingRow[], minIdle: number) => {
+  const attempt = async (rows: readonly PendingRow[], minIdle: number, counts = true) => {
     const free = await takeSlot()
     if (free === undefined || !mayRead(lifecycle.state)) {
       free?.()
@@ -92,12 +97,12 @@ export function createReclaimer(parts: ReclaimerParts): Reclaimer {
     }
     try {
       const ids = rows.map(({ id }) => id)
-      const { claimed, trimmed, refusal } = await claimEntries(connection, place, consumer, minIdle, ids)
+      const { claimed, trimmed, refusal } = await claimEntries(connection, place, consumer, minIdle, ids, counts)
       held.add(
         claimed.map(({ id }) => id),
         parts.clock(),
       )
-      parts.report({ claimed: claimed.length, trimmed, exhausted: [] })
+      parts.report({ claimed: counts ? claimed.length : 0, trimmed, exhausted: [] })
       if (claimed.length > 0) await parts.settle(claimed)
       if (refusal !== undefined) throw refusal
       return true
@@ -147,6 +152,18 @@ export function createReclaimer(parts: ReclaimerParts): Reclaimer {
           start = `(${rows.at(-1)?.id ?? ''}`
         })
       }
+    },
+    async regainLost() {
+      await guarded(async () => {
+        const page = { start: '-', count: pageSize, minIdleMs: lostAfterMs, consumer }
+        const lost = (await listPending(connection, place, page)).filter(({ id }) => !held.has(id))
+        // One that was attempted before is attempted alone, as ever.
+        const [again, fresh] = [lost.filter(({ deliveries }) => deliveries > 1), lost.filter(({ deliveries }) => deliveries <= 1)]
+        for (let at = 0; at < fresh.length; at += batchSize) {
+          if (!(await attempt(fresh.slice(at, at + batchSize), lostAfterMs, false))) return
+        }
+        for (const row of again) if (!(await attempt([row], lostAfterMs))) return
+      })
     },
     async round(fromStart) {
       if (fromStart) cursor = '-'

@@ -13,6 +13,7 @@ import type { CompiledPipeline } from '../api/compiled.ts'
 import { asFailure, failure, type StreamPipelineError } from '../api/errors.ts'
 import { exitCodeOf, exitCodes } from '../api/exitcodes.ts'
 import { readPipelines } from '../api/files.ts'
+import { listen, parseListen } from '../process/httpserver.ts'
 import { connect } from '../redis/connection.ts'
 import { chooseSettlePath } from '../redis/forward/choice.ts'
 import { streamPlace } from '../redis/placement.ts'
@@ -21,7 +22,7 @@ import { type Consumer, type ConsumerConnections, type ConsumerObserver, createC
 import { consumerUid } from './identity.ts'
 import { createLogObserver } from './logging.ts'
 import { createConsumerMetrics } from './metrics.ts'
-import { createProbeServer, parseListen } from './server.ts'
+import { probes } from './probes.ts'
 import { backoffMs } from './states.ts'
 
 export interface ConsumeOptions {
@@ -77,14 +78,17 @@ export async function runConsumer(options: ConsumeOptions): Promise<number> {
       random: Math.random,
     })
     consumer = made
-    const server = createProbeServer(parseListen(options.listen ?? ':9090'), metrics.registry, made.lifecycle)
-    await server.start()
+    const server = await listen(
+      '--listen',
+      parseListen('--listen', options.listen ?? ':9090'),
+      probes(metrics.registry, made.lifecycle),
+    )
     log.info({ consumer: name, pipeline: pipeline.name, port: server.port }, 'consumer starts')
     try {
       const living = live(made, options, pipeline.terminationGracePeriodMs)
       return await Promise.race([living, fault.promise])
     } finally {
-      await server.stop()
+      await server.close()
     }
   } catch (thrown) {
     const error = asFailure(thrown)

@@ -3,8 +3,8 @@
  * way finish (or are cut after ten seconds), the Lease is released, watches and connections close, exit code 0.
  */
 import { pino } from 'pino'
+import { listen } from '../process/httpserver.ts'
 import { createCaches } from './caches.ts'
-import { listen } from './httpserver.ts'
 import { createApplier } from './kubernetes/apply.ts'
 import { systemClock } from './kubernetes/clock.ts'
 import { loadCredentials } from './kubernetes/credentials.ts'

@@ -5,10 +5,10 @@ import fc from 'fast-check'
 import { failure } from '../../api/errors.ts'
 import { createHeldEntries } from '../../consumer/held.ts'
 import { createLifecycle } from '../../consumer/lifecycle.ts'
-import { parseListen } from '../../consumer/server.ts'
 import { createSlots } from '../../consumer/slots.ts'
 import { backoffMs, type ConsumerEvent, type ConsumerState, isReady, mayRead, transition } from '../../consumer/states.ts'
 import { createTally } from '../../consumer/tally.ts'
+import { parseListen } from '../../process/httpserver.ts'
 import { seed } from '../support/seed.ts'
 
 const why = failure('RedisUnreachable', { address: 'h:1', detail: 'gone' })
@@ -232,8 +232,10 @@ test('the tally sums, and its service time follows', () => {
 })
 
 test('--listen takes HOST:PORT, :PORT and [v6]:PORT', () => {
-  assert.deepEqual(parseListen('1.2.3.4:80'), { host: '1.2.3.4', port: 80 })
-  assert.deepEqual(parseListen(':9090'), { port: 9090 })
-  assert.deepEqual(parseListen('[::1]:0'), { host: '::1', port: 0 })
-  for (const text of ['', '9090', 'h:', 'h:x', 'h:70000', '::1:80']) assert.throws(() => parseListen(text), /--listen/)
+  assert.deepEqual(parseListen('--listen', '1.2.3.4:80'), { host: '1.2.3.4', port: 80 })
+  assert.deepEqual(parseListen('--listen', ':9090'), { host: undefined, port: 9090 })
+  assert.deepEqual(parseListen('--listen', '[::1]:0'), { host: '::1', port: 0 })
+  for (const text of ['', '9090', 'h:', 'h:x', 'h:70000', '::1:80']) {
+    assert.throws(() => parseListen('--listen', text), /--listen/)
+  }
 })

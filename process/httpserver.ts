@@ -1,4 +1,4 @@
-/** Small HTTP servers for probes and scrapes. */
+/** Small HTTP servers for probes and scrapes: what consumer and operator listen with. */
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { failure } from '../api/errors.ts'
