@@ -89,17 +89,19 @@ const claim = defineScript(
   'claim',
   `${buryTrimmedFunction}
 local stream, dead, stats = KEYS[1], KEYS[2], KEYS[3]
-local group, consumer, minIdle, maxDead = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local group, consumer, minIdle, maxDead, counts = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5] == '1'
 local claimed, trimmed, refusal = {}, 0, ''
-for i = 5, #ARGV do
+for i = 6, #ARGV do
   local id = ARGV[i]
   if #redis.call('XRANGE', stream, id, id) == 0 then
     local written = buryTrimmed(stream, dead, stats, group, maxDead, id, tonumber(minIdle))
     if type(written) == 'table' then refusal = written.err else trimmed = trimmed + written end
   else
-    local entry = redis.call('XCLAIM', stream, group, consumer, minIdle, id)[1]
-    if entry then
-      claimed[#claimed + 1] = {entry[1], entry[2], redis.call('XPENDING', stream, group, id, id, 1)[1][4]}
+    local before = redis.call('XPENDING', stream, group, id, id, 1)[1]
+    if before then
+      local count = before[4] + (counts and 1 or 0)
+      local entry = redis.call('XCLAIM', stream, group, consumer, minIdle, id, 'RETRYCOUNT', count)[1]
+      if entry then claimed[#claimed + 1] = {entry[1], entry[2], count} end
     end
   end
 end
@@ -113,16 +115,23 @@ export interface Claimed {
   readonly refusal?: StreamPipelineError
 }
 
-/** Claims, raising the delivery count, those of `ids` that are still idle; buries those that were trimmed (`Trimmed`). */
+/**
+ * Claims those of `ids` that are still idle; buries those that were trimmed (`Trimmed`).
+ * @param counts whether it raises the delivery count: not for what never reached its consumer, and so was never attempted
+ */
 export async function claimEntries(
   connection: RedisConnection,
   place: StreamPlace,
   consumer: string,
   minIdleMs: number,
   ids: readonly string[],
+  counts = true,
 ): Promise<Claimed> {
   const keys = [place.stream, place.deadLetters, place.keys.stats]
-  const reply = await claim.runBuffer(connection, keys, [place.group, consumer, minIdleMs, place.maxDeadLetters, ...ids])
+  const reply = await claim.runBuffer(connection, keys, [
+    ...[place.group, consumer, minIdleMs, place.maxDeadLetters, counts ? 1 : 0],
+    ...ids,
+  ])
   const [trimmed, claimed, refusal] = Array.isArray(reply) ? reply : []
   const told = String(refusal ?? '')
   return {

@@ -58,7 +58,7 @@ test('a Redis that hangs is an outage; woken, it goes on, and nothing is doubled
 })
 
 test('SIGTERM while Redis is away ends soon, with 0', async (t) => {
-  const { server, start } = await onOwnServer(t, {}, { consumer: { terminationGracePeriodSeconds: 60 } })
+  const { server, start, redis } = await onOwnServer(t, {}, { consumer: { terminationGracePeriodSeconds: 60 } })
   const consumer = await start('pod-0')
   await server.kill()
   await unready(consumer)
@@ -67,4 +67,5 @@ test('SIGTERM while Redis is away ends soon, with 0', async (t) => {
   assert.ok(performance.now() - begun < 8_000, `took ${Math.round(performance.now() - begun)} ms`)
   // The fixture's own client can be closed only when it is not waiting to connect.
   await server.start()
+  await redis.ping()
 })

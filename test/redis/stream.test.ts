@@ -260,6 +260,12 @@ describe('pending entries', () => {
       [['me', 2]],
     )
     assert.deepEqual((await claimEntries(redis, place, 'other', 60_000, [id])).claimed, [], 'not idle long enough')
+    const regained = await claimEntries(redis, place, 'me', 0, [id], false)
+    assert.deepEqual(
+      [regained.claimed[0]?.deliveries, [...(await counts())]],
+      [2, [[id, 2]]],
+      'taken up without an attempt between',
+    )
   })
 
   test('a trimmed entry becomes a record, once', async () => {
