@@ -10,7 +10,7 @@ import { type ControllerObserver, createController, type Outcome } from './kuber
 import type { WorkQueue } from './kubernetes/queue.ts'
 import { createRecorder } from './kubernetes/recorder.ts'
 import type { Transport } from './kubernetes/transport.ts'
-import type { OperatorMetrics } from './metrics.ts'
+import type { OperatorMetrics } from './metrics/metrics.ts'
 import { createReferenceReader } from './observe/referencereader.ts'
 import { createWatchers } from './observe/watchers.ts'
 import type { CompiledOperatorOptions } from './options.ts'
@@ -68,6 +68,7 @@ export async function serveTerm(parts: TermParts, stop: AbortSignal, cut: AbortS
     podMonitor: options.podMonitor,
     referencesEveryMs: options.referencesEveryMs,
     numbersEveryMs: options.numbersEveryMs,
+    faultsEveryMs: options.faultsEveryMs,
     signingKey,
   }
   const reconcile = createReconciler({

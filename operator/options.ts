@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto'
 import { hostname } from 'node:os'
 import { failure } from '../api/errors.ts'
-import { type ListenAddress, parseListen } from './httpserver.ts'
+import { type ListenAddress, parseListen } from '../process/httpserver.ts'
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error'
 
@@ -37,6 +37,8 @@ export interface OperatorOptions {
   readonly referencesEveryMs?: number
   /** How often a status in which only numbers changed is written; default 10000. */
   readonly numbersEveryMs?: number
+  /** How often objects that could not be applied are tried again; default 5000. */
+  readonly faultsEveryMs?: number
   /** Told once the servers listen. */
   readonly onListening?: (ports: { readonly metrics: number; readonly health: number }) => void
 }
@@ -56,6 +58,7 @@ export interface CompiledOperatorOptions {
   readonly observeEveryMs: number
   readonly referencesEveryMs: number
   readonly numbersEveryMs: number
+  readonly faultsEveryMs: number
 }
 
 const logLevels: readonly string[] = ['debug', 'info', 'warn', 'error'] satisfies LogLevel[]
@@ -90,5 +93,6 @@ export function compileOptions(options: OperatorOptions): CompiledOperatorOption
     observeEveryMs: options.observeEveryMs ?? 5_000,
     referencesEveryMs: options.referencesEveryMs ?? 30_000,
     numbersEveryMs: options.numbersEveryMs ?? 10_000,
+    faultsEveryMs: options.faultsEveryMs ?? 5_000,
   })
 }

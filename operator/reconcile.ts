@@ -38,8 +38,6 @@ export interface ReconcilerParts {
   readonly onReconciled?: (key: string, object: PipelineObject | undefined, status: StreamPipelineStatus | undefined) => void
 }
 
-/** Faults that only time or a person mends are looked at again this often; no event would tell of it. */
-const faultsEveryMs = 5_000
 /** Failures in a row after which a fault that usually passes is told. */
 const patience = 6
 
@@ -232,12 +230,12 @@ export function createReconciler(parts: ReconcilerParts): Reconcile {
     const said = report(outcome, clock.wall().getTime())
     await write(key, object, said, signal)
     onReconciled(key, object, said.status)
-    return nextLook(said, faults)
+    return nextLook(said, faults, settings.faultsEveryMs)
   }
 }
 
 /** Contention and an API server in trouble are retried with back-off; the rest is looked at again at a steady pace. */
-function nextLook(said: Report, faults: readonly Fault[]): ReconcileResult {
+function nextLook(said: Report, faults: readonly Fault[], faultsEveryMs: number): ReconcileResult {
   const passing = faults.find(({ error }) => isPassing(error))
   if (passing !== undefined) throw passing.error
   const waits = [

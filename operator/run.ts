@@ -12,7 +12,7 @@ import { createElector } from './kubernetes/elector.ts'
 import { createQueue, type WorkQueue } from './kubernetes/queue.ts'
 import { createTransport } from './kubernetes/transport.ts'
 import { serveTerm } from './leader.ts'
-import { createMetrics } from './metrics.ts'
+import { createMetrics } from './metrics/metrics.ts'
 import { compileOptions, type OperatorOptions } from './options.ts'
 import { mainManager } from './plan/kinds.ts'
 import { reconcileAnnotation } from './plan/names.ts'
@@ -112,6 +112,7 @@ export async function runOperator(options: OperatorOptions): Promise<number> {
     await reflecting
     await Promise.all([metricsServer.close(), healthServer.close()])
     await transport.close()
+    metrics.close()
   }
   log.info('operator stopped')
   return 0

@@ -84,6 +84,8 @@ export interface OperatorSettings {
   readonly referencesEveryMs: number
   /** A status in which only numbers changed is written at most this often. */
   readonly numbersEveryMs: number
+  /** What only a person or time can mend is looked at again this often: no event would tell of it. */
+  readonly faultsEveryMs: number
   /** Keys the HMAC in the pod template. */
   readonly signingKey: Buffer
 }

@@ -86,6 +86,7 @@ export function observed(object: PipelineObject, more: Partial<Observed> = {}): 
       podMonitor: false,
       referencesEveryMs: 30_000,
       numbersEveryMs: 10_000,
+      faultsEveryMs: 5_000,
       signingKey: Buffer.alloc(32, 7),
     },
     deployment: deploymentObject(1, 1),

@@ -126,6 +126,7 @@ export async function startOperator(
     observeEveryMs: 400,
     referencesEveryMs: 1_000,
     numbersEveryMs: 1_000,
+    faultsEveryMs: 1_000,
     env: {},
     signal: stop.signal,
     log: { write: (line) => void lines.push(line) },

@@ -423,7 +423,7 @@ test('the operator on an API server', needsControllers, async (suite) => {
         const now = (await writes()).length
         if (now !== last) restingSince = Date.now()
         last = now
-        return Date.now() - restingSince > 6_000
+        return Date.now() - restingSince > 5_000
       },
       { timeoutMs: 30_000, intervalMs: 250 },
     )
