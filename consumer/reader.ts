@@ -7,9 +7,9 @@
  * that is overdue therefore gets a new connection, on which ioredis asks again.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
-import { Cluster } from 'ioredis'
 import type { CompiledSource } from '../api/compiled.ts'
 import { failureOn, type RedisConnection } from '../redis/connection.ts'
+import { addressOf, nodeAt, nodeOf } from '../redis/node.ts'
 import type { Delivery } from '../redis/stream/pending.ts'
 
 export interface Reader {
@@ -40,7 +40,7 @@ export function createReader(
   consumer: string,
 ): Reader {
   let meanBytes = 0
-  let blockedAs: string | undefined
+  let blockedAs: { readonly id: string; readonly node: string } | undefined
   let stopped = false
   let underWay: Promise<unknown> | undefined
 
@@ -56,10 +56,11 @@ export function createReader(
     }, blockMs + overdueMs)
     try {
       // Both in one round trip: the id is known before the read can end.
+      const node = nodeOf(blocking, stream)
       const know = (id: unknown) => {
-        blockedAs = String(id)
+        blockedAs = { id: String(id), node: addressOf(node) }
       }
-      if (!(blocking instanceof Cluster)) blocking.call('CLIENT', 'ID').then(know, ignoreReadFailure)
+      node.call('CLIENT', 'ID').then(know, ignoreReadFailure)
       const count = ['COUNT', countNow(), 'BLOCK', blockMs] as const
       const reply: unknown = await blocking.xreadgroupBuffer('GROUP', group, consumer, ...count, 'STREAMS', stream, '>')
       const entries = entriesOf(reply)
@@ -74,10 +75,10 @@ export function createReader(
   }
 
   const wake = async () => {
-    // In a cluster the id would be another node's: there the block ends by itself.
     if (blockedAs === undefined) return
     try {
-      await writer.call('CLIENT', 'UNBLOCK', blockedAs)
+      // On no other node: there somebody else may bear that number.
+      await nodeAt(writer, blockedAs.node)?.call('CLIENT', 'UNBLOCK', blockedAs.id)
     } catch (thrown) {
       throw failureOn(writer, thrown)
     }

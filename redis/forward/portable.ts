@@ -24,6 +24,7 @@ import { defineScript, loadScripts } from '../script.ts'
 import { type BullQueue, jobOptionsOf, openBullQueue } from './bullqueue.ts'
 import { typeFunctions } from './composition.ts'
 import type { Forwarder, ForwardItem, ForwardOutcome, ForwardTarget } from './forwarder.ts'
+import { confirmReplicas } from './replication.ts'
 
 /** Locks and looks, per key: replies {locked, marked, type of the job's key, its timestamp and finishedOn}; waiting, server time. */
 const lockJobs = defineScript(
@@ -194,6 +195,7 @@ export function createPortableForwarder(
       const { standings, waiting } = await lock(claims, token)
       const late = clock() - begun > target.lockTtlMs / 2
       const outcomes = late ? standings.map(withoutWork) : await add(claims, standings)
+      await confirmReplicas(connection, `${queueKey}:`)
       return { outcomes: share(items, claims, outcomes), waiting }
     } finally {
       await release(

@@ -6,15 +6,13 @@
  * of the queue's Redis rolled back. Co-located pipelines have no such window: job, mark and acknowledgement share one offset.
  */
 import { failure } from '../../api/errors.ts'
-import { failureOn, labelOf, type RedisConnection } from '../connection.ts'
+import type { RedisConnection } from '../connection.ts'
 import { jobId } from '../keys.ts'
 import { defineScript, type Script, type ScriptArgument } from '../script.ts'
 import { type BullQueue, jobOptionsOf, recordAdd } from './bullqueue.ts'
 import { addScriptFor, queueScript } from './composition.ts'
 import type { Forwarder, ForwardItem, ForwardOutcome, ForwardTarget } from './forwarder.ts'
-
-/** How long a replica may take to confirm a batch before the batch counts as failed and is tried again. */
-const replicationTimeoutMs = 1_000
+import { confirmReplicas } from './replication.ts'
 
 /** @param fixed a job timestamp for all jobs, milliseconds; for comparing with what BullMQ writes */
 export function createSplitForwarder(
@@ -37,7 +35,7 @@ export function createSplitForwarder(
       [queueKey, target.windowMs, composed.addKeys.length, ...composed.args],
     )
     const [waiting, ...answers] = Array.isArray(reply) ? reply : []
-    await confirmReplicas(connection)
+    await confirmReplicas(connection, queueKey)
     let next = 0
     const outcomes = items.map(
       (item, index): ForwardOutcome => composed.refusals[index] ?? answered(keys.scope, item, answers[next++]),
@@ -99,19 +97,4 @@ export async function composeCall(
     refusals.push(undefined)
   }
   return { addKeys, marks, args, refusals }
-}
-
-async function confirmReplicas(connection: RedisConnection): Promise<void> {
-  if (connection.isCluster) return
-  try {
-    const role: unknown = await connection.call('ROLE')
-    const replicas = Array.isArray(role) && Array.isArray(role[2]) ? role[2].length : 0
-    if (replicas === 0) return
-    const confirmed = Number(await connection.call('WAIT', '1', String(replicationTimeoutMs)))
-    if (confirmed > 0) return
-  } catch (thrown) {
-    throw failureOn(connection, thrown)
-  }
-  const detail = `no replica confirmed the batch within ${replicationTimeoutMs} ms`
-  throw failure('RedisNotReady', { address: labelOf(connection), reply: 'WAIT 0', detail })
 }

@@ -1,0 +1,29 @@
+/**
+ * The one server behind a key. Some commands are about a connection rather than a key (CLIENT ID, CLIENT UNBLOCK, WAIT, ROLE):
+ * a cluster would send them to any of its nodes, while they mean the connection that the key's own commands go through.
+ */
+import { Cluster, type Redis } from 'ioredis'
+import { failure } from '../api/errors.ts'
+import { labelOf, type RedisConnection } from './connection.ts'
+import { slotOf } from './keys.ts'
+
+/** `host:port` as the cluster's own map of slots has it; the same for every connection to one node. */
+export function addressOf(node: Redis): string {
+  return `${node.options.host}:${node.options.port}`
+}
+
+/** The connection to the server that has this key, in a cluster by the map of slots known now. Throws RedisNotReady. */
+export function nodeOf(connection: RedisConnection, key: string): Redis {
+  if (!(connection instanceof Cluster)) return connection
+  const slot = slotOf(key)
+  const node = nodeAt(connection, connection.slots[slot]?.[0])
+  if (node !== undefined) return node
+  const detail = `no node is known to serve slot ${slot}, where ${key} lies`
+  throw failure('RedisNotReady', { address: labelOf(connection), reply: 'CLUSTERDOWN', detail })
+}
+
+/** The connection to the node of this address; undefined when it is not in the cluster any more. */
+export function nodeAt(connection: RedisConnection, address: string | undefined): Redis | undefined {
+  if (!(connection instanceof Cluster)) return connection
+  return connection.nodes('all').find((node) => addressOf(node) === address)
+}
