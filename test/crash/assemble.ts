@@ -1,0 +1,88 @@
+/** A consumer on given ports, made as the command makes it, but impatient: a crash is recovered from in milliseconds. */
+import type { CompiledPipeline } from '../../api/compiled.ts'
+import { type Consumer, type ConsumerConnections, createConsumer } from '../../consumer/consumer.ts'
+import { connect } from '../../redis/connection.ts'
+import { chooseSettlePath } from '../../redis/forward/choice.ts'
+import type { PathKind } from '../../redis/forward/settlepath.ts'
+import { streamPlace } from '../../redis/placement.ts'
+import { address, pipelineWith } from '../redis/resource.ts'
+
+export interface Assembly {
+  readonly path: PathKind
+  /** Ports of the stream's Redis and, with the split path, of the queue's. */
+  readonly ports: readonly number[]
+  readonly name: string
+}
+
+export const pathKinds: readonly PathKind[] = ['Atomic', 'Split', 'Portable']
+
+/** Shorter than the resource allows. */
+export const impatience = { minIdleMs: 60, intervalMs: 25, lockTtlMs: 250 } as const
+
+export const windowMs = 600_000
+
+export function pipelineFor(path: PathKind): CompiledPipeline {
+  const elsewhere = path === 'Split' ? { redis: { url: 'redis://127.0.0.1:1' } } : {}
+  const pipeline = pipelineWith({
+    payload: {
+      idempotencyKey: ['key'],
+      schema: { type: 'object', properties: { key: { type: 'string' }, n: { type: 'integer' } }, required: ['key', 'n'] },
+    },
+    source: { batchSize: 8, block: '100ms' },
+    sink: { jobOptions: { removeOnComplete: { count: 0 } }, ...elsewhere },
+  })
+  return {
+    ...pipeline,
+    reclaim: impatience,
+    idempotency: { windowMs, lockTtlMs: impatience.lockTtlMs },
+  }
+}
+
+export interface Assembled {
+  readonly consumer: Consumer
+  /** Drops every connection; nothing the consumer does reaches Redis any more. */
+  sever(): void
+}
+
+export function assemble({ path, ports, name }: Assembly, fault: (thrown: unknown) => void): Assembled {
+  const pipeline = pipelineFor(path)
+  const [streamPort = 0, queuePort] = ports
+  const at = address(streamPort)
+  const writer = connect(at, 'Writer')
+  const queue = path === 'Split' && queuePort !== undefined ? connect(address(queuePort), 'Writer') : writer
+  const connections: ConsumerConnections = { blocking: connect(at, 'Blocking'), writer, queue }
+  const preference = path === 'Portable' ? 'portable' : 'composed'
+  const consumer = createConsumer({
+    pipeline,
+    place: streamPlace(pipeline),
+    name,
+    uid: `${name}/${process.pid}`,
+    connections,
+    choosePath: async () => {
+      const made = await chooseSettlePath(pipeline, writer, queue, preference)
+      if (made.chosen.kind !== path) throw new Error(`the path is ${made.chosen.kind}, not ${path}: ${made.fallback}`)
+      return made
+    },
+    observer: deaf,
+    fault,
+    clock: () => performance.now(),
+    random: Math.random,
+  })
+  return {
+    consumer,
+    sever() {
+      for (const connection of new Set([connections.blocking, writer, queue])) connection.disconnect()
+    },
+  }
+}
+
+const deaf = {
+  stateChanged() {},
+  pathChosen() {},
+  groupMade() {},
+  batchSettled() {},
+  reclaimed() {},
+  heartbeatSent() {},
+  housekept() {},
+  handedBack() {},
+}

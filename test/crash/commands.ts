@@ -1,0 +1,53 @@
+/** Splits what a Redis client sends into its commands: RESP arrays of bulk strings, the only form ioredis uses. */
+
+export interface Command {
+  /** `EVALSHA`, `CLIENT ID`; a defined script shows as the client calls it. */
+  readonly name: string
+  /** The bytes as sent. */
+  readonly bytes: Buffer
+}
+
+export interface CommandSplitter {
+  /** Every command that is complete now. Throws for what is no array of bulk strings. */
+  push(chunk: Buffer): readonly Command[]
+}
+
+const twoWords: ReadonlySet<string> = new Set(['CLIENT', 'XGROUP', 'XINFO', 'CONFIG', 'SCRIPT', 'FUNCTION'])
+
+export function createSplitter(): CommandSplitter {
+  let rest: Buffer = Buffer.alloc(0)
+
+  const number = (text: Buffer, at: number): { readonly value: number; readonly next: number } | undefined => {
+    const end = text.indexOf('\r\n', at)
+    return end === -1 ? undefined : { value: Number(text.toString('latin1', at + 1, end)), next: end + 2 }
+  }
+
+  const first = (): Command | undefined => {
+    if (rest.length === 0) return undefined
+    if (rest[0] !== 0x2a) throw new Error(`not a command: ${JSON.stringify(rest.toString('latin1', 0, 40))}`)
+    const count = number(rest, 0)
+    if (count === undefined) return undefined
+    let at = count.next
+    const words: string[] = []
+    for (let i = 0; i < count.value; i++) {
+      const length = at < rest.length ? number(rest, at) : undefined
+      if (length === undefined || rest.length < length.next + length.value + 2) return undefined
+      if (i < 2) words.push(rest.toString('latin1', length.next, length.next + Math.min(length.value, 40)))
+      at = length.next + length.value + 2
+    }
+    const bytes = rest.subarray(0, at)
+    rest = rest.subarray(at)
+    const [verb = '', object = ''] = words
+    const name = verb.toUpperCase()
+    return { name: twoWords.has(name) ? `${name} ${object.toUpperCase()}` : name, bytes }
+  }
+
+  return {
+    push(chunk) {
+      rest = rest.length === 0 ? chunk : Buffer.concat([rest, chunk])
+      const commands: Command[] = []
+      for (let command = first(); command !== undefined; command = first()) commands.push(command)
+      return commands
+    },
+  }
+}
