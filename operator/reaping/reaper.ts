@@ -23,7 +23,7 @@ export interface ReaperParts {
 }
 
 export interface Reaped {
-  /** What was seen, less the names that are gone and the last heartbeats of the dead. */
+  /** What was seen, less the names that are gone and the last heartbeats of the dead, whose entries are nobody's. */
   readonly sample: Sample
   /** Those whose names are not gone yet. */
   readonly vanished: readonly VanishedConsumer[]
@@ -116,7 +116,8 @@ export function createReaper({ clock, confirmGone, onReaped, onFault }: ReaperPa
       }
       const vanished = [...verdicts.values()].flatMap((verdict) => (verdict.kind === 'Vanished' ? [verdict.as] : []))
       last = new Map(vanished.map((each) => [each.uid, each]))
-      return { sample: { ...sample, consumers: sample.consumers.flatMap((each) => remaining(each, verdicts)) }, vanished }
+      const consumers = sample.consumers.flatMap((each) => remaining(each, verdicts))
+      return { sample: { ...sample, orphaned: orphanedWith(sample, vanished), consumers }, vanished }
     },
   }
 }
@@ -129,6 +130,12 @@ function isAsLeft({ release, pending }: VanishedConsumer, consumer: ConsumerSamp
 
 function isNews(reaping: Reaping): boolean {
   return reaping.kind === 'Gone' || (reaping.kind === 'Released' && reaping.entries + reaping.trimmed > 0)
+}
+
+/** XCLAIM marks the name as just seen, so that for a while a look takes what the dead hold for held by the living. */
+function orphanedWith(sample: Sample, vanished: readonly VanishedConsumer[]): number {
+  const left = vanished.reduce((sum, { release, pending }) => sum + (release.kind === 'Awaited' ? 0 : pending), 0)
+  return Math.max(sample.orphaned, Math.min(left, sample.pending) - sample.quarantined)
 }
 
 function remaining(consumer: ConsumerSample, verdicts: ReadonlyMap<string, Verdict>): ConsumerSample[] {

@@ -128,7 +128,7 @@ function reaperWith(confirmGone: () => Promise<boolean>) {
   })
   const look = (consumers: ConsumerSample[], living: string[] = []) =>
     reaper.reap(redis, pipeline, new Set(living), sample({ consumers }))
-  return { look, reaped, faults }
+  return { reaper, look, reaped, faults }
 }
 const namesOf = (consumers: readonly ConsumerSample[]) => consumers.map(({ name }) => name)
 const scriptsRun = async () => {
@@ -157,6 +157,16 @@ test('names without entries are gone from what was seen, and the dead do not cou
     ['empty', 'Gone'],
     ['holding', 'Released'],
   ])
+})
+
+test('what was released is work to be done, for scaling, at once', async () => {
+  const { look } = reaperWith(async () => true)
+  const seen = [await consumer('c', 5, 'Atomic'), await consumer('d', 4, 'Split')]
+  await redis.set(keys.consumer('d'), 'beats on')
+  assert.equal((await look(seen)).sample.orphaned, 0, 'nothing pending was seen')
+  const { reaper } = reaperWith(async () => true)
+  const { sample: rest } = await reaper.reap(redis, pipeline, new Set(), sample({ consumers: seen, pending: 9, quarantined: 1 }))
+  assert.equal(rest.orphaned, 4)
 })
 
 test('when its pod went is known if it went while somebody looked', async () => {
