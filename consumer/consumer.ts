@@ -37,7 +37,7 @@ import { createReclaimer, type ReclaimReport } from './reclaimer.ts'
 import { type BatchReport, createSettler } from './settler.ts'
 import { createSlots } from './slots.ts'
 import { backoffMs, type ConsumerState, isReady, mayRead } from './states.ts'
-import { createTally } from './tally.ts'
+import { createTally, type Totals } from './tally.ts'
 
 /** Longest back-off of a consumer that finds Redis again, and a heartbeat. */
 const renewalMs = 10_000 + heartbeatIntervalMs
@@ -79,7 +79,8 @@ export interface ConsumerObserver {
   reclaimed(report: ReclaimReport): void
   heartbeatSent(atMs: number): void
   housekept(report: HousekeepingReport): void
-  handedBack(entries: number, retired: boolean): void
+  /** The last word of a drained consumer, with its totals. */
+  handedBack(entries: number, retired: boolean, totals: Totals): void
 }
 
 export interface Consumer {
@@ -267,16 +268,16 @@ export function createConsumer(parts: ConsumerParts): Consumer {
   }
 
   const beating = async () => {
-    for (;;) {
-      await pause(heartbeatIntervalMs, leaving.signal)
-      if (leaving.signal.aborted) return
-      if (lifecycle.state.kind === 'BackendDown') continue
-      try {
-        await beat()
-        await renew(pipeline.reclaim.minIdleMs / 3)
-      } catch (thrown) {
-        lifecycle.backendFailed(backendFailure(thrown))
+    while (!leaving.signal.aborted) {
+      if (lifecycle.state.kind !== 'BackendDown') {
+        try {
+          await beat()
+          await renew(pipeline.reclaim.minIdleMs / 3)
+        } catch (thrown) {
+          lifecycle.backendFailed(backendFailure(thrown))
+        }
       }
+      await pause(heartbeatIntervalMs, leaving.signal)
     }
   }
 
@@ -366,7 +367,7 @@ export function createConsumer(parts: ConsumerParts): Consumer {
   const leave = async () => {
     try {
       const entries = await handBackEntries(writer, place, name, pipeline.reclaim.minIdleMs)
-      observer.handedBack(entries, await retireConsumer(writer, place, name))
+      observer.handedBack(entries, await retireConsumer(writer, place, name), tally.read())
       return true
     } catch (thrown) {
       // No group, nothing to hand back.

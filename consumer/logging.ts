@@ -32,7 +32,7 @@ export function createLogObserver(log: Logger): ConsumerObserver {
       if (cut > 0) log.warn({ entries: cut }, 'entries over source.retention.maxEntries trimmed, read or not')
       if (removed + kept > 0) log.warn({ removed, kept, reason: 'JobFailed' }, 'failed jobs became dead letters')
     },
-    handedBack: (entries, retired) => log.info({ entries, retired }, 'left the group'),
+    handedBack: (handedBack, retired, totals) => log.info({ handedBack, retired, ...totals }, 'left the group'),
   }
 }
 

@@ -176,9 +176,9 @@ function both(first: ConsumerObserver, second: ConsumerObserver): ConsumerObserv
       first.housekept(report)
       second.housekept(report)
     },
-    handedBack(entries, retired) {
-      first.handedBack(entries, retired)
-      second.handedBack(entries, retired)
+    handedBack(entries, retired, totals) {
+      first.handedBack(entries, retired, totals)
+      second.handedBack(entries, retired, totals)
     },
   }
 }

@@ -6,7 +6,7 @@ import type { Heartbeat } from '../redis/stream/registry.ts'
 import type { ReclaimReport } from './reclaimer.ts'
 import type { BatchReport } from './settler.ts'
 
-type Totals = Pick<Heartbeat, 'serviceMs' | 'forwarded' | 'duplicates' | 'dead' | 'reclaimed'>
+export type Totals = Pick<Heartbeat, 'serviceMs' | 'forwarded' | 'duplicates' | 'dead' | 'reclaimed'>
 
 export interface Tally {
   batch(report: BatchReport): void

@@ -115,7 +115,7 @@ const bad: [what: string, prepare: (t: TestContext) => Promise<string[]>, says: 
   [
     'an address that is none',
     async (t) => ['--config', await writeConfig(t, { url: server.url }), '--listen', 'nonsense'],
-    /--listen: nonsense is not HOST:PORT/,
+    /--listen: write HOST:PORT or :PORT, not nonsense/,
   ],
   [
     'a secret that is not mounted',

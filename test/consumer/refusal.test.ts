@@ -41,31 +41,3 @@ test('out of memory for longer than minIdle: BackendDown, delivery counts unmove
   assert.deepEqual(await dead(), [])
   for (const consumer of consumers) assert.equal(await consumer.metric('stream_consumer_reclaimed_total'), 0)
 })
-
-test('a Redis that hangs is an outage; woken, it goes on, and nothing is doubled', async (t) => {
-  const { server, add, start, waiting, jobs, pending } = await onOwnServer(t)
-  const consumer = await start('pod-0')
-  await add(100)
-  await server.kill('SIGSTOP')
-  try {
-    await eventually(async () => (await consumer.get('/readyz')).status === 503, { timeoutMs: 30_000 })
-  } finally {
-    await server.kill('SIGCONT')
-  }
-  await consumer.ready()
-  await eventually(async () => (await waiting()) === 100 && (await pending()).length === 0, patience)
-  assertOnce(await jobs(), 100)
-})
-
-test('SIGTERM while Redis is away ends soon, with 0', async (t) => {
-  const { server, start, redis } = await onOwnServer(t, {}, { consumer: { terminationGracePeriodSeconds: 60 } })
-  const consumer = await start('pod-0')
-  await server.kill()
-  await unready(consumer)
-  const begun = performance.now()
-  assert.equal((await consumer.stop('SIGTERM', 15_000)).code, 0)
-  assert.ok(performance.now() - begun < 8_000, `took ${Math.round(performance.now() - begun)} ms`)
-  // The fixture's own client can be closed only when it is not waiting to connect.
-  await server.start()
-  await redis.ping()
-})
