@@ -7,7 +7,7 @@ export {
   StreamPipelineError,
 } from '../api/errors.ts'
 export { loadPipelines } from '../api/load.ts'
-export { type DispatchConfig, type DispatchMode, parseDispatchConfig } from './config.ts'
+export { type DispatchConfig, type DispatchMode, parseDispatchConfig } from '../redis/dispatchconfig.ts'
 export {
   createDispatcher,
   type Dispatcher,

@@ -5,7 +5,7 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { failure } from '../api/errors.ts'
-import { type DispatchConfig, dispatchVariable, parseDispatchConfig } from './config.ts'
+import { type DispatchConfig, dispatchVariable, parseDispatchConfig } from '../redis/dispatchconfig.ts'
 
 /** How old a reading may be. Short against the minute that Kubernetes takes. */
 const rereadAfterMs = 5_000

@@ -2,9 +2,15 @@
 import { compilePipeline, parsePipeline } from '../api/compile.ts'
 import type { CompiledPipeline } from '../api/compiled.ts'
 import { asFailure, failure, type StreamPipelineError } from '../api/errors.ts'
+import {
+  type DispatchConfig,
+  dispatchConfigOf,
+  dispatchVariable,
+  parseDispatchConfig,
+  payloadOf,
+} from '../redis/dispatchconfig.ts'
 import { type KeySpace, keySpace } from '../redis/keys.ts'
 import { type Codec, createCodec } from '../redis/payload/codec.ts'
-import { type DispatchConfig, dispatchConfigOf, dispatchVariable, parseDispatchConfig, payloadOf } from './config.ts'
 import type { DispatcherOptions } from './dispatcher.ts'
 import { mountedConfig } from './mounted.ts'
 

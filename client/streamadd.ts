@@ -5,8 +5,8 @@
  */
 import { failure } from '../api/errors.ts'
 import { labelOf, type RedisConnection } from '../redis/connection.ts'
+import type { DispatchMode } from '../redis/dispatchconfig.ts'
 import { defineScript, type ScriptArgument } from '../redis/script.ts'
-import type { DispatchMode } from './config.ts'
 
 /*
  * KEYS: the stream, and the mode's key unless the mode is pinned. ARGV: the mode where Redis has none, the approximate bound on

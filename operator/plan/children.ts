@@ -1,9 +1,9 @@
 /** The objects a pipeline should have, whole. */
+import { dispatchConfigOf, dispatchVariable } from '../../redis/dispatchconfig.ts'
 import type { KubernetesObject, ResourceType } from '../kubernetes/objects.ts'
 import { disruptionBudget, networkPolicy, podMonitor, serviceAccount } from './companions.ts'
 import { consumerConfig, signature } from './consumerconfig.ts'
 import { deployment } from './deployment.ts'
-import { dispatchConfig, dispatchKey } from './dispatch.ts'
 import {
   configMapType,
   deploymentType,
@@ -44,7 +44,7 @@ export function desiredChildren(
   const forConsumer = metadata(consumerName(name))
   const config = consumerConfig(resource)
   const children: DesiredChild[] = [
-    configMap(metadata(dispatchName(name)), { [dispatchKey]: JSON.stringify(dispatchConfig(pipeline, mode)) }),
+    configMap(metadata(dispatchName(name)), { [dispatchVariable]: JSON.stringify(dispatchConfigOf(pipeline, mode)) }),
     { type: disruptionBudgetType, object: disruptionBudget(name, forConsumer) },
   ]
   if (!resource.spec.consumer.serviceAccountName) children.push({ type: serviceAccountType, object: serviceAccount(forConsumer) })

@@ -5,9 +5,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { StreamPipelineError } from '../../api/errors.ts'
-import { type DispatchConfig, dispatchConfigOf, dispatchVariable, parseDispatchConfig } from '../../client/config.ts'
 import { mountedConfig } from '../../client/mounted.ts'
-import { dispatchConfig as publishedConfig } from '../../operator/plan/dispatch.ts'
+import { type DispatchConfig, dispatchConfigOf, dispatchVariable, parseDispatchConfig } from '../../redis/dispatchconfig.ts'
 import { compiled, ndviPipeline } from './ndvi.ts'
 
 const config = dispatchConfigOf(compiled(ndviPipeline('redis://redis:6379')))
@@ -23,7 +22,7 @@ test('what the operator publishes is read back as what the pipeline says', () =>
     }),
   ].map(compiled)
   for (const pipeline of pipelines) {
-    const published = JSON.stringify(publishedConfig(pipeline, pipeline.mode))
+    const published = JSON.stringify(dispatchConfigOf(pipeline))
     assert.deepEqual(parseDispatchConfig(published), dispatchConfigOf(pipeline))
   }
 })

@@ -6,12 +6,11 @@ import { compilePipeline, parsePipeline } from '../../api/compile.ts'
 import type { Reference } from '../../api/compiled.ts'
 import { failure } from '../../api/errors.ts'
 import { loadPipelines } from '../../api/load.ts'
-import { parseDispatchConfig } from '../../client/config.ts'
-import { dispatchKey } from '../../operator/plan/dispatch.ts'
 import { ownerReferenceOf } from '../../operator/plan/names.ts'
 import type { Observed, ReferenceState } from '../../operator/plan/observed.ts'
 import { plan } from '../../operator/plan/plan.ts'
 import { deploymentStages } from '../../operator/plan/replicas.ts'
+import { dispatchVariable, parseDispatchConfig } from '../../redis/dispatchconfig.ts'
 import { deploymentObject, nowMs, observed, pipelineObject, seen } from './builder.ts'
 import { at } from './cluster.ts'
 
@@ -134,8 +133,8 @@ test('the dispatch configuration has exactly the agreed shape', () => {
     payload: { idempotencyKey: ['request_hash'], schema: { type: 'object' } },
   })
   const data = at(child(observed(object), 'ConfigMap', 'ndvi-dispatch'), 'data') as Record<string, string>
-  assert.deepEqual(Object.keys(data), [dispatchKey])
-  const { jobOptions, ...told } = JSON.parse(data[dispatchKey] ?? '')
+  assert.deepEqual(Object.keys(data), [dispatchVariable])
+  const { jobOptions, ...told } = JSON.parse(data[dispatchVariable] ?? '')
   assert.deepEqual(told, {
     version: 1,
     mode: 'Stream',
@@ -158,7 +157,7 @@ test('the dispatch configuration has exactly the agreed shape', () => {
   })
   assert.match(told.scope, /^[\w-]{10}$/)
   assert.ok(jobOptions.attempts >= 1)
-  assert.deepEqual(parseDispatchConfig(data[dispatchKey]), { ...told, jobOptions }, 'as the library reads it')
+  assert.deepEqual(parseDispatchConfig(data[dispatchVariable]), { ...told, jobOptions }, 'as the library reads it')
 })
 
 const publishes: readonly (readonly [
@@ -179,7 +178,7 @@ const publishes: readonly (readonly [
 for (const [sentence, mode, published, ready, answers, expected] of publishes) {
   test(sentence, () => {
     const object = pipelineObject({ mode })
-    const data = { [dispatchKey]: JSON.stringify({ mode: published }) }
+    const data = { [dispatchVariable]: JSON.stringify({ mode: published }) }
     const o = observed(object, {
       deployment: deploymentObject(1, ready),
       observation: answers ? seen(object) : { kind: 'None' },

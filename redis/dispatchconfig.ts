@@ -8,7 +8,7 @@
 import { z } from 'zod'
 import type { CompiledPayload, CompiledPipeline } from '../api/compiled.ts'
 import { failure } from '../api/errors.ts'
-import { keySpace, scopeOf } from '../redis/keys.ts'
+import { keySpace, scopeOf } from './keys.ts'
 
 /** Name of the ConfigMap's key, of the file it is mounted as, and of the environment variable. */
 export const dispatchVariable = 'STREAMPIPELINE_DISPATCH'
@@ -95,9 +95,9 @@ function readJson(text: string, origin: string): unknown {
   }
 }
 
-/** The dispatch configuration of a pipeline, as the operator publishes it. Pure. */
-export function dispatchConfigOf(pipeline: CompiledPipeline): DispatchConfig {
-  const { mode, source, payload, idempotency, sink } = pipeline
+/** The dispatch configuration of a pipeline. Pure. @param mode what is published, while a flip waits for its time */
+export function dispatchConfigOf(pipeline: CompiledPipeline, mode: DispatchMode = pipeline.mode): DispatchConfig {
+  const { source, payload, idempotency, sink } = pipeline
   return {
     version: 1,
     mode,
