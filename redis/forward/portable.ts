@@ -3,10 +3,10 @@
  * the queue's Redis:
  *
  * 1. one script: the types of the queue's keys, then for each key `SET lock token NX PX` and a look at its mark and its job;
- * 2. one MULTI: `job.addJob(multi)` for each key that is locked and unmarked, then a script that sets the marks. A failed member
- *    does not stop the others of a MULTI, and a mark without its job would swallow the entry: so the script looks at the jobs'
- *    hashes, and at the types of the queue's keys again. What an add leaves when it fails half-way is a hash in no list; the
- *    next attempt finds it by BullMQ's own `getJobState`, and replaces it;
+ * 2. one MULTI: `job.addJob(multi)` for each key that is locked and unmarked, then a script that marks those whose job's hash is
+ *    there, unless a key of the queue is of the wrong type. A failed member does not stop the others of a MULTI, and an add may
+ *    fail half-way, after the hash: a job in no list, perhaps marked. So a mark beside a job that is not finished is not believed
+ *    before BullMQ's own `getJobState` knows where the job is; one it does not know is added anew;
  * 3. locks released, each only while it still holds our token.
  *
  * A crash anywhere leaves at most locks, which expire. Exactly-once ends where a forwarder stalls for longer than the lock's
@@ -75,11 +75,11 @@ type Standing =
   | { readonly kind: 'Decided'; readonly outcome: ForwardOutcome }
   /** No mark, no job: ours to add. */
   | { readonly kind: 'Fresh' }
-  /** No mark, but a job of this key exists: it stands for the mark, which is written anew for what is left of the window. */
-  | { readonly kind: 'Existing'; readonly finished: boolean; readonly remainingMs: number }
+  /** A job of this key exists: it stands for the mark, which is written anew, where missing, for what is left of the window. */
+  | { readonly kind: 'Existing'; readonly finished: boolean; readonly marked: boolean; readonly remainingMs: number }
   /**
-   * No mark, and a job that makes way: finished and older than the window, retained only by removeOnComplete or removeOnFail; or
-   * what a failed add left in no list.
+   * A job that makes way: unmarked, finished and older than the window, retained only by removeOnComplete or removeOnFail; or what
+   * a failed add left in no list, marked or not.
    */
   | { readonly kind: 'Outlived' }
 
@@ -110,10 +110,11 @@ export function createPortableForwarder(
     const [waiting, now, found] = Array.isArray(reply) ? reply : []
     const standings = claims.map(({ id, jobKey }, index): Standing => {
       const [locked, marked, holds, timestamp, finishedOn] = Array.isArray(found?.[index]) ? found[index].map(String) : []
-      if (marked === '1') return { kind: 'Decided', outcome: { kind: 'Duplicate', jobId: id } }
+      const mayHang = holds === 'hash' && finishedOn === ''
+      if (marked === '1' && !mayHang) return { kind: 'Decided', outcome: { kind: 'Duplicate', jobId: id } }
       if (locked !== '1') return { kind: 'Decided', outcome: { kind: 'Contended' } }
       if (holds === 'none') return { kind: 'Fresh' }
-      if (holds === 'hash') return standingOfJob(timestamp, finishedOn, Number(now), target.windowMs)
+      if (holds === 'hash') return standingOfJob(timestamp, finishedOn, marked === '1', Number(now), target.windowMs)
       return { kind: 'Decided', outcome: { kind: 'Rejected', error: `key ${jobKey} holds a ${holds}, not a job` } }
     })
     return { standings, waiting: Number(waiting) }
@@ -152,9 +153,10 @@ export function createPortableForwarder(
           outcomes[index] = standing.outcome
           break
         case 'Existing':
+          outcomes[index] = { kind: 'Duplicate', jobId: claim.id }
+          if (standing.marked) break
           commander.set(mark, claim.item.origin ?? 'direct', 'PX', standing.remainingMs)
           commands += 1
-          outcomes[index] = { kind: 'Duplicate', jobId: claim.id }
           break
         case 'Fresh':
         case 'Outlived': {
@@ -256,11 +258,17 @@ function withoutWork(standing: Standing): ForwardOutcome {
   return standing.kind === 'Decided' ? standing.outcome : { kind: 'Contended' }
 }
 
-function standingOfJob(timestamp: string | undefined, finishedOn: string | undefined, now: number, windowMs: number): Standing {
+function standingOfJob(
+  timestamp: string | undefined,
+  finishedOn: string | undefined,
+  marked: boolean,
+  now: number,
+  windowMs: number,
+): Standing {
   const finished = finishedOn !== undefined && finishedOn !== ''
   const remainingMs = Number(timestamp || finishedOn || 0) + windowMs - now
   if (finished && remainingMs <= 0) return { kind: 'Outlived' }
-  return { kind: 'Existing', finished, remainingMs: Math.max(1_000, Math.ceil(remainingMs)) }
+  return { kind: 'Existing', finished, marked, remainingMs: Math.max(1_000, Math.ceil(remainingMs)) }
 }
 
 /** Undefined when queued, else why BullMQ refuses it: it checks a job's options before anything is sent, with plain Errors. */

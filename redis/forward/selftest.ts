@@ -9,7 +9,7 @@ import { randomUUID } from 'node:crypto'
 import { isDeepStrictEqual } from 'node:util'
 import { failureOn, type RedisConnection } from '../connection.ts'
 import { jobId } from '../keys.ts'
-import { type BullQueue, jobOptionsOf, openBullQueue } from './bullqueue.ts'
+import { type BullQueue, jobOptionsOf, openBullQueue, recordAdd } from './bullqueue.ts'
 import { queueKeyTypes } from './composition.ts'
 import type { ForwardItem, ForwardTarget } from './forwarder.ts'
 import { createSplitForwarder } from './split.ts'
@@ -52,6 +52,8 @@ async function compare(
   id: string,
 ): Promise<string | undefined> {
   const timestamp = Date.now()
+  const call = await recordAdd(theirs.queue, reference.jobName, item.data, jobOptionsOf(reference, item, id))
+  if (typeof call === 'string') return `BullMQ refuses jobs with these options: ${call}`
   await theirs.queue.add(reference.jobName, item.data, { ...jobOptionsOf(reference, item, id), timestamp })
   const forwarder = createSplitForwarder(connection, scratch, ours, { timestamp })
   const once = async () => (await forwarder.forward([item])).outcomes[0]?.kind

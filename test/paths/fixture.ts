@@ -1,0 +1,173 @@
+/**
+ * One pipeline, settled by one of the three paths, on real servers; driven from outside the consumer, entry by entry, so that
+ * a test decides what happens between two steps.
+ */
+import assert from 'node:assert/strict'
+import { Queue } from 'bullmq'
+import type { Redis } from 'ioredis'
+import type { CompiledJobOptions, CompiledPipeline } from '../../api/compiled.ts'
+import { close, connect, type RedisConnection } from '../../redis/connection.ts'
+import { decodeDeadLetter } from '../../redis/deadletters.ts'
+import { chooseForwarder, chooseSettlePath } from '../../redis/forward/choice.ts'
+import type { PathKind, SettlePath, Verdict } from '../../redis/forward/settlepath.ts'
+import { jobId } from '../../redis/keys.ts'
+import { createCodec } from '../../redis/payload/codec.ts'
+import { forwardTarget, streamPlace } from '../../redis/placement.ts'
+import { ensureGroup } from '../../redis/stream/group.ts'
+import { type Delivery, listPending } from '../../redis/stream/pending.ts'
+import { address, pipelineWith, type SpecChanges } from '../redis/resource.ts'
+import type { RedisServer } from '../support/redis.ts'
+import type { Scope } from '../support/scope.ts'
+
+export const pathKinds = ['Atomic', 'Split', 'Portable'] as const satisfies readonly PathKind[]
+
+export interface Servers {
+  readonly stream: RedisServer
+  /** A second server, for the queue of the split path. */
+  readonly queue: RedisServer
+}
+
+let names = 0
+
+export interface PathChanges extends SpecChanges {
+  /** Beyond what a resource may say, for what BullMQ refuses. */
+  readonly jobOptions?: Partial<CompiledJobOptions>
+  /** Shares stream, group or queue with another. */
+  readonly name?: string
+}
+
+export async function openPath(scope: Scope, kind: PathKind, servers: Servers, changes: PathChanges = {}) {
+  const { jobOptions, name = `p${++names}`, ...spec } = changes
+  const elsewhere = kind === 'Split'
+  const queueServer = elsewhere ? servers.queue : servers.stream
+  const written = pipelineWith({
+    url: servers.stream.url,
+    ...spec,
+    source: { stream: `{${name}}:jobs`, ...spec.source },
+    payload: { idempotencyKey: ['k'], ...spec.payload },
+    sink: { queue: name, ...(elsewhere ? { redis: { url: queueServer.url } } : {}), ...spec.sink },
+  })
+  const pipeline: CompiledPipeline = {
+    ...written,
+    sink: { ...written.sink, jobOptions: { ...written.sink.jobOptions, removeOnComplete: true, ...jobOptions } },
+  }
+  const place = streamPlace(pipeline)
+  const target = forwardTarget(pipeline)
+  const codec = createCodec(pipeline.payload)
+  const queueKey = `${target.prefix}:${target.queue}:`
+  const preference = kind === 'Portable' ? 'portable' : 'composed'
+  const streamClient: Redis = servers.stream.client()
+  const queueClient: Redis = queueServer.client()
+  const queue = new Queue(target.queue, {
+    connection: queueServer.client({ maxRetriesPerRequest: null }),
+    prefix: target.prefix,
+    skipMetasUpdate: true,
+  })
+  queue.on('error', () => undefined)
+  const opened: { path: SettlePath; connections: readonly RedisConnection[] }[] = []
+  scope.after(async () => {
+    await queue.close()
+    await Promise.all(opened.map(({ path }) => path.close()))
+    await Promise.all(opened.flatMap(({ connections }) => [...new Set(connections)].map(close)))
+  })
+
+  /** A consumer's path: each has connections of its own. */
+  const openSettlePath = async () => {
+    const stream = connect(address(servers.stream.port), 'Writer')
+    const queueConnection = elsewhere ? connect(address(queueServer.port), 'Writer') : stream
+    const { chosen, scripts, together } = await chooseSettlePath(pipeline, stream, queueConnection, preference)
+    assert.equal(chosen.kind, kind)
+    opened.push({ path: chosen, connections: [stream, queueConnection] })
+    return { path: chosen, stream, queue: queueConnection, scripts, together }
+  }
+
+  await ensureGroup(streamClient, place.keys, pipeline.source)
+  const first = await openSettlePath()
+
+  const judge = ({ id, fields }: Delivery): Verdict => {
+    const decoded = codec.decode(fields)
+    const { redrives } = decoded
+    if (decoded.kind === 'Invalid') return { kind: 'Bury', id, reason: decoded.reason, error: decoded.error, redrives }
+    const { hash, data, trace } = decoded
+    return { kind: 'Forward', id, item: { hash, data, trace, origin: id, redrives }, redrives }
+  }
+  const hashOf = (...fields: string[]) => {
+    const decoded = codec.decode(fields.map((text) => Buffer.from(text)))
+    assert.ok(decoded.kind === 'Valid')
+    return decoded.hash
+  }
+  const keyed = (key: string) => hashOf('k', key)
+
+  return {
+    kind,
+    pipeline,
+    place,
+    target,
+    codec,
+    queue,
+    queueKey,
+    queueServer,
+    stream: streamClient,
+    queueClient,
+    connections: first,
+    openSettlePath,
+    id: (key: string) => jobId(target.keys.scope, keyed(key)),
+    jobKey: (key: string) => queueKey + jobId(target.keys.scope, keyed(key)),
+    mark: (key: string) => target.keys.mark(keyed(key)),
+    /** Direct dispatch's forwarder for the same queue. */
+    async direct() {
+      const connection = connect(address(queueServer.port), 'Producer')
+      const { chosen } = await chooseForwarder(connection, target, preference)
+      scope.after(async () => {
+        await chosen.close()
+        await close(connection)
+      })
+      const forward = (...keys: string[]) =>
+        chosen.forward(keys.map((k) => ({ hash: keyed(k), data: { k }, trace: {} }))).then(({ outcomes }) => outcomes)
+      return { forward }
+    },
+    async put(...fields: (string | Buffer)[]) {
+      return String(await streamClient.xadd(place.stream, '*', ...(fields as string[])))
+    },
+    async putKeys(...keys: string[]) {
+      const batch = streamClient.pipeline()
+      for (const key of keys) batch.xadd(place.stream, '*', 'k', key)
+      return ((await batch.exec()) ?? []).map(([, id]) => String(id))
+    },
+    async read(consumer = 'me', count = 1_000): Promise<readonly Delivery[]> {
+      const reply: unknown = await streamClient.xreadgroupBuffer(
+        ...(['GROUP', place.group, consumer, 'COUNT', count, 'STREAMS', place.stream, '>'] as const),
+      )
+      const entries = Array.isArray(reply) && Array.isArray(reply[0]) ? (reply[0][1] as [Buffer, Buffer[]][]) : []
+      return entries.map(([id, fields]) => ({ id: String(id), fields, deliveries: 1 }))
+    },
+    settle: async (entries: readonly Delivery[], path: SettlePath = first.path) =>
+      (await path.settle(entries.map(judge))).outcomes,
+    settleWith: async (verdicts: readonly Verdict[]) => await first.path.settle(verdicts),
+    judge,
+    pending: async () => await listPending(streamClient, place, { start: '-', count: 10_000 }),
+    dead: async () =>
+      (await streamClient.xrangeBuffer(place.deadLetters, '-', '+')).map(([id, fields]) => decodeDeadLetter(String(id), fields)),
+    /** Ids of the jobs that are in one of the queue's lists. */
+    async live() {
+      const lists = await Promise.all(['wait', 'active', 'paused'].map((list) => queueClient.lrange(queueKey + list, 0, -1)))
+      const sets = await Promise.all(['delayed', 'prioritized'].map((set) => queueClient.zrange(queueKey + set, '0', '-1')))
+      return [...lists, ...sets].flat()
+    },
+    async deliver(id: string, deliveries: number, consumer = 'me') {
+      const { stream, group } = place
+      await streamClient.call('XCLAIM', stream, group, consumer, '0', id, 'RETRYCOUNT', String(deliveries), 'JUSTID')
+    },
+  }
+}
+
+export type OpenPath = Awaited<ReturnType<typeof openPath>>
+
+export const kindsOf = (outcomes: readonly { readonly kind: string }[]) => outcomes.map(({ kind }) => kind)
+
+/** A digest of each key that the pattern matches; expiry aside. */
+export async function digest(redis: Redis, pattern: string): Promise<Record<string, string>> {
+  const keys = (await redis.keys(pattern)).sort()
+  const values = await Promise.all(keys.map((key) => redis.call('DEBUG', 'DIGEST-VALUE', key)))
+  return Object.fromEntries(keys.map((key, index) => [key, String(values[index])]))
+}
