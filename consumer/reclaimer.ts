@@ -97,7 +97,9 @@ export function createReclaimer(parts: ReclaimerParts): Reclaimer {
     }
     try {
       const ids = rows.map(({ id }) => id)
-      const { claimed, trimmed, refusal } = await claimEntries(connection, place, consumer, minIdle, ids, counts)
+      // Without a time to wait for, entries are ours by name or not at all.
+      const how = { counts, own: minIdle === 0 }
+      const { claimed, trimmed, refusal } = await claimEntries(connection, place, consumer, minIdle, ids, how)
       held.add(
         claimed.map(({ id }) => id),
         parts.clock(),

@@ -89,16 +89,16 @@ const claim = defineScript(
   'claim',
   `${buryTrimmedFunction}
 local stream, dead, stats = KEYS[1], KEYS[2], KEYS[3]
-local group, consumer, minIdle, maxDead, counts = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5] == '1'
+local group, consumer, minIdle, maxDead, counts, own = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5] == '1', ARGV[6] == '1'
 local claimed, trimmed, refusal = {}, 0, ''
-for i = 6, #ARGV do
+for i = 7, #ARGV do
   local id = ARGV[i]
   if #redis.call('XRANGE', stream, id, id) == 0 then
     local written = buryTrimmed(stream, dead, stats, group, maxDead, id, tonumber(minIdle))
     if type(written) == 'table' then refusal = written.err else trimmed = trimmed + written end
   else
     local before = redis.call('XPENDING', stream, group, id, id, 1)[1]
-    if before then
+    if before and (not own or before[2] == consumer) then
       local count = before[4] + (counts and 1 or 0)
       local entry = redis.call('XCLAIM', stream, group, consumer, minIdle, id, 'RETRYCOUNT', count)[1]
       if entry then claimed[#claimed + 1] = {entry[1], entry[2], count} end
@@ -117,7 +117,8 @@ export interface Claimed {
 
 /**
  * Claims those of `ids` that are still idle; buries those that were trimmed (`Trimmed`).
- * @param counts whether it raises the delivery count: not for what never reached its consumer, and so was never attempted
+ * `counts` (default true): it raises the delivery count; not for what never reached its consumer, and so was never attempted.
+ * `own` (default false): only what is still under this consumer's name; what a peer has claimed since it was listed stays there.
  */
 export async function claimEntries(
   connection: RedisConnection,
@@ -125,11 +126,11 @@ export async function claimEntries(
   consumer: string,
   minIdleMs: number,
   ids: readonly string[],
-  counts = true,
+  { counts = true, own = false }: { readonly counts?: boolean; readonly own?: boolean } = {},
 ): Promise<Claimed> {
   const keys = [place.stream, place.deadLetters, place.keys.stats]
   const reply = await claim.runBuffer(connection, keys, [
-    ...[place.group, consumer, minIdleMs, place.maxDeadLetters, counts ? 1 : 0],
+    ...[place.group, consumer, minIdleMs, place.maxDeadLetters, counts ? 1 : 0, own ? 1 : 0],
     ...ids,
   ])
   const [trimmed, claimed, refusal] = Array.isArray(reply) ? reply : []

@@ -260,7 +260,8 @@ describe('pending entries', () => {
       [['me', 2]],
     )
     assert.deepEqual((await claimEntries(redis, place, 'other', 60_000, [id])).claimed, [], 'not idle long enough')
-    const regained = await claimEntries(redis, place, 'me', 0, [id], false)
+    assert.deepEqual((await claimEntries(redis, place, 'other', 0, [id], { own: true })).claimed, [], 'not its own')
+    const regained = await claimEntries(redis, place, 'me', 0, [id], { counts: false })
     assert.deepEqual(
       [regained.claimed[0]?.deliveries, [...(await counts())]],
       [2, [[id, 2]]],
