@@ -1,0 +1,45 @@
+/**
+ * A real BullMQ worker that counts what it runs. A job is told from another of the same id by its timestamp, which whoever adds it
+ * gives it: two timestamps under one id are two jobs, a duplicate. Two runs under one timestamp are BullMQ's own doing: it runs a
+ * job again when the worker's word about its end was lost with Redis.
+ */
+import { Worker } from 'bullmq'
+import type { Redis } from 'ioredis'
+
+export interface Executions {
+  /** Jobs, not runs, by job id. */
+  jobs(): readonly (readonly [id: string, jobs: number])[]
+  /** Runs beyond the first of the same job. */
+  readonly reruns: number
+  close(): Promise<void>
+}
+
+export async function countExecutions(redis: Redis, queue: string, prefix: string): Promise<Executions> {
+  const seen = new Map<string, Set<number>>()
+  let reruns = 0
+  const run = (id: string, timestamp: number) => {
+    const timestamps = seen.get(id) ?? new Set()
+    if (timestamps.has(timestamp)) reruns += 1
+    seen.set(id, timestamps.add(timestamp))
+  }
+  const worker = new Worker(
+    queue,
+    async (job) => {
+      run(job.id ?? '', job.timestamp)
+    },
+    // Stalled jobs, which a killed Redis leaves, come back soon and are never given up.
+    { connection: redis, prefix, concurrency: 32, lockDuration: 3_000, stalledInterval: 1_000, maxStalledCount: 1_000_000 },
+  )
+  worker.on('error', ignoreOutage)
+  await worker.waitUntilReady()
+  return {
+    jobs: () => [...seen].map(([id, timestamps]) => [id, timestamps.size] as const),
+    get reruns() {
+      return reruns
+    },
+    close: async () => await worker.close(true),
+  }
+}
+
+/** Redis is killed on purpose. */
+function ignoreOutage() {}

@@ -1,0 +1,53 @@
+/**
+ * `npm run trial`: random kills under load; `-- --boundaries`: a kill at every command boundary of a consumer's run.
+ *
+ *   npm run trial                            30 minutes
+ *   npm run trial -- --for 2h --seed 7       longer; --quick: one minute
+ *   npm run trial -- --path Split            the queue in another Redis, which is killed as well
+ *   npm run --silent trial -- -o json        for programs
+ *
+ * Exit code 0 when nothing was lost or doubled, else 1.
+ */
+import { randomInt } from 'node:crypto'
+import { parseArgs } from 'node:util'
+import { parseDuration } from '../../api/duration.ts'
+import { createScope } from '../support/scope.ts'
+import { tryBoundaries } from './boundaries.ts'
+import { runTrial } from './trial.ts'
+
+const { values: options } = parseArgs({
+  options: {
+    for: { type: 'string', default: '30m' },
+    quick: { type: 'boolean', default: false },
+    boundaries: { type: 'boolean', default: false },
+    path: { type: 'string', default: 'Atomic' },
+    seed: { type: 'string' },
+    output: { type: 'string', short: 'o', default: 'table' },
+  },
+})
+const forMs = parseDuration(options.quick ? '45s' : options.for)
+const { path } = options
+if (forMs === undefined) throw new Error(`--for ${options.for} is not a duration such as 90s, 30m or 2h`)
+if (path !== 'Atomic' && path !== 'Split') throw new Error(`--path ${path} is neither Atomic nor Split`)
+const seed = options.seed === undefined ? randomInt(2 ** 31) : Number(options.seed)
+const progress = (line: string) => console.error(`${new Date().toISOString().slice(11, 19)} ${line}`)
+
+const scope = createScope()
+try {
+  const plan = { forMs, pauseMs: [200, 1_800], frozenMs: [3_000, 17_000], redisDownMs: [50, 1_500] } as const
+  const result = options.boundaries
+    ? await tryBoundaries(scope, progress)
+    : await runTrial(scope, { plan, path, seed, perSecond: 300, consumers: 3, progress })
+  if (options.output === 'json') console.log(JSON.stringify(result, undefined, 2))
+  else for (const [name, value] of Object.entries(result)) if (!Array.isArray(value)) console.log(name.padEnd(28), shown(value))
+  process.exitCode = result.ok ? 0 : 1
+} finally {
+  await scope.close()
+}
+
+function shown(value: unknown): string {
+  if (typeof value !== 'object' || value === null) return String(value)
+  return Object.entries(value)
+    .map(([name, count]) => `${name} ${String(count)}`)
+    .join(', ')
+}

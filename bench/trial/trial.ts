@@ -1,0 +1,181 @@
+/**
+ * A trial: consumers work off a load while they and Redis are killed and frozen at random; afterwards every key that the stream
+ * accepted must have become exactly one job, and every broken entry one dead letter.
+ *
+ * Redis writes its append-only file with `appendfsync always`: what it has answered is then on disk, so that nothing it loses
+ * in a kill was ever promised. With `everysec` a killed Redis may come back without its last second (the kernel keeps what was
+ * written, but Redis writes late while a sync is under way), and an entry whose XADD it had confirmed could be gone: a loss that
+ * no consumer can prevent, and which would hide those that it could.
+ */
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Redis } from 'ioredis'
+import { compilePipeline, parsePipeline } from '../../api/compile.ts'
+import { ledgerOf } from '../../local/demo/ledger.ts'
+import { randomFrom } from '../../local/demo/load.ts'
+import { decodeDeadLetter } from '../../redis/deadletters.ts'
+import { streamPlace } from '../../redis/placement.ts'
+import { startRedis } from '../../test/support/redis.ts'
+import { projectRoot } from '../../test/support/root.ts'
+import type { Scope } from '../../test/support/scope.ts'
+import { eventually } from '../../test/support/wait.ts'
+import { pipelineDocument } from '../forward/workload.ts'
+import { countExecutions } from './executions.ts'
+import { type FaultCounts, type FaultPlan, injectFaults } from './faults.ts'
+import { startFleet } from './fleet.ts'
+import { startProducer } from './load.ts'
+
+export interface TrialOptions {
+  readonly plan: FaultPlan
+  readonly path: 'Atomic' | 'Split'
+  readonly seed: number
+  readonly perSecond: number
+  readonly consumers: number
+  readonly progress: (line: string) => void
+}
+
+export interface TrialResult {
+  readonly ok: boolean
+  readonly seed: number
+  readonly path: 'Atomic' | 'Split'
+  readonly faults: FaultCounts
+  readonly entries: number
+  readonly uniqueKeys: number
+  readonly jobs: number
+  /** Jobs beyond one per key. */
+  readonly duplicateJobs: number
+  /** Valid keys that became no job. */
+  readonly lost: number
+  readonly brokenEntries: number
+  readonly deadLetters: number
+  /** Dead letters beyond one per entry. */
+  readonly doubleDeadLetters: number
+  /** Valid entries among the dead letters. */
+  readonly innocentDeadLetters: number
+  /** Runs that BullMQ repeated because Redis was killed under its worker; not jobs of ours. */
+  readonly reruns: number
+  readonly consumersEndedByThemselves: number
+  readonly seconds: number
+  readonly drainSeconds: number
+}
+
+/** How long what is left may take once the faults have ended. */
+const drainWithinMs = 120_000
+
+export async function runTrial(scope: Scope, options: TrialOptions): Promise<TrialResult> {
+  const begun = performance.now()
+  const { seed, path, plan } = options
+  const servers = [await startRedis(scope, { appendonly: true })]
+  if (path === 'Split') servers.push(await startRedis(scope, { appendonly: true }))
+  const [first, second = first] = servers
+  if (first === undefined || second === undefined) throw new Error('there is no Redis')
+  const document = trialDocument(first.url, path === 'Split' ? second.url : undefined)
+  const pipeline = compilePipeline(parsePipeline(document))
+  const config = await writeConfig(scope, document)
+  const stream = first.client({ maxRetriesPerRequest: 1 })
+  const queue = second.client({ maxRetriesPerRequest: null })
+  const executions = await countExecutions(
+    second.client({ maxRetriesPerRequest: null }),
+    pipeline.sink.queue,
+    pipeline.sink.prefix,
+  )
+  scope.after(executions.close)
+  const fleet = await startFleet(scope, join(projectRoot, 'cli', 'main.ts'), config, options.consumers)
+  const producer = startProducer(stream, pipeline.source.stream, seed, options.perSecond)
+  const faults = await injectFaults(plan, fleet, servers, randomFrom(seed + 1), options.progress)
+  const { keys, broken } = await producer.stop()
+  const drainBegan = performance.now()
+  // One that has seen no outage takes over at once what the dead have left.
+  await fleet.add()
+  const place = streamPlace(pipeline)
+  const queueKey = `${pipeline.sink.prefix}:${pipeline.sink.queue}`
+  const drained = await eventually(async () => await isDrained(stream, queue, place.stream, place.group, queueKey), {
+    timeoutMs: drainWithinMs,
+    intervalMs: 100,
+  }).catch(() => false)
+  const drainSeconds = (performance.now() - drainBegan) / 1_000
+  const records = (await stream.xrangeBuffer(place.deadLetters, '-', '+')).map(([id, flat]) => decodeDeadLetter(String(id), flat))
+  const entries = Number((await describeStream(stream, place.stream))['entries-added'])
+  const { uniqueKeys, jobs, duplicateJobs, lost } = ledgerOf({
+    scope: place.keys.scope,
+    entries,
+    keys: [...keys],
+    executions: executions.jobs(),
+    skipped: 0,
+    // A valid key that ends as a dead letter is not what was promised here: it counts as lost.
+    deadKeys: [],
+    maxReplicas: options.consumers,
+  })
+  const innocent = records.filter(({ idempotencyKey }) => keys.has(idempotencyKey)).length
+  const double = records.length - new Set(records.map(({ originalId }) => originalId)).size
+  for (const line of fleet.ended) options.progress(line)
+  // A broken entry whose reply was lost is there twice: at least, not exactly, one dead letter for each that was offered.
+  const complete = drained && records.length - double - innocent >= broken
+  return {
+    ok: complete && lost === 0 && duplicateJobs === 0 && double === 0 && innocent === 0 && fleet.ended.length === 0,
+    seed,
+    path,
+    faults,
+    entries,
+    uniqueKeys,
+    jobs,
+    duplicateJobs,
+    lost,
+    brokenEntries: broken,
+    deadLetters: records.length,
+    doubleDeadLetters: double,
+    innocentDeadLetters: innocent,
+    reruns: executions.reruns,
+    consumersEndedByThemselves: fleet.ended.length,
+    seconds: Math.round((performance.now() - begun) / 100) / 10,
+    drainSeconds: Math.round(drainSeconds * 10) / 10,
+  }
+}
+
+/** Short times, so that much happens; a ceiling that repeated kills don't reach. */
+function trialDocument(url: string, queueUrl: string | undefined) {
+  const document = pipelineDocument(url)
+  const { sink, source, ...spec } = document.spec
+  const { jobOptions, ...bullmq } = sink.bullmq
+  return {
+    ...document,
+    spec: {
+      ...spec,
+      source: { ...source, block: '1s' },
+      reclaim: { minIdle: '1s', interval: '500ms' },
+      delivery: { maxDeliveries: 1_000 },
+      idempotency: { window: '24h', lockTTL: '1s' },
+      sink: {
+        bullmq: {
+          ...bullmq,
+          // Jobs are gone as soon as they are done: a second one of the same key would run.
+          jobOptions: { ...jobOptions, removeOnComplete: { count: 0 } },
+          ...(queueUrl === undefined ? {} : { redis: { url: queueUrl } }),
+        },
+      },
+    },
+  }
+}
+
+async function writeConfig(scope: Scope, document: object): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'streampipeline-trial-'))
+  scope.after(async () => await rm(folder, { recursive: true, force: true }))
+  const file = join(folder, 'pipeline.yaml')
+  await writeFile(file, JSON.stringify(document))
+  return file
+}
+
+async function describeStream(redis: Redis, stream: string): Promise<Record<string, unknown>> {
+  const flat = (await redis.xinfo('STREAM', stream)) as unknown[]
+  return Object.fromEntries(Array.from({ length: flat.length / 2 }, (_, i) => [String(flat[i * 2]), flat[i * 2 + 1]]))
+}
+
+async function isDrained(redis: Redis, queue: Redis, stream: string, group: string, queueKey: string): Promise<boolean> {
+  const [pending] = (await redis.xpending(stream, group)) as [number]
+  const groups = (await redis.xinfo('GROUPS', stream)) as unknown[][]
+  const own = groups.find((flat) => flat[flat.indexOf('name') + 1] === group) ?? []
+  const last = (await describeStream(redis, stream))['last-generated-id']
+  const [wait, active] = await Promise.all([queue.llen(`${queueKey}:wait`), queue.llen(`${queueKey}:active`)])
+  return pending === 0 && own[own.indexOf('last-delivered-id') + 1] === last && wait === 0 && active === 0
+}
