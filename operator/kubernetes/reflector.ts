@@ -19,15 +19,21 @@ import type { Query, Transport, WatchEvent } from './transport.ts'
 
 export type ReflectorState =
   | { readonly kind: 'Empty' }
-  | { readonly kind: 'Listing'; readonly attempt: number }
-  | { readonly kind: 'Watching'; readonly resourceVersion: string; readonly attempt: number; readonly heard: boolean }
+  | ({ readonly kind: 'Listing' } & Misfortunes)
+  | ({ readonly kind: 'Watching'; readonly resourceVersion: string; readonly heard: boolean } & Misfortunes)
   /** `resourceVersion` absent: list again afterwards. */
-  | {
+  | ({
       readonly kind: 'Backoff'
-      readonly attempt: number
       readonly cause: StreamPipelineError | undefined
       readonly resourceVersion?: string
-    }
+    } & Misfortunes)
+
+/** In a row, since an event was heard last. */
+interface Misfortunes {
+  readonly attempt: number
+  /** Times the version was gone. */
+  readonly expiries: number
+}
 
 export type ReflectorSignal =
   | { readonly kind: 'Start' }
@@ -37,36 +43,52 @@ export type ReflectorSignal =
   | { readonly kind: 'Failed'; readonly error: StreamPipelineError }
   | { readonly kind: 'Waited' }
 
+const none: Misfortunes = { attempt: 0, expiries: 0 }
+/** A version that is gone is ordinary, and listed anew at once; a list whose version is always gone must not spin. */
+const patience = 2
+
 /** The one transition function; signals that make no sense in a state leave it as it is. */
 export function transition(state: ReflectorState, signal: ReflectorSignal): ReflectorState {
   switch (signal.kind) {
     case 'Start':
-      return state.kind === 'Empty' ? { kind: 'Listing', attempt: 0 } : state
+      return state.kind === 'Empty' ? { kind: 'Listing', ...none } : state
     case 'Listed':
-      return { kind: 'Watching', resourceVersion: signal.resourceVersion, attempt: 0, heard: false }
+      if (state.kind !== 'Listing') return state
+      return { kind: 'Watching', resourceVersion: signal.resourceVersion, heard: false, attempt: 0, expiries: state.expiries }
     case 'Heard':
       return state.kind === 'Watching'
-        ? { kind: 'Watching', resourceVersion: signal.resourceVersion, attempt: 0, heard: true }
+        ? { kind: 'Watching', resourceVersion: signal.resourceVersion, heard: true, ...none }
         : state
     case 'Ended':
       if (state.kind !== 'Watching') return state
       if (state.heard) return { ...state, heard: false }
-      return { kind: 'Backoff', attempt: state.attempt + 1, cause: undefined, resourceVersion: state.resourceVersion }
+      return backoff(state, undefined, state.expiries, state.resourceVersion)
     case 'Failed': {
-      const attempt = 'attempt' in state ? state.attempt + 1 : 1
-      const expired = signal.error.code === 'KubernetesExpired'
-      // The first expiry is ordinary; a list that keeps expiring must not spin.
-      if (expired && attempt === 1) return { kind: 'Listing', attempt }
-      if (state.kind !== 'Watching' || expired) return { kind: 'Backoff', attempt, cause: signal.error }
-      return { kind: 'Backoff', attempt, cause: signal.error, resourceVersion: state.resourceVersion }
+      if (state.kind === 'Empty') return backoff(none, signal.error, 0)
+      if (signal.error.code !== 'KubernetesExpired') {
+        return backoff(state, signal.error, state.expiries, state.kind === 'Watching' ? state.resourceVersion : undefined)
+      }
+      const expiries = state.expiries + 1
+      return expiries <= patience ? { kind: 'Listing', attempt: state.attempt, expiries } : backoff(state, signal.error, expiries)
     }
-    case 'Waited':
+    case 'Waited': {
       if (state.kind !== 'Backoff') return state
-      if (state.resourceVersion === undefined) return { kind: 'Listing', attempt: state.attempt }
-      return { kind: 'Watching', resourceVersion: state.resourceVersion, attempt: state.attempt, heard: false }
+      const { attempt, expiries, resourceVersion } = state
+      if (resourceVersion === undefined) return { kind: 'Listing', attempt, expiries }
+      return { kind: 'Watching', resourceVersion, heard: false, attempt, expiries }
+    }
     default:
       throw signal satisfies never
   }
+}
+
+function backoff(
+  { attempt }: Pick<Misfortunes, 'attempt'>,
+  cause: StreamPipelineError | undefined,
+  expiries: number,
+  resourceVersion?: string,
+): ReflectorState {
+  return { kind: 'Backoff', attempt: attempt + 1, expiries, cause, ...(resourceVersion === undefined ? {} : { resourceVersion }) }
 }
 
 export interface Reflector {
@@ -94,6 +116,8 @@ const pageSize = 500
 /** As kube-rs: below the API server's own limit of 300–600 s, so that the server, not a proxy, ends the watch. */
 const watchSeconds = 290
 const idleMarginMs = 20_000
+/** Shorter than client-go's 30 s: what is decided on an old cache for so long is a surprise, and a request every few seconds is not. */
+const longestPauseMs = 4_000
 
 export function createReflector<T extends KubernetesObject>(options: ReflectorOptions, store: MutableStore<T>): Reflector {
   const { transport, clock, type } = options
@@ -159,7 +183,7 @@ export function createReflector<T extends KubernetesObject>(options: ReflectorOp
         return await watch(state.resourceVersion, signal)
       case 'Backoff': {
         options.onBackoff?.(state.cause, state.attempt)
-        await pause(clock, backoffMs(state.attempt, 200, 30_000, clock.random()), signal)
+        await pause(clock, backoffMs(state.attempt, 200, longestPauseMs, clock.random()), signal)
         enter({ kind: 'Waited' })
         return
       }

@@ -56,7 +56,6 @@ test(
     assert.deepEqual(conditionOf(await pipeline('other'), 'Ready')?.reason, 'WaitingForOperator')
     assert.equal((await cluster.list(kinds.deploymentType, 'other')).length, 0)
     assert.ok(at(await cluster.get(kinds.secretType, 'farm', signingSecretName), 'data.key'))
-    assert.equal(await operator.stop(), 0)
 
     const asked = (await cluster.server.requests()).filter(({ user }) => user === 'scoped')
     assert.deepEqual(
@@ -69,5 +68,15 @@ test(
       'get',
     ])
     assert.deepEqual([...new Set(asked.map(({ namespace }) => namespace))].sort(), ['farm', 'mill'])
+
+    // Starting again, an API server forbids everything for a moment, until it has read the Roles.
+    await cluster.server.apiserver.kill()
+    await cluster.server.apiserver.start()
+    await cluster.patch(kinds.pipelineType, 'mill', 'ndvi', { spec: { source: { batchSize: 7 } } })
+    await eventually(async () => {
+      const config = await cluster.get<Loose>(kinds.configMapType, 'mill', consumerName('ndvi'))
+      assert.match(JSON.stringify(config), /batchSize: 7/, 'it goes on after the API server was away')
+    }, slow)
+    assert.equal(await operator.stop(), 0)
   },
 )

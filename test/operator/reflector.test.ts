@@ -11,16 +11,24 @@ import { eventually } from '../support/wait.ts'
 
 const expired = failure('KubernetesExpired', { detail: 'too old resource version' })
 const busy = failure('KubernetesBusy', { detail: 'try later' })
-const watching = (attempt = 0, heard = false): ReflectorState => ({ kind: 'Watching', resourceVersion: '7', attempt, heard })
+const watching = (attempt = 0, heard = false, expiries = 0): ReflectorState => ({
+  kind: 'Watching',
+  resourceVersion: '7',
+  heard,
+  attempt,
+  expiries,
+})
+const listing = (attempt = 0, expiries = 0): ReflectorState => ({ kind: 'Listing', attempt, expiries })
+const failed = (error: typeof busy): ReflectorSignal => ({ kind: 'Failed', error })
 
 const transitions: readonly (readonly [string, ReflectorState, ReflectorSignal, ReflectorState])[] = [
-  ['starts by listing', { kind: 'Empty' }, { kind: 'Start' }, { kind: 'Listing', attempt: 0 }],
-  ['watches from the version of the list', { kind: 'Listing', attempt: 3 }, { kind: 'Listed', resourceVersion: '7' }, watching()],
+  ['starts by listing', { kind: 'Empty' }, { kind: 'Start' }, listing()],
+  ['watches from the version of the list', listing(3), { kind: 'Listed', resourceVersion: '7' }, watching()],
   [
-    'moves its version on with every event, and forgets earlier failures',
-    watching(4),
+    'moves its version on with every event, and forgets earlier misfortunes',
+    watching(4, false, 2),
     { kind: 'Heard', resourceVersion: '9' },
-    { kind: 'Watching', resourceVersion: '9', attempt: 0, heard: true },
+    { kind: 'Watching', resourceVersion: '9', heard: true, attempt: 0, expiries: 0 },
   ],
   [
     'opens a watch again at once when the server closed it after telling something',
@@ -32,33 +40,34 @@ const transitions: readonly (readonly [string, ReflectorState, ReflectorSignal, 
     'waits before opening again a watch that told nothing',
     watching(),
     { kind: 'Ended' },
-    { kind: 'Backoff', attempt: 1, cause: undefined, resourceVersion: '7' },
+    { kind: 'Backoff', attempt: 1, expiries: 0, cause: undefined, resourceVersion: '7' },
   ],
-  ['lists anew when its version is gone', watching(), { kind: 'Failed', error: expired }, { kind: 'Listing', attempt: 1 }],
+  ['lists anew at once when its version is gone', watching(), failed(expired), listing(0, 1)],
+  ['does so also after an outage that took many attempts', watching(9), failed(expired), listing(9, 1)],
   [
-    'waits when even the list keeps expiring',
-    { kind: 'Listing', attempt: 1 },
-    { kind: 'Failed', error: expired },
-    { kind: 'Backoff', attempt: 2, cause: expired },
+    'waits when each list is followed by a version that is gone',
+    watching(0, false, 2),
+    failed(expired),
+    { kind: 'Backoff', attempt: 1, expiries: 3, cause: expired },
   ],
   [
     'resumes where it was after any other failure of a watch',
     watching(1),
-    { kind: 'Failed', error: busy },
-    { kind: 'Backoff', attempt: 2, cause: busy, resourceVersion: '7' },
+    failed(busy),
+    { kind: 'Backoff', attempt: 2, expiries: 0, cause: busy, resourceVersion: '7' },
   ],
+  ['lists again after a failed list', listing(), failed(busy), { kind: 'Backoff', attempt: 1, expiries: 0, cause: busy }],
   [
-    'lists again after a failed list',
-    { kind: 'Listing', attempt: 0 },
-    { kind: 'Failed', error: busy },
-    { kind: 'Backoff', attempt: 1, cause: busy },
+    'goes on after the wait',
+    { kind: 'Backoff', attempt: 2, expiries: 0, cause: busy, resourceVersion: '7' },
+    { kind: 'Waited' },
+    watching(2),
   ],
-  ['goes on after the wait', { kind: 'Backoff', attempt: 2, cause: busy, resourceVersion: '7' }, { kind: 'Waited' }, watching(2)],
   [
     'goes on with a list where it had no version',
-    { kind: 'Backoff', attempt: 2, cause: busy },
+    { kind: 'Backoff', attempt: 2, expiries: 1, cause: busy },
     { kind: 'Waited' },
-    { kind: 'Listing', attempt: 2 },
+    listing(2, 1),
   ],
 ]
 
