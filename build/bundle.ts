@@ -1,0 +1,72 @@
+/**
+ * The images' programs: one file each, so that only what is used is shipped, read and compiled at start, and beside each the list of
+ * what went into it. `node build/bundle.ts [FOLDER]`; `npm run images` calls it.
+ */
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { dirname, join, resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { build, stop } from 'esbuild'
+import { billOfMaterials } from './billofmaterials.ts'
+import { type ImageName, imageNames } from './v8flags.ts'
+
+export const root = dirname(dirname(fileURLToPath(import.meta.url)))
+export const bundleFolder = join(root, '.cache', 'images')
+
+/** BullMQ and others `require` at run time, which an ES module lacks. */
+const banner = "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);"
+
+export interface Bundle {
+  readonly name: ImageName
+  readonly folder: string
+  readonly bytes: number
+}
+
+/** @returns what was written: `FOLDER/NAME/bin/NAME.mjs`, `FOLDER/NAME/package.json`, `FOLDER/NAME/sbom.cdx.json` */
+export async function bundleAll(folder: string = bundleFolder): Promise<readonly Bundle[]> {
+  try {
+    return await Promise.all(imageNames.map(async (name) => await bundle(name, join(folder, name))))
+  } finally {
+    // Its service process would live on.
+    await stop()
+  }
+}
+
+async function bundle(name: ImageName, folder: string): Promise<Bundle> {
+  await rm(folder, { recursive: true, force: true })
+  await mkdir(join(folder, 'bin'), { recursive: true })
+  const { metafile } = await build({
+    absWorkingDir: root,
+    entryPoints: [`cli/images/${name}.ts`],
+    bundle: true,
+    platform: 'node',
+    target: 'node24',
+    format: 'esm',
+    outfile: join(folder, 'bin', `${name}.mjs`),
+    banner: { js: banner },
+    // Native helpers that are optional: msgpackr works without, and an image for any platform cannot hold one.
+    external: ['msgpackr-extract'],
+    // Whitespace and dead code only: stack traces keep their names.
+    minifyWhitespace: true,
+    minifySyntax: true,
+    legalComments: 'none',
+    metafile: true,
+    logLevel: 'error',
+  })
+  const manifest = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as { version: string; license: string }
+  const { version, license } = manifest
+  await writeFile(
+    join(folder, 'package.json'),
+    `${JSON.stringify({ name: 'streampipeline', version, license, type: 'module' })}\n`,
+  )
+  const bill = await billOfMaterials({ root, image: name, version, inputs: Object.keys(metafile.inputs) })
+  await writeFile(join(folder, 'sbom.cdx.json'), `${JSON.stringify(bill, undefined, 2)}\n`)
+  const bytes = Object.values(metafile.outputs).reduce((sum, output) => sum + output.bytes, 0)
+  return { name, folder, bytes }
+}
+
+if (import.meta.main) {
+  const folder = process.argv[2]
+  for (const { name, folder: written, bytes } of await bundleAll(folder === undefined ? undefined : resolve(folder))) {
+    console.log(`${name}: ${(bytes / 1024).toFixed(0)} KiB in ${written}`)
+  }
+}

@@ -1,0 +1,15 @@
+/**
+ * V8's settings in the images, the one place: the Dockerfile's defaults are compared with them by a test, and the bench measures
+ * under them. They reach Node as NODE_OPTIONS, so whoever needs others sets that variable on the container.
+ *
+ * A consumer holds little for long: a semi-space of 8 MiB lets batches die young, and 96 MiB of old space is far above its live
+ * heap and keeps the whole process below 128 MiB. The operator's caches grow with the pipelines.
+ */
+export const v8Flags = {
+  operator: '--max-semi-space-size=8 --max-old-space-size=256',
+  consumer: '--max-semi-space-size=8 --max-old-space-size=96',
+} as const satisfies Record<string, string>
+
+export type ImageName = keyof typeof v8Flags
+
+export const imageNames = Object.keys(v8Flags) as ImageName[]

@@ -1,0 +1,42 @@
+/** What the command line and the images' programs have in common: version, exit codes, how an error is told. */
+import { readFileSync } from 'node:fs'
+import { Command } from 'commander'
+import { asFailure } from '../api/errors.ts'
+import { exitCodeOf, exitCodes } from '../api/exitcodes.ts'
+
+function version(): string {
+  // Beside the sources in a clone, one level further up in the published package's dist/ and in the images.
+  for (const up of ['..', '../..']) {
+    const file = new URL(`${up}/package.json`, import.meta.url)
+    try {
+      const manifest: unknown = JSON.parse(readFileSync(file, 'utf8'))
+      if (typeof manifest === 'object' && manifest !== null && 'version' in manifest) return String(manifest.version)
+    } catch {
+      // Not there: look one level up.
+    }
+  }
+  return 'unknown'
+}
+
+/** Parses `process.argv`, runs the command it names, sets the exit code. */
+export async function runProgram(commands: readonly ((program: Command) => void)[]): Promise<void> {
+  const program = new Command('streampipeline')
+    .description('A durable Redis Streams boundary in front of BullMQ')
+    .version(version())
+    .showHelpAfterError('(streampipeline COMMAND --help tells the options)')
+    .exitOverride((exit) => process.exit(exit.exitCode === 0 ? exitCodes.done : exitCodes.badUsage))
+  for (const register of commands) register(program)
+
+  // `streampipeline crd | head` is no fault.
+  process.stdout.on('error', (thrown: NodeJS.ErrnoException) =>
+    process.exit(thrown.code === 'EPIPE' ? exitCodes.done : exitCodes.fault),
+  )
+
+  try {
+    await program.parseAsync()
+  } catch (thrown) {
+    const error = asFailure(thrown)
+    process.stderr.write(`streampipeline: ${error.message}\n  ${error.remedy}\n`)
+    process.exitCode = exitCodeOf(error)
+  }
+}

@@ -1,0 +1,81 @@
+/** What goes into the images: the two bundles, their bill of materials, and the Dockerfile's promises. */
+import '../support/leaks.ts'
+import assert from 'node:assert/strict'
+import { mkdtemp, readFile, rm, stat } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import test, { after, before } from 'node:test'
+import { packageFolder } from '../../build/billofmaterials.ts'
+import { bundleAll } from '../../build/bundle.ts'
+import { imageNames, v8Flags } from '../../build/v8flags.ts'
+import { run } from '../support/process.ts'
+import { projectRoot } from '../support/root.ts'
+
+const folder = await mkdtemp(join(tmpdir(), 'streampipeline-images-'))
+before(async () => void (await bundleAll(folder)))
+after(async () => await rm(folder, { recursive: true, force: true }))
+
+/** The bar for a cold start is a second. A machine that runs other tests at the same time gets some slack. */
+const coldStartMs = 3_000
+
+for (const name of imageNames) {
+  const program = join(folder, name, 'bin', `${name}.mjs`)
+
+  test(`the ${name} image's program starts alone, without node_modules, and knows its version`, async (t) => {
+    const startedAt = performance.now()
+    const { code, stdout, stderr } = await run(t, [program, '--version'], {
+      cwd: folder,
+      env: { NODE_OPTIONS: v8Flags[name] },
+    })
+    assert.equal(code, 0, stderr)
+    const { version } = JSON.parse(await readFile(join(projectRoot, 'package.json'), 'utf8')) as { version: string }
+    assert.equal(stdout.trim(), version)
+    assert.ok(performance.now() - startedAt < coldStartMs)
+  })
+
+  test(`the ${name} image adds less than 60 MiB to its base`, async () => {
+    assert.ok((await stat(program)).size < 60 * 2 ** 20)
+  })
+
+  test(`the ${name} image's bill of materials names each bundled package with version, licence and checksum`, async () => {
+    const bill = JSON.parse(await readFile(join(folder, name, 'sbom.cdx.json'), 'utf8')) as {
+      bomFormat: string
+      components: { name: string; version: string; purl: string; licenses?: unknown[]; hashes?: unknown[] }[]
+    }
+    assert.equal(bill.bomFormat, 'CycloneDX')
+    const names = bill.components.map((component) => component.name)
+    assert.ok(names.includes(name === 'operator' ? '@kubernetes/client-node' : 'bullmq'), names.join(' '))
+    for (const component of bill.components) {
+      assert.match(component.version, /^\d/)
+      assert.equal(component.purl, `pkg:npm/${component.name.replace('@', '%40')}@${component.version}`)
+      assert.ok(component.licenses?.length === 1, `${component.name} states its licence`)
+      assert.ok(component.hashes?.length === 1, `${component.name} has a checksum`)
+    }
+  })
+}
+
+test('the consumer image holds no Kubernetes client, and refuses what is not its business', async (t) => {
+  const bill = await readFile(join(folder, 'consumer', 'sbom.cdx.json'), 'utf8')
+  assert.doesNotMatch(bill, /@kubernetes/)
+  const { code, stderr } = await run(t, [join(folder, 'consumer', 'bin', 'consumer.mjs'), 'operator'], { cwd: folder })
+  assert.equal(code, 64)
+  assert.match(stderr, /unknown command 'operator'/)
+})
+
+test('packages are found in the paths that a bundler reports', () => {
+  for (const [input, expected] of [
+    ['node_modules/pino/lib/x.js', 'node_modules/pino'],
+    ['node_modules/@scope/a/dist/x.js', 'node_modules/@scope/a'],
+    ['node_modules/a/node_modules/@b/c/x.js', 'node_modules/a/node_modules/@b/c'],
+    ['cli/images/consumer.ts', undefined],
+  ] as const) {
+    assert.equal(packageFolder(input), expected)
+  }
+})
+
+test('the Dockerfile has the same V8 flags, runs nothing, and ends as an unprivileged user', async () => {
+  const dockerfile = await readFile(join(projectRoot, 'Dockerfile'), 'utf8')
+  for (const name of imageNames) assert.ok(dockerfile.includes(`ARG ${name.toUpperCase()}_V8_FLAGS="${v8Flags[name]}"`), name)
+  assert.doesNotMatch(dockerfile, /^RUN/m)
+  assert.match(dockerfile, /^USER 65532:65532$/m)
+})
