@@ -222,22 +222,23 @@ export function createReconciler(parts: ReconcilerParts): Reconcile {
       watchers.unwatch(key)
     }
     const faults = await carryOut(intent, observed, signal)
+    const told = worthTelling(key, faults)
     const outcome = {
       ...observed,
-      faults: worthTelling(key, faults),
+      faults: told,
       deployment: caches.deployments.get(keyOfDeployment(object)) ?? observed.deployment,
     }
     const said = report(outcome, clock.wall().getTime())
     await write(key, object, said, signal)
     onReconciled(key, object, said.status)
-    return nextLook(said, faults, settings.faultsEveryMs)
+    return nextLook(said, faults, told, settings.faultsEveryMs)
   }
 }
 
-/** Contention and an API server in trouble are retried with back-off; the rest is looked at again at a steady pace. */
-function nextLook(said: Report, faults: readonly Fault[], faultsEveryMs: number): ReconcileResult {
-  const passing = faults.find(({ error }) => isPassing(error))
-  if (passing !== undefined) throw passing.error
+/** Contention is retried at once, with back-off, while it is too young to be told; the rest is looked at again at a steady pace. */
+function nextLook(said: Report, faults: readonly Fault[], told: readonly Fault[], faultsEveryMs: number): ReconcileResult {
+  const young = faults.find((fault) => !told.includes(fault))
+  if (young !== undefined) throw young.error
   const waits = [
     ...(said.requeueAfterMs === undefined ? [] : [said.requeueAfterMs]),
     ...(faults.length > 0 ? [faultsEveryMs] : []),
