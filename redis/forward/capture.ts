@@ -48,8 +48,7 @@ local function standing(prefix, id, finishedOn)
 end
 local function takeJob(prefix, id, finishedOn, kind)
   if kind == 'free' and ${remove === undefined ? 'false' : 'true'} then
-    bullRemove({prefix .. id, prefix .. 'repeat'}, {id, '0', prefix})
-    return 1
+    if bullRemove({prefix .. id, prefix .. 'repeat'}, {id, '0', prefix}) == 1 then return 1 end
   end
   redis.call('HSET', prefix .. id, 'spCaptured', finishedOn)
   return 2
@@ -185,28 +184,31 @@ return 1`,
 
 /** What the forwarder wrote into the job's options, as strings: numbers lose precision on their way through Lua. */
 function originOf(opts: string | null | undefined): { origin: string; redrives: string } {
-  const parsed: unknown = JSON.parse(opts ?? '{}')
-  const sp: unknown = typeof parsed === 'object' && parsed !== null && 'sp' in parsed ? parsed.sp : undefined
+  const sp = member(parsed(opts), 'sp')
   const text = (name: string) => {
-    const value: unknown = typeof sp === 'object' && sp !== null ? Reflect.get(sp, name) : undefined
+    const value = member(sp, name)
     return typeof value === 'string' ? value : ''
   }
   const origin = text('id')
   return { origin: /^\d+-\d+$/.test(origin) ? origin : '', redrives: text('redrives') || '0' }
 }
 
-/** The payload as an entry's fields again, for when the entry itself is no longer in the stream. */
-function payloadOf(codec: Codec, data: string | null | undefined): Buffer {
-  const value: unknown = JSON.parse(data ?? '{}')
-  const flat = typeof value === 'object' && value !== null ? fieldsOf(codec, value) : []
-  return Buffer.from(encode(flat))
+function member(value: unknown, name: string): unknown {
+  return typeof value === 'object' && value !== null && Object.hasOwn(value, name) ? Reflect.get(value, name) : undefined
 }
 
-function fieldsOf(codec: Codec, value: object): string[] {
+/** The payload as an entry's fields again, for when the entry itself is no longer in the stream. */
+function payloadOf(codec: Codec, data: string | null | undefined): Buffer {
+  const value = parsed(data)
+  const fit = typeof value === 'object' && value !== null && !Array.isArray(value)
+  return Buffer.from(encode(fit ? codec.restore(value) : ['payload', data ?? '']))
+}
+
+/** Undefined for what is no JSON: somebody wrote into the hash of one of our jobs, and the record must still be made. */
+function parsed(text: string | null | undefined): unknown {
   try {
-    return codec.encode(value)
+    return JSON.parse(text ?? '{}')
   } catch {
-    // The schema has become stricter since, or a worker changed the data: kept as one JSON field rather than lost.
-    return ['payload', JSON.stringify(value)]
+    return undefined
   }
 }

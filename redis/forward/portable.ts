@@ -132,13 +132,20 @@ export function createPortableForwarder(
     }
   }
 
-  const add = async (claims: readonly Claim[], found: readonly Standing[]): Promise<ForwardOutcome[]> => {
+  const add = async (
+    claims: readonly Claim[],
+    found: readonly Standing[],
+    isLate: () => boolean,
+  ): Promise<readonly ForwardOutcome[]> => {
     const opened = await openQueue()
     const standings: Standing[] = []
     for (const [index, claim] of claims.entries()) {
       const standing = await examined(opened, claim, found[index] ?? { kind: 'Fresh' })
       standings.push(standing)
-      if (standing.kind === 'Outlived') await removeJob(connection, opened, claim)
+      if (standing.kind !== 'Outlived') continue
+      // The next holder of the lock may have put a live job in its place.
+      if (isLate()) return found.map(withoutWork)
+      await removeJob(connection, opened, claim)
     }
     const multi = (await opened.getBackend().client).multi()
     const commander = commanderOf(multi)
@@ -178,6 +185,8 @@ export function createPortableForwarder(
     const marked = answers.flatMap(({ claim }) => [keys.mark(claim.item.hash), claim.jobKey])
     const origins = answers.map(({ claim }) => claim.item.origin ?? 'direct')
     if (answers.length > 0) markJobs.queue(commander, connection, marked, [`${queueKey}:`, target.windowMs, ...origins])
+    // Asked last, in one breath with sending: preparing takes time, and a process may be stopped in the middle of it.
+    if (isLate()) return standings.map(withoutWork)
     const replies = await execute(connection, commander)
     const marks: unknown = answers.length > 0 ? replies.at(-1) : []
     for (const [order, { claim, index }] of answers.entries()) {
@@ -195,8 +204,8 @@ export function createPortableForwarder(
     const begun = clock()
     try {
       const { standings, waiting } = await lock(claims, token)
-      const late = clock() - begun > target.lockTtlMs / 2
-      const outcomes = late ? standings.map(withoutWork) : await add(claims, standings)
+      const isLate = () => clock() - begun > target.lockTtlMs / 2
+      const outcomes = isLate() ? standings.map(withoutWork) : await add(claims, standings, isLate)
       await confirmReplicas(connection, `${queueKey}:`)
       return { outcomes: share(items, claims, outcomes), waiting }
     } finally {

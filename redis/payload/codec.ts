@@ -38,6 +38,8 @@ export interface Codec {
   decode(flat: readonly Buffer[]): Decoded
   /** Flat field, value, … in a deterministic order. Throws PayloadRejected, naming the field. */
   encode(payload: object, trace?: Trace): string[]
+  /** The same fields for data that came out of an entry, whatever the schema says of it by now. */
+  restore(data: object): string[]
 }
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
@@ -97,7 +99,12 @@ export function createCodec(payload: CompiledPayload): Codec {
 
   const encode = (given: object, trace: Trace = {}) => {
     const flat: string[] = []
-    for (const [name, value] of encodeMembers(payload, given, order)) flat.push(name, value)
+    for (const [name, value] of encodeMembers(payload, given, order)) {
+      if (payload.encoding === 'Fields' && isReserved(name)) {
+        throw failure('PayloadRejected', { detail: `field ${show(name)} has a reserved name; rename it` })
+      }
+      flat.push(name, value)
+    }
     if (flat.length === 0) throw failure('PayloadRejected', { detail: 'it has no members, and a stream entry needs a field' })
     if (trace.traceparent !== undefined) flat.push('traceparent', trace.traceparent)
     if (trace.tracestate !== undefined) flat.push('tracestate', trace.tracestate)
@@ -106,7 +113,11 @@ export function createCodec(payload: CompiledPayload): Codec {
     return flat
   }
 
-  return { decode, encode }
+  return {
+    decode,
+    encode,
+    restore: (data) => encodeMembers(payload, data, order).flat(),
+  }
 }
 
 type RawFields = ReadonlyArray<readonly [Buffer, Buffer]>
@@ -120,13 +131,19 @@ function split(flat: readonly Buffer[]): { own: RawFields; trace: Trace; redrive
     const [name, value] = [flat[i] ?? empty, flat[i + 1] ?? empty]
     const text = name.toString('latin1')
     if (text === 'traceparent' || text === 'tracestate') trace[text] = value.toString('latin1')
-    else if (text === 'sp-redrives') redrives = Number(value.toString('latin1')) || 0
+    else if (text === 'sp-redrives') redrives = countOf(value)
     else if (!text.startsWith('sp-')) own.push([name, value])
   }
   return { own, trace, redrives }
 }
 
 const empty = Buffer.alloc(0)
+
+/** A producer may write anything there; more than nine digits is no count. */
+function countOf(value: Buffer): number {
+  const text = value.length <= 9 ? value.toString('latin1') : ''
+  return /^\d+$/.test(text) ? Number(text) : 0
+}
 
 function checkSize(payload: CompiledPayload, flat: readonly Buffer[], own: RawFields) {
   const bytes = flat.reduce((sum, part) => sum + part.length, 0)
@@ -190,13 +207,10 @@ function encodeMembers(payload: CompiledPayload, given: object, order: ReadonlyM
   const rank = (name: string) => order.get(name) ?? order.size
   return Object.entries(plain)
     .sort(([a], [b]) => rank(a) - rank(b) || (a < b ? -1 : 1))
-    .map(([name, value]) => {
-      if (name.startsWith('sp-') || name === 'traceparent' || name === 'tracestate') {
-        throw failure('PayloadRejected', { detail: `field ${show(name)} has a reserved name; rename it` })
-      }
-      return [name, typeof value === 'string' ? value : JSON.stringify(value)]
-    })
+    .map(([name, value]) => [name, typeof value === 'string' ? value : JSON.stringify(value)])
 }
+
+const isReserved = (name: string) => name.startsWith('sp-') || name === 'traceparent' || name === 'tracestate'
 
 function plainObject(given: object): PayloadObject {
   let text: string | undefined

@@ -18,16 +18,19 @@ export function parseExactly(text: string): Parsed {
   }
   let value: unknown
   try {
-    // The second pass is slow, and only long digits can need it.
-    value = /[0-9]{16}/.test(text) ? JSON.parse(text, look as (key: string, value: unknown) => unknown) : JSON.parse(text)
+    // The second pass is slow, and only long digits or large exponents can need it.
+    value = /[0-9]{16}|[eE]\+?[0-9]{3}/.test(text)
+      ? JSON.parse(text, look as (key: string, value: unknown) => unknown)
+      : JSON.parse(text)
   } catch {
     return { kind: 'Unfit', why: 'is not JSON' }
   }
-  if (!exact) return { kind: 'Unfit', why: 'has an integer that cannot be held exactly; send it as text' }
+  if (!exact) return { kind: 'Unfit', why: 'has a number that cannot be held exactly; send it as text' }
   return { kind: 'Value', value }
 }
 
 function isRounded(value: number, source: string | undefined): boolean {
+  if (!Number.isFinite(value)) return true
   return Number.isInteger(value) && !Number.isSafeInteger(value) && /^-?[0-9]+$/.test(source ?? '')
 }
 

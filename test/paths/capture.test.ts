@@ -1,0 +1,273 @@
+/** Failed jobs become dead letters: once each, with their payload, and nobody else's job is touched. */
+import '../support/leaks.ts'
+import assert from 'node:assert/strict'
+import { before, describe, type TestContext, test } from 'node:test'
+import { FlowProducer, UnrecoverableError, Worker } from 'bullmq'
+import { createSweeper } from '../../redis/forward/capture.ts'
+import type { PathKind } from '../../redis/forward/settlepath.ts'
+import { createCodec } from '../../redis/payload/codec.ts'
+import { openPipeline } from '../consumer/fixture.ts'
+import { fileScope } from '../redis/scope.ts'
+import { startRedis } from '../support/redis.ts'
+import { eventually } from '../support/wait.ts'
+import { kindsOf, type OpenPath, openPath, type PathChanges, pathKinds, type Servers } from './fixture.ts'
+
+let servers: Servers
+const scope = fileScope()
+before(async () => {
+  const [stream, queue] = await Promise.all([startRedis(scope), startRedis(scope)])
+  servers = { stream, queue }
+})
+
+function sweeperOf({ connections, place, target, codec }: OpenPath) {
+  const { stream, queue, scripts, together } = connections
+  return createSweeper({ stream, queue, place, target, codec, scripts, together })
+}
+
+/** Works until `failed` jobs have failed, each as its payload says. */
+async function fail(t: TestContext, path: OpenPath, failed: number, how: () => Error = () => new Error('not today')) {
+  const throwing = async () => {
+    throw how()
+  }
+  const worker = new Worker(path.target.queue, throwing, {
+    connection: path.queueServer.client({ maxRetriesPerRequest: null }),
+    prefix: path.target.prefix,
+  })
+  worker.on('error', () => undefined)
+  t.after(() => worker.close())
+  await eventually(async () => (await path.queueClient.zcard(`${path.queueKey}failed`)) === failed, { timeoutMs: 10_000 })
+  await worker.close()
+}
+
+for (const kind of pathKinds) describe(`${kind}:`, () => suite(kind))
+
+function suite(kind: PathKind) {
+  const removes = kind !== 'Portable'
+  const swept = (count: number) => (removes ? { removed: count, kept: 0 } : { removed: 0, kept: count })
+  const open = (t: TestContext, changes: PathChanges = {}) =>
+    openPath(t, kind, servers, { jobOptions: { attempts: 1, removeOnFail: false }, ...changes })
+
+  test('a failed job becomes a record with the bytes of its entry, and goes where BullMQ’s removal is known', async (t) => {
+    const path = await open(t)
+    const binaryName = Buffer.from('name ä\u0000')
+    const id = await path.put('k', 'a', binaryName, 'value \u0001', 'sp-redrives', '2', 'traceparent', '00-ab-cd-01')
+    assert.deepEqual(kindsOf(await path.settle(await path.read())), ['forwarded'])
+    await fail(t, path, 1)
+    const sweeper = sweeperOf(path)
+    assert.deepEqual(await sweeper.sweep(), swept(1))
+    const [letter] = await path.dead()
+    assert.deepEqual([letter?.reason, letter?.error, letter?.originalId, letter?.deliveries], ['JobFailed', 'not today', id, 1])
+    assert.deepEqual([letter?.redrives, letter?.firstSeen], [2, Number(id.split('-')[0])])
+    const expected = ['k', 'a', binaryName, 'value \u0001', 'sp-redrives', '2', 'traceparent', '00-ab-cd-01']
+    assert.deepEqual(
+      letter?.payload,
+      expected.map((part) => Buffer.from(part as string)),
+    )
+    assert.equal(path.id('a').endsWith('-'), false)
+    assert.equal(await path.queueClient.zcard(`${path.queueKey}failed`), removes ? 0 : 1)
+    assert.deepEqual(await sweeper.sweep(), swept(0), 'a second round finds nothing')
+    assert.equal((await path.dead()).length, 1)
+  })
+
+  test('its entry trimmed: the payload is made again from the job, numbers exact', async (t) => {
+    const properties = { k: { type: 'string' }, n: { type: 'number' }, big: { type: 'integer' }, deep: { type: 'object' } }
+    const path = await open(t, { payload: { schema: { type: 'object', properties } } })
+    const sent = [
+      'k',
+      'a',
+      'n',
+      '0.30000000000000004',
+      'big',
+      '9007199254740991',
+      'deep',
+      '{"id":"12345678901234567890","x":[1e+21,-0.1]}',
+    ]
+    await path.put(...sent)
+    await path.settle(await path.read())
+    await path.stream.xtrim(path.place.stream, 'MAXLEN', 0)
+    await fail(t, path, 1)
+    // By now the schema has become stricter: what is lost to it must not be lost altogether.
+    const stricter = {
+      ...path.pipeline.payload,
+      schema: { type: 'object', properties: { ...properties, k: { type: 'string', maxLength: 0 } } },
+    }
+    const { stream, queue, scripts, together } = path.connections
+    const { place, target } = path
+    assert.deepEqual(
+      await createSweeper({ stream, queue, place, target, codec: createCodec(stricter), scripts, together }).sweep(),
+      swept(1),
+    )
+    const [letter] = await path.dead()
+    assert.deepEqual(letter?.payload.map(String), sent)
+  })
+
+  test('unrecoverable and stalled jobs fail before their attempts are used up, and are taken', async (t) => {
+    const path = await open(t, { jobOptions: { attempts: 3, removeOnFail: false } })
+    await path.putKeys('a')
+    await path.settle(await path.read())
+    await fail(t, path, 1, () => new UnrecoverableError('never'))
+    await path.putKeys('b')
+    await path.settle(await path.read())
+    // A worker that died: the job is active, its lock is gone, and the next look finds it stalled once too often.
+    const { queueClient, queueKey, id } = path
+    await queueClient.lmove(`${queueKey}wait`, `${queueKey}active`, 'RIGHT', 'LEFT')
+    await queueClient.del(`${queueKey}stalled-check`)
+    const worker = new Worker(path.target.queue, async () => undefined, {
+      connection: path.queueServer.client({ maxRetriesPerRequest: null }),
+      prefix: path.target.prefix,
+      stalledInterval: 50,
+      maxStalledCount: 0,
+    })
+    worker.on('error', () => undefined)
+    t.after(() => worker.close())
+    await eventually(async () => (await queueClient.zscore(`${queueKey}failed`, id('b'))) !== null)
+    await worker.close()
+    assert.deepEqual(await sweeperOf(path).sweep(), swept(2))
+    assert.deepEqual((await path.dead()).map(({ error }) => error).toSorted(), ['job stalled more than allowable limit', 'never'])
+  })
+
+  test('a job that was retried in between is not touched; failed again it is recorded again', async (t) => {
+    const path = await open(t)
+    await path.putKeys('a', 'b')
+    await path.settle(await path.read())
+    await fail(t, path, 2)
+    const sweeper = sweeperOf(path)
+    await (await path.queue.getJob(path.id('a')))?.retry()
+    assert.deepEqual(await sweeper.sweep(), swept(1))
+    assert.deepEqual(await path.live(), [path.id('a')])
+    await fail(t, path, removes ? 1 : 2)
+    assert.deepEqual(await sweeper.sweep(), swept(1))
+    assert.deepEqual(
+      (await path.dead()).map(({ payload }) => String(payload[1])),
+      ['b', 'a'],
+    )
+  })
+
+  test('two sweepers at once, again and again: one record each', async (t) => {
+    const path = await open(t)
+    const keys = Array.from({ length: 60 }, (_, i) => `k${i}`)
+    await path.putKeys(...keys)
+    await path.settle(await path.read())
+    await fail(t, path, keys.length)
+    const second = { ...path, connections: await path.openSettlePath() }
+    const sweepers = [sweeperOf(path), sweeperOf(second), sweeperOf(path), sweeperOf(second)]
+    await Promise.all(sweepers.map((sweeper) => sweeper.sweep()))
+    const letters = await path.dead()
+    assert.deepEqual(letters.map(({ payload }) => String(payload[1])).toSorted(), keys.toSorted())
+    assert.equal(await path.queueClient.zcard(`${path.queueKey}failed`), removes ? 0 : keys.length)
+  })
+
+  test('jobs of others in the same queue are left alone', async (t) => {
+    const path = await open(t)
+    const neighbour = await open(t, { sink: { queue: path.target.queue }, source: { stream: `{${path.target.queue}}:other` } })
+    await path.queue.add('foreign', { k: 'x' }, { jobId: 'theirs' })
+    await path.putKeys('mine')
+    await path.settle(await path.read())
+    await neighbour.putKeys('neighbour')
+    await neighbour.settle(await neighbour.read())
+    await fail(t, path, 3)
+    assert.deepEqual(await sweeperOf(path).sweep(), swept(1))
+    assert.ok(await path.queueClient.zscore(`${path.queueKey}failed`, 'theirs'))
+    assert.ok(await path.queueClient.zscore(`${path.queueKey}failed`, neighbour.id('neighbour')))
+    assert.deepEqual(await neighbour.dead(), [])
+  })
+
+  test('jobs with a parent or children: one record, and they stay', async (t) => {
+    const path = await open(t)
+    const flow = new FlowProducer({
+      connection: path.queueServer.client({ maxRetriesPerRequest: null }),
+      prefix: path.target.prefix,
+    })
+    flow.on('error', () => undefined)
+    t.after(() => flow.close())
+    const { queue: queueName } = path.target
+    await flow.add({
+      name: 'parent',
+      queueName,
+      children: [{ name: 'child', queueName, data: { k: 'child' }, opts: { jobId: path.id('child'), attempts: 1 } }],
+    })
+    await fail(t, path, 1)
+    const sweeper = sweeperOf(path)
+    assert.deepEqual(await sweeper.sweep(), { removed: 0, kept: 1 })
+    assert.deepEqual(await sweeper.sweep(), { removed: 0, kept: 0 })
+    assert.deepEqual(
+      (await path.dead()).map(({ reason }) => reason),
+      ['JobFailed'],
+    )
+    assert.equal(await path.queueClient.zcard(`${path.queueKey}waiting-children`), 1, 'the parent still waits')
+    assert.ok(await path.queueClient.zscore(`${path.queueKey}failed`, path.id('child')))
+  })
+
+  test('a record that cannot be written leaves its job', async (t) => {
+    const path = await open(t)
+    await path.putKeys('a')
+    await path.settle(await path.read())
+    await fail(t, path, 1)
+    await path.stream.set(path.place.deadLetters, 'text')
+    await assert.rejects(sweeperOf(path).sweep())
+    assert.equal(await path.queueClient.zcard(`${path.queueKey}failed`), 1)
+    await path.stream.del(path.place.deadLetters)
+    assert.deepEqual(await sweeperOf(path).sweep(), swept(1))
+  })
+
+  test('a job whose hash somebody spoilt is recorded all the same', async (t) => {
+    const path = await open(t)
+    await path.putKeys('a', 'b')
+    await path.settle(await path.read())
+    await fail(t, path, 2)
+    await path.stream.xtrim(path.place.stream, 'MAXLEN', 0)
+    await path.queueClient.hset(path.jobKey('a'), 'data', '{"broken', 'opts', 'no JSON')
+    assert.deepEqual(await sweeperOf(path).sweep(), swept(2))
+    const payloads = (await path.dead()).map(({ payload }) => String(payload[1])).toSorted()
+    assert.deepEqual(payloads, ['b', '{"broken'])
+  })
+}
+
+test('the queue elsewhere, and a crash between record and removal: one record, and the next round removes', async (t) => {
+  const path = await openPath(t, 'Split', servers, { jobOptions: { attempts: 1, removeOnFail: false } })
+  await path.putKeys('a')
+  await path.settle(await path.read())
+  await fail(t, path, 1)
+  // Removing is refused as often as it is tried: what a crash at that point leaves.
+  await path.queueServer.client().call('ACL', 'SETUSER', 'admin', 'on', '>secret', '~*', '&*', '+@all')
+  const admin = path.queueServer.client({ username: 'admin', password: 'secret' })
+  await admin.call('ACL', 'SETUSER', 'default', '-smembers', '-zrem')
+  t.after(
+    async () =>
+      void (await servers.queue.client({ username: 'admin', password: 'secret' }).call('ACL', 'SETUSER', 'default', '+@all')),
+  )
+  for (let tries = 0; tries < 3; tries++) await assert.rejects(sweeperOf(path).sweep())
+  await admin.call('ACL', 'SETUSER', 'default', '+@all')
+  assert.equal((await path.dead()).length, 1)
+  await sweeperOf(path).sweep()
+  assert.equal((await path.dead()).length, 1)
+  assert.equal(await path.queueClient.zcard(`${path.queueKey}failed`), 0)
+})
+
+test('failedJobs: Leave leaves them; Capture takes them within a round of housekeeping', async (t) => {
+  const pipelines = await Promise.all(
+    (['Leave', 'Capture'] as const).map(async (failedJobs) => {
+      const name = `kept-${failedJobs.toLowerCase()}`
+      const jobOptions = { attempts: 1 }
+      const fixture = openPipeline(t, servers.stream, {
+        source: { stream: `{${name}}:jobs` },
+        sink: { queue: name, jobOptions },
+        deadLetter: { failedJobs },
+      })
+      await fixture.add(1)
+      const worker = new Worker(name, async () => Promise.reject(new Error('no')), {
+        connection: servers.stream.client({ maxRetriesPerRequest: null }),
+      })
+      worker.on('error', () => undefined)
+      t.after(() => worker.close())
+      await fixture.start('pod-0')
+      return { ...fixture, name }
+    }),
+  )
+  const [leave, capture] = pipelines
+  assert.ok(leave && capture)
+  await eventually(async () => (await capture.dead()).length === 1, { timeoutMs: 20_000 })
+  assert.equal(await capture.redis.zcard(`bull:${capture.name}:failed`), 0)
+  assert.deepEqual(await leave.dead(), [])
+  assert.equal(await leave.redis.zcard(`bull:${leave.name}:failed`), 1)
+})
