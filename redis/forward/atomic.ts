@@ -16,15 +16,16 @@ import { buryFunction, type StreamPlace, unwritable } from '../stream/settlement
 import type { BullQueue } from './bullqueue.ts'
 import { addScriptFor, forwardFunctions } from './composition.ts'
 import type { ForwardTarget } from './forwarder.ts'
+import { packArguments } from './packing.ts'
 import type { SettleOutcome, SettlePath, Verdict } from './settlepath.ts'
 import { composeCall } from './split.ts'
 
 /**
  * Keys: stream, dead letters, stats, the add script's keys, then one mark per entry to forward. Arguments: group, dead-letter
- * bound, delivery ceiling, prefix, window, number of the add script's keys, first and last id and number of entries; then per
- * entry its kind: `F`, id, redrives, hash, job id, origin and the add's three, or `B`, id, redrives, hash, reason, error. Replies:
- * waiting jobs, then an outcome per entry; an outcome beginning with `!` is the server's refusal of a dead letter, whose entry
- * stays pending.
+ * bound, delivery ceiling, prefix, window, number of the add script's keys, first and last id and number of entries, and a
+ * packed list, per entry its kind: `F`, id, redrives, hash, job id, origin and the add's three, or `B`, id, redrives, hash,
+ * reason, error. Replies: waiting jobs, then an outcome per entry; an outcome beginning with `!` is the server's refusal of a
+ * dead letter, whose entry stays pending.
  *
  * Entries that were read together are neighbours in the pending list, so one listing tells of nearly all; what it misses
  * (others' entries in between, ids out of order) is looked up by itself.
@@ -39,7 +40,8 @@ local wrong = checkTypes(prefix) or wrongType(stream, 'stream') or wrongType(sta
 if wrong then return wrong end
 local addKeys = {}
 for i = 1, addKeyCount do addKeys[i] = KEYS[3 + i] end
-local replies, settled, buried, at, markAt = {0}, {}, 0, 10, 3 + addKeyCount
+local replies, settled, buried, at, markAt = {0}, {}, 0, 1, 3 + addKeyCount
+local list = cmsgpack.unpack(ARGV[10])
 local delivered = {}
 if tonumber(ARGV[9]) > 0 then
   for _, row in ipairs(redis.call('XPENDING', stream, group, ARGV[7], ARGV[8], ARGV[9])) do delivered[row[1]] = row[4] end
@@ -59,11 +61,11 @@ local function dispose(id, reason, failure, hash, redrives)
   if written == 0 then return 'gone' end
   return '!' .. written.err
 end
-while at <= #ARGV do
-  local kind, id, redrives, hash = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
+while at <= #list do
+  local kind, id, redrives, hash = list[at], list[at + 1], list[at + 2], list[at + 3]
   local outcome
   if kind == 'B' then
-    outcome = dispose(id, ARGV[at + 4], ARGV[at + 5], hash, redrives)
+    outcome = dispose(id, list[at + 4], list[at + 5], hash, redrives)
     at = at + 6
   else
     markAt = markAt + 1
@@ -72,8 +74,8 @@ while at <= #ARGV do
     elseif deliveries > ceiling then
       outcome = dispose(id, 'MaxDeliveries', 'delivered ' .. deliveries .. ' times; the ceiling is ' .. ceiling, hash, redrives)
     else
-      outcome = forwardOne(now, window, prefix, ARGV[at + 4], KEYS[markAt], ARGV[at + 5], addKeys,
-        {ARGV[at + 6], ARGV[at + 7], ARGV[at + 8]})
+      outcome = forwardOne(now, window, prefix, list[at + 4], KEYS[markAt], list[at + 5], addKeys,
+        {list[at + 6], list[at + 7], list[at + 8]})
       if string.sub(outcome, 1, 9) == 'rejected:' then
         outcome = dispose(id, 'SinkRejected', string.sub(outcome, 10), hash, redrives)
       else settled[#settled + 1] = id end
@@ -114,7 +116,7 @@ export function createAtomicPath(
     const fixedKeys = [place.stream, place.deadLetters, place.keys.stats]
     const range = [verdicts[0]?.id ?? '', verdicts.at(-1)?.id ?? '', verdicts.length]
     const fixed = [place.group, place.maxDeadLetters, options.maxDeliveries, queueKey, target.windowMs, addKeys, ...range]
-    const reply = await script.run(connection, [...fixedKeys, ...keys], [...fixed, ...args])
+    const reply = await script.run(connection, [...fixedKeys, ...keys], [...fixed, packArguments(args)])
     const [waiting, ...outcomes] = Array.isArray(reply) ? reply : []
     return { waiting: Number(waiting), outcomes: outcomes.map(String) }
   }

@@ -107,8 +107,8 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 }
 
 /**
- * Keys: the add script's, then one mark per item. Arguments: prefix, window, number of the add script's keys, then per item
- * job id, origin and the add script's three. Replies: waiting jobs, then an outcome per item.
+ * Keys: the add script's, then one mark per item. Arguments: prefix, window, number of the add script's keys, and a packed
+ * list, per item job id, origin and the add script's three. Replies: waiting jobs, then an outcome per item.
  */
 export function queueScript(scripts: BullScripts, add: AddScript): string {
   return `${forwardFunctions(scripts, add)}
@@ -117,9 +117,10 @@ local wrong = checkTypes(prefix)
 if wrong then return wrong end
 local addKeys = {}
 for i = 1, addKeyCount do addKeys[i] = KEYS[i] end
-local replies, at = {0}, 4
+local replies, at = {0}, 1
+local list = ARGV[4] and cmsgpack.unpack(ARGV[4])
 for i = addKeyCount + 1, #KEYS do
-  local outcome = forwardOne(now, window, prefix, ARGV[at], KEYS[i], ARGV[at + 1], addKeys, {ARGV[at + 2], ARGV[at + 3], ARGV[at + 4]})
+  local outcome = forwardOne(now, window, prefix, list[at], KEYS[i], list[at + 1], addKeys, {list[at + 2], list[at + 3], list[at + 4]})
   replies[#replies + 1] = outcome
   at = at + 5
 end

@@ -12,6 +12,7 @@ import { defineScript, type Script, type ScriptArgument } from '../script.ts'
 import { type BullQueue, jobOptionsOf, recordAdd } from './bullqueue.ts'
 import { addScriptFor, queueScript } from './composition.ts'
 import type { Forwarder, ForwardItem, ForwardOutcome, ForwardTarget } from './forwarder.ts'
+import { packArguments } from './packing.ts'
 import { confirmReplicas } from './replication.ts'
 
 /** @param fixed a job timestamp for all jobs, milliseconds; for comparing with what BullMQ writes */
@@ -32,7 +33,7 @@ export function createSplitForwarder(
     const reply = await script.run(
       connection,
       [...composed.addKeys, ...composed.marks],
-      [queueKey, target.windowMs, composed.addKeys.length, ...composed.args],
+      [queueKey, target.windowMs, composed.addKeys.length, packArguments(composed.args)],
     )
     const [waiting, ...answers] = Array.isArray(reply) ? reply : []
     await confirmReplicas(connection, queueKey)
