@@ -48,7 +48,7 @@ async function bundle(name: ImageName, folder: string): Promise<Bundle> {
     // Whitespace and dead code only: stack traces keep their names.
     minifyWhitespace: true,
     minifySyntax: true,
-    legalComments: 'none',
+    legalComments: 'external',
     metafile: true,
     logLevel: 'error',
   })

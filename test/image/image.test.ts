@@ -16,7 +16,7 @@ before(async () => void (await bundleAll(folder)))
 after(async () => await rm(folder, { recursive: true, force: true }))
 
 /** The bar for a cold start is a second. A machine that runs other tests at the same time gets some slack. */
-const coldStartMs = 3_000
+const coldStartMs = 5_000
 
 for (const name of imageNames) {
   const program = join(folder, name, 'bin', `${name}.mjs`)

@@ -7,6 +7,7 @@ import { isFailure } from '../../operator/kubernetes/errors.ts'
 import { type KubernetesObject, type ResourceType, resourcePath } from '../../operator/kubernetes/objects.ts'
 import { createTransport, type Transport } from '../../operator/kubernetes/transport.ts'
 import type { OperatorOptions } from '../../operator/options.ts'
+import { policyRule, rights } from '../../operator/rights.ts'
 import { runOperator } from '../../operator/run.ts'
 import { type ApiServer, startApiServer } from '../support/apiserver.ts'
 import { projectRoot } from '../support/root.ts'
@@ -14,24 +15,8 @@ import type { Scope } from '../support/scope.ts'
 
 export const consumerImage = 'registry.example/streampipeline/consumer:test'
 
-/** Exactly what the operator may do. */
-export const rules = [
-  { apiGroups: ['streampipeline.dev'], resources: ['streampipelines'], verbs: ['list', 'watch'] },
-  { apiGroups: ['streampipeline.dev'], resources: ['streampipelines/status'], verbs: ['patch'] },
-  { apiGroups: ['apps'], resources: ['deployments'], verbs: ['get', 'list', 'watch', 'create', 'patch'] },
-  { apiGroups: [''], resources: ['configmaps'], verbs: ['get', 'list', 'watch', 'create', 'patch'] },
-  { apiGroups: [''], resources: ['serviceaccounts'], verbs: ['get', 'list', 'watch', 'create', 'patch', 'delete'] },
-  { apiGroups: ['policy'], resources: ['poddisruptionbudgets'], verbs: ['get', 'list', 'watch', 'create', 'patch'] },
-  {
-    apiGroups: ['networking.k8s.io'],
-    resources: ['networkpolicies'],
-    verbs: ['get', 'list', 'watch', 'create', 'patch', 'delete'],
-  },
-  { apiGroups: [''], resources: ['pods'], verbs: ['get', 'list', 'watch'] },
-  { apiGroups: [''], resources: ['secrets'], verbs: ['get', 'create'] },
-  { apiGroups: ['events.k8s.io'], resources: ['events'], verbs: ['create', 'patch'] },
-  { apiGroups: ['coordination.k8s.io'], resources: ['leases'], verbs: ['get', 'list', 'watch', 'create', 'update'] },
-]
+/** Exactly what the operator may do, in one namespace that it runs in and serves. */
+export const rules = rights.filter(({ flag }) => flag !== 'pod-monitor').map(policyRule)
 
 export interface Cluster {
   readonly server: ApiServer
@@ -52,12 +37,19 @@ export function at(object: unknown, path: string): unknown {
   return path.split('.').reduce<unknown>((value, part) => (value as Record<string, unknown> | undefined)?.[part], object)
 }
 
-export async function startCluster(scope: Scope, options: { readonly controllers?: boolean } = {}): Promise<Cluster> {
+export interface ClusterOptions {
+  readonly controllers?: boolean | readonly string[]
+  /** More of kube-apiserver's arguments. */
+  readonly args?: readonly string[]
+}
+
+export async function startCluster(scope: Scope, options: ClusterOptions = {}): Promise<Cluster> {
   const server = await startApiServer(scope, {
     controllers: options.controllers ?? false,
     users: { operator: [], scoped: [] },
     manifests: [join(projectRoot, 'crds', 'streampipelines.yaml')],
     audit: true,
+    args: options.args ?? [],
   })
   const transport = createTransport(loadCredentials(server.kubeconfig))
   scope.after(() => transport.close())
