@@ -39,7 +39,6 @@ export interface CachesOptions {
   readonly clock: Clock
   /** Empty: all. */
   readonly namespaces: readonly string[]
-  readonly networkPolicy: boolean
   readonly podMonitor: boolean
   readonly onPipeline: (key: string, change: StoreChange<PipelineObject>) => void
   readonly onChild: (pipelineKey: string, type: ResourceType, change: StoreChange<KubernetesObject>) => void
@@ -113,8 +112,8 @@ export function createCaches(options: CachesOptions): Caches {
     [deploymentType.kind, deployments as MutableStore<KubernetesObject>],
     [configMapType.kind, configMaps as MutableStore<KubernetesObject>],
   ])
-  const others = [serviceAccountType, disruptionBudgetType]
-  if (options.networkPolicy) others.push(networkPolicyType)
+  // Policies also where the flag is off: those of an earlier run with it must go.
+  const others = [serviceAccountType, disruptionBudgetType, networkPolicyType]
   if (options.podMonitor) others.push(podMonitorType)
   for (const type of others) children.set(type.kind, childStore(type))
 

@@ -53,7 +53,6 @@ export async function runOperator(options: OperatorOptions): Promise<number> {
     transport,
     clock,
     namespaces: compiled.namespaces,
-    networkPolicy: compiled.networkPolicy,
     podMonitor: compiled.podMonitor,
     onPipeline(key, change) {
       if (change.kind === 'Removed' || mattersTo(change.before, change.object)) queue?.add(key, 'Changed')

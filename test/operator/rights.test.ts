@@ -1,0 +1,142 @@
+/** The table of rights is exact: what is in it is used, and nothing else is. */
+import '../support/leaks.ts'
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import * as kinds from '../../operator/plan/kinds.ts'
+import { consumerName } from '../../operator/plan/names.ts'
+import { policyRule, type Right, rights } from '../../operator/rights.ts'
+import { keySpace } from '../../redis/keys.ts'
+import { formatIdentity } from '../../redis/stream/identity.ts'
+import { needsApiServer } from '../support/apiserver.ts'
+import { startRedis } from '../support/redis.ts'
+import { eventually } from '../support/wait.ts'
+import { conditionOf, type Loose, minimalPipeline, startCluster, startOperator } from './cluster.ts'
+
+const slow = { timeoutMs: 20_000 }
+const rbac = 'rbac.authorization.k8s.io'
+const [home, farm] = ['streampipeline-system', 'farm']
+
+const podMonitorCrd = {
+  apiVersion: 'apiextensions.k8s.io/v1',
+  kind: 'CustomResourceDefinition',
+  metadata: { name: 'podmonitors.monitoring.coreos.com' },
+  spec: {
+    group: 'monitoring.coreos.com',
+    scope: 'Namespaced',
+    names: { kind: 'PodMonitor', plural: 'podmonitors', singular: 'podmonitor', listKind: 'PodMonitorList' },
+    versions: [
+      {
+        name: 'v1',
+        served: true,
+        storage: true,
+        schema: { openAPIV3Schema: { type: 'object', 'x-kubernetes-preserve-unknown-fields': true } },
+      },
+    ],
+  },
+}
+
+function granted(name: string, namespace: string, where: Right['where']): unknown[] {
+  const rules = rights.filter((right) => right.where === where).map(policyRule)
+  return [
+    { apiVersion: `${rbac}/v1`, kind: 'Role', metadata: { name, namespace }, rules },
+    {
+      apiVersion: `${rbac}/v1`,
+      kind: 'RoleBinding',
+      metadata: { name, namespace },
+      subjects: [{ kind: 'User', name: 'scoped', apiGroup: rbac }],
+      roleRef: { kind: 'Role', name, apiGroup: rbac },
+    },
+  ]
+}
+
+test('every verb granted is used, and every verb used is granted', needsApiServer, async (t) => {
+  // With the admission plugin that OpenShift has, which asks for streampipelines/finalizers.
+  const args = ['--enable-admission-plugins=OwnerReferencesPermissionEnforcement']
+  const [cluster, redis] = await Promise.all([startCluster(t, { args }), startRedis(t)])
+  const namespaces = [home, farm].map((name) => ({ apiVersion: 'v1', kind: 'Namespace', metadata: { name } }))
+  const items = [...namespaces, podMonitorCrd, ...granted('own', home, 'Own'), ...granted('pipelines', farm, 'Pipelines')]
+  await cluster.apply({ apiVersion: 'v1', kind: 'List', items })
+  await cluster.server.kubectl(['wait', '--for=condition=Established', `crd/${podMonitorCrd.metadata.name}`])
+  const { kubeconfig } = await cluster.server.user('scoped')
+  const options = { kubeconfig, namespaces: farm, podNamespace: home, observeEveryMs: 200 }
+  const first = await startOperator(t, cluster, { ...options, networkPolicy: true, podMonitor: true })
+
+  const pipeline = async (type: string) => conditionOf(await cluster.get<Loose>(kinds.pipelineType, farm, 'ndvi'), type)
+  const reaches = (type: string, reason: string) =>
+    eventually(async () => assert.equal((await pipeline(type))?.reason, reason), slow)
+  const secret = {
+    apiVersion: 'v1',
+    kind: 'Secret',
+    metadata: { name: 'auth', namespace: farm },
+    stringData: { user: 'default' },
+  }
+  const spec = { redis: { url: redis.url, usernameFrom: { secretKeyRef: { name: 'auth', key: 'user' } } } }
+  // A missing Secret twice: the second time its Event is counted, not written anew.
+  await cluster.apply(minimalPipeline('ndvi', farm, spec))
+  await reaches('Reconciled', 'ReferenceMissing')
+  await cluster.apply(secret)
+  await reaches('Reconciled', 'ObjectsApplied')
+  await cluster.remove(kinds.secretType, farm, 'auth')
+  await reaches('Reconciled', 'ReferenceMissing')
+  await cluster.apply(secret)
+  await reaches('Reconciled', 'ObjectsApplied')
+  assert.ok(await cluster.get(kinds.podMonitorType, farm, consumerName('ndvi')))
+  // A consumer whose pod is gone: the API server is asked whether that is so.
+  const owner = (await cluster.get(kinds.pipelineType, farm, 'ndvi'))?.metadata.uid ?? ''
+  const { consumers } = keySpace('ndvi:jobs', 'ndvi')
+  const client = redis.client()
+  await client.hset(consumers, 'ghost', formatIdentity({ owner, life: 'a-pod-that-is-gone' }))
+  await eventually(async () => assert.equal(await client.hlen(consumers), 0), slow)
+  // An identity of the user's own takes the place of ours.
+  await cluster.patch(kinds.pipelineType, farm, 'ndvi', { spec: { consumer: { serviceAccountName: 'default' } } })
+  await eventually(
+    async () => assert.equal(await cluster.get(kinds.serviceAccountType, farm, consumerName('ndvi')), undefined),
+    slow,
+  )
+  assert.equal(await first.stop(), 0)
+  // Without the flag the policy goes.
+  const second = await startOperator(t, cluster, options)
+  await eventually(
+    async () => assert.equal(await cluster.get(kinds.networkPolicyType, farm, consumerName('ndvi')), undefined),
+    slow,
+  )
+  assert.equal(await second.stop(), 0)
+
+  const used = new Map<string, number>()
+  for (const { user, verb, resource, subresource, namespace, code } of await cluster.server.requests()) {
+    if (user !== 'scoped') continue
+    const where = namespace === home ? 'Own' : 'Pipelines'
+    const name = `${where} ${subresource === '' ? resource : `${resource}/${subresource}`}`
+    assert.notEqual(code, 403, `${verb} ${name}`)
+    used.set(`${name} ${verb}`, code)
+    // An apply that makes an object needs both.
+    if (verb === 'patch' && code === 201) used.set(`${name} create`, code)
+  }
+  // Asked of the authorizer by admission, so it is in no request of ours.
+  used.set('Pipelines streampipelines/finalizers update', 200)
+  const table = rights.flatMap(({ where, resources, verbs }) =>
+    resources.flatMap((resource) => verbs.map((verb) => `${where} ${resource} ${verb}`)),
+  )
+  assert.deepEqual([...used.keys()].toSorted(), [...new Set(table)].toSorted())
+
+  const less = rights.filter(({ where, resources }) => where === 'Pipelines' && !resources.includes('streampipelines/finalizers'))
+  await cluster.apply({
+    apiVersion: `${rbac}/v1`,
+    kind: 'Role',
+    metadata: { name: 'pipelines', namespace: farm },
+    rules: less.map(policyRule),
+  })
+  await startOperator(t, cluster, options)
+  await cluster.apply(minimalPipeline('other', farm, { redis: { url: redis.url } }))
+  await eventually(async () => {
+    const told = conditionOf(await cluster.get<Loose>(kinds.pipelineType, farm, 'other'), 'Reconciled')
+    assert.equal(told?.reason, 'Forbidden', 'without update of finalizers it is refused here')
+  }, slow)
+})
+
+test('no right lets it list Secrets or read hold rights it does not name', () => {
+  for (const { resources, verbs } of rights) {
+    if (resources.includes('secrets')) assert.ok(!verbs.some((verb) => ['list', 'watch', '*'].includes(verb)))
+    assert.ok(![...resources, ...verbs].includes('*'))
+  }
+})
