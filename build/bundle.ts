@@ -3,13 +3,12 @@
  * what went into it. `node build/bundle.ts [FOLDER]`; `npm run images` calls it.
  */
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
-import { dirname, join, resolve } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { join, resolve } from 'node:path'
 import { build, stop } from 'esbuild'
 import { billOfMaterials } from './billofmaterials.ts'
+import { root } from './root.ts'
 import { type ImageName, imageNames } from './v8flags.ts'
 
-export const root = dirname(dirname(fileURLToPath(import.meta.url)))
 export const bundleFolder = join(root, '.cache', 'images')
 
 /** BullMQ and others `require` at run time, which an ES module lacks. */

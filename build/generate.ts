@@ -1,15 +1,14 @@
 /**
- * Writes every generated file from its one source, the schema; with `--check` writes nothing and fails, naming the files that
- * differ. `npm run generate`; CI runs the check.
+ * Writes every generated file from its one source, the schema or a table of build/chart; with `--check` writes nothing and fails,
+ * naming the files that differ. `npm run generate`; CI runs the check.
  */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { stringify } from 'yaml'
 import { crd } from '../api/crd.ts'
+import { chartFiles } from './chart/files.ts'
 import { reference } from './reference.ts'
-
-const root = dirname(dirname(fileURLToPath(import.meta.url)))
+import { root } from './root.ts'
 
 /** File, relative to the repository, and what belongs in it. */
 export function generated(): ReadonlyMap<string, string> {
@@ -17,6 +16,7 @@ export function generated(): ReadonlyMap<string, string> {
   return new Map([
     ['crds/streampipelines.yaml', `# ${notice}\n${stringify(crd(), { aliasDuplicateObjects: false, lineWidth: 0 })}`],
     ['docs/reference.md', `<!-- ${notice} -->\n${reference()}`],
+    ...chartFiles(),
   ])
 }
 
@@ -29,7 +29,7 @@ function present(file: string): string | undefined {
   }
 }
 
-/** The files that differ from what the schema makes. */
+/** The files that differ from what their sources make. */
 export function stale(): readonly string[] {
   return [...generated()].filter(([file, content]) => present(file) !== content).map(([file]) => file)
 }
@@ -38,7 +38,7 @@ function run(check: boolean): number {
   const differing = stale()
   if (check) {
     for (const file of differing)
-      console.error(`${file} is not what the schema makes: run \`npm run generate\` and commit the result`)
+      console.error(`${file} is not what its source makes: run \`npm run generate\` and commit the result`)
     return differing.length === 0 ? 0 : 1
   }
   for (const [file, content] of generated()) {

@@ -10,7 +10,8 @@
 import { execFileSync, spawnSync } from 'node:child_process'
 import { readFileSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
-import { bundleAll, bundleFolder, root } from './bundle.ts'
+import { bundleAll, bundleFolder } from './bundle.ts'
+import { root } from './root.ts'
 import { imageNames, v8Flags } from './v8flags.ts'
 
 export interface BuiltImage {
