@@ -200,14 +200,19 @@ export function createConsumer(parts: ConsumerParts): Consumer {
         free()
         continue
       }
-      const entries = await readOrReport()
-      held.add(
-        entries.map(({ id }) => id),
-        clock(),
-      )
-      if (entries.length === 0) free()
-      else void settler.settle(entries).then(free, parts.fault)
+      await take(free)
     }
+  }
+
+  /** Reads a batch and leaves it to be settled. */
+  const take = async (free: () => void) => {
+    const entries = await readOrReport()
+    held.add(
+      entries.map(({ id }) => id),
+      clock(),
+    )
+    if (entries.length === 0) free()
+    else void settler.settle(entries).then(free, parts.fault)
   }
 
   const readOrReport = async (): Promise<readonly Delivery[]> => {

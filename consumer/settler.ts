@@ -62,21 +62,21 @@ export function createSettler(parts: SettlerParts): Settler {
   }
 
   /** One attempt; returns the entries that must be tried again. */
-  const attempt = async (batch: readonly Delivery[], begun: number): Promise<readonly Delivery[]> => {
-    const { outcomes, waiting } = await parts.path().settle(batch.map(judge))
+  const attempt = async (batch: readonly Verdict[], begun: number): Promise<readonly Verdict[]> => {
+    const { outcomes, waiting } = await parts.path().settle(batch)
     const counts = { forwarded: 0, duplicate: 0, dead: 0, gone: 0 }
     const dead: DeadReport[] = []
-    const again: Delivery[] = []
+    const again: Verdict[] = []
     const done: string[] = []
-    for (const [index, delivery] of batch.entries()) {
+    for (const [index, verdict] of batch.entries()) {
       const outcome = outcomes[index] ?? { kind: 'contended' }
       if (outcome.kind === 'contended') {
-        again.push(delivery)
+        again.push(verdict)
         continue
       }
       counts[outcome.kind] += 1
-      if (outcome.kind === 'dead') dead.push({ id: delivery.id, reason: outcome.reason, error: outcome.error })
-      done.push(delivery.id)
+      if (outcome.kind === 'dead') dead.push({ id: verdict.id, reason: outcome.reason, error: outcome.error })
+      done.push(verdict.id)
     }
     held.remove(done)
     parts.report({ entries: done.length, outcomes: counts, dead, durationMs: parts.clock() - begun })
@@ -92,7 +92,7 @@ export function createSettler(parts: SettlerParts): Settler {
     }
   }
 
-  const settle = async (batch: readonly Delivery[]) => {
+  const settle = async (batch: readonly Verdict[]) => {
     const begun = parts.clock()
     let rest = batch
     while (rest.length > 0) {
@@ -117,7 +117,9 @@ export function createSettler(parts: SettlerParts): Settler {
     }
   }
 
-  return { settle, observeQueue }
+  // The bytes are let go of at once, and by nobody else held: their buffers live in whole socket reads, and what outlives two
+  // collections costs the most.
+  return { settle: (batch) => settle(batch.map(judge)), observeQueue }
 }
 
 /** While draining a failed batch is not tried again, a contended one until the deadline. */
