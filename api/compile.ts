@@ -60,7 +60,7 @@ export function compilePipeline(resource: StreamPipeline): CompiledPipeline {
       failedJobs: spec.deadLetter.failedJobs,
     },
     sink: sink(spec),
-    scaling: scaling(spec.scaling),
+    scaling: compileScaling(spec.scaling),
     logLevel: spec.consumer.logLevel,
     terminationGracePeriodMs: spec.consumer.terminationGracePeriodSeconds * 1000,
   })
@@ -207,7 +207,8 @@ function onMetricsLoss(spec: string | number): CompiledScaling['onMetricsLoss'] 
   return typeof spec === 'number' ? spec : spec === 'Max' ? 'Max' : 'Hold'
 }
 
-function scaling(spec: StreamPipelineSpec['scaling']): CompiledScaling {
+/** Of the defaulted section alone, as simulated scenarios have it. */
+export function compileScaling(spec: StreamPipelineSpec['scaling']): CompiledScaling {
   return {
     policy: spec.policy,
     minReplicas: spec.minReplicas,

@@ -1,0 +1,133 @@
+/**
+ * The oracle knows every arrival and service time beforehand and asks for the least replicas that still take each entry within
+ * the target, with the same start-up, bounds and cluster. Work done by a time must lie between what has arrived and what has
+ * arrived one target earlier; the path of least change through that channel (a taut string) needs the fewest starts. It is run
+ * in the same cluster, with a little more capacity until no more than 1 % is late; what it costs is what ours is divided by.
+ */
+import { intensityAt, type Load } from './load.ts'
+import { lateShare } from './measure.ts'
+import type { Scenario } from './scenario.ts'
+import { type Controller, type Run, simulate } from './world.ts'
+
+const stepSeconds = 5
+
+export const scheduled = (curve: ArrayLike<number>): Controller => ({
+  every: 1,
+  decide: ({ at }) => curve[Math.min(at, curve.length - 1)] ?? 0,
+})
+
+export interface OracleRun {
+  readonly run: Run
+  /** It could keep the target. */
+  readonly keeps: boolean
+}
+
+const slacks = [0.8, 0.6, 0.4] as const
+const extras = [1, 1.05, 1.12, 1.25] as const
+
+export function runOracle(scenario: Scenario, load: Load, seed: number): OracleRun {
+  let best: Run | undefined
+  for (const [i, extra] of extras.entries()) {
+    const needed = neededReplicas(scenario, load, slacks[Math.min(i, slacks.length - 1)] ?? 0.5, extra)
+    const run = simulate(scenario, load, scheduled(startedInTime(scenario, needed)), seed)
+    best = run
+    if (lateShare(scenario, load, run) <= 0.01) return { run, keeps: true }
+  }
+  if (best === undefined) throw new RangeError('the oracle was not run')
+  return { run: best, keeps: false }
+}
+
+/** Replicas that must be ready, by second. */
+function neededReplicas(scenario: Scenario, load: Load, slack: number, extra: number): Float64Array {
+  const { duration, scaling, slots, downstream, queue } = scenario
+  const steps = Math.ceil(duration / stepSeconds)
+  const arrived = new Float64Array(steps + 1)
+  for (let i = 0; i < load.arrivals.length; i++) {
+    const step = Math.min(steps, Math.floor((load.arrivals[i] as number) / stepSeconds) + 1)
+    arrived[step] = (arrived[step] as number) + (load.services[i] as number)
+  }
+  for (let k = 1; k <= steps; k++) arrived[k] = (arrived[k] as number) + (arrived[k - 1] as number)
+  const delay = Math.max(1, Math.floor(((scaling.targetAgeMs / 1000) * slack) / stepSeconds))
+  const due = arrived.map((_, k) =>
+    k === steps ? (arrived[Math.max(0, steps - delay)] as number) : (arrived[Math.max(0, k - delay)] as number),
+  )
+  const rates = tautString(due, arrived)
+  // More than what is behind takes is of no use to anybody.
+  const behind = Math.min(downstream?.perSecond ?? Number.POSITIVE_INFINITY, queue?.perSecond ?? Number.POSITIVE_INFINITY)
+  const most = behind === Number.POSITIVE_INFINITY ? scaling.maxReplicas : Math.ceil((behind * scenario.service.mean) / slots)
+  const needed = new Float64Array(duration)
+  for (let at = 0; at < duration; at++) {
+    const rate = ((rates[Math.min(steps - 1, Math.floor(at / stepSeconds))] as number) / stepSeconds) * extra
+    const replicas = Math.ceil(rate / slots - 1e-6)
+    needed[at] = Math.min(scaling.maxReplicas, Math.max(scaling.minReplicas, Math.min(most, replicas)))
+  }
+  return needed
+}
+
+/** Slope per step of the path of least change with low[k] ≤ path[k] ≤ high[k]. */
+export function tautString(low: Float64Array, high: Float64Array): Float64Array {
+  const last = low.length - 1
+  const slopes = new Float64Array(last)
+  let anchor = 0
+  let height = 0
+  while (anchor < last) {
+    let [steepest, flattest] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY]
+    let [highAt, lowAt] = [anchor + 1, anchor + 1]
+    let bend = -1
+    let bendHeight = 0
+    for (let k = anchor + 1; k <= last; k++) {
+      const top = ((high[k] as number) - height) / (k - anchor)
+      const bottom = ((low[k] as number) - height) / (k - anchor)
+      if (bottom > steepest) {
+        ;[bend, bendHeight] = [highAt, high[highAt] as number]
+        break
+      }
+      if (top < flattest) {
+        ;[bend, bendHeight] = [lowAt, low[lowAt] as number]
+        break
+      }
+      if (top <= steepest) [steepest, highAt] = [top, k]
+      if (bottom >= flattest) [flattest, lowAt] = [bottom, k]
+    }
+    if (bend === -1) [bend, bendHeight] = [lowAt, low[lowAt] as number]
+    const slope = (bendHeight - height) / (bend - anchor)
+    for (let k = anchor; k < bend; k++) slopes[k] = slope
+    anchor = bend
+    height = bendHeight
+  }
+  return slopes
+}
+
+/** Asked for one start-up before they are needed. */
+function startedInTime({ startUp }: Scenario, needed: Float64Array): Float64Array {
+  const ahead = Math.ceil(startUp.mean * (1 + startUp.jitter)) + 1
+  return needed.map((now, at) => {
+    let most = now
+    for (let later = at; later <= Math.min(needed.length - 1, at + ahead); later++) most = Math.max(most, needed[later] as number)
+    return most
+  })
+}
+
+/**
+ * Whether any controller that does not know the future could keep the target: one that knows the present load exactly, with a
+ * fifth to spare, and asks for the maximum as soon as anything has waited for two seconds.
+ */
+export function runReference(scenario: Scenario, load: Load, seed: number): Run {
+  const { scaling, service, slots } = scenario
+  let panicUntil = 0
+  return simulate(
+    scenario,
+    load,
+    {
+      every: 1,
+      decide(view) {
+        if (view.oldestAge > 2 || view.orphaned > 0) panicUntil = view.at + 60
+        if (view.at < panicUntil) return scaling.maxReplicas
+        const factor = service.changes.findLast((change) => view.at >= change.at)?.factor ?? 1
+        const needed = Math.ceil((1.2 * intensityAt(scenario, view.at) * service.mean * factor) / slots)
+        return Math.min(scaling.maxReplicas, Math.max(scaling.minReplicas, needed, view.pending > 0 ? 1 : 0))
+      },
+    },
+    seed,
+  )
+}
