@@ -4,6 +4,9 @@
  * branches that replace BullMQ's own judgement run: the same key again must be a duplicate, and a finished job older than the
  * window must make way. The scratch queues live among the helper keys, in the slot and under the rights of the real thing, and
  * are deleted afterwards.
+ *
+ * A process may be killed in between. Each test is therefore registered before it makes anything, and the next one, by whomever,
+ * deletes what has been left for a minute.
  */
 import { randomUUID } from 'node:crypto'
 import { isDeepStrictEqual } from 'node:util'
@@ -17,12 +20,13 @@ import { createSplitForwarder } from './split.ts'
 /** What differs from BullMQ, or undefined when nothing does. Throws catalogued errors when Redis refuses. */
 export async function selfTest(connection: RedisConnection, target: ForwardTarget): Promise<string | undefined> {
   const run = randomUUID()
-  const item: ForwardItem = { hash: `selftest-${run}`, data: { text: 'ä"\n', list: [1, null, { deep: true }] }, trace: {} }
+  const item: ForwardItem = { hash: hashOfRun(run), data: { text: 'ä"\n', list: [1, null, { deep: true }] }, trace: {} }
   const id = jobId(target.keys.scope, item.hash)
-  const reference = { ...target, prefix: `${target.keys.prefix}selftest:${run}:bullmq` }
-  const scratch = { ...target, prefix: `${target.keys.prefix}selftest:${run}:composed` }
+  const reference = { ...target, prefix: prefixOfRun(target, run, 'bullmq') }
+  const scratch = { ...target, prefix: prefixOfRun(target, run, 'composed') }
   const opened: BullQueue[] = []
   try {
+    await register(connection, target, run)
     for (const { prefix } of [reference, scratch]) opened.push(await openBullQueue(connection, target.queue, prefix))
     const [theirs, ours] = opened
     if (theirs === undefined || ours === undefined) return 'the scratch queues could not be opened'
@@ -34,13 +38,38 @@ export async function selfTest(connection: RedisConnection, target: ForwardTarge
     return `the composed script failed: ${failed.message}`
   } finally {
     await Promise.all(opened.map((bull) => bull.close()))
-    const litter = [reference, scratch].flatMap(({ prefix, queue }) => keysOf(`${prefix}:${queue}:`, id).map(([key]) => key))
-    await connection.del(...litter, target.keys.mark(item.hash)).catch(ignoreCleanUp)
+    await tidy(connection, target, run).catch(ignoreCleanUp)
   }
 }
 
-/** What could not be deleted now is a few small keys; the failure that matters has been told. */
+/** What could not be deleted now is still registered; the failure that matters has been told. */
 function ignoreCleanUp() {}
+
+const abandonedAfterMs = 60_000
+
+const hashOfRun = (run: string) => `selftest-${run}`
+const prefixOfRun = ({ keys }: ForwardTarget, run: string, whose: 'bullmq' | 'composed') =>
+  `${keys.prefix}selftest:${run}:${whose}`
+/** Hash: run → server time of its start, milliseconds. */
+const registryOf = ({ keys }: ForwardTarget) => `${keys.prefix}selftests`
+
+async function register(connection: RedisConnection, target: ForwardTarget, run: string): Promise<void> {
+  const [seconds] = await connection.time()
+  const now = Number(seconds) * 1_000
+  const others = await connection.hgetall(registryOf(target))
+  for (const [other, begun] of Object.entries(others)) {
+    if (now - Number(begun) > abandonedAfterMs) await tidy(connection, target, other)
+  }
+  await connection.hset(registryOf(target), run, String(now))
+}
+
+async function tidy(connection: RedisConnection, target: ForwardTarget, run: string): Promise<void> {
+  const id = jobId(target.keys.scope, hashOfRun(run))
+  const prefixes = [prefixOfRun(target, run, 'bullmq'), prefixOfRun(target, run, 'composed')]
+  const litter = prefixes.flatMap((prefix) => keysOf(`${prefix}:${target.queue}:`, id).map(([key]) => key))
+  await connection.del(...litter, target.keys.mark(hashOfRun(run)))
+  await connection.hdel(registryOf(target), run)
+}
 
 async function compare(
   connection: RedisConnection,
