@@ -34,7 +34,7 @@ const reconnectOnError = (error: Error) => replyCode(error) === 'READONLY'
 
 const labels = new WeakMap<RedisConnection, string>()
 const socketErrors = new WeakMap<RedisConnection, unknown>()
-/** Clusters on their way out: they must not try again. Their status tells too little: `close` may follow upon `end`. */
+/** Connections on their way out: they must not try again. A cluster's status tells too little: `close` may follow upon `end`. */
 const closing = new WeakMap<RedisConnection, Promise<void>>()
 
 /** Makes a connection without touching the network; `open` it, or let the first command do so. */
@@ -49,12 +49,36 @@ export function connect(address: RedisAddress, role: ConnectionRole): RedisConne
     password: address.password,
     ...tlsOption(address),
   }
-  const connection: RedisConnection = construct(address, common)
+  const connection: RedisConnection = construct(address, common, waitsForSentinels(role))
   labels.set(connection, address.label)
   connection.on('error', (error: unknown) => socketErrors.set(connection, error))
   connection.on('ready', () => socketErrors.delete(connection))
+  if (address.kind === 'Sentinel') outliveSentinels(connection, role)
   return connection
 }
+
+/**
+ * ioredis asks sentinels that are all away again and again, and whoever waits for an answer waits as long. Only roles that wait
+ * without bound may have that. For the others it gives up after one round, which ends the connection; they are revived here.
+ */
+function outliveSentinels(connection: RedisConnection, role: ConnectionRole): void {
+  if (waitsForSentinels(role)) return
+  let rounds = 0
+  connection.on('ready', () => {
+    rounds = 0
+  })
+  connection.on('end', () => {
+    const revive = () => {
+      if (connection.status === 'end' && !closing.has(connection)) connection.connect().catch(ignoreAttempt)
+    }
+    if (!closing.has(connection)) setTimeout(revive, retryStrategy(++rounds)).unref()
+  })
+}
+
+const waitsForSentinels = (role: ConnectionRole) => roleOptions[role].maxRetriesPerRequest === null
+
+/** It is told by the commands, and the end it comes to starts the next one. */
+function ignoreAttempt() {}
 
 function construct(
   address: RedisAddress,
@@ -62,6 +86,7 @@ function construct(
     lazyConnect: true
     retryStrategy: (times: number) => number | null
   },
+  patient: boolean,
 ): RedisConnection {
   switch (address.kind) {
     case 'Server':
@@ -74,6 +99,8 @@ function construct(
         db: address.database,
         sentinelUsername: address.sentinelUsername,
         sentinelPassword: address.sentinelPassword,
+        sentinelCommandTimeout: 2_000,
+        sentinelRetryStrategy: (rounds) => (patient ? retryStrategy(rounds) : null),
         ...(address.tls === undefined ? {} : { enableTLSForSentinelMode: true, sentinelTLS: tlsOption(address).tls }),
       })
     case 'Cluster': {
@@ -116,21 +143,21 @@ export async function open(connection: RedisConnection, signal?: AbortSignal): P
 }
 
 /**
- * Ends the connection; pending commands fail. Idempotent. Between two attempts ioredis would just stop trying, and what waits
+ * Ends the connection for good; pending commands fail. Idempotent. Between two attempts ioredis would just stop trying, and what waits
  * for an answer would wait for ever: a last attempt, ended at once, rejects it.
  */
 export async function close(connection: RedisConnection): Promise<void> {
   const underWay = closing.get(connection)
   if (underWay !== undefined) return await underWay
   if (connection.status === 'wait' || connection.status === 'end') {
+    closing.set(connection, Promise.resolve())
     connection.disconnect()
     return
   }
   const ended = new Promise<void>((resolve) => connection.once('end', () => resolve()))
-  if (connection instanceof Cluster) {
-    closing.set(connection, ended)
-    endCluster(connection)
-  } else {
+  closing.set(connection, ended)
+  if (connection instanceof Cluster) endCluster(connection)
+  else {
     if (connection.status === 'reconnecting') connection.connect().catch(ignoreLastAttempt)
     connection.disconnect()
   }

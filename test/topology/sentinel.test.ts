@@ -1,0 +1,112 @@
+/** Sentinel: a failover while entries come in. */
+import '../support/leaks.ts'
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Redis } from 'ioredis'
+import type { StreamPipelineError } from '../../api/errors.ts'
+import { createDispatcher } from '../../client/dispatcher.ts'
+import { close, connect, open } from '../../redis/connection.ts'
+import { eventually } from '../support/wait.ts'
+import { openTopology } from './support/pipeline.ts'
+import { masterName, startSentinels } from './support/sentinel.ts'
+
+test('a failover in mid-load: nothing acknowledged is lost, nothing is added twice', async (t) => {
+  const setup = await startSentinels(t)
+  const sentinels = setup.addresses.map((address) => ({ host: '127.0.0.1', port: Number(address.split(':')[1]) }))
+  const redis = new Redis({ sentinels, name: masterName, maxRetriesPerRequest: 1 })
+  redis.on('error', () => undefined)
+  t.after(() => redis.disconnect())
+  const topology = await openTopology(t, {
+    spec: { redis: { sentinel: { master: masterName, nodes: setup.addresses } } },
+    redis,
+  })
+  const consumer = await topology.start()
+  assert.equal((await consumer.told('forward path chosen'))['path'], 'Atomic')
+
+  // Each number is added until its replica has it: only then was the producer told that it is safe.
+  const acknowledged: number[] = []
+  let stop = false
+  const produce = async () => {
+    for (let id = 0; !stop; id++) {
+      for (let done = false; !done && !stop; ) {
+        try {
+          await redis.xadd(topology.place.stream, '*', 'job_id', String(id))
+          const replicas = setup.primary.running ? Number(await redis.call('WAIT', '1', '200')) : 0
+          if (setup.primary.running && replicas === 0) continue
+          acknowledged.push(id)
+          done = true
+        } catch {
+          // Unknown whether it was added: added again, the key makes that one job.
+          await sleep(50)
+        }
+      }
+    }
+  }
+  const producing = produce()
+  t.after(() => {
+    stop = true
+  })
+  await eventually(async () => (await topology.waiting()) > 300, { timeoutMs: 15_000 })
+  await setup.primary.kill()
+  const atKill = acknowledged.length
+  await setup.promoted()
+  await eventually(() => acknowledged.length > atKill + 200, { timeoutMs: 20_000 })
+  stop = true
+  await producing
+  await consumer.ready(20_000)
+  await eventually(async () => (await topology.jobs()).length >= acknowledged.length, { timeoutMs: 20_000 })
+  const made = new Set(await topology.jobs())
+  assert.deepEqual(
+    acknowledged.filter((id) => !made.has(id)),
+    [],
+  )
+  await topology.settled([...made])
+  assert.ok(
+    consumer.log().some(({ code }) => code === 'RedisUnreachable' || code === 'RedisNotReady'),
+    'it was told',
+  )
+  const dispatcher = createDispatcher<{ job_id: number }>({ pipeline: topology.document as never, mode: 'Direct', env: {} })
+  t.after(() => dispatcher.close())
+  assert.equal((await dispatcher.dispatch({ job_id: 0 })).mode, 'Direct')
+  assert.deepEqual(await consumer.stop(), { code: 0, signal: null })
+})
+
+test('a master that the sentinels do not know, sentinels that are away: told soon, and found when they are back', async (t) => {
+  const setup = await startSentinels(t)
+  const nodes = setup.addresses.map((address) => ({ host: '127.0.0.1', port: Number(address.split(':')[1]) }))
+  const base = { kind: 'Sentinel', nodes, database: 3, label: 'test (Sentinel)' } as const
+  const unknown = connect({ ...base, master: 'unknown' }, 'Writer')
+  t.after(() => close(unknown))
+  await assert.rejects(open(unknown), ({ code, message }: StreamPipelineError) => {
+    assert.equal(code, 'RedisUnreachable')
+    assert.match(message, /No such master/)
+    return true
+  })
+
+  const connections = (['Writer', 'Observer', 'Producer', 'Blocking'] as const).map((role) => {
+    const connection = connect({ ...base, master: masterName }, role)
+    t.after(() => close(connection))
+    return connection
+  })
+  await Promise.all(connections.map((connection) => open(connection)))
+  const [writer, observer, producer, blocking] = connections
+  await writer?.set('database', 'three')
+  assert.equal(await setup.primary.client({ db: 3 }).get('database'), 'three')
+  await Promise.all([...setup.sentinels, setup.primary].map((server) => server.kill()))
+  for (const connection of [writer, observer, producer]) {
+    const begun = performance.now()
+    await eventually(
+      async () =>
+        await connection?.get('database').then(
+          () => false,
+          () => true,
+        ),
+    )
+    assert.ok(performance.now() - begun < 4_000)
+  }
+  await Promise.all([...setup.sentinels, setup.primary].map((server) => server.start()))
+  for (const connection of [writer, observer, producer, blocking]) {
+    await eventually(async () => (await connection?.ping()) === 'PONG', { timeoutMs: 15_000 })
+  }
+})

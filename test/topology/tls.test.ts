@@ -1,0 +1,80 @@
+/** TLS with a private authority, client certificates, and a database of another number: spec.redis.tls through mounted references. */
+import '../support/leaks.ts'
+import assert from 'node:assert/strict'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { before, test } from 'node:test'
+import { createDispatcher } from '../../client/dispatcher.ts'
+import { fileScope } from '../redis/scope.ts'
+import { freePort } from '../support/port.ts'
+import { type RedisServer, startRedis } from '../support/redis.ts'
+import { type Certificates, makeCertificates } from './support/certificates.ts'
+import { numbers, openTopology, secret } from './support/pipeline.ts'
+
+let server: RedisServer
+let certificates: Certificates
+let url: string
+const scope = fileScope()
+before(async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'streampipeline-tls-'))
+  scope.after(() => rm(folder, { recursive: true, force: true }))
+  certificates = await makeCertificates(folder)
+  const { ca, server: own } = certificates
+  const port = await freePort()
+  const files = ['--tls-ca-cert-file', ca.certFile, '--tls-cert-file', own.certFile, '--tls-key-file', own.keyFile]
+  // The plain port stays open for the test's own looks.
+  server = await startRedis(scope, { args: ['--tls-port', String(port), ...files, '--tls-auth-clients', 'yes'] })
+  url = `rediss://127.0.0.1:${port}/3`
+})
+
+const references = ({ ca, client }: Certificates) => ({
+  'secret/redis-tls/ca.crt': ca.cert,
+  'secret/redis-tls/tls.crt': client.cert,
+  'secret/redis-tls/tls.key': client.key,
+})
+
+const tls = {
+  caFrom: secret('redis-tls', 'ca.crt'),
+  certFrom: secret('redis-tls', 'tls.crt'),
+  keyFrom: secret('redis-tls', 'tls.key'),
+}
+
+test('a private authority, a client certificate, the server’s own name, database 3', async (t) => {
+  const topology = await openTopology(t, {
+    spec: { redis: { url, tls: { ...tls, serverName: 'redis.test' } } },
+    refs: references(certificates),
+    redis: server.client({ db: 3 }),
+  })
+  const consumer = await topology.start()
+  await topology.add(50)
+  await topology.settled(numbers(50))
+  const dispatcher = createDispatcher<{ job_id: number }>({
+    pipeline: topology.document as never,
+    refs: topology.folder,
+    env: {},
+  })
+  t.after(() => dispatcher.close())
+  await dispatcher.dispatch({ job_id: 50 })
+  await topology.settled(numbers(51))
+  assert.equal(await server.client().dbsize(), 0, 'nothing was written to another database')
+  await consumer.stop()
+})
+
+const refused: [what: string, tls: (given: typeof tls) => object, refs: (made: Certificates) => Record<string, string>][] = [
+  ['another authority', (given) => given, ({ otherCa }) => ({ 'secret/redis-tls/ca.crt': otherCa.cert })],
+  ['a name that the certificate does not have', (given) => ({ ...given, serverName: 'other.test' }), () => ({})],
+  ['no client certificate', ({ caFrom }) => ({ caFrom }), () => ({})],
+]
+for (const [what, change, refs] of refused) {
+  test(`${what}: RedisTlsFailed`, async (t) => {
+    const topology = await openTopology(t, {
+      spec: { redis: { url, tls: change(tls) }, source: { stream: 'refused' } },
+      refs: { ...references(certificates), ...refs(certificates) },
+      redis: server.client({ db: 3 }),
+    })
+    const consumer = await topology.launch('pod-0')
+    await consumer.output(/"code":"RedisTlsFailed"/)
+    assert.deepEqual(await consumer.stop(), { code: 0, signal: null })
+  })
+}
