@@ -4,6 +4,7 @@
  */
 import { Ajv2020, type Options, type ValidateFunction } from 'ajv/dist/2020.js'
 import ajvFormats from 'ajv-formats'
+import { boundKeywords } from './bounds.ts'
 import { compilePattern } from './pattern.ts'
 import { isRecord, type Problem } from './problem.ts'
 
@@ -21,7 +22,7 @@ const options = {
 export function compilePayloadSchema(schema: Readonly<Record<string, unknown>>): ValidateFunction {
   const ajv = new Ajv2020(options)
   ajvFormats.default(ajv)
-  return ajv.compile(schema)
+  return boundKeywords(ajv)(schema)
 }
 
 const indirections = ['$ref', '$dynamicRef', 'allOf', 'anyOf', 'oneOf', 'if', 'patternProperties', 'dependentSchemas']

@@ -64,6 +64,8 @@ export async function openPath(scope: Scope, kind: PathKind, servers: Servers, c
     skipMetasUpdate: true,
   })
   queue.on('error', () => undefined)
+  // Closing a queue that is still connecting when its server goes would wait for ever.
+  await queue.waitUntilReady()
   const opened: { path: SettlePath; connections: readonly RedisConnection[] }[] = []
   scope.after(async () => {
     await queue.close()

@@ -1,0 +1,166 @@
+/**
+ * The windows between read and acknowledgement: servers that come back from the past, holders that come back from the dead.
+ * What each path promises there is told in docs/guarantees.md.
+ */
+import '../support/leaks.ts'
+import assert from 'node:assert/strict'
+import { type TestContext, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Worker } from 'bullmq'
+import type { PathKind } from '../../redis/forward/settlepath.ts'
+import { claimEntries } from '../../redis/stream/pending.ts'
+import { assertOnce, type ConsumerProcess, openPipeline } from '../consumer/fixture.ts'
+import { startRedis } from '../support/redis.ts'
+import { eventually } from '../support/wait.ts'
+import { kindsOf, type OpenPath, openPath, pathKinds, type Servers } from './fixture.ts'
+
+const startServers = async (t: TestContext): Promise<Servers> => {
+  const [stream, queue] = await Promise.all([startRedis(t), startRedis(t)])
+  return { stream, queue }
+}
+
+/** Back to what was saved last, as after a crash that lost what was written since, or a failover to a replica that lagged. */
+async function rollBack({ stream, queue }: Servers, which: 'stream' | 'queue' | 'both') {
+  for (const server of which === 'both' ? [stream, queue] : [which === 'stream' ? stream : queue]) await server.restart('SIGKILL')
+}
+
+const save = async ({ stream, queue }: Servers) => {
+  for (const server of [stream, queue]) await server.client().save()
+}
+
+/** Executes and forgets, as workers with removeOnComplete do. */
+async function execute(t: TestContext, path: OpenPath) {
+  const seen: string[] = []
+  const worker = new Worker(path.target.queue, async ({ data }) => void seen.push(String(data.k)), {
+    connection: path.queueServer.client({ maxRetriesPerRequest: null }),
+    prefix: path.target.prefix,
+  })
+  worker.on('error', () => undefined)
+  t.after(() => worker.close())
+  await worker.waitUntilReady()
+  return seen
+}
+
+for (const kind of pathKinds) {
+  test(`${kind}: all rolled back to before the settlement: settled again, one job`, async (t) => {
+    const servers = await startServers(t)
+    const { putKeys, read, settle, live, pending, stream, place } = await openPath(t, kind, servers)
+    await putKeys('a', 'b')
+    const entries = await read()
+    await save(servers)
+    assert.deepEqual(kindsOf(await settle(entries)), ['forwarded', 'forwarded'])
+    await rollBack(servers, 'both')
+    assert.equal((await pending()).length, 2)
+    assert.deepEqual(kindsOf(await settle(entries)), ['forwarded', 'forwarded'])
+    assert.deepEqual([(await live()).length, await pending()], [2, []])
+    assert.equal(await stream.hget(place.keys.stats, 'settled'), '2')
+  })
+
+  test(`${kind}: rolled back to before the read: gone is not settled, the entries come again`, async (t) => {
+    const servers = await startServers(t)
+    const { putKeys, read, settle, live, pending, stream, place } = await openPath(t, kind, servers)
+    await putKeys('a', 'b')
+    await save(servers)
+    const held = await read()
+    await rollBack(servers, 'both')
+    assert.deepEqual(kindsOf(await settle(held)), ['gone', 'gone'])
+    assert.deepEqual(await live(), [])
+    assert.equal(await stream.hget(place.keys.stats, 'settled'), null)
+    assert.deepEqual(kindsOf(await settle(await read())), ['forwarded', 'forwarded'])
+    assert.deepEqual([(await live()).length, await pending()], [2, []])
+  })
+
+  test(`${kind}: a stale holder, everything that expires expired, the job executed and forgotten: gone`, async (t) => {
+    const servers = await startServers(t)
+    const path = await openPath(t, kind, servers)
+    const seen = await execute(t, path)
+    const [id = ''] = await path.putKeys('a')
+    const stale = await path.read('zombie')
+    const { claimed } = await claimEntries(path.connections.stream, path.place, 'living', 0, [id])
+    const second = await path.openSettlePath()
+    assert.deepEqual(kindsOf(await path.settle(claimed, second.path)), ['forwarded'])
+    await eventually(() => seen.length === 1)
+    await eventually(async () => (await path.queueClient.exists(path.jobKey('a'))) === 0)
+    await path.queueClient.del(path.mark('a'))
+    assert.deepEqual(kindsOf(await path.settle(stale)), ['gone'])
+    assert.deepEqual(await path.live(), [])
+    assert.deepEqual(seen, ['a'])
+  })
+}
+
+test('Split: only the stream rolled back: duplicate, no second execution', async (t) => {
+  const servers = await startServers(t)
+  const path = await openPath(t, 'Split', servers)
+  const seen = await execute(t, path)
+  await path.putKeys('a', 'b')
+  const entries = await path.read()
+  await save(servers)
+  await path.settle(entries)
+  await eventually(() => seen.length === 2)
+  await rollBack(servers, 'stream')
+  assert.deepEqual(kindsOf(await path.settle(entries)), ['duplicate', 'duplicate'])
+  assert.deepEqual([await path.live(), await path.pending()], [[], []])
+  assert.equal(seen.length, 2)
+})
+
+/** The window is told in the docs: what nothing but the queue's own persistence or replicas could close. */
+test('Split: only the queue rolled back, after the acknowledgement: the jobs are lost, and nothing says so', async (t) => {
+  const servers = await startServers(t)
+  const path = await openPath(t, 'Split', servers)
+  await path.putKeys('a')
+  const entries = await path.read()
+  await save(servers)
+  await path.settle(entries)
+  await rollBack(servers, 'queue')
+  assert.deepEqual(kindsOf(await path.settle(entries)), ['gone'])
+  assert.deepEqual(await path.live(), [])
+})
+
+const zombie = async (t: TestContext, servers: Servers, kind: PathKind) => {
+  const elsewhere = kind === 'Split' ? { redis: { url: servers.queue.url } } : {}
+  const name = `z-${kind.toLowerCase()}`
+  const fixture = openPipeline(t, servers.stream, {
+    source: { stream: `{${name}}:jobs`, batchSize: 20 },
+    sink: { queue: name, jobOptions: { removeOnComplete: { count: 0 } }, ...elsewhere },
+  })
+  const queueServer = kind === 'Split' ? servers.queue : servers.stream
+  const executed: string[] = []
+  const worker = new Worker(name, async ({ data }) => void executed.push(String(data.job_id)), {
+    connection: queueServer.client({ maxRetriesPerRequest: null }),
+    concurrency: 50,
+  })
+  worker.on('error', () => undefined)
+  t.after(() => worker.close())
+  const env = kind === 'Portable' ? { NODE_OPTIONS: '--import ./test/paths/altered.ts' } : {}
+  const consumers: ConsumerProcess[] = await Promise.all(['pod-0', 'pod-1'].map((pod) => fixture.start(pod, { env })))
+  let added = 0
+  let loading = true
+  const load = (async () => {
+    while (loading) {
+      await fixture.add(100, added)
+      added += 100
+      await sleep(20)
+    }
+  })()
+  // Stopped past lock, minIdle and reclaim: the other takes over what it held, and it is woken to go on where it was.
+  for (let round = 0; round < 2; round++) {
+    const victim = consumers[round % 2]
+    await sleep(200 + 37 * round)
+    victim?.signal('SIGSTOP')
+    await eventually(async () => (await fixture.pending()).every(({ consumer }) => consumer !== victim?.name), {
+      timeoutMs: 8_000,
+    }).catch(() => undefined)
+    await sleep(1_200)
+    victim?.signal('SIGCONT')
+  }
+  loading = false
+  await load
+  await eventually(async () => (await fixture.pending()).length === 0 && executed.length >= added, { timeoutMs: 15_000 })
+  assertOnce(executed, added)
+  assert.deepEqual(await fixture.dead(), [])
+}
+
+test('consumers stopped past lock and minIdle, then woken, under load: each entry executed once, on each path', async (t) => {
+  const servers = await startServers(t)
+  await Promise.all(pathKinds.map((kind) => zombie(t, servers, kind)))
+})
