@@ -6,6 +6,7 @@
  *   npm run bench -- --quick               1 KiB only, five short rounds, under two minutes
  *   npm run --silent bench -- -o json      for programs
  *   --consumer-flags '--max-old-space-size=64'   V8 flags of the consumer; the image's unless told
+ *   --consumer-env 'MALLOC_ARENA_MAX=1 A=b'      its environment; the image's unless told
  */
 import { parseArgs } from 'node:util'
 import { startProcess } from '../../test/support/process.ts'
@@ -19,24 +20,29 @@ import { type Counts, fullPlan, quickPlan, roundTripMs } from './plan.ts'
 import { type Distance, report, type Sample, table } from './report.ts'
 import type { PayloadKind } from './workload.ts'
 
-/** What the consumer's image sets: small spaces, since what is held is bounded by the batches in flight. */
-const imageFlags = '--max-semi-space-size=8 --max-old-space-size=96'
+/** What the consumer's image sets: a small young space, since what is held is bounded by the batches in flight. */
+const imageFlags = '--max-semi-space-size=6 --max-old-space-size=160'
+/** One malloc arena: glibc's default, one per thread, costs about 10 MiB of fragments. */
+const imageEnvironment = 'MALLOC_ARENA_MAX=1'
 
 const { values: options } = parseArgs({
   options: {
     quick: { type: 'boolean', default: false },
     output: { type: 'string', short: 'o', default: 'table' },
     'consumer-flags': { type: 'string', default: imageFlags },
+    'consumer-env': { type: 'string', default: imageEnvironment },
   },
 })
 const plan = options.quick ? quickPlan : fullPlan
-const consumerFlags = options['consumer-flags'].split(' ').filter((flag) => flag !== '')
+const words = (text: string) => text.split(' ').filter((word) => word !== '')
+const consumerFlags = words(options['consumer-flags'])
+const consumerEnvironment = Object.fromEntries(words(options['consumer-env']).map((pair) => pair.split('=', 2)))
 const progress = (line: string) => console.error(line)
 
 const scope = createScope()
 try {
   const server = await startRedis(scope)
-  const bench: Bench = { server, consumerFlags, program: await bundleCommandLine(scope) }
+  const bench: Bench = { server, consumerFlags, consumerEnvironment, program: await bundleCommandLine(scope) }
   const proxy = await startProcess(scope, [
     new URL('./delayproxy.ts', import.meta.url).pathname,
     String(server.port),
@@ -69,7 +75,14 @@ try {
   )
   const latency = await measureLatency(bench, '1KiB', full / 2, plan.latencyMs)
   const version = /redis_version:(\S+)/.exec(await server.client().info('server'))?.[1] ?? ''
-  const result = report(samples, { latency, measuredRoundTripMs, consumerFlags, node: process.version, redis: version })
+  const result = report(samples, {
+    latency,
+    measuredRoundTripMs,
+    consumerFlags,
+    consumerEnvironment,
+    node: process.version,
+    redis: version,
+  })
   console.log(options.output === 'json' ? JSON.stringify(result, undefined, 2) : table(result))
 } finally {
   await scope.close()

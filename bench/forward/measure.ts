@@ -23,6 +23,7 @@ export interface Bench {
   readonly program: string
   /** V8 flags of the consumer, as its image sets them. */
   readonly consumerFlags: readonly string[]
+  readonly consumerEnvironment: Readonly<Record<string, string>>
 }
 
 export interface Measurement {
@@ -86,7 +87,7 @@ export async function startContender(
       const config = join(folder, 'pipeline.yaml')
       await writeFile(config, JSON.stringify(pipelineDocument(input.url)))
       const args = ['consume', '--config', config, '--name', 'bench', '--listen', '127.0.0.1:0']
-      return await startProcess(scope, [...bench.consumerFlags, bench.program, ...args])
+      return await startProcess(scope, [...bench.consumerFlags, bench.program, ...args], { env: bench.consumerEnvironment })
     }
     case 'article':
       return await startProcess(scope, [contenderFile('article'), JSON.stringify(input)])

@@ -35,6 +35,7 @@ export interface Report {
   }[]
   readonly measuredRoundTripMs: number
   readonly consumerFlags: readonly string[]
+  readonly consumerEnvironment: Readonly<Record<string, string>>
   readonly node: string
   readonly redis: string
 }
@@ -43,7 +44,7 @@ const bars = { overArticleLoopback: 6, overAddBulk: 0.95, overArticle2ms: 120, p
 
 export function report(
   samples: readonly Sample[],
-  circumstances: Pick<Report, 'latency' | 'measuredRoundTripMs' | 'consumerFlags' | 'node' | 'redis'>,
+  circumstances: Pick<Report, 'latency' | 'measuredRoundTripMs' | 'consumerFlags' | 'consumerEnvironment' | 'node' | 'redis'>,
 ): Report {
   const payloads = [...new Set(samples.map(({ payload }) => payload))]
   const contenders = [...new Set(samples.map(({ contender }) => contender))]
