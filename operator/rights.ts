@@ -11,7 +11,7 @@ export interface Right {
   readonly verbs: readonly string[]
   readonly why: string
   /** Needed only when this flag of `streampipeline operator` is set. */
-  readonly flag?: 'network-policy' | 'pod-monitor'
+  readonly flag?: 'pod-monitor'
 }
 
 const watched: readonly string[] = ['get', 'list', 'watch']
@@ -55,8 +55,7 @@ export const rights: readonly Right[] = [
     apiGroups: ['networking.k8s.io'],
     resources: ['networkpolicies'],
     verbs: [...applied, 'delete'],
-    why: "the consumers' ingress",
-    flag: 'network-policy',
+    why: "the consumers' ingress; without --network-policy, to take earlier ones away",
   },
   {
     where: 'Pipelines',

@@ -109,7 +109,7 @@ function rightsTemplate(): string {
     .join('\n')
 }
 
-const flagValues = { 'network-policy': 'networkPolicy.consumers', 'pod-monitor': 'metrics.consumerPodMonitors' } as const
+const flagValues = { 'pod-monitor': 'metrics.consumerPodMonitors' } as const
 
 function ruleTemplate(right: Right): string {
   const rule = `# ${right.why}\n${yaml([policyRule(right)])}`

@@ -67,8 +67,7 @@
     - watch
     - create
     - patch
-{{- if .Values.networkPolicy.consumers }}
-# the consumers' ingress
+# the consumers' ingress; without --network-policy, to take earlier ones away
 - apiGroups:
     - networking.k8s.io
   resources:
@@ -80,7 +79,6 @@
     - create
     - patch
     - delete
-{{- end }}
 {{- if .Values.metrics.consumerPodMonitors }}
 # to have the consumers scraped
 - apiGroups:
