@@ -173,6 +173,13 @@ export const errorCatalogue = {
     reason: 'ApiServerBusy',
     remedy: 'nothing: it is tried again; if it lasts, look at API Priority and Fairness and the load of the API server',
   },
+  SchemaOutdated: {
+    message: 'the CustomResourceDefinition in the cluster is older than this operator and lacks {fields}',
+    kind: 'Terminal',
+    reason: 'SchemaOutdated',
+    remedy:
+      'install the one that came with it: `streampipeline crd | kubectl apply --server-side -f -`, or upgrade the chart with crds.enabled',
+  },
   NameTaken: {
     message: '{kind} {name} exists and belongs to {owner}, not to this pipeline',
     kind: 'Retryable',

@@ -4,6 +4,7 @@
  */
 import type { Logger } from 'pino'
 import type { Caches } from './caches.ts'
+import type { CompatibilityCheck } from './compatibility.ts'
 import type { Applier } from './kubernetes/apply.ts'
 import { type Clock, pause } from './kubernetes/clock.ts'
 import { type ControllerObserver, createController, type Outcome } from './kubernetes/controller.ts'
@@ -28,6 +29,7 @@ export interface TermParts {
   readonly log: Logger
   readonly options: CompiledOperatorOptions
   readonly namespace: string
+  readonly compatibility: CompatibilityCheck
 }
 
 const workers = 8
@@ -55,6 +57,7 @@ export async function serveTerm(parts: TermParts, stop: AbortSignal, cut: AbortS
     reader,
     clock,
     everyMs: options.observeEveryMs,
+    quietMs: options.quietMs,
     referencesEveryMs: options.referencesEveryMs,
     confirmGone: confirmByAsking(transport, clock),
     onReaped: (key, consumer, reaping) => log.info({ pipeline: key, consumer, ...reaping }, 'vanished consumer reaped'),
@@ -69,6 +72,7 @@ export async function serveTerm(parts: TermParts, stop: AbortSignal, cut: AbortS
     referencesEveryMs: options.referencesEveryMs,
     numbersEveryMs: options.numbersEveryMs,
     faultsEveryMs: options.faultsEveryMs,
+    quietMs: options.quietMs,
     signingKey,
   }
   const reconcile = createReconciler({
@@ -80,6 +84,7 @@ export async function serveTerm(parts: TermParts, stop: AbortSignal, cut: AbortS
     reader,
     watchers,
     settings,
+    schemaFault: () => (parts.compatibility.state.kind === 'Outdated' ? parts.compatibility.state.error : undefined),
     onReconciled: (key, _object, status) => (status === undefined ? metrics.forgotten(key) : metrics.reported(key, status)),
   })
   for (const pipeline of caches.pipelines.list())

@@ -39,6 +39,10 @@ export interface OperatorOptions {
   readonly numbersEveryMs?: number
   /** How often objects that could not be applied are tried again; default 5000. */
   readonly faultsEveryMs?: number
+  /** How long a stream in mode Direct must stay settled before its last consumer goes; default 120000. */
+  readonly quietMs?: number
+  /** How often the served schema is compared with this operator's; default 60000. */
+  readonly schemaEveryMs?: number
   /** Told once the servers listen. */
   readonly onListening?: (ports: { readonly metrics: number; readonly health: number }) => void
 }
@@ -59,6 +63,8 @@ export interface CompiledOperatorOptions {
   readonly referencesEveryMs: number
   readonly numbersEveryMs: number
   readonly faultsEveryMs: number
+  readonly quietMs: number
+  readonly schemaEveryMs: number
 }
 
 const logLevels: readonly string[] = ['debug', 'info', 'warn', 'error'] satisfies LogLevel[]
@@ -94,5 +100,7 @@ export function compileOptions(options: OperatorOptions): CompiledOperatorOption
     referencesEveryMs: options.referencesEveryMs ?? 30_000,
     numbersEveryMs: options.numbersEveryMs ?? 10_000,
     faultsEveryMs: options.faultsEveryMs ?? 5_000,
+    quietMs: options.quietMs ?? 120_000,
+    schemaEveryMs: options.schemaEveryMs ?? 60_000,
   })
 }

@@ -12,6 +12,7 @@ import type { Reconcile, ReconcileResult } from './kubernetes/controller.ts'
 import { isFailure } from './kubernetes/errors.ts'
 import { type KubernetesObject, resourcePath } from './kubernetes/objects.ts'
 import type { EventRecorder } from './kubernetes/recorder.ts'
+import { explained } from './kubernetes/refusals.ts'
 import type { Transport } from './kubernetes/transport.ts'
 import type { ReferenceReader } from './observe/referencereader.ts'
 import type { PipelineWatchers } from './observe/watchers.ts'
@@ -34,6 +35,8 @@ export interface ReconcilerParts {
   readonly reader: ReferenceReader
   readonly watchers: PipelineWatchers
   readonly settings: OperatorSettings
+  /** Of the served CustomResourceDefinition. */
+  readonly schemaFault?: () => StreamPipelineError | undefined
   /** After each reconcile of a pipeline that exists, and with undefined when it is gone. */
   readonly onReconciled?: (key: string, object: PipelineObject | undefined, status: StreamPipelineStatus | undefined) => void
 }
@@ -82,6 +85,7 @@ export function createReconciler(parts: ReconcilerParts): Reconcile {
     const { namespace = '', name = '' } = object.metadata
     const spec = readSpec(key, object)
     const wroteMs = statusWritten.get(key)
+    const schemaFault = parts.schemaFault?.()
     return {
       object,
       spec,
@@ -93,6 +97,7 @@ export function createReconciler(parts: ReconcilerParts): Reconcile {
       references: spec.kind === 'Sound' ? await readReferences(spec, namespace) : [],
       observation: watchers.observation(key),
       faults: [],
+      ...(schemaFault === undefined ? {} : { schemaFault }),
       ...(wroteMs === undefined ? {} : { statusWrittenMs: wroteMs }),
     }
   }
@@ -139,12 +144,13 @@ export function createReconciler(parts: ReconcilerParts): Reconcile {
     if (outcome.kind === 'Applied') store?.set(outcome.object)
   }
 
-  async function attempt(subject: string, work: () => Promise<void>, faults: Fault[], signal: AbortSignal): Promise<void> {
+  async function attempt(child: DesiredChild, work: () => Promise<void>, faults: Fault[], signal: AbortSignal): Promise<void> {
+    const { type, object } = child
     try {
       await work()
     } catch (thrown) {
       if (signal.aborted) throw thrown
-      faults.push({ subject, error: asFailure(thrown) })
+      faults.push({ subject: subjectOf(object), error: await explained(transport, thrown, type, object, signal) })
     }
   }
 
@@ -153,15 +159,15 @@ export function createReconciler(parts: ReconcilerParts): Reconcile {
     const faults: Fault[] = []
     const replicas = intent.replicas
     if (replicas === undefined) return faults
-    const one = (child: DesiredChild) =>
-      attempt(subjectOf(child.object), () => applyChild(child, observed, replicas, signal), faults, signal)
+    const one = (child: DesiredChild) => attempt(child, () => applyChild(child, observed, replicas, signal), faults, signal)
     await Promise.all(intent.apply.filter(({ type }) => type !== deploymentType).map(one))
     const name = consumerName(observed.object.metadata.name ?? '')
     const rests = [`${configMapType.kind} ${name}`, `${serviceAccountType.kind} ${name}`]
     if (faults.some(({ subject }) => rests.includes(subject))) return faults
     for (const child of intent.apply.filter(({ type }) => type === deploymentType)) await one(child)
-    await attempt('the number of replicas', () => scaleTo(observed.object, replicas, signal), faults, signal)
-    for (const child of intent.delete) await attempt(subjectOf(child.object), () => remove(child, signal), faults, signal)
+    const scaled = { type: deploymentType, object: scale(name, observed.object.metadata.namespace, replicas) }
+    await attempt(scaled, () => scaleTo(observed.object, replicas, signal), faults, signal)
+    for (const child of intent.delete) await attempt(child, () => remove(child, signal), faults, signal)
     return faults
   }
 

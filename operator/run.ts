@@ -5,6 +5,7 @@
 import { pino } from 'pino'
 import { listen } from '../process/httpserver.ts'
 import { createCaches } from './caches.ts'
+import { createCompatibilityCheck } from './compatibility.ts'
 import { createApplier } from './kubernetes/apply.ts'
 import { systemClock } from './kubernetes/clock.ts'
 import { loadCredentials } from './kubernetes/credentials.ts'
@@ -69,6 +70,17 @@ export async function runOperator(options: OperatorOptions): Promise<number> {
       ),
     onHandlerFault: (thrown) => log.error({ err: thrown }, 'a handler of a watch failed'),
   })
+  const compatibility = createCompatibilityCheck({
+    transport,
+    clock,
+    everyMs: compiled.schemaEveryMs,
+    onChange(state) {
+      if (state.kind === 'Outdated') log.error({ err: state.error }, 'the served schema is too old')
+      else log.info('the served schema fits')
+      for (const { metadata } of caches.pipelines.list()) queue?.add(`${metadata.namespace ?? ''}/${metadata.name ?? ''}`)
+    },
+    onFault: (error) => log.warn({ err: error }, 'the served schema could not be read'),
+  })
   const elector = createElector({
     transport,
     clock,
@@ -79,7 +91,11 @@ export async function runOperator(options: OperatorOptions): Promise<number> {
   })
 
   const live = () => ((queue?.longestRunningMs() ?? 0) > wedgedMs ? { code: 500, body: 'wedged\n' } : { code: 200, body: 'ok\n' })
-  const ready = () => (caches.synced ? { code: 200, body: 'ok\n' } : { code: 503, body: 'caches are not filled yet\n' })
+  const ready = () => {
+    if (!caches.synced) return { code: 503, body: 'caches are not filled yet\n' }
+    const { state } = compatibility
+    return state.kind === 'Outdated' ? { code: 503, body: `${state.error.advice}\n` } : { code: 200, body: 'ok\n' }
+  }
   const healthServer = await listen('--health', compiled.health, { '/livez': live, '/healthz': live, '/readyz': ready })
   const metricsServer = await listen('--metrics', compiled.metrics, {
     '/metrics': async () => ({ code: 200, type: metrics.registry.contentType, body: await metrics.registry.metrics() }),
@@ -91,14 +107,18 @@ export async function runOperator(options: OperatorOptions): Promise<number> {
   log.info({ namespaces: compiled.namespaces, namespace, identity: compiled.identity }, 'operator started')
 
   const watching = new AbortController()
-  const reflecting = caches.run(watching.signal)
+  const reflecting = Promise.all([caches.run(watching.signal), compatibility.run(watching.signal)])
   try {
     await elector.run(options.signal, async (term, cut) => {
       log.info('leading')
       metrics.leading(true)
       queue = createQueue(clock, metrics.queue)
       try {
-        await serveTerm({ transport, clock, caches, applier, queue, metrics, log, options: compiled, namespace }, term, cut)
+        await serveTerm(
+          { transport, clock, caches, applier, queue, metrics, log, options: compiled, namespace, compatibility },
+          term,
+          cut,
+        )
       } finally {
         queue.close()
         queue = undefined

@@ -10,6 +10,8 @@ export interface Credentials {
   /** `https://10.96.0.1:443` */
   readonly server: string
   readonly headers: Readonly<Record<string, string>>
+  /** `http://proxy:3128`, through which the server is reached: the kubeconfig's `proxy-url`. */
+  readonly proxy?: string
   readonly tls: {
     readonly ca?: string | Buffer
     readonly cert?: string | Buffer
@@ -55,6 +57,7 @@ export function loadCredentials(file?: string): CredentialSource {
       return {
         server: cluster.server.replace(/\/+$/, ''),
         headers,
+        ...(cluster.proxyUrl ? { proxy: cluster.proxyUrl } : {}),
         tls: {
           ...(options['ca'] === undefined ? {} : { ca: options['ca'] as TlsMaterial }),
           ...(options['cert'] === undefined ? {} : { cert: options['cert'] as TlsMaterial }),

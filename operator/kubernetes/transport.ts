@@ -4,7 +4,7 @@
  * carries everything over one connection each (a second one opens only when the server's limit of streams is near). They are
  * replaced, never changed, when the CA or the client certificate changes; tokens are only headers.
  */
-import { Pool } from 'undici'
+import { type Dispatcher, Pool, ProxyAgent } from 'undici'
 import type { CredentialSource, Credentials } from './credentials.ts'
 import { networkFailure, statusFailure } from './errors.ts'
 import type { KubernetesObject } from './objects.ts'
@@ -43,8 +43,8 @@ export interface TransportOptions {
 
 interface Connections {
   readonly fingerprint: string
-  readonly requests: Pool
-  readonly watches: Pool
+  readonly requests: Dispatcher
+  readonly watches: Dispatcher
 }
 
 /** Credentials are asked for again after this time: client-node reads the CA file from disk at every call. */
@@ -68,7 +68,7 @@ export function createTransport(source: CredentialSource, options: TransportOpti
   }
 
   function connectionsFor(current: Credentials): Connections {
-    const fingerprint = JSON.stringify([current.server, current.tls])
+    const fingerprint = JSON.stringify([current.server, current.proxy, current.tls])
     if (connections?.fingerprint === fingerprint) return connections
     if (connections !== undefined) retire(connections)
     connections = { fingerprint, requests: pool(current, timeoutMs), watches: pool(current, 0) }
@@ -83,10 +83,11 @@ export function createTransport(source: CredentialSource, options: TransportOpti
     retired.add(ending)
   }
 
-  async function send(request: KubernetesRequest, use: (c: Connections) => Pool, signal: AbortSignal) {
+  async function send(request: KubernetesRequest, use: (c: Connections) => Dispatcher, signal: AbortSignal) {
     const current = await credentials()
     const body = request.body === undefined ? undefined : JSON.stringify(request.body)
     const response = await use(connectionsFor(current)).request({
+      origin: current.server,
       method: request.method,
       path: withQuery(request.path, request.query),
       headers: {
@@ -150,14 +151,17 @@ export function createTransport(source: CredentialSource, options: TransportOpti
 }
 
 /** @param bodyTimeoutMs longest silence within a body; 0: a watch may be silent, its end is told by the server and by pings */
-function pool(credentials: Credentials, bodyTimeoutMs: number): Pool {
+function pool(credentials: Credentials, bodyTimeoutMs: number): Dispatcher {
+  const connect = { ...credentials.tls, keepAlive: true, keepAliveInitialDelay: 30_000, timeout: 10_000 }
+  const timeouts = { bodyTimeout: bodyTimeoutMs, headersTimeout: 30_000 }
+  // undici tunnels HTTP/1.1 only: a connection per watch, and requests share a few.
+  if (credentials.proxy !== undefined) return new ProxyAgent({ uri: credentials.proxy, requestTls: connect, ...timeouts })
   return new Pool(credentials.server, {
     allowH2: true,
     pipelining: streamsPerConnection,
-    bodyTimeout: bodyTimeoutMs,
-    headersTimeout: 30_000,
     pingInterval: 15_000,
-    connect: { ...credentials.tls, keepAlive: true, keepAliveInitialDelay: 30_000, timeout: 10_000 },
+    connect,
+    ...timeouts,
   })
 }
 

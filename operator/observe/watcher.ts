@@ -4,7 +4,8 @@
  * the next look. What could not be seen is an observation too: it decides by onMetricsLoss and names its cause.
  */
 import type { CompiledPipeline, RedisTarget } from '../../api/compiled.ts'
-import { asFailure } from '../../api/errors.ts'
+import type { StreamPipelineError } from '../../api/errors.ts'
+import { checkBackends } from '../../consumer/preflight.ts'
 import { open, type RedisConnection } from '../../redis/connection.ts'
 import { keySpace } from '../../redis/keys.ts'
 import { resolveTarget } from '../../redis/references.ts'
@@ -17,8 +18,10 @@ import type { Clock } from '../kubernetes/clock.ts'
 import type { Observation } from '../plan/observed.ts'
 import type { Reaper } from '../reaping/reaper.ts'
 import { addressId, type RedisConnections, type RedisLease } from './connections.ts'
+import { diagnosed, isPaused, refusalOf } from './diagnosis.ts'
 import type { ReferenceReader } from './referencereader.ts'
 import { readScalingState, writeScalingState } from './scalingstate.ts'
+import { checkTlsMaterial } from './tlsmaterial.ts'
 
 /** What the reconciler wants watched. */
 export interface Watched {
@@ -44,7 +47,24 @@ export interface WatcherParts {
   readonly clock: Clock
   /** How old referred contents may be. */
   readonly referencesEveryMs: number
+  /** How often it is tried whether Redis takes writes and whether its keys fit. */
+  readonly checkEveryMs: number
   readonly reaper: Reaper
+}
+
+/** What one look found. */
+interface Look {
+  readonly connection: RedisConnection
+  readonly sample: Sample
+  readonly refusal: StreamPipelineError | undefined
+  readonly queuePaused: boolean
+}
+
+/** The last time it was tried whether entries could be settled here. */
+interface Trial {
+  readonly id: string
+  readonly atMs: number
+  readonly refusal: StreamPipelineError | undefined
 }
 
 /** After a failed look references are read anew, but not for each of the pipelines that share them. */
@@ -52,26 +72,26 @@ const referencesAfterFailureMs = 2_000
 const saveStateEveryMs = 30_000
 
 export function createPipelineWatcher(parts: WatcherParts): PipelineWatcher {
-  const { reader, connections, clock, referencesEveryMs, reaper } = parts
+  const { reader, connections, clock, referencesEveryMs, checkEveryMs, reaper } = parts
   let observation: Observation = { kind: 'None' }
   let state: ScalingState | undefined
   let stateLoaded = false
   let stateSavedMs = Number.NEGATIVE_INFINITY
   let streamLease: RedisLease | undefined
   let queueLease: RedisLease | undefined
-  /** The mode written last, and over which connection. */
-  let published: string | undefined
+  let trial: Trial | undefined
 
   async function leaseFor(target: RedisTarget, namespace: string, held: RedisLease | undefined): Promise<RedisLease> {
     const maxAgeMs = observation.kind === 'Failed' ? Math.min(referencesAfterFailureMs, referencesEveryMs) : referencesEveryMs
     const address = await resolveTarget(target, (reference) => reader.read(namespace, reference, maxAgeMs))
     if (held !== undefined && held.id === addressId(address)) return held
+    checkTlsMaterial(target.tls, address.tls)
     const lease = connections.lease(address)
     await held?.release()
     return lease
   }
 
-  async function sampled({ pipeline, mode }: Watched): Promise<{ connection: RedisConnection; sample: Sample }> {
+  async function sampled({ pipeline, mode }: Watched): Promise<Look> {
     const { namespace } = pipeline
     streamLease = await leaseFor(pipeline.redis, namespace, streamLease)
     const { connection } = streamLease
@@ -89,12 +109,28 @@ export function createPipelineWatcher(parts: WatcherParts): PipelineWatcher {
       stateLoaded = true
     }
     const sample = await observe(connection, pipeline, queueLease?.connection ?? connection)
-    const flag = mode === undefined ? undefined : `${streamLease.id} ${keys.mode} ${mode}`
-    if (mode !== undefined && flag !== published) {
-      await connection.set(keys.mode, mode)
-      published = flag
-    }
-    return { connection, sample }
+    const queue = queueLease?.connection ?? connection
+    const refusal = await tried(pipeline, mode, connection, queue)
+    return { connection, sample, refusal, queuePaused: await isPaused(queue, pipeline) }
+  }
+
+  /** The mode written over again: it heals a Redis that was emptied, and is the truest test of whether writes are taken. */
+  async function tried(
+    pipeline: CompiledPipeline,
+    mode: Watched['mode'],
+    connection: RedisConnection,
+    queue: RedisConnection,
+  ): Promise<StreamPipelineError | undefined> {
+    const keys = keySpace(pipeline.source.stream, pipeline.source.group)
+    const id = JSON.stringify([streamLease?.id, queueLease?.id, pipeline.generation, mode])
+    const isFresh = trial?.id === id && trial.refusal === undefined && clock.now() - trial.atMs < checkEveryMs
+    if (isFresh) return undefined
+    const refusal = await refusalOf(async () => {
+      if (mode !== undefined) await connection.set(keys.mode, mode)
+      await checkBackends(pipeline, connection, queue)
+    }, connection)
+    trial = { id, atMs: clock.now(), refusal }
+    return refusal
   }
 
   function decided(watched: Watched, sample: Sample | undefined): Decision {
@@ -103,8 +139,14 @@ export function createPipelineWatcher(parts: WatcherParts): PipelineWatcher {
     return decision
   }
 
-  async function saveState(pipeline: CompiledPipeline): Promise<void> {
-    if (streamLease === undefined || state === undefined || clock.now() - stateSavedMs < saveStateEveryMs) return
+  async function saveState(pipeline: CompiledPipeline, refusal: StreamPipelineError | undefined): Promise<void> {
+    if (
+      refusal !== undefined ||
+      streamLease === undefined ||
+      state === undefined ||
+      clock.now() - stateSavedMs < saveStateEveryMs
+    )
+      return
     stateSavedMs = clock.now()
     await writeScalingState(streamLease.connection, keySpace(pipeline.source.stream, pipeline.source.group), state)
   }
@@ -116,7 +158,7 @@ export function createPipelineWatcher(parts: WatcherParts): PipelineWatcher {
     async look(watched) {
       const before = observation
       try {
-        const { connection, sample: found } = await sampled(watched)
+        const { connection, sample: found, refusal, queuePaused } = await sampled(watched)
         const { sample, vanished } = await reaper.reap(connection, watched.pipeline, watched.livingPods, found)
         const quietSinceMs = quietSince(before, sample, clock.wall().getTime())
         observation = {
@@ -124,13 +166,16 @@ export function createPipelineWatcher(parts: WatcherParts): PipelineWatcher {
           sample,
           vanished,
           decision: decided(watched, sample),
+          queuePaused,
+          ...(refusal === undefined ? {} : { refusal }),
           ...(quietSinceMs === undefined ? {} : { quietSinceMs }),
         }
-        await saveState(watched.pipeline)
+        await saveState(watched.pipeline, refusal)
       } catch (thrown) {
         const last = before.kind === 'None' ? undefined : before.sample
         const decision = decided(watched, undefined)
-        observation = { kind: 'Failed', error: asFailure(thrown), decision, ...(last === undefined ? {} : { sample: last }) }
+        const error = await diagnosed(thrown, watched.pipeline, streamLease?.connection, queueLease?.connection)
+        observation = { kind: 'Failed', error, decision, ...(last === undefined ? {} : { sample: last }) }
       }
     },
     async close() {

@@ -8,7 +8,6 @@ import { type Clock, pause } from '../kubernetes/clock.ts'
 import type { Observation } from '../plan/observed.ts'
 import { createReaper } from '../reaping/reaper.ts'
 import type { ConfirmGone } from '../reaping/suspects.ts'
-import { quietMs } from '../status/conditions.ts'
 import { roundAge, roundCount } from '../status/rounding.ts'
 import { createConnections } from './connections.ts'
 import type { ReferenceReader } from './referencereader.ts'
@@ -27,6 +26,8 @@ export interface WatchersOptions {
   readonly reader: ReferenceReader
   readonly clock: Clock
   readonly everyMs: number
+  /** As in OperatorSettings. */
+  readonly quietMs: number
   readonly referencesEveryMs: number
   readonly confirmGone: ConfirmGone
   readonly onReaped: (key: string, consumer: string, reaping: Reaping) => void
@@ -61,7 +62,7 @@ export function createWatchers(options: WatchersOptions): PipelineWatchers {
       await entry.watcher.look(entry.watched)
       if (signal.aborted) break
       onLook(key, entry.watcher.observation, clock.now() - startedMs)
-      const says = visible(entry.watcher.observation, clock.wall().getTime())
+      const says = visible(entry.watcher.observation, clock.wall().getTime(), options.quietMs)
       if (says !== said) onChange(key)
       said = says
       // Spread, so that many pipelines do not look in step.
@@ -86,7 +87,7 @@ export function createWatchers(options: WatchersOptions): PipelineWatchers {
         onReaped: (consumer, reaping) => options.onReaped(key, consumer, reaping),
         onFault: (error) => options.onReapingFault(key, error),
       })
-      const watcher = createPipelineWatcher({ reader, connections, clock, referencesEveryMs, reaper })
+      const watcher = createPipelineWatcher({ reader, connections, clock, referencesEveryMs, checkEveryMs: everyMs * 6, reaper })
       const fresh: Entry = { watched, watcher, stop: new AbortController(), wake: new AbortController() }
       entries.set(key, fresh)
       const task = run(key, fresh).finally(() => running.delete(task))
@@ -112,7 +113,7 @@ function isNews(before: Watched, after: Watched): boolean {
 }
 
 /** Equal texts read the same in status. */
-function visible(observation: Observation, nowMs: number): string {
+function visible(observation: Observation, nowMs: number, quietMs: number): string {
   if (observation.kind === 'None') return ''
   const { decision, sample } = observation
   return JSON.stringify([
@@ -120,7 +121,7 @@ function visible(observation: Observation, nowMs: number): string {
     observation.kind === 'Failed' ? observation.error.message : nowMs - (observation.quietSinceMs ?? nowMs) >= quietMs,
     decision.replicas,
     decision.limitedBy,
-    observation.kind === 'Seen' && decision.reason,
+    observation.kind === 'Seen' && [decision.reason, observation.refusal?.message, observation.queuePaused],
     sample && [sample.undelivered, sample.pending, sample.quarantined, sample.deadLetters, sample.lost].map(roundCount),
     sample && roundAge(sample.oldestAgeMs),
     sample?.consumers.map(({ name, heartbeat }) => [name, heartbeat !== undefined]),

@@ -1,4 +1,6 @@
 /** The objects a pipeline should have, whole. */
+
+import type { CompiledPipeline, RedisTarget } from '../../api/compiled.ts'
 import { dispatchConfigOf, dispatchVariable } from '../../redis/dispatchconfig.ts'
 import type { KubernetesObject, ResourceType } from '../kubernetes/objects.ts'
 import { disruptionBudget, networkPolicy, podMonitor, serviceAccount } from './companions.ts'
@@ -48,7 +50,11 @@ export function desiredChildren(
     { type: disruptionBudgetType, object: disruptionBudget(name, forConsumer) },
   ]
   if (!resource.spec.consumer.serviceAccountName) children.push({ type: serviceAccountType, object: serviceAccount(forConsumer) })
-  if (settings.networkPolicy) children.push({ type: networkPolicyType, object: networkPolicy(name, forConsumer) })
+  if (settings.networkPolicy)
+    children.push({
+      type: networkPolicyType,
+      object: networkPolicy(name, forConsumer, redisPorts(pipeline, observed.references)),
+    })
   if (settings.podMonitor) children.push({ type: podMonitorType, object: podMonitor(name, forConsumer) })
   const referred = found(observed.references)
   if (referred !== undefined) {
@@ -70,6 +76,21 @@ function configMap(metadata: KubernetesObject['metadata'], data: Record<string, 
     type: configMapType,
     object: { apiVersion: configMapType.apiVersion, kind: configMapType.kind, metadata, data } as KubernetesObject,
   }
+}
+
+/** Ports that consumers connect to; undefined where the spec and its Secrets do not tell. */
+function redisPorts({ redis, sink }: CompiledPipeline, references: readonly ReferenceState[]): number[] | undefined {
+  const ports = [redis, ...(sink.redis === undefined ? [] : [sink.redis])].map((target) => portOf(target, references))
+  if (ports.some((port) => port === undefined)) return undefined
+  return [...new Set(ports as number[])].toSorted((a, b) => a - b)
+}
+
+function portOf(target: RedisTarget, references: readonly ReferenceState[]): number | undefined {
+  if (target.kind === 'Sentinel' || target.kind === 'Cluster') return undefined
+  const { from } = target.kind === 'UrlFrom' ? target : {}
+  const state = from && references.find(({ reference }) => referenceId(reference) === referenceId(from))
+  const text = target.kind === 'Url' ? target.url : state?.kind === 'Found' ? state.value.trim() : ''
+  return URL.canParse(text) ? Number(new URL(text).port || 6379) : undefined
 }
 
 /** Undefined when one is absent. */

@@ -25,16 +25,24 @@ export function disruptionBudget(pipeline: string, metadata: Metadata): Kubernet
   } as KubernetesObject
 }
 
-/** Lets in probes and scrapes only. Egress stays open: where Redis is may be known to a Secret or a Sentinel alone. */
-export function networkPolicy(pipeline: string, metadata: Metadata): KubernetesObject {
+/** 5353: where OpenShift's DNS pods listen; policies see ports behind the Service. */
+const dnsPorts = [53, 5353].flatMap((port) => ['UDP', 'TCP'].map((protocol) => ({ port, protocol })))
+
+/**
+ * Lets in probes and scrapes, and out DNS and Redis' ports. Egress stays open where those ports are not known: behind Sentinels and
+ * in a Redis Cluster servers announce them.
+ */
+export function networkPolicy(pipeline: string, metadata: Metadata, redisPorts?: readonly number[]): KubernetesObject {
+  const egress = redisPorts && [{ ports: dnsPorts }, { ports: redisPorts.map((port) => ({ port, protocol: 'TCP' })) }]
   return {
     apiVersion: networkPolicyType.apiVersion,
     kind: networkPolicyType.kind,
     metadata,
     spec: {
       podSelector: { matchLabels: selectorLabels(pipeline) },
-      policyTypes: ['Ingress'],
+      policyTypes: egress === undefined ? ['Ingress'] : ['Ingress', 'Egress'],
       ingress: [{ ports: [{ port: consumerPort, protocol: 'TCP' }] }],
+      ...(egress === undefined ? {} : { egress }),
     },
   } as KubernetesObject
 }

@@ -23,6 +23,8 @@ export interface PodObject extends KubernetesObject {
   readonly spec?: { readonly nodeName?: string }
   readonly status?: {
     readonly phase?: string
+    readonly reason?: string
+    readonly message?: string
     readonly conditions?: readonly {
       readonly type: string
       readonly status: string
@@ -60,6 +62,10 @@ export type Observation =
       readonly decision: Decision
       /** Wall-clock milliseconds since when stream and pending list have been empty and nothing was added; undefined: not so. */
       readonly quietSinceMs?: number
+      /** Reads work, but entries could not be settled: Redis refuses writes, or what the keys hold does not fit. */
+      readonly refusal?: StreamPipelineError
+      /** Somebody paused the BullMQ queue. */
+      readonly queuePaused: boolean
     }
   | {
       readonly kind: 'Failed'
@@ -84,6 +90,8 @@ export interface OperatorSettings {
   readonly referencesEveryMs: number
   /** A status in which only numbers changed is written at most this often. */
   readonly numbersEveryMs: number
+  /** How long a stream in mode Direct must stay settled: mounted ConfigMaps reach producers within about a minute and a half. */
+  readonly quietMs: number
   /** What only a person or time can mend is looked at again this often: no event would tell of it. */
   readonly faultsEveryMs: number
   /** Keys the HMAC in the pod template. */
@@ -101,6 +109,8 @@ export interface Observed {
   readonly pods: readonly PodObject[]
   readonly references: readonly ReferenceState[]
   readonly observation: Observation
+  /** The served CustomResourceDefinition lacks what this operator needs; undefined: it fits, or is not known yet. */
+  readonly schemaFault?: StreamPipelineError
   /** Of this reconcile's writes; empty before they were tried. */
   readonly faults: readonly Fault[]
   /** Wall-clock milliseconds of our last status write; undefined: none by this process. */

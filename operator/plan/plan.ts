@@ -35,7 +35,7 @@ export type Report = Pick<Plan, 'status' | 'writeStatus' | 'events' | 'requeueAf
 
 /** @param nowMs wall-clock milliseconds */
 export function report(observed: Observed, nowMs: number): Report {
-  const status = statusOf(observed, desiredReplicas(observed), nowMs)
+  const status = statusOf(observed, desiredReplicas(observed, nowMs), nowMs)
   const due = statusDue(observed.object.status, status, observed.statusWrittenMs, observed.settings.numbersEveryMs, nowMs)
   // After a restart: what the predecessor saw stands until the first look, or each change of leader would write every status twice.
   const unseen =
@@ -61,7 +61,7 @@ export function plan(observed: Observed, nowMs: number): Plan {
   if (observed.spec.kind === 'Unsound' || isPaused(observed.object)) return { ...reporting, apply: [], delete: [] }
   const mode = modeToPublish(observed, observed.spec.pipeline)
   const apply = desiredChildren(observed, observed.spec, mode)
-  return { ...reporting, mode, replicas: desiredReplicas(observed), apply, delete: superfluous(observed, apply) }
+  return { ...reporting, mode, replicas: desiredReplicas(observed, nowMs), apply, delete: superfluous(observed, apply) }
 }
 
 /** Our own children of kinds that come and go, no longer wanted. */

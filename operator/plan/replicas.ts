@@ -12,15 +12,37 @@ import { deploymentType, mainManager, scalerManager } from './kinds.ts'
 import type { Observed } from './observed.ts'
 
 /** Consumers that should run now. */
-export function desiredReplicas(observed: Observed): number {
+export function desiredReplicas(observed: Observed, nowMs: number): number {
   const { spec, observation, deployment } = observed
   if (spec.kind === 'Unsound') return deployment?.spec?.replicas ?? 0
-  if (observation.kind !== 'None') return observation.decision.replicas
   const { pipeline } = spec
+  if (observation.kind !== 'None') {
+    const { replicas } = observation.decision
+    if (pipeline.mode === 'Stream' || pipeline.suspend) return replicas
+    return whileDraining(observed, observation, replicas, nowMs)
+  }
   // Not looked at Redis yet: keep what runs, else the least that is sure to be wanted.
   if (pipeline.suspend) return 0
   if (pipeline.scaling.policy === 'Manual') return pipeline.replicas
   return deployment?.spec?.replicas ?? (pipeline.mode === 'Direct' ? 0 : pipeline.scaling.minReplicas)
+}
+
+/**
+ * Under Direct, one consumer stays until the stream has been settled and quiet for long enough: producers learn of the mode with
+ * delay. A late entry brings it back. What stands at zero with nothing to do is not woken for that.
+ */
+function whileDraining(
+  { deployment, settings }: Observed,
+  observation: Exclude<Observed['observation'], { kind: 'None' }>,
+  replicas: number,
+  nowMs: number,
+): number {
+  const current = deployment?.spec?.replicas ?? 0
+  if (observation.kind === 'Failed') return replicas
+  const { sample, quietSinceMs } = observation
+  if (sample.undelivered + sample.pending > 0) return Math.max(1, replicas)
+  const settledForMs = quietSinceMs === undefined ? 0 : nowMs - quietSinceMs
+  return current === 0 || settledForMs >= settings.quietMs ? 0 : Math.max(1, replicas)
 }
 
 /** What the scaler owns: that one field. */

@@ -20,9 +20,6 @@ export interface Verdict {
 
 export type Verdicts = Readonly<Record<ConditionType, Verdict>>
 
-/** How long a stream in mode Direct must stay settled: mounted ConfigMaps reach producers within about a minute and a half. */
-export const quietMs = 120_000
-
 const verdict = (status: Verdict['status'], reason: ConditionReason, message: string): Verdict => ({ status, reason, message })
 const failed = (error: StreamPipelineError, prefix = ''): Verdict => ({
   status: 'False',
@@ -54,8 +51,15 @@ function readyOf(observed: Observed, ...parts: readonly Verdict[]): Verdict {
   return verdict('True', 'Running', 'Redis answers, the objects match the spec, and consumers are available')
 }
 
-function stalledOf({ spec, faults }: Observed): Verdict {
-  const terminal = spec.kind === 'Unsound' ? spec.error : faults.find(({ error }) => !error.retryable)?.error
+function stalledOf({ spec, faults, schemaFault, observation }: Observed): Verdict {
+  const told = [
+    ...(spec.kind === 'Unsound' ? [spec.error] : []),
+    ...(schemaFault === undefined ? [] : [schemaFault]),
+    ...faults.map(({ error }) => error),
+    ...(observation.kind === 'Failed' ? [observation.error] : []),
+    ...(observation.kind === 'Seen' && observation.refusal !== undefined ? [observation.refusal] : []),
+  ]
+  const terminal = told.find(({ retryable }) => !retryable)
   if (terminal === undefined) return verdict('False', 'Progressing', 'Nothing waits for a person')
   return { ...failed(terminal), status: 'True' }
 }
@@ -66,6 +70,7 @@ function reconciledOf(observed: Observed): Verdict {
     const message = `the annotation ${reconcileAnnotation}: disabled is set, so the objects stay as they are. Remove it to have them reconciled`
     return verdict('Unknown', 'ReconcileDisabled', message)
   }
+  if (observed.schemaFault !== undefined) return failed(observed.schemaFault)
   const [fault] = observed.faults
   if (fault !== undefined) return failed(fault.error, fault.error.code === 'NameTaken' ? '' : `${fault.subject}: `)
   const absent = observed.references.find((state) => state.kind === 'Absent')
@@ -76,6 +81,7 @@ function reconciledOf(observed: Observed): Verdict {
 function redisReachableOf({ observation, spec, references }: Observed): Verdict {
   switch (observation.kind) {
     case 'Seen':
+      if (observation.refusal !== undefined) return failed(observation.refusal)
       return verdict('True', 'RedisConnected', 'Redis answers')
     case 'Failed':
       return failed(observation.error)
@@ -92,7 +98,9 @@ function redisReachableOf({ observation, spec, references }: Observed): Verdict 
 
 function withStrangers(said: Verdict, { observation, object, pods }: Observed): Verdict {
   const text = observation.kind === 'Seen' ? strangersText(object.metadata.uid ?? '', pods, observation.sample) : ''
-  return text === '' ? said : { ...said, message: `${said.message}; ${text}` }
+  if (text === '') return said
+  const message = `${said.message}; ${text}. Give each program a group of its own`
+  return said.status === 'True' ? verdict('True', 'GroupShared', message) : { ...said, message }
 }
 
 function consumersAvailableOf(observed: Observed, replicas: number): Verdict {
@@ -107,21 +115,27 @@ function consumersAvailableOf(observed: Observed, replicas: number): Verdict {
       return verdict('True', 'DirectMode', 'mode is Direct and the stream is settled: no consumer is wanted')
     return verdict('True', 'ScaledToZero', 'Nothing waits: no consumer is wanted until an entry arrives')
   }
-  if (ready > 0) return verdict('True', 'ConsumersReady', `${ready} of ${replicas} consumers ready`)
+  const trouble = pods.map(troubleOf).find((found) => found !== undefined)
+  const troubleText = trouble && `Pod ${trouble.pod}: ${trouble.detail}. ${troubleRemedies[trouble.reason]}`
+  if (ready > 0) {
+    const text = `${ready} of ${replicas} consumers ready`
+    if (troubleText === undefined || ready >= replicas) return verdict('True', 'ConsumersReady', text)
+    return verdict('True', 'ConsumersDegraded', `${text}; ${troubleText}`)
+  }
   const refused = deployment.status?.conditions?.find(({ type, status }) => type === 'ReplicaFailure' && status === 'True')
   if (refused !== undefined) {
     const remedy = 'Raise the quota, or change spec.consumer so that the policy named admits the pods'
     return verdict('False', 'PodsRefused', `${name}: ${refused.message ?? refused.reason ?? 'its pods are refused'}. ${remedy}`)
   }
-  const trouble = pods.map(troubleOf).find((found) => found !== undefined)
-  if (trouble !== undefined)
-    return verdict('False', trouble.reason, `Pod ${trouble.pod}: ${trouble.detail}. ${troubleRemedies[trouble.reason]}`)
+  if (trouble !== undefined && troubleText !== undefined) return verdict('False', trouble.reason, troubleText)
   return verdict('False', 'ConsumersStarting', `0 of ${replicas} consumers ready; ${pods.length} pods exist`)
 }
 
 const troubleRemedies = {
   ImagePullFailed: 'Check spec.consumer.image, imagePullSecrets and that the registry can be reached',
-  ConsumersCrashing: 'Read its log with kubectl logs --previous',
+  ConsumersCrashing:
+    'Read its log with kubectl logs --previous; if it was OOMKilled, raise spec.consumer.resources.limits.memory',
+  PodsEnded: 'Look at the node, and at requests and limits in spec.consumer.resources; the Deployment replaces the pod',
   ContainerNotCreated: 'Correct what the message names in spec.consumer',
   Unschedulable: "Make room, or lower spec.consumer.resources and its placement's demands",
 } as const
@@ -145,12 +159,21 @@ function scalingActiveOf({ spec, observation }: Observed): Verdict {
     )
   }
   if (observation.kind === 'None') return verdict('Unknown', 'NotObservedYet', 'Redis is asked within a few seconds')
+  const { queue, maxWaiting } = pipeline.sink
+  if (observation.queuePaused) {
+    const text = `the BullMQ queue ${queue} is paused: jobs are added, and no worker takes them. Resume it with Queue.resume()`
+    return verdict('False', 'QueuePaused', text)
+  }
+  if (observation.sample.queueWaiting >= maxWaiting) {
+    const text = `the BullMQ queue ${queue} holds ${roundCount(observation.sample.queueWaiting)} waiting jobs, sink.bullmq.maxWaiting is ${maxWaiting}: consumers wait. Add workers, or raise maxWaiting`
+    return verdict('False', 'QueueFull', text)
+  }
   if (pipeline.mode === 'Direct')
     return verdict('True', 'DirectMode', 'mode is Direct: consumers are kept until the stream is settled')
   return verdict('True', 'ScalingOnAge', 'Replicas follow the age of the backlog')
 }
 
-function drainedOf({ spec, observation }: Observed, nowMs: number): Verdict {
+function drainedOf({ spec, observation, settings }: Observed, nowMs: number): Verdict {
   if (spec.kind === 'Unsound' || (spec.pipeline.mode === 'Stream' && !spec.pipeline.suspend))
     return verdict('False', 'NotDraining', 'mode is Stream: the pipeline is not being drained')
   if (observation.kind !== 'Seen')
@@ -162,7 +185,7 @@ function drainedOf({ spec, observation }: Observed, nowMs: number): Verdict {
   }
   const left = sample.undelivered + sample.pending
   if (left > 0) return verdict('False', 'Draining', `${roundCount(left)} entries are still to be settled`)
-  if (quietSinceMs === undefined || nowMs - quietSinceMs < quietMs)
+  if (quietSinceMs === undefined || nowMs - quietSinceMs < settings.quietMs)
     return verdict(
       'False',
       'Draining',
@@ -171,9 +194,14 @@ function drainedOf({ spec, observation }: Observed, nowMs: number): Verdict {
   return verdict('True', 'StreamSettled', 'Every entry is settled, and none came for two minutes')
 }
 
-function dataIntactOf({ observation }: Observed): Verdict {
+function dataIntactOf({ observation, spec }: Observed): Verdict {
   const sample = observation.kind === 'None' ? undefined : observation.sample
   if (sample === undefined) return verdict('Unknown', 'NotObservedYet', 'Known when Redis answers')
+  const letters = spec.kind === 'Sound' ? spec.pipeline.deadLetter : undefined
+  if (sample.lost === 0 && letters !== undefined && sample.deadLetters >= letters.maxEntries) {
+    const text = `the dead-letter stream ${letters.stream} holds deadLetter.maxEntries (${letters.maxEntries}): each new one pushes out the oldest. Replay or purge them with streampipeline dead, or raise maxEntries`
+    return verdict('False', 'DeadLettersFull', text)
+  }
   if (sample.lost === 0) return verdict('True', 'NothingLost', 'No entry was trimmed unread')
   const message = `${roundCount(sample.lost)} entries were trimmed before anybody read them: raise source.retention.maxEntries, keep producers from trimming, or add consumers`
   return verdict('False', 'EntriesLost', message)

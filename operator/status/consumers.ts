@@ -67,13 +67,14 @@ function goneLine(consumer: ConsumerSample, told: readonly VanishedConsumer[], s
 
 function podTrouble(pod: PodObject): string[] {
   const trouble = troubleOf(pod)
-  return trouble === undefined
+  // Those that have ended stay listed for long; they are replaced.
+  return trouble === undefined || trouble.reason === 'PodsEnded'
     ? []
     : [`${pod.metadata.name ?? ''}  ${trouble.reason}  ${trouble.detail}`.replaceAll('\n', ' ').slice(0, 512)]
 }
 
 export interface Trouble {
-  readonly reason: 'ImagePullFailed' | 'ConsumersCrashing' | 'ContainerNotCreated' | 'Unschedulable'
+  readonly reason: 'ImagePullFailed' | 'ConsumersCrashing' | 'ContainerNotCreated' | 'Unschedulable' | 'PodsEnded'
   readonly pod: string
   readonly detail: string
 }
@@ -98,11 +99,15 @@ export function troubleOf(pod: PodObject): Trouble | undefined {
         return {
           reason: 'ConsumersCrashing',
           pod: name,
-          detail: `exit code ${ended?.exitCode ?? '?'}: ${(ended?.message ?? ended?.reason ?? '').trim()}`,
+          detail: `exit code ${ended?.exitCode ?? '?'}: ${[ended?.reason, ended?.message?.trim()].filter(Boolean).join(', ')}`,
         }
       default:
         break
     }
+  }
+  if (pod.status?.phase === 'Failed') {
+    const { reason, message } = pod.status
+    return { reason: 'PodsEnded', pod: name, detail: [reason ?? 'Failed', message].filter(Boolean).join(': ') }
   }
   const scheduled = pod.status?.conditions?.find(({ type }) => type === 'PodScheduled')
   if (scheduled?.status === 'False' && scheduled.reason === 'Unschedulable')

@@ -4,7 +4,14 @@ import type { EventNote } from '../kubernetes/recorder.ts'
 import { toneOf } from './reasons.ts'
 
 /** Ready and Stalled repeat what these say. */
-const told: readonly ConditionType[] = ['Reconciled', 'RedisReachable', 'ConsumersAvailable', 'Drained', 'DataIntact']
+const told: readonly ConditionType[] = [
+  'Reconciled',
+  'RedisReachable',
+  'ConsumersAvailable',
+  'ScalingActive',
+  'Drained',
+  'DataIntact',
+]
 
 export function eventsOf(before: StreamPipelineStatus | undefined, after: StreamPipelineStatus): readonly EventNote[] {
   const transitions = told.flatMap((type) => {

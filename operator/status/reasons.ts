@@ -28,6 +28,16 @@ export const conditionReasons = {
     meaning: 'The operator has not asked Redis yet.',
   },
   ConsumersReady: { types: ['ConsumersAvailable'], tone: 'Good', meaning: 'At least one consumer is ready.' },
+  ConsumersDegraded: {
+    types: ['ConsumersAvailable'],
+    tone: 'Bad',
+    meaning: 'Consumers are ready, but some pods cannot run: a rollout may be stuck.',
+  },
+  GroupShared: {
+    types: ['ConsumersAvailable'],
+    tone: 'Bad',
+    meaning: "Consumers that are not this pipeline's read in its group and take entries from it.",
+  },
   ScaledToZero: { types: ['ConsumersAvailable'], tone: 'Good', meaning: 'Nothing waits, so none runs.' },
   ConsumersStarting: { types: ['ConsumersAvailable', 'Ready'], tone: 'Underway', meaning: 'Pods are on their way.' },
   NoDeployment: { types: ['ConsumersAvailable'], tone: 'Underway', meaning: 'The Deployment does not exist yet.' },
@@ -35,13 +45,29 @@ export const conditionReasons = {
   ConsumersCrashing: { types: ['ConsumersAvailable'], tone: 'Bad', meaning: 'The container ends again and again.' },
   ContainerNotCreated: { types: ['ConsumersAvailable'], tone: 'Bad', meaning: 'The container cannot be created as configured.' },
   Unschedulable: { types: ['ConsumersAvailable'], tone: 'Bad', meaning: 'No node takes the pods.' },
+  PodsEnded: {
+    types: ['ConsumersAvailable'],
+    tone: 'Bad',
+    meaning: 'Pods were evicted, preempted, or ended for good otherwise.',
+  },
   PodsRefused: { types: ['ConsumersAvailable'], tone: 'Bad', meaning: 'The API server refuses the pods: a quota or a policy.' },
   ScalingOnAge: { types: ['ScalingActive'], tone: 'Good', meaning: 'Replicas follow the age of the backlog.' },
   ManualReplicas: { types: ['ScalingActive'], tone: 'Neutral', meaning: 'scaling.policy is Manual.' },
   MetricsUnavailable: {
     types: ['ScalingActive'],
-    tone: 'Bad',
+    // RedisReachable tells why, with an Event.
+    tone: 'Neutral',
     meaning: 'Redis cannot be asked, so scaling goes by onMetricsLoss.',
+  },
+  QueueFull: {
+    types: ['ScalingActive'],
+    tone: 'Bad',
+    meaning: 'The queue holds sink.bullmq.maxWaiting jobs, so consumers wait for the workers behind it.',
+  },
+  QueuePaused: {
+    types: ['ScalingActive'],
+    tone: 'Bad',
+    meaning: 'Somebody paused the BullMQ queue: jobs are added, and no worker takes them.',
   },
   Suspended: { types: ['Ready', 'ConsumersAvailable', 'ScalingActive'], tone: 'Neutral', meaning: 'spec.suspend is set.' },
   DirectMode: {
@@ -53,6 +79,11 @@ export const conditionReasons = {
   Draining: { types: ['Drained'], tone: 'Underway', meaning: 'Entries are still to be settled.' },
   StreamSettled: { types: ['Drained'], tone: 'Good', meaning: 'Every entry is settled.' },
   NothingLost: { types: ['DataIntact'], tone: 'Good', meaning: 'No entry was trimmed unread.' },
+  DeadLettersFull: {
+    types: ['DataIntact'],
+    tone: 'Bad',
+    meaning: 'deadLetter.maxEntries dead letters are kept: each new one pushes out the oldest.',
+  },
   EntriesLost: { types: ['DataIntact'], tone: 'Bad', meaning: 'Entries were trimmed before anybody read them.' },
 } as const satisfies Record<string, ReasonEntry>
 

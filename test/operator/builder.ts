@@ -57,7 +57,14 @@ export function seen(object: PipelineObject, more: Partial<Sample> = {}, quietSi
   const { pipeline } = read(object)
   const taken = sample(more)
   const decision = decide(undefined, taken, scalingPolicy(pipeline, 1))
-  return { kind: 'Seen', sample: taken, vanished: [], decision, ...(quietSinceMs === undefined ? {} : { quietSinceMs }) }
+  return {
+    kind: 'Seen',
+    sample: taken,
+    vanished: [],
+    decision,
+    queuePaused: false,
+    ...(quietSinceMs === undefined ? {} : { quietSinceMs }),
+  }
 }
 
 export function failedLook(object: PipelineObject): Observation {
@@ -87,6 +94,7 @@ export function observed(object: PipelineObject, more: Partial<Observed> = {}): 
       referencesEveryMs: 30_000,
       numbersEveryMs: 10_000,
       faultsEveryMs: 5_000,
+      quietMs: 120_000,
       signingKey: Buffer.alloc(32, 7),
     },
     deployment: deploymentObject(1, 1),

@@ -1,0 +1,89 @@
+/**
+ * From what a look at Redis failed with to what a person has to change. A reply such as WRONGTYPE or MOVED names neither the key
+ * nor the field of the spec; asking once more finds them.
+ */
+import type { CompiledPipeline } from '../../api/compiled.ts'
+import { asFailure, failure, type StreamPipelineError } from '../../api/errors.ts'
+import { failureOn, labelOf, type RedisConnection } from '../../redis/connection.ts'
+import { keySpace } from '../../redis/keys.ts'
+import { replyCode } from '../../redis/replies.ts'
+
+/** What `work` fails with, as the catalogue has it; undefined: nothing. */
+export async function refusalOf(
+  work: () => Promise<void>,
+  connection: RedisConnection,
+): Promise<StreamPipelineError | undefined> {
+  try {
+    await work()
+    return undefined
+  } catch (thrown) {
+    return failureOn(connection, thrown)
+  }
+}
+
+export async function diagnosed(
+  thrown: unknown,
+  pipeline: CompiledPipeline,
+  connection: RedisConnection | undefined,
+  queue: RedisConnection | undefined,
+): Promise<StreamPipelineError> {
+  const error = connection === undefined ? asFailure(thrown) : failureOn(connection, thrown)
+  const code = replyCode(error)
+  if (connection === undefined || code === undefined) return error
+  if (code === 'WRONGTYPE') return (await misfit(pipeline, connection, queue ?? connection)) ?? error
+  if (code === 'CROSSSLOT' || ((code === 'MOVED' || code === 'CLUSTERDOWN') && pipeline.redis.kind !== 'Cluster')) {
+    return clusterMisused(pipeline, connection, error)
+  }
+  return error
+}
+
+function clusterMisused(
+  pipeline: CompiledPipeline,
+  connection: RedisConnection,
+  error: StreamPipelineError,
+): StreamPipelineError {
+  const { source, deadLetter, sink } = pipeline
+  const detail = `it is a node of a Redis Cluster (${replyCode(error)}), where ${source.stream}, ${deadLetter.stream} and ${sink.prefix}:${sink.queue} must lie in one slot`
+  const advice =
+    'name its nodes in spec.redis.cluster, and leave deadLetter.stream and sink.bullmq.prefix out: the derived names share the slot'
+  return failure('RedisUnfit', { address: labelOf(connection), detail, advice }, error)
+}
+
+type KeyType = 'stream' | 'hash' | 'list' | 'zset'
+
+/** The key that holds something else than it should. */
+async function misfit(
+  { source, deadLetter, sink }: CompiledPipeline,
+  connection: RedisConnection,
+  queue: RedisConnection,
+): Promise<StreamPipelineError | undefined> {
+  const keys = keySpace(source.stream, source.group)
+  const expected: readonly (readonly [RedisConnection, string, KeyType])[] = [
+    [connection, source.stream, 'stream'],
+    [connection, deadLetter.stream, 'stream'],
+    [connection, keys.consumers, 'hash'],
+    [connection, keys.stats, 'hash'],
+    [queue, `${sink.prefix}:${sink.queue}:wait`, 'list'],
+    [queue, `${sink.prefix}:${sink.queue}:paused`, 'list'],
+    [queue, `${sink.prefix}:${sink.queue}:prioritized`, 'zset'],
+    [queue, `${sink.prefix}:${sink.queue}:meta`, 'hash'],
+  ]
+  for (const [where, key, type] of expected) {
+    try {
+      const actual = await where.type(key)
+      if (actual !== 'none' && actual !== type) return failure('WrongKeyType', { key, actual, expected: type })
+    } catch (thrown) {
+      return failureOn(where, thrown)
+    }
+  }
+  return undefined
+}
+
+/** BullMQ marks it in the queue's meta hash. */
+export async function isPaused(queue: RedisConnection, { sink }: CompiledPipeline): Promise<boolean> {
+  try {
+    return (await queue.hget(`${sink.prefix}:${sink.queue}:meta`, 'paused')) !== null
+  } catch (thrown) {
+    throw failureOn(queue, thrown)
+  }
+}
