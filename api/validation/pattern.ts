@@ -19,7 +19,8 @@ export function compilePattern(pattern: string): Matcher {
   if (cannotBacktrack(pattern)) return native
   try {
     const linear = RE2JS.compile(RE2JS.translateRegExp(pattern))
-    return { test: (text) => linear.matcher(text).find() }
+    // ajv keeps one matcher per text of its own: without one, all patterns of a schema would be the first.
+    return { test: (text) => linear.matcher(text).find(), toString: () => `/${pattern}/linear` }
   } catch (thrown) {
     const detail = thrown instanceof Error ? thrown.message.replace(/^error parsing regexp: /, '') : String(thrown)
     throw new Error(
