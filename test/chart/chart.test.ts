@@ -1,0 +1,229 @@
+/** What the chart renders, what it refuses, and whether a real API server takes it. */
+import '../support/leaks.ts'
+import assert from 'node:assert/strict'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import test from 'node:test'
+import { parse } from 'yaml'
+import { crd } from '../../api/crd.ts'
+import { alertGroups, runbookName } from '../../build/chart/alerts.ts'
+import { dashboard } from '../../build/chart/dashboard.ts'
+import { policyRule, rights } from '../../operator/rights.ts'
+import { needsApiServer, startApiServer } from '../support/apiserver.ts'
+import { projectRoot } from '../support/root.ts'
+import { chartFolder, everything, helm, type Manifest, needsHelm, render, template } from './chart.ts'
+
+const kinds = (manifests: readonly Manifest[]) => manifests.map(({ kind }) => kind).sort()
+const ofKind = (manifests: readonly Manifest[], kind: string) => manifests.filter((manifest) => manifest.kind === kind)
+
+test('helm lint finds nothing', needsHelm, async (t) => {
+  const { code, stdout, stderr } = await helm(t, 'lint', '--strict', chartFolder)
+  assert.equal(code, 0, stdout + stderr)
+})
+
+test(
+  'by default: two restricted operator pods with all namespaces, and nothing that needs another product',
+  needsHelm,
+  async (t) => {
+    const manifests = await render(t)
+    assert.deepEqual(kinds(manifests), [
+      'ClusterRole',
+      'ClusterRole',
+      'ClusterRole',
+      'ClusterRole',
+      'ClusterRoleBinding',
+      'CustomResourceDefinition',
+      'Deployment',
+      'Pod',
+      'PodDisruptionBudget',
+      'Role',
+      'RoleBinding',
+      'Service',
+      'ServiceAccount',
+    ])
+    const [deployment] = ofKind(manifests, 'Deployment')
+    const spec = deployment?.['spec'] as { replicas: number; template: { spec: { containers: { args: string[] }[] } } }
+    assert.equal(spec.replicas, 2)
+    assert.deepEqual(
+      spec.template.spec.containers[0]?.args.filter((arg) => !arg.startsWith('--consumer-image=')),
+      ['operator', '--log-level=info', '--metrics=:8080', '--health=:8081'],
+    )
+  },
+)
+
+test('confined to namespaces there is no ClusterRole, and each namespace has its Role', needsHelm, async (t) => {
+  const manifests = await render(t, { namespaces: ['farm', 'mill'], ...everything })
+  assert.deepEqual(
+    manifests.filter(({ kind }) => kind.startsWith('ClusterRole')).map(({ metadata }) => metadata.name),
+    [],
+  )
+  const roles = ofKind(manifests, 'Role')
+  assert.deepEqual(roles.map(({ metadata }) => metadata.namespace).sort(), ['farm', 'mill', 'ops'])
+  const rules = (where: 'Pipelines' | 'Own') => rights.filter((right) => right.where === where).map(policyRule)
+  for (const { metadata, rules: rendered } of roles) {
+    assert.deepEqual(rendered, rules(metadata.namespace === 'ops' ? 'Own' : 'Pipelines'))
+  }
+  const [deployment] = ofKind(manifests, 'Deployment')
+  const text = JSON.stringify(deployment)
+  for (const flag of ['--namespaces=farm,mill', '--network-policy', '--pod-monitor']) assert.ok(text.includes(flag), flag)
+})
+
+test('rights that only a flag needs are given only with it', needsHelm, async (t) => {
+  const text = JSON.stringify(ofKind(await render(t), 'ClusterRole'))
+  assert.doesNotMatch(text, /podmonitors/)
+})
+
+test('the CRD is the one of the project, kept when the chart goes, and can be left out', needsHelm, async (t) => {
+  const [rendered] = ofKind(await render(t), 'CustomResourceDefinition')
+  assert.deepEqual(rendered?.['spec'], (crd() as { spec: unknown }).spec)
+  assert.equal(rendered?.metadata.annotations?.['helm.sh/resource-policy'], 'keep')
+  assert.deepEqual(ofKind(await render(t, { 'crds.enabled': false }), 'CustomResourceDefinition'), [])
+  const [loose] = ofKind(await render(t, { 'crds.keep': false }), 'CustomResourceDefinition')
+  assert.equal(loose?.metadata.annotations, undefined)
+})
+
+test('wrong values are refused, and the message names the value', needsHelm, async (t) => {
+  const wrong: readonly (readonly [values: Readonly<Record<string, unknown>>, message: RegExp])[] = [
+    [{ replica: 3 }, /additional properties 'replica' not allowed/],
+    [{ replicas: '2' }, /replicas.*want integer/s],
+    [{ replicas: 0 }, /replicas.*minimum/s],
+    [{ replicas: 9 }, /replicas.*maximum/s],
+    [{ namespaces: 'farm' }, /namespaces.*want array/s],
+    [{ namespaces: ['Farm'] }, /namespaces.*pattern/s],
+    [{ namespaces: ['farm', 'farm'] }, /namespaces.*(unique|equal)/s],
+    [{ logLevel: 'verbose' }, /logLevel.*'debug'/s],
+    [{ imagePullPolicy: 'Sometimes' }, /imagePullPolicy.*'Always'/s],
+    [{ 'image.name': 'x' }, /image.*additional properties 'name' not allowed/s],
+    [{ 'image.repository': '' }, /image\/repository/],
+    [{ 'image.tag': 'a b' }, /image\/tag.*pattern/s],
+    [{ 'consumerImage.digest': 'sha256:1' }, /consumerImage\/digest.*pattern/s],
+    [{ 'crds.enabled': 'yes' }, /crds\/enabled.*want boolean/s],
+    [{ 'crd.enabled': true }, /additional properties 'crd' not allowed/],
+    [{ 'metrics.serviceMonitor.interval': 'often' }, /serviceMonitor\/interval.*pattern/s],
+    [{ 'alerts.oldestAgeSeconds': 0 }, /alerts\/oldestAgeSeconds.*minimum/s],
+    [{ 'podLabels.team': 3 }, /podLabels\/team.*want string/s],
+    [{ imagePullSecrets: ['pull'] }, /imagePullSecrets\/0.*want object/s],
+    [{ env: [{ value: 'x' }] }, /env\/0.*missing property 'name'/s],
+    [{ 'metrics.enabled': false, 'metrics.serviceMonitor.enabled': true }, /serviceMonitor.enabled needs metrics.enabled/],
+  ]
+  for (const [values, message] of wrong) {
+    const { code, stderr } = await template(t, values)
+    assert.notEqual(code, 0, `accepted: ${JSON.stringify(values)}`)
+    assert.match(stderr, message, JSON.stringify(values))
+  }
+})
+
+/** What the Prometheus Operator would bring: kinds that only have to exist for the API server to take them. */
+const monitoring = [
+  ['ServiceMonitor', 'servicemonitors'],
+  ['PrometheusRule', 'prometheusrules'],
+].map(([kind = '', plural = '']) => ({
+  apiVersion: 'apiextensions.k8s.io/v1',
+  kind: 'CustomResourceDefinition',
+  metadata: { name: `${plural}.monitoring.coreos.com` },
+  spec: {
+    group: 'monitoring.coreos.com',
+    names: { kind, plural, listKind: `${kind}List`, singular: kind.toLowerCase() },
+    scope: 'Namespaced',
+    versions: [
+      {
+        name: 'v1',
+        served: true,
+        storage: true,
+        schema: { openAPIV3Schema: { type: 'object', 'x-kubernetes-preserve-unknown-fields': true } },
+      },
+    ],
+  },
+}))
+
+const skip = needsHelm.skip || needsApiServer.skip
+
+test('a real API server takes all of it, in a namespace that enforces restricted pods', { skip }, async (t) => {
+  const server = await startApiServer(t, { controllers: ['serviceaccount-controller'] })
+  const namespaces = ['ops', 'farm'].map((name) => ({
+    apiVersion: 'v1',
+    kind: 'Namespace',
+    metadata: {
+      name,
+      labels: { 'pod-security.kubernetes.io/enforce': 'restricted', 'pod-security.kubernetes.io/warn': 'restricted' },
+    },
+  }))
+  const apply = async (items: readonly unknown[], ...args: string[]) =>
+    await server.kubectl(
+      ['apply', '--server-side', ...args, '-f', '-'],
+      JSON.stringify({ apiVersion: 'v1', kind: 'List', items }),
+    )
+  assert.equal((await apply([...namespaces, ...monitoring])).code, 0)
+  const wait = ['wait', '--for=condition=Established', 'crd', '--all', '--timeout=20s']
+  assert.equal((await server.kubectl(wait)).code, 0)
+  for (const values of [everything, { ...everything, namespaces: ['farm'], replicas: 1 }]) {
+    const { code, stderr } = await apply(await render(t, values), '--dry-run=server', '--validate=strict')
+    assert.equal(code, 0, stderr)
+    assert.doesNotMatch(stderr, /warning/i, 'a warning would be about pod security')
+  }
+})
+
+test('each alert has a runbook page that says what it means, how to look and what to do', async () => {
+  for (const rule of alertGroups.flatMap((group) => group.rules)) {
+    const page = await readFile(join(projectRoot, 'docs', 'runbooks', `${runbookName(rule)}.md`), 'utf8')
+    for (const heading of [`# ${rule.alert}`, '## Means', '## Look', '## Do'])
+      assert.ok(page.includes(`${heading}\n`), `${rule.alert}: ${heading}`)
+  }
+})
+
+/** Names of series in a query. */
+const seriesOf = (query: string): string[] =>
+  [
+    ...query.matchAll(
+      /\b((?:redis_stream|streampipeline|stream_consumer|controller_runtime|rest_client|workqueue|leader_election|upstream|job)_[a-z_]+)/g,
+    ),
+  ].map(([, name = '']) => name.replace(/_(bucket|count|sum)$/, ''))
+
+test('alerts and dashboard ask only for series that somebody exports', async () => {
+  const sources = await Promise.all(
+    ['operator/metrics/machinery.ts', 'operator/metrics/pipelines.ts', 'consumer/metrics.ts', 'client/metrics.ts'].map(
+      async (file) => await readFile(join(projectRoot, file), 'utf8'),
+    ),
+  )
+  const exported = new Set(seriesOf(sources.join('\n')))
+  const queries = [
+    ...alertGroups.flatMap((group) => group.rules.map(({ expr }) => expr)),
+    ...dashboard.panels.flatMap((panel) => panel.targets.map(({ expr }) => expr)),
+  ]
+  assert.ok(queries.length > 15)
+  const unknown = queries.flatMap(seriesOf).filter((name) => !exported.has(name))
+  assert.deepEqual(unknown, [])
+})
+
+test('the dashboard of the ConfigMap is the dashboard, and the rule holds the values it was given', needsHelm, async (t) => {
+  const manifests = await render(t, {
+    ...everything,
+    'alerts.oldestAgeSeconds': 77,
+    'alerts.runbooks': 'https://example.com/books/',
+  })
+  const [map] = ofKind(manifests, 'ConfigMap')
+  assert.deepEqual(JSON.parse((map?.['data'] as Record<string, string> | undefined)?.['streampipelines.json'] ?? ''), dashboard)
+  const [rule] = ofKind(manifests, 'PrometheusRule')
+  const text = JSON.stringify(rule)
+  assert.ok(text.includes('> 77"'))
+  assert.ok(text.includes('https://example.com/books/StreamPipelineBacklogOld.md'))
+  assert.doesNotMatch(text, /OLDEST_AGE|RUNBOOKS/)
+})
+
+test('values.yaml says the same as the schema’s defaults', async () => {
+  const values = parse(await readFile(join(chartFolder, 'values.yaml'), 'utf8')) as Record<string, unknown>
+  const schema = JSON.parse(await readFile(join(chartFolder, 'values.schema.json'), 'utf8')) as Schema
+  const defaults = defaultsOf(schema)
+  delete defaults['global']
+  assert.deepEqual(values, defaults)
+})
+
+interface Schema {
+  readonly default?: unknown
+  readonly properties?: Readonly<Record<string, Schema>>
+}
+
+function defaultsOf(schema: Schema): Record<string, unknown> {
+  const inner = (each: Schema) => ('default' in each || each.properties === undefined ? each.default : defaultsOf(each))
+  return Object.fromEntries(Object.entries(schema.properties ?? {}).map(([key, each]) => [key, inner(each)]))
+}
