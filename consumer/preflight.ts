@@ -6,12 +6,14 @@
 import type { CompiledPipeline } from '../api/compiled.ts'
 import { failure } from '../api/errors.ts'
 import { failureOn, labelOf, type RedisConnection } from '../redis/connection.ts'
+import { checkRights } from '../redis/rights.ts'
 
 /** Oldest server whose streams behave as the scripts need (XAUTOCLAIM's trimmed ids, `lag`); what the tests run on. */
 const minimumVersion = [7, 0] as const
 
-/** Checks server and keys of stream and queue. Throws RedisUnfit, WrongKeyType, or why Redis could not be asked. */
+/** Checks rights, servers and keys of stream and queue. Throws RedisPermissionDenied, RedisUnfit, WrongKeyType, or why Redis could not be asked. */
 export async function checkBackends(pipeline: CompiledPipeline, stream: RedisConnection, queue: RedisConnection): Promise<void> {
+  await checkRights(pipeline, stream, queue)
   await checkServer(stream)
   if (queue !== stream) await checkServer(queue)
   const { source, deadLetter, sink } = pipeline

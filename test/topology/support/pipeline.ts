@@ -71,7 +71,9 @@ export async function openTopology(scope: Scope, { spec: given, refs = {}, redis
     launch,
     async start(name = 'pod-0') {
       const consumer = await launch(name)
-      await consumer.ready(20_000)
+      await consumer.ready(15_000).catch((cause: unknown) => {
+        throw new Error(`not ready:\n${consumer.stdout()}${consumer.stderr()}`, { cause })
+      })
       return consumer
     },
     async add(count: number, from = 0) {

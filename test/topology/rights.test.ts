@@ -1,0 +1,223 @@
+/** The least rights: enough for a whole run on every path, each of them used, and told by name when missing. */
+import '../support/leaks.ts'
+import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { before, type TestContext, test } from 'node:test'
+import type { StreamPipelineError } from '../../api/errors.ts'
+import { checkBackends } from '../../consumer/preflight.ts'
+import { close, connect, open } from '../../redis/connection.ts'
+import { openBullQueue } from '../../redis/forward/bullqueue.ts'
+import { createSweeper } from '../../redis/forward/capture.ts'
+import { chooseSettlePath } from '../../redis/forward/choice.ts'
+import type { Verdict } from '../../redis/forward/settlepath.ts'
+import { createCodec } from '../../redis/payload/codec.ts'
+import { forwardTarget, streamPlace } from '../../redis/placement.ts'
+import { aclRules, rights } from '../../redis/rights.ts'
+import { ensureGroup } from '../../redis/stream/group.ts'
+import { claimEntries, handBackEntries, renewEntries } from '../../redis/stream/pending.ts'
+import { retireConsumer } from '../../redis/stream/registry.ts'
+import { retainEntries } from '../../redis/stream/retention.ts'
+import { address, pipelineWith, type SpecChanges } from '../redis/resource.ts'
+import { fileScope } from '../redis/scope.ts'
+import { type RedisServer, startRedis } from '../support/redis.ts'
+import { projectRoot } from '../support/root.ts'
+import { numbers, openTopology, secret } from './support/pipeline.ts'
+
+const user = 'consumer'
+const password = 'least'
+const refs = { 'secret/redis/username': user, 'secret/redis/password': password }
+const access = { usernameFrom: secret('redis', 'username'), passwordFrom: secret('redis', 'password') }
+
+let near: RedisServer
+let far: RedisServer
+const scope = fileScope()
+before(async () => {
+  ;[near, far] = await Promise.all([startRedis(scope), startRedis(scope)])
+})
+
+async function grant(server: RedisServer, rules: readonly string[]) {
+  await server.client().call('ACL', 'SETUSER', user, 'reset', 'on', `>${password}`, ...rules)
+  await server.client().call('ACL', 'LOG', 'RESET')
+}
+
+/** Commands the user was refused. */
+async function refusals(server: RedisServer): Promise<string[]> {
+  const log = (await server.client().call('ACL', 'LOG')) as string[][]
+  return log.map((entry) => `${entry[entry.indexOf('object') + 1]} (${entry[entry.indexOf('reason') + 1]})`)
+}
+
+/** A connection as the least-privileged user. */
+async function restricted(t: TestContext, server: RedisServer, database = 0) {
+  const connection = connect(address(server.port, { username: user, password, database }), 'Writer')
+  t.after(() => close(connection))
+  await open(connection)
+  return connection
+}
+
+const paths: [path: string, spec: () => SpecChanges][] = [
+  ['Atomic', () => ({ redis: { url: near.url, ...access }, source: { stream: 'one' } })],
+  [
+    'Split',
+    () => ({ redis: { url: near.url, ...access }, source: { stream: 'two' }, sink: { redis: { url: far.url, ...access } } }),
+  ],
+]
+for (const [path, spec] of paths) {
+  test(`${path}: a consumer with no other rights does all its work`, async (t) => {
+    const pipeline = pipelineWith(spec())
+    const rules = aclRules(pipeline)
+    await grant(near, rules.stream)
+    await grant(far, rules.queue ?? [])
+    const queueRedis = (rules.queue === undefined ? near : far).client()
+    const topology = await openTopology(t, {
+      spec: {
+        ...spec(),
+        payload: {
+          schema: {
+            type: 'object',
+            properties: { job_id: { type: 'string' } },
+            required: ['job_id'],
+            additionalProperties: false,
+          },
+        },
+      },
+      refs,
+      redis: near.client(),
+      queueRedis,
+    })
+    await topology.add(20)
+    await near.client().xadd(topology.place.stream, '*', 'other', 'dead')
+    const consumer = await topology.start()
+    assert.equal((await consumer.told('forward path chosen'))['path'], path)
+    await topology.add(20, 20)
+    await topology.settled(numbers(40))
+    assert.equal(await near.client().xlen(topology.place.deadLetters), 1)
+    assert.deepEqual(await consumer.stop(), { code: 0, signal: null })
+    assert.deepEqual([...(await refusals(near)), ...(await refusals(far))], [])
+  })
+}
+
+const options = [{ lifo: true }, { delay: '1h' }, { priority: 5 }]
+const ways = (['composed', 'portable'] as const).flatMap((way) => options.map((jobOptions) => ({ way, jobOptions })))
+for (const [index, { way, jobOptions }] of ways.entries()) {
+  test(`${way}, ${JSON.stringify(jobOptions)}: every outcome, reclaim, retention and capture`, async (t) => {
+    const pipeline = pipelineWith({ source: { stream: `way${index}` }, sink: { queue: `way${index}`, jobOptions } })
+    await grant(near, aclRules(pipeline).stream)
+    const connection = await restricted(t, near, 1)
+    const admin = near.client({ db: 1 })
+    const place = streamPlace(pipeline)
+    const target = forwardTarget(pipeline)
+    await checkBackends(pipeline, connection, connection)
+    await ensureGroup(connection, place.keys, pipeline.source)
+    const { chosen, scripts, together } = await chooseSettlePath(pipeline, connection, connection, way)
+    t.after(() => chosen.close())
+    for (const value of ['a', 'a', 'b', 'c']) await admin.xadd(place.stream, '*', 'v', value)
+    const reply = (await admin.xreadgroup('GROUP', place.group, 'gone', 'STREAMS', place.stream, '>')) as [
+      string,
+      [string, string[]][],
+    ][]
+    const ids = reply[0]?.[1].map(([id]) => id) ?? []
+    await claimEntries(connection, place, 'me', 0, ids)
+    await renewEntries(connection, place, 'me', ids)
+    const item = (hash: string, origin: string) => ({ hash, data: { v: hash }, trace: {}, origin, redrives: 0 })
+    const [a = '', again = '', b = '', c = ''] = ids
+    const verdicts: Verdict[] = [
+      { kind: 'Forward', id: a, item: item('a', a), redrives: 0 },
+      { kind: 'Forward', id: again, item: item('a', again), redrives: 0 },
+      { kind: 'Bury', id: b, reason: 'InvalidPayload', error: 'test', redrives: 0 },
+    ]
+    const { outcomes } = await chosen.settle(verdicts)
+    assert.deepEqual(
+      outcomes.map(({ kind }) => kind),
+      ['forwarded', 'duplicate', 'dead'],
+    )
+    assert.equal(await handBackEntries(connection, place, 'me', 1_000), 1)
+    await retireConsumer(connection, place, 'nobody')
+    const queueKey = `${target.prefix}:${target.queue}:`
+    const job = `e-${place.keys.scope}-a`
+    // Without its mark: the job is looked for, then, once it has failed, captured.
+    await admin.del(target.keys.mark('a'))
+    const [second] = (await chosen.settle([{ kind: 'Forward', id: c, item: item('a', c), redrives: 0 }])).outcomes
+    assert.ok(second?.kind === 'duplicate' || second?.kind === 'gone', JSON.stringify(second))
+    await admin.hset(queueKey + job, { finishedOn: '5', failedReason: 'test', atm: '1' })
+    await Promise.all([
+      admin.lrem(`${queueKey}wait`, 0, job),
+      admin.zrem(`${queueKey}delayed`, job),
+      admin.zrem(`${queueKey}prioritized`, job),
+    ])
+    await admin.zadd(`${queueKey}failed`, 5, job)
+    const codec = createCodec(pipeline.payload)
+    for (const side of new Set([together, false])) {
+      await createSweeper({ stream: connection, queue: connection, place, target, codec, scripts, together: side }).sweep()
+    }
+    assert.equal(await admin.xlen(place.deadLetters), 2)
+    await admin.xtrim(place.stream, 'MAXLEN', 0)
+    await claimEntries(connection, place, 'me', 0, ids)
+    await retainEntries(connection, place, { settledForMs: 0, maxEntries: 1, ignoredGroups: [] })
+    assert.deepEqual(await refusals(near), [])
+  })
+}
+
+/** Reached only where these tests do not go: a failover of the queue, moving slots, forgotten scripts, a cluster. */
+const elsewhere = ['wait', 'asking', 'cluster|slots', 'cluster|info', 'script|load', 'zrevrangebyscore', 'scard', 'smembers']
+
+test('every right of the table was used by these runs', async () => {
+  const used = new Set<string>()
+  for (const server of [near, far]) {
+    for (const [, command = ''] of (await server.client().info('commandstats')).matchAll(/^cmdstat_([^:]+):/gm)) used.add(command)
+  }
+  const idle = rights.map(({ command }) => command).filter((command) => !used.has(command) && !elsewhere.includes(command))
+  assert.deepEqual(idle, [])
+})
+
+test('every command in the scripts is in the table', async (t) => {
+  const listed = new Set(rights.map(({ command }) => command))
+  const ours = ['atomic', 'capture', 'composition', 'portable'].map((name) => `forward/${name}`)
+  const streams = ['group', 'ledger', 'pending', 'registry', 'retention', 'settlement'].map((name) => `stream/${name}`)
+  const texts = [...ours, ...streams].map((name) => readFileSync(join(projectRoot, 'redis', `${name}.ts`), 'utf8'))
+  const connection = connect(address(near.port), 'Writer')
+  t.after(() => close(connection))
+  const bull = await openBullQueue(connection, 'texts', 'bull')
+  t.after(() => bull.close())
+  for (const name of ['addStandardJob', 'addDelayedJob', 'addPrioritizedJob', 'removeJob', 'getState']) {
+    texts.push(bull.scripts.get(name)?.lua ?? assert.fail(name))
+  }
+  const found = texts.flatMap((text) => [
+    ...text.matchAll(/(?:redis\.p?call|rcall)\(\s*["'](\w+)["'](?:\s*,\s*["']([A-Z]+)["'])?/g),
+  ])
+  const commands = new Set(
+    found.map(([, name = '', sub = '']) => (/^X(INFO|GROUP)$/.test(name) ? `${name}|${sub}` : name).toLowerCase()),
+  )
+  // BullMQ's branches for deduplication and parents, which no job of ours has.
+  const unreachable = ['persist', 'pttl', 'sadd', 'srem']
+  assert.deepEqual([...commands].filter((command) => !listed.has(command)).toSorted(), unreachable)
+})
+
+const missing: [what: string, take: string[], says: RegExp][] = [
+  ['a command', ['-xack'], /XACK on one \(grant \+xack\)/],
+  [
+    'two commands',
+    ['-hincrby', '-client|unblock'],
+    /CLIENT UNBLOCK, HINCRBY on sp:\{one\}:\S+:stats \(grant \+client\|unblock \+hincrby\)/,
+  ],
+  [
+    'the dead letters',
+    ['resetkeys', '~one', '~sp:{one}:*', '~bull:ndvi:*'],
+    /any command on \{one\}:dead \(grant ~\{one\}:dead\)/,
+  ],
+  ['the queue', ['resetkeys', '~one', '~{one}:dead', '~sp:{one}:*'], /any command on bull:ndvi:wait \(grant ~bull:ndvi:\*\)/],
+]
+for (const [what, take, says] of missing) {
+  test(`${what} missing: told at start, with the rule that grants it`, async (t) => {
+    const pipeline = pipelineWith({ source: { stream: 'one' } })
+    await grant(near, [...aclRules(pipeline).stream, ...take])
+    const connection = await restricted(t, near)
+    await assert.rejects(checkBackends(pipeline, connection, connection), ({ code, message }: StreamPipelineError) => {
+      assert.equal(code, 'RedisPermissionDenied')
+      assert.match(message, says)
+      return true
+    })
+    await grant(near, aclRules(pipeline).stream)
+    await checkBackends(pipeline, connection, connection)
+  })
+}
