@@ -12,6 +12,7 @@ import type { WorkQueue } from './kubernetes/queue.ts'
 import { createRecorder } from './kubernetes/recorder.ts'
 import type { Transport } from './kubernetes/transport.ts'
 import type { OperatorMetrics } from './metrics/metrics.ts'
+import { asSeenFrom } from './observe/locality.ts'
 import { createReferenceReader } from './observe/referencereader.ts'
 import { createWatchers } from './observe/watchers.ts'
 import type { CompiledOperatorOptions } from './options.ts'
@@ -59,6 +60,7 @@ export async function serveTerm(parts: TermParts, stop: AbortSignal, cut: AbortS
     everyMs: options.observeEveryMs,
     quietMs: options.quietMs,
     referencesEveryMs: options.referencesEveryMs,
+    locate: options.inCluster ? asSeenFrom : (_namespace, address) => address,
     confirmGone: confirmByAsking(transport, clock),
     onReaped: (key, consumer, reaping) => log.info({ pipeline: key, consumer, ...reaping }, 'vanished consumer reaped'),
     onReapingFault: (key, error) => log.warn({ pipeline: key, err: error }, 'a vanished consumer could not be reaped'),

@@ -64,6 +64,8 @@ export interface CompiledOperatorOptions {
   readonly numbersEveryMs: number
   readonly faultsEveryMs: number
   readonly quietMs: number
+  /** It runs in a pod of the cluster, so that names of Services resolve, but not as they do beside a pipeline. */
+  readonly inCluster: boolean
   readonly schemaEveryMs: number
 }
 
@@ -101,6 +103,7 @@ export function compileOptions(options: OperatorOptions): CompiledOperatorOption
     numbersEveryMs: options.numbersEveryMs ?? 10_000,
     faultsEveryMs: options.faultsEveryMs ?? 5_000,
     quietMs: options.quietMs ?? 120_000,
+    inCluster: env['KUBERNETES_SERVICE_HOST'] !== undefined,
     schemaEveryMs: options.schemaEveryMs ?? 60_000,
   })
 }

@@ -19,6 +19,7 @@ import type { Observation } from '../plan/observed.ts'
 import type { Reaper } from '../reaping/reaper.ts'
 import { addressId, type RedisConnections, type RedisLease } from './connections.ts'
 import { diagnosed, isPaused, refusalOf } from './diagnosis.ts'
+import type { Locate } from './locality.ts'
 import type { ReferenceReader } from './referencereader.ts'
 import { readScalingState, writeScalingState } from './scalingstate.ts'
 import { checkTlsMaterial } from './tlsmaterial.ts'
@@ -47,6 +48,7 @@ export interface WatcherParts {
   readonly clock: Clock
   /** How old referred contents may be. */
   readonly referencesEveryMs: number
+  readonly locate: Locate
   /** How often it is tried whether Redis takes writes and whether its keys fit. */
   readonly checkEveryMs: number
   readonly reaper: Reaper
@@ -72,7 +74,7 @@ const referencesAfterFailureMs = 2_000
 const saveStateEveryMs = 30_000
 
 export function createPipelineWatcher(parts: WatcherParts): PipelineWatcher {
-  const { reader, connections, clock, referencesEveryMs, checkEveryMs, reaper } = parts
+  const { reader, connections, clock, referencesEveryMs, locate, checkEveryMs, reaper } = parts
   let observation: Observation = { kind: 'None' }
   let state: ScalingState | undefined
   let stateLoaded = false
@@ -83,7 +85,8 @@ export function createPipelineWatcher(parts: WatcherParts): PipelineWatcher {
 
   async function leaseFor(target: RedisTarget, namespace: string, held: RedisLease | undefined): Promise<RedisLease> {
     const maxAgeMs = observation.kind === 'Failed' ? Math.min(referencesAfterFailureMs, referencesEveryMs) : referencesEveryMs
-    const address = await resolveTarget(target, (reference) => reader.read(namespace, reference, maxAgeMs))
+    const named = await resolveTarget(target, (reference) => reader.read(namespace, reference, maxAgeMs))
+    const address = locate(namespace, named)
     if (held !== undefined && held.id === addressId(address)) return held
     checkTlsMaterial(target.tls, address.tls)
     const lease = connections.lease(address)

@@ -10,6 +10,7 @@ import { createReaper } from '../reaping/reaper.ts'
 import type { ConfirmGone } from '../reaping/suspects.ts'
 import { roundAge, roundCount } from '../status/rounding.ts'
 import { createConnections } from './connections.ts'
+import type { Locate } from './locality.ts'
 import type { ReferenceReader } from './referencereader.ts'
 import { createPipelineWatcher, type PipelineWatcher, type Watched } from './watcher.ts'
 
@@ -29,6 +30,8 @@ export interface WatchersOptions {
   /** As in OperatorSettings. */
   readonly quietMs: number
   readonly referencesEveryMs: number
+  /** The same server under the name by which it is found from here. */
+  readonly locate: Locate
   readonly confirmGone: ConfirmGone
   readonly onReaped: (key: string, consumer: string, reaping: Reaping) => void
   readonly onReapingFault: (key: string, error: StreamPipelineError) => void
@@ -87,7 +90,15 @@ export function createWatchers(options: WatchersOptions): PipelineWatchers {
         onReaped: (consumer, reaping) => options.onReaped(key, consumer, reaping),
         onFault: (error) => options.onReapingFault(key, error),
       })
-      const watcher = createPipelineWatcher({ reader, connections, clock, referencesEveryMs, checkEveryMs: everyMs * 6, reaper })
+      const watcher = createPipelineWatcher({
+        reader,
+        connections,
+        clock,
+        referencesEveryMs,
+        locate: options.locate,
+        checkEveryMs: everyMs * 6,
+        reaper,
+      })
       const fresh: Entry = { watched, watcher, stop: new AbortController(), wake: new AbortController() }
       entries.set(key, fresh)
       const task = run(key, fresh).finally(() => running.delete(task))
