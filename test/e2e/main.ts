@@ -1,0 +1,105 @@
+/**
+ * `npm run test:e2e`: images, chart and pipelines on a real cluster, the one of KUBECONFIG, which it changes: it makes the
+ * namespaces `streampipeline` and `farm`, and deletes them and the CRD at the end.
+ *
+ *   KUBECONFIG             the cluster
+ *   LOAD_IMAGE             command that brings an image archive to its nodes, given as its last argument: `kind load image-archive`,
+ *                          `ctr -n k8s.io images import`, `docker load -i`
+ *   KUBEBUILDER_ASSETS     where kubectl and helm are; PATH unless told
+ *   BASE, BUILDER          as `npm run images` has them
+ *
+ *   --capture              writes what a user sees at each stage to docs/what-you-see.md
+ *   --keep                 leaves everything as it is at the end
+ */
+import assert from 'node:assert/strict'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { bundleFolder } from '../../build/bundle.ts'
+import { buildImages, findBuilder } from '../../build/images.ts'
+import { provideRedisServer, thisSystem } from '../../local/redisinstall.ts'
+import { projectRoot } from '../support/root.ts'
+import { seed } from '../support/seed.ts'
+import { execute, kubectl, program } from './commands.ts'
+import { operatorNamespace, pipelineName, pipelinesNamespace } from './pipeline.ts'
+import { buildRedisImage } from './redispod.ts'
+import { createReport, type Report } from './stage.ts'
+import * as faults from './stages/faults.ts'
+import * as firstHour from './stages/firsthour.ts'
+import * as mistakes from './stages/mistakes.ts'
+import { createTraffic } from './traffic.ts'
+import { openTunnel } from './tunnel.ts'
+
+const { values: options } = parseArgs({ options: { capture: { type: 'boolean' }, keep: { type: 'boolean' } } })
+const say = (line: string): void => void process.stdout.write(`${line}\n`)
+
+async function images(): Promise<void> {
+  const load = (process.env['LOAD_IMAGE'] ?? '').split(' ').filter((word) => word !== '')
+  const [command, ...args] = load
+  if (command === undefined) throw new Error('LOAD_IMAGE names no command, such as: kind load image-archive')
+  const builder = findBuilder(process.env)
+  if (builder === undefined) throw new Error('neither buildah nor a docker daemon is here: apt-get install -y buildah')
+  const redis = join(bundleFolder, 'redis.tar')
+  const archives = (await buildImages(process.env)).map(({ archive }) => archive)
+  const server = process.env['REDIS_SERVER'] ?? (await provideRedisServer(thisSystem(say)))
+  const { stdout } = await execute('sh', ['-c', `command -v "$0"`, server])
+  buildRedisImage(builder, redis, stdout.trim())
+  for (const archive of [...archives, redis]) {
+    const { code, stderr } = await execute(command, [...args, archive])
+    assert.equal(code, 0, `${load.join(' ')} ${archive}: ${stderr}`)
+  }
+}
+
+async function pipelines(report: Report): Promise<void> {
+  await report.stage('Redis answers by its Service name', firstHour.startRedis)
+  const tunnel = await openTunnel(pipelinesNamespace)
+  const { redis } = tunnel
+  const traffic = createTraffic(redis, { stream: 'ndvi:jobs', queue: pipelineName }, seed)
+  try {
+    const { stage } = report
+    await stage('the quickstart: entries become jobs', async () => await firstHour.firstJob(report, traffic))
+    await stage('a burst: replicas grow, the age falls, back to the minimum', async () => await firstHour.burst(report, traffic))
+    await stage('to zero and awake', async () => await firstHour.zeroAndAwake(report, traffic))
+    await stage('a consumer killed under load', async () => await faults.killConsumer(traffic))
+    await stage('Redis restarted under load', async () => await faults.restartRedis(report, traffic, redis))
+    await stage('the leader killed under load', async () => await faults.killLeader(report, traffic))
+    await stage('a rolling update under load', async () => await faults.rollUnderLoad(traffic))
+    await stage('a bad image is told', async () => await mistakes.badImage(report))
+    await stage('a missing Secret is told', async () => await mistakes.badSecret(report))
+    await stage('a quota is told', async () => await mistakes.quota(report))
+    await stage('helm upgrade under load restarts no consumer', async () => await faults.upgrade(traffic))
+    await stage(
+      'uninstalled, entries keep moving; reinstalled, pipelines are adopted',
+      async () => await faults.reinstall(traffic),
+    )
+    await stage('nothing lost, nothing doubled', async () => {
+      const { entries, requests, jobs, lost, doubled, strangers } = await traffic.ledger()
+      say(`       ${entries} entries added, ${requests} distinct valid requests, ${jobs} jobs`)
+      report.measure('requests lost', lost, 'requests', 0)
+      report.measure('jobs doubled', doubled, 'jobs', 0)
+      report.measure('jobs nobody asked for', strangers, 'jobs', 0)
+    })
+  } finally {
+    await tunnel.close()
+  }
+}
+
+async function cleanUp(): Promise<void> {
+  // Pipelines first, while their kind is still there; whatever is gone already is no matter.
+  await kubectl('delete', 'crd', 'streampipelines.streampipeline.dev', '--ignore-not-found', '--timeout=60s')
+  await execute(program('helm'), ['uninstall', 'streampipeline', '-n', operatorNamespace, '--wait'])
+  await kubectl('delete', 'namespace', operatorNamespace, pipelinesNamespace, '--ignore-not-found', '--timeout=90s')
+}
+
+if (!process.env['KUBECONFIG']) {
+  say('KUBECONFIG names no cluster; this test needs one that it may change')
+  process.exit(64)
+}
+const report = createReport()
+say(`seed ${seed}`)
+const there =
+  (await report.stage('images built and loaded', images)) &&
+  (await report.stage('restricted namespaces', firstHour.makeNamespaces)) &&
+  (await report.stage('helm install and helm test', async () => await firstHour.install(report)))
+if (there) await pipelines(report)
+if (!options.keep) await report.stage('everything taken away', cleanUp)
+process.exitCode = report.finish(options.capture ? join(projectRoot, 'docs', 'what-you-see.md') : undefined)

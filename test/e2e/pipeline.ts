@@ -1,0 +1,91 @@
+/** The quickstart on the cluster, and what its status says. */
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { projectRoot } from '../support/root.ts'
+import { eventually } from '../support/wait.ts'
+import { execute, get, kubectl, program } from './commands.ts'
+
+export const pipelinesNamespace = 'farm'
+export const operatorNamespace = 'streampipeline'
+export const release = 'streampipeline'
+export const pipelineName = 'ndvi'
+export const chart = join(projectRoot, 'charts', 'streampipeline-operator')
+
+export interface PipelineStatus {
+  readonly replicas?: number
+  readonly readyReplicas?: number
+  readonly backlog?: { readonly undelivered?: number; readonly pending?: number; readonly oldestAge?: string }
+  readonly scaling?: { readonly desiredReplicas?: number }
+  readonly conditions?: readonly {
+    readonly type: string
+    readonly status: string
+    readonly reason: string
+    readonly message: string
+  }[]
+}
+
+export interface Pod {
+  readonly metadata: { readonly name: string; readonly uid: string; readonly deletionTimestamp?: string }
+  readonly status: {
+    readonly phase: string
+    readonly conditions?: readonly { readonly type: string; readonly status: string; readonly lastTransitionTime: string }[]
+    readonly containerStatuses?: readonly {
+      readonly restartCount: number
+      readonly ready: boolean
+      readonly state: { readonly running?: { readonly startedAt: string } }
+    }[]
+  }
+}
+
+/** The very file of the examples; only where Redis is differs. */
+export async function quickstart(): Promise<string> {
+  const text = await readFile(join(projectRoot, 'examples', 'quickstart.yaml'), 'utf8')
+  return text.replace('redis://127.0.0.1:6379/0', 'redis://redis:6379/0')
+}
+
+export async function statusOf(name: string = pipelineName, namespace: string = pipelinesNamespace): Promise<PipelineStatus> {
+  return (await get<{ status?: PipelineStatus }>('-n', namespace, 'streampipeline', name)).status ?? {}
+}
+
+export async function patch(spec: object, name: string = pipelineName): Promise<void> {
+  const change = JSON.stringify({ spec })
+  await kubectl('-n', pipelinesNamespace, 'patch', 'streampipeline', name, '--type', 'merge', '-p', change)
+}
+
+export async function consumerPods(name: string = pipelineName): Promise<readonly Pod[]> {
+  const { items } = await get<{ items: Pod[] }>('-n', pipelinesNamespace, 'pods', '-l', `streampipeline.dev/name=${name}`)
+  return items.filter(({ metadata }) => metadata.deletionTimestamp === undefined)
+}
+
+/** Until the status, read every half second, is as wanted. */
+export async function untilStatus(
+  what: string,
+  wanted: (status: PipelineStatus) => boolean,
+  timeoutMs = 90_000,
+  name: string = pipelineName,
+): Promise<PipelineStatus> {
+  return await eventually(
+    async () => {
+      const status = await statusOf(name)
+      if (wanted(status)) return status
+      const { replicas, readyReplicas, backlog, scaling } = status
+      throw new Error(`not yet ${what}: ${JSON.stringify({ replicas, readyReplicas, backlog, scaling })}`)
+    },
+    { timeoutMs, intervalMs: 500 },
+  )
+}
+
+export const settled = ({ backlog }: PipelineStatus): boolean =>
+  backlog !== undefined && (backlog.undelivered ?? 0) === 0 && (backlog.pending ?? 0) === 0
+
+/** Until `kubectl describe` tells the user this. */
+export async function untilDescribed(name: string, pattern: RegExp, timeoutMs = 60_000): Promise<string> {
+  return await eventually(
+    async () => {
+      const described = await execute(program('kubectl'), ['-n', pipelinesNamespace, 'describe', 'streampipeline', name])
+      if (pattern.test(described.stdout)) return described.stdout
+      throw new Error(`kubectl describe says nothing like ${pattern}:\n${described.stdout.slice(-2_500)}`)
+    },
+    { timeoutMs, intervalMs: 500 },
+  )
+}

@@ -1,0 +1,90 @@
+/** Stages, their times, and what a user sees at each: the end of a run is a table, and with `--capture` a page of the docs. */
+import { writeFileSync } from 'node:fs'
+import { execute, program } from './commands.ts'
+
+export interface Report {
+  /** False: it failed, and what builds on it is better left. */
+  stage(name: string, work: () => Promise<void>): Promise<boolean>
+  /** A figure for the table; with a bar, one that must hold. */
+  measure(what: string, value: number, unit: string, bar?: number): void
+  /** Notes a command and its output under a heading. */
+  capture(heading: string, text: string, ...commands: (readonly string[])[]): Promise<void>
+  /** Prints the table; returns the exit code. */
+  finish(capturePath?: string): number
+}
+
+interface Figure {
+  readonly what: string
+  readonly value: number
+  readonly unit: string
+  readonly bar: number | undefined
+}
+
+const say = (line: string): void => void process.stdout.write(`${line}\n`)
+
+export function createReport(): Report {
+  const figures: Figure[] = []
+  const stages: { name: string; seconds: number; failure?: string }[] = []
+  const pages: string[] = []
+  const startedAt = performance.now()
+  return {
+    async stage(name, work) {
+      const began = performance.now()
+      const seconds = () => (performance.now() - began) / 1000
+      try {
+        await work()
+        stages.push({ name, seconds: seconds() })
+        say(`ok     ${name} (${seconds().toFixed(1)} s)`)
+        return true
+      } catch (thrown) {
+        const failure = thrown instanceof Error ? thrown.message : String(thrown)
+        stages.push({ name, seconds: seconds(), failure })
+        say(`FAILED ${name} (${seconds().toFixed(1)} s): ${failure}`)
+        return false
+      }
+    },
+    measure(what, value, unit, bar) {
+      figures.push({ what, value, unit, bar })
+    },
+    async capture(heading, text, ...commands) {
+      const blocks: string[] = []
+      for (const command of commands) {
+        const { stdout, stderr } = await execute(program(command[0] ?? ''), command.slice(1))
+        blocks.push(`$ ${command.join(' ')}\n${withoutSpec(stdout || stderr).trimEnd()}`)
+      }
+      pages.push(`## ${heading}\n\n${text}\n\n\`\`\`console\n${blocks.join('\n\n')}\n\`\`\`\n`)
+    },
+    finish(capturePath) {
+      const total = (performance.now() - startedAt) / 1000
+      say('')
+      let failed = stages.some(({ failure }) => failure !== undefined)
+      for (const { what, value, unit, bar } of figures) {
+        const held = bar === undefined || value <= bar
+        failed ||= !held
+        say(
+          `${held ? 'ok    ' : 'MISSED'} ${what}: ${Number(value.toFixed(1))} ${unit}${bar === undefined ? '' : ` (bar: ${bar})`}`,
+        )
+      }
+      say(
+        `${stages.length} stages, ${stages.filter(({ failure }) => failure !== undefined).length} failed, ${total.toFixed(0)} s`,
+      )
+      if (capturePath !== undefined && !failed) writeFileSync(capturePath, page(pages))
+      return failed ? 1 : 0
+    },
+  }
+}
+
+/** The user knows what they applied, and describe prints it with every default: left out, as are managed fields. */
+function withoutSpec(text: string): string {
+  return text.replace(/^Spec:\n(?: .*\n)+/m, 'Spec:\n  ...\n')
+}
+
+function page(parts: readonly string[]): string {
+  return `# What you see
+
+The output of kubectl while a pipeline lives through an ordinary day, written by \`npm run test:e2e -- --capture\` on a cluster
+of one node with two cores. The pipeline is examples/quickstart.yaml, with the Redis of a pod; the \`Spec\` of \`kubectl describe\`
+is left out.
+
+${parts.join('\n')}`
+}

@@ -1,0 +1,120 @@
+/** Install, first pipeline, first job; then a burst: replicas grow, the age falls, back to the minimum, to zero, awake again. */
+import assert from 'node:assert/strict'
+import { eventually } from '../../support/wait.ts'
+import { apply, helm, kubectl } from '../commands.ts'
+import {
+  chart,
+  consumerPods,
+  operatorNamespace,
+  patch,
+  pipelineName,
+  pipelinesNamespace,
+  quickstart,
+  release,
+  settled,
+  statusOf,
+  untilStatus,
+} from '../pipeline.ts'
+import { redisObjects } from '../redispod.ts'
+import type { Report } from '../stage.ts'
+import type { Traffic } from '../traffic.ts'
+
+const seconds = (since: number) => (performance.now() - since) / 1000
+const table = ['kubectl', '-n', pipelinesNamespace, 'get', 'streampipelines'] as const
+const story = ['kubectl', '-n', pipelinesNamespace, 'describe', 'streampipeline', pipelineName] as const
+
+/** Both namespaces refuse every pod that is not restricted. */
+export async function makeNamespaces(): Promise<void> {
+  for (const name of [operatorNamespace, pipelinesNamespace]) {
+    const labels = { 'pod-security.kubernetes.io/enforce': 'restricted' }
+    await apply({ apiVersion: 'v1', kind: 'Namespace', metadata: { name, labels } }, name)
+  }
+}
+
+export async function install(report: Report): Promise<void> {
+  const began = performance.now()
+  await helm('install', release, chart, '-n', operatorNamespace, '--wait', '--timeout', '90s')
+  report.measure('helm install to operator Ready', seconds(began), 's', 15)
+  await helm('test', release, '-n', operatorNamespace, '--timeout', '60s')
+  await report.capture(
+    'After helm install',
+    'Two operator pods: one leads, the other waits with warm caches.',
+    ['kubectl', '-n', operatorNamespace, 'get', 'pods,lease'],
+    ['kubectl', 'explain', 'streampipeline.spec.scaling.targetAge'],
+  )
+}
+
+export async function startRedis(): Promise<void> {
+  await apply(redisObjects, pipelinesNamespace)
+  await kubectl('-n', pipelinesNamespace, 'rollout', 'status', 'statefulset/redis', '--timeout=90s')
+}
+
+export async function firstJob(report: Report, traffic: Traffic): Promise<void> {
+  await traffic.burst(200)
+  const began = performance.now()
+  await apply(await quickstart(), pipelinesNamespace)
+  await eventually(async () => (await traffic.jobs()) > 0, { timeoutMs: 60_000, intervalMs: 100 })
+  report.measure('kubectl apply to first job', seconds(began), 's', 10)
+  await untilStatus(
+    'ready',
+    ({ conditions = [], backlog }) =>
+      conditions.some(({ type, status }) => type === 'Ready' && status === 'True') && settled({ backlog: backlog ?? {} }),
+  )
+  const [pod] = await consumerPods()
+  const started = pod?.status.containerStatuses?.[0]?.state.running?.startedAt
+  const ready = pod?.status.conditions?.find(({ type }) => type === 'Ready')?.lastTransitionTime
+  // Kubernetes tells whole seconds: one second means less than two.
+  if (started && ready)
+    report.measure(
+      'consumer container started to Ready (whole seconds)',
+      (Date.parse(ready) - Date.parse(started)) / 1000,
+      's',
+      2,
+    )
+  await report.capture('The first entries are jobs', 'A few seconds after `kubectl apply -f quickstart.yaml`.', table, story)
+}
+
+export async function burst(report: Report, traffic: Traffic): Promise<void> {
+  const before = await traffic.jobs()
+  await traffic.burst(15_000)
+  const began = performance.now()
+  await untilStatus('grown', ({ readyReplicas = 0 }) => readyReplicas >= 2, 60_000)
+  report.measure('burst added to a second ready consumer', seconds(began), 's')
+  await report.capture(
+    'A burst: entries wait, consumers are added',
+    'More entries than one consumer clears within the target age.',
+    table,
+    story,
+  )
+  await untilStatus('settled', settled, 90_000)
+  report.measure('burst of 15,000 entries forwarded', seconds(began), 's')
+  assert.ok((await traffic.jobs()) > before + 10_000)
+  await untilStatus('back at the minimum', ({ replicas, scaling }) => replicas === 1 && scaling?.desiredReplicas === 1, 90_000)
+  await report.capture('The backlog is gone, and so are the extra consumers', 'After `scaleDownDelay`.', table, [
+    'kubectl',
+    '-n',
+    pipelinesNamespace,
+    'get',
+    'events',
+    '--field-selector',
+    `involvedObject.name=${pipelineName}`,
+    '-o',
+    'custom-columns=TYPE:.type,REASON:.reason,MESSAGE:.message',
+  ])
+}
+
+export async function zeroAndAwake(report: Report, traffic: Traffic): Promise<void> {
+  await patch({ scaling: { minReplicas: 0, idleAfter: '5s', scaleDownDelay: '5s' } })
+  await untilStatus('at zero', ({ replicas = 0, scaling }) => replicas === 0 && scaling?.desiredReplicas === 0, 60_000)
+  assert.equal((await consumerPods()).length, 0)
+  await report.capture('Nothing to do: no consumer runs', 'With `minReplicas: 0`, after `idleAfter`.', table)
+  const before = await traffic.jobs()
+  const began = performance.now()
+  await traffic.burst(100)
+  await eventually(async () => (await traffic.jobs()) > before, { timeoutMs: 60_000, intervalMs: 100 })
+  report.measure('entry added at zero replicas to its job', seconds(began), 's')
+  await report.capture('Awake again', 'An entry arrived; a consumer was started for it.', table)
+  await patch({ scaling: { minReplicas: 2, idleAfter: '30s', scaleDownDelay: '10s' } })
+  await untilStatus('two ready', ({ readyReplicas = 0 }) => readyReplicas >= 2, 60_000)
+  assert.ok(((await statusOf()).readyReplicas ?? 0) >= 2)
+}
