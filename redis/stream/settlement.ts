@@ -12,8 +12,8 @@ import { defineScript, type ScriptArgument } from '../script.ts'
 
 /**
  * Lua shared with the claim script: writes the record of one pending entry from the server's own copy of it.
- * Returns 1 written, 0 no longer pending (or not as overdue as demanded), or an error table. An XACK of nothing goes before:
- * were we not allowed to acknowledge, each attempt would leave another record.
+ * Returns 1 written, 0 no longer pending (or not as overdue as demanded), or an error table. It writes nothing
+ * before its XADD: Redis refuses for want of memory only as long as a script has not written.
  */
 export const buryFunction = `local function bury(stream, dead, group, maxDead, id, reason, failure, hash, redrives, minIdle, minDeliveries)
   local row = redis.call('XPENDING', stream, group, id, id, 1)[1]
@@ -24,7 +24,6 @@ export const buryFunction = `local function bury(stream, dead, group, maxDead, i
     failure = failure .. ' (the entry itself has been trimmed)'
   end
   local now = redis.call('TIME')
-  redis.call('XACK', stream, group, '0-0')
   local written = redis.pcall('XADD', dead, 'MAXLEN', '~', maxDead, '*',
     'originalId', id, 'stream', stream, 'group', group, 'consumer', row[2], 'deliveries', row[4],
     'reason', reason, 'error', failure, 'payload', payload, 'idempotencyKey', hash,
