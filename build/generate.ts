@@ -7,6 +7,7 @@ import { dirname, join } from 'node:path'
 import { stringify } from 'yaml'
 import { crd } from '../api/crd.ts'
 import { chartFiles } from './chart/files.ts'
+import { redisDocument } from './redisdoc.ts'
 import { reference } from './reference.ts'
 import { root } from './root.ts'
 
@@ -16,6 +17,10 @@ export function generated(): ReadonlyMap<string, string> {
   return new Map([
     ['crds/streampipelines.yaml', `# ${notice}\n${stringify(crd(), { aliasDuplicateObjects: false, lineWidth: 0 })}`],
     ['docs/reference.md', `<!-- ${notice} -->\n${reference()}`],
+    [
+      'docs/redis.md',
+      `<!-- Generated from redis/rights.ts and build/redisdoc.ts by \`npm run generate\`. -->\n${redisDocument()}`,
+    ],
     ...chartFiles(),
   ])
 }

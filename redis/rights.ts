@@ -62,7 +62,7 @@ export const rights: readonly Right[] = [
   { command: 'exists', on: ['Stream', ...queue], why: 'marks; whether there is a job' },
   { command: 'hget', on: ['Helpers', ...queue], why: 'ledger and registry; BullMQ' },
   { command: 'hset', on: ['Helpers', ...queue], why: 'ledger and registry; jobs' },
-  { command: 'hdel', on: ['Helpers'], why: 'registry' },
+  { command: 'hdel', on: ['Helpers', 'Marks'], why: 'registry; the self-test' },
   { command: 'hincrby', on: ['Helpers'], why: 'ledger' },
   { command: 'hmget', on: queue, why: 'jobs' },
   { command: 'hmset', on: queue, why: 'jobs' },
@@ -99,13 +99,14 @@ function placesOf(pipeline: CompiledPipeline): Readonly<Record<Place, { readonly
   const place = streamPlace(pipeline)
   const target = forwardTarget(pipeline)
   const queueKey = `${target.prefix}:${target.queue}:`
-  const besides = (anchor: string) => `sp:{${escaped(hashTag(anchor))}}:*`
+  // Of all groups and scopes: their hash is nothing a person can work out.
+  const besides = (prefix: string) => `sp:{${escaped(hashTag(prefix))}}:*`
   return {
     Stream: { key: place.stream, pattern: escaped(place.stream) },
     DeadLetters: { key: place.deadLetters, pattern: escaped(place.deadLetters) },
-    Helpers: { key: place.keys.stats, pattern: besides(place.stream) },
+    Helpers: { key: place.keys.stats, pattern: besides(place.keys.prefix) },
     Queue: { key: `${queueKey}wait`, pattern: `${escaped(queueKey)}*` },
-    Marks: { key: target.keys.mark('-'), pattern: besides(pipeline.sink.redis === undefined ? place.stream : queueKey) },
+    Marks: { key: target.keys.mark('-'), pattern: besides(target.keys.prefix) },
     StreamServer: {},
     QueueServer: {},
   }

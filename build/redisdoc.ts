@@ -1,0 +1,83 @@
+/** docs/redis.md: what is asked of a Redis; the rights of a consumer's user come from the table that the consumer checks. */
+import { compilePipeline, parsePipeline } from '../api/compile.ts'
+import { aclRules, rights } from '../redis/rights.ts'
+
+const document = (redis: object, sink: object) =>
+  compilePipeline(
+    parsePipeline({
+      apiVersion: 'streampipeline.dev/v1alpha1',
+      kind: 'StreamPipeline',
+      metadata: { name: 'ndvi' },
+      spec: { redis, source: { stream: 'ndvi:jobs', group: 'ndvi' }, sink: { bullmq: { queue: 'ndvi', ...sink } } },
+    }),
+  )
+
+const url = { url: 'redis://redis:6379/0' }
+
+/** `ACL SETUSER`, keys first, wrapped as a shell takes it. */
+function setUser(rules: readonly string[]): string {
+  const lines: string[] = ["redis-cli ACL SETUSER ndvi-consumer on '>PASSWORD' resetkeys resetchannels -@all"]
+  let line = ''
+  for (const rule of rules.map((text) => (text.startsWith('~') || text.includes('|') ? `'${text}'` : text))) {
+    if (line.length + rule.length > 100) {
+      lines.push(line)
+      line = ''
+    }
+    line += `${line === '' ? '  ' : ' '}${rule}`
+  }
+  return ['```sh', [...lines, line].join(' \\\n'), '```'].join('\n')
+}
+
+const onlyText = { Cluster: 'in a cluster', Portable: 'on the portable path' } as const
+
+export function redisDocument(): string {
+  const one = aclRules(document(url, {}))
+  const two = aclRules(document(url, { redis: { url: 'redis://queue:6379/0' } }))
+  const cluster = aclRules(document({ cluster: { nodes: ['r1:6379'] } }, {}))
+  const table = rights.map(
+    ({ command, only, why }) =>
+      `| \`${command.replace('|', '\\|')}\` | ${why}${only === undefined ? '' : `; ${onlyText[only]}`} |`,
+  )
+  return `# Redis
+
+Redis 7.0 or later, or Valkey, with \`maxmemory-policy noeviction\`: an evicted mark is a duplicate, an evicted job a loss. Consumers
+check this at start, with the types of all keys and the rights of their user, and say what is wrong by name.
+
+## Ways to reach it
+
+| \`spec.redis\` | |
+|---|---|
+| \`url\`, \`urlFrom\` | One server; \`rediss://\` for TLS; a path is the number of the database, \`redis://host:6379/3\`. |
+| \`sentinel\` | The master is asked for again after each failover. Settled entries, jobs and marks roll back together if the old master had not replicated them; what its producers had not waited for (\`WAIT\`) is lost with it, as anywhere in Redis. |
+| \`cluster\` | Dead letters and queue share the stream's slot (prefix \`bull{TAG}\`), so that one script settles an entry. |
+| \`sink.bullmq.redis\` | The queue elsewhere: another server, another cluster, or another slot of the same cluster. Jobs go first, and where their server has replicas one of them confirms each batch (\`WAIT\`) before the stream is acknowledged. |
+| \`tls\` | \`caFrom\` for a private authority, \`certFrom\` and \`keyFrom\` for a client certificate, \`serverName\` where the certificate has another name than the address. |
+
+## The consumer's user
+
+The least rights of a consumer, for stream \`ndvi:jobs\` and queue \`ndvi\`. A right that is missing is named in the consumer's log and
+the pipeline's status, with the rule that grants it.
+
+${setUser(one.stream)}
+
+With the queue in another Redis, at the stream's:
+
+${setUser(two.stream)}
+
+and at the queue's:
+
+${setUser(two.queue ?? [])}
+
+In a cluster, on every node (ACLs are not shared):
+
+${setUser(cluster.stream)}
+
+The hash tag in \`sp:{…}:*\` is the stream's, or its whole name where it has none; with the queue elsewhere, there the queue's
+(\`PREFIX:QUEUE\`). \`resetchannels\` takes nothing away that is used. Applications and workers are users of their own: dispatchers
+add to the stream, workers need what BullMQ needs.
+
+| Command | For |
+|---|---|
+${table.join('\n')}
+`
+}
