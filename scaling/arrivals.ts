@@ -1,8 +1,9 @@
 /**
  * The arrival rate λ, from how the stream's entries-added counter grows. The shortest of 60, 120 and 300 s that saw at least
  * 60 entries is the window: short ones follow the load, long ones smooth a trickle. The last 15 s count only where even the
- * pessimistic reading of them (two standard deviations of a Poisson count below) is higher: a step is believed early, a lucky
- * burst of a few entries is not.
+ * pessimistic reading of them (two standard deviations of a Poisson count below) is higher in both their halves: a step is
+ * believed early, a lucky burst of a few entries is not, nor is a batch that came at once. A batch is work, which the formula
+ * counts already, not a rate: where one quarter of a window towers above the others, the window's rate is that of the others.
  */
 
 export interface Arrival {
@@ -47,12 +48,49 @@ function grownOver(history: readonly Arrival[], windowMs: number): Grown {
 
 const perSecond = (entries: number, spanMs: number): number => (entries * 1000) / spanMs
 
-/** Entries per second. */
-export function arrivalRate(history: readonly Arrival[]): number {
-  const spans = windowsMs.map((windowMs) => grownOver(history, windowMs))
-  const chosen = spans.find((grown) => grown.entries >= enoughEntries) ?? spans.at(-1)
-  const steady = chosen === undefined ? 0 : perSecond(chosen.entries, chosen.spanMs)
-  const step = grownOver(history, stepWindowMs)
-  const pessimistic = perSecond(Math.max(0, step.entries - 2 * Math.sqrt(step.entries)), step.spanMs)
-  return Math.max(steady, pessimistic)
+/** Entries that a Poisson count of so many may well have been on average, from below. */
+const pessimistic = (entries: number): number => Math.max(0, entries - 2 * Math.sqrt(entries))
+
+/** Entries between two times before the latest point, as the remembered points around them tell. */
+function between(history: readonly Arrival[], fromMs: number, untilMs: number): Grown | undefined {
+  const latest = history.at(-1)
+  if (latest === undefined) return undefined
+  const from = history.findLast((point) => point.atMs <= latest.atMs - fromMs)
+  const until = history.findLast((point) => point.atMs <= latest.atMs - untilMs)
+  if (from === undefined || until === undefined || until.atMs <= from.atMs) return undefined
+  return { entries: until.added - from.added, spanMs: until.atMs - from.atMs }
+}
+
+/** How many times the others, beyond chance, a quarter must be to count as a batch. */
+const towering = 3
+
+function withoutBatch(history: readonly Arrival[], windowMs: number): Grown {
+  const whole = grownOver(history, windowMs)
+  const quarters = [1, 2, 3, 4].map((i) => between(history, (windowMs * i) / 4, (windowMs * (i - 1)) / 4))
+  const known = quarters.filter((quarter) => quarter !== undefined)
+  if (known.length < 4) return whole
+  const highest = known.reduce((most, quarter) => (quarter.entries > most.entries ? quarter : most))
+  const others = { entries: whole.entries - highest.entries, spanMs: Math.max(1, whole.spanMs - highest.spanMs) }
+  const usual = perSecond(others.entries, others.spanMs) * (highest.spanMs / 1000)
+  return highest.entries > towering * usual + 3 * Math.sqrt(highest.entries) ? others : whole
+}
+
+function stepRate(history: readonly Arrival[]): number {
+  const halves = [between(history, stepWindowMs, stepWindowMs / 2), between(history, stepWindowMs / 2, 0)]
+  const rates = halves.map((half) => (half === undefined ? 0 : perSecond(pessimistic(half.entries), half.spanMs)))
+  const whole = grownOver(history, stepWindowMs)
+  return Math.min(perSecond(pessimistic(whole.entries), whole.spanMs), ...rates)
+}
+
+export interface ArrivalRate {
+  /** Entries per second. */
+  readonly perSecond: number
+  /** Standard deviation by chance alone, as a share of it. */
+  readonly noise: number
+}
+
+export function arrivalRate(history: readonly Arrival[]): ArrivalRate {
+  const windowMs = windowsMs.find((span) => grownOver(history, span).entries >= enoughEntries) ?? windowsMs[2]
+  const { entries, spanMs } = withoutBatch(history, windowMs)
+  return { perSecond: Math.max(perSecond(entries, spanMs), stepRate(history)), noise: 1 / Math.sqrt(Math.max(1, entries)) }
 }

@@ -1,9 +1,12 @@
 /**
  * What one replica clears per second, μ. Two sources:
  *
- * - measured: how much a consumer's settled counter grew between two of its heartbeats, counted only while a backlog lasted
- *   over the whole interval and the consumer was Running. Then it could not have been idle, so its throughput is its capacity,
- *   with everything in it that a model forgets (a shared Redis, a shared CPU). Smoothed.
+ * - measured: how much a consumer's settled counter grew between two of its heartbeats, counted only where the consumer was
+ *   Running and the oldest entry has waited since before the first of them. Then it could not have been idle, so its throughput
+ *   is its capacity, with everything in it that a model forgets (a shared Redis, a shared CPU). Growth and time are summed over
+ *   consumers and samples until enough entries were settled: jobs of a minute settle none in most intervals, and those count,
+ *   too. It is taken for more, though not for less, where entries have become quicker since: only a backlog measures anew, and
+ *   too many replicas leave none.
  * - computed, until something was measured: concurrency / service time, the service time from the heartbeats.
  *
  * What a sample teaches is used from the next decision on. So, all else equal, a sample with more work never makes replicas
@@ -17,50 +20,81 @@ interface Mark {
   readonly atMs: number
 }
 
+/** A measurement in the making. */
+interface Sum {
+  readonly settled: number
+  /** Summed over consumers. */
+  readonly ms: number
+}
+
 export interface Capacity {
   /** Entries per second of one replica at full load, as measured. */
   readonly perSecond?: number
   /** Since when there has been a backlog at every sample. */
   readonly backlogSinceMs?: number
+  readonly sum?: Sum
+  /** The heartbeats' mean service time when that was measured. */
+  readonly serviceMs?: number
   /** Each consumer's counter at its last heartbeat seen, by uid. */
   readonly marks: Readonly<Record<string, Mark>>
 }
 
 /** Entries a consumer has settled since it started. */
-const settledBy = ({ forwarded, duplicates, dead }: Heartbeat): number => forwarded + duplicates + dead
+export const settledBy = ({ forwarded, duplicates, dead }: Heartbeat): number => forwarded + duplicates + dead
 
 /** Weight of a new measurement. */
 const weight = 0.3
+/** A measurement of so many entries is right within a sixth where times vary as much as their mean. */
+const enoughEntries = 40
 
 export function learnCapacity(capacity: Capacity, sample: Sample): Capacity {
   const backlogSinceMs = sample.undelivered === 0 ? undefined : (capacity.backlogSinceMs ?? sample.atMs)
   const marks: Record<string, Mark> = {}
-  const rates: number[] = []
+  // Where ids are not times, a backlog at every sample has to do.
+  const waitingMs = sample.timeIds ? sample.undeliveredAgeMs : sample.atMs - (backlogSinceMs ?? sample.atMs)
+  let { settled, ms } = capacity.sum ?? { settled: 0, ms: 0 }
   for (const { heartbeat } of sample.consumers) {
     if (heartbeat === undefined) continue
     const now: Mark = { settled: settledBy(heartbeat), atMs: heartbeat.at }
     marks[heartbeat.uid] = now
     const before = capacity.marks[heartbeat.uid]
-    const busy = backlogSinceMs !== undefined && before !== undefined && before.atMs >= backlogSinceMs
-    if (!busy || heartbeat.state !== 'Running' || now.atMs <= before.atMs || now.settled <= before.settled) continue
-    rates.push(((now.settled - before.settled) * 1000) / (now.atMs - before.atMs))
+    const busy = before !== undefined && backlogSinceMs !== undefined && sample.atMs - before.atMs <= waitingMs
+    if (!busy || heartbeat.state !== 'Running' || now.atMs <= before.atMs || now.settled < before.settled) continue
+    settled += now.settled - before.settled
+    ms += now.atMs - before.atMs
   }
-  const perSecond = smooth(capacity.perSecond, mean(rates))
-  return { marks, ...(perSecond === undefined ? {} : { perSecond }), ...(backlogSinceMs === undefined ? {} : { backlogSinceMs }) }
+  const service = isEnoughOf(settled, ms) ? serviceOf(sample) : capacity.serviceMs
+  const isEnough = isEnoughOf(settled, ms)
+  const perSecond = isEnough ? smooth(capacity.perSecond, (settled * 1000) / ms) : capacity.perSecond
+  return {
+    marks,
+    ...(perSecond === undefined ? {} : { perSecond }),
+    ...(backlogSinceMs === undefined ? {} : { backlogSinceMs }),
+    ...(service === undefined ? {} : { serviceMs: service }),
+    ...(isEnough || ms === 0 ? {} : { sum: { settled, ms } }),
+  }
 }
+
+const isEnoughOf = (settled: number, ms: number): boolean => settled >= enoughEntries && ms > 0
+
+/** Means of single consumers scatter; quicker by less than this may be chance. */
+const quicker = 1.25
 
 /** Undefined while nothing was ever settled. */
 export function perReplica(capacity: Capacity, sample: Sample, concurrency: number): number | undefined {
-  if (capacity.perSecond !== undefined) return capacity.perSecond
-  const serviceMs = mean(sample.consumers.flatMap((consumer) => consumer.heartbeat?.serviceMs || []))
-  return serviceMs === undefined ? undefined : (concurrency * 1000) / serviceMs
+  const serviceMs = serviceOf(sample)
+  if (capacity.perSecond === undefined) return serviceMs === undefined ? undefined : (concurrency * 1000) / serviceMs
+  const gain = (capacity.serviceMs ?? 0) / (serviceMs ?? Number.POSITIVE_INFINITY)
+  return capacity.perSecond * (gain > quicker ? gain : 1)
 }
+
+const serviceOf = (sample: Sample): number | undefined =>
+  mean(sample.consumers.flatMap((consumer) => consumer.heartbeat?.serviceMs || []))
 
 function mean(values: readonly number[]): number | undefined {
   return values.length === 0 ? undefined : values.reduce((sum, value) => sum + value, 0) / values.length
 }
 
-function smooth(before: number | undefined, measured: number | undefined): number | undefined {
-  if (measured === undefined) return before
+function smooth(before: number | undefined, measured: number): number {
   return before === undefined ? measured : before + weight * (measured - before)
 }

@@ -9,11 +9,12 @@
  */
 import { arrivalRate, rememberArrival } from './arrivals.ts'
 import { learnCapacity, perReplica } from './capacity.ts'
+import { type Downstream, learnDownstream, watching } from './downstream.ts'
 import { guards, isQuiet, type LimitedBy, type Proposal, type Situation } from './guards.ts'
 import { type Bounds, boundsOf, clamp, type ScalingPolicy } from './policy.ts'
 import { count, tell } from './reasons.ts'
 import { readyOf, type Sample, workOf } from './sample.ts'
-import { fractionalReplicas, wholeReplicas } from './sizing.ts'
+import { clearMs, neededReplicas, wholeReplicas } from './sizing.ts'
 import { awaitReplicas, isStarting, learnStartUp, startUpMs } from './startup.ts'
 import { initialState, lossAfter, remember, restartWindows, type ScalingState } from './state.ts'
 
@@ -62,18 +63,21 @@ function decideSeeing(before: ScalingState, sample: Sample, policy: ScalingPolic
   const ready = readyOf(sample)
   const startUp = learnStartUp(timed.startUp, ready, sample.atMs)
   const arrivals = rememberArrival(timed.arrivals, { atMs: sample.atMs, added: sample.entriesAdded })
+  const rate = arrivalRate(arrivals)
   const speed = perReplica(timed.capacity, sample, policy.concurrency)
-  const needed = fractionalReplicas({
-    arrivals: arrivalRate(arrivals),
+  const pace = { targetMs: policy.targetAgeMs, startUpMs: startUpMs(startUp) }
+  const needed = neededReplicas({
+    ...pace,
+    arrivals: rate.perSecond,
     perReplica: speed,
     ready,
     work: workOf(sample),
     ageMs: sample.undeliveredAgeMs,
-    targetMs: policy.targetAgeMs,
-    startUpMs: startUpMs(startUp),
   })
   const current = clamp(timed.replicas, bounds)
-  const wanted = needed === undefined ? explore(timed, sample, policy) : wholeReplicas(needed, current)
+  const wanted = needed === undefined ? explore(timed, sample, policy) : wholeReplicas(needed, current, rate.noise)
+  // What catching up took is not needed again once that is done, so only what keeping up took is remembered against shrinking.
+  const lasting = needed === undefined ? wanted : wholeReplicas({ ...needed, catchUp: 0 }, current, rate.noise)
   const state: ScalingState = {
     ...timed,
     atMs: sample.atMs,
@@ -81,10 +85,19 @@ function decideSeeing(before: ScalingState, sample: Sample, policy: ScalingPolic
     misses: 0,
     arrivals,
     startUp,
-    wanted: remember(timed.wanted, { atMs: sample.atMs, replicas: wanted }, policy.scaleDownDelayMs),
+    rush: remember(timed.rush ?? [], { atMs: sample.atMs, replicas: wanted }, 2 * clearMs(pace)),
+    wanted: remember(timed.wanted, { atMs: sample.atMs, replicas: lasting }, policy.scaleDownDelayMs),
     ...(sample.undeliveredAgeMs > policy.targetAgeMs ? { lastLateMs: sample.atMs } : {}),
   }
   const situation: Situation = { sample, state, policy, bounds, wanted }
+  const learned = learnDownstream(timed.downstream ?? watching, {
+    sample,
+    previousMs: timed.atMs,
+    capacity: timed.capacity,
+    arrivals: rate.perSecond,
+    perReplica: speed,
+    policy,
+  })
   const settled = guards.reduce<Proposal>((proposal, guard) => guard(proposal, situation), { replicas: wanted })
   const { replicas } = settled
   return {
@@ -93,7 +106,7 @@ function decideSeeing(before: ScalingState, sample: Sample, policy: ScalingPolic
     reason: tell({
       sample,
       policy,
-      arrivals: arrivalRate(arrivals),
+      arrivals: rate.perSecond,
       perReplica: speed,
       ready,
       before: current,
@@ -101,7 +114,7 @@ function decideSeeing(before: ScalingState, sample: Sample, policy: ScalingPolic
       ...(settled.because === undefined ? {} : { because: settled.because }),
     }),
     ...(settled.limitedBy === undefined ? {} : { limitedBy: settled.limitedBy }),
-    state: afterwards(state, sample, replicas),
+    state: afterwards(state, sample, replicas, learned),
   }
 }
 
@@ -112,12 +125,15 @@ function explore(state: ScalingState, sample: Sample, policy: ScalingPolicy): nu
   return ageing && !isStarting(state.startUp, sample.atMs) ? state.replicas * 2 : state.replicas
 }
 
-function afterwards(state: ScalingState, sample: Sample, replicas: number): ScalingState {
-  const { idleSinceMs, ...rest } = state
+function afterwards(state: ScalingState, sample: Sample, replicas: number, downstream: Downstream): ScalingState {
+  const { idleSinceMs, downstream: _, ...rest } = state
   return {
     ...rest,
     replicas,
     capacity: learnCapacity(state.capacity, sample),
+    ...(downstream.kind === 'Watching' && downstream.levels.length === 0 && downstream.window === undefined
+      ? {}
+      : { downstream }),
     startUp: awaitReplicas(state.startUp, state.replicas, replicas, sample.atMs),
     ...(replicas < state.replicas ? { lastShrinkMs: sample.atMs } : {}),
     ...(isQuiet(sample, state) ? { idleSinceMs: idleSinceMs ?? sample.atMs } : {}),

@@ -3,6 +3,7 @@
  * `guards` below; a rule sees what the rules before it left. None of them looks at quarantined entries, or at the age of
  * pending ones: poison cannot move replicas.
  */
+import { isQueueFull, usefulReplicas } from './downstream.ts'
 import type { Bounds, ScalingPolicy } from './policy.ts'
 import { clamp } from './policy.ts'
 import { healthyPendingOf, type Sample, workOf } from './sample.ts'
@@ -41,10 +42,22 @@ export interface Situation {
 export type Guard = (proposal: Proposal, situation: Situation) => Proposal
 
 /** More consumers would only fill a queue that its workers don't empty. */
-const downstreamBound: Guard = (proposal, { sample, state, policy }) => {
-  if (sample.queueWaiting <= policy.maxWaiting || proposal.replicas <= state.replicas) return proposal
+const fullQueue: Guard = (proposal, { sample, state, policy }) => {
+  if (!isQueueFull(sample, policy) || proposal.replicas <= state.replicas) return proposal
   const because = `hold, the queue has ${sample.queueWaiting} jobs waiting (limit ${policy.maxWaiting})`
   return { replicas: state.replicas, limitedBy: 'Downstream', because }
+}
+
+/** No more than proved useful where something behind the consumers is the limit; also where entries are late: it is no help. */
+const downstreamBound: Guard = (proposal, { sample, state, policy, bounds }) => {
+  const useful = state.downstream === undefined ? undefined : usefulReplicas(state.downstream)
+  if (useful === undefined || proposal.replicas <= useful) return proposal
+  const floor = Math.max(useful, bounds.min, 1)
+  const because = `more than ${floor} brought nothing, something behind them is the limit`
+  if (floor >= state.replicas) return { replicas: Math.min(floor, proposal.replicas), limitedBy: 'Downstream', because }
+  if (!isTimeForStep(state, sample, policy))
+    return { replicas: state.replicas, limitedBy: 'Downstream', because: `hold, ${because}` }
+  return { replicas: Math.max(floor, state.replicas - stepSize(state.replicas)), limitedBy: 'Downstream', because }
 }
 
 /** Replicas on their way are counted as if they worked: a second step only for half as many again. */
@@ -59,6 +72,8 @@ const slowStart: Guard = (proposal, { sample, state }) => {
 const calmMs = (policy: ScalingPolicy) => Math.min(60_000, 2 * policy.targetAgeMs)
 /** Time between two steps down, and their size: at most a quarter of what runs. */
 const stepMs = (policy: ScalingPolicy) => Math.min(30_000, policy.scaleDownDelayMs / 10)
+const isTimeForStep = (state: ScalingState, sample: Sample, policy: ScalingPolicy): boolean =>
+  state.lastShrinkMs === undefined || sample.atMs - state.lastShrinkMs >= stepMs(policy)
 const stepSize = (replicas: number) => Math.max(1, Math.floor(replicas / 4))
 
 /** Down slowly: never below what was wanted within scaleDownDelay, never soon after lateness, a quarter at a time. */
@@ -69,10 +84,10 @@ const shrinkSlowly: Guard = (proposal, { sample, state, policy }) => {
   if (sample.undeliveredAgeMs > policy.targetAgeMs / 2) return hold('the oldest entry is past half the target')
   if (state.lastLateMs !== undefined && sample.atMs - state.lastLateMs < calmMs(policy)) return hold('entries were late just now')
   const floor = Math.max(proposal.replicas, windowMaximum(state.wanted))
+  if (windowMaximum(state.rush) >= replicas) return hold('what waited is being cleared')
   if (floor >= replicas) return hold(`${floor} were needed within scaleDownDelay`)
-  if (state.lastShrinkMs !== undefined && sample.atMs - state.lastShrinkMs < stepMs(policy))
-    return hold('one step down at a time')
-  const next = Math.max(floor, replicas - stepSize(replicas))
+  if (!isTimeForStep(state, sample, policy)) return hold('one step down at a time')
+  const next = Math.max(floor, windowMaximum(state.rush), replicas - stepSize(replicas))
   return next === proposal.replicas ? proposal : { replicas: next, limitedBy: 'ScaleDown' }
 }
 
@@ -103,6 +118,6 @@ const withinBounds: Guard = (proposal, { bounds, wanted }) => {
   return proposal
 }
 
-export const guards: readonly Guard[] = [withinBounds, downstreamBound, slowStart, shrinkSlowly, zeroAndWake]
+export const guards: readonly Guard[] = [withinBounds, fullQueue, slowStart, shrinkSlowly, downstreamBound, zeroAndWake]
 
-export { downstreamBound, shrinkSlowly, slowStart, withinBounds, zeroAndWake }
+export { downstreamBound, fullQueue, shrinkSlowly, slowStart, withinBounds, zeroAndWake }

@@ -1,9 +1,9 @@
 /**
- * Age triggers, rate sizes: `N = λ/(ρμ) + [max(A_u, W/(μ·ready)) > T/4] · W/(max(T/2, start-up)·μ)`.
+ * Age triggers, rate sizes: `N = max(λ/(ρμ), λ/μ + [late?] · W/(max(T/2, start-up)·μ))`.
  *
- * The first term keeps up with arrivals at 75 % utilisation. The second clears the backlog within half the target (or one
- * start-up, where that is longer), and only once the promise is in sight of being broken. Age itself is never a factor: it does
- * not fall in proportion to replicas added, so a controller that multiplies by it runs to its maximum.
+ * The first form keeps up with arrivals and leaves some room. The second clears the backlog within half the target (or one
+ * start-up, where that is longer) while keeping up, and only once the promise is in sight of being broken. Age itself is never a
+ * factor: it does not fall in proportion to replicas added, so a controller that multiplies by it runs to its maximum.
  */
 
 export interface Load {
@@ -20,34 +20,54 @@ export interface Load {
   readonly startUpMs: number
 }
 
-/** ρ: at three quarters of capacity, queueing delay is small and there is room for noise. */
-export const utilisation = 0.75
+/**
+ * ρ: how full replicas may be. Room is for what a growing load brings before more are up, so it is a matter of how long a start
+ * takes in terms of the target: 0.9 where replicas are there at once, 0.75 where a start takes as long as the target or longer.
+ */
+export const utilisation = ({ startUpMs, targetMs }: Pick<Load, 'startUpMs' | 'targetMs'>): number =>
+  0.9 - 0.15 * Math.min(1, startUpMs / targetMs)
+
+export interface Needed {
+  /** To keep up with arrivals. */
+  readonly keepUp: number
+  /** On top, to clear what waits before it is late. */
+  readonly catchUp: number
+}
 
 /** Replicas needed, fractional; undefined while the speed of one is unknown. */
-export function fractionalReplicas(load: Load): number | undefined {
+export function neededReplicas(load: Load): Needed | undefined {
   const { perReplica, work } = load
-  if (work === 0 && load.arrivals === 0) return 0
+  if (work === 0 && load.arrivals === 0) return { keepUp: 0, catchUp: 0 }
   if (perReplica === undefined || perReplica <= 0) return undefined
-  const keepUp = load.arrivals / (utilisation * perReplica)
-  const clearSeconds = Math.max(load.targetMs / 2, load.startUpMs) / 1000
-  return keepUp + (isTriggered(load, perReplica) ? work / (clearSeconds * perReplica) : 0)
+  const keepUp = load.arrivals / (utilisation(load) * perReplica)
+  if (!isTriggered(load, perReplica)) return { keepUp, catchUp: 0 }
+  // The room that keeping up leaves clears some of it.
+  const room = keepUp - load.arrivals / perReplica
+  return { keepUp, catchUp: Math.max(0, (work * 1000) / (clearMs(load) * perReplica) - room) }
 }
 
+/** In how long a backlog is to be cleared: half the target, or one start-up, where that is longer. */
+export const clearMs = ({ startUpMs, targetMs }: Pick<Load, 'startUpMs' | 'targetMs'>): number =>
+  Math.max(targetMs / 2, startUpMs)
+
+/** What waits would take longer than a quarter of the target, or the oldest is so old that a start would hardly come in time. */
 function isTriggered(load: Load, perReplica: number): boolean {
-  const { work, ready, ageMs, targetMs } = load
+  const { work, ready, ageMs, targetMs, startUpMs } = load
   if (work === 0) return false
   const waitMs = ready === 0 ? Number.POSITIVE_INFINITY : (work * 1000) / (perReplica * ready)
-  return Math.max(ageMs, waitMs) > targetMs / 4
+  return waitMs > targetMs / 4 || ageMs > Math.max(targetMs / 4, targetMs / 2 - startUpMs)
 }
 
-/** Growth that is too small to be worth a start: 10 %, at least 0.15 replicas. */
-const growBand = (current: number) => Math.max(0.15, current / 10)
-const shrinkBand = 0.9
+/** Growth that is too small to be worth a start: 10 %, at least 0.15 replicas, and what may be chance in the arrival rate. */
+const growBand = (needed: Needed, current: number, noise: number) =>
+  Math.max(0.15, current / 10, needed.catchUp > 0 ? 0 : noise * needed.keepUp)
+/** Shrink to where the need is at most 90 %: the band that growing again has to cross is twice as wide as noise. */
+const shrinkBand = (noise: number) => 1 - Math.max(0.1, Math.min(0.25, noise))
 
 /** Whole replicas: what runs, unless the need leaves the dead band around it. From zero, any need counts. */
-export function wholeReplicas(needed: number, current: number): number {
-  if (current === 0) return Math.ceil(needed)
-  if (needed > current + growBand(current)) return Math.max(current + 1, Math.ceil(needed - 0.15))
-  // Shrink to where the need is at most 90 %: the band that growing again has to cross is twice as wide as noise.
-  return Math.min(current, Math.ceil(needed / shrinkBand))
+export function wholeReplicas(needed: Needed, current: number, noise = 0): number {
+  const total = needed.keepUp + needed.catchUp
+  if (current === 0) return Math.ceil(total)
+  if (total > current + growBand(needed, current, noise)) return Math.max(current + 1, Math.ceil(total - 0.15))
+  return Math.min(current, Math.ceil(total / shrinkBand(noise)))
 }

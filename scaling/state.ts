@@ -4,6 +4,7 @@
  */
 import type { Arrival } from './arrivals.ts'
 import type { Capacity } from './capacity.ts'
+import type { Downstream } from './downstream.ts'
 import { boundsOf, clamp, type ScalingPolicy } from './policy.ts'
 import { readyOf, type Sample } from './sample.ts'
 import type { StartUp } from './startup.ts'
@@ -27,8 +28,12 @@ export interface ScalingState {
   readonly arrivals: readonly Arrival[]
   readonly capacity: Capacity
   readonly startUp: StartUp
+  /** What is known of a limit behind the consumers; absent: nothing. */
+  readonly downstream?: Downstream
   /** What was wanted within the last scaleDownDelay, thinned to the entries that can still be its maximum. */
   readonly wanted: readonly Wanted[]
+  /** The same with what catching up took, within the time that takes. */
+  readonly rush: readonly Wanted[]
   readonly lastShrinkMs?: number
   /** Last time an entry waited longer than the target. */
   readonly lastLateMs?: number
@@ -47,6 +52,7 @@ export function initialState(sample: Sample | undefined, policy: ScalingPolicy):
     capacity: { marks: {} },
     startUp: starting ? { awaiting: { replicas, sinceMs: sample.atMs } } : {},
     misses: 0,
+    rush: [],
     // Empty without a sample, which is the only clock: the first one starts the windows.
     wanted: sample === undefined ? [] : [{ atMs: sample.atMs, replicas }],
   }
@@ -54,13 +60,14 @@ export function initialState(sample: Sample | undefined, policy: ScalingPolicy):
 
 /** The model keeps what it learned; what was timed starts anew, and nothing shrinks for one scaleDownDelay. */
 export function restartWindows(state: ScalingState, atMs: number): ScalingState {
-  const { lastShrinkMs: _, lastLateMs: __, idleSinceMs: ___, ...rest } = state
+  const { lastShrinkMs: _, lastLateMs: __, idleSinceMs: ___, downstream: ____, ...rest } = state
   return {
     ...rest,
     arrivals: [],
     capacity: { ...state.capacity, marks: {} },
     startUp: state.startUp.typicalMs === undefined ? {} : { typicalMs: state.startUp.typicalMs },
     wanted: [{ atMs, replicas: state.replicas }],
+    rush: [],
   }
 }
 

@@ -79,6 +79,7 @@ export function stateWith(over: Partial<ScalingState> = {}): ScalingState {
     arrivals: [],
     capacity: { marks: {} },
     startUp: {},
+    rush: [],
     wanted: [{ atMs: atMs - 5_000, replicas: 0 }],
     ...over,
   }

@@ -288,7 +288,13 @@ describe('decide', () => {
     for (let tick = 0; tick < 6; tick++) {
       const atMs = 1_000_000 + tick * 2_000
       const beat = { forwarded: tick * 500, at: atMs }
-      const sample = sampleWith({ atMs, undelivered: 5_000 - tick * 500, entriesAdded: 5_000, consumers: consumers(1, beat) })
+      const sample = sampleWith({
+        atMs,
+        undelivered: 5_000 - tick * 500,
+        undeliveredAgeMs: 10_000,
+        entriesAdded: 5_000,
+        consumers: consumers(1, beat),
+      })
       state = decide(state, sample, policyWith({ maxReplicas: 1 })).state
     }
     assert.equal(Math.round(state?.capacity.perSecond ?? 0), 250)

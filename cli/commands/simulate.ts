@@ -1,0 +1,33 @@
+import type { Command } from 'commander'
+import { InvalidArgumentError, Option } from 'commander'
+import type { SimulateOptions } from '../../scaling/simulate/run.ts'
+
+const mostSeeds = 10_000
+
+function seeds(text: string): number {
+  const count = Number(text)
+  if (!Number.isInteger(count) || count < 1 || count > mostSeeds) {
+    throw new InvalidArgumentError(`write a whole number from 1 to ${mostSeeds}`)
+  }
+  return count
+}
+
+export function registerSimulate(program: Command): void {
+  program
+    .command('simulate')
+    .description(
+      'what scaling would do: scenarios beside other autoscalers and an oracle, or a recorded log under another policy',
+    )
+    .option('--scenario <file...>', 'scenarios to run')
+    .option('--all', 'run every scenario that comes with streampipeline')
+    .option('--seeds <count>', 'how many times, each with its own chances; the same seed gives the same run', seeds, 5)
+    .option('--plot <directory>', 'write an SVG per scenario: arrivals, age, replicas')
+    .option('--decision-log <file>', "write the decisions of the first scenario's first seed")
+    .option('--replay <log>', 'run a decision log again instead')
+    .option('-f, --file <file>', 'with --replay: the StreamPipeline whose scaling to ask about')
+    .addOption(new Option('-o, --output <format>', 'what is printed').choices(['table', 'json', 'markdown']).default('table'))
+    .action(async (options: SimulateOptions) => {
+      const { runSimulate } = await import('../../scaling/simulate/run.ts')
+      process.exitCode = await runSimulate(options, (text) => process.stdout.write(`${text}\n`))
+    })
+}

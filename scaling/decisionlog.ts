@@ -1,0 +1,49 @@
+/**
+ * The decision log: one JSON object a line, with all that `decide` was given and what it decided. Since `decide` is pure, a log
+ * can be run again: with the same policy it must decide the same, and with another it tells what that would have changed.
+ */
+import { failure } from '../api/errors.ts'
+import type { Decision } from './decide.ts'
+import type { ScalingPolicy } from './policy.ts'
+import type { Sample } from './sample.ts'
+import type { ScalingState } from './state.ts'
+
+export interface LoggedDecision {
+  readonly version: 1
+  /** Which pipeline: `namespace/name`. */
+  readonly pipeline: string
+  /** Null: Redis could not be asked. */
+  readonly sample: Sample | null
+  /** Null before the first decision. */
+  readonly state: ScalingState | null
+  readonly policy: ScalingPolicy
+  readonly decision: Decision
+}
+
+export function decisionLine(logged: Omit<LoggedDecision, 'version'>): string {
+  return `${JSON.stringify({ version: 1, ...logged })}\n`
+}
+
+/** @throws UnreadableFile, with the line */
+export function parseDecisionLog(text: string, file: string): LoggedDecision[] {
+  return text.split('\n').flatMap((line, index) => {
+    if (line.trim() === '') return []
+    let value: unknown
+    try {
+      value = JSON.parse(line)
+    } catch (thrown) {
+      throw failure('UnreadableFile', { file, detail: `line ${index + 1} is not JSON` }, thrown)
+    }
+    if (!isLogged(value)) throw failure('UnreadableFile', { file, detail: `line ${index + 1} is no decision of this version` })
+    return [value]
+  })
+}
+
+function isLogged(value: unknown): value is LoggedDecision {
+  if (typeof value !== 'object' || value === null || Reflect.get(value, 'version') !== 1) return false
+  return (
+    ['policy', 'decision'].every((field) => typeof Reflect.get(value, field) === 'object') &&
+    'sample' in value &&
+    'state' in value
+  )
+}

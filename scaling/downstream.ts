@@ -1,0 +1,219 @@
+/**
+ * Whether something behind the consumers is the limit: a service they share, a database, the queue. Then more of them only wait
+ * longer in front of it, and so would fewer. Nobody tells us, so it is tried, as a person would:
+ *
+ * - Watching: while entries wait for long, the throughput is measured at each number of ready replicas. Where half as many again
+ *   (or more) brought less than a quarter of what they should have, or replicas that would suffice at their best fall behind,
+ *   or the queue is full, it may be the limit: Trimming.
+ * - Trimming: a quarter of the replicas goes, and the throughput is measured again, and so on for as long as nothing is lost.
+ *   Where the first cut already costs more than 15 % jobs have merely become heavier: back to Watching, quietly for a while.
+ *   Where a later one costs something it is given back: Held.
+ * - Held: nothing grows beyond what proved useful. After five minutes, then twenty, then every hour, Probing.
+ * - Probing: 15 % more, to see whether they bring anything by now. If they do, Watching; if not, Held again, for four times as long.
+ *
+ * Once nothing waits any more, whatever the state, it is Watching. What a sample teaches counts from the next decision on.
+ */
+import { type Capacity, settledBy } from './capacity.ts'
+import type { ScalingPolicy } from './policy.ts'
+import { readyOf, type Sample } from './sample.ts'
+
+/** Throughput at a number of ready replicas, over a stretch in which entries waited all the time. */
+export interface Level {
+  readonly atMs: number
+  readonly ready: number
+  readonly perSecond: number
+}
+
+/** A level in the making; undefined entries were not yet counted, because replicas have just come or gone. */
+interface Window {
+  readonly sinceMs: number
+  readonly ready: number
+  readonly entries: number
+}
+
+interface Remembered {
+  readonly window?: Window
+  /** Entries per second of one replica when it was fastest. */
+  readonly best?: number
+}
+
+export type Downstream = Remembered &
+  (
+    | { readonly kind: 'Watching'; readonly levels: readonly Level[]; readonly quietUntilMs?: number }
+    | {
+        readonly kind: 'Trimming'
+        readonly replicas: number
+        readonly perSecond: number
+        readonly before: number
+        readonly cuts: number
+      }
+    | {
+        readonly kind: 'Held'
+        readonly replicas: number
+        readonly perSecond: number
+        readonly sinceMs: number
+        readonly waitMs: number
+      }
+    | {
+        readonly kind: 'Probing'
+        readonly replicas: number
+        readonly perSecond: number
+        readonly before: number
+        readonly waitMs: number
+      }
+  )
+
+export const watching: Downstream = { kind: 'Watching', levels: [] }
+
+const leastSpanMs = 20_000
+const longestSpanMs = 300_000
+/** A count of so many is right within a tenth. */
+const enoughEntries = 100
+const levelsKept = 12
+const levelsForMs = 900_000
+/** How many more replicas make two levels comparable, and what share of the growth they must at least have brought. */
+const comparable = 1.5
+const leastGain = 0.25
+/** What a cut may cost and still count as nothing; and from where on it says that replicas were useful after all. */
+const nothing = 0.04
+const tooMuch = 0.15
+const firstWaitMs = 300_000
+const longestWaitMs = 3_600_000
+const probeBy = 0.15
+/** The share of the queue's limit from which it counts as full: consumers pause at the limit, so it never stays above. */
+const fullShare = 0.9
+
+export const isQueueFull = (sample: Sample, policy: ScalingPolicy): boolean =>
+  sample.queueWaiting >= fullShare * policy.maxWaiting
+
+/** The most replicas that are of use; undefined while nothing is known to limit them. */
+export const usefulReplicas = (downstream: Downstream): number | undefined =>
+  downstream.kind === 'Watching' ? undefined : downstream.replicas
+
+export interface Evidence {
+  readonly sample: Sample
+  readonly previousMs: number | undefined
+  /** As it was before this sample: its marks are where consumers' counters stood. */
+  readonly capacity: Capacity
+  /** Arrivals per second. */
+  readonly arrivals: number
+  /** What one replica is thought to clear per second. */
+  readonly perReplica: number | undefined
+  readonly policy: ScalingPolicy
+}
+
+export function learnDownstream(downstream: Downstream, evidence: Evidence): Downstream {
+  const { sample, policy, capacity, previousMs } = evidence
+  const full = isQueueFull(sample, policy)
+  const best = bestSpeed(downstream, evidence)
+  const known = best === undefined ? downstream : { ...downstream, best }
+  if (sample.undeliveredAgeMs <= policy.targetAgeMs / (downstream.kind === 'Watching' ? 2 : 4) && !full) {
+    const { window: _, ...rest } = known
+    return rest.kind === 'Watching' ? rest : { ...watching, ...(best === undefined ? {} : { best }) }
+  }
+  const window = extended(downstream.window, capacity, sample, previousMs)
+  const level = completed(window, sample.atMs)
+  if (level === undefined) return overdue({ ...known, window }, sample.atMs)
+  const { window: _, ...rest } = known
+  const next = judged(rest, level, full, evidence.arrivals)
+  return best === undefined || next.best !== undefined ? next : { ...next, best }
+}
+
+/** The most one replica was ever seen to do, slowly forgotten: half of it in an hour of looks every five seconds. */
+function bestSpeed({ best }: Downstream, { sample, perReplica }: Evidence): number | undefined {
+  let settled = 0
+  for (const { heartbeat } of sample.consumers) if (heartbeat !== undefined) settled += settledBy(heartbeat)
+  const speed = settled < enoughEntries ? undefined : perReplica
+  if (best === undefined || speed === undefined) return best ?? speed
+  return Math.max(best * 0.999, speed)
+}
+
+function extended(window: Window | undefined, capacity: Capacity, sample: Sample, previousMs: number | undefined): Window {
+  const ready = readyOf(sample)
+  if (window === undefined || window.ready !== ready || previousMs === undefined) {
+    return { sinceMs: sample.atMs, ready, entries: 0 }
+  }
+  let perMs = 0
+  for (const { heartbeat } of sample.consumers) {
+    const before = heartbeat === undefined ? undefined : capacity.marks[heartbeat.uid]
+    if (heartbeat === undefined || before === undefined || heartbeat.at <= before.atMs) continue
+    perMs += Math.max(0, settledBy(heartbeat) - before.settled) / (heartbeat.at - before.atMs)
+  }
+  return { ...window, entries: window.entries + perMs * (sample.atMs - previousMs) }
+}
+
+function completed({ sinceMs, ready, entries }: Window, atMs: number): Level | undefined {
+  const spanMs = atMs - sinceMs
+  if (ready === 0 || spanMs < leastSpanMs || (entries < enoughEntries && spanMs < longestSpanMs)) return undefined
+  return { atMs, ready, perSecond: (entries * 1000) / spanMs }
+}
+
+/** Held ends by the clock, not by a measurement. */
+function overdue(downstream: Downstream, atMs: number): Downstream {
+  if (downstream.kind !== 'Held' || atMs - downstream.sinceMs < downstream.waitMs) return downstream
+  const { replicas, perSecond, waitMs } = downstream
+  return { kind: 'Probing', replicas: Math.ceil(replicas * (1 + probeBy)), perSecond, before: replicas, waitMs }
+}
+
+function judged(downstream: Downstream, level: Level, full: boolean, arrivals: number): Downstream {
+  switch (downstream.kind) {
+    case 'Watching': {
+      const quiet = downstream.quietUntilMs !== undefined && level.atMs < downstream.quietUntilMs
+      if (
+        !quiet &&
+        level.ready > 1 &&
+        (full || isUseless(level, downstream.levels) || isSlowed(level, downstream.best, arrivals))
+      )
+        return cut(level.ready, level.perSecond, 1)
+      const levels = downstream.levels.filter(({ atMs }) => level.atMs - atMs <= levelsForMs)
+      return { ...downstream, levels: [...levels, level].slice(-levelsKept) }
+    }
+    case 'Trimming': {
+      const { replicas, perSecond, before, cuts } = downstream
+      // Not there yet: replicas follow the cap a step at a time.
+      if (level.ready > replicas) return downstream
+      const lost = 1 - level.perSecond / perSecond
+      if (lost > tooMuch && cuts === 1)
+        return { kind: 'Watching', levels: [level], quietUntilMs: level.atMs + firstWaitMs, best: level.perSecond / level.ready }
+      if (lost > nothing) return { kind: 'Held', replicas: before, perSecond, sinceMs: level.atMs, waitMs: firstWaitMs }
+      if (level.ready <= 1) return { kind: 'Held', replicas, perSecond, sinceMs: level.atMs, waitMs: firstWaitMs }
+      return cut(level.ready, Math.max(perSecond, level.perSecond), cuts + 1)
+    }
+    case 'Held':
+      return overdue(downstream, level.atMs)
+    case 'Probing': {
+      const { replicas, perSecond, before, waitMs } = downstream
+      if (level.ready < replicas) return downstream
+      const gain = level.perSecond / perSecond - 1
+      if (gain > (replicas / before - 1) / 2) return { kind: 'Watching', levels: [level] }
+      return { kind: 'Held', replicas: before, perSecond, sinceMs: level.atMs, waitMs: Math.min(longestWaitMs, 4 * waitMs) }
+    }
+    default:
+      return downstream satisfies never
+  }
+}
+
+const cut = (ready: number, perSecond: number, cuts: number): Downstream => ({
+  kind: 'Trimming',
+  replicas: ready - Math.max(1, Math.floor(ready / 4)),
+  perSecond,
+  before: ready,
+  cuts,
+})
+
+/** Against the last level with clearly fewer replicas: had the load or the jobs changed, it was likely measured after that. */
+function isUseless(level: Level, levels: readonly Level[]): boolean {
+  const fewer = levels.findLast(({ ready }) => level.ready >= comparable * ready)
+  if (fewer === undefined) return false
+  const expected = level.ready / fewer.ready - 1
+  return level.perSecond / fewer.perSecond - 1 < leastGain * expected
+}
+
+/** How much slower than at its best a replica must be. */
+const slowed = 1.67
+
+/** Replicas do not catch up, though at their best so many would: jobs are heavier now, or wait for something. A cut tells. */
+function isSlowed(level: Level, best: number | undefined, arrivals: number): boolean {
+  if (best === undefined || level.perSecond >= arrivals) return false
+  return level.ready * best > slowed * level.perSecond && level.ready * best > arrivals
+}

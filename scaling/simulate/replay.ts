@@ -1,0 +1,90 @@
+/**
+ * Runs a decision log again. What replicas would have done to the backlog is not in a log, so another policy is asked about the
+ * same samples: that is exact for the first change and a good guess while the two do not drift far apart.
+ */
+import { isDeepStrictEqual } from 'node:util'
+import type { CompiledScaling } from '../../api/compiled.ts'
+import { decide } from '../decide.ts'
+import type { LoggedDecision } from '../decisionlog.ts'
+import type { ScalingState } from '../state.ts'
+
+export interface Change {
+  /** Server time; undefined where there was no sample. */
+  readonly at?: string
+  readonly recorded: number
+  readonly now: number
+  readonly recordedReason: string
+  readonly nowReason: string
+}
+
+export interface Replay {
+  readonly decisions: number
+  /** With the recorded states and policies, decisions that came out otherwise: 0, unless the log is of another version. */
+  readonly notReproduced: number
+  /** Stretches in which the number differs; each is told by its first decision. */
+  readonly changes: readonly Change[]
+  readonly differing: number
+  readonly recordedReplicaHours: number
+  readonly replicaHours: number
+  readonly recordedMost: number
+  readonly most: number
+}
+
+/** @param scaling the other policy; undefined: only whether the log reproduces */
+export function replay(log: readonly LoggedDecision[], scaling?: CompiledScaling): Replay {
+  const changes: Change[] = []
+  let state: ScalingState | undefined
+  let [notReproduced, differing, recordedMost, most, recordedMs, ms] = [0, 0, 0, 0, 0, 0]
+  let differed = false
+  let lastMs: number | undefined
+  for (const { sample, state: before, policy, decision } of log) {
+    const again = decide(before ?? undefined, sample ?? undefined, policy)
+    if (!isDeepStrictEqual(JSON.parse(JSON.stringify(again)), decision)) notReproduced++
+    const other = decide(state ?? before ?? undefined, sample ?? undefined, { ...policy, ...scaling })
+    state = other.state
+    const differs = other.replicas !== decision.replicas
+    if (differs) differing++
+    if (differs && !differed) {
+      changes.push({
+        ...(sample === null ? {} : { at: new Date(sample.atMs).toISOString() }),
+        recorded: decision.replicas,
+        now: other.replicas,
+        recordedReason: decision.reason,
+        nowReason: other.reason,
+      })
+    }
+    differed = differs
+    const spanMs = sample === null || lastMs === undefined ? 0 : Math.max(0, sample.atMs - lastMs)
+    lastMs = sample?.atMs ?? lastMs
+    recordedMs += spanMs * decision.replicas
+    ms += spanMs * other.replicas
+    recordedMost = Math.max(recordedMost, decision.replicas)
+    most = Math.max(most, other.replicas)
+  }
+  const hours = (value: number) => Math.round(value / 36_000) / 100
+  return {
+    decisions: log.length,
+    notReproduced,
+    changes,
+    differing,
+    recordedReplicaHours: hours(recordedMs),
+    replicaHours: hours(ms),
+    recordedMost,
+    most,
+  }
+}
+
+export function tellReplay(replayed: Replay): string {
+  const { decisions, notReproduced, changes, differing, recordedReplicaHours, replicaHours, recordedMost, most } = replayed
+  const shown = changes.slice(0, 20)
+  return [
+    `${decisions} decisions, ${notReproduced === 0 ? 'all' : decisions - notReproduced} reproduced as recorded`,
+    `${differing} would have been others; replica-hours ${recordedReplicaHours} -> ${replicaHours}, most replicas ${recordedMost} -> ${most}`,
+    ...shown.flatMap(({ at, recorded, now, recordedReason, nowReason }) => [
+      `  ${at ?? 'without metrics'}: ${recorded} -> ${now}`,
+      `    was: ${recordedReason}`,
+      `    now: ${nowReason}`,
+    ]),
+    ...(changes.length > shown.length ? [`  and ${changes.length - shown.length} more`] : []),
+  ].join('\n')
+}

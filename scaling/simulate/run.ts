@@ -1,0 +1,100 @@
+/** What the `simulate` command does: scenarios to results, plots and logs; or a log to what would have changed. */
+import { existsSync } from 'node:fs'
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { compilePipeline, parsePipeline } from '../../api/compile.ts'
+import type { CompiledScaling } from '../../api/compiled.ts'
+import { failure } from '../../api/errors.ts'
+import { exitCodes } from '../../api/exitcodes.ts'
+import { loadPipelines } from '../../api/load.ts'
+import { decisionLine, parseDecisionLog } from '../decisionlog.ts'
+import { runOurs } from './compare.ts'
+import { drawLoad } from './load.ts'
+import { runOracle } from './oracle.ts'
+import { plot } from './plot.ts'
+import { replay, tellReplay } from './replay.ts'
+import { readScenario, type Scenario } from './scenario.ts'
+import { markdownTable, textTable } from './table.ts'
+import { runScenarios } from './trials.ts'
+
+export interface SimulateOptions {
+  readonly scenario?: readonly string[]
+  readonly all?: boolean
+  readonly seeds: number
+  readonly output: 'table' | 'json' | 'markdown'
+  /** A folder for one SVG per scenario, of the first seed. */
+  readonly plot?: string
+  /** A file for the decisions of the first scenario's first seed. */
+  readonly decisionLog?: string
+  readonly replay?: string
+  /** A StreamPipeline whose scaling section a replay is asked about. */
+  readonly file?: string
+}
+
+/** Scenarios in the repository and in the package, where the sources are one folder further down. */
+export function scenarioFolder(): string {
+  const candidates = ['../../', '../../../'].map((up) =>
+    fileURLToPath(new URL(`${up}examples/scaling/scenarios`, import.meta.url)),
+  )
+  return candidates.find((folder) => existsSync(folder)) ?? candidates[0] ?? ''
+}
+
+export async function readAllScenarios(): Promise<Scenario[]> {
+  const folder = scenarioFolder()
+  const files = (await readdir(folder)).filter((file) => file.endsWith('.yaml')).sort()
+  return Promise.all(files.map((file) => readScenario(join(folder, file))))
+}
+
+export async function runSimulate(options: SimulateOptions, print: (text: string) => void): Promise<number> {
+  if (options.replay !== undefined) return replayLog(options.replay, options, print)
+  const files = options.scenario ?? []
+  if (!options.all && files.length === 0) {
+    throw failure('InvalidOption', { option: '--scenario', detail: 'name a scenario, or --all, or a log with --replay' })
+  }
+  const scenarios = [...(options.all ? await readAllScenarios() : []), ...(await Promise.all(files.map(readScenario)))]
+  if (options.decisionLog !== undefined && scenarios[0] !== undefined) await writeLog(options.decisionLog, scenarios[0])
+  if (options.plot !== undefined) await writePlots(options.plot, scenarios)
+  const results = await runScenarios(scenarios, options.seeds)
+  if (options.output === 'json') print(JSON.stringify({ scenarios: results }, undefined, 2))
+  else print(options.output === 'markdown' ? markdownTable(results) : textTable(results))
+  return exitCodes.done
+}
+
+async function writePlots(folder: string, scenarios: readonly Scenario[]): Promise<void> {
+  await mkdir(folder, { recursive: true })
+  for (const scenario of scenarios) {
+    const load = drawLoad(scenario, 1)
+    const svg = plot(scenario, load, runOurs(scenario, load, 1).run, runOracle(scenario, load, 1).run)
+    await writeFile(join(folder, `${scenario.name}.svg`), svg)
+  }
+}
+
+async function writeLog(file: string, scenario: Scenario): Promise<void> {
+  const lines: string[] = []
+  runOurs(scenario, drawLoad(scenario, 1), 1, ({ sample, state, policy, decision }) => {
+    lines.push(decisionLine({ pipeline: scenario.name, sample: sample ?? null, state: state ?? null, policy, decision }))
+  })
+  await writeFile(file, lines.join(''))
+}
+
+async function replayLog(file: string, options: SimulateOptions, print: (text: string) => void): Promise<number> {
+  const log = parseDecisionLog(await readText(file), file)
+  const replayed = replay(log, options.file === undefined ? undefined : await scalingOf(options.file))
+  print(options.output === 'json' ? JSON.stringify(replayed, undefined, 2) : tellReplay(replayed))
+  return exitCodes.done
+}
+
+async function scalingOf(file: string): Promise<CompiledScaling> {
+  const [loaded] = loadPipelines(await readText(file), file)
+  if (loaded === undefined) throw failure('UnreadableFile', { file, detail: 'it holds no StreamPipeline' })
+  return compilePipeline(parsePipeline(loaded.document)).scaling
+}
+
+async function readText(file: string): Promise<string> {
+  try {
+    return await readFile(file, 'utf8')
+  } catch (thrown) {
+    throw failure('UnreadableFile', { file, detail: thrown instanceof Error ? thrown.message : String(thrown) }, thrown)
+  }
+}

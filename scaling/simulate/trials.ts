@@ -1,0 +1,39 @@
+/** Trials of many scenarios and seeds over all processors. The result does not depend on which thread ran what. */
+import { availableParallelism } from 'node:os'
+import { Worker } from 'node:worker_threads'
+import { runTrial, type ScenarioResult, summarise, type Trial } from './compare.ts'
+import type { Scenario } from './scenario.ts'
+import type { Task } from './trialworker.ts'
+
+/** Seeds are 1, 2, 3, … */
+export async function runScenarios(scenarios: readonly Scenario[], seeds: number): Promise<ScenarioResult[]> {
+  const tasks = scenarios.flatMap((scenario, index) =>
+    Array.from({ length: seeds }, (_, i): Task => ({ id: index * seeds + i, scenario, seed: i + 1 })),
+  )
+  const trials = tasks.length <= 2 ? tasks.map(({ scenario, seed }) => runTrial(scenario, seed)) : await inThreads(tasks)
+  return scenarios.map((scenario, index) => summarise(scenario, trials.slice(index * seeds, (index + 1) * seeds)))
+}
+
+async function inThreads(tasks: readonly Task[]): Promise<Trial[]> {
+  const trials: Trial[] = []
+  let next = 0
+  // Compiled, the sources are JavaScript.
+  const source = new URL(`./trialworker${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url)
+  const thread = () =>
+    new Promise<void>((settle, reject) => {
+      const worker = new Worker(source)
+      const proceed = () => {
+        const task = tasks[next++]
+        if (task !== undefined) return worker.postMessage(task)
+        worker.terminate().then(() => settle(), reject)
+      }
+      worker.on('message', ({ id, trial }: { readonly id: number; readonly trial: Trial }) => {
+        trials[id] = trial
+        proceed()
+      })
+      worker.once('error', reject)
+      proceed()
+    })
+  await Promise.all(Array.from({ length: Math.min(tasks.length, availableParallelism()) }, thread))
+  return trials
+}
