@@ -11,6 +11,7 @@ import { RE2JS } from 're2js'
 
 interface Matcher {
   test(text: string): boolean
+  toString(): string
 }
 
 /** @throws Error that says what in the pattern cannot be used */
