@@ -4,7 +4,9 @@ import assert from 'node:assert/strict'
 import { before, test } from 'node:test'
 import { createDispatcher } from '../../client/dispatcher.ts'
 import { createWorker } from '../../client/worker.ts'
+import { slotOf } from '../../redis/keys.ts'
 import { fileScope } from '../redis/scope.ts'
+import type { RedisServer } from '../support/redis.ts'
 import { eventually } from '../support/wait.ts'
 import { type RedisCluster, startCluster } from './support/cluster.ts'
 import { numbers, openTopology } from './support/pipeline.ts'
@@ -69,3 +71,62 @@ test('the queue in another slot: the split path', async (t) => {
   await topology.settled(numbers(200))
   await consumer.stop()
 })
+
+test('a slot moves to another node while entries come in', async (t) => {
+  const topology = await openTopology(t, {
+    spec: { redis: { cluster: { nodes: cluster.addresses } }, source: { stream: '{moving}:jobs' }, sink: { queue: 'moving' } },
+    redis: cluster.client(),
+  })
+  const consumer = await topology.start()
+  await topology.add(100)
+  const adding = topology.add(400, 100)
+  const source = cluster.nodeOf('{moving}')
+  const target = cluster.nodes.find((node) => node !== source) ?? source
+  await moveSlot(cluster, '{moving}', source, target)
+  await adding
+  await topology.settled(numbers(500), 20_000)
+  assert.equal(await target.client().exists('{moving}:jobs'), 1, 'it has moved')
+  await topology.add(1, 500)
+  await topology.settled(numbers(501))
+  const begun = performance.now()
+  assert.deepEqual(await consumer.stop(), { code: 0, signal: null })
+  assert.ok(performance.now() - begun < 4_000)
+})
+
+test('a node that is killed and comes back: told, waited for, nothing lost or twice', async (t) => {
+  const topology = await openTopology(t, {
+    spec: { redis: { cluster: { nodes: cluster.addresses } }, source: { stream: 'fallen:jobs' }, sink: { queue: 'fallen' } },
+    redis: cluster.client(),
+  })
+  const consumer = await topology.start()
+  await topology.add(100)
+  await topology.settled(numbers(100))
+  const node = cluster.nodeOf('fallen:jobs')
+  await node.kill()
+  await eventually(() => consumer.log().some(({ code }) => code === 'RedisUnreachable' || code === 'RedisNotReady'), {
+    timeoutMs: 15_000,
+  })
+  assert.equal((await consumer.get('/readyz')).status, 503)
+  assert.equal((await consumer.get('/livez')).status, 200)
+  await node.start()
+  await cluster.ready()
+  await topology.add(100, 100)
+  await topology.settled(numbers(200), 20_000)
+  assert.deepEqual(await consumer.stop(), { code: 0, signal: null })
+})
+
+/** As an administrator does it: both sides are told, keys go one by one, then everybody hears who has the slot. */
+async function moveSlot({ nodes }: RedisCluster, key: string, source: RedisServer, target: RedisServer) {
+  const slot = String(slotOf(key))
+  const [from, to] = [source.client(), target.client()]
+  const [fromId, toId] = await Promise.all([from, to].map(async (client) => String(await client.call('CLUSTER', 'MYID'))))
+  await to.call('CLUSTER', 'SETSLOT', slot, 'IMPORTING', fromId ?? '')
+  await from.call('CLUSTER', 'SETSLOT', slot, 'MIGRATING', toId ?? '')
+  for (;;) {
+    const keys = (await from.call('CLUSTER', 'GETKEYSINSLOT', slot, '10')) as string[]
+    if (keys.length === 0) break
+    await from.call('MIGRATE', '127.0.0.1', String(target.port), '', '0', '5000', 'KEYS', ...keys)
+  }
+  await to.call('CLUSTER', 'SETSLOT', slot, 'NODE', toId ?? '')
+  for (const node of nodes) await node.client().call('CLUSTER', 'SETSLOT', slot, 'NODE', toId ?? '')
+}
