@@ -55,9 +55,11 @@ export async function killConsumer(traffic: Traffic): Promise<void> {
 
 export async function restartRedis(report: Report, traffic: Traffic, redis: Redis): Promise<void> {
   await under(traffic, async () => {
-    // The answer is the broken connection.
-    const ended = redis.once('close', () => undefined)
-    void ended.call('SHUTDOWN', 'NOSAVE', 'NOW', 'FORCE').catch(() => undefined)
+    // The answer is the broken connection; sent again by a client that finds back, it would end the next server too.
+    const once = redis.duplicate({ autoResendUnfulfilledCommands: false, retryStrategy: () => null })
+    once.on('error', () => undefined)
+    await once.call('SHUTDOWN', 'NOSAVE', 'NOW', 'FORCE').catch(() => undefined)
+    once.disconnect()
     await eventually(
       async () => {
         const pod = await get<Pod>('-n', pipelinesNamespace, 'pod', 'redis-0')
