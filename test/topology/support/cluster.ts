@@ -15,6 +15,8 @@ export interface RedisCluster {
   readonly addresses: readonly string[]
   /** The node that serves a key's slot, as dealt at the start. */
   nodeOf(key: string): RedisServer
+  /** With `replicas`: the one that follows that node. */
+  replicaOf(key: string): RedisServer
   /** A client of the whole, closed when the scope ends. */
   client(): Cluster
   /** Resolves when every node serves every slot. */
@@ -52,14 +54,20 @@ export async function startCluster(scope: Scope, options: ClusterOptions = {}): 
   await Promise.all(clients.slice(primaries).map(async (client, index) => await follow(client, clients[index])))
   await ready()
   const servers = nodes.map(({ server }) => server)
+  const dealt = (among: readonly RedisServer[], key: string) => {
+    const node = among[Math.floor(slotOf(key) / size)]
+    if (node === undefined) throw new Error(`no node serves ${key}`)
+    return node
+  }
   return {
     nodes: servers,
     addresses: servers.map(({ port }) => `127.0.0.1:${port}`),
-    nodeOf(key) {
-      const node = servers[Math.floor(slotOf(key) / size)]
-      if (node === undefined) throw new Error(`no node serves ${key}`)
-      return node
-    },
+    nodeOf: (key) => dealt(servers, key),
+    replicaOf: (key) =>
+      dealt(
+        started.slice(primaries).map(({ server }) => server),
+        key,
+      ),
     client() {
       const cluster = new Cluster(servers.map(({ port }) => ({ host: '127.0.0.1', port })))
       cluster.on('error', () => undefined)

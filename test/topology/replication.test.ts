@@ -1,0 +1,35 @@
+/** The queue in a cluster whose primaries have replicas: the stream is acknowledged only once a replica has the job. */
+import '../support/leaks.ts'
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { startRedis } from '../support/redis.ts'
+import { eventually } from '../support/wait.ts'
+import { startCluster } from './support/cluster.ts'
+import { numbers, openTopology } from './support/pipeline.ts'
+
+test('a replica that lags keeps entries pending; a failover of the queue loses and repeats nothing', async (t) => {
+  const stream = await startRedis(t)
+  const cluster = await startCluster(t, { replicas: true })
+  const topology = await openTopology(t, {
+    spec: { redis: { url: stream.url }, sink: { queue: 'q', redis: { cluster: { nodes: cluster.addresses } } } },
+    redis: stream.client(),
+    queueRedis: cluster.client(),
+  })
+  const consumer = await topology.start()
+  assert.equal((await consumer.told('forward path chosen'))['path'], 'Split')
+  await topology.add(50)
+  await topology.settled(numbers(50))
+
+  const replica = cluster.replicaOf(topology.queueKey)
+  await replica.kill('SIGSTOP')
+  await topology.add(20, 50)
+  await eventually(() => consumer.log().some(({ msg }) => /no replica confirmed/.test(msg)), { timeoutMs: 10_000 })
+  assert.ok((await topology.pending()).length > 0, 'not acknowledged')
+  await replica.kill('SIGCONT')
+  await topology.settled(numbers(70), 20_000)
+
+  await cluster.nodeOf(topology.queueKey).kill()
+  await topology.add(50, 70)
+  await topology.settled(numbers(120), 30_000)
+  assert.deepEqual(await consumer.stop(), { code: 0, signal: null })
+})
