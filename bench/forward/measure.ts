@@ -33,6 +33,7 @@ export interface Measurement {
 
 const warmUpShare = 0.1
 const pollMs = 3
+const withinMs = 180_000
 
 /** @param port where the contender connects: the server's, or that of a proxy before it */
 export async function measure(
@@ -55,6 +56,7 @@ export async function measure(
       inFlight: 1,
     })
     const wait = `${names.prefix}:${names.queue}:wait`
+    const deadline = performance.now() + withinMs
     let warm: { readonly jobs: number; readonly at: number } | undefined
     for (;;) {
       const jobs = await redis.llen(wait)
@@ -64,6 +66,7 @@ export async function measure(
         const perSecond = ((jobs - warm.jobs) / (now - warm.at)) * 1_000
         return { perSecond, peakResidentBytes: await peakResidentBytes(child.pid) }
       }
+      if (now > deadline) throw new Error(`${contender} queued ${jobs} of ${count} jobs within ${withinMs} ms`)
       if (!child.running()) throw new Error(`${contender} ended:\n${child.stdout()}${child.stderr()}`)
       await sleep(pollMs)
     }
