@@ -121,6 +121,9 @@ const closeAll = async (clients: Set<Redis>): Promise<void> => {
   clients.clear()
   await Promise.all(
     open.map((client) => {
+      // Between two attempts ioredis just stops trying, and says nothing. (Its type of states lacks this one.)
+      const status: string = client.status
+      if (status === 'reconnecting') return client.disconnect()
       const ended = new Promise((resolve) => client.once('end', resolve))
       // Between two attempts there is nothing to end: the next one is called off, and no event follows.
       const waits = client.status === 'reconnecting'
