@@ -17,6 +17,8 @@ import type { Sample } from './sample.ts'
 
 interface Mark {
   readonly settled: number
+  /** Of these, without dead letters. */
+  readonly succeeded?: number
   readonly atMs: number
 }
 
@@ -55,7 +57,8 @@ export function learnCapacity(capacity: Capacity, sample: Sample): Capacity {
   let { settled, ms } = capacity.sum ?? { settled: 0, ms: 0 }
   for (const { heartbeat } of sample.consumers) {
     if (heartbeat === undefined) continue
-    const now: Mark = { settled: settledBy(heartbeat), atMs: heartbeat.at }
+    const { forwarded, duplicates, at } = heartbeat
+    const now: Mark = { settled: settledBy(heartbeat), succeeded: forwarded + duplicates, atMs: at }
     marks[heartbeat.uid] = now
     const before = capacity.marks[heartbeat.uid]
     const busy = before !== undefined && backlogSinceMs !== undefined && sample.atMs - before.atMs <= waitingMs

@@ -11,6 +11,7 @@ import { arrivalRate, rememberArrival } from './arrivals.ts'
 import { learnCapacity, perReplica } from './capacity.ts'
 import { type Downstream, learnDownstream, watching } from './downstream.ts'
 import { guards, isQuiet, type LimitedBy, type Proposal, type Situation } from './guards.ts'
+import { learnOutage, readmittedOf } from './outage.ts'
 import { type Bounds, boundsOf, clamp, type ScalingPolicy } from './policy.ts'
 import { count, tell } from './reasons.ts'
 import { readyOf, type Sample, workOf } from './sample.ts'
@@ -37,7 +38,7 @@ export function decide(state: ScalingState | undefined, sample: Sample | undefin
 /** Without metrics: hold, or after a few misses what onMetricsLoss says; never fewer than run. */
 function decideBlind(before: ScalingState, policy: ScalingPolicy): Decision {
   const misses = before.misses + 1
-  const bounds = boundsOf(policy)
+  const bounds = boundsOf(policy, before.atMs)
   const asked =
     misses < lossAfter || policy.onMetricsLoss === 'Hold' ? before.replicas : lossReplicas(policy.onMetricsLoss, bounds)
   const replicas = clamp(Math.max(before.replicas, asked), bounds)
@@ -59,7 +60,7 @@ function decideSeeing(before: ScalingState, sample: Sample, policy: ScalingPolic
   const clockWentBack = before.atMs !== undefined && sample.atMs < before.atMs
   if (clockWentBack) return holdForClock(before, sample, policy)
   const timed = before.misses >= lossAfter || before.wanted.length === 0 ? restartWindows(before, sample.atMs) : before
-  const bounds = boundsOf(policy)
+  const bounds = boundsOf(policy, sample.atMs)
   const ready = readyOf(sample)
   const startUp = learnStartUp(timed.startUp, ready, sample.atMs)
   const arrivals = rememberArrival(timed.arrivals, { atMs: sample.atMs, added: sample.entriesAdded })
@@ -71,7 +72,7 @@ function decideSeeing(before: ScalingState, sample: Sample, policy: ScalingPolic
     arrivals: rate.perSecond,
     perReplica: speed,
     ready,
-    work: workOf(sample),
+    work: workOf(sample) + readmittedOf(timed.outage, sample),
     ageMs: sample.undeliveredAgeMs,
   })
   const current = clamp(timed.replicas, bounds)
@@ -126,14 +127,14 @@ function explore(state: ScalingState, sample: Sample, policy: ScalingPolicy): nu
 }
 
 function afterwards(state: ScalingState, sample: Sample, replicas: number, downstream: Downstream): ScalingState {
-  const { idleSinceMs, downstream: _, ...rest } = state
+  const { idleSinceMs, outage, ...rest } = state
+  const suspected = learnOutage(outage, state.capacity, sample)
   return {
     ...rest,
     replicas,
     capacity: learnCapacity(state.capacity, sample),
-    ...(downstream.kind === 'Watching' && downstream.levels.length === 0 && downstream.window === undefined
-      ? {}
-      : { downstream }),
+    downstream,
+    ...(suspected === undefined ? {} : { outage: suspected }),
     startUp: awaitReplicas(state.startUp, state.replicas, replicas, sample.atMs),
     ...(replicas < state.replicas ? { lastShrinkMs: sample.atMs } : {}),
     ...(isQuiet(sample, state) ? { idleSinceMs: idleSinceMs ?? sample.atMs } : {}),
@@ -142,7 +143,7 @@ function afterwards(state: ScalingState, sample: Sample, replicas: number, downs
 
 /** After a failover to a server whose clock is behind: ages and windows mean nothing until they are timed anew. */
 function holdForClock(before: ScalingState, sample: Sample, policy: ScalingPolicy): Decision {
-  const replicas = clamp(before.replicas, boundsOf(policy))
+  const replicas = clamp(before.replicas, boundsOf(policy, sample.atMs))
   return {
     replicas,
     recommended: replicas,

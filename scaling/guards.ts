@@ -1,7 +1,7 @@
 /**
  * The guards, each a named rule that looks at what the formula proposes and may hold it back. They run in the order of
- * `guards` below; a rule sees what the rules before it left. None of them looks at quarantined entries, or at the age of
- * pending ones: poison cannot move replicas.
+ * `guards` below; a rule sees what the rules before it left. None of them looks at quarantined entries while any entry
+ * succeeds, or at the age of pending ones: poison cannot move replicas.
  */
 import { isQueueFull, usefulReplicas } from './downstream.ts'
 import type { Bounds, ScalingPolicy } from './policy.ts'
@@ -17,6 +17,7 @@ export type LimitedBy =
   | 'Downstream'
   | 'StartUp'
   | 'ScaleDown'
+  | 'Quarantine'
   | 'MetricsLoss'
   | 'ClockChange'
   | 'Manual'
@@ -91,6 +92,14 @@ const shrinkSlowly: Guard = (proposal, { sample, state, policy }) => {
   return next === proposal.replicas ? proposal : { replicas: next, limitedBy: 'ScaleDown' }
 }
 
+/** Where everything fails, neither more (they would fail, too) nor fewer (the work is still there). */
+const openCircuit: Guard = (proposal, { sample, state, bounds }) => {
+  if (state.outage?.kind !== 'Open') return proposal
+  const replicas = clamp(state.replicas, bounds)
+  const because = `hold, nothing succeeds and ${sample.quarantined} entries were delivered three times or more`
+  return { replicas, limitedBy: 'Quarantine', because }
+}
+
 /** Zero only after idleAfter of quiet; at least one while anything is to be done or finished; from zero only for such work. */
 const zeroAndWake: Guard = (proposal, { sample, state, policy, bounds }) => {
   if (bounds.min > 0) return proposal
@@ -114,10 +123,19 @@ const withinBounds: Guard = (proposal, { bounds, wanted }) => {
   if (replicas < proposal.replicas || (replicas === bounds.max && wanted > bounds.max)) {
     return { replicas, limitedBy: 'MaxReplicas', because: `${wanted} needed, ${bounds.max} is the maximum` }
   }
-  if (replicas > proposal.replicas) return { ...proposal, replicas, limitedBy: 'MinReplicas' }
+  const because = bounds.schedule === undefined ? {} : { because: `${replicas}, the minimum of schedule ${bounds.schedule}` }
+  if (replicas > proposal.replicas) return { ...proposal, replicas, limitedBy: 'MinReplicas', ...because }
   return proposal
 }
 
-export const guards: readonly Guard[] = [withinBounds, fullQueue, slowStart, shrinkSlowly, downstreamBound, zeroAndWake]
+export const guards: readonly Guard[] = [
+  withinBounds,
+  fullQueue,
+  slowStart,
+  shrinkSlowly,
+  downstreamBound,
+  zeroAndWake,
+  openCircuit,
+]
 
-export { downstreamBound, fullQueue, shrinkSlowly, slowStart, withinBounds, zeroAndWake }
+export { downstreamBound, fullQueue, openCircuit, shrinkSlowly, slowStart, withinBounds, zeroAndWake }

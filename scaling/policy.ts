@@ -1,5 +1,6 @@
 /** What `decide` obeys: the compiled scaling section, and what of the rest of the resource outranks or bounds it. */
 import type { CompiledPipeline, CompiledScaling } from '../api/compiled.ts'
+import { type ScheduledBounds, scheduledBounds } from './schedules.ts'
 
 export interface ScalingPolicy extends CompiledScaling {
   readonly suspend: boolean
@@ -28,15 +29,16 @@ export function scalingPolicy(pipeline: CompiledPipeline, currentReplicas?: numb
   }
 }
 
-export interface Bounds {
-  readonly min: number
-  readonly max: number
-}
+export type Bounds = ScheduledBounds
 
-/** Under Direct nothing new arrives: consumers drain what is left, then none is needed. */
-export function boundsOf(policy: ScalingPolicy): Bounds {
-  const min = policy.mode === 'Direct' ? 0 : policy.minReplicas
-  return { min: Math.min(min, policy.maxReplicas), max: policy.maxReplicas }
+/**
+ * Under Direct nothing new arrives: consumers drain what is left, then none is needed, whatever a schedule says.
+ * @param atMs server time, for schedules; undefined before the first sample: none is active
+ */
+export function boundsOf(policy: ScalingPolicy, atMs: number | undefined): Bounds {
+  const base = { min: Math.min(policy.minReplicas, policy.maxReplicas), max: policy.maxReplicas }
+  const bounds = atMs === undefined || policy.schedules.length === 0 ? base : scheduledBounds(policy.schedules, base, atMs)
+  return policy.mode === 'Direct' ? { ...bounds, min: 0 } : bounds
 }
 
 export const clamp = (replicas: number, bounds: Bounds): number => Math.min(bounds.max, Math.max(bounds.min, replicas))

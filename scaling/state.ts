@@ -5,6 +5,7 @@
 import type { Arrival } from './arrivals.ts'
 import type { Capacity } from './capacity.ts'
 import type { Downstream } from './downstream.ts'
+import type { Outage } from './outage.ts'
 import { boundsOf, clamp, type ScalingPolicy } from './policy.ts'
 import { readyOf, type Sample } from './sample.ts'
 import type { StartUp } from './startup.ts'
@@ -30,6 +31,8 @@ export interface ScalingState {
   readonly startUp: StartUp
   /** What is known of a limit behind the consumers; absent: nothing. */
   readonly downstream?: Downstream
+  /** Everything fails, or did until just now; absent: no sign of it. */
+  readonly outage?: Outage
   /** What was wanted within the last scaleDownDelay, thinned to the entries that can still be its maximum. */
   readonly wanted: readonly Wanted[]
   /** The same with what catching up took, within the time that takes. */
@@ -43,7 +46,7 @@ export interface ScalingState {
 
 export function initialState(sample: Sample | undefined, policy: ScalingPolicy): ScalingState {
   const running = policy.currentReplicas ?? (sample === undefined ? 0 : readyOf(sample))
-  const replicas = clamp(running, boundsOf(policy))
+  const replicas = clamp(running, boundsOf(policy, sample?.atMs))
   const starting = sample !== undefined && readyOf(sample) < replicas
   return {
     version: 1,

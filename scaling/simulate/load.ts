@@ -40,20 +40,19 @@ export const intensityAt = (scenario: Scenario, at: number): number =>
 const step = 1
 
 export function drawLoad(scenario: Scenario, seed: number): Load {
-  const times = drawArrivals(scenario, createRandom(seed, 'arrivals'))
-  const count = times.length
-  const poisonTimes = drawPoison(scenario, createRandom(seed, 'poison'))
-  const all = [...times.map((at) => [at, 0] as const), ...poisonTimes.map((at) => [at, 1] as const)].sort((a, b) => a[0] - b[0])
-  const load = {
-    arrivals: new Float64Array(all.length),
-    services: new Float64Array(all.length),
-    poisoned: new Uint8Array(count + poisonTimes.length),
-  }
+  const times = Float64Array.from(drawArrivals(scenario, createRandom(seed, 'arrivals'))).sort()
+  const poisonTimes = Float64Array.from(drawPoison(scenario, createRandom(seed, 'poison'))).sort()
+  const count = times.length + poisonTimes.length
+  const load = { arrivals: new Float64Array(count), services: new Float64Array(count), poisoned: new Uint8Array(count) }
   const random = createRandom(seed, 'services')
-  for (const [i, [at, poisoned]] of all.entries()) {
+  let [healthy, poison] = [0, 0]
+  for (let i = 0; i < count; i++) {
+    const isPoison =
+      poison < poisonTimes.length && (healthy === times.length || (poisonTimes[poison] as number) < (times[healthy] as number))
+    const at = (isPoison ? poisonTimes[poison++] : times[healthy++]) as number
     load.arrivals[i] = at
-    load.poisoned[i] = poisoned
-    load.services[i] = poisoned === 1 ? (scenario.poison?.holds ?? 1) : drawService(scenario, at, random)
+    load.poisoned[i] = isPoison ? 1 : 0
+    load.services[i] = isPoison ? (scenario.poison?.holds ?? 1) : drawService(scenario, at, random)
   }
   return load
 }
@@ -82,9 +81,9 @@ function drawArrivals(scenario: Scenario, random: Random): number[] {
 }
 
 /** What cannot be added while Redis is away is added in the two seconds after. */
-function afterOutages(scenario: Scenario, times: readonly number[], random: Random): number[] {
+function afterOutages(scenario: Scenario, times: number[], random: Random): number[] {
   const { redisOutages } = scenario
-  if (redisOutages.length === 0) return [...times]
+  if (redisOutages.length === 0) return times
   return times.map((at) => {
     const outage = redisOutages.find(({ from, lasting }) => at >= from && at < from + lasting)
     return outage === undefined ? at : outage.from + outage.lasting + 2 * random()

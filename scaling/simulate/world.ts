@@ -154,13 +154,15 @@ export function simulate(scenario: Scenario, load: Load, controller: Controller,
         pod.state = 'Gone'
       }
     }
-    pods = pods.filter((pod) => pod.state !== 'Gone')
+    if (pods.some((pod) => pod.state === 'Gone')) pods = pods.filter((pod) => pod.state !== 'Gone')
   }
 
   const busy = (pod: Pod, at: number) => pod.slots.reduce((sum, slot) => sum + ((slots.freeAt[slot] as number) > at ? 1 : 0), 0)
 
   /** The Deployment: as many as desired, those with least to lose go first; in a rollout a quarter more, then the old ones. */
   function reconcile(at: number): void {
+    const existing = pods.reduce((sum, pod) => sum + (isServing(pod) ? (pod.version < version ? Number.NaN : 1) : 0), 0)
+    if (existing === desired) return
     const serving = pods.filter(isServing)
     const old = serving.filter((pod) => pod.version < version)
     const surge = old.length === 0 ? 0 : Math.min(old.length, Math.max(1, Math.ceil(desired / 4)))
