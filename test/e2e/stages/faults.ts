@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Redis } from 'ioredis'
 import { eventually } from '../../support/wait.ts'
 import { get, helm, kubectl } from '../commands.ts'
+import { crash } from '../crash.ts'
 import {
   chart,
   consumerPods,
@@ -37,18 +38,23 @@ const holder = async (): Promise<string> =>
   (await get<{ spec: { holderIdentity?: string } }>('-n', operatorNamespace, 'lease', 'streampipeline-operator')).spec
     .holderIdentity ?? ''
 
-export async function killConsumer(traffic: Traffic): Promise<void> {
+const readyConsumers = async (): Promise<readonly Pod[]> =>
+  (await consumerPods()).filter(({ status }) => status.containerStatuses?.[0]?.ready === true)
+
+const soon = { timeoutMs: 60_000, intervalMs: 300 }
+
+/** One crashes and comes back under its name, the other is taken away for good. */
+export async function killConsumers(traffic: Traffic): Promise<void> {
   await under(traffic, async () => {
-    const [pod] = await consumerPods()
-    if (pod === undefined) throw new Error('there is no consumer to kill')
-    await kubectl('-n', pipelinesNamespace, 'delete', 'pod', pod.metadata.name, ...now)
-    await eventually(
-      async () => (await consumerPods()).filter(({ status }) => status.containerStatuses?.[0]?.ready).length >= 2,
-      {
-        timeoutMs: 60_000,
-        intervalMs: 300,
-      },
-    )
+    const [first, second] = await consumerPods()
+    if (first === undefined || second === undefined) throw new Error('there are no two consumers to kill')
+    await crash(pipelinesNamespace, first.metadata.name)
+    await eventually(async () => {
+      const again = (await readyConsumers()).find(({ metadata }) => metadata.uid === first.metadata.uid)
+      return (again?.status.containerStatuses?.[0]?.restartCount ?? 0) > 0
+    }, soon)
+    await kubectl('-n', pipelinesNamespace, 'delete', 'pod', second.metadata.name, ...now)
+    await eventually(async () => (await readyConsumers()).length >= 2, soon)
   })
   await untilStatus('settled', settled)
 }
@@ -83,9 +89,9 @@ export async function killLeader(report: Report, traffic: Traffic): Promise<void
   await under(traffic, async () => {
     const before = await holder()
     const began = performance.now()
-    await kubectl('-n', operatorNamespace, 'delete', 'pod', before.split('_')[0] ?? '', ...now)
+    await crash(operatorNamespace, before.split('_')[0] ?? '')
     await eventually(async () => ![before, ''].includes(await holder()), { timeoutMs: 40_000, intervalMs: 200 })
-    report.measure('leader killed to the next one leading', (performance.now() - began) / 1000, 's', 17)
+    report.measure('leader crashed to the next one leading', (performance.now() - began) / 1000, 's', 17)
   })
   await kubectl('-n', operatorNamespace, 'rollout', 'status', 'deployment', '--timeout=60s')
 }

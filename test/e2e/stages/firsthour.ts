@@ -60,17 +60,6 @@ export async function firstJob(report: Report, traffic: Traffic): Promise<void> 
     ({ conditions = [], backlog }) =>
       conditions.some(({ type, status }) => type === 'Ready' && status === 'True') && settled({ backlog: backlog ?? {} }),
   )
-  const [pod] = await consumerPods()
-  const started = pod?.status.containerStatuses?.[0]?.state.running?.startedAt
-  const ready = pod?.status.conditions?.find(({ type }) => type === 'Ready')?.lastTransitionTime
-  // Kubernetes tells whole seconds: one second means less than two.
-  if (started && ready)
-    report.measure(
-      'consumer container started to Ready (whole seconds)',
-      (Date.parse(ready) - Date.parse(started)) / 1000,
-      's',
-      2,
-    )
   await report.capture('The first entries are jobs', 'A few seconds after `kubectl apply -f quickstart.yaml`.', table, story)
 }
 
