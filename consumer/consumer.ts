@@ -3,85 +3,47 @@
  *
  * reading      waits until the state allows it and a slot is free, reads, settles in the slot.
  * reclaiming   a round at start, each `reclaim.interval` (jittered), and at once when nudged.
- * listening    asks for the nudge twice a second.
  * regaining    takes up what the server counts as ours and we do not hold: its reply was lost with a connection.
- * beating      a heartbeat every two seconds, which also renews what is held long.
- * recovering   while BackendDown: waits out the back-off, asks Redis, and makes the group anew if it is gone.
+ * beating, listening   heartbeats with renewal, and the nudge (presence.ts).
+ * recovering   while BackendDown (recovery.ts).
  * tidying      now and then: retention, and the sweep of failed jobs (housekeeping.ts).
  * watching     while Backpressured: asks the queue until there is room.
  *
  * Loops never throw: what Redis refuses becomes `BackendFailed`, what is left is a defect and ends the process (exit 70).
  */
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { CompiledPipeline } from '../api/compiled.ts'
 import { asFailure, failure } from '../api/errors.ts'
-import { close, open, type RedisConnection } from '../redis/connection.ts'
+import { close, open } from '../redis/connection.ts'
 import { createSweeper, type Sweeper } from '../redis/forward/capture.ts'
-import type { ChosenPath } from '../redis/forward/choice.ts'
-import type { PathKind, SettlePath } from '../redis/forward/settlepath.ts'
+import type { SettlePath } from '../redis/forward/settlepath.ts'
 import { createCodec } from '../redis/payload/codec.ts'
 import { forwardTarget } from '../redis/placement.ts'
+import { checkBackends } from '../redis/preflight.ts'
 import { replyCode } from '../redis/replies.ts'
-import { ensureGroup, type GroupOutcome } from '../redis/stream/group.ts'
-import { type Delivery, handBackEntries, renewEntries } from '../redis/stream/pending.ts'
-import { heartbeatIntervalMs, readNudge, retireConsumer, sendHeartbeat } from '../redis/stream/registry.ts'
-import type { StreamPlace } from '../redis/stream/settlement.ts'
+import { ensureGroup } from '../redis/stream/group.ts'
+import { type Delivery, handBackEntries } from '../redis/stream/pending.ts'
+import { heartbeatIntervalMs, retireConsumer } from '../redis/stream/registry.ts'
 import { backendFailure } from './defects.ts'
 import { createHeldEntries } from './held.ts'
-import { type HousekeepingReport, housekeepingIntervalMs, keepHouse } from './housekeeping.ts'
+import { housekeepingIntervalMs, keepHouse } from './housekeeping.ts'
 import { createLifecycle, type Lifecycle } from './lifecycle.ts'
-import { createNudges, listenIntervalMs } from './nudges.ts'
-import { checkBackends } from './preflight.ts'
+import { createNudges } from './nudges.ts'
+import type { ConsumerParts } from './parts.ts'
+import { pause } from './pause.ts'
+import { createPresence } from './presence.ts'
 import { createReader } from './reader.ts'
-import { createReclaimer, type ReclaimReport } from './reclaimer.ts'
-import { type BatchReport, createSettler } from './settler.ts'
+import { createReclaimer } from './reclaimer.ts'
+import { recovering } from './recovery.ts'
+import { createSettler } from './settler.ts'
 import { createSlots } from './slots.ts'
-import { backoffMs, type ConsumerState, isReady, mayRead } from './states.ts'
-import { createTally, type Totals } from './tally.ts'
+import { isReady, mayRead } from './states.ts'
+import { createTally } from './tally.ts'
 
 /** Longest back-off of a consumer that finds Redis again, and a heartbeat. */
 const renewalMs = 10_000 + heartbeatIntervalMs
 
 /** How long a drain waits for the blocked read to end when asked to. */
 const readEndMs = 2_000
-
-export interface ConsumerParts {
-  readonly pipeline: CompiledPipeline
-  readonly place: StreamPlace
-  /** Name in the group: the pod's or host's. */
-  readonly name: string
-  /** Which life of that name this is: the pod's uid, or cluster, host and process start. */
-  readonly uid: string
-  readonly connections: ConsumerConnections
-  /** Chooses and proves the way of settling; asked at start, when the connections are open. */
-  readonly choosePath: () => Promise<ChosenPath>
-  readonly observer: ConsumerObserver
-  /** Told of a defect in our own code: the process must not go on in doubt. */
-  readonly fault: (thrown: unknown) => void
-  readonly clock: () => number
-  readonly random: () => number
-}
-
-export interface ConsumerConnections {
-  readonly blocking: RedisConnection
-  readonly writer: RedisConnection
-  /** The queue's; the same as `writer` unless the queue lives in another Redis. */
-  readonly queue: RedisConnection
-}
-
-/** What the outside hears; metrics and logs hang on it. */
-export interface ConsumerObserver {
-  stateChanged(state: ConsumerState, previous: ConsumerState): void
-  /** @param fallback why it is not the composed way */
-  pathChosen(kind: PathKind, fallback: string | undefined): void
-  groupMade(outcome: GroupOutcome): void
-  batchSettled(report: BatchReport): void
-  reclaimed(report: ReclaimReport): void
-  heartbeatSent(atMs: number): void
-  housekept(report: HousekeepingReport): void
-  /** The last word of a drained consumer, with its totals. */
-  handedBack(entries: number, retired: boolean, totals: Totals): void
-}
 
 export interface Consumer {
   readonly lifecycle: Lifecycle
@@ -139,11 +101,23 @@ export function createConsumer(parts: ConsumerParts): Consumer {
   /** Aborted when the name is about to be given up: beating goes on until then, or a long drain would look like a death. */
   const leaving = new AbortController()
   const nudges = createNudges()
+  const presence = createPresence({
+    connection: writer,
+    place,
+    name,
+    uid: parts.uid,
+    minIdleMs: pipeline.reclaim.minIdleMs,
+    lifecycle,
+    held,
+    tally,
+    nudges,
+    path: () => path?.kind ?? '',
+    clock,
+    heartbeatSent: observer.heartbeatSent,
+  })
   let loops: Promise<unknown> | undefined
   let beats: Promise<void> | undefined
   let groupSeen = false
-  /** Beats in a row at which the server counted more entries for us than we hold. */
-  let missing = 0
   let stopping: Promise<void> | undefined
 
   const start = async () => {
@@ -162,7 +136,7 @@ export function createConsumer(parts: ConsumerParts): Consumer {
       }
       observer.groupMade(await ensureGroup(writer, place.keys, pipeline.source, groupSeen))
       groupSeen = true
-      await beat()
+      await presence.beat()
     } catch (thrown) {
       const failure = asFailure(thrown)
       lifecycle.dispatch({ kind: 'StartFailed', failure })
@@ -170,21 +144,19 @@ export function createConsumer(parts: ConsumerParts): Consumer {
     }
     lifecycle.dispatch({ kind: 'Started' })
     const recovered = reclaimer.recoverOwn()
-    beats = beating().catch(parts.fault)
+    beats = presence.beating(leaving.signal).catch(parts.fault)
     loops = Promise.all([
       reading(recovered),
       reclaiming(recovered),
       regaining(recovered),
-      listening(),
-      recovering(),
+      presence.listening(),
+      recovering(parts, lifecycle, presence),
       watching(),
       tidying(),
     ]).catch(parts.fault)
   }
 
-  const pause = async (ms: number, signal = lifecycle.draining) => {
-    await sleep(ms, undefined, { signal }).catch(ignoreAbort)
-  }
+  const rest = async (ms: number) => await pause(ms, lifecycle.draining)
 
   const draining = () => lifecycle.draining.aborted
 
@@ -241,7 +213,7 @@ export function createConsumer(parts: ConsumerParts): Consumer {
         await lifecycle.until((state) => mayRead(state) || draining())
         // During an outage nobody could renew what he holds. The others get the time to notice its end before their entries
         // are taken for abandoned, which would raise delivery counts by nothing but the outage.
-        if (outages !== seen) await pause(renewalMs)
+        if (outages !== seen) await rest(renewalMs)
         continue
       }
       await reclaimer.round(nudged)
@@ -252,78 +224,8 @@ export function createConsumer(parts: ConsumerParts): Consumer {
   const regaining = async (recovered: Promise<void>) => {
     await recovered
     while (!draining()) {
-      await pause(heartbeatIntervalMs)
-      if (missing < 2 || !mayRead(lifecycle.state)) continue
-      missing = 0
-      await reclaimer.regainLost()
-    }
-  }
-
-  const beat = async () => {
-    const reply = await sendHeartbeat(writer, place, name, {
-      uid: parts.uid,
-      state: lifecycle.state.kind,
-      inFlight: held.size,
-      path: path?.kind ?? '',
-      ...tally.read(),
-    })
-    observer.heartbeatSent(reply.now)
-    missing = reply.held > held.size ? missing + 1 : 0
-    nudges.heard(reply.nudge)
-  }
-
-  const beating = async () => {
-    while (!leaving.signal.aborted) {
-      if (lifecycle.state.kind !== 'BackendDown') {
-        try {
-          await beat()
-          await renew(pipeline.reclaim.minIdleMs / 3)
-        } catch (thrown) {
-          lifecycle.backendFailed(backendFailure(thrown))
-        }
-      }
-      await pause(heartbeatIntervalMs, leaving.signal)
-    }
-  }
-
-  const listening = async () => {
-    for (;;) {
-      await pause(listenIntervalMs)
-      if (draining()) return
-      if (!mayRead(lifecycle.state)) continue
-      try {
-        nudges.heard(await readNudge(writer, place))
-      } catch (thrown) {
-        lifecycle.backendFailed(backendFailure(thrown))
-      }
-    }
-  }
-
-  const renew = async (ageMs: number) => {
-    const old = held.due(ageMs, clock())
-    if (old.length > 0) await renewEntries(writer, place, name, old)
-  }
-
-  const recovering = async () => {
-    for (;;) {
-      const state = await lifecycle.until(({ kind }) => kind === 'BackendDown' || kind === 'Draining' || kind === 'Stopped')
-      if (state.kind !== 'BackendDown') return
-      await pause(backoffMs(state.strikes, random()))
-      if (draining()) return
-      try {
-        await open(writer)
-        if (queue !== writer) await open(queue)
-        // A restored or flushed Redis has no group; anything else leaves it untouched.
-        const outcome = await ensureGroup(writer, place.keys, pipeline.source, true)
-        if (outcome.kind !== 'exists') observer.groupMade(outcome)
-        await renew(0)
-        lifecycle.dispatch({ kind: 'BackendAnswered' })
-      } catch (thrown) {
-        lifecycle.backendFailed(backendFailure(thrown))
-        // Renewing needs no memory: under OOM, which may last, what is held stays ours.
-        await renew(pipeline.reclaim.minIdleMs / 3).catch(ignoreRenewal)
-        await pause(backoffMs(state.strikes + 1, random()))
-      }
+      await rest(heartbeatIntervalMs)
+      if (mayRead(lifecycle.state) && presence.missesEntries()) await reclaimer.regainLost()
     }
   }
 
@@ -331,14 +233,14 @@ export function createConsumer(parts: ConsumerParts): Consumer {
     for (;;) {
       const state = await lifecycle.until(({ kind }) => kind === 'Backpressured' || kind === 'Draining' || kind === 'Stopped')
       if (state.kind !== 'Backpressured') return
-      await pause(1_000)
+      await rest(1_000)
       if (!draining()) await settler.observeQueue()
     }
   }
 
   const tidying = async () => {
     while (!draining()) {
-      await pause(housekeepingIntervalMs * (0.8 + 0.4 * random()))
+      await rest(housekeepingIntervalMs * (0.8 + 0.4 * random()))
       if (draining() || !isReady(lifecycle.state)) continue
       try {
         observer.housekept(await keepHouse(pipeline, writer, place, sweeper))
@@ -392,12 +294,6 @@ export function createConsumer(parts: ConsumerParts): Consumer {
     },
   }
 }
-
-/** `sleep` rejects when draining begins, which is all it is told to do. */
-function ignoreAbort() {}
-
-/** Redis is away altogether: what could not be renewed is renewed when it is back. */
-function ignoreRenewal() {}
 
 function failLate(): never {
   throw failure('Internal', { detail: 'the blocked read did not end in time' })

@@ -3,7 +3,7 @@
  * warn; payload appears nowhere.
  */
 import type { Logger } from 'pino'
-import type { ConsumerObserver } from './consumer.ts'
+import type { ConsumerObserver } from './parts.ts'
 import type { ConsumerState } from './states.ts'
 
 export function createLogObserver(log: Logger): ConsumerObserver {

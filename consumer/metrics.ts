@@ -5,7 +5,7 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import { deadLetterReasons } from '../redis/deadletters.ts'
 import type { PathKind } from '../redis/forward/settlepath.ts'
-import type { ConsumerObserver } from './consumer.ts'
+import type { ConsumerObserver } from './parts.ts'
 import type { SettledOutcome } from './settler.ts'
 
 const outcomes = ['forwarded', 'duplicate', 'dead', 'gone'] as const satisfies readonly SettledOutcome[]

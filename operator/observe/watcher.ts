@@ -5,9 +5,9 @@
  */
 import type { CompiledPipeline, RedisTarget } from '../../api/compiled.ts'
 import type { StreamPipelineError } from '../../api/errors.ts'
-import { checkBackends } from '../../consumer/preflight.ts'
 import { open, type RedisConnection } from '../../redis/connection.ts'
 import { keySpace } from '../../redis/keys.ts'
+import { checkBackends } from '../../redis/preflight.ts'
 import { resolveTarget } from '../../redis/references.ts'
 import { type Decision, decide } from '../../scaling/decide.ts'
 import { observe } from '../../scaling/observe.ts'
@@ -18,7 +18,7 @@ import type { Clock } from '../kubernetes/clock.ts'
 import type { Observation } from '../plan/observed.ts'
 import type { Reaper } from '../reaping/reaper.ts'
 import { addressId, type RedisConnections, type RedisLease } from './connections.ts'
-import { diagnosed, isPaused, refusalOf } from './diagnosis.ts'
+import { checkWritable, diagnosed, isPaused, refusalOf } from './diagnosis.ts'
 import type { Locate } from './locality.ts'
 import type { ReferenceReader } from './referencereader.ts'
 import { readScalingState, writeScalingState } from './scalingstate.ts'
@@ -114,7 +114,7 @@ export function createPipelineWatcher(parts: WatcherParts): PipelineWatcher {
     const sample = await observe(connection, pipeline, queueLease?.connection ?? connection)
     const queue = queueLease?.connection ?? connection
     const refusal = await tried(pipeline, mode, connection, queue)
-    return { connection, sample, refusal, queuePaused: await isPaused(queue, pipeline) }
+    return { connection, sample, refusal, queuePaused: refusal === undefined && (await isPaused(queue, pipeline)) }
   }
 
   /** The mode written over again: it heals a Redis that was emptied, and is the truest test of whether writes are taken. */
@@ -129,6 +129,7 @@ export function createPipelineWatcher(parts: WatcherParts): PipelineWatcher {
     const isFresh = trial?.id === id && trial.refusal === undefined && clock.now() - trial.atMs < checkEveryMs
     if (isFresh) return undefined
     const refusal = await refusalOf(async () => {
+      await checkWritable(connection)
       if (mode !== undefined) await connection.set(keys.mode, mode)
       await checkBackends(pipeline, connection, queue)
     }, connection)

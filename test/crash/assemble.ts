@@ -1,6 +1,7 @@
 /** A consumer on given ports, made as the command makes it, but impatient: a crash is recovered from in milliseconds. */
 import type { CompiledPipeline } from '../../api/compiled.ts'
-import { type Consumer, type ConsumerConnections, createConsumer } from '../../consumer/consumer.ts'
+import { type Consumer, createConsumer } from '../../consumer/consumer.ts'
+import type { ConsumerConnections } from '../../consumer/parts.ts'
 import { connect } from '../../redis/connection.ts'
 import { chooseSettlePath } from '../../redis/forward/choice.ts'
 import type { PathKind } from '../../redis/forward/settlepath.ts'

@@ -5,8 +5,8 @@
  */
 import type { CompiledPipeline } from '../api/compiled.ts'
 import { failure } from '../api/errors.ts'
-import { failureOn, labelOf, type RedisConnection } from '../redis/connection.ts'
-import { checkRights } from '../redis/rights.ts'
+import { failureOn, labelOf, type RedisConnection } from './connection.ts'
+import { checkRights } from './rights.ts'
 
 /** Oldest server whose streams behave as the scripts need (XAUTOCLAIM's trimmed ids, `lag`); what the tests run on. */
 const minimumVersion = [7, 0] as const

@@ -1,0 +1,50 @@
+/** What a consumer is assembled from, and who hears of what it does. */
+import type { CompiledPipeline } from '../api/compiled.ts'
+import type { RedisConnection } from '../redis/connection.ts'
+import type { ChosenPath } from '../redis/forward/choice.ts'
+import type { PathKind } from '../redis/forward/settlepath.ts'
+import type { GroupOutcome } from '../redis/stream/group.ts'
+import type { StreamPlace } from '../redis/stream/settlement.ts'
+import type { HousekeepingReport } from './housekeeping.ts'
+import type { ReclaimReport } from './reclaimer.ts'
+import type { BatchReport } from './settler.ts'
+import type { ConsumerState } from './states.ts'
+import type { Totals } from './tally.ts'
+
+export interface ConsumerParts {
+  readonly pipeline: CompiledPipeline
+  readonly place: StreamPlace
+  /** Name in the group: the pod's or host's. */
+  readonly name: string
+  /** Which life of that name this is: the pod's uid, or cluster, host and process start. */
+  readonly uid: string
+  readonly connections: ConsumerConnections
+  /** Chooses and proves the way of settling; asked at start, when the connections are open. */
+  readonly choosePath: () => Promise<ChosenPath>
+  readonly observer: ConsumerObserver
+  /** Told of a defect in our own code: the process must not go on in doubt. */
+  readonly fault: (thrown: unknown) => void
+  readonly clock: () => number
+  readonly random: () => number
+}
+
+export interface ConsumerConnections {
+  readonly blocking: RedisConnection
+  readonly writer: RedisConnection
+  /** The queue's; the same as `writer` unless the queue lives in another Redis. */
+  readonly queue: RedisConnection
+}
+
+/** What the outside hears; metrics and logs hang on it. */
+export interface ConsumerObserver {
+  stateChanged(state: ConsumerState, previous: ConsumerState): void
+  /** @param fallback why it is not the composed way */
+  pathChosen(kind: PathKind, fallback: string | undefined): void
+  groupMade(outcome: GroupOutcome): void
+  batchSettled(report: BatchReport): void
+  reclaimed(report: ReclaimReport): void
+  heartbeatSent(atMs: number): void
+  housekept(report: HousekeepingReport): void
+  /** The last word of a drained consumer, with its totals. */
+  handedBack(entries: number, retired: boolean, totals: Totals): void
+}

@@ -1,0 +1,106 @@
+/**
+ * The consumer's presence in the group: its heartbeat, the renewal of what it holds long, and the nudge it listens for. Beating
+ * goes on while draining, or a long drain would look like a death; listening ends with it.
+ */
+import type { RedisConnection } from '../redis/connection.ts'
+import { renewEntries } from '../redis/stream/pending.ts'
+import { heartbeatIntervalMs, readNudge, sendHeartbeat } from '../redis/stream/registry.ts'
+import type { StreamPlace } from '../redis/stream/settlement.ts'
+import { backendFailure } from './defects.ts'
+import type { HeldEntries } from './held.ts'
+import type { Lifecycle } from './lifecycle.ts'
+import { listenIntervalMs, type Nudges } from './nudges.ts'
+import { pause } from './pause.ts'
+import { mayRead } from './states.ts'
+import type { Tally } from './tally.ts'
+
+export interface PresenceParts {
+  readonly connection: RedisConnection
+  readonly place: StreamPlace
+  readonly name: string
+  readonly uid: string
+  readonly minIdleMs: number
+  readonly lifecycle: Lifecycle
+  readonly held: HeldEntries
+  readonly tally: Tally
+  readonly nudges: Nudges
+  /** Kind of the forward path, once it is chosen. */
+  readonly path: () => string
+  readonly clock: () => number
+  readonly heartbeatSent: (atMs: number) => void
+}
+
+export interface Presence {
+  /** One heartbeat. Throws catalogued errors. */
+  beat(): Promise<void>
+  /** Beats until `leaving` aborts. */
+  beating(leaving: AbortSignal): Promise<void>
+  /** Asks for the nudge until draining begins. */
+  listening(): Promise<void>
+  /** Renews what has not been renewed for `ageMs`. Throws catalogued errors. */
+  renew(ageMs: number): Promise<void>
+  /** True, once, when two beats in a row showed more entries under our name than we hold: a reply was lost with a connection. */
+  missesEntries(): boolean
+}
+
+export function createPresence(parts: PresenceParts): Presence {
+  const { connection, place, name, lifecycle, held, nudges } = parts
+  /** Beats in a row at which the server counted more entries for us than we hold. */
+  let missing = 0
+
+  const beat = async () => {
+    const reply = await sendHeartbeat(connection, place, name, {
+      uid: parts.uid,
+      state: lifecycle.state.kind,
+      inFlight: held.size,
+      path: parts.path(),
+      ...parts.tally.read(),
+    })
+    parts.heartbeatSent(reply.now)
+    missing = reply.held > held.size ? missing + 1 : 0
+    nudges.heard(reply.nudge)
+  }
+
+  const renew = async (ageMs: number) => {
+    const old = held.due(ageMs, parts.clock())
+    if (old.length > 0) await renewEntries(connection, place, name, old)
+  }
+
+  /** What Redis refuses becomes BackendFailed. */
+  const guarded = async (work: () => Promise<void>) => {
+    try {
+      await work()
+    } catch (thrown) {
+      lifecycle.backendFailed(backendFailure(thrown))
+    }
+  }
+
+  return {
+    beat,
+    renew,
+    async beating(leaving) {
+      while (!leaving.aborted) {
+        if (lifecycle.state.kind !== 'BackendDown') {
+          await guarded(async () => {
+            await beat()
+            await renew(parts.minIdleMs / 3)
+          })
+        }
+        await pause(heartbeatIntervalMs, leaving)
+      }
+    },
+    async listening() {
+      for (;;) {
+        await pause(listenIntervalMs, lifecycle.draining)
+        if (lifecycle.draining.aborted) return
+        if (!mayRead(lifecycle.state)) continue
+        await guarded(async () => nudges.heard(await readNudge(connection, place)))
+      }
+    },
+    missesEntries() {
+      if (missing < 2) return false
+      missing = 0
+      return true
+    },
+  }
+}
