@@ -74,9 +74,9 @@ export function createReport(): Report {
   }
 }
 
-/** The user knows what they applied, and describe prints it with every default: left out, as are managed fields. */
+/** The user knows what they applied, and describe prints it with every default: left out. So is which resolver this machine has. */
 function withoutSpec(text: string): string {
-  return text.replace(/^Spec:\n(?: .*\n)+/m, 'Spec:\n  ...\n')
+  return text.replace(/^Spec:\n(?: .*\n)+/m, 'Spec:\n  ...\n').replaceAll(/ on [0-9.]+:53\b/g, '')
 }
 
 function page(parts: readonly string[]): string {
