@@ -171,7 +171,8 @@ export const errorCatalogue = {
     message: 'the Kubernetes API server is busy: {detail}',
     kind: 'Retryable',
     reason: 'ApiServerBusy',
-    remedy: 'nothing: it is tried again; if it lasts, look at API Priority and Fairness and the load of the API server',
+    remedy:
+      'nothing at first: it is tried again; if it lasts, read the answer (an admission webhook may be failing), and look at API Priority and Fairness and the load of the API server',
   },
   SchemaOutdated: {
     message: 'the CustomResourceDefinition in the cluster is older than this operator and lacks {fields}',

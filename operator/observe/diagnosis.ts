@@ -2,11 +2,25 @@
  * From what a look at Redis failed with to what a person has to change. A reply such as WRONGTYPE or MOVED names neither the key
  * nor the field of the spec; asking once more finds them.
  */
+import { Cluster, Redis } from 'ioredis'
 import type { CompiledPipeline } from '../../api/compiled.ts'
 import { asFailure, failure, type StreamPipelineError } from '../../api/errors.ts'
 import { failureOn, labelOf, type RedisConnection } from '../../redis/connection.ts'
 import { keySpace } from '../../redis/keys.ts'
-import { replyCode } from '../../redis/replies.ts'
+import { redisFailure, replyCode } from '../../redis/replies.ts'
+
+/** Throws RedisNotReady at a replica. A write would tell too, but costs the connection: ioredis takes READONLY for a failover. */
+export async function checkWritable(connection: RedisConnection): Promise<void> {
+  if (connection instanceof Cluster) return
+  const info = String(await connection.call('INFO', 'replication'))
+  if (!/^role:slave\r?$/m.test(info)) return
+  const [host, port] = ['master_host', 'master_port'].map((field) => new RegExp(`^${field}:(\\S+)`, 'm').exec(info)?.[1] ?? '?')
+  throw failure('RedisNotReady', {
+    address: labelOf(connection),
+    reply: 'READONLY',
+    detail: `it is a replica of ${host}:${port}`,
+  })
+}
 
 /** What `work` fails with, as the catalogue has it; undefined: nothing. */
 export async function refusalOf(
@@ -28,13 +42,36 @@ export async function diagnosed(
   queue: RedisConnection | undefined,
 ): Promise<StreamPipelineError> {
   const error = connection === undefined ? asFailure(thrown) : failureOn(connection, thrown)
+  if (connection === undefined) return error
   const code = replyCode(error)
-  if (connection === undefined || code === undefined) return error
+  if (code === undefined) return (await unready(connection)) ?? error
   if (code === 'WRONGTYPE') return (await misfit(pipeline, connection, queue ?? connection)) ?? error
   if (code === 'CROSSSLOT' || ((code === 'MOVED' || code === 'CLUSTERDOWN') && pipeline.redis.kind !== 'Cluster')) {
     return clusterMisused(pipeline, connection, error)
   }
   return error
+}
+
+/** What a server says that takes connections and is not ready: ioredis keeps commands back until it is, and they time out. */
+async function unready(connection: RedisConnection): Promise<StreamPipelineError | undefined> {
+  if (!(connection instanceof Redis) || connection.status !== 'connect') return undefined
+  const probe = connection.duplicate({
+    enableReadyCheck: false,
+    lazyConnect: true,
+    retryStrategy: () => null,
+    commandTimeout: 1_000,
+  })
+  // Told by the commands.
+  probe.on('error', () => undefined)
+  try {
+    await probe.connect()
+    await probe.ping()
+    return undefined
+  } catch (thrown) {
+    return replyCode(thrown) === undefined ? undefined : redisFailure(thrown, labelOf(connection))
+  } finally {
+    probe.disconnect()
+  }
 }
 
 function clusterMisused(

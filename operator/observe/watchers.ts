@@ -65,7 +65,12 @@ export function createWatchers(options: WatchersOptions): PipelineWatchers {
       await entry.watcher.look(entry.watched)
       if (signal.aborted) break
       onLook(key, entry.watcher.observation, clock.now() - startedMs)
-      const says = visible(entry.watcher.observation, clock.wall().getTime(), options.quietMs)
+      const says = visible(
+        entry.watcher.observation,
+        clock.wall().getTime(),
+        options.quietMs,
+        entry.watched.pipeline.sink.maxWaiting,
+      )
       if (says !== said) onChange(key)
       said = says
       // Spread, so that many pipelines do not look in step.
@@ -124,7 +129,7 @@ function isNews(before: Watched, after: Watched): boolean {
 }
 
 /** Equal texts read the same in status. */
-function visible(observation: Observation, nowMs: number, quietMs: number): string {
+function visible(observation: Observation, nowMs: number, quietMs: number, maxWaiting: number): string {
   if (observation.kind === 'None') return ''
   const { decision, sample } = observation
   return JSON.stringify([
@@ -134,6 +139,7 @@ function visible(observation: Observation, nowMs: number, quietMs: number): stri
     decision.limitedBy,
     observation.kind === 'Seen' && [decision.reason, observation.refusal?.message, observation.queuePaused],
     sample && [sample.undelivered, sample.pending, sample.quarantined, sample.deadLetters, sample.lost].map(roundCount),
+    sample && sample.queueWaiting >= maxWaiting,
     sample && roundAge(sample.oldestAgeMs),
     sample?.consumers.map(({ name, heartbeat }) => [name, heartbeat !== undefined]),
     observation.kind === 'Seen' &&

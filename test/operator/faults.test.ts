@@ -1,0 +1,141 @@
+/**
+ * Every fault is named in `kubectl describe`: what is wrong, with which object, and what to do; in a condition and in an Event;
+ * and it is taken back when it is mended. All faults at once, each in a pipeline of its own, on a real API server with the
+ * controllers of Deployments, and real Redis servers.
+ */
+import '../support/leaks.ts'
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import * as kinds from '../../operator/plan/kinds.ts'
+import { nameLabel } from '../../operator/plan/names.ts'
+import { keySpace } from '../../redis/keys.ts'
+import { needsControllers } from '../support/apiserver.ts'
+import { startRedis } from '../support/redis.ts'
+import { eventually } from '../support/wait.ts'
+import { at, conditionOf, type Loose, minimalPipeline, startCluster, startOperator } from './cluster.ts'
+import type { Fault, Site } from './faults/fault.ts'
+import { objectFaults } from './faults/objects.ts'
+import { podFaults } from './faults/pods.ts'
+import { redisFaults } from './faults/redis.ts'
+import { specFaults } from './faults/specs.ts'
+
+const eventType = { apiVersion: 'events.k8s.io/v1', kind: 'Event', plural: 'events' }
+const patient = { timeoutMs: 40_000, intervalMs: 500 }
+
+test('every fault is told with cause, object and remedy, and taken back when mended', needsControllers, async (t) => {
+  const [cluster, redis] = await Promise.all([startCluster(t, { controllers: true }), startRedis(t)])
+  const client = redis.client()
+  const faults = [...specFaults, ...objectFaults, ...podFaults, ...(await redisFaults(t))]
+  assert.ok(faults.length >= 40, `${faults.length} faults`)
+  t.diagnostic(`${faults.length} faults`)
+
+  const sites = faults.map((fault, index): { fault: Fault; site: Site } => {
+    const name = `f-${index}`
+    const namespace = fault.alone ? name : 'default'
+    const site: Site = {
+      cluster,
+      name,
+      namespace,
+      redis,
+      client,
+      keys: keySpace(`${name}:jobs`, name),
+      patch: (spec) => cluster.patch(kinds.pipelineType, namespace, name, { spec }),
+      object: (apiVersion, kind, objectName, more) => ({ apiVersion, kind, metadata: { name: objectName, namespace }, ...more }),
+    }
+    return { fault, site }
+  })
+  const namespaces = sites.filter(({ fault }) => fault.alone).map(({ site }) => site.namespace)
+  const items = namespaces.map((name) => ({ apiVersion: 'v1', kind: 'Namespace', metadata: { name } }))
+  await cluster.apply({ apiVersion: 'v1', kind: 'List', items })
+  // kubectl is a process each time: two at a time are enough for two cores.
+  await inTurns(sites, async ({ fault, site }) => await fault.before?.(site))
+  await cluster.apply({
+    apiVersion: 'v1',
+    kind: 'List',
+    items: sites.map(({ fault, site }) =>
+      minimalPipeline(site.name, site.namespace, { redis: { url: redis.url }, ...fault.spec?.(site) }),
+    ),
+  })
+  const operator = await startOperator(t, cluster, { networkPolicy: true, observeEveryMs: 1_500 })
+
+  await Promise.all(
+    sites.map(async ({ fault, site }) => {
+      if (fault.after === undefined) return
+      const [pod] = await eventually(async () => {
+        const pods = await cluster.list(kinds.podType, site.namespace)
+        const found = pods.filter(({ metadata }) => metadata.labels?.[nameLabel] === site.name)
+        return found.length > 0 ? found : null
+      }, patient)
+      await fault.after(site, pod?.metadata.name ?? '')
+    }),
+  )
+
+  const pipelines = async () =>
+    new Map((await cluster.list(kinds.pipelineType, '')).map((each) => [each.metadata.name ?? '', each]))
+  const short = ({ fault, site }: (typeof sites)[number], found: Loose | undefined) => {
+    const { reason, message } = conditionOf(found, fault.type) ?? {}
+    return `${fault.name} (${site.name}): ${fault.type} is ${reason}: ${message}`
+  }
+  // Told once is told: some pass by themselves.
+  const toldOnce = new Set<Fault>()
+  await eventually(async () => {
+    const found = await pipelines()
+    for (const { fault, site } of sites) {
+      const condition = conditionOf(found.get(site.name), fault.type)
+      if (condition?.reason === fault.reason && fault.told.every((part) => part.test(condition.message))) toldOnce.add(fault)
+    }
+    const untold = sites.filter(({ fault }) => !toldOnce.has(fault))
+    assert.deepEqual(
+      untold.map((each) => short(each, found.get(each.site.name))),
+      [],
+    )
+  }, patient)
+
+  await eventually(async () => {
+    const events = await cluster.list(eventType, '')
+    const missing = sites.filter(
+      ({ fault, site }) =>
+        !events.some(
+          (event) =>
+            at(event, 'regarding.name') === site.name &&
+            event['type'] === 'Warning' &&
+            event['reason'] === fault.reason &&
+            fault.told.every((part) => part.test(String(event['note']))),
+        ),
+    )
+    assert.deepEqual(
+      missing.map(({ fault, site }) => `${fault.name} (${site.name})`),
+      [],
+      'without an Event',
+    )
+  }, patient)
+
+  const { stdout } = await cluster.server.kubectl(['describe', 'streampipelines', '--all-namespaces', '--show-events'])
+  const described = new Map(stdout.split('\n\n\n').map((text) => [/^Name: +(\S+)/m.exec(text)?.[1] ?? '', text]))
+  for (const { fault, site } of sites) {
+    const text = described.get(site.name) ?? ''
+    assert.match(text, new RegExp(`Warning +${fault.reason} `), fault.name)
+    const [, told = ''] = new RegExp(`Message: +(.*)\\n(?: .*\\n)*? +Reason: +${fault.reason}\\n`).exec(text) ?? []
+    if (!/loading/.test(fault.name)) assert.ok(told !== '', `${fault.name} in ${text}`)
+  }
+  assert.doesNotMatch(stdout + operator.lines.join(''), /p4ss/)
+
+  await inTurns(sites, async ({ fault, site }) => await fault.mend(site))
+  await eventually(async () => {
+    const found = await pipelines()
+    const left = sites.filter(({ fault, site }) => conditionOf(found.get(site.name), fault.type)?.reason === fault.reason)
+    assert.deepEqual(
+      left.map((each) => short(each, found.get(each.site.name))),
+      [],
+      'still told',
+    )
+  }, patient)
+})
+
+async function inTurns<T>(all: readonly T[], each: (one: T) => Promise<void>): Promise<void> {
+  const rest = [...all]
+  const turn = async () => {
+    for (let next = rest.shift(); next !== undefined; next = rest.shift()) await each(next)
+  }
+  await Promise.all([turn(), turn(), turn()])
+}

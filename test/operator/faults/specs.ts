@@ -1,0 +1,74 @@
+/** Specs that the API server takes, and that only a program, or the API server itself on the way to the Deployment, can judge. */
+import { corrected, type Fault } from './fault.ts'
+
+const invalid = (name: string, payload: object, told: RegExp): Fault => ({
+  name,
+  spec: () => ({ payload }),
+  type: 'Stalled',
+  reason: 'InvalidSpec',
+  told: [told, /is not a valid StreamPipeline/, /Correct the fields named/],
+  mend: corrected({ payload: null }),
+})
+
+const refused = (name: string, consumer: Record<string, unknown>, told: RegExp): Fault => ({
+  name,
+  spec: () => ({ consumer }),
+  type: 'Reconciled',
+  reason: 'ApplyFailed',
+  told: [told, /^Deployment f-\d+-consumer: /, /Read the answer/],
+  mend: corrected({ consumer: Object.fromEntries(Object.keys(consumer).map((key) => [key, null])) }),
+})
+
+export const specFaults: readonly Fault[] = [
+  invalid(
+    'an unknown type in the payload schema',
+    { schema: { type: 'object', properties: { n: { type: 'integr' } } } },
+    /payload\.schema/,
+  ),
+  invalid('a payload that is no object', { schema: { type: 'array' } }, /spec\.payload\.schema\.type: .*write type: object/),
+  invalid(
+    'a pattern with lookaround',
+    { schema: { type: 'object', properties: { s: { type: 'string', pattern: '(?=a)b' } } } },
+    /spec\.payload\.schema/,
+  ),
+  invalid(
+    'an idempotency key that the schema does not have',
+    { schema: { type: 'object', properties: { a: { type: 'string' } } }, idempotencyKey: ['b'] },
+    /spec\.payload\.idempotencyKey\[0\]/,
+  ),
+  {
+    name: 'an unknown time zone',
+    spec: () => ({ scaling: { schedules: [{ cron: '0 8 * * *', timeZone: 'Mars/Olympus', minReplicas: 2, for: '1h' }] } }),
+    type: 'Stalled',
+    reason: 'InvalidSpec',
+    told: [/spec\.scaling\.schedules\[0\]\.timeZone/, /Correct the fields named/],
+    mend: corrected({ scaling: { schedules: null } }),
+  },
+  refused('a node selector that is no label', { nodeSelector: { disk: 'not valid!' } }, /nodeSelector/),
+  refused(
+    'a mount of a volume that is not there',
+    { volumeMounts: [{ name: 'absent', mountPath: '/data' }] },
+    /volumeMounts\[\d\]\.name/,
+  ),
+  refused(
+    'requests above limits',
+    { resources: { requests: { memory: '2Gi' }, limits: { memory: '1Gi' } } },
+    /must be less than or equal to memory limit/,
+  ),
+  refused('a label that is none', { labels: { team: 'no spaces please' } }, /template\.labels/),
+  refused('a priority class that is no name', { priorityClassName: 'Bad_Name' }, /priorityClassName/),
+  {
+    ...refused(
+      "a volume of the operator's own name",
+      { volumes: [{ name: 'config', emptyDir: {} }] },
+      /duplicate entries for key/,
+    ),
+    reason: 'ApiServerBusy',
+    told: [/^Deployment f-\d+-consumer: /, /duplicate entries for key \[name="config"\]/, /if it lasts, read the answer/],
+  },
+  refused(
+    'a toleration of an unknown effect',
+    { tolerations: [{ key: 'a', operator: 'Exists', effect: 'Never' }] },
+    /tolerations/,
+  ),
+]
