@@ -390,10 +390,13 @@ describe('decide, for any history', () => {
     )
   })
 
-  it('decides the same whatever is quarantined', () => {
+  it('decides the same whatever is quarantined, as long as anything succeeds', () => {
     fc.assert(
       fc.property(
-        histories,
+        fc.array(
+          steps.map((step) => ({ ...step, settled: step.settled + 1 })),
+          { maxLength: 30 },
+        ),
         policies,
         fc.integer({ min: 1, max: 1_000 }),
         fc.nat(1_000_000),
