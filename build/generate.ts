@@ -7,6 +7,7 @@ import { dirname, join } from 'node:path'
 import { stringify } from 'yaml'
 import { crd } from '../api/crd.ts'
 import { chartFiles } from './chart/files.ts'
+import { conditions } from './conditions.ts'
 import { redisDocument } from './redisdoc.ts'
 import { reference } from './reference.ts'
 import { root } from './root.ts'
@@ -16,6 +17,10 @@ export function generated(): ReadonlyMap<string, string> {
   const notice = 'Generated from api/schema by `npm run generate`; change it there.'
   return new Map([
     ['crds/streampipelines.yaml', `# ${notice}\n${stringify(crd(), { aliasDuplicateObjects: false, lineWidth: 0 })}`],
+    [
+      'docs/conditions.md',
+      `<!-- Generated from operator/status/reasons.ts and api/errors.ts by \`npm run generate\`; change it there. -->\n${conditions()}`,
+    ],
     ['docs/reference.md', `<!-- ${notice} -->\n${reference()}`],
     [
       'docs/redis.md',
