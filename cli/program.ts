@@ -27,10 +27,15 @@ export async function runProgram(commands: readonly ((program: Command) => void)
     .exitOverride((exit) => process.exit(exit.exitCode === 0 ? exitCodes.done : exitCodes.badUsage))
   for (const register of commands) register(program)
 
-  // `streampipeline crd | head` is no fault.
-  process.stdout.on('error', (thrown: NodeJS.ErrnoException) =>
-    process.exit(thrown.code === 'EPIPE' ? exitCodes.done : exitCodes.fault),
-  )
+  // Whoever read our output has gone (`streampipeline crd | head`): no fault. What runs for long is asked to stop in order.
+  let unread = false
+  process.stdout.on('error', (thrown: NodeJS.ErrnoException) => {
+    if (thrown.code !== 'EPIPE') process.exit(exitCodes.fault)
+    if (unread) return
+    unread = true
+    if (process.listenerCount('SIGTERM') === 0) process.exit(exitCodes.done)
+    process.kill(process.pid, 'SIGTERM')
+  })
 
   try {
     await program.parseAsync()

@@ -45,6 +45,10 @@ export async function startChild(command: string, args: readonly string[], optio
     child.once('error', reject)
   })
   const running = () => child.exitCode === null && child.signalCode === null
+  // Should we end without having stopped it, nobody else would: it is in a process group of its own.
+  const endWithUs = () => void (running() && child.kill('SIGKILL'))
+  process.on('exit', endWithUs)
+  void exited.then(() => process.off('exit', endWithUs))
   return {
     pid: child.pid ?? -1,
     exited,
