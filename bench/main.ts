@@ -1,0 +1,13 @@
+/**
+ * `npm run bench`: `npm run bench -- NAME …` runs that bench with the rest of the arguments; without a name it is `forward`.
+ */
+const benches: Readonly<Record<string, () => Promise<unknown>>> = {
+  forward: () => import('./forward/main.ts'),
+  operator: () => import('./operator/main.ts'),
+}
+
+const [name = ''] = process.argv.slice(2)
+const named = benches[name]
+if (named !== undefined) process.argv.splice(2, 1)
+else if (name !== '' && !name.startsWith('-')) throw new Error(`no bench is called ${name}: ${Object.keys(benches).join(', ')}`)
+await (named ?? benches['forward'])?.()

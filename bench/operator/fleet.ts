@@ -1,0 +1,119 @@
+/** Many pipelines on an API server without kubelet: made, changed, watched; their Deployments said to be available. */
+import { systemClock } from '../../operator/kubernetes/clock.ts'
+import { type KubernetesObject, resourcePath } from '../../operator/kubernetes/objects.ts'
+import { createReflector } from '../../operator/kubernetes/reflector.ts'
+import { createStore, type MutableStore } from '../../operator/kubernetes/store.ts'
+import type { Transport } from '../../operator/kubernetes/transport.ts'
+import type { DeploymentObject } from '../../operator/plan/deployment.ts'
+import { deploymentType, pipelineType } from '../../operator/plan/kinds.ts'
+import type { PipelineObject } from '../../operator/plan/observed.ts'
+import type { Scope } from '../../test/support/scope.ts'
+
+const namespace = 'default'
+const merge = 'application/merge-patch+json'
+const atOnce = 24
+
+export interface Fleet {
+  readonly pipelines: MutableStore<PipelineObject>
+  readonly deployments: MutableStore<DeploymentObject>
+  /** Names, in order. */
+  readonly names: readonly string[]
+  create(): Promise<void>
+  /** Every status as if no operator had ever looked. */
+  forget(): Promise<void>
+  patch(name: string, spec: object): Promise<void>
+  /** Pipelines whose condition Ready is True for their present generation. */
+  ready(): number
+  /** Resolves with the time at which the Deployment's template next changes. */
+  rolled(name: string): Promise<number>
+}
+
+export async function startFleet(scope: Scope, transport: Transport, count: number, redisUrl: string): Promise<Fleet> {
+  const names = Array.from({ length: count }, (_, n) => `p${String(n).padStart(5, '0')}`)
+  const waiting = new Map<string, (atMs: number) => void>()
+  const pipelines = createStore<PipelineObject>()
+  const deployments = createStore<DeploymentObject>({
+    handlers: [
+      (change) => {
+        if (change.kind === 'Removed') return
+        const { object, before } = change
+        const name = object.metadata.name?.replace(/-consumer$/, '') ?? ''
+        if ((object.status?.readyReplicas ?? 0) === 0) void available(object)
+        if (before !== undefined && before.metadata.generation !== object.metadata.generation) {
+          waiting.get(name)?.(performance.now())
+          waiting.delete(name)
+        }
+      },
+    ],
+  })
+  const stop = new AbortController()
+  const follow = [
+    createReflector({ transport, clock: systemClock, type: pipelineType }, pipelines),
+    createReflector({ transport, clock: systemClock, type: deploymentType }, deployments),
+  ]
+  const running = follow.map((reflector) => reflector.run(stop.signal))
+  scope.after(async () => {
+    stop.abort()
+    await Promise.all(running)
+  })
+  await Promise.all(follow.map((reflector) => reflector.whenSynced))
+
+  async function available({ metadata }: DeploymentObject): Promise<void> {
+    const body = { status: { observedGeneration: 1, replicas: 1, updatedReplicas: 1, readyReplicas: 1, availableReplicas: 1 } }
+    const path = resourcePath(deploymentType, namespace, metadata.name, 'status')
+    try {
+      await transport.request({ method: 'PATCH', path, contentType: merge, body })
+    } catch (thrown) {
+      if (!stop.signal.aborted) console.error(`a Deployment could not be marked available: ${String(thrown)}`)
+    }
+  }
+
+  async function each(work: (name: string) => Promise<unknown>): Promise<void> {
+    const rest = [...names]
+    const turn = async () => {
+      for (let name = rest.shift(); name !== undefined; name = rest.shift()) await work(name)
+    }
+    await Promise.all(Array.from({ length: atOnce }, turn))
+  }
+
+  return {
+    pipelines,
+    deployments,
+    names,
+    create: () =>
+      each((name) =>
+        transport.request({ method: 'POST', path: resourcePath(pipelineType, namespace), body: pipeline(name, redisUrl) }),
+      ),
+    forget: () =>
+      each((name) => {
+        const path = resourcePath(pipelineType, namespace, name, 'status')
+        return transport.request({ method: 'PATCH', path, contentType: merge, body: { status: null } })
+      }),
+    async patch(name, spec) {
+      await transport.request({
+        method: 'PATCH',
+        path: resourcePath(pipelineType, namespace, name),
+        contentType: merge,
+        body: { spec },
+      })
+    },
+    ready: () => pipelines.list().filter(isReady).length,
+    rolled: (name) => new Promise((resolve) => waiting.set(name, resolve)),
+  }
+}
+
+function isReady({ status, metadata }: PipelineObject): boolean {
+  return (
+    status?.observedGeneration === metadata.generation &&
+    status?.conditions?.some(({ type, status: value }) => type === 'Ready' && value === 'True') === true
+  )
+}
+
+function pipeline(name: string, url: string): KubernetesObject {
+  return {
+    apiVersion: pipelineType.apiVersion,
+    kind: pipelineType.kind,
+    metadata: { name, namespace },
+    spec: { redis: { url }, source: { stream: `${name}:jobs`, group: name }, sink: { bullmq: { queue: name } } },
+  } as KubernetesObject
+}
