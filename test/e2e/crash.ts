@@ -14,7 +14,9 @@ for (;;) {
     const socket = new WebSocket(target.webSocketDebuggerUrl)
     await new Promise((resolve, reject) => { socket.onopen = resolve; socket.onerror = reject })
     socket.send(JSON.stringify({ id: 1, method: 'Runtime.evaluate', params: { expression: 'process.reallyExit(86)' } }))
-    await new Promise((resolve) => { socket.onclose = resolve; socket.onerror = resolve })
+    // It goes when its debugger does.
+    await new Promise((resolve) => setTimeout(resolve, 100))
+    socket.close()
     break
   } catch (error) {
     if (Date.now() > until) throw error
