@@ -1,7 +1,7 @@
 /**
- * The arrival rate λ, from how the stream's entries-added counter grows. The shortest of 60, 120 and 300 s that saw at least
- * 60 entries is the window: short ones follow the load, long ones smooth a trickle. The last 15 s count only where even the
- * pessimistic reading of them (two standard deviations of a Poisson count below) is higher in both their halves: a step is
+ * The arrival rate λ, from how the stream's entries-added counter grows. The shortest of 60, 120, 300 and 600 s that saw at least
+ * 100 entries is the window: short ones follow the load, long ones smooth a trickle. The last 15 s count only where even the
+ * pessimistic reading of them (three standard deviations of a Poisson count below) is higher in both their halves: a step is
  * believed early, a lucky burst of a few entries is not, nor is a batch that came at once. A batch is work, which the formula
  * counts already, not a rate: where one quarter of a window towers above the others, the window's rate is that of the others.
  */
@@ -11,8 +11,8 @@ export interface Arrival {
   readonly added: number
 }
 
-const windowsMs = [60_000, 120_000, 300_000] as const
-const enoughEntries = 60
+const windowsMs = [60_000, 120_000, 300_000, 600_000] as const
+const enoughEntries = 100
 const stepWindowMs = 15_000
 /** With less history than this a rate is divided by it all the same: one early burst is not yet a rate. */
 const leastSpanMs = 10_000
@@ -24,7 +24,7 @@ export function rememberArrival(history: readonly Arrival[], latest: Arrival): r
   const last = history.at(-1)
   if (last !== undefined && latest.added < last.added) return [latest]
   const recentMs = latest.atMs - stepWindowMs
-  const longestMs = latest.atMs - windowsMs[2] - spacingMs
+  const longestMs = latest.atMs - windowsMs[3] - spacingMs
   const kept: Arrival[] = []
   for (const point of history) {
     const spaced = kept.length === 0 || point.atMs - (kept.at(-1)?.atMs ?? 0) >= spacingMs
@@ -49,7 +49,7 @@ function grownOver(history: readonly Arrival[], windowMs: number): Grown {
 const perSecond = (entries: number, spanMs: number): number => (entries * 1000) / spanMs
 
 /** Entries that a Poisson count of so many may well have been on average, from below. */
-const pessimistic = (entries: number): number => Math.max(0, entries - 2 * Math.sqrt(entries))
+const pessimistic = (entries: number): number => Math.max(0, entries - 3 * Math.sqrt(entries))
 
 /** Entries between two times before the latest point, as the remembered points around them tell. */
 function between(history: readonly Arrival[], fromMs: number, untilMs: number): Grown | undefined {
@@ -90,7 +90,7 @@ export interface ArrivalRate {
 }
 
 export function arrivalRate(history: readonly Arrival[]): ArrivalRate {
-  const windowMs = windowsMs.find((span) => grownOver(history, span).entries >= enoughEntries) ?? windowsMs[2]
+  const windowMs = windowsMs.find((span) => grownOver(history, span).entries >= enoughEntries) ?? windowsMs[3]
   const { entries, spanMs } = withoutBatch(history, windowMs)
   return { perSecond: Math.max(perSecond(entries, spanMs), stepRate(history)), noise: 1 / Math.sqrt(Math.max(1, entries)) }
 }

@@ -46,8 +46,8 @@ export const settledBy = ({ forwarded, duplicates, dead }: Heartbeat): number =>
 
 /** Weight of a new measurement. */
 const weight = 0.3
-/** A measurement of so many entries is right within a sixth where times vary as much as their mean. */
-const enoughEntries = 40
+/** A measurement of so many entries is right within a tenth where times vary as much as their mean. */
+const enoughEntries = 100
 
 export function learnCapacity(capacity: Capacity, sample: Sample): Capacity {
   const backlogSinceMs = sample.undelivered === 0 ? undefined : (capacity.backlogSinceMs ?? sample.atMs)
@@ -80,8 +80,8 @@ export function learnCapacity(capacity: Capacity, sample: Sample): Capacity {
 
 const isEnoughOf = (settled: number, ms: number): boolean => settled >= enoughEntries && ms > 0
 
-/** Means of single consumers scatter; quicker by less than this may be chance. */
-const quicker = 1.25
+/** Quicker by less than this may be chance, and is of no consequence. */
+const quicker = 1.05
 
 /** Undefined while nothing was ever settled. */
 export function perReplica(capacity: Capacity, sample: Sample, concurrency: number): number | undefined {

@@ -58,11 +58,14 @@ function isTriggered(load: Load, perReplica: number): boolean {
   return waitMs > targetMs / 4 || ageMs > Math.max(targetMs / 4, targetMs / 2 - startUpMs)
 }
 
+/** Standard deviations of the arrival rate that may well be chance. */
+const chance = 1.5
+
 /** Growth that is too small to be worth a start: 10 %, at least 0.15 replicas, and what may be chance in the arrival rate. */
 const growBand = (needed: Needed, current: number, noise: number) =>
-  Math.max(0.15, current / 10, needed.catchUp > 0 ? 0 : noise * needed.keepUp)
+  Math.max(0.15, current / 10, needed.catchUp > 0 ? 0 : chance * noise * needed.keepUp)
 /** Shrink to where the need is at most 90 %: the band that growing again has to cross is twice as wide as noise. */
-const shrinkBand = (noise: number) => 1 - Math.max(0.1, Math.min(0.25, noise))
+const shrinkBand = (noise: number) => 1 - Math.max(0.1, Math.min(0.25, chance * noise))
 
 /** Whole replicas: what runs, unless the need leaves the dead band around it. From zero, any need counts. */
 export function wholeReplicas(needed: Needed, current: number, noise = 0): number {
