@@ -1,7 +1,8 @@
 /**
  * Ends a container's process as a crash does: at once, with nothing said or handed back. `kubectl delete --force` is no crash, the
  * kubelet sends SIGTERM first; and a process that is number 1 of its namespace gets no SIGKILL from inside it. But Node opens its
- * inspector on SIGUSR1, and through that it can be made to leave.
+ * inspector on SIGUSR1, and through that it can be told to abort: that fault no kernel ignores. (Told to exit, it would wait for its
+ * debugger to leave.)
  */
 import { execute, program } from './commands.ts'
 
@@ -13,10 +14,8 @@ for (;;) {
     const [target] = await (await fetch('http://127.0.0.1:9229/json')).json()
     const socket = new WebSocket(target.webSocketDebuggerUrl)
     await new Promise((resolve, reject) => { socket.onopen = resolve; socket.onerror = reject })
-    socket.send(JSON.stringify({ id: 1, method: 'Runtime.evaluate', params: { expression: 'process.reallyExit(86)' } }))
-    // It goes when its debugger does.
-    await new Promise((resolve) => setTimeout(resolve, 100))
-    socket.close()
+    socket.send(JSON.stringify({ id: 1, method: 'Runtime.evaluate', params: { expression: 'process.abort()' } }))
+    await new Promise((resolve) => { socket.onclose = resolve; socket.onerror = resolve })
     break
   } catch (error) {
     if (Date.now() > until) throw error

@@ -19,6 +19,7 @@ import { buildImages, findBuilder } from '../../build/images.ts'
 import { provideRedisServer, thisSystem } from '../../local/redisinstall.ts'
 import { projectRoot } from '../support/root.ts'
 import { seed } from '../support/seed.ts'
+import { eventually } from '../support/wait.ts'
 import { execute, kubectl, program } from './commands.ts'
 import { operatorNamespace, pipelineName, pipelinesNamespace } from './pipeline.ts'
 import { buildRedisImage } from './redispod.ts'
@@ -72,6 +73,9 @@ async function pipelines(report: Report): Promise<void> {
       async () => await faults.reinstall(traffic),
     )
     await stage('nothing lost, nothing doubled', async () => {
+      // A status may be older than the last entries: the queue itself is waited for.
+      const complete = eventually(async () => (await traffic.ledger()).lost === 0, { timeoutMs: 60_000, intervalMs: 1_000 })
+      await complete.catch(() => undefined)
       const { entries, requests, jobs, lost, doubled, strangers } = await traffic.ledger()
       say(`       ${entries} entries added, ${requests} distinct valid requests, ${jobs} jobs`)
       report.measure('requests lost', lost, 'requests', 0)

@@ -99,7 +99,8 @@ export async function killLeader(report: Report, traffic: Traffic): Promise<void
 export async function rollUnderLoad(traffic: Traffic): Promise<void> {
   await under(traffic, async () => {
     const before = new Set((await consumerPods()).map(({ metadata }) => metadata.uid))
-    await patch({ source: { batchSize: 20 } })
+    // The queue is the ledger and keeps growing: it must not be what stops them.
+    await patch({ source: { batchSize: 20 }, sink: { bullmq: { maxWaiting: 1_000_000 } } })
     await eventually(
       async () => {
         const pods = await consumerPods()
