@@ -74,13 +74,10 @@ export const values: Readonly<Record<string, Value | ValueGroup>> = {
     name: text('Empty: the release’s full name, or `default` where none is made.', '', name),
     annotations: strings('Of the ServiceAccount.'),
   }),
-  resources: object(
-    'Of an operator pod. Its heap is limited to 256 MiB by the image; 1,000 pipelines need less than 160 MiB in all.',
-    {
-      requests: { cpu: '50m', memory: '96Mi' },
-      limits: { memory: '384Mi' },
-    },
-  ),
+  resources: object('Of an operator pod. Its heap is limited to 256 MiB by the image (NODE_OPTIONS, see `env`).', {
+    requests: { cpu: '50m', memory: '96Mi' },
+    limits: { memory: '384Mi' },
+  }),
   podDisruptionBudget: group('For node drains.', {
     enabled: flag('Keep one operator pod while others are evicted; only made with two or more replicas.', true),
   }),
