@@ -3,6 +3,7 @@ import type { CompiledPipeline } from '../api/compiled.ts'
 import { asFailure } from '../api/errors.ts'
 import type { RedisConnection } from '../redis/connection.ts'
 import { type Decision, decide } from '../scaling/decide.ts'
+import type { LoggedDecision } from '../scaling/decisionlog.ts'
 import { observe } from '../scaling/observe.ts'
 import { scalingPolicy } from '../scaling/policy.ts'
 import { isReady, type Sample } from '../scaling/sample.ts'
@@ -28,6 +29,8 @@ export interface ControlParts {
   /** What this run's consumers' uids begin with. */
   readonly uidPrefix: string
   readonly onEvent: (line: string) => void
+  /** Each decision with all it was made of, as the decision log has it. */
+  readonly onDecision?: ((logged: Omit<LoggedDecision, 'version'>) => void) | undefined
 }
 
 /** Often enough to see a backlog at a quarter of the target age. */
@@ -36,7 +39,7 @@ export function tickMs(targetAgeMs: number): number {
 }
 
 export function createControl(parts: ControlParts): Control {
-  const { pipeline, redis, queue, fleet, uidPrefix, onEvent } = parts
+  const { pipeline, redis, queue, fleet, uidPrefix, onEvent, onDecision } = parts
   const policy = { ...scalingPolicy(pipeline), noun: 'consumer' }
   const ours = (uid: string) => uid.startsWith(uidPrefix)
   let sample: Sample | undefined
@@ -75,7 +78,10 @@ export function createControl(parts: ControlParts): Control {
       sample = await look()
       if (sample !== undefined) follow(sample)
       const before = decision?.replicas
-      decision = decide(decision?.state, sample, policy)
+      const state = decision?.state
+      decision = decide(state, sample, policy)
+      const name = `${pipeline.namespace}/${pipeline.name}`
+      onDecision?.({ pipeline: name, sample: sample ?? null, state: state ?? null, policy, decision })
       if (before !== undefined && decision.replicas !== before) {
         onEvent(`replicas ${before} -> ${decision.replicas}: ${decision.reason}`)
       }

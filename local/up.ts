@@ -18,6 +18,7 @@ import { close, connect, open, type RedisConnection } from '../redis/connection.
 import { scopeOf } from '../redis/keys.ts'
 import { directoryReader, resolveTarget } from '../redis/references.ts'
 import { localOwner } from '../redis/stream/identity.ts'
+import { openDecisionLog } from '../scaling/decisionlog.ts'
 import { observe } from '../scaling/observe.ts'
 import type { Sample } from '../scaling/sample.ts'
 import { type Control, createControl, tickMs } from './control.ts'
@@ -48,6 +49,8 @@ export interface UpOptions {
   readonly output?: 'table' | 'json' | undefined
   /** Folder with the Secrets and ConfigMaps that the resource refers to: `DIR/secret/NAME/KEY`. */
   readonly refs?: string | undefined
+  /** A file for every scaling decision, which `simulate --replay` reads. */
+  readonly decisionLog?: string | undefined
 }
 
 /** A second signal ended it: the shell's code for SIGINT. */
@@ -80,6 +83,8 @@ type OnClose = (closer: () => Promise<void>) => void
 async function run(options: UpOptions, screen: Screen, stopping: Stopping, onClose: OnClose): Promise<number> {
   // Read first: nothing is installed or started for a file that cannot be used.
   const given = await loadResource(options.file, options.name)
+  const log = options.decisionLog === undefined ? undefined : openDecisionLog(options.decisionLog)
+  if (log !== undefined) onClose(async () => log.close())
   const privateRedis = options.redis === 'private' ? await startPrivateRedis({ progress: screen.event }) : undefined
   if (privateRedis !== undefined) {
     onClose(() => privateRedis.stop())
@@ -117,7 +122,15 @@ async function run(options: UpOptions, screen: Screen, stopping: Stopping, onClo
     fleet.kill()
     await fleet.stop()
   })
-  const control = createControl({ pipeline, redis, queue, fleet, uidPrefix: `${owner}/`, onEvent: screen.event })
+  const control = createControl({
+    pipeline,
+    redis,
+    queue,
+    fleet,
+    uidPrefix: `${owner}/`,
+    onEvent: screen.event,
+    onDecision: log?.write,
+  })
   const before = await takeStock(redis, pipeline, queue)
   const demo = options.demo
     ? startDemo({ file, refs: options.refs, seed: randomInt(2 ** 31) }, (error) => fault.abort(error))

@@ -2,6 +2,7 @@
  * The decision log: one JSON object a line, with all that `decide` was given and what it decided. Since `decide` is pure, a log
  * can be run again: with the same policy it must decide the same, and with another it tells what that would have changed.
  */
+import { closeSync, openSync, writeSync } from 'node:fs'
 import { failure } from '../api/errors.ts'
 import type { Decision } from './decide.ts'
 import type { ScalingPolicy } from './policy.ts'
@@ -22,6 +23,36 @@ export interface LoggedDecision {
 
 export function decisionLine(logged: Omit<LoggedDecision, 'version'>): string {
   return `${JSON.stringify({ version: 1, ...logged })}\n`
+}
+
+export interface DecisionLog {
+  write(logged: Omit<LoggedDecision, 'version'>): void
+  /** Idempotent. */
+  close(): void
+}
+
+/**
+ * Begins a log, over one that may be there. Each line is written at once: one comes every few seconds, and the last ones before a
+ * crash are those that are looked for.
+ * @throws InvalidOption
+ */
+export function openDecisionLog(file: string): DecisionLog {
+  let descriptor: number | undefined
+  try {
+    descriptor = openSync(file, 'w')
+  } catch (thrown) {
+    const detail = thrown instanceof Error ? thrown.message : String(thrown)
+    throw failure('InvalidOption', { option: '--decision-log', detail }, thrown)
+  }
+  return {
+    write(logged) {
+      if (descriptor !== undefined) writeSync(descriptor, decisionLine(logged))
+    },
+    close() {
+      if (descriptor !== undefined) closeSync(descriptor)
+      descriptor = undefined
+    },
+  }
 }
 
 /** @throws UnreadableFile, with the line */

@@ -11,6 +11,7 @@ interface UpFlags {
   readonly for?: string
   readonly output: 'table' | 'json'
   readonly refs?: string
+  readonly decisionLog?: string
 }
 
 export function registerUp(program: Command): void {
@@ -24,6 +25,7 @@ export function registerUp(program: Command): void {
     .option('--for <duration>', 'drain and end by itself after this long, such as 20s')
     .addOption(new Option('-o, --output <format>', 'what is printed').choices(['table', 'json']).default('table'))
     .option('--refs <directory>', 'folder of Secrets and ConfigMaps: secret/NAME/KEY, configmap/NAME/KEY')
+    .option('--decision-log <file>', 'write every scaling decision, for `simulate --replay`')
     .action(async (flags: UpFlags) => {
       const { runUp } = await import('../../local/up.ts')
       const forMs = flags.for === undefined ? undefined : parseDuration(flags.for)

@@ -8,7 +8,7 @@ import type { CompiledScaling } from '../../api/compiled.ts'
 import { failure } from '../../api/errors.ts'
 import { exitCodes } from '../../api/exitcodes.ts'
 import { loadPipelines } from '../../api/load.ts'
-import { decisionLine, parseDecisionLog } from '../decisionlog.ts'
+import { openDecisionLog, parseDecisionLog } from '../decisionlog.ts'
 import { runOurs } from './compare.ts'
 import { drawLoad } from './load.ts'
 import { runOracle } from './oracle.ts'
@@ -53,7 +53,7 @@ export async function runSimulate(options: SimulateOptions, print: (text: string
     throw failure('InvalidOption', { option: '--scenario', detail: 'name a scenario, or --all, or a log with --replay' })
   }
   const scenarios = [...(options.all ? await readAllScenarios() : []), ...(await Promise.all(files.map(readScenario)))]
-  if (options.decisionLog !== undefined && scenarios[0] !== undefined) await writeLog(options.decisionLog, scenarios[0])
+  if (options.decisionLog !== undefined && scenarios[0] !== undefined) writeLog(options.decisionLog, scenarios[0])
   if (options.plot !== undefined) await writePlots(options.plot, scenarios)
   const results = await runScenarios(scenarios, options.seeds)
   if (options.output === 'json') print(JSON.stringify({ scenarios: results }, undefined, 2))
@@ -70,12 +70,12 @@ async function writePlots(folder: string, scenarios: readonly Scenario[]): Promi
   }
 }
 
-async function writeLog(file: string, scenario: Scenario): Promise<void> {
-  const lines: string[] = []
+function writeLog(file: string, scenario: Scenario): void {
+  const log = openDecisionLog(file)
   runOurs(scenario, drawLoad(scenario, 1), 1, ({ sample, state, policy, decision }) => {
-    lines.push(decisionLine({ pipeline: scenario.name, sample: sample ?? null, state: state ?? null, policy, decision }))
+    log.write({ pipeline: scenario.name, sample: sample ?? null, state: state ?? null, policy, decision })
   })
-  await writeFile(file, lines.join(''))
+  log.close()
 }
 
 async function replayLog(file: string, options: SimulateOptions, print: (text: string) => void): Promise<number> {
