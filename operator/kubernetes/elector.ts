@@ -60,6 +60,8 @@ export interface Elector {
   run(stop: AbortSignal, lead: (stop: AbortSignal, cut: AbortSignal) => Promise<void>): Promise<void>
 }
 
+const releaseMs = 2_000
+
 /** Kubernetes' MicroTime demands exactly six fractional digits; JavaScript gives three. */
 export function microTime(date: Date): string {
   return date.toISOString().replace('Z', '000Z')
@@ -128,7 +130,8 @@ export function createElector(options: ElectorOptions): Elector {
   /** True when the Lease is ours now. Losing a race is not a fault. */
   async function acquire(signal: AbortSignal): Promise<boolean> {
     const lease = await read(signal)
-    if (lease !== undefined && seen !== undefined && takeableInMs(seen, clock.now()) > 0) return false
+    const isMine = lease?.spec?.holderIdentity === identity
+    if (lease !== undefined && !isMine && seen !== undefined && takeableInMs(seen, clock.now()) > 0) return false
     try {
       await write(claim(lease), signal)
       return true
@@ -142,7 +145,9 @@ export function createElector(options: ElectorOptions): Elector {
   async function keep(acquiredAtMs: number, until: AbortSignal): Promise<boolean> {
     let renewedAtMs = acquiredAtMs
     while (!until.aborted) {
-      await pause(clock, retryMs, until)
+      // Before and after the wait: a process that was frozen must not act for another while when it wakes.
+      if (clock.now() >= renewedAtMs + renewDeadlineMs) return false
+      await pause(clock, Math.min(retryMs, renewedAtMs + renewDeadlineMs - clock.now()), until)
       if (until.aborted) break
       const startedMs = clock.now()
       const remainingMs = renewedAtMs + renewDeadlineMs - startedMs
@@ -171,11 +176,15 @@ export function createElector(options: ElectorOptions): Elector {
     if (lease?.spec?.holderIdentity !== identity) return
     const now = microTime(clock.wall())
     const spec = { ...lease.spec, holderIdentity: '', leaseDurationSeconds: 1, acquireTime: now, renewTime: now }
+    const deadline = new AbortController()
+    const cancel = clock.after(releaseMs, () => deadline.abort())
     try {
-      await write({ ...lease, spec }, AbortSignal.timeout(2_000))
+      await write({ ...lease, spec }, deadline.signal)
     } catch (thrown) {
       // Best effort: without it the others wait for the lease's duration.
       onFault(asFailure(thrown))
+    } finally {
+      cancel()
     }
   }
 
@@ -226,7 +235,8 @@ export function createElector(options: ElectorOptions): Elector {
             if (stop.aborted) break
             onFault(asFailure(thrown))
           }
-          if (acquired) {
+          // An answer that came too late is no term of office: the time counts from before it was asked for.
+          if (acquired && clock.now() < startedMs + renewDeadlineMs) {
             await term(startedMs, stop, lead)
             continue
           }
