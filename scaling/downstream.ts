@@ -29,6 +29,8 @@ interface Window {
   readonly sinceMs: number
   readonly ready: number
   readonly entries: number
+  /** The queue was full: filling it is quicker than what its workers do. */
+  readonly full: boolean
 }
 
 interface Remembered {
@@ -103,7 +105,7 @@ export interface Evidence {
 }
 
 export function learnDownstream(downstream: Downstream, evidence: Evidence): Downstream {
-  const { sample, policy, capacity, previousMs } = evidence
+  const { sample, policy } = evidence
   const full = isQueueFull(sample, policy)
   const best = bestSpeed(downstream, evidence)
   const known = best === undefined ? downstream : { ...downstream, best }
@@ -111,7 +113,7 @@ export function learnDownstream(downstream: Downstream, evidence: Evidence): Dow
     const { window: _, ...rest } = known
     return rest.kind === 'Watching' ? rest : { ...watching, ...(best === undefined ? {} : { best }) }
   }
-  const window = extended(downstream.window, capacity, sample, previousMs)
+  const window = extended(downstream.window, evidence, full)
   const level = completed(window, sample.atMs)
   if (level === undefined) return overdue({ ...known, window }, sample.atMs)
   const { window: _, ...rest } = known
@@ -128,10 +130,16 @@ function bestSpeed({ best }: Downstream, { sample, perReplica }: Evidence): numb
   return Math.max(best * 0.999, speed)
 }
 
-function extended(window: Window | undefined, capacity: Capacity, sample: Sample, previousMs: number | undefined): Window {
+/** No number of ready replicas: the next look begins a window of its own. */
+const nobody = -1
+
+function extended(window: Window | undefined, { sample, capacity, previousMs }: Evidence, full: boolean): Window {
   const ready = readyOf(sample)
-  if (window === undefined || window.ready !== ready || previousMs === undefined) {
-    return { sinceMs: sample.atMs, ready, entries: 0 }
+  // Those that leave still settle what they hold, and take the last of it with them unseen.
+  const leaving = sample.consumers.some(({ heartbeat }) => heartbeat?.state === 'Draining')
+  if (leaving) return { sinceMs: sample.atMs, ready: nobody, entries: 0, full }
+  if (window === undefined || window.ready !== ready || window.full !== full || previousMs === undefined) {
+    return { sinceMs: sample.atMs, ready, entries: 0, full }
   }
   let perMs = 0
   for (const { heartbeat } of sample.consumers) {
@@ -151,8 +159,9 @@ function completed({ sinceMs, ready, entries }: Window, atMs: number): Level | u
 /** Held ends by the clock, not by a measurement. */
 function overdue(downstream: Downstream, atMs: number): Downstream {
   if (downstream.kind !== 'Held' || atMs - downstream.sinceMs < downstream.waitMs) return downstream
-  const { replicas, perSecond, waitMs } = downstream
-  return { kind: 'Probing', replicas: Math.ceil(replicas * (1 + probeBy)), perSecond, before: replicas, waitMs }
+  const { replicas, perSecond, waitMs, best } = downstream
+  const known = best === undefined ? {} : { best }
+  return { ...known, kind: 'Probing', replicas: Math.ceil(replicas * (1 + probeBy)), perSecond, before: replicas, waitMs }
 }
 
 function judged(downstream: Downstream, level: Level, full: boolean, arrivals: number): Downstream {
