@@ -37,11 +37,12 @@ export type Report = Pick<Plan, 'status' | 'writeStatus' | 'events' | 'requeueAf
 export function report(observed: Observed, nowMs: number): Report {
   const status = statusOf(observed, desiredReplicas(observed, nowMs), nowMs)
   const due = statusDue(observed.object.status, status, observed.statusWrittenMs, observed.settings.numbersEveryMs, nowMs)
-  // After a restart: what the predecessor saw stands until the first look, or each change of leader would write every status twice.
+  // The first look follows within seconds: what stands is told until then, or each start would write every status twice.
   const unseen =
     observed.observation.kind === 'None' &&
     observed.spec.kind === 'Sound' &&
-    observed.object.status?.observedGeneration !== undefined
+    observed.faults.length === 0 &&
+    observed.references.every(({ kind }) => kind === 'Found')
   const writeStatus = due.kind === 'Now' && !unseen
   const waits = [
     ...(observed.references.length > 0 ? [observed.settings.referencesEveryMs] : []),

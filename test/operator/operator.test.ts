@@ -31,7 +31,7 @@ const slow = { timeoutMs: 15_000 }
 
 test('the operator on an API server', needsControllers, async (suite) => {
   const [cluster, redis] = await Promise.all([startCluster(suite, { controllers: true }), startRedis(suite)])
-  const operator = await startOperator(suite, cluster, { logLevel: 'debug' })
+  const operator = await startOperator(suite, cluster, { logLevel: 'debug', quietMs: 1_500 })
 
   const pipeline = (name: string) => cluster.get<Loose>(kinds.pipelineType, 'default', name)
   const deployment = (name: string) => cluster.get<Loose>(kinds.deploymentType, 'default', consumerName(name))
@@ -367,6 +367,45 @@ test('the operator on an API server', needsControllers, async (suite) => {
     await eventually(async () => assert.equal(await client.get(mode), 'Direct'), slow)
     await reason('flip', 'Drained', 'Draining')
   })
+
+  await suite.test(
+    'Direct drains: one consumer stays while it is quiet for long enough, a late entry brings it back',
+    async () => {
+      const client = redis.client()
+      await client.xgroup('CREATE', 'drain:jobs', 'drain', '0', 'MKSTREAM')
+      await cluster.apply(minimalPipeline('drain', 'default', { redis: { url: redis.url } }))
+      await replicasOf('drain', (replicas) => replicas === 1)
+      await client.xadd('drain:jobs', '*', 'n', '1')
+      await cluster.patch(kinds.pipelineType, 'default', 'drain', { spec: { mode: 'Direct' } })
+      const left = await reason('drain', 'Drained', 'Draining')
+      assert.equal(left.status, 'False')
+      const settle = async () => {
+        const read = (await client.xreadgroup('GROUP', 'drain', 'by-hand', 'COUNT', 9, 'STREAMS', 'drain:jobs', '>')) as
+          | [string, [string, string[]][]][]
+          | null
+        for (const [id] of read?.[0]?.[1] ?? []) await client.xack('drain:jobs', 'drain', id)
+        await client.xgroup('DELCONSUMER', 'drain:jobs', 'drain', 'by-hand')
+      }
+      await replicasOf('drain', (replicas) => replicas >= 1)
+      await settle()
+      await reason('drain', 'Drained', 'StreamSettled')
+      await replicasOf('drain', (replicas) => replicas === 0)
+      await client.xadd('drain:jobs', '*', 'n', '2')
+      await reason('drain', 'Drained', 'Draining')
+      await replicasOf('drain', (replicas) => replicas >= 1)
+      await settle()
+      await reason('drain', 'Drained', 'StreamSettled')
+      await replicasOf('drain', (replicas) => replicas === 0)
+      // Back again: nobody is sent to the stream before a consumer is ready.
+      await cluster.patch(kinds.pipelineType, 'default', 'drain', { spec: { mode: 'Stream' } })
+      await replicasOf('drain', (replicas) => replicas >= 1)
+      const { mode } = keySpace('drain:jobs', 'drain')
+      assert.equal(await client.get(mode), 'Direct')
+      await makePodsReady('drain')
+      await eventually(async () => assert.equal(await client.get(mode), 'Stream'), slow)
+      await cluster.remove(kinds.pipelineType, 'default', 'drain')
+    },
+  )
 
   await suite.test(
     "a vanished pod's entries can be claimed at once, its name goes with the last, strangers are left alone",
