@@ -15,7 +15,7 @@ WORKDIR /app
 USER 65532:65532
 
 FROM common AS operator
-ARG OPERATOR_V8_FLAGS="--max-semi-space-size=8 --max-old-space-size=256"
+ARG OPERATOR_V8_FLAGS="--max-semi-space-size=2 --max-old-space-size=256"
 ENV NODE_OPTIONS="${OPERATOR_V8_FLAGS}"
 LABEL org.opencontainers.image.title="streampipeline-operator" \
       org.opencontainers.image.description="Reconciles StreamPipelines: consumers, their scaling, their status"

@@ -7,6 +7,7 @@ import { join, resolve } from 'node:path'
 import { build, stop } from 'esbuild'
 import { billOfMaterials } from './billofmaterials.ts'
 import { root } from './root.ts'
+import { slim } from './slim.ts'
 import { type ImageName, imageNames } from './v8flags.ts'
 
 export const bundleFolder = join(root, '.cache', 'images')
@@ -42,6 +43,7 @@ async function bundle(name: ImageName, folder: string): Promise<Bundle> {
     format: 'esm',
     outfile: join(folder, 'bin', `${name}.mjs`),
     banner: { js: banner },
+    plugins: [slim],
     // Native helpers that are optional: msgpackr works without, and an image for any platform cannot hold one.
     external: ['msgpackr-extract'],
     // Whitespace and dead code only: stack traces keep their names.
