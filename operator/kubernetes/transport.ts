@@ -158,7 +158,8 @@ function pool(credentials: Credentials, bodyTimeoutMs: number): Dispatcher {
   if (credentials.proxy !== undefined) return new ProxyAgent({ uri: credentials.proxy, requestTls: connect, ...timeouts })
   return new Pool(credentials.server, {
     allowH2: true,
-    pipelining: streamsPerConnection,
+    // Without TLS there is no HTTP/2, and on HTTP/1.1 whatever followed a watch would wait for its end.
+    pipelining: credentials.server.startsWith('http:') ? 1 : streamsPerConnection,
     pingInterval: 15_000,
     connect,
     ...timeouts,
