@@ -25,7 +25,8 @@ ENTRYPOINT ["/nodejs/bin/node", "/app/bin/operator.mjs"]
 
 FROM common AS consumer
 ARG CONSUMER_V8_FLAGS="--max-semi-space-size=8 --max-old-space-size=96"
-ENV NODE_OPTIONS="${CONSUMER_V8_FLAGS}"
+# One malloc arena: glibc's default, one per thread, costs about 10 MiB of fragments.
+ENV NODE_OPTIONS="${CONSUMER_V8_FLAGS}" MALLOC_ARENA_MAX=1
 LABEL org.opencontainers.image.title="streampipeline-consumer" \
       org.opencontainers.image.description="Forwards the entries of a Redis Stream into a BullMQ queue, once per idempotency key"
 COPY consumer/ /app/

@@ -9,6 +9,7 @@
  *   --consumer-env 'MALLOC_ARENA_MAX=1 A=b'      its environment; the image's unless told
  */
 import { parseArgs } from 'node:util'
+import { v8Flags } from '../../build/v8flags.ts'
 import { startProcess } from '../../test/support/process.ts'
 import { startRedis } from '../../test/support/redis.ts'
 import { createScope } from '../support/scope.ts'
@@ -20,8 +21,6 @@ import { type Counts, fullPlan, quickPlan, roundTripMs } from './plan.ts'
 import { type Distance, report, type Sample, table } from './report.ts'
 import type { PayloadKind } from './workload.ts'
 
-/** What the consumer's image sets: a small young space, since what is held is bounded by the batches in flight. */
-const imageFlags = '--max-semi-space-size=6 --max-old-space-size=160'
 /** One malloc arena: glibc's default, one per thread, costs about 10 MiB of fragments. */
 const imageEnvironment = 'MALLOC_ARENA_MAX=1'
 
@@ -29,7 +28,7 @@ const { values: options } = parseArgs({
   options: {
     quick: { type: 'boolean', default: false },
     output: { type: 'string', short: 'o', default: 'table' },
-    'consumer-flags': { type: 'string', default: imageFlags },
+    'consumer-flags': { type: 'string', default: v8Flags.consumer },
     'consumer-env': { type: 'string', default: imageEnvironment },
   },
 })
