@@ -226,3 +226,14 @@ test('replicas: created by the main manager, then owned by the scaler alone, als
   assert.deepEqual(stages(owned('streampipeline')), ['streampipeline-scaler 5', 'streampipeline undefined'])
   assert.deepEqual(stages(owned('streampipeline-scaler')), ['streampipeline undefined'])
 })
+
+test('a policy lets consumers out to DNS and to Redis, and leaves egress open where servers announce their ports', () => {
+  const egress = (redis: object) => {
+    const plain = observed(pipelineObject({ redis }))
+    const policy = child({ ...plain, settings: { ...plain.settings, networkPolicy: true } }, 'NetworkPolicy')
+    return JSON.stringify(at(policy, 'spec.egress'))
+  }
+  assert.match(egress({ url: 'redis://redis:6380/0' }), /"port":53,.*\[\{"port":6380,"protocol":"TCP"\}\]/)
+  assert.match(egress({ url: 'redis://redis/0' }), /"port":6379/)
+  assert.equal(egress({ cluster: { nodes: ['r1:6379'] } }), undefined)
+})
