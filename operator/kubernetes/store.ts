@@ -35,8 +35,12 @@ export interface StoreOptions<T> {
   readonly onHandlerFault?: (thrown: unknown) => void
 }
 
+const mostDeletions = 500
+
 export function createStore<T extends KubernetesObject>(options: StoreOptions<T> = {}): MutableStore<T> {
   const objects = new Map<string, T>()
+  /** The last ones heard of, so that an event which comes after its successor does not bring an object back. */
+  const deletions = new Map<string, KubernetesObject>()
   const indexers = Object.entries(options.indexes ?? {})
   const indexes = new Map(indexers.map(([name]) => [name, new Map<string, Map<string, T>>()]))
 
@@ -73,6 +77,8 @@ export function createStore<T extends KubernetesObject>(options: StoreOptions<T>
     const key = keyOf(object)
     const before = objects.get(key)
     if (before !== undefined && isOlder(object, before)) return
+    const deletion = deletions.get(key)
+    if (before === undefined && deletion !== undefined && isOlder(object, deletion)) return
     objects.set(key, object)
     reindex(key, before, object)
     tell({
@@ -82,6 +88,13 @@ export function createStore<T extends KubernetesObject>(options: StoreOptions<T>
       before,
       resync: resync && before?.metadata.resourceVersion === object.metadata.resourceVersion,
     })
+  }
+
+  function remember(key: string, deletion: KubernetesObject): void {
+    deletions.delete(key)
+    deletions.set(key, deletion)
+    const [oldest] = deletions.keys()
+    if (deletions.size > mostDeletions && oldest !== undefined) deletions.delete(oldest)
   }
 
   function drop(key: string): void {
@@ -101,6 +114,8 @@ export function createStore<T extends KubernetesObject>(options: StoreOptions<T>
     },
     set: (object) => put(object, false),
     remove(object) {
+      const { resourceVersion } = object.metadata
+      if (resourceVersion !== undefined) remember(keyOf(object), { metadata: { resourceVersion } })
       const held = objects.get(keyOf(object))
       if (held !== undefined && !isOlder(object, held)) drop(keyOf(object))
     },
