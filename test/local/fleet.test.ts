@@ -1,6 +1,7 @@
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'
 import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { test } from 'node:test'
 import type { StreamPipelineError } from '../../api/errors.ts'
 import { createFleet, type Dead, type Fleet } from '../../local/fleet.ts'
@@ -19,7 +20,7 @@ function startFleet(
     name: 'ndvi',
     owner: 'local-test',
     command: process.execPath,
-    compileCache: tmpdir(),
+    compileCache: join(tmpdir(), 'node-compile-cache'),
     args: () => ['--eval', script],
     graceMs: 5_000,
     onEvent: (line) => events.push(line),
@@ -92,7 +93,7 @@ test('stopping ends a process that is backing off, and one that will not listen'
     name: 'ndvi',
     owner: 'local-test',
     command: process.execPath,
-    compileCache: tmpdir(),
+    compileCache: join(tmpdir(), 'node-compile-cache'),
     args: () => ['--eval', 'process.on("SIGTERM", () => {}); setInterval(() => {}, 1000); console.log("up")'],
     graceMs: 300,
     onEvent: () => {},
