@@ -123,6 +123,7 @@ export function createWorker<Payload extends object, Result = unknown>(options: 
 
   async function end(): Promise<void> {
     closing.abort()
+    // Whoever called start() heard why it failed; there is then nothing to end.
     const current = await started?.catch(() => undefined)
     if (current === undefined) return
     const { bull, connection } = current

@@ -90,6 +90,7 @@ export async function runTrial(scope: Scope, options: TrialOptions): Promise<Tri
   await fleet.add()
   const place = streamPlace(pipeline)
   const queueKey = `${pipeline.sink.prefix}:${pipeline.sink.queue}`
+  // A run that does not drain is a result: it is told as not drained, and what is missing counts as lost.
   const drained = await eventually(async () => await isDrained(stream, queue, place.stream, place.group, queueKey), {
     timeoutMs: drainWithinMs,
     intervalMs: 100,
