@@ -1,7 +1,9 @@
 /** Resource files on disk: reading and checking them, for the CLI and the local runtime. */
 import { readFile } from 'node:fs/promises'
+import { compilePipeline, parsePipeline } from './compile.ts'
 import { failure, StreamPipelineError } from './errors.ts'
 import { type LoadedPipeline, loadPipelines } from './load.ts'
+import { describeMemory, memoryNeed, memoryRemarks } from './memory.ts'
 import { type Problem, validate } from './validate.ts'
 import { isRecord } from './validation/problem.ts'
 
@@ -26,6 +28,10 @@ export interface CheckedResource {
   readonly name: string
   readonly line: number
   readonly problems: readonly (Problem & { readonly line: number })[]
+  /** What a consumer of it may hold in memory, as a phrase; absent where there are problems. */
+  readonly memory?: string
+  /** What is valid and will go wrong all the same, with the remedy. */
+  readonly remarks: readonly (Problem & { readonly line: number })[]
 }
 
 export interface FileReport {
@@ -33,6 +39,8 @@ export interface FileReport {
   readonly resources: readonly CheckedResource[]
   /** What keeps the file from being read as YAML at all, and every problem of its resources, as `FILE:LINE: FIELD: MESSAGE`. */
   readonly problems: readonly string[]
+  /** Every remark on its resources, in the same form. */
+  readonly remarks: readonly string[]
 }
 
 function nameOf(document: unknown): string {
@@ -46,17 +54,24 @@ function nameOf(document: unknown): string {
  */
 export async function validateFile(file: string): Promise<FileReport> {
   try {
-    const resources = (await readPipelines(file)).map(({ document, line, lineOf }) => ({
-      name: nameOf(document),
-      line,
-      problems: validate(document).map((problem) => ({ ...problem, line: lineOf(problem.field) })),
-    }))
-    const problems = resources.flatMap((resource) =>
-      resource.problems.map(({ line, field, message }) => `${file}:${line}: ${field === '' ? '' : `${field}: `}${message}`),
-    )
-    return { file, resources, problems }
+    const resources = (await readPipelines(file)).map(checked)
+    const lines = (list: (resource: CheckedResource) => readonly (Problem & { readonly line: number })[]) =>
+      resources.flatMap((resource) =>
+        list(resource).map(({ line, field, message }) => `${file}:${line}: ${field === '' ? '' : `${field}: `}${message}`),
+      )
+    return { file, resources, problems: lines(({ problems }) => problems), remarks: lines(({ remarks }) => remarks) }
   } catch (thrown) {
     if (!(thrown instanceof StreamPipelineError) || thrown.code !== 'InvalidPipeline') throw thrown
-    return { file, resources: [], problems: [thrown.message] }
+    return { file, resources: [], problems: [thrown.message], remarks: [] }
   }
+}
+
+function checked({ document, line, lineOf }: LoadedPipeline): CheckedResource {
+  const located = (problem: Problem) => ({ ...problem, line: lineOf(problem.field) })
+  const head = { name: nameOf(document), line }
+  const problems = validate(document).map(located)
+  if (problems.length > 0) return { ...head, problems, remarks: [] }
+  const resource = parsePipeline(document)
+  const need = memoryNeed(compilePipeline(resource))
+  return { ...head, problems, memory: describeMemory(need), remarks: memoryRemarks(need, resource.spec.consumer).map(located) }
 }

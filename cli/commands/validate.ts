@@ -2,7 +2,7 @@ import type { Command } from 'commander'
 import { Option } from 'commander'
 import { exitCodes } from '../../api/exitcodes.ts'
 
-/** Exit codes: 0 every resource is valid, 1 at least one is not, 64 the file cannot be read. */
+/** Exit codes: 0 every resource is valid (warnings change nothing), 1 at least one is not, 64 the file cannot be read. */
 export function registerValidate(program: Command): void {
   program
     .command('validate')
@@ -15,11 +15,13 @@ export function registerValidate(program: Command): void {
       const valid = reports.every(({ problems }) => problems.length === 0)
       if (output === 'json') process.stdout.write(`${JSON.stringify({ valid, files: reports }, undefined, 2)}\n`)
       else {
-        for (const { file, resources, problems } of reports) {
+        for (const { file, resources, problems, remarks } of reports) {
           for (const problem of problems) process.stdout.write(`${problem}\n`)
-          for (const resource of resources) {
-            if (resource.problems.length === 0) process.stdout.write(`${file}:${resource.line}: ${resource.name} is valid\n`)
+          for (const { name, line, memory } of resources) {
+            if (memory !== undefined)
+              process.stdout.write(`${file}:${line}: ${name} is valid; a consumer of it needs ${memory}\n`)
           }
+          for (const remark of remarks) process.stdout.write(`warning: ${remark}\n`)
         }
       }
       process.exitCode = valid ? exitCodes.done : exitCodes.invalid

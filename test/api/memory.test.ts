@@ -1,0 +1,80 @@
+/** What `validate` says of a consumer's memory. That consumers keep to it: test/consumer/memory.test.ts. */
+import '../support/leaks.ts'
+import assert from 'node:assert/strict'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { compilePipeline, parsePipeline } from '../../api/compile.ts'
+import { imageHeapBytes, memoryNeed } from '../../api/memory.ts'
+import { v8Flags } from '../../build/v8flags.ts'
+import { runCli } from '../support/process.ts'
+import { type Json, resourceOf } from './table/resource.ts'
+
+const mebi = 2 ** 20
+const needOf = (spec: Json) => {
+  const { batchBytes, batches, totalBytes, heapBytes } = memoryNeed(
+    compilePipeline(parsePipeline(resourceOf({ name: '', spec }))),
+  )
+  return [batchBytes / mebi, batches, totalBytes / mebi, heapBytes / mebi]
+}
+
+test('what a consumer may hold follows payload, batch and batches in flight', () => {
+  assert.deepEqual(needOf({}), [4, 3, 224, 96])
+  assert.deepEqual(needOf({ payload: { maxBytes: '1Mi' } }), [16, 3, 512, 192])
+  assert.deepEqual(needOf({ payload: { maxBytes: '1Mi' }, source: { batchSize: 2, inFlightBatches: 1 } }), [2, 1, 144, 96])
+  assert.deepEqual(needOf({ source: { batchBytes: '64Mi' } }), [25, 3, 728, 300])
+  assert.deepEqual(needOf({ payload: { maxBytes: '1Ki' }, source: { batchSize: 1024 - 24 } }), [1000 / 1024, 3, 152, 96])
+})
+
+test('the heap it reckons with is the image’s', () => {
+  assert.match(v8Flags.consumer, new RegExp(`--max-old-space-size=${imageHeapBytes / mebi}\\b`))
+})
+
+const warnings: [what: string, spec: Json, says: readonly RegExp[]][] = [
+  ['the defaults', {}, []],
+  [
+    'larger payloads',
+    { payload: { maxBytes: '1Mi' } },
+    [
+      /^warning: \S+:1: spec\.consumer\.env: V8's heap ends at 96Mi, .* need 192Mi of it\. Write \{name: NODE_OPTIONS, value: "--max-semi-space-size=8 --max-old-space-size=192"\}, or lower/,
+      /^warning: \S+:1: spec\.consumer\.resources\.limits\.memory: a consumer may need up to 512Mi .* Write 512Mi, or lower payload\.maxBytes/,
+    ],
+  ],
+  [
+    'larger payloads, heap and limit raised as told',
+    {
+      payload: { maxBytes: '1Mi' },
+      consumer: {
+        env: [{ name: 'NODE_OPTIONS', value: '--max-semi-space-size=8 --max-old-space-size=192' }],
+        resources: { limits: { memory: '512Mi' } },
+      },
+    },
+    [],
+  ],
+  [
+    'a limit that is too low for small batches as well, the heap from elsewhere',
+    { consumer: { envFrom: [{ configMapRef: { name: 'options' } }], resources: { limits: { memory: '100M' } } } },
+    [
+      /limits\.memory: a consumer may need up to 224Mi of memory: 128Mi, and 8 times what 3 batches of up to 4Mi may hold\. Write/,
+    ],
+  ],
+  ['no limit at all', { consumer: { resources: { requests: {} } } }, []],
+]
+for (const [what, spec, says] of warnings) {
+  test(`validate tells the need, and for ${what} ${says.length} warnings`, async (t) => {
+    const folder = await mkdtemp(join(tmpdir(), 'streampipeline-memory-'))
+    t.after(() => rm(folder, { recursive: true }))
+    const file = join(folder, 'pipeline.yaml')
+    await writeFile(file, JSON.stringify(resourceOf({ name: what, spec })))
+    const { code, stdout } = await runCli(t, ['validate', file])
+    assert.equal(code, 0)
+    const [verdict = '', ...told] = stdout.trimEnd().split('\n')
+    assert.match(verdict, /: default\/ndvi is valid; a consumer of it needs up to \d+Mi of memory: 128Mi, and 8 times/)
+    assert.equal(told.length, says.length, stdout)
+    for (const [index, line] of told.toSorted().entries()) assert.match(line, says[index] ?? /never/)
+    const json = JSON.parse((await runCli(t, ['validate', '-o', 'json', file])).stdout)
+    assert.equal(json.files[0].remarks.length, says.length)
+    assert.match(json.files[0].resources[0].memory, /^up to \d+Mi/)
+  })
+}
