@@ -5,6 +5,8 @@
  *   `blockingTimeout` would answer "nothing" beside a late reply, whose entries would then be pending and known to nobody.)
  * - Writer: the consumer's commands. Fail within seconds, so that the consumer says BackendDown rather than hang.
  * - Observer: the operator's and the CLI's reads. Fail at once; the next tick tries again.
+ * - Alarm: the operator's blocking read for sleeping pipelines. Blocks for some seconds at a time; a socket that stays silent for longer
+ *   is dead. Fails at once; whoever reads begins anew.
  * - Producer: the application's adds. Fail fast: a web request must not hang on a queue.
  * - BullWorker: BullMQ's own blocking use, which demands `maxRetriesPerRequest: null`.
  *
@@ -16,12 +18,13 @@ import type { RedisAddress } from './references.ts'
 import { redisFailure, replyCode } from './replies.ts'
 
 export type RedisConnection = Redis | Cluster
-export type ConnectionRole = 'Blocking' | 'Writer' | 'Observer' | 'Producer' | 'BullWorker'
+export type ConnectionRole = 'Blocking' | 'Writer' | 'Observer' | 'Alarm' | 'Producer' | 'BullWorker'
 
 const roleOptions = {
   Blocking: { maxRetriesPerRequest: null, connectTimeout: 5_000 },
   Writer: { maxRetriesPerRequest: 1, socketTimeout: 5_000, connectTimeout: 5_000 },
   Observer: { maxRetriesPerRequest: 0, commandTimeout: 3_000, socketTimeout: 5_000, connectTimeout: 3_000 },
+  Alarm: { maxRetriesPerRequest: 0, socketTimeout: 8_000, connectTimeout: 3_000 },
   Producer: { maxRetriesPerRequest: 1, commandTimeout: 3_000, socketTimeout: 5_000, connectTimeout: 2_000 },
   BullWorker: { maxRetriesPerRequest: null, connectTimeout: 5_000 },
 } as const satisfies Record<ConnectionRole, CommonRedisOptions>

@@ -99,7 +99,8 @@ async function lookAtStream(redis: RedisConnection, pipeline: CompiledPipeline):
     const waiting = startFrom === 'Beginning' ? stream.length : 0
     const ages = agesOf(atMs, stream, waiting === 0 ? undefined : stream.firstId, undefined)
     const consumers = await registeredConsumers(redis, keys.consumer, registry)
-    return { ...base, ...nothing, ...ages, undelivered: waiting, entriesAdded: stream.entriesAdded, consumers }
+    const { entriesAdded, lastGeneratedId: lastId } = stream
+    return { ...base, ...nothing, ...ages, undelivered: waiting, entriesAdded, lastId, consumers }
   }
 
   const limit = pageLimit(stream)
@@ -135,6 +136,7 @@ async function lookAtStream(redis: RedisConnection, pipeline: CompiledPipeline):
     orphaned: pending.orphaned,
     quarantined: pending.quarantined,
     entriesAdded: stream.entriesAdded,
+    lastId: stream.lastGeneratedId,
     consumers,
   }
 }
@@ -152,6 +154,7 @@ const nothing = {
   quarantined: 0,
   oldestAgeMs: 0,
   entriesAdded: 0,
+  lastId: '0-0',
 }
 
 /**

@@ -41,6 +41,8 @@ export interface Sample {
   readonly queueWaiting: number
   /** Entries ever added to the stream; its growth is the arrival rate. */
   readonly entriesAdded: number
+  /** Id of the last entry ever added, `0-0` before the first: whatever comes after it is new. Absent in what older versions recorded. */
+  readonly lastId?: string
   /** Entries trimmed unread, as the ledger counts them. */
   readonly lost: number
   readonly consumers: readonly ConsumerSample[]

@@ -8,6 +8,8 @@ import type { RedisAddress } from '../../redis/references.ts'
 
 export interface RedisLease {
   readonly connection: RedisConnection
+  /** Where it leads, secrets included. */
+  readonly address: RedisAddress
   /** Equal for equal addresses; holds no secret. */
   readonly id: string
   /** Idempotent. */
@@ -33,6 +35,7 @@ export function createConnections(): RedisConnections {
       let released = false
       return {
         connection: entry.connection,
+        address,
         id,
         async release() {
           if (released) return

@@ -9,6 +9,7 @@ import { open, type RedisConnection } from '../../redis/connection.ts'
 import { keySpace } from '../../redis/keys.ts'
 import { checkBackends } from '../../redis/preflight.ts'
 import { resolveTarget } from '../../redis/references.ts'
+import { ensureGroup } from '../../redis/stream/group.ts'
 import { type Decision, decide } from '../../scaling/decide.ts'
 import { observe } from '../../scaling/observe.ts'
 import { scalingPolicy } from '../../scaling/policy.ts'
@@ -37,6 +38,8 @@ export interface Watched {
 
 export interface PipelineWatcher {
   readonly observation: Observation
+  /** Of the stream's Redis; undefined before the first look. */
+  readonly lease: RedisLease | undefined
   /** One look. Never rejects. */
   look(watched: Watched): Promise<void>
   close(): Promise<void>
@@ -137,6 +140,18 @@ export function createPipelineWatcher(parts: WatcherParts): PipelineWatcher {
     return refusal
   }
 
+  /**
+   * A group that starts at the end is made by its first consumer, which would find nothing new; and without a group nothing is ever
+   * new to a pipeline that sleeps. So where none is to run it is made here.
+   */
+  async function madeGroup(pipeline: CompiledPipeline, connection: RedisConnection, sample: Sample, decision: Decision) {
+    const { source, scaling, suspend } = pipeline
+    const needed = !sample.groupExists && source.startFrom === 'End' && decision.replicas === 0
+    if (!needed || suspend || scaling.policy !== 'Active') return undefined
+    const keys = keySpace(source.stream, source.group)
+    return await refusalOf(async () => void (await ensureGroup(connection, keys, source)), connection)
+  }
+
   function decided(watched: Watched, sample: Sample | undefined): Decision {
     const decision = decide(state, sample, scalingPolicy(watched.pipeline, watched.currentReplicas))
     state = decision.state
@@ -159,19 +174,24 @@ export function createPipelineWatcher(parts: WatcherParts): PipelineWatcher {
     get observation() {
       return observation
     },
+    get lease() {
+      return streamLease
+    },
     async look(watched) {
       const before = observation
       try {
         const { connection, sample: found, refusal, queuePaused } = await sampled(watched)
         const { sample, vanished } = await reaper.reap(connection, watched.pipeline, watched.livingPods, found)
         const quietSinceMs = quietSince(before, sample, clock.wall().getTime())
+        const decision = decided(watched, sample)
+        const unmade = refusal ?? (await madeGroup(watched.pipeline, connection, sample, decision))
         observation = {
           kind: 'Seen',
           sample,
           vanished,
-          decision: decided(watched, sample),
+          decision,
           queuePaused,
-          ...(refusal === undefined ? {} : { refusal }),
+          ...(unmade === undefined ? {} : { refusal: unmade }),
           ...(quietSinceMs === undefined ? {} : { quietSinceMs }),
         }
         await saveState(watched.pipeline, refusal)

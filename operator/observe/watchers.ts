@@ -9,9 +9,11 @@ import type { Observation } from '../plan/observed.ts'
 import { createReaper } from '../reaping/reaper.ts'
 import type { ConfirmGone } from '../reaping/suspects.ts'
 import { roundAge, roundCount } from '../status/rounding.ts'
+import { createAlarms } from './alarms.ts'
 import { createConnections } from './connections.ts'
 import type { Locate } from './locality.ts'
 import type { ReferenceReader } from './referencereader.ts'
+import { sleeperOf } from './sleepers.ts'
 import { createPipelineWatcher, type PipelineWatcher, type Watched } from './watcher.ts'
 
 export interface PipelineWatchers {
@@ -35,8 +37,8 @@ export interface WatchersOptions {
   readonly confirmGone: ConfirmGone
   readonly onReaped: (key: string, consumer: string, reaping: Reaping) => void
   readonly onReapingFault: (key: string, error: StreamPipelineError) => void
-  /** Something that shows in status changed. */
-  readonly onChange: (key: string) => void
+  /** Something that shows in status changed; urgent: another number of consumers was decided. */
+  readonly onChange: (key: string, urgent: boolean) => void
   /** After each look, for metrics. */
   readonly onLook?: (key: string, observation: Observation, tookMs: number) => void
 }
@@ -47,6 +49,8 @@ interface Entry {
   readonly stop: AbortController
   /** Ends the pause between two looks. */
   wake: AbortController
+  /** An entry came while it slept: the look that follows tells whether there is anything to do. */
+  rung: boolean
 }
 
 export function createWatchers(options: WatchersOptions): PipelineWatchers {
@@ -54,25 +58,51 @@ export function createWatchers(options: WatchersOptions): PipelineWatchers {
   const connections = createConnections()
   const entries = new Map<string, Entry>()
   const running = new Set<Promise<void>>()
+  const alarms = createAlarms({
+    clock,
+    onWake(key) {
+      const entry = entries.get(key)
+      if (entry === undefined) return
+      entry.rung = true
+      entry.wake.abort()
+    },
+  })
+
+  /** After a look. A failed one changes nothing: what comes while Redis is away should wake when it is back. */
+  function settle(key: string, { watched, watcher, rung }: Entry): void {
+    const { observation, lease } = watcher
+    if (observation.kind === 'Failed' || lease === undefined) return
+    const sleeper = sleeperOf(watched.pipeline, observation)
+    if (sleeper === undefined) alarms.awake(key)
+    // What woke it was nothing to do. It may come again and again, so the alarm waits for the next look.
+    else if (!rung) alarms.sleeps(key, lease, sleeper)
+  }
+
+  function observationOf(key: string): Observation {
+    const observation = entries.get(key)?.watcher.observation ?? { kind: 'None' }
+    const wakesLate = alarms.refusal(key)
+    return observation.kind === 'Seen' && wakesLate !== undefined ? { ...observation, wakesLate } : observation
+  }
 
   async function run(key: string, entry: Entry): Promise<void> {
     const { signal } = entry.stop
     let said = ''
+    let replicas: number | undefined
     while (!signal.aborted) {
       const startedMs = clock.now()
       // Before the look: a change that comes during it must end the pause that follows.
       entry.wake = new AbortController()
       await entry.watcher.look(entry.watched)
       if (signal.aborted) break
-      onLook(key, entry.watcher.observation, clock.now() - startedMs)
-      const says = visible(
-        entry.watcher.observation,
-        clock.wall().getTime(),
-        options.quietMs,
-        entry.watched.pipeline.sink.maxWaiting,
-      )
-      if (says !== said) onChange(key)
+      settle(key, entry)
+      entry.rung = false
+      const observation = observationOf(key)
+      onLook(key, observation, clock.now() - startedMs)
+      const says = visible(observation, clock.wall().getTime(), options.quietMs, entry.watched.pipeline.sink.maxWaiting)
+      const decided = observation.kind === 'None' ? undefined : observation.decision.replicas
+      if (says !== said) onChange(key, decided !== replicas)
       said = says
+      replicas = decided
       // Spread, so that many pipelines do not look in step.
       await pause(clock, everyMs * (0.95 + clock.random() / 10), AbortSignal.any([signal, entry.wake.signal]))
     }
@@ -104,7 +134,7 @@ export function createWatchers(options: WatchersOptions): PipelineWatchers {
         checkEveryMs: everyMs * 6,
         reaper,
       })
-      const fresh: Entry = { watched, watcher, stop: new AbortController(), wake: new AbortController() }
+      const fresh: Entry = { watched, watcher, stop: new AbortController(), wake: new AbortController(), rung: false }
       entries.set(key, fresh)
       const task = run(key, fresh).finally(() => running.delete(task))
       running.add(task)
@@ -112,12 +142,13 @@ export function createWatchers(options: WatchersOptions): PipelineWatchers {
     unwatch(key) {
       entries.get(key)?.stop.abort()
       entries.delete(key)
+      alarms.awake(key)
     },
-    observation: (key) => entries.get(key)?.watcher.observation ?? { kind: 'None' },
+    observation: observationOf,
     async close() {
       for (const entry of entries.values()) entry.stop.abort()
       entries.clear()
-      await Promise.all(running)
+      await Promise.all([...running, alarms.close()])
     },
   }
 }
@@ -137,7 +168,12 @@ function visible(observation: Observation, nowMs: number, quietMs: number, maxWa
     observation.kind === 'Failed' ? observation.error.message : nowMs - (observation.quietSinceMs ?? nowMs) >= quietMs,
     decision.replicas,
     decision.limitedBy,
-    observation.kind === 'Seen' && [decision.reason, observation.refusal?.message, observation.queuePaused],
+    observation.kind === 'Seen' && [
+      decision.reason,
+      observation.refusal?.message,
+      observation.wakesLate?.message,
+      observation.queuePaused,
+    ],
     sample && [sample.undelivered, sample.pending, sample.quarantined, sample.deadLetters, sample.lost].map(roundCount),
     sample && sample.queueWaiting >= maxWaiting,
     sample && roundAge(sample.oldestAgeMs),

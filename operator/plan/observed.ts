@@ -64,6 +64,8 @@ export type Observation =
       readonly quietSinceMs?: number
       /** Reads work, but entries could not be settled: Redis refuses writes, or what the keys hold does not fit. */
       readonly refusal?: StreamPipelineError
+      /** Why an entry does not wake it at once, but at the next look. */
+      readonly wakesLate?: StreamPipelineError
       /** Somebody paused the BullMQ queue. */
       readonly queuePaused: boolean
     }

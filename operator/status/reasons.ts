@@ -52,6 +52,12 @@ export const conditionReasons = {
   },
   PodsRefused: { types: ['ConsumersAvailable'], tone: 'Bad', meaning: 'The API server refuses the pods: a quota or a policy.' },
   ScalingOnAge: { types: ['ScalingActive'], tone: 'Good', meaning: 'Replicas follow the age of the backlog.' },
+  WakesLate: {
+    types: ['ScalingActive'],
+    tone: 'Bad',
+    meaning:
+      'Redis refuses the read that waits for the first entry, so a pipeline at zero wakes at the next look, within seconds.',
+  },
   ManualReplicas: { types: ['ScalingActive'], tone: 'Neutral', meaning: 'scaling.policy is Manual.' },
   MetricsUnavailable: {
     types: ['ScalingActive'],

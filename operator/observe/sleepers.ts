@@ -1,0 +1,60 @@
+/**
+ * Pipelines that sleep: nothing runs, and the next entry should change that at once. From a look at Redis it is told which sleep and
+ * after which id an entry is new; how one read waits for many of them; and whom its answer wakes.
+ */
+import type { CompiledPipeline } from '../../api/compiled.ts'
+import { slotOf } from '../../redis/keys.ts'
+import { compareIds } from '../../scaling/entryid.ts'
+import type { Observation } from '../plan/observed.ts'
+
+export interface Sleeper {
+  readonly stream: string
+  /** The last entry that was seen, `0-0` where there was none. */
+  readonly afterId: string
+}
+
+/** Undefined for a pipeline that is awake, or that an entry does not wake: one that is suspended, or whose user says how many run. */
+export function sleeperOf({ suspend, mode, scaling, source }: CompiledPipeline, observation: Observation): Sleeper | undefined {
+  if (observation.kind !== 'Seen' || observation.decision.replicas > 0 || suspend) return undefined
+  // Under Direct a late entry un-drains, whoever else says how many run.
+  if (scaling.policy === 'Manual' && mode === 'Stream') return undefined
+  const { lastId } = observation.sample
+  return lastId === undefined ? undefined : { stream: source.stream, afterId: lastId }
+}
+
+/**
+ * Which sleepers one blocking read can wait for: all of a server's, in a cluster all of a slot's (over two it is CROSSSLOT).
+ * @param redis tells one Redis from another
+ */
+export function wardOf(redis: string, kind: 'Server' | 'Sentinel' | 'Cluster', stream: string): string {
+  return kind === 'Cluster' ? `${redis}/${slotOf(stream)}` : redis
+}
+
+/** Streams to read and from which id: where several pipelines sleep on one stream, the earliest. */
+export function readFrom(sleepers: Iterable<Sleeper>): ReadonlyMap<string, string> {
+  const from = new Map<string, string>()
+  for (const { stream, afterId } of sleepers) {
+    const earliest = from.get(stream)
+    if (earliest === undefined || compareIds(afterId, earliest) < 0) from.set(stream, afterId)
+  }
+  return from
+}
+
+/** One entry of each stream is enough to know; it is given to nobody. */
+export function readCommand(from: ReadonlyMap<string, string>, blockMs?: number): string[] {
+  const block = blockMs === undefined ? [] : ['BLOCK', String(blockMs)]
+  return ['XREAD', 'COUNT', '1', ...block, 'STREAMS', ...from.keys(), ...from.values()]
+}
+
+/** Whom XREAD's answer wakes. */
+export function wokenBy(reply: unknown, sleepers: ReadonlyMap<string, Sleeper>): string[] {
+  if (!Array.isArray(reply)) return []
+  const arrived = new Set<unknown>()
+  // By RESP3 streams and their entries alternate, by RESP2 each has a list with its entries.
+  for (const [at, item] of reply.entries()) {
+    if (Array.isArray(item) && typeof item[0] === 'string') arrived.add(item[0])
+    else if (at % 2 === 0) arrived.add(item)
+  }
+  // Where several sleep on a stream, an entry new to one may be known to another, for whom a later one may have come: all look.
+  return [...sleepers].filter(([, { stream }]) => arrived.has(stream)).map(([key]) => key)
+}
