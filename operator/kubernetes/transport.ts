@@ -1,10 +1,9 @@
 /**
- * HTTP to the API server. client-node makes a TLS connection per request; here two small pools live as long as the process:
- * one for requests, one for watches, so that a burst of writes never waits behind long-lived streams. Both speak HTTP/2, which
- * carries everything over one connection each (a second one opens only when the server's limit of streams is near). They are
- * replaced, never changed, when the CA or the client certificate changes; tokens are only headers.
+ * HTTP to the API server. client-node makes a TLS connection per request; here a few connections live as long as the process
+ * (connections.ts). They are replaced, never changed, when the CA or the client certificate changes; tokens are only headers.
  */
-import { type Dispatcher, Pool, ProxyAgent } from 'undici'
+import type { Dispatcher } from 'undici'
+import { type Connections, createConnections, OnlyHttp1, type Protocol, type WatchPlace } from './connections.ts'
 import type { CredentialSource, Credentials } from './credentials.ts'
 import { networkFailure, statusFailure } from './errors.ts'
 import type { KubernetesObject } from './objects.ts'
@@ -41,22 +40,18 @@ export interface TransportOptions {
   readonly timeoutMs?: number
 }
 
-interface Connections {
-  readonly fingerprint: string
-  readonly requests: Dispatcher
-  readonly watches: Dispatcher
-}
-
 /** Credentials are asked for again after this time: client-node reads the CA file from disk at every call. */
 const credentialsMs = 10_000
-/** Below the API server's default of 100 streams per connection. */
-const streamsPerConnection = 90
 
 export function createTransport(source: CredentialSource, options: TransportOptions = {}): Transport {
   const timeoutMs = options.timeoutMs ?? 30_000
   const onResponse = options.onResponse ?? (() => {})
   let held: { credentials: Credentials; untilMs: number } | undefined
-  let connections: Connections | undefined
+  let connections:
+    | { readonly of: readonly [Credentials, Protocol]; readonly fingerprint: string; readonly held: Connections }
+    | undefined
+  /** Servers found to speak nothing newer. */
+  const http1Only = new Set<string>()
   const retired = new Set<Promise<void>>()
   let closed: Promise<void> | undefined
 
@@ -68,25 +63,33 @@ export function createTransport(source: CredentialSource, options: TransportOpti
   }
 
   function connectionsFor(current: Credentials): Connections {
-    const fingerprint = JSON.stringify([current.server, current.proxy, current.tls])
-    if (connections?.fingerprint === fingerprint) return connections
-    if (connections !== undefined) retire(connections)
-    connections = { fingerprint, requests: pool(current, timeoutMs), watches: pool(current, 0) }
-    return connections
+    const protocol = http1Only.has(current.server) ? 'http/1.1' : 'h2'
+    // The same object is asked with for seconds: its PEMs are not gone through at every request.
+    if (connections?.of[0] === current && connections.of[1] === protocol) return connections.held
+    const of = [current, protocol] as const
+    const fingerprint = JSON.stringify([current.server, current.proxy, current.tls, protocol])
+    if (connections?.fingerprint === fingerprint) {
+      connections = { ...connections, of }
+      return connections.held
+    }
+    if (connections !== undefined) retire(connections.held)
+    connections = { of, fingerprint, held: createConnections(current, timeoutMs, protocol) }
+    return connections.held
   }
 
   /** Requests under way finish; watches end with their server-side time limit. */
   function retire(old: Connections): void {
-    const ending = Promise.all([old.requests.close(), old.watches.close()]).then(() => {
+    const ending = old.close().then(() => {
       retired.delete(ending)
     })
     retired.add(ending)
   }
 
-  async function send(request: KubernetesRequest, use: (c: Connections) => Dispatcher, signal: AbortSignal) {
+  /** @param through which of the connections, asked again where the first answer was OnlyHttp1 */
+  async function send(request: KubernetesRequest, through: (c: Connections) => Dispatcher, signal: AbortSignal) {
     const current = await credentials()
     const body = request.body === undefined ? undefined : JSON.stringify(request.body)
-    const response = await use(connectionsFor(current)).request({
+    const options: Dispatcher.RequestOptions = {
       origin: current.server,
       method: request.method,
       path: withQuery(request.path, request.query),
@@ -98,6 +101,12 @@ export function createTransport(source: CredentialSource, options: TransportOpti
       },
       ...(body === undefined ? {} : { body }),
       signal,
+    }
+    const attempt = async () => await through(connectionsFor(current)).request(options)
+    const response = await attempt().catch((thrown: unknown) => {
+      if (!(thrown instanceof OnlyHttp1)) throw thrown
+      http1Only.add(current.server)
+      return attempt()
     })
     onResponse(request.method, response.statusCode)
     // A rejected token may have been replaced already: ask anew before the next try.
@@ -124,8 +133,14 @@ export function createTransport(source: CredentialSource, options: TransportOpti
 
     async *watch(path, query, signal) {
       const request: KubernetesRequest = { method: 'GET', path, query: { ...query, watch: true } }
+      let place: WatchPlace | undefined
+      const claimed = (from: Connections) => {
+        place?.release()
+        place = from.claim()
+        return place.dispatcher
+      }
       try {
-        const response = await send(request, (c) => c.watches, signal)
+        const response = await send(request, claimed, signal)
         if (response.statusCode >= 400)
           throw statusFailure(response.statusCode, parse(await response.body.text()), operationOf(request))
         let rest = ''
@@ -137,33 +152,19 @@ export function createTransport(source: CredentialSource, options: TransportOpti
         }
       } catch (thrown) {
         throw networkFailure(thrown, held?.credentials.server ?? 'the API server', signal)
+      } finally {
+        place?.release()
       }
     },
 
     close() {
       closed ??= (async () => {
-        if (connections !== undefined) await Promise.all([connections.requests.destroy(), connections.watches.destroy()])
+        await connections?.held.destroy()
         await Promise.all(retired)
       })()
       return closed
     },
   }
-}
-
-/** @param bodyTimeoutMs longest silence within a body; 0: a watch may be silent, its end is told by the server and by pings */
-function pool(credentials: Credentials, bodyTimeoutMs: number): Dispatcher {
-  const connect = { ...credentials.tls, keepAlive: true, keepAliveInitialDelay: 30_000, timeout: 10_000 }
-  const timeouts = { bodyTimeout: bodyTimeoutMs, headersTimeout: 30_000 }
-  // undici tunnels HTTP/1.1 only: a connection per watch, and requests share a few.
-  if (credentials.proxy !== undefined) return new ProxyAgent({ uri: credentials.proxy, requestTls: connect, ...timeouts })
-  return new Pool(credentials.server, {
-    allowH2: true,
-    // Without TLS there is no HTTP/2, and on HTTP/1.1 whatever followed a watch would wait for its end.
-    pipelining: credentials.server.startsWith('http:') ? 1 : streamsPerConnection,
-    pingInterval: 15_000,
-    connect,
-    ...timeouts,
-  })
 }
 
 function withQuery(path: string, query: Query | undefined): string {

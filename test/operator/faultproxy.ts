@@ -1,122 +1,185 @@
 /**
- * A proxy in front of an API server that misbehaves by a seed: cuts connections, stalls and then cuts watches, answers 410, 429 and
- * 500, repeats events, swaps neighbours, delays lists. What it swaps it writes at once, since a reader that resumes after the later
- * of two events rightly never sees the earlier one.
+ * A proxy in front of an API server that misbehaves by a seed. Like the API server it speaks HTTP/2 over TLS, so that what it does
+ * to a connection it does to every request and watch on it. It answers 410, 429 and 500; resets streams, also in the middle of a
+ * line; lets watches fall silent before it resets them; says GOAWAY; cuts connections; repeats events, swaps neighbours, delays
+ * lists. What it swaps it writes at once, since a reader that resumes after the later of two events rightly never sees the earlier.
  */
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { once } from 'node:events'
+import type { IncomingMessage } from 'node:http'
+import { constants, createSecureServer, type Http2Session, type ServerHttp2Stream } from 'node:http2'
 import { request } from 'node:https'
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { ApiServer } from '../support/apiserver.ts'
 import type { Scope } from '../support/scope.ts'
 
 export interface FaultProxy {
   readonly url: string
+  /** PEM of what its certificate is checked with. */
+  readonly ca: string
   /** Faults end; what is under way is cut once more. */
   calm(): void
   /** Misdeeds by name. */
   readonly done: ReadonlyMap<string, number>
+  /** The most connections there were at once; those that were told to go do not count. */
+  readonly mostConnections: number
 }
 
 export async function startFaultProxy(scope: Scope, server: ApiServer, random: () => number): Promise<FaultProxy> {
   const done = new Map<string, number>()
+  const sockets = new Set<Socket>()
+  /** Those that were not told to go. */
+  const current = new Set<Http2Session>()
+  let mostConnections = 0
   let calm = false
-  const open = new Set<ServerResponse>()
-  const ca = Buffer.from(server.caData, 'base64')
   const did = (what: string) => done.set(what, (done.get(what) ?? 0) + 1)
+  const reset = (stream: ServerHttp2Stream) => stream.close(constants.NGHTTP2_INTERNAL_ERROR)
+  /** Destroying a session alone leaves its socket open while something is still to be written. */
+  const cut = (session: Http2Session | undefined) => {
+    const port = session?.socket?.remotePort
+    session?.destroy()
+    for (const socket of sockets) if (socket.remotePort === port) socket.destroy()
+  }
+  const begin = (stream: ServerHttp2Stream, status: number) => {
+    if (!stream.destroyed && !stream.closed) stream.respond({ ':status': status, 'content-type': 'application/json' })
+  }
 
-  function refuse(response: ServerResponse, code: number, reason: string): void {
+  function refuse(stream: ServerHttp2Stream, code: number, reason: string): void {
     did(String(code))
-    response.writeHead(code, { 'content-type': 'application/json' })
-    response.end(
+    begin(stream, code)
+    stream.end(
       JSON.stringify({ kind: 'Status', apiVersion: 'v1', status: 'Failure', code, reason, message: 'as the proxy will' }),
     )
   }
 
-  function pass(incoming: IncomingMessage, response: ServerResponse, isWatch: boolean): void {
-    const { method, url: path } = incoming
+  function pass(stream: ServerHttp2Stream, method: string, path: string, isWatch: boolean): void {
     const headers = { authorization: `Bearer ${server.token}`, accept: 'application/json' }
-    const upstream = request(`${server.url}${path}`, { method, headers, ca }, (answer) => {
-      response.writeHead(answer.statusCode ?? 502, { 'content-type': 'application/json' })
-      if (isWatch) relay(answer, response)
-      else answer.pipe(response)
+    const upstream = request(`${server.url}${path}`, { method, headers, ca: server.identity.cert }, (answer) => {
+      begin(stream, answer.statusCode ?? 502)
+      answer.on('error', () => reset(stream))
+      if (isWatch) relay(answer, stream)
+      else answer.pipe(stream)
     })
-    upstream.on('error', () => response.destroy())
-    response.on('close', () => upstream.destroy())
+    upstream.on('error', () => reset(stream))
+    stream.on('close', () => upstream.destroy())
     upstream.end()
   }
 
-  function relay(answer: IncomingMessage, response: ServerResponse): void {
+  function relay(answer: IncomingMessage, stream: ServerHttp2Stream): void {
     let rest = ''
     let held: string | undefined
     let silent = false
-    response.flushHeaders()
+    const write = (text: string) => {
+      if (!stream.destroyed && !stream.closed) stream.write(text)
+    }
     answer.setEncoding('utf8')
-    answer.on('error', () => response.destroy())
-    answer.on('end', () => response.end(held ?? ''))
+    answer.on('end', () => stream.end(held ?? ''))
     answer.on('data', (chunk: string) => {
       const lines = (rest + chunk).split('\n')
       rest = lines.pop() ?? ''
       for (const line of lines) send(`${line}\n`)
     })
+    function fallSilent(then: () => void): void {
+      silent = true
+      then()
+    }
     function send(line: string): void {
       if (silent) return
       if (held !== undefined) {
-        response.write(line + held)
+        write(line + held)
         held = undefined
         did('swapped')
         return
       }
       const fate = calm || line.includes('BOOKMARK') ? 1 : random()
-      if (fate < 0.08) {
-        did('cut')
-        silent = true
-        response.destroy()
+      if (fate < 0.05) {
+        did('reset')
+        fallSilent(() => reset(stream))
+      } else if (fate < 0.08) {
+        did('torn')
+        write(line.slice(0, Math.ceil(line.length * random())))
+        // Either as a fault, or as if all had been said.
+        fallSilent(() => (random() < 0.5 ? reset(stream) : stream.end()))
       } else if (fate < 0.16) {
         did('stalled')
-        silent = true
-        setTimeout(() => response.destroy(), 100 + 900 * random())
-      } else if (fate < 0.3) {
+        const ms = 100 + 900 * random()
+        fallSilent(() => void setTimeout(() => reset(stream), ms))
+      } else if (fate < 0.19) {
+        did('connection cut')
+        fallSilent(() => cut(stream.session))
+      } else if (fate < 0.32) {
         did('repeated')
-        response.write(line + line)
-      } else if (fate < 0.45) held = line
-      else response.write(line)
+        write(line + line)
+      } else if (fate < 0.47) held = line
+      else write(line)
     }
   }
 
-  const proxy = createServer(async (incoming, response) => {
-    open.add(response)
-    response.on('close', () => open.delete(response))
-    const isWatch = new URL(incoming.url ?? '', 'http://x').searchParams.get('watch') === 'true'
+  async function serve(stream: ServerHttp2Stream, method: string, path: string): Promise<void> {
+    stream.on('error', () => undefined)
+    const { session } = stream
+    const isWatch = new URL(path, 'http://x').searchParams.get('watch') === 'true'
     const fate = calm ? 1 : random()
-    if (fate < 0.08) return refuse(response, 500, 'InternalError')
-    if (fate < 0.16) return refuse(response, 429, 'TooManyRequests')
-    if (fate < 0.26 && isWatch) return refuse(response, 410, 'Expired')
-    if (fate < 0.32) {
+    if (fate < 0.07) return refuse(stream, 500, 'InternalError')
+    if (fate < 0.14) return refuse(stream, 429, 'TooManyRequests')
+    if (fate < 0.24 && isWatch) return refuse(stream, 410, 'Expired')
+    if (fate < 0.28) {
       did('hung up')
-      return void response.destroy()
+      return reset(stream)
+    }
+    if (fate < 0.3) {
+      did('connection cut')
+      return cut(session)
+    }
+    if (fate < 0.33 && session !== undefined) {
+      did('goaway')
+      current.delete(session)
+      // What it has accepted it may still serve for a while.
+      session.goaway()
+      setTimeout(() => cut(session), 500 * random())
     }
     if (!isWatch && !calm && random() < 0.4) {
       did('slow list')
       await sleep(600 * random())
     }
-    pass(incoming, response, isWatch)
+    pass(stream, method, path, isWatch)
+  }
+
+  const proxy = createSecureServer({ ...server.identity })
+  proxy.on('session', (session) => {
+    current.add(session)
+    const open = [...current].filter(({ closed, destroyed }) => !closed && !destroyed).length
+    mostConnections = Math.max(mostConnections, open)
+    session.on('error', () => undefined)
+    session.on('close', () => current.delete(session))
   })
-  await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve))
+  proxy.on('connection', (socket: Socket) => {
+    sockets.add(socket)
+    socket.on('close', () => sockets.delete(socket))
+  })
+  proxy.on(
+    'stream',
+    (stream: ServerHttp2Stream, headers) => void serve(stream, headers[':method'] ?? 'GET', headers[':path'] ?? '/'),
+  )
+  proxy.listen(0, '127.0.0.1')
+  await once(proxy, 'listening')
   const cutAll = () => {
-    for (const response of open) response.destroy()
+    for (const socket of sockets) socket.destroy()
   }
   scope.after(async () => {
     cutAll()
-    proxy.closeAllConnections()
     await new Promise((resolve) => proxy.close(resolve))
   })
   return {
-    url: `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`,
+    url: `https://127.0.0.1:${(proxy.address() as AddressInfo).port}`,
+    ca: server.identity.cert,
     calm() {
       calm = true
       cutAll()
     },
     done,
+    get mostConnections() {
+      return mostConnections
+    },
   }
 }

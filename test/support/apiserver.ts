@@ -69,6 +69,8 @@ export interface ApiServer {
   readonly port: number
   /** Base64 of the PEM, as a kubeconfig holds it. */
   readonly caData: string
+  /** Its own key and certificate for 127.0.0.1, with which something before it can pass for it. */
+  readonly identity: { readonly key: string; readonly cert: string }
   /** The administrator's (group system:masters). */
   readonly token: string
   /** Path of the administrator's kubeconfig file; its namespace is `default`. */
@@ -98,6 +100,7 @@ export const startApiServer = async (scope: Scope, options: ApiServerOptions = {
   const url = `https://127.0.0.1:${port}`
   const ca = await readFile(join(folder, 'tls', 'apiserver.crt'), 'utf8')
   const caData = Buffer.from(ca).toString('base64')
+  const identity = { key: await readFile(join(folder, 'tls', 'apiserver.key'), 'utf8'), cert: ca }
 
   const user = async (name: string): Promise<{ token: string; kubeconfig: string }> => {
     const token = tokens.get(name)
@@ -133,6 +136,7 @@ export const startApiServer = async (scope: Scope, options: ApiServerOptions = {
     url,
     port,
     caData,
+    identity,
     token: admin.token,
     kubeconfig: admin.kubeconfig,
     user,

@@ -1,0 +1,89 @@
+/**
+ * The connections to one API server under one set of TLS material. Over TLS they speak HTTP/2: one connection carries all requests,
+ * another all watches, so that a burst of writes never waits behind long-lived streams; a pool left to itself would open more of
+ * them after every interruption. Only when there are more watches than a connection has streams is there one more for those.
+ *
+ * On HTTP/1.1 whatever followed a watch on its connection would wait for the watch's end, so there each has its own, and requests
+ * share as many as they need. That is so without TLS, through a tunnel (undici tunnels HTTP/1.1 only), and where something between
+ * here and the API server ends TLS and speaks nothing newer; the last shows only once a connection is there: `OnlyHttp1`.
+ */
+import { TLSSocket } from 'node:tls'
+import { buildConnector, type Dispatcher, Pool, ProxyAgent } from 'undici'
+import type { Credentials } from './credentials.ts'
+
+export interface Connections {
+  readonly requests: Dispatcher
+  /** Room for one more watch, until `release`. */
+  claim(): WatchPlace
+  /** Lets what is under way finish. */
+  close(): Promise<void>
+  /** Ends what is under way. */
+  destroy(): Promise<void>
+}
+
+export type Protocol = 'h2' | 'http/1.1'
+
+export interface WatchPlace {
+  readonly dispatcher: Dispatcher
+  release(): void
+}
+
+/** What a request fails with when the server does not speak HTTP/2: to be sent again on connections for HTTP/1.1. */
+export class OnlyHttp1 extends Error {}
+
+/** Below the API server's default of 100 streams per connection. */
+const streamsPerConnection = 90
+const headersTimeout = 30_000
+
+/** @param timeoutMs longest silence within the answer to a request; a watch may be silent, its end is told by the server and by pings */
+export function createConnections(credentials: Credentials, timeoutMs: number, protocol: Protocol): Connections {
+  const requests = pool(credentials, timeoutMs, protocol)
+  const isShared = protocol === 'h2' && credentials.proxy === undefined && credentials.server.startsWith('https:')
+  const room = isShared ? streamsPerConnection : Number.POSITIVE_INFINITY
+  const watches: { readonly dispatcher: Dispatcher; open: number }[] = []
+  const each = async (end: (dispatcher: Dispatcher) => Promise<void>) =>
+    void (await Promise.all([requests, ...watches.map(({ dispatcher }) => dispatcher)].map(end)))
+
+  return {
+    requests,
+    claim() {
+      let place = watches.find(({ open }) => open < room)
+      if (place === undefined) {
+        place = { dispatcher: pool(credentials, 0, protocol), open: 0 }
+        watches.push(place)
+      }
+      const claimed = place
+      claimed.open++
+      return {
+        dispatcher: claimed.dispatcher,
+        release() {
+          claimed.open--
+        },
+      }
+    },
+    close: () => each((dispatcher) => dispatcher.close()),
+    destroy: () => each((dispatcher) => dispatcher.destroy()),
+  }
+}
+
+function pool(credentials: Credentials, bodyTimeout: number, protocol: Protocol): Dispatcher {
+  const tls = { ...credentials.tls, keepAlive: true, keepAliveInitialDelay: 30_000, timeout: 10_000 }
+  const timeouts = { bodyTimeout, headersTimeout }
+  if (credentials.proxy !== undefined) return new ProxyAgent({ uri: credentials.proxy, requestTls: tls, ...timeouts })
+  if (protocol === 'http/1.1' || credentials.server.startsWith('http:')) {
+    return new Pool(credentials.server, { allowH2: false, pipelining: 1, connect: tls, ...timeouts })
+  }
+  const connect = http2Only(buildConnector({ ...tls, allowH2: true }))
+  const one = { connections: 1, pipelining: streamsPerConnection }
+  return new Pool(credentials.server, { allowH2: true, pingInterval: 15_000, connect, ...one, ...timeouts })
+}
+
+function http2Only(connect: buildConnector.connector): buildConnector.connector {
+  return (options, callback) =>
+    connect(options, (...[error, socket]) => {
+      if (error !== null) return callback(error, null)
+      if (!(socket instanceof TLSSocket) || socket.alpnProtocol === 'h2') return callback(null, socket)
+      socket.destroy()
+      return callback(new OnlyHttp1('the server speaks HTTP/1.1 only'), null)
+    })
+}
