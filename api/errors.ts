@@ -113,6 +113,13 @@ export const errorCatalogue = {
     reason: 'DispatchContended',
     remedy: 'dispatch it again: a forwarder that died lets go of its key after idempotency.lockTTL',
   },
+  PortableForwarding: {
+    message: 'jobs go into queue {queue} by the portable path: {detail}',
+    kind: 'Retryable',
+    reason: 'PortableForwarding',
+    remedy:
+      'nothing is wrong, but adding takes more round trips and a lock: install the BullMQ that this release names as its dependency; docs/guarantees.md tells the paths apart',
+  },
   Closed: {
     message: 'the {what} was closed',
     kind: 'Terminal',

@@ -10,7 +10,7 @@ import { asFailure, failure, type StreamPipelineError } from '../api/errors.ts'
 import type { StreamPipelineInput } from '../api/schema/pipeline.ts'
 import { type DispatchConfig, type DispatchMode, dispatchMode, modeVariable } from '../redis/dispatchconfig.ts'
 import type { ForwardItem } from '../redis/forward/forwarder.ts'
-import type { Trace } from '../redis/payload/codec.ts'
+import type { Trace } from '../redis/payload/fields.ts'
 import { addDirectly } from './direct.ts'
 import { createLinks } from './links.ts'
 import { createPlans, type Plan } from './plan.ts'
@@ -35,7 +35,10 @@ export interface DispatcherOptions {
   readonly refs?: string
   /** How long one call may take, in milliseconds, before it fails with RedisUnreachable. Default 5,000. */
   readonly timeoutMs?: number
-  /** Told when a mounted configuration became unreadable; the last one stays in force. Default: `process.emitWarning`. */
+  /**
+   * Told of what is amiss without stopping anything: a mounted configuration that became unreadable (the last one stays in force),
+   * and `PortableForwarding`, when jobs cannot be added by the composed script. Default: `process.emitWarning`.
+   */
   readonly onError?: (error: StreamPipelineError) => void
   /** Default `process.env`. */
   readonly env?: Readonly<Record<string, string | undefined>>
@@ -84,8 +87,9 @@ export function createDispatcher<Payload extends object = Readonly<Record<string
 ): Dispatcher<Payload> {
   const { timeoutMs = 5_000, env = process.env } = options
   const pinned = pinnedMode(options.mode ?? env[modeVariable])
-  const plans = createPlans({ ...options, env, onError: options.onError ?? warn })
-  const links = createLinks({ ...options, pipeline: plans.pipeline })
+  const onError = options.onError ?? warn
+  const plans = createPlans({ ...options, env, onError })
+  const links = createLinks({ ...options, pipeline: plans.pipeline, onError })
   const underWay = new Set<Promise<unknown>>()
   let closed: Promise<void> | undefined
 

@@ -1,6 +1,6 @@
 /** A dispatcher's ties to Redis, made when first needed: one connection to the stream, and the forwarder on the queue's. */
 import type { CompiledPipeline } from '../api/compiled.ts'
-import { failure } from '../api/errors.ts'
+import { failure, type StreamPipelineError } from '../api/errors.ts'
 import { labelOf, type RedisConnection } from '../redis/connection.ts'
 import type { DispatchConfig } from '../redis/dispatchconfig.ts'
 import { chooseForwarder } from '../redis/forward/choice.ts'
@@ -22,9 +22,11 @@ export interface Links {
 
 interface LinkOptions extends Pick<DispatcherOptions, 'redis' | 'queueRedis' | 'refs'> {
   readonly pipeline: CompiledPipeline | undefined
+  /** Told why direct dispatch goes the portable way, once for each time it is chosen. */
+  readonly onError: (error: StreamPipelineError) => void
 }
 
-export function createLinks({ redis, queueRedis, refs, pipeline }: LinkOptions): Links {
+export function createLinks({ redis, queueRedis, refs, pipeline, onError }: LinkOptions): Links {
   const streamSource = sourceOf(redis, pipeline?.redis, refs)
   if (streamSource === undefined) {
     throw failure('InvalidOption', { option: 'redis', detail: 'a dispatch configuration names no Redis: give its URL' })
@@ -44,8 +46,9 @@ export function createLinks({ redis, queueRedis, refs, pipeline }: LinkOptions):
 
   /** By the consumers' own rule: while a flip overlaps, both sides must go the same way. */
   const choose = async (connection: RedisConnection, config: DispatchConfig) => {
-    const { chosen } = await chooseForwarder(connection, targetOf(config))
+    const { chosen, fallback } = await chooseForwarder(connection, targetOf(config))
     forwarders.push(chosen)
+    if (fallback !== undefined) onError(failure('PortableForwarding', { queue: config.queue, detail: fallback }))
     return chosen
   }
 
