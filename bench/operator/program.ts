@@ -11,19 +11,19 @@ export interface OperatorProcess extends RunningProcess {
 }
 
 export interface OperatorProgram {
-  start(name: string): Promise<OperatorProcess>
+  start(name: string, more?: readonly string[]): Promise<OperatorProcess>
 }
 
 export async function operatorProgram(scope: Scope, folder: string, kubeconfig: string): Promise<OperatorProgram> {
   await bundleAll(folder)
   const program = join(folder, 'operator', 'bin', 'operator.mjs')
   return {
-    async start(name) {
+    async start(name, more = []) {
       const args = ['operator', '--consumer-image', 'consumer:bench', '--kubeconfig', kubeconfig]
       const ports = ['--metrics', '127.0.0.1:0', '--health', '127.0.0.1:0']
       const env = { NODE_OPTIONS: v8Flags.operator, POD_NAME: name, POD_NAMESPACE: 'default' }
       const startedMs = performance.now()
-      return { ...(await startProcess(scope, [program, ...args, ...ports], { env })), startedMs }
+      return { ...(await startProcess(scope, [program, ...args, ...ports, ...more], { env })), startedMs }
     },
   }
 }

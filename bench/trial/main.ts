@@ -1,9 +1,12 @@
 /**
- * `npm run trial`: random kills under load; `-- --boundaries`: a kill at every command boundary of a consumer's run.
+ * `npm run trial`: random kills under load; with other flags, other trials.
  *
  *   npm run trial                            30 minutes
  *   npm run trial -- --for 2h --seed 7       longer; --quick: one minute
  *   npm run trial -- --path Split            the queue in another Redis, which is killed as well
+ *   npm run trial -- --boundaries            a kill at every command boundary of a consumer's run
+ *   npm run trial -- --wakes 200             how long sleeping pipelines take to wake, with 200 more asleep
+ *   npm run trial -- --watch-faults 1000     so many runs of the operator's watches behind a misbehaving proxy
  *   npm run --silent trial -- -o json        for programs
  *
  * Exit code 0 when nothing was lost or doubled, else 1.
@@ -14,12 +17,16 @@ import { parseDuration } from '../../api/duration.ts'
 import { createScope } from '../support/scope.ts'
 import { tryBoundaries } from './boundaries.ts'
 import { runTrial } from './trial.ts'
+import { runWakes } from './wake.ts'
+import { tryWatches } from './watches.ts'
 
 const { values: options } = parseArgs({
   options: {
     for: { type: 'string', default: '30m' },
     quick: { type: 'boolean', default: false },
     boundaries: { type: 'boolean', default: false },
+    wakes: { type: 'string' },
+    'watch-faults': { type: 'string' },
     path: { type: 'string', default: 'Atomic' },
     seed: { type: 'string' },
     output: { type: 'string', short: 'o', default: 'table' },
@@ -33,11 +40,19 @@ const seed = options.seed === undefined ? randomInt(2 ** 31) : Number(options.se
 const progress = (line: string) => console.error(`${new Date().toISOString().slice(11, 19)} ${line}`)
 
 const scope = createScope()
+
+async function chosen(): Promise<{ readonly ok: boolean }> {
+  if (options.boundaries) return await tryBoundaries(scope, progress)
+  if (options.wakes !== undefined)
+    return await runWakes(scope, { asleep: 200, wakes: Number(options.wakes), together: 50, seed, progress })
+  if (options['watch-faults'] !== undefined)
+    return await tryWatches(scope, { runs: Number(options['watch-faults']), seed, progress })
+  const plan = { forMs: forMs ?? 0, pauseMs: [200, 1_800], frozenMs: [3_000, 17_000], redisDownMs: [50, 1_500] } as const
+  return await runTrial(scope, { plan, path: path === 'Split' ? path : 'Atomic', seed, perSecond: 300, consumers: 3, progress })
+}
+
 try {
-  const plan = { forMs, pauseMs: [200, 1_800], frozenMs: [3_000, 17_000], redisDownMs: [50, 1_500] } as const
-  const result = options.boundaries
-    ? await tryBoundaries(scope, progress)
-    : await runTrial(scope, { plan, path, seed, perSecond: 300, consumers: 3, progress })
+  const result = await chosen()
   if (options.output === 'json') console.log(JSON.stringify(result, undefined, 2))
   else for (const [name, value] of Object.entries(result)) if (!Array.isArray(value)) console.log(name.padEnd(28), shown(value))
   process.exitCode = result.ok ? 0 : 1

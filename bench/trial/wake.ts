@@ -1,0 +1,168 @@
+/**
+ * How long a sleeping pipeline takes to wake: from sending its first entry to the scaled Deployment, as a watch sees it. The operator is the
+ * image's bundle in a process of its own, API server and Redis are real, nothing else runs. Besides those that are woken, one by one
+ * and at the end many at once, as many as told sleep on throughout.
+ */
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Redis } from 'ioredis'
+import { randomFrom } from '../../local/demo/load.ts'
+import { systemClock } from '../../operator/kubernetes/clock.ts'
+import { loadCredentials } from '../../operator/kubernetes/credentials.ts'
+import { type KubernetesObject, resourcePath } from '../../operator/kubernetes/objects.ts'
+import { createReflector } from '../../operator/kubernetes/reflector.ts'
+import { createStore } from '../../operator/kubernetes/store.ts'
+import { createTransport } from '../../operator/kubernetes/transport.ts'
+import type { DeploymentObject } from '../../operator/plan/deployment.ts'
+import { deploymentType, pipelineType } from '../../operator/plan/kinds.ts'
+import type { PipelineObject } from '../../operator/plan/observed.ts'
+import { startApiServer } from '../../test/support/apiserver.ts'
+import { startRedis } from '../../test/support/redis.ts'
+import { projectRoot } from '../../test/support/root.ts'
+import type { Scope } from '../../test/support/scope.ts'
+import { eventually } from '../../test/support/wait.ts'
+import { operatorProgram } from '../operator/program.ts'
+import { percentile } from '../support/statistics.ts'
+
+export interface WakeOptions {
+  /** Pipelines that sleep throughout. */
+  readonly asleep: number
+  /** Pipelines woken one by one. */
+  readonly wakes: number
+  /** Pipelines woken at the same time, at the end. */
+  readonly together: number
+  readonly seed: number
+  readonly progress: (line: string) => void
+}
+
+export interface WakeResult {
+  readonly ok: boolean
+  readonly seed: number
+  readonly asleep: number
+  readonly wakes: number
+  readonly p50Ms: number
+  readonly p99Ms: number
+  readonly maxMs: number
+  readonly together: number
+  readonly togetherP99Ms: number
+  /** The operator's to Redis while pipelines sleep, by what they are for. */
+  readonly connections: Readonly<Record<string, number>>
+  /** Pipelines that were scaled though nothing came. */
+  readonly wokenForNothing: number
+}
+
+export const wakeBarMs = 250
+const namespace = 'default'
+const atOnce = 24
+const long = { timeoutMs: 300_000, intervalMs: 50 }
+const rounded = (ms: number) => Math.round(ms * 10) / 10
+
+export async function runWakes(scope: Scope, options: WakeOptions): Promise<WakeResult> {
+  const { asleep, wakes, together, seed, progress } = options
+  const random = randomFrom(seed)
+  const folder = await mkdtemp(join(tmpdir(), 'streampipeline-wake-'))
+  scope.after(() => rm(folder, { recursive: true, force: true }))
+  const [server, redis] = await Promise.all([
+    startApiServer(scope, {
+      users: { operator: ['system:masters'] },
+      manifests: [join(projectRoot, 'crds', 'streampipelines.yaml')],
+    }),
+    startRedis(scope),
+  ])
+  const client = redis.client()
+  const transport = createTransport(loadCredentials(server.kubeconfig))
+  scope.after(() => transport.close())
+  const { kubeconfig } = await server.user('operator')
+  const operator = await (await operatorProgram(scope, folder, kubeconfig)).start('wake')
+  await eventually(() => operator.stdout().includes('"leading"'), long)
+
+  const waiting = new Map<string, (atMs: number) => void>()
+  const pipelines = createStore<PipelineObject>()
+  const deployments = createStore<DeploymentObject>({
+    handlers: [
+      (change) => {
+        const name = change.key.replace(/^.*\//, '').replace(/-consumer$/, '')
+        if (change.kind === 'Set' && (change.object.spec?.replicas ?? 0) > 0) waiting.get(name)?.(performance.now())
+      },
+    ],
+  })
+  const stop = new AbortController()
+  const following = [
+    createReflector({ transport, clock: systemClock, type: pipelineType }, pipelines).run(stop.signal),
+    createReflector({ transport, clock: systemClock, type: deploymentType }, deployments).run(stop.signal),
+  ]
+  scope.after(async () => {
+    stop.abort()
+    await Promise.all(following)
+  })
+
+  const names = Array.from({ length: asleep + wakes + together }, (_, n) => `p${String(n).padStart(5, '0')}`)
+  progress(`${names.length} pipelines fall asleep`)
+  const rest = [...names]
+  const create = async () => {
+    for (let name = rest.shift(); name !== undefined; name = rest.shift()) {
+      const path = resourcePath(pipelineType, namespace)
+      await transport.request({ method: 'POST', path, body: pipeline(name, redis.url) })
+    }
+  }
+  await Promise.all(Array.from({ length: atOnce }, create))
+  const looked = () => pipelines.list().filter(({ status }) => status?.backlog !== undefined).length
+  await eventually(() => looked() === names.length && deployments.size === names.length, long)
+  await sleep(2_000)
+  const connections = await operatorConnections(client)
+
+  const wake = async (name: string) => {
+    const woken = new Promise<number>((resolve) => waiting.set(name, resolve))
+    const sentMs = performance.now()
+    await client.xadd(`${name}:jobs`, '*', 'n', '1')
+    const tookMs = (await woken) - sentMs
+    waiting.delete(name)
+    return tookMs
+  }
+  progress(`${wakes} are woken one by one`)
+  const took: number[] = []
+  for (const name of names.slice(0, wakes)) {
+    await sleep(random() * 100)
+    took.push(await wake(name))
+  }
+  progress(`${together} are woken together`)
+  const jointly = await Promise.all(names.slice(wakes, wakes + together).map(wake))
+  const wokenForNothing = deployments.list().filter(({ spec }) => (spec?.replicas ?? 0) > 0).length - wakes - together
+  const p99Ms = rounded(percentile(took, 0.99))
+  return {
+    ok: p99Ms <= wakeBarMs && wokenForNothing === 0 && operator.running(),
+    seed,
+    asleep,
+    wakes,
+    p50Ms: rounded(percentile(took, 0.5)),
+    p99Ms,
+    maxMs: rounded(Math.max(...took)),
+    together,
+    togetherP99Ms: rounded(percentile(jointly, 0.99)),
+    connections,
+    wokenForNothing,
+  }
+}
+
+async function operatorConnections(client: Redis): Promise<Record<string, number>> {
+  const counts: Record<string, number> = {}
+  for (const [, role = ''] of String(await client.client('LIST')).matchAll(/name=streampipeline-(\w+)/g))
+    counts[role] = (counts[role] ?? 0) + 1
+  return counts
+}
+
+function pipeline(name: string, url: string): KubernetesObject {
+  return {
+    apiVersion: pipelineType.apiVersion,
+    kind: pipelineType.kind,
+    metadata: { name, namespace },
+    spec: {
+      redis: { url },
+      source: { stream: `${name}:jobs`, group: name },
+      sink: { bullmq: { queue: name } },
+      scaling: { minReplicas: 0, idleAfter: '1s' },
+    },
+  } as KubernetesObject
+}
