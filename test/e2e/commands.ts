@@ -50,5 +50,10 @@ export const apply = async (manifest: string | object, namespace: string): Promi
     typeof manifest === 'string' ? manifest : JSON.stringify(manifest),
   )
 
+/** The objects of a manifest as they are on the cluster. */
+export async function liveObjects<T>(manifest: string): Promise<readonly T[]> {
+  return (JSON.parse(await successful('kubectl', ['get', '-f', '-', '-o', 'json'], manifest)) as { items: T[] }).items
+}
+
 /** An object, or a list of them, parsed. */
 export const get = async <T>(...args: string[]): Promise<T> => JSON.parse(await kubectl('get', ...args, '-o', 'json')) as T

@@ -10,12 +10,15 @@
  *
  *   --capture              writes what a user sees at each stage to docs/what-you-see.md
  *   --keep                 leaves everything as it is at the end
+ *   --only PATTERN         of the stages after the first job, those whose name matches, and the last
  */
 import assert from 'node:assert/strict'
-import { join } from 'node:path'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { basename, join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { bundleFolder } from '../../build/bundle.ts'
-import { buildImages, findBuilder } from '../../build/images.ts'
+import { type Builder, buildImage, buildImages, findBuilder } from '../../build/images.ts'
 import { provideRedisServer, thisSystem } from '../../local/redisinstall.ts'
 import { projectRoot } from '../support/root.ts'
 import { seed } from '../support/seed.ts'
@@ -27,11 +30,28 @@ import { createReport, type Report } from './stage.ts'
 import * as faults from './stages/faults.ts'
 import * as firstHour from './stages/firsthour.ts'
 import * as mistakes from './stages/mistakes.ts'
-import { createTraffic } from './traffic.ts'
+import * as releases from './stages/releases.ts'
+import { createTraffic, type Ledger, type Traffic, whereabouts } from './traffic.ts'
 import { openTunnel } from './tunnel.ts'
 
-const { values: options } = parseArgs({ options: { capture: { type: 'boolean' }, keep: { type: 'boolean' } } })
+const { values: options } = parseArgs({
+  options: { capture: { type: 'boolean' }, keep: { type: 'boolean' }, only: { type: 'string' } },
+})
+const { version } = JSON.parse(readFileSync(join(projectRoot, 'package.json'), 'utf8')) as { version: string }
+const nextTag = 'next'
 const say = (line: string): void => void process.stdout.write(`${line}\n`)
+
+/** The same consumer under another tag: what the next release's default image would be. */
+function buildNextConsumer(builder: Builder, archive: string): string {
+  const context = mkdtempSync(join(tmpdir(), 'streampipeline-nextimage-'))
+  try {
+    const dockerfile = join(context, 'Dockerfile')
+    writeFileSync(dockerfile, `FROM streampipeline/consumer:${version}\nLABEL org.opencontainers.image.version="${nextTag}"\n`)
+    return buildImage(builder, { reference: `streampipeline/consumer:${nextTag}`, archive, dockerfile, context }).archive
+  } finally {
+    rmSync(context, { recursive: true, force: true })
+  }
+}
 
 async function images(): Promise<void> {
   const load = (process.env['LOAD_IMAGE'] ?? '').split(' ').filter((word) => word !== '')
@@ -41,6 +61,7 @@ async function images(): Promise<void> {
   if (builder === undefined) throw new Error('neither buildah nor a docker daemon is here: apt-get install -y buildah')
   const redis = join(bundleFolder, 'redis.tar')
   const archives = (await buildImages(process.env)).map(({ archive }) => archive)
+  archives.push(buildNextConsumer(builder, join(bundleFolder, 'next.tar')))
   const server = process.env['REDIS_SERVER'] ?? (await provideRedisServer(thisSystem(say)))
   const { stdout } = await execute('sh', ['-c', `command -v "$0"`, server])
   buildRedisImage(builder, redis, stdout.trim())
@@ -50,34 +71,48 @@ async function images(): Promise<void> {
   }
 }
 
+/** A status may be older than the last entries, so the stream itself is waited for; what is still in it then is told as that. */
+async function settledLedger(traffic: Traffic): Promise<Ledger> {
+  const settled = async () => {
+    const { undelivered, pending } = await traffic.ledger()
+    return undelivered + pending === 0
+  }
+  await eventually(settled, { timeoutMs: 60_000, intervalMs: 1_000 }).catch(() => undefined)
+  return await traffic.ledger()
+}
+
 async function pipelines(report: Report): Promise<void> {
   await report.stage('Redis answers by its Service name', firstHour.startRedis)
   const tunnel = await openTunnel(pipelinesNamespace)
   const { redis } = tunnel
-  const traffic = createTraffic(redis, { stream: 'ndvi:jobs', queue: pipelineName }, seed)
+  const traffic = createTraffic(redis, { stream: 'ndvi:jobs', group: 'ndvi', queue: pipelineName }, seed)
   try {
-    const { stage } = report
-    await stage('the quickstart: entries become jobs', async () => await firstHour.firstJob(report, traffic))
+    const wanted = new RegExp(options.only ?? '')
+    const stage = async (name: string, work: () => Promise<void>) => (wanted.test(name) ? await report.stage(name, work) : true)
+    await report.stage('the quickstart: entries become jobs', async () => await firstHour.firstJob(report, traffic))
+    await stage('the queue is full: entries wait in the stream', async () => await firstHour.fullQueue(report, traffic))
     await stage('a burst: replicas grow, the age falls, back to the minimum', async () => await firstHour.burst(report, traffic))
     await stage('to zero and awake', async () => await firstHour.zeroAndAwake(report, traffic))
     await stage('consumers crashed and killed under load', async () => await faults.killConsumers(traffic))
     await stage('Redis restarted under load', async () => await faults.restartRedis(report, traffic, redis))
     await stage('the leader crashed under load', async () => await faults.killLeader(report, traffic))
     await stage('a rolling update under load', async () => await faults.rollUnderLoad(traffic))
+    await stage("a node's containers killed under load", async () => await faults.killNode(report, traffic))
     await stage('a bad image is told', async () => await mistakes.badImage(report))
     await stage('a missing Secret is told', async () => await mistakes.badSecret(report))
     await stage('a quota is told', async () => await mistakes.quota(report))
-    await stage('helm upgrade under load restarts no consumer', async () => await faults.upgrade(traffic))
-    await stage(
-      'uninstalled, entries keep moving; reinstalled, pipelines are adopted',
-      async () => await faults.reinstall(traffic),
-    )
-    await stage('nothing lost, nothing doubled', async () => {
-      // A status may be older than the last entries: the queue itself is waited for.
-      const complete = eventually(async () => (await traffic.ledger()).lost === 0, { timeoutMs: 60_000, intervalMs: 1_000 })
-      await complete.catch(() => undefined)
-      const { entries, requests, jobs, lost, doubled, strangers } = await traffic.ledger()
-      say(`       ${entries} entries added, ${requests} distinct valid requests, ${jobs} jobs`)
+    for (const packaged of releases.predecessorCharts())
+      await stage(
+        `uninstalled, then ${basename(packaged)} installed and upgraded, under load: no consumer restarts`,
+        async () => await releases.upgradeFrom(packaged, version, traffic),
+      )
+    await stage('an upgrade to the same writes nothing', async () => await releases.upgradeToTheSame(report))
+    await stage('an upgrade to new consumers under load', async () => await releases.upgradeConsumers(traffic, version, nextTag))
+    await report.stage('nothing lost, nothing doubled', async () => {
+      const ledger = await settledLedger(traffic)
+      report.note(whereabouts(ledger))
+      const { undelivered, pending, lost, doubled, strangers } = ledger
+      report.measure('requests still in the stream', undelivered + pending, 'requests', 0)
       report.measure('requests lost', lost, 'requests', 0)
       report.measure('jobs doubled', doubled, 'jobs', 0)
       report.measure('jobs nobody asked for', strangers, 'jobs', 0)

@@ -26,6 +26,7 @@ export interface PipelineStatus {
 
 export interface Pod {
   readonly metadata: { readonly name: string; readonly uid: string; readonly deletionTimestamp?: string }
+  readonly spec: { readonly nodeName?: string; readonly containers: readonly { readonly image: string }[] }
   readonly status: {
     readonly phase: string
     readonly conditions?: readonly { readonly type: string; readonly status: string; readonly lastTransitionTime: string }[]
@@ -56,6 +57,9 @@ export async function consumerPods(name: string = pipelineName): Promise<readonl
   const { items } = await get<{ items: Pod[] }>('-n', pipelinesNamespace, 'pods', '-l', `streampipeline.dev/name=${name}`)
   return items.filter(({ metadata }) => metadata.deletionTimestamp === undefined)
 }
+
+export const restartsOf = ({ status }: Pod): number => status.containerStatuses?.[0]?.restartCount ?? 0
+export const isReady = ({ status }: Pod): boolean => status.containerStatuses?.[0]?.ready === true
 
 /** Until the status, read every half second, is as wanted. */
 export async function untilStatus(

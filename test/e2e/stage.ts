@@ -5,6 +5,8 @@ import { execute, program } from './commands.ts'
 export interface Report {
   /** False: it failed, and what builds on it is better left. */
   stage(name: string, work: () => Promise<void>): Promise<boolean>
+  /** A line under the stage that runs. */
+  note(text: string): void
   /** A figure for the table; with a bar, one that must hold. */
   measure(what: string, value: number, unit: string, bar?: number): void
   /** Notes a command and its output under a heading. */
@@ -43,6 +45,7 @@ export function createReport(): Report {
         return false
       }
     },
+    note: (text) => say(`       ${text}`),
     measure(what, value, unit, bar) {
       figures.push({ what, value, unit, bar })
     },

@@ -1,6 +1,7 @@
 /**
  * What goes in and what has come out. In: the demo's load of new, repeated and broken requests, added to the stream as any
- * program would. Out: the queue as BullMQ keeps it. No worker takes jobs away, so at the end the queue itself is the ledger.
+ * program would. Out: the queue as BullMQ keeps it. No worker takes jobs away, so the queue itself is the ledger; what is not there
+ * yet must still be in the stream, and the ledger says in which part of it. Lost is only what is nowhere.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Redis } from 'ioredis'
@@ -8,10 +9,15 @@ import { createLoad } from '../../local/demo/load.ts'
 
 export interface Ledger {
   readonly entries: number
-  /** Distinct valid requests added. */
+  /** Distinct valid requests added; the next four are where each of them is, the first that applies. */
   readonly requests: number
-  readonly jobs: number
+  readonly enqueued: number
+  /** In the stream, and no consumer has read it. */
+  readonly undelivered: number
+  /** In the stream, read, and not acknowledged. */
+  readonly pending: number
   readonly lost: number
+  readonly jobs: number
   readonly doubled: number
   readonly strangers: number
 }
@@ -25,9 +31,25 @@ export interface Traffic {
   ledger(): Promise<Ledger>
 }
 
-const chunk = 200
+export interface Place {
+  readonly stream: string
+  readonly group: string
+  readonly queue: string
+}
 
-export function createTraffic(redis: Redis, { stream, queue }: { stream: string; queue: string }, seed: number): Traffic {
+const chunk = 200
+const page = 1_000
+
+/** One sentence: where all that was asked for is. */
+export function whereabouts({ entries, requests, enqueued, undelivered, pending, lost, jobs }: Ledger): string {
+  return (
+    `${entries} entries added, ${requests} distinct valid requests: ${enqueued} in the queue (${jobs} jobs), ` +
+    `${undelivered} undelivered and ${pending} pending in the stream, ${lost} nowhere`
+  )
+}
+
+export function createTraffic(redis: Redis, place: Place, seed: number): Traffic {
+  const { stream, queue } = place
   const load = createLoad(seed)
   const wanted = new Set<string>()
   let added = 0
@@ -70,24 +92,76 @@ export function createTraffic(redis: Redis, { stream, queue }: { stream: string;
     },
     jobs: async () => await redis.llen(`bull:${queue}:wait`),
     async ledger() {
-      const ids = await redis.lrange(`bull:${queue}:wait`, 0, -1)
-      const found = new Map<string, number>()
-      for (let from = 0; from < ids.length; from += 1_000) {
-        const calls = redis.pipeline()
-        for (const id of ids.slice(from, from + 1_000)) calls.hget(`bull:${queue}:${id}`, 'data')
-        for (const [, data] of (await calls.exec()) ?? []) {
-          const hash = String((JSON.parse(String(data)) as { request_hash?: unknown } | null)?.request_hash)
-          found.set(hash, (found.get(hash) ?? 0) + 1)
-        }
+      // The stream first: what moves on meanwhile is found in the queue, and nothing is missed between the two.
+      const undelivered = await undeliveredHashes(redis, place)
+      const pending = await pendingHashes(redis, place)
+      const found = await queuedHashes(redis, queue)
+      const ledger = { enqueued: 0, undelivered: 0, pending: 0, lost: 0 }
+      for (const hash of wanted) {
+        if (found.has(hash)) ledger.enqueued++
+        else if (undelivered.has(hash)) ledger.undelivered++
+        else if (pending.has(hash)) ledger.pending++
+        else ledger.lost++
       }
-      return {
-        entries: added,
-        requests: wanted.size,
-        jobs: ids.length,
-        lost: [...wanted].filter((hash) => !found.has(hash)).length,
-        doubled: [...found.values()].reduce((sum, count) => sum + count - 1, 0),
-        strangers: [...found.keys()].filter((hash) => !wanted.has(hash)).length,
-      }
+      const jobs = [...found.values()].reduce((sum, count) => sum + count, 0)
+      const strangers = [...found.keys()].filter((hash) => !wanted.has(hash)).length
+      return { entries: added, requests: wanted.size, ...ledger, jobs, doubled: jobs - found.size, strangers }
     },
   }
+}
+
+type Entry = readonly [id: string, fields: readonly string[]]
+
+function hashOf([, fields]: Entry): string {
+  for (let index = 0; index + 1 < fields.length; index += 2)
+    if (fields[index] === 'request_hash') return String(fields[index + 1])
+  return ''
+}
+
+async function undeliveredHashes(redis: Redis, { stream, group }: Place): Promise<Set<string>> {
+  const groups = (await redis.xinfo('GROUPS', stream)) as unknown[][]
+  const ours = groups.find((each) => each[each.indexOf('name') + 1] === group)
+  const hashes = new Set<string>()
+  let from = ours === undefined ? '-' : `(${String(ours[ours.indexOf('last-delivered-id') + 1])}`
+  for (;;) {
+    const entries = await redis.xrange(stream, from, '+', 'COUNT', page)
+    for (const entry of entries) hashes.add(hashOf(entry))
+    const last = entries.at(-1)
+    if (last === undefined) return hashes
+    from = `(${last[0]}`
+  }
+}
+
+async function pendingHashes(redis: Redis, { stream, group }: Place): Promise<Set<string>> {
+  const hashes = new Set<string>()
+  let from = '-'
+  for (;;) {
+    const rows = (await redis.xpending(stream, group, from, '+', page)) as [id: string][]
+    const calls = redis.pipeline()
+    for (const [id] of rows) calls.xrange(stream, id, id)
+    for (const [, entries] of (await calls.exec()) ?? []) for (const entry of entries as Entry[]) hashes.add(hashOf(entry))
+    const last = rows.at(-1)
+    if (last === undefined) return hashes
+    from = `(${last[0]}`
+  }
+}
+
+/** Hash of the request → how many jobs ask for it, in whatever state they are. */
+async function queuedHashes(redis: Redis, queue: string): Promise<Map<string, number>> {
+  const key = (state: string) => `bull:${queue}:${state}`
+  const lists = await Promise.all(['wait', 'active', 'paused'].map(async (state) => await redis.lrange(key(state), 0, -1)))
+  const sets = await Promise.all(
+    ['delayed', 'prioritized', 'completed', 'failed'].map(async (state) => await redis.zrange(key(state), '0', '-1')),
+  )
+  const ids = [...lists, ...sets].flat()
+  const found = new Map<string, number>()
+  for (let from = 0; from < ids.length; from += page) {
+    const calls = redis.pipeline()
+    for (const id of ids.slice(from, from + page)) calls.hget(key(id), 'data')
+    for (const [, data] of (await calls.exec()) ?? []) {
+      const hash = String((JSON.parse(String(data)) as { request_hash?: unknown } | null)?.request_hash)
+      found.set(hash, (found.get(hash) ?? 0) + 1)
+    }
+  }
+  return found
 }

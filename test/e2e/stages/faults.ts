@@ -1,29 +1,28 @@
-/** What breaks on an ordinary day, under traffic. Whether anything is lost or doubled, the ledger tells at the end. */
+/** What breaks on an ordinary day, and on a bad one, under traffic. Whether anything is lost or doubled, the ledger tells at the end. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Redis } from 'ioredis'
 import { eventually } from '../../support/wait.ts'
-import { get, helm, kubectl } from '../commands.ts'
+import { get, kubectl } from '../commands.ts'
 import { crash } from '../crash.ts'
+import { crashNode } from '../nodecrash.ts'
 import {
-  chart,
   consumerPods,
+  isReady,
   operatorNamespace,
   type Pod,
   patch,
   pipelinesNamespace,
-  release,
+  restartsOf,
   settled,
   untilStatus,
 } from '../pipeline.ts'
 import type { Report } from '../stage.ts'
 import type { Traffic } from '../traffic.ts'
 
-const perSecond = 300
+export const perSecond = 300
 const now = ['--grace-period=0', '--force'] as const
-const restarts = (pods: readonly Pod[]) =>
-  pods.map(({ metadata, status }) => `${metadata.uid} ${status.containerStatuses?.[0]?.restartCount}`).sort()
 
-async function under(traffic: Traffic, work: () => Promise<void>): Promise<void> {
+export async function under(traffic: Traffic, work: () => Promise<void>): Promise<void> {
   const flow = traffic.flow(perSecond)
   try {
     await sleep(1_000)
@@ -38,8 +37,7 @@ const holder = async (): Promise<string> =>
   (await get<{ spec: { holderIdentity?: string } }>('-n', operatorNamespace, 'lease', 'streampipeline-operator')).spec
     .holderIdentity ?? ''
 
-const readyConsumers = async (): Promise<readonly Pod[]> =>
-  (await consumerPods()).filter(({ status }) => status.containerStatuses?.[0]?.ready === true)
+const readyConsumers = async (): Promise<readonly Pod[]> => (await consumerPods()).filter(isReady)
 
 const soon = { timeoutMs: 60_000, intervalMs: 300 }
 
@@ -49,10 +47,10 @@ export async function killConsumers(traffic: Traffic): Promise<void> {
     const [first, second] = await consumerPods()
     if (first === undefined || second === undefined) throw new Error('there are no two consumers to kill')
     await crash(pipelinesNamespace, first.metadata.name)
-    await eventually(async () => {
-      const again = (await readyConsumers()).find(({ metadata }) => metadata.uid === first.metadata.uid)
-      return (again?.status.containerStatuses?.[0]?.restartCount ?? 0) > 0
-    }, soon)
+    await eventually(
+      async () => (await readyConsumers()).some((pod) => pod.metadata.uid === first.metadata.uid && restartsOf(pod) > 0),
+      soon,
+    )
     await kubectl('-n', pipelinesNamespace, 'delete', 'pod', second.metadata.name, ...now)
     await eventually(async () => (await readyConsumers()).length >= 2, soon)
   })
@@ -66,14 +64,10 @@ export async function restartRedis(report: Report, traffic: Traffic, redis: Redi
     once.on('error', () => undefined)
     await once.call('SHUTDOWN', 'NOSAVE', 'NOW', 'FORCE').catch(() => undefined)
     once.disconnect()
-    await eventually(
-      async () => {
-        const pod = await get<Pod>('-n', pipelinesNamespace, 'pod', 'redis-0')
-        const [container] = pod.status.containerStatuses ?? []
-        return (container?.restartCount ?? 0) >= 1 && container?.ready === true
-      },
-      { timeoutMs: 60_000, intervalMs: 300 },
-    )
+    await eventually(async () => {
+      const pod = await get<Pod>('-n', pipelinesNamespace, 'pod', 'redis-0')
+      return restartsOf(pod) >= 1 && isReady(pod)
+    }, soon)
   })
   await untilStatus('settled', settled)
   await report.capture('Redis was restarted', 'Consumers wait and go on; nobody restarts them.', [
@@ -104,10 +98,7 @@ export async function rollUnderLoad(traffic: Traffic): Promise<void> {
     await eventually(
       async () => {
         const pods = await consumerPods()
-        return (
-          pods.length >= 2 &&
-          pods.every(({ metadata, status }) => !before.has(metadata.uid) && status.containerStatuses?.[0]?.ready)
-        )
+        return pods.length >= 2 && pods.every((pod) => !before.has(pod.metadata.uid) && isReady(pod))
       },
       { timeoutMs: 90_000, intervalMs: 300 },
     )
@@ -115,40 +106,33 @@ export async function rollUnderLoad(traffic: Traffic): Promise<void> {
   await untilStatus('settled', settled)
 }
 
-/** Pods that did not have to start anew must not: same uid, same number of restarts. */
-async function withoutRestarts(work: () => Promise<unknown>): Promise<void> {
-  const before = restarts(await consumerPods())
-  await work()
-  const after = restarts(await consumerPods())
-  const touched = before.filter((each) => !after.includes(each))
-  if (touched.length > 0) throw new Error(`consumers were restarted for nothing: ${touched.join(', ')}`)
-}
-
-export async function upgrade(traffic: Traffic): Promise<void> {
-  await patch({ scaling: { maxReplicas: 2 } })
-  await untilStatus('two, no more', ({ replicas, readyReplicas }) => replicas === 2 && readyReplicas === 2)
-  await under(
-    traffic,
-    async () =>
-      await withoutRestarts(async () => {
-        await helm('upgrade', release, chart, '-n', operatorNamespace, '--set', 'logLevel=debug', '--wait', '--timeout', '90s')
-        await sleep(3_000)
-      }),
-  )
-}
-
-export async function reinstall(traffic: Traffic): Promise<void> {
-  await under(
-    traffic,
-    async () =>
-      await withoutRestarts(async () => {
-        await helm('uninstall', release, '-n', operatorNamespace, '--wait')
-        const before = await traffic.jobs()
-        await eventually(async () => (await traffic.jobs()) > before + perSecond, { timeoutMs: 20_000, intervalMs: 200 })
-        await kubectl('get', 'crd', 'streampipelines.streampipeline.dev')
-        await helm('install', release, chart, '-n', operatorNamespace, '--wait', '--timeout', '90s')
-        await sleep(3_000)
-      }),
-  )
+/** Operator, consumers and Redis, all of one node and at one time, while entries are added and forwarded. */
+export async function killNode(report: Report, traffic: Traffic): Promise<void> {
+  await under(traffic, async () => {
+    const everywhere = await Promise.all(
+      [pipelinesNamespace, operatorNamespace].map(async (each) => (await get<{ items: Pod[] }>('-n', each, 'pods')).items),
+    )
+    const node = everywhere.flat().find(({ metadata }) => metadata.name === 'redis-0')?.spec.nodeName
+    const isThere = ({ metadata, spec, status }: Pod) =>
+      spec.nodeName === node && status.phase === 'Running' && metadata.deletionTimestamp === undefined
+    const pods = everywhere.flat().filter(isThere)
+    const image = everywhere[1]?.[0]?.spec.containers[0]?.image
+    if (node === undefined || image === undefined) throw new Error('Redis or the operator is on no node')
+    const { killed, at } = await crashNode({ node, image, pods: pods.map(({ metadata }) => metadata.name) })
+    report.note(`${killed} processes of ${pods.length} pods killed`)
+    const jobs = await traffic.jobs()
+    await eventually(async () => (await traffic.jobs()) > jobs, { timeoutMs: 90_000, intervalMs: 200 })
+    report.measure("a node's containers killed to the next job", (Date.now() - at) / 1000, 's')
+    const before = new Map(pods.map((pod) => [pod.metadata.uid, restartsOf(pod)]))
+    const back = async (namespace: string) => {
+      const { items } = await get<{ items: Pod[] }>('-n', namespace, 'pods')
+      return items.filter(isThere).every((pod) => isReady(pod) && restartsOf(pod) > (before.get(pod.metadata.uid) ?? -1))
+    }
+    await eventually(async () => (await back(pipelinesNamespace)) && (await back(operatorNamespace)), {
+      timeoutMs: 120_000,
+      intervalMs: 500,
+    })
+    report.measure("a node's containers killed to all ready again", (Date.now() - at) / 1000, 's')
+  })
   await untilStatus('settled', settled)
 }

@@ -13,15 +13,18 @@ import {
   release,
   settled,
   statusOf,
+  untilDescribed,
   untilStatus,
 } from '../pipeline.ts'
 import { redisObjects } from '../redispod.ts'
 import type { Report } from '../stage.ts'
-import type { Traffic } from '../traffic.ts'
+import { type Traffic, whereabouts } from '../traffic.ts'
 
 const seconds = (since: number) => (performance.now() - since) / 1000
 const table = ['kubectl', '-n', pipelinesNamespace, 'get', 'streampipelines'] as const
 const story = ['kubectl', '-n', pipelinesNamespace, 'describe', 'streampipeline', pipelineName] as const
+
+const scalingMessage = 'jsonpath={.status.conditions[?(@.type=="ScalingActive")].message}{"\\n"}'
 
 /** Both namespaces refuse every pod that is not restricted. */
 export async function makeNamespaces(): Promise<void> {
@@ -61,6 +64,27 @@ export async function firstJob(report: Report, traffic: Traffic): Promise<void> 
       conditions.some(({ type, status }) => type === 'Ready' && status === 'True') && settled({ backlog: backlog ?? {} }),
   )
   await report.capture('The first entries are jobs', 'A few seconds after `kubectl apply -f quickstart.yaml`.', table, story)
+}
+
+/** Backpressure: what the queue has no room for stays in the stream, is told, and is not lost. */
+export async function fullQueue(report: Report, traffic: Traffic): Promise<void> {
+  const room = (await traffic.jobs()) + 500
+  await patch({ sink: { bullmq: { maxWaiting: room } } })
+  await traffic.burst(3_000)
+  await untilDescribed(pipelineName, /Reason:\s+QueueFull/)
+  await report.capture(
+    'The queue is full',
+    'It holds as many jobs as `sink.bullmq.maxWaiting` allows: the rest waits in the stream, where that is cheap.',
+    table,
+    ['kubectl', '-n', pipelinesNamespace, 'get', 'streampipeline', pipelineName, '-o', scalingMessage],
+  )
+  const ledger = await traffic.ledger()
+  report.note(whereabouts(ledger))
+  assert.ok(ledger.undelivered > 500, 'most of them wait in the stream')
+  assert.equal(ledger.lost, 0)
+  // Back to the default.
+  await patch({ sink: { bullmq: { maxWaiting: null } } })
+  await untilStatus('settled', settled)
 }
 
 export async function burst(report: Report, traffic: Traffic): Promise<void> {

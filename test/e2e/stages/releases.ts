@@ -1,0 +1,130 @@
+/** Releases under traffic: uninstalled and installed again, upgraded from an earlier chart, upgraded to nothing new, to new consumers. */
+import assert from 'node:assert/strict'
+import { readdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { projectRoot } from '../../support/root.ts'
+import { eventually } from '../../support/wait.ts'
+import { apply, get, helm, kubectl, liveObjects } from '../commands.ts'
+import {
+  chart,
+  consumerPods,
+  isReady,
+  operatorNamespace,
+  patch,
+  pipelinesNamespace,
+  release,
+  restartsOf,
+  settled,
+  untilStatus,
+} from '../pipeline.ts'
+import type { Report } from '../stage.ts'
+import type { Traffic } from '../traffic.ts'
+import { perSecond, under } from './faults.ts'
+
+const predecessors = join(projectRoot, 'test', 'e2e', 'predecessors')
+const crd = 'streampipelines.streampipeline.dev'
+const wait = ['-n', operatorNamespace, '--wait', '--timeout', '90s'] as const
+
+/** Charts that once were, oldest first. */
+export const predecessorCharts = (): readonly string[] =>
+  readdirSync(predecessors)
+    .filter((name) => name.endsWith('.tgz'))
+    .sort((a, b) => a.localeCompare(b, undefined, { numeric: true }))
+    .map((name) => join(predecessors, name))
+
+/** Pods that did not have to start anew must not: same uid, same number of restarts. */
+async function withoutRestarts(work: () => Promise<unknown>, pipeline?: string): Promise<void> {
+  const described = async () =>
+    (await consumerPods(pipeline)).map((pod) => `${pod.metadata.name} ${pod.metadata.uid} ${restartsOf(pod)}`)
+  const before = await described()
+  await work()
+  const after = await described()
+  const touched = before.filter((each) => !after.includes(each))
+  if (touched.length > 0) throw new Error(`consumers were restarted for nothing: ${touched.join(', ')}`)
+}
+
+const chartOfCrd = async (): Promise<string> =>
+  (await get<{ metadata: { labels: Record<string, string> } }>('crd', crd)).metadata.labels['helm.sh/chart'] ?? ''
+
+/** CRD, pipelines and consumers stay, and go on; the earlier chart then adopts them, the upgrade changes no consumer. */
+export async function upgradeFrom(packaged: string, version: string, traffic: Traffic): Promise<void> {
+  await patch({ scaling: { minReplicas: 2, maxReplicas: 2 } })
+  await untilStatus('two, no more', ({ replicas, readyReplicas }) => replicas === 2 && readyReplicas === 2)
+  await under(
+    traffic,
+    async () =>
+      await withoutRestarts(async () => {
+        await helm('uninstall', release, '-n', operatorNamespace, '--wait')
+        const before = await traffic.jobs()
+        await eventually(async () => (await traffic.jobs()) > before + perSecond, { timeoutMs: 20_000, intervalMs: 200 })
+        await kubectl('-n', pipelinesNamespace, 'get', 'streampipeline', 'ndvi')
+        // The images of today: what was is the chart.
+        const images = ['image', 'consumerImage'].flatMap((image) => ['--set', `${image}.tag=${version}`])
+        await helm('install', release, packaged, ...images, ...wait)
+        const earlier = await chartOfCrd()
+        await sleep(2_000)
+        // As docs/install.md writes it.
+        await helm('upgrade', release, chart, ...wait)
+        await sleep(2_000)
+        assert.notEqual(await chartOfCrd(), earlier, 'the upgrade reaches the CRD')
+      }),
+  )
+  await untilStatus('settled', settled)
+}
+
+interface Live {
+  readonly kind: string
+  readonly metadata: { readonly namespace?: string; readonly name: string; readonly resourceVersion: string }
+}
+
+async function releasedObjects(): Promise<readonly string[]> {
+  const objects = await liveObjects<Live>(await helm('get', 'manifest', release, '-n', operatorNamespace))
+  return objects.map(({ kind, metadata }) => `${kind} ${metadata.namespace ?? ''}/${metadata.name} ${metadata.resourceVersion}`)
+}
+
+/** The same chart with the same values: no object of the release is written, so nothing can restart. */
+export async function upgradeToTheSame(report: Report): Promise<void> {
+  await kubectl('-n', operatorNamespace, 'rollout', 'status', 'deployment', '--timeout=60s')
+  const before = await releasedObjects()
+  await helm('upgrade', release, chart, ...wait)
+  const written = (await releasedObjects()).filter((each) => !before.includes(each))
+  report.measure('objects written by an upgrade to the same', written.length, `of ${before.length}`, 0)
+  assert.deepEqual(written, [])
+}
+
+/** The default image changes: consumers that use it are replaced, those of a pipeline that names its own are left alone. */
+export async function upgradeConsumers(traffic: Traffic, version: string, next: string): Promise<void> {
+  const image = `streampipeline/consumer:${version}`
+  const pinned = {
+    apiVersion: 'streampipeline.dev/v1alpha1',
+    kind: 'StreamPipeline',
+    metadata: { name: 'pinned' },
+    spec: {
+      redis: { url: 'redis://redis:6379/0' },
+      source: { stream: 'pinned:jobs', group: 'pinned' },
+      sink: { bullmq: { queue: 'pinned' } },
+      consumer: { image },
+    },
+  }
+  await apply(pinned, pipelinesNamespace)
+  await untilStatus('one ready', ({ readyReplicas }) => readyReplicas === 1, 60_000, 'pinned')
+  await under(
+    traffic,
+    async () =>
+      await withoutRestarts(async () => {
+        await helm('upgrade', release, chart, '--reuse-values', '--set', `consumerImage.tag=${next}`, ...wait)
+        await eventually(
+          async () => {
+            const pods = await consumerPods()
+            const isNext = pods.every(({ spec }) => spec.containers[0]?.image.endsWith(`:${next}`))
+            if (isNext && pods.length === 2 && pods.every(isReady)) return true
+            throw new Error(`not yet the next image: ${pods.map(({ spec }) => spec.containers[0]?.image).join(', ')}`)
+          },
+          { timeoutMs: 60_000, intervalMs: 300 },
+        )
+      }, 'pinned'),
+  )
+  await untilStatus('settled', settled)
+  await kubectl('-n', pipelinesNamespace, 'delete', 'streampipeline', 'pinned', '--wait=false')
+}
