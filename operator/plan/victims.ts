@@ -1,0 +1,48 @@
+/**
+ * Which pods go when there are to be fewer. The ReplicaSet controller picks by what it knows of pods, which is nothing of their work;
+ * `controller.kubernetes.io/pod-deletion-cost` tells it: before the number is lowered, as many pods as are to go get a cost below all
+ * others, the one with the least pending entries the lowest. So what is interrupted, drained and handed back is as little as can be.
+ *
+ * Cost counts only between pods that are alike in being scheduled, running and ready, in this order (kubernetes/kubernetes,
+ * pkg/controller/controller_utils.go, ActivePodsWithRanks), so the same order is kept here: a pod that is not ready goes first anyway.
+ * All others have no mark, which counts as 0: one left by a decision that was taken back would single out a pod later on.
+ */
+import type { Observed, PodObject } from './observed.ts'
+
+export const deletionCostAnnotation = 'controller.kubernetes.io/pod-deletion-cost'
+
+export interface Marking {
+  readonly pod: PodObject
+  /** Null: the mark is to go. */
+  readonly cost: string | null
+}
+
+/** What has to be written on pods before so many replicas are asked for; nothing where none goes or all go. */
+export function markingsOf({ pods, observation }: Pick<Observed, 'pods' | 'observation'>, replicas: number): readonly Marking[] {
+  const active = pods.filter(isActive)
+  const going = active.length - replicas
+  if (going <= 0 || replicas <= 0) return []
+  const sample = observation.kind === 'None' ? undefined : observation.sample
+  const pending = new Map((sample?.consumers ?? []).map((consumer) => [consumer.name, consumer.pending]))
+  const pendingOf = ({ metadata }: PodObject) => pending.get(metadata.name ?? '') ?? 0
+  const ranked = active.toSorted((a, b) => stageOf(a) - stageOf(b) || pendingOf(a) - pendingOf(b) || createdMs(b) - createdMs(a))
+  return ranked.flatMap((pod, rank) => {
+    const before = pod.metadata.annotations?.[deletionCostAnnotation] ?? null
+    const cost = rank < going ? String(rank - going) : null
+    return cost === before ? [] : [{ pod, cost }]
+  })
+}
+
+/** Counted as a replica: neither ended nor on its way out. */
+function isActive({ metadata, status }: PodObject): boolean {
+  return metadata.deletionTimestamp === undefined && status?.phase !== 'Succeeded' && status?.phase !== 'Failed'
+}
+
+/** How far it has come: the less, the sooner it goes. */
+function stageOf({ spec, status }: PodObject): number {
+  if (!spec?.nodeName) return 0
+  if (status?.phase !== 'Running') return status?.phase === 'Unknown' ? 2 : 1
+  return status.conditions?.some(({ type, status: is }) => type === 'Ready' && is === 'True') ? 4 : 3
+}
+
+const createdMs = ({ metadata }: PodObject): number => Date.parse(metadata.creationTimestamp ?? '') || 0
