@@ -36,7 +36,7 @@ async function outOfMemory(t: TestContext, path: PathKind) {
   }
   await makeGroup()
   const consumers = await Promise.all(['pod-0', 'pod-1'].map(async (name) => await start(name, { env: env(path) })))
-  assert.equal((await consumers[0]?.told('forward path chosen').catch(() => undefined))?.['path'] ?? path, path)
+  assert.equal((await consumers[0]?.told(/forward path/))?.['path'], path)
 
   // Entries of a peer that died at its last attempt but one; younger than minIdle when memory ends.
   const flood = redis.multi()
