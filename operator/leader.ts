@@ -8,6 +8,7 @@ import type { CompatibilityCheck } from './compatibility.ts'
 import type { Applier } from './kubernetes/apply.ts'
 import { type Clock, pause } from './kubernetes/clock.ts'
 import { type ControllerObserver, createController, type Outcome } from './kubernetes/controller.ts'
+import { keyOf } from './kubernetes/objects.ts'
 import type { WorkQueue } from './kubernetes/queue.ts'
 import { createRecorder } from './kubernetes/recorder.ts'
 import type { Transport } from './kubernetes/transport.ts'
@@ -87,10 +88,16 @@ export async function serveTerm(parts: TermParts, stop: AbortSignal, cut: AbortS
     watchers,
     settings,
     schemaFault: () => (parts.compatibility.state.kind === 'Outdated' ? parts.compatibility.state.error : undefined),
-    onReconciled: (key, _object, status) => (status === undefined ? metrics.forgotten(key) : metrics.reported(key, status)),
+    onForgotten: metrics.forgotten,
   })
-  for (const pipeline of caches.pipelines.list())
-    queue.add(`${pipeline.metadata.namespace ?? ''}/${pipeline.metadata.name ?? ''}`)
+  metrics.read(() =>
+    caches.pipelines.list().map((object) => {
+      const key = keyOf(object)
+      return { key, observation: watchers.observation(key), status: object.status }
+    }),
+  )
+  // Behind whatever changes: nobody waits for these.
+  for (const pipeline of caches.pipelines.list()) queue.add(keyOf(pipeline), 'Resynced')
   const controller = createController(queue, reconcile, { clock, workers, observer: observed(metrics.controller, log) })
   const grace = new AbortController()
   let cancelGrace = () => {}
@@ -101,6 +108,7 @@ export async function serveTerm(parts: TermParts, stop: AbortSignal, cut: AbortS
   await controller.run(stop, AbortSignal.any([cut, grace.signal]))
   cancelGrace()
   stop.removeEventListener('abort', startGrace)
+  metrics.read(undefined)
   await watchers.close()
   await recorder.flush()
 }

@@ -4,7 +4,6 @@
  */
 import { compilePipeline, parsePipeline } from '../api/compile.ts'
 import { asFailure, type StreamPipelineError } from '../api/errors.ts'
-import type { StreamPipelineStatus } from '../api/status.ts'
 import { byPipeline, type Caches } from './caches.ts'
 import { type Applier, serverSideApply } from './kubernetes/apply.ts'
 import type { Clock } from './kubernetes/clock.ts'
@@ -18,12 +17,21 @@ import type { ReferenceReader } from './observe/referencereader.ts'
 import type { PipelineWatchers } from './observe/watchers.ts'
 import type { DesiredChild } from './plan/children.ts'
 import type { DeploymentObject } from './plan/deployment.ts'
-import { configMapType, deploymentType, pipelineType, scalerManager, serviceAccountType, statusManager } from './plan/kinds.ts'
+import {
+  configMapType,
+  deploymentType,
+  pipelineType,
+  podType,
+  scalerManager,
+  serviceAccountType,
+  statusManager,
+} from './plan/kinds.ts'
 import { consumerName, dispatchName, ownerReferenceOf } from './plan/names.ts'
-import type { Fault, Observed, OperatorSettings, PipelineObject, ReadSpec, ReferenceState } from './plan/observed.ts'
-import { type Plan, plan, type Report, report } from './plan/plan.ts'
+import type { Fault, Observed, OperatorSettings, PipelineObject, PodObject, ReadSpec, ReferenceState } from './plan/observed.ts'
+import { basisOf, type Course, courseOf, type Plan, plan, type Report, report } from './plan/plan.ts'
 import { referencesOf } from './plan/references.ts'
 import { deploymentStages, scale } from './plan/replicas.ts'
+import { deletionCostAnnotation, markingsOf } from './plan/victims.ts'
 import { livingPods } from './reaping/suspects.ts'
 
 export interface ReconcilerParts {
@@ -37,17 +45,19 @@ export interface ReconcilerParts {
   readonly settings: OperatorSettings
   /** Of the served CustomResourceDefinition. */
   readonly schemaFault?: () => StreamPipelineError | undefined
-  /** After each reconcile of a pipeline that exists, and with undefined when it is gone. */
-  readonly onReconciled?: (key: string, object: PipelineObject | undefined, status: StreamPipelineStatus | undefined) => void
+  /** The pipeline is gone. */
+  readonly onForgotten?: (key: string) => void
 }
 
 /** Failures in a row after which a fault that usually passes is told. */
 const patience = 6
 
 export function createReconciler(parts: ReconcilerParts): Reconcile {
-  const { transport, clock, caches, applier, recorder, reader, watchers, settings, onReconciled = () => {} } = parts
+  const { transport, clock, caches, applier, recorder, reader, watchers, settings, onForgotten = () => {} } = parts
   const specs = new Map<string, { readonly version: string; readonly read: ReadSpec }>()
   const statusWritten = new Map<string, number>()
+  /** What the last plan rested on that was carried out without a fault. */
+  const settled = new Map<string, string>()
   /** Reconciles in a row with faults that usually pass. */
   const passing = new Map<string, number>()
 
@@ -55,8 +65,9 @@ export function createReconciler(parts: ReconcilerParts): Reconcile {
     watchers.unwatch(key)
     specs.delete(key)
     statusWritten.delete(key)
+    settled.delete(key)
     passing.delete(key)
-    onReconciled(key, undefined, undefined)
+    onForgotten(key)
     return {}
   }
 
@@ -92,7 +103,7 @@ export function createReconciler(parts: ReconcilerParts): Reconcile {
       settings,
       deployment: caches.deployments.get(`${namespace}/${consumerName(name)}`),
       dispatch: caches.configMaps.get(`${namespace}/${dispatchName(name)}`),
-      children: [...caches.children.values()].flatMap((store) => store.indexed(byPipeline, key)),
+      children: childrenOf(key),
       pods: caches.pods.indexed(byPipeline, key),
       references: spec.kind === 'Sound' ? await readReferences(spec, namespace) : [],
       observation: watchers.observation(key),
@@ -100,6 +111,10 @@ export function createReconciler(parts: ReconcilerParts): Reconcile {
       ...(schemaFault === undefined ? {} : { schemaFault }),
       ...(wroteMs === undefined ? {} : { statusWrittenMs: wroteMs }),
     }
+  }
+
+  function childrenOf(key: string): readonly KubernetesObject[] {
+    return [...caches.children.values()].flatMap((store) => store.indexed(byPipeline, key))
   }
 
   async function readReferences(spec: Extract<ReadSpec, { kind: 'Sound' }>, namespace: string): Promise<ReferenceState[]> {
@@ -155,20 +170,56 @@ export function createReconciler(parts: ReconcilerParts): Reconcile {
   }
 
   /** The Deployment last, and only once what it rests on is in place: it would mount a stranger's configuration. */
-  async function carryOut(intent: Plan, observed: Observed, signal: AbortSignal): Promise<Fault[]> {
+  async function carryOut(intent: Plan, { replicas }: Course, observed: Observed, signal: AbortSignal): Promise<Fault[]> {
     const faults: Fault[] = []
-    const replicas = intent.replicas
-    if (replicas === undefined) return faults
     const one = (child: DesiredChild) => attempt(child, () => applyChild(child, observed, replicas, signal), faults, signal)
     await Promise.all(intent.apply.filter(({ type }) => type !== deploymentType).map(one))
     const name = consumerName(observed.object.metadata.name ?? '')
     const rests = [`${configMapType.kind} ${name}`, `${serviceAccountType.kind} ${name}`]
     if (faults.some(({ subject }) => rests.includes(subject))) return faults
     for (const child of intent.apply.filter(({ type }) => type === deploymentType)) await one(child)
+    await markVictims(observed, replicas, faults, signal)
     const scaled = { type: deploymentType, object: scale(name, observed.object.metadata.namespace, replicas) }
     await attempt(scaled, () => scaleTo(observed.object, replicas, signal), faults, signal)
     for (const child of intent.delete) await attempt(child, () => remove(child, signal), faults, signal)
     return faults
+  }
+
+  async function settle(
+    key: string,
+    observed: Observed,
+    course: Course | undefined,
+    signal: AbortSignal,
+  ): Promise<readonly Fault[]> {
+    if (course === undefined || settled.get(key) === basisOf(observed, course)) return []
+    settled.delete(key)
+    const faults = await carryOut(plan(observed, course), course, observed, signal)
+    // With the objects as they were written: whatever changes from then on is another basis.
+    if (faults.length === 0) settled.set(key, basisOf({ ...observed, children: childrenOf(key) }, course))
+    return faults
+  }
+
+  /** Before the number is lowered. A mark that cannot be set is told; what goes then is the ReplicaSet controller's choice. */
+  async function markVictims(observed: Observed, replicas: number, faults: Fault[], signal: AbortSignal): Promise<void> {
+    const { namespace = '', name = '' } = observed.object.metadata
+    const current = caches.deployments.get(`${namespace}/${consumerName(name)}`)?.spec?.replicas
+    if (current === undefined || current <= replicas) return
+    const marked = markingsOf({ ...observed, pods: caches.pods.indexed(byPipeline, `${namespace}/${name}`) }, replicas)
+    await Promise.all(
+      marked.map(({ pod, cost }) => attempt({ type: podType, object: pod }, () => mark(pod, cost, signal), faults, signal)),
+    )
+  }
+
+  async function mark({ metadata }: PodObject, cost: string | null, signal: AbortSignal): Promise<void> {
+    const path = resourcePath(podType, metadata.namespace, metadata.name)
+    const body = { metadata: { uid: metadata.uid, annotations: { [deletionCostAnnotation]: cost } } }
+    const query = { fieldManager: scalerManager }
+    try {
+      await transport.request({ method: 'PATCH', path, query, body, contentType: 'application/merge-patch+json', signal })
+    } catch (thrown) {
+      // Gone meanwhile, or another pod by now.
+      if (!isFailure(thrown, 'KubernetesNotFound') && !isFailure(thrown, 'KubernetesConflict')) throw thrown
+    }
   }
 
   async function scaleTo(object: PipelineObject, replicas: number, signal: AbortSignal): Promise<void> {
@@ -216,18 +267,18 @@ export function createReconciler(parts: ReconcilerParts): Reconcile {
     const object = caches.pipelines.get(key)
     if (object === undefined || object.metadata.deletionTimestamp !== undefined) return forget(key)
     const observed = await gather(key, object)
-    const intent = plan(observed, clock.wall().getTime())
+    const course = courseOf(observed, clock.wall().getTime())
     if (observed.spec.kind === 'Sound') {
       watchers.watch(key, {
         pipeline: observed.spec.pipeline,
         currentReplicas: observed.deployment?.spec?.replicas,
-        mode: intent.mode,
+        mode: course?.mode,
         livingPods: livingPods(observed.pods),
       })
     } else {
       watchers.unwatch(key)
     }
-    const faults = await carryOut(intent, observed, signal)
+    const faults = await settle(key, observed, course, signal)
     const told = worthTelling(key, faults)
     const outcome = {
       ...observed,
@@ -236,7 +287,6 @@ export function createReconciler(parts: ReconcilerParts): Reconcile {
     }
     const said = report(outcome, clock.wall().getTime())
     await write(key, object, said, signal)
-    onReconciled(key, object, said.status)
     return nextLook(said, faults, told, settings.faultsEveryMs)
   }
 }

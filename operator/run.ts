@@ -98,7 +98,7 @@ export async function runOperator(options: OperatorOptions): Promise<number> {
   }
   const healthServer = await listen('--health', compiled.health, { '/livez': live, '/healthz': live, '/readyz': ready })
   const metricsServer = await listen('--metrics', compiled.metrics, {
-    '/metrics': async () => ({ code: 200, type: metrics.registry.contentType, body: await metrics.registry.metrics() }),
+    '/metrics': async () => ({ code: 200, type: metrics.contentType, body: await metrics.scrape() }),
   }).catch(async (thrown: unknown) => {
     await healthServer.close()
     throw thrown

@@ -4,7 +4,9 @@ import { createMachineryMetrics, type MachineryMetrics } from './machinery.ts'
 import { createPipelineMetrics, type PipelineMetrics } from './pipelines.ts'
 
 export interface OperatorMetrics extends PipelineMetrics, MachineryMetrics {
-  readonly registry: Registry
+  readonly contentType: string
+  /** All of them, in the text format of Prometheus. */
+  scrape(): Promise<string>
   /** Releases what measuring the process holds. */
   close(): void
 }
@@ -12,9 +14,11 @@ export interface OperatorMetrics extends PipelineMetrics, MachineryMetrics {
 export function createMetrics(): OperatorMetrics {
   const registry = new Registry()
   collectDefaultMetrics({ register: registry })
+  const pipelines = createPipelineMetrics(registry)
   return {
-    registry,
-    ...createPipelineMetrics(registry),
+    contentType: registry.contentType,
+    scrape: async () => `${await registry.metrics()}${pipelines.text()}`,
+    ...pipelines,
     ...createMachineryMetrics(registry),
     close: () => registry.clear(),
   }

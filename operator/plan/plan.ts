@@ -1,8 +1,9 @@
 /**
- * The operator's decision about one pipeline, as a pure function: what to apply, what to delete, how many replicas, what to say
- * in status and Events, and when to look again. It never learns which event woke it. The shell (reconcile.ts) gathers what is
- * observed, carries the plan out, and asks again for the status where something could not be carried out.
+ * The operator's decision about one pipeline, in pure functions of what is observed: first its course (what producers are told,
+ * how many replicas), then what to apply and to delete, and, once that was carried out, what to say in status and Events and when to
+ * look again. None learns which event woke it. The shell (reconcile.ts) gathers what is observed and carries the plan out.
  */
+import { createHmac } from 'node:crypto'
 import type { StreamPipelineStatus } from '../../api/status.ts'
 import { controllerOf } from '../kubernetes/objects.ts'
 import type { EventNote } from '../kubernetes/recorder.ts'
@@ -15,13 +16,20 @@ import { isPaused } from './names.ts'
 import type { Observed } from './observed.ts'
 import { desiredReplicas } from './replicas.ts'
 
+export interface Course {
+  /** Of the consumers' Deployment. */
+  readonly replicas: number
+  /** What producers are told. */
+  readonly mode: 'Stream' | 'Direct'
+}
+
 export interface Plan {
   readonly apply: readonly DesiredChild[]
   readonly delete: readonly DesiredChild[]
-  /** Of the consumers' Deployment; undefined where children are left alone. */
-  readonly replicas?: number
-  /** What producers are told; undefined where children are left alone. */
-  readonly mode?: 'Stream' | 'Direct'
+}
+
+/** What is said of it, faults of carrying the plan out and all. */
+export interface Report {
   /** What status should be. Written only when `writeStatus`. */
   readonly status: StreamPipelineStatus
   readonly writeStatus: boolean
@@ -29,9 +37,6 @@ export interface Plan {
   readonly events: readonly EventNote[]
   readonly requeueAfterMs?: number
 }
-
-/** What is said of it: the part of the plan that is made anew once the rest was carried out, faults and all. */
-export type Report = Pick<Plan, 'status' | 'writeStatus' | 'events' | 'requeueAfterMs'>
 
 /** @param nowMs wall-clock milliseconds */
 export function report(observed: Observed, nowMs: number): Report {
@@ -56,13 +61,33 @@ export function report(observed: Observed, nowMs: number): Report {
   }
 }
 
-/** @param nowMs wall-clock milliseconds */
-export function plan(observed: Observed, nowMs: number): Plan {
-  const reporting = report(observed, nowMs)
-  if (observed.spec.kind === 'Unsound' || isPaused(observed.object)) return { ...reporting, apply: [], delete: [] }
-  const mode = modeToPublish(observed, observed.spec.pipeline)
-  const apply = desiredChildren(observed, observed.spec, mode)
-  return { ...reporting, mode, replicas: desiredReplicas(observed, nowMs), apply, delete: superfluous(observed, apply) }
+/**
+ * Undefined where children are left alone.
+ * @param nowMs wall-clock milliseconds
+ */
+export function courseOf(observed: Observed, nowMs: number): Course | undefined {
+  if (observed.spec.kind === 'Unsound' || isPaused(observed.object)) return undefined
+  return { mode: modeToPublish(observed, observed.spec.pipeline), replicas: desiredReplicas(observed, nowMs) }
+}
+
+export function plan(observed: Observed, course: Course | undefined): Plan {
+  if (observed.spec.kind === 'Unsound' || course === undefined) return { apply: [], delete: [] }
+  const apply = desiredChildren(observed, observed.spec, course.mode)
+  return { apply, delete: superfluous(observed, apply) }
+}
+
+/**
+ * Everything a plan rests on, in short: while it is what it was when the last plan had been carried out whole, there is nothing to
+ * carry out. So a pipeline of which only numbers move costs neither the making of its objects nor their comparison.
+ * A Deployment's `generation` does not move with its status; kinds without one change only when somebody changes them.
+ */
+export function basisOf({ object, settings, references, children }: Observed, course: Course | undefined): string {
+  const { uid, generation } = object.metadata
+  const found = children.map(({ kind, metadata }) => [kind, metadata.uid, metadata.generation ?? metadata.resourceVersion])
+  const referred = references.map((state) => (state.kind === 'Found' ? state.value : state.error.code))
+  return createHmac('sha256', settings.signingKey)
+    .update(JSON.stringify([uid, generation, course, found, referred]))
+    .digest('base64url')
 }
 
 /** Our own children of kinds that come and go, no longer wanted. */

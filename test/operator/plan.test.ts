@@ -8,12 +8,17 @@ import { failure } from '../../api/errors.ts'
 import { loadPipelines } from '../../api/load.ts'
 import { ownerReferenceOf } from '../../operator/plan/names.ts'
 import type { Observed, ReferenceState } from '../../operator/plan/observed.ts'
-import { plan } from '../../operator/plan/plan.ts'
+import { courseOf, plan as planFor, report } from '../../operator/plan/plan.ts'
 import { deploymentStages } from '../../operator/plan/replicas.ts'
 import { dispatchVariable, parseDispatchConfig } from '../../redis/dispatchconfig.ts'
 import { deploymentObject, nowMs, observed, pipelineObject, seen } from './builder.ts'
 import { at } from './cluster.ts'
 
+/** The whole decision, with nothing gone wrong. */
+const plan = (o: Observed, atMs: number) => {
+  const course = courseOf(o, atMs)
+  return { ...course, ...planFor(o, course), ...report(o, atMs) }
+}
 const child = (o: Observed, kind: string, name = 'ndvi-consumer') =>
   plan(o, nowMs).apply.find(({ object }) => object.kind === kind && object.metadata.name === name)?.object
 const names = (o: Observed) =>
@@ -192,8 +197,9 @@ test('paused or unsound, a pipeline gets a status and nothing else', () => {
   const paused = pipelineObject({}, { annotations: { 'streampipeline.dev/reconcile': 'disabled' } })
   const unsound = failure('InvalidPipeline', { subject: 'ndvi', problems: 'spec.redis: too many ways' })
   for (const o of [observed(paused), observed(pipelineObject(), { spec: { kind: 'Unsound', error: unsound } })]) {
-    const { apply, replicas, mode, status, delete: removed } = plan(o, nowMs)
-    assert.deepEqual([apply, removed, replicas, mode], [[], [], undefined, undefined])
+    assert.equal(courseOf(o, nowMs), undefined)
+    const { apply, status, delete: removed } = plan(o, nowMs)
+    assert.deepEqual([apply, removed], [[], []])
     assert.equal(status.conditions?.length, 8)
   }
 })

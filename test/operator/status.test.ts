@@ -4,14 +4,14 @@ import { test } from 'node:test'
 import { failure } from '../../api/errors.ts'
 import { type ConditionType, conditionTypes, type StreamPipelineStatus, statusSchema } from '../../api/status.ts'
 import type { Observed, PodObject } from '../../operator/plan/observed.ts'
-import { plan } from '../../operator/plan/plan.ts'
+import { report } from '../../operator/plan/plan.ts'
 import { statusDue } from '../../operator/status/due.ts'
 import { eventsOf } from '../../operator/status/events.ts'
 import { roundAge, roundCount } from '../../operator/status/rounding.ts'
 import type { ConsumerSample } from '../../scaling/sample.ts'
 import { deploymentObject, failedLook, nowMs, observed, pipelineObject, seen, uid } from './builder.ts'
 
-const statusOf = (o: Observed, atMs = nowMs) => plan(o, atMs).status
+const statusOf = (o: Observed, atMs = nowMs) => report(o, atMs).status
 const conditionOf = (o: Observed, type: ConditionType) => {
   const found = statusOf(o).conditions?.find((condition) => condition.type === type)
   assert.ok(found)
