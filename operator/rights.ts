@@ -65,7 +65,13 @@ export const rights: readonly Right[] = [
     why: 'to have the consumers scraped',
     flag: 'pod-monitor',
   },
-  { where: 'Pipelines', apiGroups: [''], resources: ['pods'], verbs: watched, why: 'which consumers run, and why others do not' },
+  {
+    where: 'Pipelines',
+    apiGroups: [''],
+    resources: ['pods'],
+    verbs: [...watched, 'patch'],
+    why: 'which consumers run, and why others do not; which of them is to go first',
+  },
   {
     where: 'Pipelines',
     apiGroups: [''],

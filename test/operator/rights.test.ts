@@ -3,14 +3,15 @@ import '../support/leaks.ts'
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import * as kinds from '../../operator/plan/kinds.ts'
-import { consumerName } from '../../operator/plan/names.ts'
+import { consumerName, nameLabel } from '../../operator/plan/names.ts'
+import { deletionCostAnnotation } from '../../operator/plan/victims.ts'
 import { policyRule, type Right, rights } from '../../operator/rights.ts'
 import { keySpace } from '../../redis/keys.ts'
 import { formatIdentity } from '../../redis/stream/identity.ts'
 import { needsApiServer } from '../support/apiserver.ts'
 import { startRedis } from '../support/redis.ts'
 import { eventually } from '../support/wait.ts'
-import { conditionOf, type Loose, minimalPipeline, startCluster, startOperator } from './cluster.ts'
+import { at, conditionOf, type Loose, minimalPipeline, startCluster, startOperator } from './cluster.ts'
 
 const slow = { timeoutMs: 20_000 }
 const rbac = 'rbac.authorization.k8s.io'
@@ -87,6 +88,26 @@ test('every verb granted is used, and every verb used is granted', needsApiServe
   const client = redis.client()
   await client.hset(consumers, 'ghost', formatIdentity({ owner, life: 'a-pod-that-is-gone' }))
   await eventually(async () => assert.equal(await client.hlen(consumers), 0), slow)
+  // Fewer pods than there are: one of them is marked as the first to go.
+  const pod = (name: string) => ({
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name, namespace: farm, labels: { [nameLabel]: 'ndvi' } },
+    spec: { containers: [{ name: 'consumer', image: 'consumer:test' }] },
+  })
+  await cluster.patch(kinds.pipelineType, farm, 'ndvi', { spec: { replicas: 2, scaling: { policy: 'Manual' } } })
+  await eventually(async () => {
+    assert.equal(at(await cluster.get(kinds.deploymentType, farm, consumerName('ndvi')), 'spec.replicas'), 2)
+  }, slow)
+  await cluster.apply({ apiVersion: 'v1', kind: 'List', items: [pod('ndvi-a'), pod('ndvi-b')] })
+  await cluster.patch(kinds.pipelineType, farm, 'ndvi', { spec: { replicas: 1 } })
+  await eventually(async () => {
+    const costs = (await cluster.list(kinds.podType, farm)).map((each) => each.metadata.annotations?.[deletionCostAnnotation])
+    assert.deepEqual(
+      costs.filter((cost) => cost !== undefined),
+      ['-1'],
+    )
+  }, slow)
   // An identity of the user's own takes the place of ours.
   await cluster.patch(kinds.pipelineType, farm, 'ndvi', { spec: { consumer: { serviceAccountName: 'default' } } })
   await eventually(
