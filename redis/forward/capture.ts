@@ -16,6 +16,7 @@ import type { Codec } from '../payload/codec.ts'
 import { defineScript } from '../script.ts'
 import type { StreamPlace } from '../stream/settlement.ts'
 import type { BullScripts } from './bullqueue.ts'
+import { createFailedSet } from './failedset.ts'
 import type { ForwardTarget } from './forwarder.ts'
 
 /** Lua: record(…) writes one dead letter of a failed job. */
@@ -63,7 +64,7 @@ export interface Sweep {
 }
 
 export interface Sweeper {
-  /** One pass over the failed set. Throws catalogued errors. */
+  /** One round over what has failed since the last, and a piece of the rest (failedset.ts). Throws catalogued errors. */
   sweep(): Promise<Sweep>
 }
 
@@ -91,13 +92,11 @@ interface FailedJob {
   readonly payload: Buffer
 }
 
-/** Ids looked at per ZSCAN step. */
-const scanCount = 500
-
 export function createSweeper(parts: SweeperParts): Sweeper {
   const { stream, queue, place, target } = parts
   const prefix = `${target.prefix}:${target.queue}:`
   const idPrefix = `e-${target.keys.scope}-`
+  const failed = createFailedSet({ queue, key: `${prefix}failed`, idPrefix, stream, stats: place.keys.stats })
   const captureTogether = defineScript(
     'captureJob',
     `${recordFunction}${takeFunction(parts.scripts)}
@@ -134,15 +133,6 @@ return 1`,
     return Number(await take.run(queue, [prefix], [job.id, job.finishedOn]))
   }
 
-  const ids = async function* () {
-    let cursor = '0'
-    do {
-      const [next, members] = await queue.zscan(`${prefix}failed`, cursor, 'MATCH', `${idPrefix}*`, 'COUNT', scanCount)
-      cursor = next
-      yield members.filter((_, index) => index % 2 === 0)
-    } while (cursor !== '0')
-  }
-
   const readJob = async (id: string): Promise<FailedJob | undefined> => {
     const names = ['finishedOn', 'failedReason', 'atm', 'opts', 'data', 'timestamp', 'spCaptured'] as const
     const [finishedOn, reason, attempts, opts, data, timestamp, captured] = await queue.hmget(prefix + id, ...names)
@@ -166,14 +156,12 @@ return 1`,
       let removed = 0
       let kept = 0
       try {
-        for await (const page of ids()) {
-          for (const id of page) {
-            const job = await readJob(id)
-            const outcome = job === undefined ? 0 : await capture(job)
-            if (outcome === 1) removed += 1
-            else if (outcome === 2) kept += 1
-          }
-        }
+        await failed.round(async (id) => {
+          const job = await readJob(id)
+          const outcome = job === undefined ? 0 : await capture(job)
+          if (outcome === 1) removed += 1
+          else if (outcome === 2) kept += 1
+        })
       } catch (thrown) {
         throw failureOn(queue, thrown)
       }

@@ -8,7 +8,7 @@ import { alterScripts } from '../paths/alteration.ts'
 import { fileScope } from '../redis/scope.ts'
 import { run } from '../support/process.ts'
 import { type RedisServer, startRedis } from '../support/redis.ts'
-import { ndviPipeline, ndviRequest } from './ndvi.ts'
+import { type NdviRequest, ndviPipeline, ndviRequest } from './ndvi.ts'
 
 let server: RedisServer
 const scope = fileScope()
@@ -20,7 +20,7 @@ test('scripts of unknown text: the portable way is told with its reason, once, a
   const redis = server.client({ maxRetriesPerRequest: 1 })
   alterScripts(redis, (lua) => `-- of another version\n${lua}`)
   const told: StreamPipelineError[] = []
-  const dispatcher = createDispatcher({
+  const dispatcher = createDispatcher<NdviRequest>({
     pipeline: ndviPipeline(server.url),
     redis,
     mode: 'Direct',
