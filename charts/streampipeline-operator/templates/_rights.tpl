@@ -92,7 +92,7 @@
     - create
     - patch
 {{- end }}
-# which consumers run, and why others do not
+# which consumers run, and why others do not; which of them is to go first
 - apiGroups:
     - ""
   resources:
@@ -101,6 +101,7 @@
     - get
     - list
     - watch
+    - patch
 # passwords and certificates, by name only
 - apiGroups:
     - ""
