@@ -4,12 +4,13 @@
  * them after every interruption. Only when there are more watches than a connection has streams is there one more for those.
  *
  * On HTTP/1.1 whatever followed a watch on its connection would wait for the watch's end, so there each has its own, and requests
- * share as many as they need. That is so without TLS, through a tunnel (undici tunnels HTTP/1.1 only), and where something between
- * here and the API server ends TLS and speaks nothing newer; the last shows only once a connection is there: `OnlyHttp1`.
+ * share as many as they need. That is so without TLS, and where something between here and the API server ends TLS and speaks
+ * nothing newer; the latter shows only once a connection is there: `OnlyHttp1`.
  */
 import { TLSSocket } from 'node:tls'
-import { buildConnector, type Dispatcher, Pool, ProxyAgent } from 'undici'
+import { buildConnector, type Dispatcher, Pool } from 'undici'
 import type { Credentials } from './credentials.ts'
+import { tunnelled } from './tunnel.ts'
 
 export interface Connections {
   readonly requests: Dispatcher
@@ -34,11 +35,13 @@ export class OnlyHttp1 extends Error {}
 /** Below the API server's default of 100 streams per connection. */
 const streamsPerConnection = 90
 const headersTimeout = 30_000
+/** Between two renewals of the Lease nothing may be sent: a handshake each time is more than the request. */
+const idleMs = 300_000
 
 /** @param timeoutMs longest silence within the answer to a request; a watch may be silent, its end is told by the server and by pings */
 export function createConnections(credentials: Credentials, timeoutMs: number, protocol: Protocol): Connections {
   const requests = pool(credentials, timeoutMs, protocol)
-  const isShared = protocol === 'h2' && credentials.proxy === undefined && credentials.server.startsWith('https:')
+  const isShared = protocol === 'h2' && credentials.server.startsWith('https:')
   const room = isShared ? streamsPerConnection : Number.POSITIVE_INFINITY
   const watches: { readonly dispatcher: Dispatcher; open: number }[] = []
   const each = async (end: (dispatcher: Dispatcher) => Promise<void>) =>
@@ -67,15 +70,22 @@ export function createConnections(credentials: Credentials, timeoutMs: number, p
 }
 
 function pool(credentials: Credentials, bodyTimeout: number, protocol: Protocol): Dispatcher {
+  const { server, proxy } = credentials
+  const isHttp1 = protocol === 'http/1.1' || server.startsWith('http:')
   const tls = { ...credentials.tls, keepAlive: true, keepAliveInitialDelay: 30_000, timeout: 10_000 }
+  const straight = buildConnector({ ...tls, allowH2: !isHttp1 })
+  const connect = proxy === undefined ? straight : tunnelled(proxy, straight)
   const timeouts = { bodyTimeout, headersTimeout }
-  if (credentials.proxy !== undefined) return new ProxyAgent({ uri: credentials.proxy, requestTls: tls, ...timeouts })
-  if (protocol === 'http/1.1' || credentials.server.startsWith('http:')) {
-    return new Pool(credentials.server, { allowH2: false, pipelining: 1, connect: tls, ...timeouts })
-  }
-  const connect = http2Only(buildConnector({ ...tls, allowH2: true }))
-  const one = { connections: 1, pipelining: streamsPerConnection }
-  return new Pool(credentials.server, { allowH2: true, pingInterval: 15_000, connect, ...one, ...timeouts })
+  if (isHttp1) return new Pool(server, { allowH2: false, pipelining: 1, connect, ...timeouts })
+  return new Pool(server, {
+    allowH2: true,
+    connections: 1,
+    pipelining: streamsPerConnection,
+    pingInterval: 15_000,
+    keepAliveTimeout: idleMs,
+    connect: http2Only(connect),
+    ...timeouts,
+  })
 }
 
 function http2Only(connect: buildConnector.connector): buildConnector.connector {

@@ -44,6 +44,9 @@ export function loadCredentials(file?: string): CredentialSource {
   }
   const cluster = config.getCurrentCluster()
   if (cluster === null) throw failure('InvalidOption', { option: 'kubeconfig', detail: 'its current context names no cluster' })
+  const way = cluster.proxyUrl ? URL.parse(cluster.proxyUrl)?.protocol : undefined
+  if (cluster.proxyUrl && way !== 'http:' && way !== 'https:')
+    throw failure('InvalidOption', { option: 'kubeconfig', detail: 'its proxy-url is neither http:// nor https://' })
   return {
     namespace: config.getContextObject(config.getCurrentContext())?.namespace ?? podNamespace(),
     async current() {

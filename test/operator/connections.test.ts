@@ -1,0 +1,140 @@
+/** How many connections reach an API server, and by which ways: counted in between. */
+import '../support/leaks.ts'
+import assert from 'node:assert/strict'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { StreamPipelineError } from '../../api/errors.ts'
+import { loadCredentials } from '../../operator/kubernetes/credentials.ts'
+import type { Transport } from '../../operator/kubernetes/transport.ts'
+import { createTransport } from '../../operator/kubernetes/transport.ts'
+import * as kinds from '../../operator/plan/kinds.ts'
+import { needsApiServer } from '../support/apiserver.ts'
+import { startCli } from '../support/process.ts'
+import { startRedis } from '../support/redis.ts'
+import type { Scope } from '../support/scope.ts'
+import { eventually } from '../support/wait.ts'
+import { at, conditionOf, type Loose, minimalPipeline, startCluster } from './cluster.ts'
+import { kubeconfigBy, startConnectProxy, startHttp1Front, startTcpRelay } from './relays.ts'
+
+const slow = { timeoutMs: 90_000 }
+const pipelines = 55
+
+async function fileOf(scope: Scope, config: string): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'streampipeline-kubeconfig-'))
+  scope.after(async () => await rm(folder, { recursive: true, force: true }))
+  const file = join(folder, 'config')
+  await writeFile(file, config)
+  return file
+}
+
+/** So many watches that each hear of one change, and requests among them. */
+async function watchAndAsk(transport: Transport, watches: number): Promise<void> {
+  const stop = new AbortController()
+  const heard = Array.from({ length: watches }, async (_, n) => {
+    const query = { fieldSelector: `metadata.name=${n % 2 === 0 ? 'default' : 'kube-system'}` }
+    for await (const event of transport.watch('/api/v1/namespaces', query, stop.signal)) return event.type
+    return 'nothing'
+  })
+  const get = () => transport.request({ method: 'GET', path: '/api/v1/namespaces/default' })
+  const answers = await Promise.all(Array.from({ length: 40 }, get))
+  assert.equal(answers.length, 40)
+  assert.deepEqual([...new Set(await Promise.all(heard))], ['ADDED'])
+  stop.abort()
+}
+
+test('the ways to an API server', needsApiServer, async (suite) => {
+  const [cluster, redis] = await Promise.all([startCluster(suite), startRedis(suite)])
+  const { server } = cluster
+
+  await suite.test(`an operator of ${pipelines} pipelines has two connections, after an interruption too`, async (t) => {
+    const relay = await startTcpRelay(t, server.port)
+    const kubeconfig = await fileOf(t, kubeconfigBy(server, relay))
+    const names = Array.from({ length: pipelines }, (_, n) => `p-${n}`)
+    const items = names.map((name) => minimalPipeline(name, 'default', { redis: { url: redis.url } }))
+    await cluster.apply({ apiVersion: 'v1', kind: 'List', items })
+    const flags = ['--consumer-image', 'c:1', '--kubeconfig', kubeconfig, '--network-policy', '--log-level', 'debug']
+    const listen = ['--metrics', '127.0.0.1:0', '--health', '127.0.0.1:0']
+    const operator = await startCli(t, ['operator', ...flags, ...listen], { env: { POD_NAMESPACE: 'default' } })
+    const reconciled = (when: string) =>
+      eventually(async () => {
+        const found = (await cluster.list(kinds.pipelineType, 'default')) as Loose[]
+        const behind = found.filter(
+          (each) =>
+            conditionOf(each, 'Reconciled')?.reason !== 'ObjectsApplied' ||
+            conditionOf(each, 'RedisReachable')?.reason !== 'RedisConnected' ||
+            (each as { status?: { observedGeneration?: number } }).status?.observedGeneration !== each.metadata.generation,
+        )
+        assert.deepEqual(
+          behind.map((each) => each.metadata.name),
+          [],
+          `not reconciled ${when}: ${JSON.stringify(at(behind[0], 'status.conditions'))}`,
+        )
+      }, slow)
+    await reconciled('at first')
+    assert.match(operator.stdout(), /"leading"/)
+    assert.deepEqual([relay.accepted, relay.open], [2, 2], 'none is opened in vain')
+
+    const patchAll = async (batchSize: number) => {
+      for (const name of names.slice(0, 20)) {
+        await cluster.patch(kinds.pipelineType, 'default', name, { spec: { source: { batchSize } } })
+        if (name.endsWith('5')) relay.cut()
+      }
+    }
+    await patchAll(7)
+    await reconciled('after the interruption')
+    assert.ok(relay.accepted >= 4, 'it was interrupted')
+    assert.ok(relay.most <= 2, `${relay.most} connections at once`)
+    assert.equal((await operator.stop()).code, 0)
+    assert.equal(relay.open, 0)
+  })
+
+  await suite.test('watches that do not fit one connection get another', async (t) => {
+    const relay = await startTcpRelay(t, server.port)
+    const transport = createTransport(loadCredentials(await fileOf(t, kubeconfigBy(server, relay))))
+    t.after(() => transport.close())
+    await watchAndAsk(transport, 150)
+    assert.equal(relay.accepted, 3)
+  })
+
+  await suite.test('where only HTTP/1.1 is spoken each watch has a connection of its own', async (t) => {
+    const front = await startHttp1Front(t, server)
+    const transport = createTransport(loadCredentials(await fileOf(t, kubeconfigBy(server, front))))
+    t.after(() => transport.close())
+    await watchAndAsk(transport, 12)
+    assert.ok(front.accepted > 12, `${front.accepted} connections`)
+  })
+
+  await suite.test('a kubeconfig’s proxy-url is the only way taken, with its password, by two connections', async (t) => {
+    const proxy = await startConnectProxy(t, 's3cret/')
+    const by = (password: string) =>
+      kubeconfigBy(server, { proxy: `http://user:${encodeURIComponent(password)}@127.0.0.1:${proxy.port}` })
+    const transport = createTransport(loadCredentials(await fileOf(t, by('s3cret/'))))
+    t.after(() => transport.close())
+    await watchAndAsk(transport, 12)
+    assert.deepEqual([[...proxy.targets], proxy.accepted], [[`127.0.0.1:${server.port}`], 2])
+
+    const stranger = createTransport(loadCredentials(await fileOf(t, by('wrong'))))
+    t.after(() => stranger.close())
+    await assert.rejects(stranger.request({ method: 'GET', path: '/version' }), (thrown) => {
+      assert.ok(thrown instanceof StreamPipelineError && thrown.code === 'KubernetesUnreachable', String(thrown))
+      assert.match(thrown.message, /the proxy 127\.0\.0\.1 refuses to connect .*\(407\)/)
+      assert.doesNotMatch(thrown.message, /wrong/)
+      return true
+    })
+  })
+
+  await suite.test('a proxy of another kind is refused before anything is started', async (t) => {
+    const file = await fileOf(t, kubeconfigBy(server, { proxy: 'socks5://user:s3cret@127.0.0.1:1080' }))
+    assert.throws(
+      () => loadCredentials(file),
+      (thrown) => {
+        assert.ok(thrown instanceof StreamPipelineError && thrown.code === 'InvalidOption', String(thrown))
+        assert.match(thrown.message, /proxy-url is neither http/)
+        assert.doesNotMatch(thrown.message, /s3cret/)
+        return true
+      },
+    )
+  })
+})
