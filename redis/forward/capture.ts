@@ -4,7 +4,8 @@
  * three). Only jobs with an id of our scope are touched.
  *
  * Per job one script: still in the set? write the record, remove the job by BullMQ's own removal. A public check-then-remove would
- * kill a job that was retried in between. Jobs with a parent or children are recorded once and stay, since removing a failed
+ * kill a job that was retried in between. A removal that is refused half-way (rights were taken away) finds the record noted in the
+ * job's hash when it is tried again. Jobs with a parent or children are recorded once and stay, since removing a failed
  * child releases its parent; so does everything where BullMQ's removal is not known by its text. Where the queue lives in
  * another Redis the record goes first, under a token per failure, so that a crash between the two steps leaves one record.
  *
@@ -102,7 +103,14 @@ export function createSweeper(parts: SweeperParts): Sweeper {
     `${recordFunction}${takeFunction(parts.scripts)}
 local kind = standing(KEYS[3], ARGV[1], ARGV[2])
 if not kind then return 0 end
-record(KEYS[1], KEYS[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8], ARGV[9], ARGV[10], ARGV[11])
+local job = KEYS[3] .. ARGV[1]
+if redis.call('HGET', job, 'spRecorded') ~= ARGV[2] then
+  if redis.acl_check_cmd and not redis.acl_check_cmd('HSET', job, 'spRecorded', ARGV[2]) then
+    return redis.error_reply('NOPERM the user may not HSET ' .. job)
+  end
+  record(KEYS[1], KEYS[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8], ARGV[9], ARGV[10], ARGV[11])
+  redis.call('HSET', job, 'spRecorded', ARGV[2])
+end
 return takeJob(KEYS[3], ARGV[1], ARGV[2], kind)`,
   )
   const look = defineScript('failedJob', `${takeFunction(parts.scripts)}return standing(KEYS[1], ARGV[1], ARGV[2])`)

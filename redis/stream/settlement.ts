@@ -13,11 +13,15 @@ import { defineScript, type ScriptArgument } from '../script.ts'
 /**
  * Lua shared with the claim script: writes the record of one pending entry from the server's own copy of it.
  * Returns 1 written, 0 no longer pending (or not as overdue as demanded), or an error table. It writes nothing
- * before its XADD: Redis refuses for want of memory only as long as a script has not written.
+ * before its XADD: Redis refuses for want of memory only as long as a script has not written. And it writes nothing for a user who
+ * may not acknowledge (rights may be taken away at any time): the entry would stay pending, and be recorded again.
  */
 export const buryFunction = `local function bury(stream, dead, group, maxDead, id, reason, failure, hash, redrives, minIdle, minDeliveries)
   local row = redis.call('XPENDING', stream, group, id, id, 1)[1]
   if not row or row[3] < minIdle or row[4] < minDeliveries then return 0 end
+  if redis.acl_check_cmd and not redis.acl_check_cmd('XACK', stream, group, id) then
+    return {err = 'NOPERM the user may not XACK ' .. stream}
+  end
   local entry = redis.call('XRANGE', stream, id, id)[1]
   local payload = ''
   if entry then payload = cmsgpack.pack(entry[2]) elseif reason ~= 'Trimmed' then
@@ -116,6 +120,7 @@ export function unwritable(connection: RedisConnection, place: StreamPlace, told
   if (code === 'WRONGTYPE') {
     return failure('WrongKeyType', { key: place.deadLetters, actual: 'value of another type', expected: 'stream' }, reply)
   }
+  if (code === 'NOPERM') return failure('RedisPermissionDenied', { detail: told }, reply)
   if (code === 'OOM') return failure('RedisOutOfMemory', { address: labelOf(connection), detail: told }, reply)
   return failure('RedisCommandFailed', { command: 'XADD of a dead letter', detail: told }, reply)
 }

@@ -37,8 +37,8 @@ export async function startCuttingProxy(scope: Scope, target: number): Promise<C
       upstream.write(chunk)
     })
     upstream.on('data', (chunk: Buffer) => {
-      // [[stream, entries]]; the end of a block without any is *-1.
-      const entries = reading ? chunk.indexOf('*1\r\n*2\r\n') : -1
+      // {stream: entries}; the end of a block without any is null.
+      const entries = reading ? chunk.indexOf('%1\r\n') : -1
       if (armed === undefined || entries === -1) return void client.write(chunk)
       const { remnant, cut } = armed
       armed = undefined

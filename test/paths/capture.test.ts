@@ -244,6 +244,30 @@ test('the queue elsewhere, and a crash between record and removal: one record, a
   assert.equal(await path.queueClient.zcard(`${path.queueKey}failed`), 0)
 })
 
+test('together, and the removal refused half-way: one record, and the next round removes', async (t) => {
+  const path = await openPath(t, 'Atomic', servers, { jobOptions: { attempts: 1, removeOnFail: false } })
+  await path.putKeys('a', 'b')
+  await path.settle(await path.read())
+  await fail(t, path, 2)
+  const server = servers.stream
+  await server.client().call('ACL', 'SETUSER', 'root', 'on', '>secret', '~*', '&*', '+@all')
+  const root = server.client({ username: 'root', password: 'secret' })
+  t.after(
+    async () => void (await server.client({ username: 'root', password: 'secret' }).call('ACL', 'SETUSER', 'default', '+@all')),
+  )
+  for (const command of ['smembers', 'zrem', 'del', 'hset', 'xadd']) {
+    await root.call('ACL', 'SETUSER', 'default', `-${command}`)
+    for (let tries = 0; tries < 3; tries++)
+      await sweeperOf(path)
+        .sweep()
+        .catch(() => undefined)
+    await root.call('ACL', 'SETUSER', 'default', '+@all')
+  }
+  await sweeperOf(path).sweep()
+  assert.deepEqual((await path.dead()).map(({ payload }) => String(payload[1])).toSorted(), ['a', 'b'])
+  assert.equal(await path.queueClient.zcard(`${path.queueKey}failed`), 0)
+})
+
 test('failedJobs: Leave leaves them; Capture takes them within a round of housekeeping', async (t) => {
   const pipelines = await Promise.all(
     (['Leave', 'Capture'] as const).map(async (failedJobs) => {
