@@ -16,13 +16,35 @@ const options = {
   allowUnionTypes: true,
   logger: false,
   code: { regExp },
+  // `metaSchema` does.
+  validateSchema: false,
 } as const satisfies Options
+
+/**
+ * JSON Schema's own schema takes tens of milliseconds to compile, most of what a consumer would do at start: done once for all.
+ * Nothing is added to this instance, so that one schema cannot say anything about the next.
+ */
+let metaSchema: Ajv2020 | undefined
+
+/** @throws Error as ajv itself words it */
+function checkSchema(schema: Readonly<Record<string, unknown>>): void {
+  metaSchema ??= new Ajv2020({ logger: false })
+  if (metaSchema.validateSchema(schema) !== true) throw new Error(`schema is invalid: ${metaSchema.errorsText()}`)
+}
+
+/** The last one: whoever checks a resource is about to use it. */
+let compiled: { readonly text: string; readonly validate: ValidateFunction } | undefined
 
 /** @throws ajv's Error where the schema itself is wrong */
 export function compilePayloadSchema(schema: Readonly<Record<string, unknown>>): ValidateFunction {
+  const text = JSON.stringify(schema)
+  if (compiled?.text === text) return compiled.validate
+  checkSchema(schema)
   const ajv = new Ajv2020(options)
   ajvFormats.default(ajv)
-  return boundKeywords(ajv)(schema)
+  const validate = boundKeywords(ajv)(schema)
+  compiled = { text, validate }
+  return validate
 }
 
 const indirections = ['$ref', '$dynamicRef', 'allOf', 'anyOf', 'oneOf', 'if', 'patternProperties', 'dependentSchemas']
