@@ -16,16 +16,19 @@ export interface Tally {
 
 export function createTally(): Tally {
   const totals = { serviceMs: 0, forwarded: 0, duplicates: 0, dead: 0, reclaimed: 0 }
+  /** Entries whose time is in the mean. */
+  let timed = 0
   return {
     batch({ entries, outcomes, durationMs }) {
       totals.forwarded += outcomes.forwarded
       totals.duplicates += outcomes.duplicate
       totals.dead += outcomes.dead
       if (entries === 0) return
-      const latest = durationMs / entries
-      // Weighted by entries, so that one slow straggler does not look like a slow consumer.
-      const weight = Math.min(0.5, entries / 500)
-      totals.serviceMs = totals.serviceMs === 0 ? latest : totals.serviceMs * (1 - weight) + latest * weight
+      timed += entries
+      // Weighted by entries, so that one slow straggler does not look like a slow consumer; and the plain mean of all at first,
+      // so that the first batch, which compiled everything, is not what a quiet consumer is known by for hundreds of entries.
+      const weight = Math.max(Math.min(0.5, entries / 500), entries / timed)
+      totals.serviceMs += (durationMs / entries - totals.serviceMs) * weight
     },
     reclaim({ claimed, exhausted, trimmed }) {
       totals.reclaimed += claimed

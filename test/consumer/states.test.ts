@@ -231,6 +231,20 @@ test('the tally sums, and its service time follows', () => {
   assert.ok(tally.read().serviceMs < 31, 'one straggler hardly counts')
 })
 
+test('the service time is the mean of all while there are few', () => {
+  const tally = createTally()
+  for (const durationMs of [100, 1, 1, 2]) {
+    tally.batch({ entries: 1, outcomes: { forwarded: 1, duplicate: 0, dead: 0, gone: 0 }, dead: [], durationMs })
+  }
+  assert.equal(tally.read().serviceMs, 26)
+  tally.batch({ entries: 0, outcomes: { forwarded: 0, duplicate: 0, dead: 0, gone: 0 }, dead: [], durationMs: 5_000 })
+  assert.equal(tally.read().serviceMs, 26, 'an attempt that settled nothing says nothing')
+  for (let i = 0; i < 400; i++) {
+    tally.batch({ entries: 1, outcomes: { forwarded: 1, duplicate: 0, dead: 0, gone: 0 }, dead: [], durationMs: 2 })
+  }
+  assert.ok(tally.read().serviceMs < 2.3)
+})
+
 test('--listen takes HOST:PORT, :PORT and [v6]:PORT', () => {
   assert.deepEqual(parseListen('--listen', '1.2.3.4:80'), { host: '1.2.3.4', port: 80 })
   assert.deepEqual(parseListen('--listen', ':9090'), { host: undefined, port: 9090 })
