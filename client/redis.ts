@@ -49,16 +49,6 @@ export async function workerConnection(source: RedisSource): Promise<RedisConnec
     : (connection as Redis).duplicate(patient)
 }
 
-/**
- * Ends a connection whose server may be away. Between two attempts ioredis would just stop trying, and what waits for an answer
- * would wait for ever: a last attempt, ended at once, rejects it.
- */
-export function cutOff(client: Pick<RedisConnection, 'connect' | 'disconnect'> & { readonly status: string }): void {
-  // Its failure is the aim.
-  if (client.status === 'reconnecting') Promise.resolve(client.connect()).catch(() => {})
-  client.disconnect()
-}
-
 async function addressOf(source: Exclude<RedisSource, { kind: 'Borrowed' }>): Promise<RedisAddress> {
   switch (source.kind) {
     case 'Url':

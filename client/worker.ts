@@ -11,7 +11,7 @@ import { executionLock } from '../redis/keys.ts'
 import { redisFailure } from '../redis/replies.ts'
 import { createProcessor, type ExecutionContext, type Skipped } from './execution.ts'
 import { createWorkerMetrics } from './metrics.ts'
-import { cutOff, type RedisInput, redisSource, workerConnection } from './redis.ts'
+import { type RedisInput, redisSource, workerConnection } from './redis.ts'
 
 export interface WorkerOptions<Payload extends object, Result> {
   /** The BullMQ queue: `spec.sink.bullmq.queue`. */
@@ -136,10 +136,11 @@ export function createWorker<Payload extends object, Result = unknown>(options: 
     await Promise.race([farewell, overdue])
     if (!inTime.signal.aborted) {
       // BullMQ still waits for an answer of Redis, on either connection.
-      cutOff(connection)
+      const ended = closeConnection(connection)
       const blocking = await bull.getBackend().blockingClient
-      if (blocking !== undefined) cutOff(blocking)
-      await farewell
+      // Its own name for the duplicate it made of ours.
+      if (blocking !== undefined) await closeConnection(blocking as unknown as RedisConnection)
+      await Promise.all([ended, farewell])
     }
     await closeConnection(connection)
   }
