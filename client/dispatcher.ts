@@ -13,6 +13,7 @@ import type { ForwardItem } from '../redis/forward/forwarder.ts'
 import type { Trace } from '../redis/payload/fields.ts'
 import { addDirectly } from './direct.ts'
 import { createLinks } from './links.ts'
+import { createDeadline } from './overdue.ts'
 import { createPlans, type Plan } from './plan.ts'
 import type { RedisInput } from './redis.ts'
 import { addToStream } from './streamadd.ts'
@@ -33,7 +34,10 @@ export interface DispatcherOptions {
   readonly queueRedis?: RedisInput
   /** Folder with the Secrets and ConfigMaps that the pipeline's Redis refers to: `DIR/secret/NAME/KEY`. */
   readonly refs?: string
-  /** How long one call may take, in milliseconds, before it fails with RedisUnreachable. Default 5,000. */
+  /**
+   * How long one call may take, in milliseconds, before it fails with RedisUnreachable. Default 5,000. While a thousand payloads of
+   * calls that failed so are still without an answer, further calls fail at once.
+   */
   readonly timeoutMs?: number
   /**
    * Told of what is amiss without stopping anything: a mounted configuration that became unreadable (the last one stays in force),
@@ -90,6 +94,7 @@ export function createDispatcher<Payload extends object = Readonly<Record<string
   const onError = options.onError ?? warn
   const plans = createPlans({ ...options, env, onError })
   const links = createLinks({ ...options, pipeline: plans.pipeline, onError })
+  const deadline = createDeadline(timeoutMs, links.label)
   const underWay = new Set<Promise<unknown>>()
   let closed: Promise<void> | undefined
 
@@ -122,7 +127,7 @@ export function createDispatcher<Payload extends object = Readonly<Record<string
   async function dispatchMany(payloads: readonly Payload[], { traceparent }: DispatchOptions = {}) {
     if (closed !== undefined) throw failure('Closed', { what: 'dispatcher' })
     const trace = traceparent !== undefined && traceparentForm.test(traceparent) ? { traceparent } : {}
-    const call = bounded(timeoutMs, links.label, (signal) => send(payloads, trace, signal))
+    const call = deadline.run(payloads.length, (signal) => send(payloads, trace, signal))
     underWay.add(call)
     try {
       return await call
@@ -177,25 +182,5 @@ function prepare(plan: Plan, payload: object, trace: Trace, index: number | unde
     const error = asFailure(thrown)
     if (index === undefined || error.code !== 'PayloadRejected') throw error
     throw failure('PayloadRejected', { detail: `payload ${index} of the list: ${error.parameters['detail'] ?? ''}` }, error)
-  }
-}
-
-/**
- * Runs `work` for at most so long. What it started may still come to pass afterwards. Its signal aborts a little earlier, so
- * that what waits for something other than Redis can say so itself.
- */
-async function bounded<T>(timeoutMs: number, label: () => string, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
-  let timer: NodeJS.Timeout | undefined
-  const overdue = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => {
-      reject(failure('RedisUnreachable', { address: label(), detail: `no answer within ${timeoutMs} ms` }))
-    }, timeoutMs)
-  })
-  try {
-    return await Promise.race([work(AbortSignal.timeout(Math.floor(timeoutMs * 0.8))), overdue])
-  } catch (thrown) {
-    throw asFailure(thrown)
-  } finally {
-    clearTimeout(timer)
   }
 }

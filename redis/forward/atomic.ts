@@ -11,21 +11,22 @@
  */
 import type { RedisConnection } from '../connection.ts'
 import type { DeadLetterReason } from '../deadletters.ts'
-import { defineScript, type ScriptArgument } from '../script.ts'
+import { jobId } from '../keys.ts'
+import { defineScript } from '../script.ts'
 import { buryFunction, type StreamPlace, unwritable } from '../stream/settlement.ts'
 import type { BullQueue } from './bullqueue.ts'
 import { addScriptFor, forwardFunctions } from './composition.ts'
 import type { ForwardTarget } from './forwarder.ts'
-import { packArguments } from './packing.ts'
+import { createJobComposer, type JobCall } from './jobcomposer.ts'
+import { createPacker } from './packing.ts'
 import type { SettleOutcome, SettlePath, Verdict } from './settlepath.ts'
-import { composeCall } from './split.ts'
 
 /**
  * Keys: stream, dead letters, stats, the add script's keys, then one mark per entry to forward. Arguments: group, dead-letter
  * bound, delivery ceiling, prefix, window, number of the add script's keys, first and last id and number of entries, and a
- * packed list, per entry its kind: `F`, id, redrives, hash, job id, origin and the add's three, or `B`, id, redrives, hash,
- * reason, error. Replies: waiting jobs, then an outcome per entry; an outcome beginning with `!` is the server's refusal of a
- * dead letter, whose entry stays pending.
+ * packed list, per entry its kind: `F`, id, redrives, job id, the add's first and third argument, or `B`, id, redrives, hash,
+ * reason, error; then the data of each entry to forward, the add's second. Replies: waiting jobs, then an outcome per entry; an
+ * outcome beginning with `!` is the server's refusal of a dead letter, whose entry stays pending.
  *
  * Entries that were read together are neighbours in the pending list, so one listing tells of nearly all; what it misses
  * (others' entries in between, ids out of order) is looked up by itself.
@@ -40,7 +41,7 @@ local wrong = checkTypes(prefix) or wrongType(stream, 'stream') or wrongType(sta
 if wrong then return wrong end
 local addKeys = {}
 for i = 1, addKeyCount do addKeys[i] = KEYS[3 + i] end
-local replies, settled, buried, at, markAt = {0}, {}, 0, 1, 3 + addKeyCount
+local replies, settled, buried, at, forwards = {0}, {}, 0, 1, 0
 local list = cmsgpack.unpack(ARGV[10])
 local delivered = {}
 if tonumber(ARGV[9]) > 0 then
@@ -51,6 +52,7 @@ local function deliveriesOf(id)
   local row = redis.call('XPENDING', stream, group, id, id, 1)[1]
   return row and row[4]
 end
+local function hashOf(jobId) return string.sub(jobId, ${jobId(target.keys.scope, '').length + 1}) end
 local function dispose(id, reason, failure, hash, redrives)
   local written = bury(stream, dead, group, maxDead, id, reason, failure, hash, redrives, 0, 0)
   if written == 1 then
@@ -62,26 +64,27 @@ local function dispose(id, reason, failure, hash, redrives)
   return '!' .. written.err
 end
 while at <= #list do
-  local kind, id, redrives, hash = list[at], list[at + 1], list[at + 2], list[at + 3]
+  local kind, id, redrives = list[at], list[at + 1], list[at + 2]
   local outcome
   if kind == 'B' then
-    outcome = dispose(id, list[at + 4], list[at + 5], hash, redrives)
-    at = at + 6
+    outcome = dispose(id, list[at + 4], list[at + 5], list[at + 3], redrives)
   else
-    markAt = markAt + 1
+    forwards = forwards + 1
+    local jobId = list[at + 3]
     local deliveries = deliveriesOf(id)
     if not deliveries then outcome = 'gone'
     elseif deliveries > ceiling then
-      outcome = dispose(id, 'MaxDeliveries', 'delivered ' .. deliveries .. ' times; the ceiling is ' .. ceiling, hash, redrives)
+      outcome = dispose(id, 'MaxDeliveries', 'delivered ' .. deliveries .. ' times; the ceiling is ' .. ceiling,
+        hashOf(jobId), redrives)
     else
-      outcome = forwardOne(now, window, prefix, list[at + 4], KEYS[markAt], list[at + 5], addKeys,
-        {list[at + 6], list[at + 7], list[at + 8]})
+      outcome = forwardOne(now, window, prefix, jobId, KEYS[3 + addKeyCount + forwards], id, addKeys,
+        {list[at + 4], ARGV[10 + forwards], list[at + 5]})
       if string.sub(outcome, 1, 9) == 'rejected:' then
-        outcome = dispose(id, 'SinkRejected', string.sub(outcome, 10), hash, redrives)
+        outcome = dispose(id, 'SinkRejected', string.sub(outcome, 10), hashOf(jobId), redrives)
       else settled[#settled + 1] = id end
     end
-    at = at + 9
   end
+  at = at + 6
   replies[#replies + 1] = outcome
 end
 if #settled > 0 then
@@ -93,8 +96,8 @@ replies[1] = waitingJobs(prefix)
 return replies`
 }
 
-/** Entries settled by one run of the script: one to two milliseconds of Redis' time. */
-const pieceSize = 32
+/** Most entries settled by one run of the script: one to two milliseconds of Redis' time. */
+const pieceSize = 36
 
 export function createAtomicPath(
   connection: RedisConnection,
@@ -106,34 +109,34 @@ export function createAtomicPath(
   const queueKey = `${target.prefix}:${target.queue}:`
   const script = defineScript('settleAtomically', atomicScript(bull, target))
   const bullKeys = bull.scripts.get(addScriptFor(target.jobOptions))?.keys ?? 0
+  const composer = createJobComposer(bull, target)
 
-  const call = async (
-    keys: readonly string[],
-    addKeys: number,
-    verdicts: readonly Verdict[],
-    args: readonly ScriptArgument[],
-  ) => {
+  const call = async (addKeys: readonly string[], verdicts: readonly Verdict[], piece: Piece) => {
     const fixedKeys = [place.stream, place.deadLetters, place.keys.stats]
     const range = [verdicts[0]?.id ?? '', verdicts.at(-1)?.id ?? '', verdicts.length]
-    const fixed = [place.group, place.maxDeadLetters, options.maxDeliveries, queueKey, target.windowMs, addKeys, ...range]
-    const reply = await script.run(connection, [...fixedKeys, ...keys], [...fixed, packArguments(args)])
+    const fixed = [place.group, place.maxDeadLetters, options.maxDeliveries, queueKey, target.windowMs, addKeys.length, ...range]
+    const reply = await script.run(
+      connection,
+      [...fixedKeys, ...addKeys, ...piece.marks],
+      [...fixed, piece.packed, ...piece.data],
+    )
     const [waiting, ...outcomes] = Array.isArray(reply) ? reply : []
     return { waiting: Number(waiting), outcomes: outcomes.map(String) }
   }
 
   const settlePiece = async (verdicts: readonly Verdict[]) => {
-    const prepared = await prepare(bull, target, verdicts)
-    const keys = [...prepared.addKeys, ...prepared.marks]
-    const { waiting, outcomes } = await call(keys, prepared.addKeys.length, verdicts, prepared.args)
-    return { waiting, outcomes: outcomes.map((outcome, index) => outcomeOf(connection, place, prepared.final[index], outcome)) }
+    const items = verdicts.flatMap((verdict) => (verdict.kind === 'Forward' ? [verdict.item] : []))
+    const final = withRefusals(verdicts, await composer.compose(items))
+    const { waiting, outcomes } = await call(composer.keys, verdicts, packPiece(target, final))
+    return { waiting, outcomes: outcomes.map((outcome, index) => outcomeOf(connection, place, final[index]?.verdict, outcome)) }
   }
 
   return {
     kind: 'Atomic',
     async settle(verdicts) {
-      const pieces = Array.from({ length: Math.ceil(verdicts.length / pieceSize) }, (_, index) =>
-        verdicts.slice(index * pieceSize, (index + 1) * pieceSize),
-      )
+      const count = Math.ceil(verdicts.length / pieceSize)
+      const size = Math.ceil(verdicts.length / count)
+      const pieces = Array.from({ length: count }, (_, index) => verdicts.slice(index * size, (index + 1) * size))
       // All have ended before a failure of one is told: none may still be under way when the batch is tried again.
       const results = await Promise.allSettled(pieces.map(settlePiece))
       const outcomes: SettleOutcome[] = []
@@ -147,7 +150,7 @@ export function createAtomicPath(
     },
     async waiting() {
       const keys = Array.from({ length: bullKeys }, () => `${queueKey}wait`)
-      return (await call(keys, bullKeys, [], [])).waiting
+      return (await call(keys, [], packPiece(target, []))).waiting
     },
     close: bull.close,
   }
@@ -155,40 +158,54 @@ export function createAtomicPath(
 
 type Burying = Extract<Verdict, { kind: 'Bury' }>
 
-interface Prepared {
-  readonly addKeys: readonly string[]
-  readonly marks: readonly string[]
-  readonly args: readonly ScriptArgument[]
-  /** The verdicts, those that BullMQ refuses turned into burials. */
-  readonly final: readonly Verdict[]
+/** A verdict after BullMQ has been asked: what it refuses to add is buried. */
+type Final =
+  | { readonly verdict: Extract<Verdict, { kind: 'Forward' }>; readonly call: Extract<JobCall, { kind: 'Add' }> }
+  | { readonly verdict: Burying; readonly call?: never; readonly hash: string }
+
+/** @param calls one per verdict to forward, in order */
+function withRefusals(verdicts: readonly Verdict[], calls: readonly JobCall[]): readonly Final[] {
+  let next = 0
+  return verdicts.map((verdict): Final => {
+    if (verdict.kind === 'Bury') return { verdict, hash: '' }
+    const call = calls[next++]
+    if (call?.kind === 'Add') return { verdict, call }
+    const { id, item, redrives } = verdict
+    const error = call?.error ?? 'refused'
+    return { verdict: { kind: 'Bury', id, reason: 'SinkRejected', error, redrives }, hash: item.hash }
+  })
 }
 
-async function prepare(bull: BullQueue, target: ForwardTarget, verdicts: readonly Verdict[]): Promise<Prepared> {
-  const items = verdicts.flatMap((verdict) => (verdict.kind === 'Forward' ? [verdict.item] : []))
-  const composed = await composeCall(bull, target, items)
-  const args: ScriptArgument[] = []
-  const final: Verdict[] = []
-  let item = 0
-  let accepted = 0
-  for (const verdict of verdicts) {
-    const burial = verdict.kind === 'Bury' ? verdict : refused(verdict, composed.refusals[item++])
-    if (burial !== undefined) {
-      final.push(burial)
-      const hash = verdict.kind === 'Forward' ? verdict.item.hash : ''
-      args.push('B', burial.id, burial.redrives, hash, burial.reason, burial.error.slice(0, 1_000))
-    } else if (verdict.kind === 'Forward') {
-      final.push(verdict)
-      args.push('F', verdict.id, verdict.redrives, verdict.item.hash, ...composed.args.slice(accepted * 5, accepted * 5 + 5))
-      accepted += 1
+interface Piece {
+  readonly marks: readonly string[]
+  readonly packed: Buffer
+  readonly data: readonly string[]
+}
+
+function packPiece({ keys }: ForwardTarget, final: readonly Final[]): Piece {
+  const marks: string[] = []
+  const data: string[] = []
+  // An entry to forward takes some 350 bytes.
+  const packer = createPacker(512 * final.length)
+  for (const step of final) {
+    const { verdict } = step
+    packer.text(verdict.kind === 'Bury' ? 'B' : 'F')
+    packer.text(verdict.id)
+    packer.text(verdict.redrives)
+    if (step.call === undefined) {
+      packer.text(step.hash)
+      packer.text(step.verdict.reason)
+      packer.text(step.verdict.error.slice(0, 1_000))
+    } else {
+      const { hash } = step.verdict.item
+      marks.push(keys.mark(hash))
+      data.push(step.call.data)
+      packer.text(jobId(keys.scope, hash))
+      packer.joined(step.call.args)
+      packer.joined(step.call.options)
     }
   }
-  return { addKeys: composed.addKeys, marks: composed.marks, args, final }
-}
-
-function refused(verdict: Verdict, refusal: { readonly kind: string; readonly error?: string } | undefined): Burying | undefined {
-  if (refusal === undefined) return undefined
-  const { id, redrives } = verdict
-  return { kind: 'Bury', id, reason: 'SinkRejected', error: refusal.error ?? 'refused', redrives }
+  return { marks, packed: packer.finish(), data }
 }
 
 function outcomeOf(

@@ -80,8 +80,14 @@ export interface RecordedCall {
 
 type Transaction = Parameters<Job['addJob']>[0]
 
-/** What BullMQ would send to add this job; or, as text, why it refuses to. */
-export async function recordAdd(queue: Queue, name: string, data: object, options: JobsOptions): Promise<RecordedCall | string> {
+/** What BullMQ would send to add a job at `timestamp`, milliseconds; or, as text, why it refuses to. */
+export async function recordAdd(
+  queue: Queue,
+  name: string,
+  data: object,
+  options: JobsOptions,
+  timestamp: number,
+): Promise<RecordedCall | string> {
   let call: RecordedCall | undefined
   const recorder = {
     runCommand(command: string, args: readonly (string | Buffer)[]) {
@@ -90,7 +96,10 @@ export async function recordAdd(queue: Queue, name: string, data: object, option
     },
   }
   try {
-    await new Job(queue, name, data, options, options.jobId).addJob(recorder as unknown as Transaction)
+    const job = new Job(queue, name, data, options, options.jobId)
+    // Not by option: that one would be kept in the job.
+    job.timestamp = timestamp
+    await job.addJob(recorder as unknown as Transaction)
   } catch (thrown) {
     // BullMQ checks a job's options when it is queued, and throws plain Errors.
     return thrown instanceof Error ? thrown.message : String(thrown)

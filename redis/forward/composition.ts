@@ -107,8 +107,9 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 }
 
 /**
- * Keys: the add script's, then one mark per item. Arguments: prefix, window, number of the add script's keys, and a packed
- * list, per item job id, origin and the add script's three. Replies: waiting jobs, then an outcome per item.
+ * Keys: the add script's, then one mark per item. Arguments: prefix, window, number of the add script's keys, a packed list, per
+ * item job id, origin and the add's first and third argument; then each item's data, the add's second. Replies: waiting jobs,
+ * then an outcome per item.
  */
 export function queueScript(scripts: BullScripts, add: AddScript): string {
   return `${forwardFunctions(scripts, add)}
@@ -119,10 +120,10 @@ local addKeys = {}
 for i = 1, addKeyCount do addKeys[i] = KEYS[i] end
 local replies, at = {0}, 1
 local list = ARGV[4] and cmsgpack.unpack(ARGV[4])
-for i = addKeyCount + 1, #KEYS do
-  local outcome = forwardOne(now, window, prefix, list[at], KEYS[i], list[at + 1], addKeys, {list[at + 2], list[at + 3], list[at + 4]})
-  replies[#replies + 1] = outcome
-  at = at + 5
+for i = 1, #KEYS - addKeyCount do
+  replies[i + 1] = forwardOne(now, window, prefix, list[at], KEYS[addKeyCount + i], list[at + 1], addKeys,
+    {list[at + 2], ARGV[4 + i], list[at + 3]})
+  at = at + 4
 end
 replies[1] = waitingJobs(prefix)
 return replies`

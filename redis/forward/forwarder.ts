@@ -5,7 +5,8 @@
  */
 import type { CompiledJobOptions } from '../../api/compiled.ts'
 import type { KeySpace } from '../keys.ts'
-import type { PayloadObject, Trace } from '../payload/codec.ts'
+import type { PayloadObject } from '../payload/codec.ts'
+import type { Trace } from '../payload/fields.ts'
 
 /** Where jobs go and how long a key is remembered. */
 export interface ForwardTarget {

@@ -1,28 +1,61 @@
 /**
- * A script's many arguments as one: a MessagePack list of strings, which `cmsgpack.unpack` makes into a table. Ten arguments an
+ * A script's many arguments as one: a MessagePack list of texts, which `cmsgpack.unpack` makes into a table. Ten arguments an
  * entry cost the client and the server more as arguments of a command (a header, a buffer and an object each) than all the rest
- * of forwarding it.
+ * of forwarding it. Only what is long stays an argument of its own: Redis 7 hashes every byte of each string that enters Lua, so
+ * a payload that came packed would be hashed twice.
  */
-import type { ScriptArgument } from '../script.ts'
+export interface Packer {
+  /** Appends one text; numbers arrive as text, as they would in a command. */
+  text(value: string | number): void
+  bytes(value: Uint8Array): void
+  /** Appends one text made of parts, which are UTF-8 or already bytes. */
+  joined(parts: readonly (string | Uint8Array)[]): void
+  /** The list; nothing may be appended afterwards. */
+  finish(): Buffer
+}
 
 const listHeader = 5
-const stringHeader = 5
+const textHeader = 5
 
-/** Binary-safe; numbers arrive as text, as they would in a command. */
-export function packArguments(args: readonly ScriptArgument[]): Buffer {
-  let most = listHeader
-  // Three bytes is the most that a UTF-16 unit takes in UTF-8.
-  for (const arg of args)
-    most += stringHeader + (typeof arg === 'string' ? arg.length * 3 : Buffer.isBuffer(arg) ? arg.length : 24)
-  const packed = Buffer.allocUnsafe(most)
-  packed[0] = 0xdd
-  let at = packed.writeUInt32BE(args.length, 1)
-  for (const arg of args) {
-    packed[at] = 0xdb
-    const start = at + stringHeader
-    const length = Buffer.isBuffer(arg) ? arg.copy(packed, start) : packed.write(String(arg), start)
-    packed.writeUInt32BE(length, at + 1)
-    at = start + length
+/** @param capacity bytes to begin with; grows as needed */
+export function createPacker(capacity: number): Packer {
+  let packed = Buffer.allocUnsafe(Math.max(listHeader, capacity))
+  let at = listHeader
+  let count = 0
+
+  const reserve = (bytes: number) => {
+    if (at + bytes <= packed.length) return
+    const larger = Buffer.allocUnsafe(Math.max(packed.length * 2, at + bytes))
+    packed.copy(larger, 0, 0, at)
+    packed = larger
   }
-  return packed.subarray(0, at)
+  const put = (value: string | Uint8Array) => {
+    if (typeof value === 'string') at += packed.write(value, at)
+    else {
+      packed.set(value, at)
+      at += value.length
+    }
+  }
+  const joined = (parts: readonly (string | Uint8Array)[]) => {
+    let most = textHeader
+    // Three bytes is the most that a UTF-16 unit takes in UTF-8.
+    for (const part of parts) most += typeof part === 'string' ? part.length * 3 : part.length
+    reserve(most)
+    const header = at
+    at += textHeader
+    for (const part of parts) put(part)
+    packed[header] = 0xdb
+    packed.writeUInt32BE(at - header - textHeader, header + 1)
+    count += 1
+  }
+  return {
+    text: (value) => joined([String(value)]),
+    bytes: (value) => joined([value]),
+    joined,
+    finish() {
+      packed[0] = 0xdd
+      packed.writeUInt32BE(count, 1)
+      return packed.subarray(0, at)
+    },
+  }
 }

@@ -81,10 +81,10 @@ async function compare(
   id: string,
 ): Promise<string | undefined> {
   const timestamp = Date.now()
-  const call = await recordAdd(theirs.queue, reference.jobName, item.data, jobOptionsOf(reference, item, id))
+  const call = await recordAdd(theirs.queue, reference.jobName, item.data, jobOptionsOf(reference, item, id), timestamp)
   if (typeof call === 'string') return `BullMQ refuses jobs with these options: ${call}`
   await theirs.queue.add(reference.jobName, item.data, { ...jobOptionsOf(reference, item, id), timestamp })
-  const forwarder = createSplitForwarder(connection, scratch, ours, { timestamp })
+  const forwarder = createSplitForwarder(connection, scratch, ours, () => timestamp)
   const once = async () => (await forwarder.forward([item])).outcomes[0]?.kind
   if ((await once()) !== 'Forwarded') return 'the composed script did not forward'
   const [expected, actual] = await Promise.all([dump(connection, reference, id), dump(connection, scratch, id)])
@@ -143,5 +143,7 @@ async function dump(connection: RedisConnection, { prefix, queue }: ForwardTarge
 
 /** Options are compared parsed: the order of their members varies. */
 function parsed(hash: Record<string, string>): Record<string, unknown> {
-  return hash['opts'] === undefined ? hash : { ...hash, opts: JSON.parse(hash['opts']) }
+  if (hash['opts'] === undefined) return hash
+  const { timestamp: _, ...opts } = JSON.parse(hash['opts'])
+  return { ...hash, opts }
 }

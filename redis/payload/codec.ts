@@ -10,6 +10,7 @@ import type { CompiledPayload } from '../../api/compiled.ts'
 import { failure } from '../../api/errors.ts'
 import type { DeadLetterReason } from '../deadletters.ts'
 import { createCoercion } from './coercion.ts'
+import { createFieldReader, type EntryFields, type Envelope, isReserved, NotText, show, type Trace } from './fields.ts'
 import { canonicalJson, keyHash } from './idempotency.ts'
 import { parseExactly } from './json.ts'
 import { createValidator } from './validator.ts'
@@ -27,12 +28,6 @@ export type Decoded =
     }
   | { readonly kind: 'Invalid'; readonly reason: DeadLetterReason; readonly error: string; readonly redrives: number }
 
-/** W3C Trace Context as it travelled with the entry. */
-export interface Trace {
-  readonly traceparent?: string
-  readonly tracestate?: string
-}
-
 export interface Codec {
   /** @param flat field, value, …, as Redis replies them */
   decode(flat: readonly Buffer[]): Decoded
@@ -41,8 +36,6 @@ export interface Codec {
   /** The same fields for data that came out of an entry, whatever the schema says of it by now. */
   restore(data: object): string[]
 }
-
-const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 class Refusal extends Error {
   readonly reason: DeadLetterReason
@@ -57,21 +50,29 @@ export function createCodec(payload: CompiledPayload): Codec {
   const violation = createValidator(payload.schema)
   const order = schemaOrder(payload.schema)
 
-  const decodeFields = (fields: ReadonlyMap<string, string>) => {
-    const data = Object.fromEntries([...fields].map(([name, value]) => [name, coerce(name, value)]))
-    const keyText = (name: string) => fields.get(name)
-    const whole = () => JSON.stringify([...fields].sort(([a], [b]) => (a < b ? -1 : 1)))
-    return { data, keyText, whole }
+  const read = createFieldReader()
+
+  const decodeFields = (entry: EntryFields) => {
+    const data: Record<string, unknown> = {}
+    for (let index = 0; index < entry.names.length; index++) {
+      const name = entry.names[index] ?? ''
+      if (Object.hasOwn(data, name)) throw new Refusal('InvalidPayload', `field ${show(name)} occurs twice`)
+      setOwn(data, name, coerce(name, entry.texts[index] ?? ''))
+    }
+    const keyText = (name: string) => entry.texts[entry.names.indexOf(name)]
+    const pairs = () => entry.names.map((name, index) => [name, entry.texts[index]] as const)
+    return { data, keyText, whole: () => JSON.stringify(pairs().sort(([a], [b]) => (a < b ? -1 : 1))) }
   }
 
-  const decodeJson = (fields: ReadonlyMap<string, string>) => {
-    const text = fields.get(payload.field)
-    if (text === undefined)
-      throw new Refusal('InvalidPayload', `field ${show(payload.field)}, which holds the payload, is missing`)
-    const other = [...fields.keys()].find((name) => name !== payload.field)
-    if (other !== undefined)
-      throw new Refusal('InvalidPayload', `field ${show(other)} is beside the payload in ${show(payload.field)}`)
-    const data = parseObject(text, payload.field)
+  const decodeJson = ({ names, texts }: EntryFields) => {
+    const index = names.indexOf(payload.field)
+    if (index === -1) throw new Refusal('InvalidPayload', `field ${show(payload.field)}, which holds the payload, is missing`)
+    if (names.length > 1) {
+      const other = names.find((name) => name !== payload.field)
+      const why = other === undefined ? 'occurs twice' : `is beside the payload in ${show(payload.field)}`
+      throw new Refusal('InvalidPayload', `field ${show(other ?? payload.field)} ${why}`)
+    }
+    const data = parseObject(texts[index] ?? '', payload.field)
     const keyText = (name: string) => {
       const value = Object.hasOwn(data, name) ? data[name] : undefined
       if (value === undefined || value === null) return undefined
@@ -81,18 +82,18 @@ export function createCodec(payload: CompiledPayload): Codec {
   }
 
   const decode = (flat: readonly Buffer[]): Decoded => {
-    let redrives = 0
+    const envelope = read(flat)
+    const { redrives, trace } = envelope
     try {
-      const raw = split(flat)
-      redrives = raw.redrives
-      checkSize(payload, flat, raw.own)
-      const fields = textFields(raw.own)
-      const { data, keyText, whole } = payload.encoding === 'Fields' ? decodeFields(fields) : decodeJson(fields)
+      checkSize(payload, envelope)
+      const entry = envelope.fields()
+      const { data, keyText, whole } = payload.encoding === 'Fields' ? decodeFields(entry) : decodeJson(entry)
       const broken = violation(data)
       if (broken !== undefined) throw new Refusal('SchemaViolation', broken)
-      return { kind: 'Valid', data, hash: keyHash(keyValues(payload, keyText, whole)), trace: raw.trace, redrives }
+      return { kind: 'Valid', data, hash: keyHash(keyValues(payload, keyText, whole)), trace, redrives }
     } catch (thrown) {
       if (thrown instanceof Refusal) return { kind: 'Invalid', reason: thrown.reason, error: thrown.message, redrives }
+      if (thrown instanceof NotText) return { kind: 'Invalid', reason: 'InvalidPayload', error: thrown.message, redrives }
       throw thrown
     }
   }
@@ -120,56 +121,18 @@ export function createCodec(payload: CompiledPayload): Codec {
   }
 }
 
-type RawFields = ReadonlyArray<readonly [Buffer, Buffer]>
-
-/** Takes off what is not payload. */
-function split(flat: readonly Buffer[]): { own: RawFields; trace: Trace; redrives: number } {
-  const own: [Buffer, Buffer][] = []
-  const trace: { traceparent?: string; tracestate?: string } = {}
-  let redrives = 0
-  for (let i = 0; i + 1 < flat.length; i += 2) {
-    const [name, value] = [flat[i] ?? empty, flat[i + 1] ?? empty]
-    const text = name.toString('latin1')
-    if (text === 'traceparent' || text === 'tracestate') trace[text] = value.toString('latin1')
-    else if (text === 'sp-redrives') redrives = countOf(value)
-    else if (!text.startsWith('sp-')) own.push([name, value])
-  }
-  return { own, trace, redrives }
-}
-
-const empty = Buffer.alloc(0)
-
-/** A producer may write anything there; more than nine digits is no count. */
-function countOf(value: Buffer): number {
-  const text = value.length <= 9 ? value.toString('latin1') : ''
-  return /^\d+$/.test(text) ? Number(text) : 0
-}
-
-function checkSize(payload: CompiledPayload, flat: readonly Buffer[], own: RawFields) {
-  const bytes = flat.reduce((sum, part) => sum + part.length, 0)
+function checkSize(payload: CompiledPayload, { bytes, count }: Envelope) {
   if (bytes > payload.maxBytes)
     throw new Refusal('PayloadTooLarge', `${bytes} bytes are more than payload.maxBytes ${payload.maxBytes}`)
-  if (own.length > payload.maxFields) {
-    throw new Refusal('TooManyFields', `${own.length} fields are more than payload.maxFields ${payload.maxFields}`)
+  if (count > payload.maxFields) {
+    throw new Refusal('TooManyFields', `${count} fields are more than payload.maxFields ${payload.maxFields}`)
   }
 }
 
-function textFields(own: RawFields): ReadonlyMap<string, string> {
-  const fields = new Map<string, string>()
-  for (const [rawName, rawValue] of own) {
-    const name = decodeText(rawName, 'a field name')
-    if (fields.has(name)) throw new Refusal('InvalidPayload', `field ${show(name)} occurs twice`)
-    fields.set(name, decodeText(rawValue, `field ${show(name)}`))
-  }
-  return fields
-}
-
-function decodeText(bytes: Buffer, what: string): string {
-  try {
-    return utf8.decode(bytes)
-  } catch {
-    throw new Refusal('InvalidPayload', `${what} is not UTF-8 text`)
-  }
+/** As an own property whatever its name: assigning `__proto__` would do something else. */
+function setOwn(data: Record<string, unknown>, name: string, value: unknown): void {
+  if (name !== '__proto__') data[name] = value
+  else Object.defineProperty(data, name, { value, writable: true, enumerable: true, configurable: true })
 }
 
 function parseObject(text: string, field: string): PayloadObject {
@@ -210,8 +173,6 @@ function encodeMembers(payload: CompiledPayload, given: object, order: ReadonlyM
     .map(([name, value]) => [name, typeof value === 'string' ? value : JSON.stringify(value)])
 }
 
-const isReserved = (name: string) => name.startsWith('sp-') || name === 'traceparent' || name === 'tracestate'
-
 function plainObject(given: object): PayloadObject {
   let text: string | undefined
   try {
@@ -222,10 +183,4 @@ function plainObject(given: object): PayloadObject {
   }
   if (text === undefined || !text.startsWith('{')) throw failure('PayloadRejected', { detail: 'it is not an object' })
   return JSON.parse(text) as PayloadObject
-}
-
-/** A name from outside, safe in a one-line message. */
-function show(name: string): string {
-  const text = JSON.stringify(name)
-  return text.length > 80 ? `${text.slice(0, 79)}…"` : text
 }

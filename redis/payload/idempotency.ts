@@ -3,11 +3,11 @@
  * strings: an array, because joined values are ambiguous (`a,b` + `c` and `a` + `b,c`); strings, because in a stream the
  * number 1 and the text "1" are the same bytes.
  */
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 
 /** base64url, 43 characters. */
 export function keyHash(values: readonly string[]): string {
-  return createHash('sha256').update(JSON.stringify(values)).digest('base64url')
+  return hash('sha256', JSON.stringify(values), 'base64url')
 }
 
 /** JSON with object members in code-unit order at every depth: equal for equal payloads, whatever order they were written in. */
