@@ -214,7 +214,7 @@ export function compileScaling(spec: StreamPipelineSpec['scaling']): CompiledSca
     minReplicas: spec.minReplicas,
     maxReplicas: spec.maxReplicas,
     targetAgeMs: ms(spec.targetAge),
-    scaleDownDelayMs: ms(spec.scaleDownDelay),
+    ...(spec.scaleDownDelay === undefined ? {} : { scaleDownDelayMs: ms(spec.scaleDownDelay) }),
     idleAfterMs: ms(spec.idleAfter),
     onMetricsLoss: onMetricsLoss(spec.onMetricsLoss),
     schedules: spec.schedules.map(({ cron, timeZone, minReplicas, maxReplicas, for: length }) => ({

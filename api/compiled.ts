@@ -106,7 +106,8 @@ export interface CompiledScaling {
   readonly minReplicas: number
   readonly maxReplicas: number
   readonly targetAgeMs: number
-  readonly scaleDownDelayMs: number
+  /** Absent: learned. */
+  readonly scaleDownDelayMs?: number | undefined
   readonly idleAfterMs: number
   readonly onMetricsLoss: 'Hold' | 'Max' | number
   readonly schedules: readonly CompiledSchedule[]

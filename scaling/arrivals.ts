@@ -1,34 +1,49 @@
 /**
- * The arrival rate λ, from how the stream's entries-added counter grows. The shortest of 60, 120, 300 and 600 s that saw at least
- * 100 entries is the window: short ones follow the load, long ones smooth a trickle. The last 15 s count only where even the
- * pessimistic reading of them (three standard deviations of a Poisson count below) is higher in both their halves: a step is
- * believed early, a lucky burst of a few entries is not, nor is a batch that came at once. A batch is work, which the formula
- * counts already, not a rate: where one quarter of a window towers above the others, the window's rate is that of the others.
+ * The arrival rate λ, from how the stream's entries-added counter grows. Many entries tell a rate well, an old one tells it late.
+ * So the window is the shortest of 60 s to 30 min that saw 1,000 entries (3 % by chance), and it is made longer only while what
+ * is older looks like the same load.
+ *
+ * Before a minute has passed the last 15 s may say that the load has changed: where even their pessimistic reading (three standard
+ * deviations below the count) is higher in both halves, or their optimistic one lower, they are believed. So a step is seen
+ * early, up or down; a lucky burst of a few entries is not one, nor is a batch that came at once. A batch is work, which the
+ * formula counts already, not a rate: where one quarter of a window towers above the others, its rate is that of the others.
+ *
+ * What chance does is measured, too: entries that come in clumps vary more than single ones (dispersion.ts).
  */
+import { dispersion } from './dispersion.ts'
 
 export interface Arrival {
   readonly atMs: number
   readonly added: number
 }
 
-const windowsMs = [60_000, 120_000, 300_000, 600_000] as const
-const enoughEntries = 100
+const windowsMs = [60_000, 120_000, 300_000, 600_000, 1_200_000, 1_800_000] as const
+const longestMs = 1_800_000
+const enoughEntries = 1000
 const stepWindowMs = 15_000
 /** With less history than this a rate is divided by it all the same: one early burst is not yet a rate. */
 const leastSpanMs = 10_000
-/** Spacing of remembered points beyond the step window: the state stays small at any tick. */
-const spacingMs = 5_000
+/** Standard deviations beyond which a difference is no chance. */
+const beyondChance = 3
+
+/** Spacing of remembered points by their age: long windows need no fine ends, and the state stays small at any tick. */
+function spacingMs(ageMs: number): number {
+  if (ageMs <= stepWindowMs) return 0
+  if (ageMs <= 120_000) return 5_000
+  return ageMs <= 600_000 ? 15_000 : 60_000
+}
 
 /** A counter that fell means that the stream was made anew: history starts there. */
 export function rememberArrival(history: readonly Arrival[], latest: Arrival): readonly Arrival[] {
   const last = history.at(-1)
   if (last !== undefined && latest.added < last.added) return [latest]
-  const recentMs = latest.atMs - stepWindowMs
-  const longestMs = latest.atMs - windowsMs[3] - spacingMs
   const kept: Arrival[] = []
+  let keptMs = Number.NEGATIVE_INFINITY
   for (const point of history) {
-    const spaced = kept.length === 0 || point.atMs - (kept.at(-1)?.atMs ?? 0) >= spacingMs
-    if (point.atMs >= longestMs && (point.atMs >= recentMs || spaced)) kept.push(point)
+    const ageMs = latest.atMs - point.atMs
+    if (ageMs > longestMs + spacingMs(longestMs) || point.atMs - keptMs < spacingMs(ageMs)) continue
+    kept.push(point)
+    keptMs = point.atMs
   }
   return [...kept, latest]
 }
@@ -47,9 +62,6 @@ function grownOver(history: readonly Arrival[], windowMs: number): Grown {
 }
 
 const perSecond = (entries: number, spanMs: number): number => (entries * 1000) / spanMs
-
-/** Entries that a Poisson count of so many may well have been on average, from below. */
-const pessimistic = (entries: number): number => Math.max(0, entries - 3 * Math.sqrt(entries))
 
 /** Entries between two times before the latest point, as the remembered points around them tell. */
 function between(history: readonly Arrival[], fromMs: number, untilMs: number): Grown | undefined {
@@ -72,14 +84,39 @@ function withoutBatch(history: readonly Arrival[], windowMs: number): Grown {
   const highest = known.reduce((most, quarter) => (quarter.entries > most.entries ? quarter : most))
   const others = { entries: whole.entries - highest.entries, spanMs: Math.max(1, whole.spanMs - highest.spanMs) }
   const usual = perSecond(others.entries, others.spanMs) * (highest.spanMs / 1000)
-  return highest.entries > towering * usual + 3 * Math.sqrt(highest.entries) ? others : whole
+  return highest.entries > towering * usual + beyondChance * Math.sqrt(highest.entries) ? others : whole
 }
 
-function stepRate(history: readonly Arrival[]): number {
+/** The same load, as far as chance lets one tell. */
+function isAlike(one: Grown, other: Grown, scatter: number): boolean {
+  const difference = one.entries / one.spanMs - other.entries / other.spanMs
+  const variance = scatter * ((one.entries + 1) / one.spanMs ** 2 + (other.entries + 1) / other.spanMs ** 2)
+  return difference ** 2 <= beyondChance ** 2 * variance
+}
+
+function window(history: readonly Arrival[], scatter: number): Grown {
+  let [chosen, spanMs] = [withoutBatch(history, windowsMs[0]), windowsMs[0] as number]
+  for (const longerMs of windowsMs.slice(1)) {
+    if (chosen.entries >= enoughEntries * scatter) break
+    const older = between(history, longerMs, spanMs)
+    const longer = withoutBatch(history, longerMs)
+    if (older === undefined ? longer.spanMs <= chosen.spanMs : !isAlike(chosen, older, scatter)) break
+    ;[chosen, spanMs] = [longer, longerMs]
+  }
+  return chosen
+}
+
+/** What the last seconds say at least, and at most. */
+function lately(history: readonly Arrival[], scatter: number): { readonly least: number; readonly most: number } {
   const halves = [between(history, stepWindowMs, stepWindowMs / 2), between(history, stepWindowMs / 2, 0)]
-  const rates = halves.map((half) => (half === undefined ? 0 : perSecond(pessimistic(half.entries), half.spanMs)))
-  const whole = grownOver(history, stepWindowMs)
-  return Math.min(perSecond(pessimistic(whole.entries), whole.spanMs), ...rates)
+  if (halves.includes(undefined)) return { least: 0, most: Number.POSITIVE_INFINITY }
+  const spans = [...halves.filter((half) => half !== undefined), grownOver(history, stepWindowMs)]
+  const chance = beyondChance * Math.sqrt(scatter)
+  return {
+    least: Math.min(...spans.map((span) => perSecond(Math.max(0, span.entries - chance * Math.sqrt(span.entries)), span.spanMs))),
+    // A count of none may still have been one of a few.
+    most: Math.max(...spans.map((span) => perSecond(span.entries + chance * Math.sqrt(span.entries + 1), span.spanMs))),
+  }
 }
 
 export interface ArrivalRate {
@@ -90,7 +127,17 @@ export interface ArrivalRate {
 }
 
 export function arrivalRate(history: readonly Arrival[]): ArrivalRate {
-  const windowMs = windowsMs.find((span) => grownOver(history, span).entries >= enoughEntries) ?? windowsMs[3]
-  const { entries, spanMs } = withoutBatch(history, windowMs)
-  return { perSecond: Math.max(perSecond(entries, spanMs), stepRate(history)), noise: 1 / Math.sqrt(Math.max(1, entries)) }
+  const scatter = dispersion(history)
+  const usual = window(history, scatter)
+  const { least, most } = lately(history, scatter)
+  const rate = perSecond(usual.entries, usual.spanMs)
+  const { entries, spanMs } = least > rate || most < rate ? sinceStep(history, scatter) : usual
+  return { perSecond: perSecond(entries, spanMs), noise: Math.sqrt(scatter / Math.max(1, entries)) }
+}
+
+/** What came since the load changed: the last seconds, and those before them if they are like them. */
+function sinceStep(history: readonly Arrival[], scatter: number): Grown {
+  const last = grownOver(history, stepWindowMs)
+  const before = between(history, 2 * stepWindowMs, stepWindowMs)
+  return before !== undefined && isAlike(last, before, scatter) ? grownOver(history, 2 * stepWindowMs) : last
 }

@@ -7,13 +7,17 @@
  *   consumers and samples until enough entries were settled: jobs of a minute settle none in most intervals, and those count,
  *   too. It is taken for more, though not for less, where entries have become quicker since: only a backlog measures anew, and
  *   too many replicas leave none.
- * - computed, until something was measured: concurrency / service time, the service time from the heartbeats.
+ * - computed: concurrency / service time, the service time from the heartbeats. It is used until something was measured, and
+ *   then as far as the measurement leaves it open: a measurement of a hundred entries may be a third wrong by chance.
+ *
+ * A stretch counts only if so much waited at its beginning that it could hardly end within: those in which replicas happened to be
+ * quick enough to clear what waited would be missing otherwise, and the rest are slower than replicas are.
  *
  * What a sample teaches is used from the next decision on. So, all else equal, a sample with more work never makes replicas
  * look faster, and more work never asks for fewer of them.
  */
 import type { Heartbeat } from '../redis/stream/registry.ts'
-import type { Sample } from './sample.ts'
+import { readyOf, type Sample } from './sample.ts'
 
 interface Mark {
   readonly settled: number
@@ -32,8 +36,12 @@ interface Sum {
 export interface Capacity {
   /** Entries per second of one replica at full load, as measured. */
   readonly perSecond?: number
+  /** How many entries that is as certain as; absent in a state of an older version. */
+  readonly entries?: number
   /** Since when there has been a backlog at every sample. */
   readonly backlogSinceMs?: number
+  /** Until when what waited at the last sample keeps all replicas busy, even if they are lucky. */
+  readonly deepUntilMs?: number
   readonly sum?: Sum
   /** The heartbeats' mean service time when that was measured. */
   readonly serviceMs?: number
@@ -44,12 +52,19 @@ export interface Capacity {
 /** Entries a consumer has settled since it started. */
 export const settledBy = ({ forwarded, duplicates, dead }: Heartbeat): number => forwarded + duplicates + dead
 
-/** Weight of a new measurement. */
+/** Weight of a new measurement, once there were a few. */
 const weight = 0.3
 /** A measurement of so many entries is right within a tenth where times vary as much as their mean. */
 const enoughEntries = 100
 
-export function learnCapacity(capacity: Capacity, sample: Sample): Capacity {
+/** Standard deviations by which more than expected may be taken of what waits. */
+const luck = 3
+
+/** Entries of which so many are expected to be taken that, even with luck, no more than `waiting` are. */
+const surelyLasting = (waiting: number): number => ((Math.sqrt(luck ** 2 + 4 * waiting) - luck) / 2) ** 2
+
+/** @param speed of one replica, as far as it is known: without it, what is old at the end has to do */
+export function learnCapacity(capacity: Capacity, sample: Sample, speed?: number): Capacity {
   const backlogSinceMs = sample.undelivered === 0 ? undefined : (capacity.backlogSinceMs ?? sample.atMs)
   const marks: Record<string, Mark> = {}
   // Where ids are not times, a backlog at every sample has to do.
@@ -61,18 +76,23 @@ export function learnCapacity(capacity: Capacity, sample: Sample): Capacity {
     const now: Mark = { settled: settledBy(heartbeat), succeeded: forwarded + duplicates, atMs: at }
     marks[heartbeat.uid] = now
     const before = capacity.marks[heartbeat.uid]
-    const busy = before !== undefined && backlogSinceMs !== undefined && sample.atMs - before.atMs <= waitingMs
+    const deep = capacity.deepUntilMs === undefined || sample.atMs <= capacity.deepUntilMs
+    const busy = deep && before !== undefined && backlogSinceMs !== undefined && sample.atMs - before.atMs <= waitingMs
     if (!busy || heartbeat.state !== 'Running' || now.atMs <= before.atMs || now.settled < before.settled) continue
     settled += now.settled - before.settled
     ms += now.atMs - before.atMs
   }
+  const clears = (speed ?? 0) * readyOf(sample)
+  const deepUntilMs = clears === 0 ? undefined : sample.atMs + (surelyLasting(sample.undelivered) * 1000) / clears
   const service = isEnoughOf(settled, ms) ? serviceOf(sample) : capacity.serviceMs
   const isEnough = isEnoughOf(settled, ms)
-  const perSecond = isEnough ? smooth(capacity.perSecond, (settled * 1000) / ms) : capacity.perSecond
+  const measured = isEnough ? refined(capacity, (settled * 1000) / ms, settled) : capacity
   return {
     marks,
-    ...(perSecond === undefined ? {} : { perSecond }),
+    ...(measured.perSecond === undefined ? {} : { perSecond: measured.perSecond }),
+    ...(measured.entries === undefined ? {} : { entries: measured.entries }),
     ...(backlogSinceMs === undefined ? {} : { backlogSinceMs }),
+    ...(deepUntilMs === undefined ? {} : { deepUntilMs }),
     ...(service === undefined ? {} : { serviceMs: service }),
     ...(isEnough || ms === 0 ? {} : { sum: { settled, ms } }),
   }
@@ -83,21 +103,36 @@ const isEnoughOf = (settled: number, ms: number): boolean => settled >= enoughEn
 /** Quicker by less than this may be chance, and is of no consequence. */
 const quicker = 1.05
 
+/** Standard deviations that a measurement may well be wrong by. */
+const leeway = 1
+
 /** Undefined while nothing was ever settled. */
 export function perReplica(capacity: Capacity, sample: Sample, concurrency: number): number | undefined {
   const serviceMs = serviceOf(sample)
-  if (capacity.perSecond === undefined) return serviceMs === undefined ? undefined : (concurrency * 1000) / serviceMs
+  const computed = serviceMs === undefined ? undefined : (concurrency * 1000) / serviceMs
+  if (capacity.perSecond === undefined || computed === undefined) return capacity.perSecond ?? computed
   const gain = (capacity.serviceMs ?? 0) / (serviceMs ?? Number.POSITIVE_INFINITY)
-  return capacity.perSecond * (gain > quicker ? gain : 1)
+  const measured = capacity.perSecond * (gain > quicker ? gain : 1)
+  const chance = leeway / Math.sqrt(capacity.entries ?? enoughEntries)
+  return Math.max(measured * (1 - chance), Math.min(computed, measured * (1 + chance)))
 }
 
-const serviceOf = (sample: Sample): number | undefined =>
+/** Mean service time of the consumers' entries, in milliseconds; undefined while none was settled. */
+export const serviceOf = (sample: Sample): number | undefined =>
   mean(sample.consumers.flatMap((consumer) => consumer.heartbeat?.serviceMs || []))
 
 function mean(values: readonly number[]): number | undefined {
   return values.length === 0 ? undefined : values.reduce((sum, value) => sum + value, 0) / values.length
 }
 
-function smooth(before: number | undefined, measured: number): number {
-  return before === undefined ? measured : before + weight * (measured - before)
+/** Measurements weigh as many entries as they saw, and later ones at least `weight`; one that chance cannot explain replaces all. */
+function refined({ perSecond, entries = enoughEntries }: Capacity, measured: number, settled: number) {
+  if (perSecond === undefined) return { perSecond: measured, entries: settled }
+  const changed =
+    Math.abs(measured - perSecond) > luck * Math.hypot(perSecond / Math.sqrt(entries), measured / Math.sqrt(settled))
+  const share = changed ? 1 : Math.max(weight, settled / (entries + settled))
+  return {
+    perSecond: perSecond + share * (measured - perSecond),
+    entries: 1 / ((1 - share) ** 2 / entries + share ** 2 / settled),
+  }
 }

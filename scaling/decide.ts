@@ -8,9 +8,10 @@
  * lower bound is zero, and once nothing is left that outranks Manual, too.
  */
 import { arrivalRate, rememberArrival } from './arrivals.ts'
-import { learnCapacity, perReplica } from './capacity.ts'
+import { learnCapacity, perReplica, serviceOf } from './capacity.ts'
 import { type Downstream, learnDownstream, watching } from './downstream.ts'
 import { guards, isQuiet, type LimitedBy, type Proposal, type Situation } from './guards.ts'
+import { keepMs } from './keeping.ts'
 import { learnOutage, readmittedOf } from './outage.ts'
 import { type Bounds, boundsOf, clamp, type ScalingPolicy } from './policy.ts'
 import { count, tell } from './reasons.ts'
@@ -72,6 +73,7 @@ function decideSeeing(before: ScalingState, sample: Sample, policy: ScalingPolic
     arrivals: rate.perSecond,
     perReplica: speed,
     ready,
+    slots: policy.concurrency,
     work: workOf(sample) + readmittedOf(timed.outage, sample),
     ageMs: sample.undeliveredAgeMs,
   })
@@ -86,8 +88,12 @@ function decideSeeing(before: ScalingState, sample: Sample, policy: ScalingPolic
     misses: 0,
     arrivals,
     startUp,
-    rush: remember(timed.rush ?? [], { atMs: sample.atMs, replicas: wanted }, 2 * clearMs(pace)),
-    wanted: remember(timed.wanted, { atMs: sample.atMs, replicas: lasting }, policy.scaleDownDelayMs),
+    rush: remember(
+      workOf(sample) === 0 ? [] : timed.rush,
+      { atMs: sample.atMs, replicas: wanted },
+      clearMs(pace) + pace.startUpMs,
+    ),
+    wanted: remember(timed.wanted, { atMs: sample.atMs, replicas: lasting }, keepMs(policy, startUp, serviceOf(sample))),
     ...(sample.undeliveredAgeMs > policy.targetAgeMs ? { lastLateMs: sample.atMs } : {}),
   }
   const situation: Situation = { sample, state, policy, bounds, wanted }
@@ -115,7 +121,7 @@ function decideSeeing(before: ScalingState, sample: Sample, policy: ScalingPolic
       ...(settled.because === undefined ? {} : { because: settled.because }),
     }),
     ...(settled.limitedBy === undefined ? {} : { limitedBy: settled.limitedBy }),
-    state: afterwards(state, sample, replicas, learned),
+    state: afterwards(state, sample, policy, replicas, learned),
   }
 }
 
@@ -126,13 +132,19 @@ function explore(state: ScalingState, sample: Sample, policy: ScalingPolicy): nu
   return ageing && !isStarting(state.startUp, sample.atMs) ? state.replicas * 2 : state.replicas
 }
 
-function afterwards(state: ScalingState, sample: Sample, replicas: number, downstream: Downstream): ScalingState {
+function afterwards(
+  state: ScalingState,
+  sample: Sample,
+  policy: ScalingPolicy,
+  replicas: number,
+  downstream: Downstream,
+): ScalingState {
   const { idleSinceMs, outage, ...rest } = state
   const suspected = learnOutage(outage, state.capacity, sample)
   return {
     ...rest,
     replicas,
-    capacity: learnCapacity(state.capacity, sample),
+    capacity: learnCapacity(state.capacity, sample, perReplica(state.capacity, sample, policy.concurrency)),
     downstream,
     ...(suspected === undefined ? {} : { outage: suspected }),
     startUp: awaitReplicas(state.startUp, state.replicas, replicas, sample.atMs),

@@ -7,8 +7,11 @@
  *   or the queue is full, it may be the limit: Trimming.
  * - Trimming: a quarter of the replicas goes, and the throughput is measured again, and so on for as long as nothing is lost.
  *   Where the first cut already costs more than 15 % jobs have merely become heavier: back to Watching, quietly for a while.
- *   Where a later one costs something it is given back: Held.
- * - Held: nothing grows beyond what proved useful. After five minutes, then twenty, then every hour, Probing.
+ *   Where a later one costs something, replicas were the limit just then, and so it is known what one of them does alone: so many
+ *   as the limit needs, and 15 % more, are Held.
+ * - Held: nothing grows beyond that. The 15 % are idle while the limit lasts; once clearly more gets through, it is gone: Watching.
+ *   For the case that jobs are heavier by then, too, there is Probing after twenty minutes, then every eighty; after five where
+ *   only the first cut was made.
  * - Probing: 15 % more, to see whether they bring anything by now. If they do, Watching; if not, Held again, for four times as long.
  *
  * Once nothing waits any more, whatever the state, it is Watching. What a sample teaches counts from the next decision on.
@@ -22,6 +25,8 @@ export interface Level {
   readonly atMs: number
   readonly ready: number
   readonly perSecond: number
+  /** How many were counted. */
+  readonly entries: number
 }
 
 /** A level in the making; undefined entries were not yet counted, because replicas have just come or gone. */
@@ -29,8 +34,10 @@ interface Window {
   readonly sinceMs: number
   readonly ready: number
   readonly entries: number
-  /** The queue was full: filling it is quicker than what its workers do. */
+  /** The queue was full: then what is added to it is not yet done. */
   readonly full: boolean
+  /** Jobs that waited in it at the beginning. */
+  readonly queued: number
 }
 
 interface Remembered {
@@ -55,6 +62,8 @@ export type Downstream = Remembered &
         readonly perSecond: number
         readonly sinceMs: number
         readonly waitMs: number
+        /** Entries per second of one replica that waits for nothing; absent: not known. */
+        readonly alone?: number
       }
     | {
         readonly kind: 'Probing'
@@ -62,6 +71,7 @@ export type Downstream = Remembered &
         readonly perSecond: number
         readonly before: number
         readonly waitMs: number
+        readonly alone?: number
       }
   )
 
@@ -76,12 +86,17 @@ const levelsForMs = 900_000
 /** How many more replicas make two levels comparable, and what share of the growth they must at least have brought. */
 const comparable = 1.5
 const leastGain = 0.25
-/** What a cut may cost and still count as nothing; and from where on it says that replicas were useful after all. */
-const nothing = 0.04
+/** What a cut by a quarter may cost by chance; and from where on the first one says that replicas were useful after all. */
+const nothing = 0.1
 const tooMuch = 0.15
-const firstWaitMs = 300_000
-const longestWaitMs = 3_600_000
+const unsureWaitMs = 300_000
+const firstWaitMs = 1_200_000
+const longestWaitMs = 4_800_000
 const probeBy = 0.15
+/** Held is looked at for longer: it is a few per cent that tell, and nothing is urgent. */
+const manyEntries = 10_000
+/** Standard deviations of a count that may be chance. */
+const chance = 3
 /** The share of the queue's limit from which it counts as full: consumers pause at the limit, so it never stays above. */
 const fullShare = 0.9
 
@@ -114,7 +129,7 @@ export function learnDownstream(downstream: Downstream, evidence: Evidence): Dow
     return rest.kind === 'Watching' ? rest : { ...watching, ...(best === undefined ? {} : { best }) }
   }
   const window = extended(downstream.window, evidence, full)
-  const level = completed(window, sample.atMs)
+  const level = completed(window, sample, known.kind === 'Held' ? manyEntries : enoughEntries)
   if (level === undefined) return overdue({ ...known, window }, sample.atMs)
   const { window: _, ...rest } = known
   const next = judged(rest, level, full, evidence.arrivals)
@@ -137,9 +152,9 @@ function extended(window: Window | undefined, { sample, capacity, previousMs }: 
   const ready = readyOf(sample)
   // Those that leave still settle what they hold, and take the last of it with them unseen.
   const leaving = sample.consumers.some(({ heartbeat }) => heartbeat?.state === 'Draining')
-  if (leaving) return { sinceMs: sample.atMs, ready: nobody, entries: 0, full }
+  if (leaving) return { sinceMs: sample.atMs, ready: nobody, entries: 0, full, queued: sample.queueWaiting }
   if (window === undefined || window.ready !== ready || window.full !== full || previousMs === undefined) {
-    return { sinceMs: sample.atMs, ready, entries: 0, full }
+    return { sinceMs: sample.atMs, ready, entries: 0, full, queued: sample.queueWaiting }
   }
   let perMs = 0
   for (const { heartbeat } of sample.consumers) {
@@ -150,17 +165,19 @@ function extended(window: Window | undefined, { sample, capacity, previousMs }: 
   return { ...window, entries: window.entries + perMs * (sample.atMs - previousMs) }
 }
 
-function completed({ sinceMs, ready, entries }: Window, atMs: number): Level | undefined {
+function completed({ sinceMs, ready, entries, full, queued }: Window, sample: Sample, enough: number): Level | undefined {
+  const { atMs, queueWaiting } = sample
   const spanMs = atMs - sinceMs
-  if (ready === 0 || spanMs < leastSpanMs || (entries < enoughEntries && spanMs < longestSpanMs)) return undefined
-  return { atMs, ready, perSecond: (entries * 1000) / spanMs }
+  if (ready === 0 || spanMs < leastSpanMs || (entries < enough && spanMs < longestSpanMs)) return undefined
+  const done = full ? Math.max(0, entries - (queueWaiting - queued)) : entries
+  return { atMs, ready, perSecond: (done * 1000) / spanMs, entries: done }
 }
 
 /** Held ends by the clock, not by a measurement. */
 function overdue(downstream: Downstream, atMs: number): Downstream {
   if (downstream.kind !== 'Held' || atMs - downstream.sinceMs < downstream.waitMs) return downstream
-  const { replicas, perSecond, waitMs, best } = downstream
-  const known = best === undefined ? {} : { best }
+  const { replicas, perSecond, waitMs, best, alone } = downstream
+  const known = { ...(best === undefined ? {} : { best }), ...(alone === undefined ? {} : { alone }) }
   return { ...known, kind: 'Probing', replicas: Math.ceil(replicas * (1 + probeBy)), perSecond, before: replicas, waitMs }
 }
 
@@ -178,24 +195,32 @@ function judged(downstream: Downstream, level: Level, full: boolean, arrivals: n
       return { ...downstream, levels: [...levels, level].slice(-levelsKept) }
     }
     case 'Trimming': {
-      const { replicas, perSecond, before, cuts } = downstream
+      const { replicas, perSecond, cuts } = downstream
       // Not there yet: replicas follow the cap a step at a time.
       if (level.ready > replicas) return downstream
       const lost = 1 - level.perSecond / perSecond
       if (lost > tooMuch && cuts === 1)
-        return { kind: 'Watching', levels: [level], quietUntilMs: level.atMs + firstWaitMs, best: level.perSecond / level.ready }
-      if (lost > nothing) return { kind: 'Held', replicas: before, perSecond, sinceMs: level.atMs, waitMs: firstWaitMs }
+        return { kind: 'Watching', levels: [level], quietUntilMs: level.atMs + unsureWaitMs, best: level.perSecond / level.ready }
+      if (lost > nothing) return held(level, perSecond, cuts)
       if (level.ready <= 1) return { kind: 'Held', replicas, perSecond, sinceMs: level.atMs, waitMs: firstWaitMs }
       return cut(level.ready, Math.max(perSecond, level.perSecond), cuts + 1)
     }
     case 'Held':
-      return overdue(downstream, level.atMs)
+      return isLifted(downstream, level) ? { kind: 'Watching', levels: [level] } : overdue(downstream, level.atMs)
     case 'Probing': {
-      const { replicas, perSecond, before, waitMs } = downstream
+      const { replicas, perSecond, before, waitMs, alone } = downstream
       if (level.ready < replicas) return downstream
       const gain = level.perSecond / perSecond - 1
       if (gain > (replicas / before - 1) / 2) return { kind: 'Watching', levels: [level] }
-      return { kind: 'Held', replicas: before, perSecond, sinceMs: level.atMs, waitMs: Math.min(longestWaitMs, 4 * waitMs) }
+      const known = alone === undefined ? {} : { alone }
+      return {
+        ...known,
+        kind: 'Held',
+        replicas: before,
+        perSecond,
+        sinceMs: level.atMs,
+        waitMs: Math.min(longestWaitMs, 4 * waitMs),
+      }
     }
     default:
       return downstream satisfies never
@@ -209,6 +234,20 @@ const cut = (ready: number, perSecond: number, cuts: number): Downstream => ({
   before: ready,
   cuts,
 })
+
+/** @param level so few that they were the limit themselves */
+function held(level: Level, perSecond: number, cuts: number): Downstream {
+  const alone = level.perSecond / level.ready
+  const replicas = Math.max(level.ready + 1, Math.ceil(((1 + probeBy) * perSecond) / alone))
+  return { kind: 'Held', replicas, perSecond, alone, sinceMs: level.atMs, waitMs: cuts === 1 ? unsureWaitMs : firstWaitMs }
+}
+
+/** Those that idled for the limit work: half of what they can is more than chance brings. */
+function isLifted({ perSecond, alone }: { readonly perSecond: number; readonly alone?: number }, level: Level): boolean {
+  if (alone === undefined) return false
+  const surely = level.perSecond * (1 - chance / Math.sqrt(level.entries))
+  return surely > (perSecond + Math.max(perSecond, level.ready * alone)) / 2 && level.ready * alone > perSecond
+}
 
 /** Against the last level with clearly fewer replicas: had the load or the jobs changed, it was likely measured after that. */
 function isUseless(level: Level, levels: readonly Level[]): boolean {

@@ -4,6 +4,7 @@
  * succeeds, or at the age of pending ones: poison cannot move replicas.
  */
 import { isQueueFull, usefulReplicas } from './downstream.ts'
+import { stepDown, stepMs } from './keeping.ts'
 import type { Bounds, ScalingPolicy } from './policy.ts'
 import { clamp } from './policy.ts'
 import { healthyPendingOf, type Sample, workOf } from './sample.ts'
@@ -58,7 +59,11 @@ const downstreamBound: Guard = (proposal, { sample, state, policy, bounds }) => 
   if (floor >= state.replicas) return { replicas: Math.min(floor, proposal.replicas), limitedBy: 'Downstream', because }
   if (!isTimeForStep(state, sample, policy))
     return { replicas: state.replicas, limitedBy: 'Downstream', because: `hold, ${because}` }
-  return { replicas: Math.max(floor, state.replicas - stepSize(state.replicas)), limitedBy: 'Downstream', because }
+  return {
+    replicas: Math.max(floor, state.replicas - Math.max(1, Math.floor(state.replicas / 4))),
+    limitedBy: 'Downstream',
+    because,
+  }
 }
 
 /** Replicas on their way are counted as if they worked: a second step only for half as many again. */
@@ -71,12 +76,8 @@ const slowStart: Guard = (proposal, { sample, state }) => {
 
 /** How long after an entry was late nothing shrinks. */
 const calmMs = (policy: ScalingPolicy) => Math.min(60_000, 2 * policy.targetAgeMs)
-/** Time between two steps down, and their size: at most a quarter of what runs. */
-const stepMs = (policy: ScalingPolicy) => Math.min(30_000, policy.scaleDownDelayMs / 10)
 const isTimeForStep = (state: ScalingState, sample: Sample, policy: ScalingPolicy): boolean =>
-  state.lastShrinkMs === undefined || sample.atMs - state.lastShrinkMs >= stepMs(policy)
-const stepSize = (replicas: number) => Math.max(1, Math.floor(replicas / 4))
-
+  state.lastShrinkMs === undefined || sample.atMs - state.lastShrinkMs >= stepMs(policy, state.startUp)
 /** Down slowly: never below what was wanted within scaleDownDelay, never soon after lateness, a quarter at a time. */
 const shrinkSlowly: Guard = (proposal, { sample, state, policy }) => {
   const { replicas } = state
@@ -86,9 +87,9 @@ const shrinkSlowly: Guard = (proposal, { sample, state, policy }) => {
   if (state.lastLateMs !== undefined && sample.atMs - state.lastLateMs < calmMs(policy)) return hold('entries were late just now')
   const floor = Math.max(proposal.replicas, windowMaximum(state.wanted))
   if (windowMaximum(state.rush) >= replicas) return hold('what waited is being cleared')
-  if (floor >= replicas) return hold(`${floor} were needed within scaleDownDelay`)
+  if (floor >= replicas) return hold(`${floor} were needed lately`)
   if (!isTimeForStep(state, sample, policy)) return hold('one step down at a time')
-  const next = Math.max(floor, windowMaximum(state.rush), replicas - stepSize(replicas))
+  const next = Math.max(floor, windowMaximum(state.rush), stepDown(replicas, policy, state.startUp))
   return next === proposal.replicas ? proposal : { replicas: next, limitedBy: 'ScaleDown' }
 }
 

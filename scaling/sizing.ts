@@ -6,6 +6,8 @@
  * factor: it does not fall in proportion to replicas added, so a controller that multiplies by it runs to its maximum.
  */
 
+import { chanceReplicas } from './queueing.ts'
+
 export interface Load {
   /** Arrivals per second. */
   readonly arrivals: number
@@ -18,6 +20,8 @@ export interface Load {
   readonly ageMs: number
   readonly targetMs: number
   readonly startUpMs: number
+  /** What one replica works on at once. */
+  readonly slots: number
 }
 
 /**
@@ -39,7 +43,7 @@ export function neededReplicas(load: Load): Needed | undefined {
   const { perReplica, work } = load
   if (work === 0 && load.arrivals === 0) return { keepUp: 0, catchUp: 0 }
   if (perReplica === undefined || perReplica <= 0) return undefined
-  const keepUp = load.arrivals / (utilisation(load) * perReplica)
+  const keepUp = Math.max(load.arrivals / (utilisation(load) * perReplica), chanceReplicas({ ...load, perReplica }, lateMs(load)))
   if (!isTriggered(load, perReplica)) return { keepUp, catchUp: 0 }
   // The room that keeping up leaves clears some of it.
   const room = keepUp - load.arrivals / perReplica
@@ -50,12 +54,15 @@ export function neededReplicas(load: Load): Needed | undefined {
 export const clearMs = ({ startUpMs, targetMs }: Pick<Load, 'startUpMs' | 'targetMs'>): number =>
   Math.max(targetMs / 2, startUpMs)
 
-/** What waits would take longer than a quarter of the target, or the oldest is so old that a start would hardly come in time. */
+/** A wait that asks for more: a start would hardly end before half the target, and a quarter of it is always time enough. */
+const lateMs = ({ startUpMs, targetMs }: Pick<Load, 'startUpMs' | 'targetMs'>): number =>
+  Math.max(targetMs / 4, targetMs / 2 - startUpMs)
+
 function isTriggered(load: Load, perReplica: number): boolean {
-  const { work, ready, ageMs, targetMs, startUpMs } = load
+  const { work, ready, ageMs } = load
   if (work === 0) return false
   const waitMs = ready === 0 ? Number.POSITIVE_INFINITY : (work * 1000) / (perReplica * ready)
-  return waitMs > targetMs / 4 || ageMs > Math.max(targetMs / 4, targetMs / 2 - startUpMs)
+  return Math.max(waitMs, ageMs) > lateMs(load)
 }
 
 /** Standard deviations of the arrival rate that may well be chance. */
@@ -64,13 +71,14 @@ const chance = 1.5
 /** Growth that is too small to be worth a start: 10 %, at least 0.15 replicas, and what may be chance in the arrival rate. */
 const growBand = (needed: Needed, current: number, noise: number) =>
   Math.max(0.15, current / 10, needed.catchUp > 0 ? 0 : chance * noise * needed.keepUp)
-/** Shrink to where the need is at most 90 %: the band that growing again has to cross is twice as wide as noise. */
-const shrinkBand = (noise: number) => 1 - Math.max(0.1, Math.min(0.25, chance * noise))
+/** What shrinking leaves above the need, 5 % at least: growing again is another 10 % away. */
+const shrinkBand = (needed: Needed, current: number, noise: number) =>
+  Math.max(0.15, current / 20, chance * noise * needed.keepUp)
 
 /** Whole replicas: what runs, unless the need leaves the dead band around it. From zero, any need counts. */
 export function wholeReplicas(needed: Needed, current: number, noise = 0): number {
   const total = needed.keepUp + needed.catchUp
   if (current === 0) return Math.ceil(total)
   if (total > current + growBand(needed, current, noise)) return Math.max(current + 1, Math.ceil(total - 0.15))
-  return Math.min(current, Math.ceil(total / shrinkBand(noise)))
+  return Math.min(current, Math.ceil(total + (total > 0 ? shrinkBand(needed, current, noise) : 0)))
 }

@@ -43,7 +43,11 @@ export const scalingSchema = guarded(
     targetAge: duration('1s', '24h', 'a pod cannot start faster')
       .default('30s')
       .describe('The promise: no entry waits longer than this, once pods are up.'),
-    scaleDownDelay: duration('0s', '24h').default('300s').describe('Window whose maximum a shrink may not undercut.'),
+    scaleDownDelay: duration('0s', '24h')
+      .optional()
+      .describe(
+        'Window whose maximum a shrink may not undercut. Unset: four times what a start and a drain take, as observed; 30s to 300s.',
+      ),
     idleAfter: duration('1s', '24h').default('120s').describe('Quiet time before zero, where `minReplicas` is 0.'),
     onMetricsLoss: guarded(z.union([replicas, z.string().max(16)]).meta({ 'x-kubernetes-int-or-string': true }), {
       rule: `type(self) == int ? (self >= 0 && self <= ${mostReplicas}) : (self == 'Hold' || self == 'Max')`,

@@ -48,7 +48,6 @@ test('the smallest pipeline gets every default', () => {
       minReplicas: 1,
       maxReplicas: 10,
       targetAgeMs: 30_000,
-      scaleDownDelayMs: 300_000,
       idleAfterMs: 120_000,
       onMetricsLoss: 'Hold',
       schedules: [],

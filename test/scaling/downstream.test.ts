@@ -83,9 +83,10 @@ describe('a limit behind the consumers', () => {
     assert.ok(seen.kind === 'Watching' && seen.quietUntilMs !== undefined)
   })
 
-  it('gives the last cut back where it cost something, and holds there', () => {
-    const seen = after({ ...trimming, cuts: 3 }, [{ ready: 15, perSecond: 46 }])
-    assert.deepEqual([seen.kind, usefulReplicas(seen)], ['Held', 20])
+  it('holds as many as suffice, and 15 % more, where a later cut cost something', () => {
+    const seen = after({ ...trimming, cuts: 3 }, [{ ready: 15, perSecond: 40 }])
+    // Fifteen clear 40 and were the limit: 19 would do for 50.
+    assert.deepEqual([seen.kind, usefulReplicas(seen)], ['Held', 22])
   })
 
   it('probes after a while, and goes back where that brings nothing, for longer', () => {
@@ -94,6 +95,29 @@ describe('a limit behind the consumers', () => {
     assert.deepEqual([probing.kind, usefulReplicas(probing)], ['Probing', 14])
     const again = after(probing, [{ ready: 14, perSecond: 50 }])
     assert.deepEqual([again.kind, usefulReplicas(again), again.kind === 'Held' && again.waitMs], ['Held', 12, 1_200_000])
+  })
+
+  const idling: Downstream = { kind: 'Held', replicas: 12, perSecond: 50, alone: 5, sinceMs: 1_000_000, waitMs: 1_200_000 }
+
+  it('is over where those that idled for it work', () => {
+    assert.equal(after(idling, [{ ready: 12, perSecond: 60, seconds: 305 }]).kind, 'Watching')
+  })
+
+  it('is not over where they still idle', () => {
+    assert.equal(after(idling, [{ ready: 12, perSecond: 51, seconds: 900 }]).kind, 'Held')
+  })
+
+  it('does not take the filling of a queue for what its workers do', () => {
+    // 75 a second go in, 40 come out.
+    const filling = Array.from({ length: 6 }, (_, i) => ({
+      ready: 15,
+      perSecond: 75,
+      ageMs: 0,
+      queueWaiting: 910 + 175 * i,
+      seconds: 5,
+    }))
+    const seen = after(watching, filling)
+    assert.ok(seen.kind === 'Trimming' && Math.abs(seen.perSecond - 40) < 2, JSON.stringify(seen))
   })
 
   it('is over where a probe brings something', () => {

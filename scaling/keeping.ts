@@ -1,0 +1,40 @@
+/**
+ * How long what a load took is kept after it fell, and how much is given back at once.
+ *
+ * To change one's mind costs a start (a replica that does not work yet) and a drain (one that takes nothing any more, for as long
+ * as its entries take). What was needed is kept for four times that: whatever the rhythm in which the load comes and goes, at
+ * most a fifth of the replicas' time is spent on changes. Where a start is not known yet it may cost anything, and five minutes
+ * are kept. `scaleDownDelay`, where it is set, is obeyed instead.
+ *
+ * A step down may be a mistake. It is noticed a couple of looks later, and put right one start later; until then what came too
+ * much waits. A step is as large as that leaves half the target: half of what runs at most, and a little where starts are slow.
+ */
+import type { ScalingPolicy } from './policy.ts'
+import { type StartUp, startUpMs } from './startup.ts'
+
+const changes = 4
+const leastMs = 30_000
+const longestMs = 300_000
+
+/** @param serviceMs undefined while no entry was settled */
+export function keepMs(policy: ScalingPolicy, startUp: StartUp, serviceMs: number | undefined): number {
+  if (policy.scaleDownDelayMs !== undefined) return policy.scaleDownDelayMs
+  if (startUp.typicalMs === undefined) return longestMs
+  return Math.min(longestMs, Math.max(leastMs, changes * (startUp.typicalMs + (serviceMs ?? 0))))
+}
+
+/** Until a mistake is seen: two looks. */
+const noticedMs = 10_000
+const longestStepMs = 30_000
+
+/** Between two steps down: until the one before could be seen to be a mistake. */
+export function stepMs({ scaleDownDelayMs }: ScalingPolicy, startUp: StartUp): number {
+  const settledMs = Math.min(longestStepMs, Math.max(noticedMs, startUpMs(startUp)))
+  return scaleDownDelayMs === undefined ? settledMs : Math.min(settledMs, scaleDownDelayMs / 10)
+}
+
+/** The fewest replicas that one step down leaves. */
+export function stepDown(replicas: number, { targetAgeMs }: ScalingPolicy, startUp: StartUp): number {
+  const missable = targetAgeMs / 2 / (noticedMs + startUpMs(startUp))
+  return Math.min(replicas - 1, Math.ceil(replicas / (1 + Math.min(1, missable))))
+}

@@ -1,0 +1,42 @@
+/**
+ * Room for chance. Even under an even load entries wait now and then because several came at once or took long; the fewer, longer
+ * jobs there are, the longer. Replicas for the mean alone would be asked for more, and for fewer again, by nothing but chance.
+ *
+ * Entries are taken to come one by one and to vary as much as their mean (M/M/c); the share of time in which one would wait is
+ * Sakasegawa's approximation of Erlang's formula, and how long falls off exponentially with the room there is.
+ */
+
+export interface Flow {
+  /** Per second. */
+  readonly arrivals: number
+  /** One replica's entries per second. */
+  readonly perReplica: number
+  /** What one replica works on at once. */
+  readonly slots: number
+}
+
+/** The share of time in which chance may make an entry wait for as long: rare, and more is wasted on what is rarer still. */
+const share = 0.02
+
+/** Share of time in which an entry that comes waits for longer. */
+export function waitingShare({ arrivals, perReplica, slots }: Flow, replicas: number, longerMs: number): number {
+  const spare = replicas * perReplica - arrivals
+  if (spare <= 0) return 1
+  const busy = arrivals / (replicas * perReplica)
+  return busy ** (Math.sqrt(2 * (replicas * slots + 1)) - 1) * Math.exp((-spare * longerMs) / 1000)
+}
+
+/** Replicas, fractional, with which chance alone rarely lets an entry wait for longer. */
+export function chanceReplicas(flow: Flow, longerMs: number): number {
+  if (flow.arrivals === 0) return 0
+  // If entries always had to wait, so many would do.
+  const room = (Math.log(1 / share) * 1000) / (longerMs * flow.perReplica)
+  let few = flow.arrivals / flow.perReplica
+  let many = few + room
+  while (many - few > 0.02 * many) {
+    const middle = (few + many) / 2
+    if (waitingShare(flow, middle, longerMs) > share) few = middle
+    else many = middle
+  }
+  return many
+}
