@@ -35,8 +35,8 @@ export interface DispatcherOptions {
   /** Folder with the Secrets and ConfigMaps that the pipeline's Redis refers to: `DIR/secret/NAME/KEY`. */
   readonly refs?: string
   /**
-   * How long one call may take, in milliseconds, before it fails with RedisUnreachable. Default 5,000. While a thousand payloads of
-   * calls that failed so are still without an answer, further calls fail at once.
+   * How long one call may take, in milliseconds, before it fails with RedisUnreachable. Default 5,000. Once a thousand payloads
+   * have gone unanswered, calls are let through one at a time, and the others fail at once, until Redis answers.
    */
   readonly timeoutMs?: number
   /**

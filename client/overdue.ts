@@ -1,0 +1,58 @@
+/**
+ * Bounded waiting. A call that took too long is told so, but what it sent cannot be called back: it lies in a socket, or in the client's
+ * queue, for as long as Redis is away, and is carried out afterwards. So unanswered payloads are counted, and beyond a bound
+ * one call at a time is let through, to see whether Redis answers, while the others fail before anything is sent. The first
+ * answer ends that. An outage then neither grows the process without end, nor ends in a flood of old work.
+ */
+import { asFailure, failure } from '../api/errors.ts'
+
+/** Payloads sent without an answer since the last one, from which on calls are let through one at a time. */
+export const maxUnanswered = 1_000
+
+export interface Deadline {
+  /**
+   * Runs `work` for at most so long. Throws RedisUnreachable when that is over, or at once while too much is unanswered. What it
+   * started may still come to pass afterwards. Its signal aborts a little earlier, so that what waits for something other than
+   * Redis can say so itself.
+   */
+  run<T>(payloads: number, work: (signal: AbortSignal) => Promise<T>): Promise<T>
+}
+
+/** @param label what may be shown of the server */
+export function createDeadline(timeoutMs: number, label: () => string): Deadline {
+  let unanswered = 0
+  let running = 0
+  const unreachable = (detail: string) => failure('RedisUnreachable', { address: label(), detail })
+
+  const within = async <T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> => {
+    let timer: NodeJS.Timeout | undefined
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => reject(unreachable(`no answer within ${timeoutMs} ms`)), timeoutMs)
+    })
+    try {
+      return await Promise.race([work(AbortSignal.timeout(Math.floor(timeoutMs * 0.8))), late])
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+
+  return {
+    async run(payloads, work) {
+      if (unanswered >= maxUnanswered && running > 0) {
+        throw unreachable(`${unanswered} payloads were not answered; one call at a time is let through until one is`)
+      }
+      running += 1
+      try {
+        const answer = await within(work)
+        unanswered = 0
+        return answer
+      } catch (thrown) {
+        const error = asFailure(thrown)
+        if (error.code === 'RedisUnreachable') unanswered += payloads
+        throw error
+      } finally {
+        running -= 1
+      }
+    },
+  }
+}
