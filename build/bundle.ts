@@ -7,13 +7,13 @@ import { join, resolve } from 'node:path'
 import { build, stop } from 'esbuild'
 import { billOfMaterials } from './billofmaterials.ts'
 import { root } from './root.ts'
-import { slim } from './slim.ts'
+import { asciiOnly, slim } from './slim.ts'
 import { type ImageName, imageNames } from './v8flags.ts'
 
 export const bundleFolder = join(root, '.cache', 'images')
 
 /** BullMQ and others `require` at run time, which an ES module lacks. */
-const banner = "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);"
+const banner = "const require = process.getBuiltinModule('node:module').createRequire(import.meta.url);"
 
 export interface Bundle {
   readonly name: ImageName
@@ -53,6 +53,8 @@ async function bundle(name: ImageName, folder: string): Promise<Bundle> {
     metafile: true,
     logLevel: 'error',
   })
+  const program = join(folder, 'bin', `${name}.mjs`)
+  await writeFile(program, asciiOnly(await readFile(program, 'utf8')))
   const manifest = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as { version: string; license: string }
   const { version, license } = manifest
   await writeFile(

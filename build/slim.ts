@@ -1,31 +1,80 @@
 /**
- * Leaves out of the bundles what is loaded and never used, a quarter of the operator's: the models of every Kubernetes API (of
- * client-node only its reading of kubeconfigs and tokens is used), and zod's messages in fifty languages.
+ * What the bundles leave out, or load otherwise, for less memory at rest.
+ *
+ * - Never used: the models of every Kubernetes API and client-node's own connections (of client-node only its reading of kubeconfigs
+ *   and tokens is used), of undici all but pools, zod's messages in fifty languages.
+ * - Node's own modules: an `import` of one evaluates every property it exports; `node:http` alone then loads Node's WebSocket and with
+ *   it its whole copy of undici, `node:tls` parses the root certificates. Asked for by function, they come without.
  */
-import { createRequire } from 'node:module'
+import { builtinModules, createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import type { Plugin } from 'esbuild'
 
-const namespace = 'left-out'
+const leftOut = 'left-out'
+const builtin = 'builtin'
+const parts = 'parts'
+
 const contents: Readonly<Record<string, string>> = {
   models: `export class ServerConfiguration {}
 export function createConfiguration() { throw new Error('clients of single APIs are left out of this bundle') }`,
   locales: 'export {}',
+  undici: 'export class Agent {}\nexport class ProxyAgent {}',
+  socks: 'export class SocksClient {}',
+  'socks-proxy-agent': 'export class SocksProxyAgent {}',
+  hpagent: 'export class HttpProxyAgent {}\nexport class HttpsProxyAgent {}',
 }
+
+/** Connections that client-node would make are never made: the operator's transport makes its own. */
+const clientNodeConnections = ['undici', 'socks', 'socks-proxy-agent', 'hpagent']
 
 export const slim: Plugin = {
   name: 'slim',
   setup(build) {
+    const out = (path: string) => ({ path, namespace: leftOut })
     build.onResolve({ filter: /^@kubernetes\/client-node$/ }, ({ resolveDir }) => {
       const main = createRequire(join(resolveDir, 'x.js')).resolve('@kubernetes/client-node')
       return { path: join(dirname(main), 'config.js') }
     })
     build.onResolve({ filter: /\/gen\/index\.js$/ }, ({ importer }) =>
-      importer.endsWith('client-node/dist/config.js') ? { path: 'models', namespace } : undefined,
+      importer.endsWith('client-node/dist/config.js') ? out('models') : undefined,
     )
     build.onResolve({ filter: /\/locales\/index\.js$/ }, ({ importer }) =>
-      /[\\/]node_modules[\\/]zod[\\/]/.test(importer) ? { path: 'locales', namespace } : undefined,
+      packageOf(importer) === 'zod' ? out('locales') : undefined,
     )
-    build.onLoad({ filter: /.*/, namespace }, ({ path }) => ({ contents: contents[path] ?? '', loader: 'js' }))
+    build.onResolve({ filter: /^[a-z-]+$/ }, ({ path, importer, resolveDir, namespace }) => {
+      if (clientNodeConnections.includes(path) && packageOf(importer) === '@kubernetes/client-node') return out(path)
+      if (path === 'undici' && namespace !== parts) return { path, namespace: parts, pluginData: resolveDir }
+      return undefined
+    })
+    build.onLoad({ filter: /.*/, namespace: leftOut }, ({ path }) => ({ contents: contents[path] ?? '', loader: 'js' }))
+    build.onLoad({ filter: /.*/, namespace: parts }, ({ pluginData }) => ({
+      contents: `export { default as Pool } from 'undici/lib/dispatcher/pool.js'
+export { default as buildConnector } from 'undici/lib/core/connect.js'
+import Dispatcher from 'undici/lib/dispatcher/dispatcher.js'
+import request from 'undici/lib/api/api-request.js'
+Dispatcher.prototype.request = request`,
+      resolveDir: pluginData as string,
+      loader: 'js',
+    }))
+
+    build.onResolve({ filter: /^(node:)?[a-z_0-9/]+$/ }, ({ path, kind }) => {
+      const bare = path.replace(/^node:/, '')
+      return kind === 'import-statement' && builtinModules.includes(bare)
+        ? { path: `node:${bare}`, namespace: builtin }
+        : undefined
+    })
+    build.onLoad({ filter: /.*/, namespace: builtin }, ({ path }) => ({
+      contents: `module.exports = process.getBuiltinModule(${JSON.stringify(path)})`,
+      loader: 'js',
+    }))
   },
+}
+
+function packageOf(file: string): string | undefined {
+  return /.*[\\/]node_modules[\\/]((?:@[^\\/]+[\\/])?[^\\/]+)/.exec(file)?.[1]?.replace('\\', '/')
+}
+
+/** One letter outside ASCII makes Node keep a whole source at two bytes per letter, and esbuild leaves those in regular expressions. */
+export function asciiOnly(code: string): string {
+  return code.replace(/[^\0-\x7f]/g, (letter) => `\\u${letter.charCodeAt(0).toString(16).padStart(4, '0')}`)
 }
