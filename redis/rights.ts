@@ -174,17 +174,46 @@ export async function checkRights(
   queueConnection: RedisConnection,
 ): Promise<void> {
   const target = forwardTarget(pipeline)
-  await check(pipeline, stream, pipeline.source.stream, (place) => !queuePlaces.includes(place))
-  await check(pipeline, queueConnection, `${target.prefix}:${target.queue}:wait`, (place) => queuePlaces.includes(place))
+  const everywhere = ({ only }: Right, clustered: boolean) => only === undefined || (only === 'Cluster' && clustered)
+  const places = placesOf(pipeline)
+  const wanted = ({ isCluster }: RedisConnection, here: (place: Place) => boolean) =>
+    questionsOf(
+      rights.filter((right) => everywhere(right, isCluster)),
+      places,
+      here,
+    )
+  await check(
+    stream,
+    pipeline.source.stream,
+    wanted(stream, (place) => !queuePlaces.includes(place)),
+  )
+  await check(
+    queueConnection,
+    `${target.prefix}:${target.queue}:wait`,
+    wanted(queueConnection, (place) => queuePlaces.includes(place)),
+  )
 }
 
-async function check(pipeline: CompiledPipeline, connection: RedisConnection, near: string, here: (place: Place) => boolean) {
-  const places = placesOf(pipeline)
-  const questions = rights
-    .filter(({ only }) => only === undefined || (only === 'Cluster' && connection.isCluster))
-    .flatMap(({ command, on }) =>
-      on.filter(here).map((place): Question => ({ command, place, key: places[place].key, pattern: places[place].pattern })),
-    )
+/** What the portable path needs beyond that; asked once it is known that it is used. Throws as `checkRights`. */
+export async function checkPortableRights(pipeline: CompiledPipeline, queueConnection: RedisConnection): Promise<void> {
+  const { prefix, queue: name } = forwardTarget(pipeline)
+  const portable = rights.filter(({ only }) => only === 'Portable')
+  await check(
+    queueConnection,
+    `${prefix}:${name}:wait`,
+    questionsOf(portable, placesOf(pipeline), () => true),
+  )
+}
+
+type Places = ReturnType<typeof placesOf>
+
+function questionsOf(wanted: readonly Right[], places: Places, here: (place: Place) => boolean): readonly Question[] {
+  return wanted.flatMap(({ command, on }) =>
+    on.filter(here).map((place) => ({ command, place, key: places[place].key, pattern: places[place].pattern })),
+  )
+}
+
+async function check(connection: RedisConnection, near: string, questions: readonly Question[]): Promise<void> {
   const words = questions.map(wordsOf)
   const reply = await ask.run(
     nodeOf(connection, near),

@@ -7,6 +7,7 @@ import type { CompiledPipeline } from '../../api/compiled.ts'
 import type { RedisConnection } from '../connection.ts'
 import { slotOf } from '../keys.ts'
 import { forwardTarget, streamPlace } from '../placement.ts'
+import { checkPortableRights } from '../rights.ts'
 import { createAtomicPath } from './atomic.ts'
 import { type BullQueue, type BullScripts, fingerprint, openBullQueue } from './bullqueue.ts'
 import type { Forwarder, ForwardTarget } from './forwarder.ts'
@@ -49,7 +50,7 @@ export async function chooseForwarder(
   return { chosen: createPortableForwarder(connection, target), fallback: composed.reason }
 }
 
-/** The consumer's path. @param stream the stream's connection @param queue the queue's; the same where they share a Redis */
+/** The consumer's path. Throws RedisPermissionDenied where the portable path lacks a right. @param stream the stream's connection @param queue the queue's; the same where they share a Redis */
 export async function chooseSettlePath(
   pipeline: CompiledPipeline,
   stream: RedisConnection,
@@ -63,6 +64,7 @@ export async function chooseSettlePath(
   const near = together(pipeline, stream, queue)
   const { maxDeliveries } = pipeline.delivery
   if (composed.bull === undefined) {
+    await checkPortableRights(pipeline, queue)
     const chosen = createTwoStepPath(stream, place, createPortableForwarder(queue, target), { maxDeliveries })
     return { chosen, fallback: composed.reason, together: near }
   }

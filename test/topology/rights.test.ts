@@ -55,14 +55,22 @@ async function restricted(t: TestContext, server: RedisServer, database = 0) {
   return connection
 }
 
-const paths: [path: string, spec: () => SpecChanges][] = [
+/** Whose scripts are not known by their text. */
+const anotherBullMq = { NODE_OPTIONS: '--import ./test/paths/altered.ts' }
+
+const paths: [path: string, spec: () => SpecChanges, env?: Readonly<Record<string, string>>][] = [
   ['Atomic', () => ({ redis: { url: near.url, ...access }, source: { stream: 'one' } })],
   [
     'Split',
     () => ({ redis: { url: near.url, ...access }, source: { stream: 'two' }, sink: { redis: { url: far.url, ...access } } }),
   ],
+  [
+    'Portable',
+    () => ({ redis: { url: near.url, ...access }, source: { stream: 'three' }, sink: { queue: 'three' } }),
+    anotherBullMq,
+  ],
 ]
-for (const [path, spec] of paths) {
+for (const [path, spec, env = {}] of paths) {
   test(`${path}: a consumer with no other rights does all its work`, async (t) => {
     const pipeline = pipelineWith(spec())
     const rules = aclRules(pipeline)
@@ -84,11 +92,12 @@ for (const [path, spec] of paths) {
       refs,
       redis: near.client(),
       queueRedis,
+      env,
     })
     await topology.add(20)
     await near.client().xadd(topology.place.stream, '*', 'other', 'dead')
     const consumer = await topology.start()
-    assert.equal((await consumer.told('forward path chosen'))['path'], path)
+    assert.equal((await consumer.told(/forward path/))['path'], path)
     await topology.add(20, 20)
     await topology.settled(numbers(40))
     assert.equal(await near.client().xlen(topology.place.deadLetters), 1)
@@ -221,3 +230,39 @@ for (const [what, take, says] of missing) {
     await checkBackends(pipeline, connection, connection)
   })
 }
+
+for (const command of ['multi', 'exec', 'script|load']) {
+  test(`${command} missing: told by name at start where the portable path is used, and not asked for elsewhere`, async (t) => {
+    const pipeline = pipelineWith({ source: { stream: 'one' } })
+    await grant(near, [...aclRules(pipeline).stream, `-${command}`])
+    const connection = await restricted(t, near)
+    await checkBackends(pipeline, connection, connection)
+    const { chosen } = await chooseSettlePath(pipeline, connection, connection)
+    await chosen.close()
+    await assert.rejects(
+      chooseSettlePath(pipeline, connection, connection, 'portable'),
+      ({ code, message }: StreamPipelineError) => {
+        assert.equal(code, 'RedisPermissionDenied')
+        assert.ok(message.includes(`${command.toUpperCase().replace('|', ' ')} (grant +${command})`), message)
+        return true
+      },
+    )
+    await grant(near, aclRules(pipeline).stream)
+    await (await chooseSettlePath(pipeline, connection, connection, 'portable')).chosen.close()
+  })
+}
+
+test('a consumer that falls back says which right it lacks, and starts once it has it', async (t) => {
+  const spec = { redis: { url: near.url, ...access }, source: { stream: 'four' }, sink: { queue: 'four' } }
+  const rules = aclRules(pipelineWith(spec)).stream
+  await grant(near, [...rules, '-multi'])
+  const topology = await openTopology(t, { spec, refs, redis: near.client(), env: anotherBullMq })
+  await topology.add(5)
+  const consumer = await topology.launch('pod-0')
+  const refused = await consumer.told(/MULTI \(grant \+multi\)/)
+  assert.equal(refused['code'], 'RedisPermissionDenied')
+  await grant(near, rules)
+  await consumer.ready(30_000)
+  await topology.settled(numbers(5))
+  assert.deepEqual(await consumer.stop(), { code: 0, signal: null })
+})

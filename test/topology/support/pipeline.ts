@@ -28,9 +28,11 @@ export interface TopologyParts {
   /** Clients that see the data from outside; the queue's where it lives elsewhere. */
   readonly redis: RedisConnection
   readonly queueRedis?: RedisConnection
+  /** Of the consumers. */
+  readonly env?: Readonly<Record<string, string>>
 }
 
-export async function openTopology(scope: Scope, { spec: given, refs = {}, redis, queueRedis = redis }: TopologyParts) {
+export async function openTopology(scope: Scope, { spec: given, refs = {}, redis, queueRedis = redis, env = {} }: TopologyParts) {
   const spec = { ...quick, ...given }
   const pipeline = pipelineWith(spec)
   const place = streamPlace(pipeline)
@@ -40,7 +42,7 @@ export async function openTopology(scope: Scope, { spec: given, refs = {}, redis
   const launch = async (name: string): Promise<ConsumerProcess> => {
     const config = await writeConfig(scope, spec)
     const args = ['consume', '--config', config, '--name', name, '--listen', '127.0.0.1:0', '--refs', folder]
-    return consumerProcess(await startCli(scope, args, { env: { POD_UID: undefined } }), name)
+    return consumerProcess(await startCli(scope, args, { env: { POD_UID: undefined, ...env } }), name)
   }
 
   const added = async () => {
