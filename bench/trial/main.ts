@@ -5,6 +5,7 @@
  *   npm run trial -- --for 2h --seed 7       longer; --quick: one minute
  *   npm run trial -- --path Split            the queue in another Redis, which is killed as well
  *   npm run trial -- --boundaries            a kill at every command boundary of a consumer's run
+ *   npm run trial -- --scale-downs 1000      going up and down under load; --processes: consumers as processes of their own
  *   npm run trial -- --wakes 200             how long sleeping pipelines take to wake, with 200 more asleep
  *   npm run trial -- --watch-faults 1000     so many runs of the operator's watches behind a misbehaving proxy
  *   npm run --silent trial -- -o json        for programs
@@ -16,6 +17,7 @@ import { parseArgs } from 'node:util'
 import { parseDuration } from '../../api/duration.ts'
 import { createScope } from '../support/scope.ts'
 import { tryBoundaries } from './boundaries.ts'
+import { runScaleDowns } from './scaledowns.ts'
 import { runTrial } from './trial.ts'
 import { runWakes } from './wake.ts'
 import { tryWatches } from './watches.ts'
@@ -26,6 +28,8 @@ const { values: options } = parseArgs({
     quick: { type: 'boolean', default: false },
     boundaries: { type: 'boolean', default: false },
     wakes: { type: 'string' },
+    'scale-downs': { type: 'string' },
+    processes: { type: 'boolean', default: false },
     'watch-faults': { type: 'string' },
     path: { type: 'string', default: 'Atomic' },
     seed: { type: 'string' },
@@ -47,6 +51,16 @@ async function chosen(): Promise<{ readonly ok: boolean }> {
     return await runWakes(scope, { asleep: 200, wakes: Number(options.wakes), together: 50, seed, progress })
   if (options['watch-faults'] !== undefined)
     return await tryWatches(scope, { runs: Number(options['watch-faults']), seed, progress })
+  if (options['scale-downs'] !== undefined) {
+    const { processes } = options
+    return await runScaleDowns(scope, {
+      scaleDowns: Number(options['scale-downs']),
+      pipelines: processes ? 1 : 4,
+      processes,
+      seed,
+      progress,
+    })
+  }
   const plan = { forMs: forMs ?? 0, pauseMs: [200, 1_800], frozenMs: [3_000, 17_000], redisDownMs: [50, 1_500] } as const
   return await runTrial(scope, { plan, path: path === 'Split' ? path : 'Atomic', seed, perSecond: 300, consumers: 3, progress })
 }

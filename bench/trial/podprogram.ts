@@ -1,0 +1,90 @@
+/** Consumers in simulated pods: the real one, in this process, or in a process of its own, as a pod has it. */
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { CompiledPipeline } from '../../api/compiled.ts'
+import { createConsumer } from '../../consumer/consumer.ts'
+import { consumerUid } from '../../consumer/identity.ts'
+import type { PodObject } from '../../operator/plan/observed.ts'
+import { connect } from '../../redis/connection.ts'
+import { chooseSettlePath } from '../../redis/forward/choice.ts'
+import { streamPlace } from '../../redis/placement.ts'
+import { resolveTarget } from '../../redis/references.ts'
+import { startProcess } from '../../test/support/process.ts'
+import { projectRoot } from '../../test/support/root.ts'
+import type { Scope } from '../../test/support/scope.ts'
+import type { Program } from './kubelet.ts'
+
+/** What consumers did on the way; of processes only their faults are known. */
+export interface Tally {
+  /** Entries forwarded that had been forwarded before: what an interruption cost. */
+  duplicates: number
+  handedBack: number
+  /** Pods that could not take their name out of the group when they went. */
+  unretired: number
+  readonly faults: string[]
+}
+
+const graceMs = 20_000
+const nothing = () => undefined
+
+export async function runInThisProcess(pipeline: CompiledPipeline, { metadata }: PodObject, tally: Tally): Promise<Program> {
+  const address = await resolveTarget(pipeline.redis, () => Promise.reject(new Error('nothing is referred to')))
+  const writer = connect(address, 'Writer')
+  const connections = { blocking: connect(address, 'Blocking'), writer, queue: writer }
+  const { name = '', uid = '' } = metadata
+  const consumer = createConsumer({
+    pipeline,
+    place: streamPlace(pipeline),
+    name,
+    uid: consumerUid({
+      pipelineUid: pipeline.uid,
+      env: { POD_UID: uid },
+      process: { host: 'trial', pid: process.pid, startedAt: performance.timeOrigin },
+    }),
+    connections,
+    choosePath: () => chooseSettlePath(pipeline, writer, writer),
+    observer: {
+      stateChanged: nothing,
+      pathChosen: nothing,
+      groupMade: nothing,
+      batchSettled({ outcomes }) {
+        tally.duplicates += outcomes.duplicate
+      },
+      reclaimed: nothing,
+      heartbeatSent: nothing,
+      housekept: nothing,
+      handedBack(entries, retired) {
+        tally.handedBack += entries
+        if (!retired) tally.unretired += 1
+      },
+    },
+    fault: (thrown) => void tally.faults.push(String(thrown)),
+    clock: () => performance.now(),
+    random: Math.random,
+  })
+  await consumer.start()
+  return { stop: () => consumer.stop(performance.now() + graceMs) }
+}
+
+/** @param folder for its configuration */
+export async function runAsProcess(
+  scope: Scope,
+  folder: string,
+  document: object,
+  { metadata }: PodObject,
+  tally: Tally,
+): Promise<Program> {
+  const { name = '', uid = '' } = metadata
+  const file = join(folder, `${name}.yaml`)
+  await writeFile(file, JSON.stringify(document))
+  const program = join(projectRoot, 'cli', 'main.ts')
+  const args = [program, 'consume', '--config', file, '--listen', '127.0.0.1:0']
+  const child = await startProcess(scope, args, { env: { POD_NAME: name, POD_UID: uid } })
+  await child.output(/forward path chosen/, { timeoutMs: 60_000 })
+  return {
+    async stop() {
+      const { code, signal } = await child.stop('SIGTERM', graceMs)
+      if (code !== 0) tally.faults.push(`${name} ended with ${code ?? signal}: ${child.stderr().slice(-500)}`)
+    },
+  }
+}

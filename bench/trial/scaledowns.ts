@@ -1,0 +1,250 @@
+/**
+ * Scale-downs under load: pipelines go up and down at random while entries come in, on a real API server with Kubernetes' own
+ * controllers and the operator in a process of its own. Pods are simulated, their consumers are real. Afterwards every entry must have
+ * become exactly one job, and at no time may what a pod left be nobody's for a minute.
+ */
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Redis } from 'ioredis'
+import { compilePipeline, parsePipeline } from '../../api/compile.ts'
+import { ledgerOf } from '../../local/demo/ledger.ts'
+import { randomFrom } from '../../local/demo/load.ts'
+import { loadCredentials } from '../../operator/kubernetes/credentials.ts'
+import { type KubernetesObject, resourcePath } from '../../operator/kubernetes/objects.ts'
+import { createTransport } from '../../operator/kubernetes/transport.ts'
+import { pipelineType } from '../../operator/plan/kinds.ts'
+import { nameLabel } from '../../operator/plan/names.ts'
+import type { PodObject } from '../../operator/plan/observed.ts'
+import { scopeOf } from '../../redis/keys.ts'
+import { keyHash } from '../../redis/payload/idempotency.ts'
+import { startApiServer } from '../../test/support/apiserver.ts'
+import { startRedis } from '../../test/support/redis.ts'
+import { projectRoot } from '../../test/support/root.ts'
+import type { Scope } from '../../test/support/scope.ts'
+import { eventually } from '../../test/support/wait.ts'
+import { entryFields, payload, pipelineDocument } from '../forward/workload.ts'
+import { operatorProgram } from '../operator/program.ts'
+import { countExecutions } from './executions.ts'
+import { startKubelet } from './kubelet.ts'
+import { runAsProcess, runInThisProcess, type Tally } from './podprogram.ts'
+
+export interface ScaleDownOptions {
+  readonly scaleDowns: number
+  /** Pipelines that go up and down at the same time. */
+  readonly pipelines: number
+  /** Consumers as processes of their own, not in this one. */
+  readonly processes: boolean
+  readonly seed: number
+  readonly progress: (line: string) => void
+}
+
+export interface ScaleDownResult {
+  readonly ok: boolean
+  readonly seed: number
+  readonly scaleDowns: number
+  /** Pods that went, and how many of them had not been marked as those to go. */
+  readonly podsGone: number
+  readonly unmarked: number
+  readonly entries: number
+  readonly jobs: number
+  readonly duplicateJobs: number
+  readonly lost: number
+  /** Entries given back by pods that went, and forwarded a second time by anybody (told by marks, no second job). */
+  readonly handedBack: number
+  readonly forwardedTwice: number
+  /** Longest that a pod which is gone had entries to its name. */
+  readonly longestOrphanSeconds: number
+  readonly faults: readonly string[]
+  readonly seconds: number
+}
+
+const namespace = 'default'
+const most = 5
+const burst = 200
+const orphanBarSeconds = 60
+const merge = 'application/merge-patch+json'
+const patience = { timeoutMs: 120_000, intervalMs: 50 }
+
+export async function runScaleDowns(scope: Scope, options: ScaleDownOptions): Promise<ScaleDownResult> {
+  const begun = performance.now()
+  const { seed, progress } = options
+  const random = randomFrom(seed)
+  const folder = await mkdtemp(join(tmpdir(), 'streampipeline-scaledowns-'))
+  scope.after(() => rm(folder, { recursive: true, force: true }))
+  const [server, redis] = await Promise.all([
+    startApiServer(scope, {
+      controllers: true,
+      users: { operator: ['system:masters'] },
+      manifests: [join(projectRoot, 'crds', 'streampipelines.yaml')],
+    }),
+    startRedis(scope),
+  ])
+  const client = redis.client()
+  const transport = createTransport(loadCredentials(server.kubeconfig))
+  scope.after(() => transport.close())
+  const { kubeconfig } = await server.user('operator')
+  await (await operatorProgram(scope, folder, kubeconfig)).start('scaledowns')
+
+  const tally: Tally = { duplicates: 0, handedBack: 0, unretired: 0, faults: [] }
+  const documents = new Map<string, object>()
+  const kubelet = startKubelet(scope, transport, async (pod) => {
+    const document = documents.get(pod.metadata.labels?.[nameLabel] ?? '')
+    if (document === undefined) throw new Error(`${pod.metadata.name} is no consumer's pod`)
+    if (options.processes) return await runAsProcess(scope, folder, document, pod, tally)
+    return await runInThisProcess(compilePipeline(parsePipeline(document)), pod, tally)
+  })
+  const podsOf = (name: string) => kubelet.pods.list().filter(({ metadata }) => metadata.labels?.[nameLabel] === name)
+  const goneOf = (name: string) => kubelet.departed.filter(({ pod }) => pod.metadata.labels?.[nameLabel] === name).length
+
+  let done = 0
+  async function upAndDown(name: string) {
+    const path = resourcePath(pipelineType, namespace, name)
+    const scaleTo = (replicas: number) =>
+      transport.request({ method: 'PATCH', path, body: { spec: { replicas } }, contentType: merge })
+    const made = await transport.request({
+      method: 'POST',
+      path: resourcePath(pipelineType, namespace),
+      body: documentOf(name, redis.url),
+    })
+    documents.set(name, made as object)
+    const queue = redis.client({ maxRetriesPerRequest: null })
+    const executions = await countExecutions(queue, name, 'bull')
+    scope.after(executions.close)
+    let added = 0
+    const add = async () => {
+      const pipe = client.pipeline()
+      for (let n = 0; n < burst; n++) pipe.xadd(`${name}:jobs`, '*', ...entryFields('ndvi', added++))
+      await pipe.exec()
+    }
+    let replicas = 0
+    const settled = () =>
+      eventually(() => podsOf(name).filter(isReady).length === replicas && podsOf(name).length === replicas, patience)
+    while (done < options.scaleDowns) {
+      if (replicas <= 1) {
+        replicas = most
+        await scaleTo(replicas)
+        await settled()
+      }
+      done += 1
+      const going = 1 + Math.floor(random() * (replicas - 1))
+      const gone = goneOf(name)
+      replicas -= going
+      await add()
+      await scaleTo(replicas)
+      await add()
+      await eventually(() => goneOf(name) >= gone + going, patience)
+      await settled()
+      if (done % 100 === 0)
+        progress(`${done} scale-downs, ${kubelet.departed.length} pods gone, ${tally.handedBack} entries handed back`)
+    }
+    await eventually(async () => await isDrained(client, name), patience)
+    const keys = Array.from({ length: added }, (_, n) => keyHash([payload('ndvi', n).request_hash]))
+    const counted = { executions: executions.jobs(), skipped: 0, deadKeys: [], maxReplicas: most }
+    return ledgerOf({ scope: scopeOf(`${name}:jobs`, name), entries: added, keys, ...counted })
+  }
+
+  const names = Array.from({ length: options.pipelines }, (_, n) => `p${n}`)
+  const watching = new AbortController()
+  const orphans = watchOrphans(client, names, podsOf, watching.signal)
+  const ledgers = await Promise.all(names.map(upAndDown))
+  watching.abort()
+  const longestOrphanSeconds = Math.round((await orphans) / 100) / 10
+  const sum = (read: (ledger: (typeof ledgers)[number]) => number) => ledgers.reduce((total, ledger) => total + read(ledger), 0)
+  const faults = [...kubelet.faults, ...tally.faults]
+  const unmarked = kubelet.departed.filter(({ cost }) => cost === undefined || cost >= 0).length
+  const [entries, jobs, duplicateJobs, lost] = [
+    sum((ledger) => ledger.entries),
+    sum((ledger) => ledger.jobs),
+    sum((ledger) => ledger.duplicateJobs),
+    sum((ledger) => ledger.lost),
+  ]
+  return {
+    ok: jobs === entries && duplicateJobs + lost + unmarked + faults.length === 0 && longestOrphanSeconds < orphanBarSeconds,
+    seed,
+    scaleDowns: done,
+    podsGone: kubelet.departed.length,
+    unmarked,
+    entries,
+    jobs,
+    duplicateJobs,
+    lost,
+    handedBack: tally.handedBack,
+    forwardedTwice: tally.duplicates,
+    longestOrphanSeconds,
+    faults,
+    seconds: Math.round((performance.now() - begun) / 100) / 10,
+  }
+}
+
+function isReady({ metadata, status }: PodObject): boolean {
+  const ready = status?.conditions?.some(({ type, status: is }) => type === 'Ready' && is === 'True') === true
+  return ready && metadata.deletionTimestamp === undefined
+}
+
+/** Longest, in milliseconds, that a name without a pod was seen to have pending entries. */
+async function watchOrphans(
+  client: Redis,
+  names: readonly string[],
+  podsOf: (name: string) => readonly PodObject[],
+  stop: AbortSignal,
+) {
+  const since = new Map<string, number>()
+  let longest = 0
+  while (!stop.aborted) {
+    for (const name of names) {
+      const pods = new Set(podsOf(name).map(({ metadata }) => metadata.name))
+      for (const [consumer] of await holders(client, name)) {
+        if (pods.has(consumer)) continue
+        const first = since.get(consumer) ?? performance.now()
+        since.set(consumer, first)
+        longest = Math.max(longest, performance.now() - first)
+      }
+    }
+    await sleep(250)
+  }
+  return longest
+}
+
+/** Consumers with pending entries. */
+async function holders(client: Redis, name: string): Promise<readonly (readonly [name: string, pending: number])[]> {
+  try {
+    const [, , , rows] = (await client.xpending(`${name}:jobs`, name)) as [number, string, string, [string, string][] | null]
+    return (rows ?? []).map(([consumer, pending]) => [consumer, Number(pending)])
+  } catch {
+    // The group is made by the first consumer.
+    return []
+  }
+}
+
+async function isDrained(client: Redis, name: string): Promise<boolean> {
+  const queue = `bull:${name}`
+  const groups = (await client.xinfo('GROUPS', `${name}:jobs`)) as unknown[][]
+  const fields = groups[0] ?? []
+  const [wait, active, last] = await Promise.all([
+    client.llen(`${queue}:wait`),
+    client.llen(`${queue}:active`),
+    client.xrevrange(`${name}:jobs`, '+', '-', 'COUNT', 1),
+  ])
+  const of = (field: string) => fields[fields.indexOf(field) + 1]
+  return of('pending') === 0 && (last[0] === undefined || of('last-delivered-id') === last[0][0]) && wait + active === 0
+}
+
+/** The bench's pipeline, scaled by hand. */
+function documentOf(name: string, url: string): KubernetesObject {
+  const { spec, ...document } = pipelineDocument(url)
+  const { jobOptions, ...bullmq } = spec.sink.bullmq
+  return {
+    ...document,
+    metadata: { name, namespace },
+    spec: {
+      ...spec,
+      source: { stream: `${name}:jobs`, group: name },
+      replicas: most,
+      scaling: { policy: 'Manual' },
+      // Jobs are gone as soon as they are done: a second one of the same key would run.
+      sink: { bullmq: { ...bullmq, queue: name, jobOptions: { ...jobOptions, removeOnComplete: { count: 0 } } } },
+    },
+  } as KubernetesObject
+}
