@@ -2,7 +2,8 @@
  * Reclaim: entries whose holder died, hung or gave them back. Each round pages through what has been idle for `minIdle`, with a
  * cursor that is kept between rounds, and works it off by how often it was delivered:
  *
- * - at or over the ceiling: buried on the server, without being fetched;
+ * - at or over the ceiling: buried on the server, without being fetched; but while the scaler's circuit is open, since nothing
+ *   succeeds anywhere, they are kept, and one of them is attempted in each round, uncounted, to see whether it does again;
  * - once: claimed in batches, right before the attempt;
  * - more often: claimed and attempted alone, fewest deliveries first. Whatever kills its process then takes nobody with it.
  *
@@ -15,6 +16,7 @@ import type { CompiledPipeline } from '../api/compiled.ts'
 import type { RedisConnection } from '../redis/connection.ts'
 import { claimEntries, type Delivery, listPending, type PendingRow } from '../redis/stream/pending.ts'
 import { type Burial, type StreamPlace, settleEntries } from '../redis/stream/settlement.ts'
+import { isCircuitOpen } from '../scaling/circuit.ts'
 import { backendFailure } from './defects.ts'
 import type { HeldEntries } from './held.ts'
 import type { Lifecycle } from './lifecycle.ts'
@@ -115,10 +117,9 @@ export function createReclaimer(parts: ReclaimerParts): Reclaimer {
 
   const workOff = async (rows: readonly PendingRow[], minIdle: number) => {
     const mine = rows.filter(({ id }) => !held.has(id)).toSorted((a, b) => a.deliveries - b.deliveries)
-    const exhausted = await bury(
-      mine.filter((row) => row.deliveries >= maxDeliveries),
-      minIdle,
-    )
+    const worn = mine.filter((row) => row.deliveries >= maxDeliveries)
+    const keep = worn.length > 0 && (await isCircuitOpen(connection, place.keys))
+    const exhausted = keep ? [] : await bury(worn, minIdle)
     if (exhausted.length > 0) parts.report({ claimed: 0, trimmed: 0, exhausted })
     const fresh = mine.filter((row) => row.deliveries <= 1 && row.deliveries < maxDeliveries)
     for (let at = 0; at < fresh.length; at += batchSize) {
@@ -127,7 +128,9 @@ export function createReclaimer(parts: ReclaimerParts): Reclaimer {
     for (const row of mine.filter(({ deliveries }) => deliveries > 1 && deliveries < maxDeliveries)) {
       if (!(await attempt([row], minIdle))) return false
     }
-    return true
+    const [probe] = worn
+    // Not one of our own from before: if it killed us it would do so again, before anything is read.
+    return !keep || probe === undefined || minIdle === 0 || (await attempt([probe], minIdle, false))
   }
 
   /** What Redis refuses becomes a state; anything else is a defect. */

@@ -1,9 +1,8 @@
 /** What scaling remembers outlives the operator in the pipeline's own `stats` hash, so that a new leader need not learn it anew. */
 import type { RedisConnection } from '../../redis/connection.ts'
 import type { KeySpace } from '../../redis/keys.ts'
+import { stateField as field } from '../../scaling/circuit.ts'
 import type { ScalingState } from '../../scaling/state.ts'
-
-const field = 'scaling'
 
 /** Undefined when there is none, or one of another version: losing it only makes the next decisions cautious. */
 export async function readScalingState(redis: RedisConnection, keys: KeySpace): Promise<ScalingState | undefined> {
