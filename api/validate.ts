@@ -1,6 +1,6 @@
 /**
  * The API server's verdict without a server: the same structural schema, the same defaults, the same CEL rules; and beyond it what
- * only a program can look into (`beyondServer`): the payload's JSON Schema and time zones.
+ * only a program can look into (`beyondServer`): the payload's JSON Schema, schedules and their time zones.
  */
 import { pipelineStructure, type Structure } from './structure.ts'
 import { defaulted } from './validation/defaulting.ts'
@@ -8,6 +8,7 @@ import { ruleProblems } from './validation/expressions.ts'
 import { headProblems } from './validation/metadata.ts'
 import { payloadProblems } from './validation/payload-schema.ts'
 import { isRecord, type Problem } from './validation/problem.ts'
+import { scheduleProblems } from './validation/schedules.ts'
 import { shapeProblems } from './validation/shape.ts'
 
 export type { Problem } from './validation/problem.ts'
@@ -24,25 +25,6 @@ function written(): Structure {
   const { spec = {}, metadata = {}, apiVersion = {}, kind = {} } = whole.properties ?? {}
   const open = { ...metadata, 'x-kubernetes-preserve-unknown-fields': true }
   return { ...whole, properties: { apiVersion, kind, metadata: open, spec } }
-}
-
-function zoneProblems(scaling: unknown): Problem[] {
-  if (!isRecord(scaling) || !Array.isArray(scaling['schedules'])) return []
-  return scaling['schedules'].flatMap((schedule: unknown, index) => {
-    const zone = isRecord(schedule) ? schedule['timeZone'] : undefined
-    if (typeof zone !== 'string' || isTimeZone(zone)) return []
-    const message = `${JSON.stringify(zone)} is no IANA time zone: write one such as Europe/Lisbon or UTC`
-    return [{ field: `spec.scaling.schedules[${index}].timeZone`, message, beyondServer: true as const }]
-  })
-}
-
-function isTimeZone(zone: string): boolean {
-  try {
-    return new Intl.DateTimeFormat('en', { timeZone: zone }) !== undefined
-  } catch {
-    // RangeError is the only way Intl tells that it does not know a zone.
-    return false
-  }
 }
 
 /** @param previous what it replaces; rules about change (an immutable field) are checked only then */
@@ -63,7 +45,7 @@ export function admit(document: unknown, previous?: unknown): Admission {
   const spec = isRecord(value) ? value['spec'] : undefined
   if (isRecord(spec)) {
     if (isRecord(spec['payload'])) problems.push(...payloadProblems(spec['payload']))
-    problems.push(...zoneProblems(spec['scaling']))
+    problems.push(...scheduleProblems(spec['scaling']))
   }
   return { value, problems }
 }

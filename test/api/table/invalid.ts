@@ -565,4 +565,16 @@ export const invalidBeyondServer: readonly InvalidRow[] = [
     field: 'spec.scaling.schedules[0].timeZone',
     says: 'such as Europe/Lisbon',
   },
+  {
+    name: 'a schedule that never comes true',
+    spec: { scaling: { schedules: [{ cron: '0 8 31 4,6 *', for: '1h', minReplicas: 2 }] } },
+    field: 'spec.scaling.schedules[0].cron',
+    says: 'it never comes true',
+  },
+  {
+    name: 'a cron field out of range',
+    spec: { scaling: { schedules: [{ cron: '0 25 * * *', for: '1h', minReplicas: 2 }] } },
+    field: 'spec.scaling.schedules[0].cron',
+    says: 'no value from 0 to 23',
+  },
 ]

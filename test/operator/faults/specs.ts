@@ -19,6 +19,15 @@ const refused = (name: string, consumer: Record<string, unknown>, told: RegExp):
   mend: corrected({ consumer: Object.fromEntries(Object.keys(consumer).map((key) => [key, null])) }),
 })
 
+const schedule = (name: string, wrong: object, told: RegExp): Fault => ({
+  name,
+  spec: () => ({ scaling: { schedules: [{ cron: '0 8 * * *', minReplicas: 2, for: '1h', ...wrong }] } }),
+  type: 'Stalled',
+  reason: 'InvalidSpec',
+  told: [told, /Correct the fields named/],
+  mend: corrected({ scaling: { schedules: null } }),
+})
+
 export const specFaults: readonly Fault[] = [
   invalid(
     'an unknown type in the payload schema',
@@ -36,14 +45,9 @@ export const specFaults: readonly Fault[] = [
     { schema: { type: 'object', properties: { a: { type: 'string' } } }, idempotencyKey: ['b'] },
     /spec\.payload\.idempotencyKey\[0\]/,
   ),
-  {
-    name: 'an unknown time zone',
-    spec: () => ({ scaling: { schedules: [{ cron: '0 8 * * *', timeZone: 'Mars/Olympus', minReplicas: 2, for: '1h' }] } }),
-    type: 'Stalled',
-    reason: 'InvalidSpec',
-    told: [/spec\.scaling\.schedules\[0\]\.timeZone/, /Correct the fields named/],
-    mend: corrected({ scaling: { schedules: null } }),
-  },
+  schedule('an unknown time zone', { timeZone: 'Mars/Olympus' }, /schedules\[0\]\.timeZone/),
+  schedule('a schedule that never comes true', { cron: '0 8 31 2 *' }, /schedules\[0\]\.cron: it never comes true/),
+  schedule('a schedule at minute 75', { cron: '75 8 * * *' }, /schedules\[0\]\.cron: the minute "75" is no value from 0 to 59/),
   refused('a node selector that is no label', { nodeSelector: { disk: 'not valid!' } }, /nodeSelector/),
   refused(
     'a mount of a volume that is not there',
