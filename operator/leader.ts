@@ -7,7 +7,7 @@ import type { Caches } from './caches.ts'
 import type { CompatibilityCheck } from './compatibility.ts'
 import type { Applier } from './kubernetes/apply.ts'
 import { type Clock, pause } from './kubernetes/clock.ts'
-import { type ControllerObserver, createController, type Outcome } from './kubernetes/controller.ts'
+import { type ControllerObserver, createController, type Outcome, workers } from './kubernetes/controller.ts'
 import { keyOf } from './kubernetes/objects.ts'
 import type { WorkQueue } from './kubernetes/queue.ts'
 import { createRecorder } from './kubernetes/recorder.ts'
@@ -34,7 +34,6 @@ export interface TermParts {
   readonly compatibility: CompatibilityCheck
 }
 
-const workers = 8
 /** How long reconciles under way may go on after the order to stop. */
 const graceMs = 10_000
 const signingKeyRetryMs = 2_000

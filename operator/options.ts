@@ -43,6 +43,8 @@ export interface OperatorOptions {
   readonly quietMs?: number
   /** How often the served schema is compared with this operator's; default 60000. */
   readonly schemaEveryMs?: number
+  /** A key under way for longer means a wedged loop: the kubelet should start the process anew. Default 120000. */
+  readonly wedgedMs?: number
   /** Told once the servers listen. */
   readonly onListening?: (ports: { readonly metrics: number; readonly health: number }) => void
 }
@@ -67,6 +69,7 @@ export interface CompiledOperatorOptions {
   /** It runs in a pod of the cluster, so that names of Services resolve, but not as they do beside a pipeline. */
   readonly inCluster: boolean
   readonly schemaEveryMs: number
+  readonly wedgedMs: number
 }
 
 const logLevels: readonly string[] = ['debug', 'info', 'warn', 'error'] satisfies LogLevel[]
@@ -105,5 +108,6 @@ export function compileOptions(options: OperatorOptions): CompiledOperatorOption
     quietMs: options.quietMs ?? 120_000,
     inCluster: env['KUBERNETES_SERVICE_HOST'] !== undefined,
     schemaEveryMs: options.schemaEveryMs ?? 60_000,
+    wedgedMs: options.wedgedMs ?? 120_000,
   })
 }

@@ -22,8 +22,6 @@ import type { PipelineObject } from './plan/observed.ts'
 export type { OperatorOptions } from './options.ts'
 
 export const leaseName = 'streampipeline-operator'
-/** A key under way for longer than this means a wedged loop: the kubelet should start the process anew. */
-const wedgedMs = 120_000
 
 /**
  * Runs until `options.signal` aborts; resolves to the exit code.
@@ -48,7 +46,11 @@ export async function runOperator(options: OperatorOptions): Promise<number> {
   const applier = createApplier(transport, mainManager)
   /** Present while leading: standbys keep caches, but have no work. */
   let queue: WorkQueue | undefined
-  metrics.measure({ depth: () => queue?.depth ?? 0, longestRunningMs: () => queue?.longestRunningMs() ?? 0 })
+  metrics.measure({
+    depth: () => queue?.depth ?? 0,
+    longestRunningMs: () => queue?.longestRunningMs() ?? 0,
+    unfinishedMs: () => queue?.unfinishedMs() ?? 0,
+  })
 
   const caches = createCaches({
     transport,
@@ -90,7 +92,8 @@ export async function runOperator(options: OperatorOptions): Promise<number> {
     onFault: (error) => log.warn({ err: error }, 'the Lease could not be read or written'),
   })
 
-  const live = () => ((queue?.longestRunningMs() ?? 0) > wedgedMs ? { code: 500, body: 'wedged\n' } : { code: 200, body: 'ok\n' })
+  const live = () =>
+    (queue?.longestRunningMs() ?? 0) > compiled.wedgedMs ? { code: 500, body: 'wedged\n' } : { code: 200, body: 'ok\n' }
   const ready = () => {
     if (!caches.synced) return { code: 503, body: 'caches are not filled yet\n' }
     const { state } = compatibility

@@ -8,6 +8,7 @@
  *   npm run trial -- --scale-downs 1000      going up and down under load; --processes: consumers as processes of their own
  *   npm run trial -- --wakes 200             how long sleeping pipelines take to wake, with 200 more asleep
  *   npm run trial -- --watch-faults 1000     so many runs of the operator's watches behind a misbehaving proxy
+ *   npm run trial -- --replacements 10000    so many consumers vanish under an operator: no name may stay
  *   npm run --silent trial -- -o json        for programs
  *
  * Exit code 0 when nothing was lost or doubled, else 1.
@@ -17,6 +18,7 @@ import { parseArgs } from 'node:util'
 import { parseDuration } from '../../api/duration.ts'
 import { createScope } from '../support/scope.ts'
 import { tryBoundaries } from './boundaries.ts'
+import { tryManyReplacements } from './replacements.ts'
 import { runScaleDowns } from './scaledowns.ts'
 import { runTrial } from './trial.ts'
 import { runWakes } from './wake.ts'
@@ -31,6 +33,7 @@ const { values: options } = parseArgs({
     'scale-downs': { type: 'string' },
     processes: { type: 'boolean', default: false },
     'watch-faults': { type: 'string' },
+    replacements: { type: 'string' },
     path: { type: 'string', default: 'Atomic' },
     seed: { type: 'string' },
     output: { type: 'string', short: 'o', default: 'table' },
@@ -51,6 +54,7 @@ async function chosen(): Promise<{ readonly ok: boolean }> {
     return await runWakes(scope, { asleep: 200, wakes: Number(options.wakes), together: 50, seed, progress })
   if (options['watch-faults'] !== undefined)
     return await tryWatches(scope, { runs: Number(options['watch-faults']), seed, progress })
+  if (options.replacements !== undefined) return await tryManyReplacements(scope, Number(options.replacements), progress)
   if (options['scale-downs'] !== undefined) {
     const { processes } = options
     return await runScaleDowns(scope, {

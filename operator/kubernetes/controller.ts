@@ -7,6 +7,9 @@ import { asFailure, type StreamPipelineError } from '../../api/errors.ts'
 import type { Clock } from './clock.ts'
 import type { WorkQueue } from './queue.ts'
 
+/** Keys reconciled at once. */
+export const workers = 8
+
 /** What a reconcile asks for; undefined `requeueAfterMs`: nothing until the next event. */
 export interface ReconcileResult {
   readonly requeueAfterMs?: number

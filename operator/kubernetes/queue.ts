@@ -42,6 +42,8 @@ export interface WorkQueue {
   readonly depth: number
   /** Longest time a key has been under way. */
   longestRunningMs(): number
+  /** How long all keys under way have been so, together. */
+  unfinishedMs(): number
 }
 
 export interface QueueObserver {
@@ -139,6 +141,11 @@ export function createQueue(clock: Clock, observer: QueueObserver = {}): WorkQue
     delayed.set(key, { dueMs, priority, cancel })
   }
 
+  function runningMs(): number[] {
+    const now = clock.now()
+    return [...states.values()].flatMap((state) => (state.kind === 'Queued' ? [] : [now - state.sinceMs]))
+  }
+
   return {
     add,
     addAfter,
@@ -178,10 +185,7 @@ export function createQueue(clock: Clock, observer: QueueObserver = {}): WorkQue
     get depth() {
       return lines.Changed.size + lines.Resynced.size
     },
-    longestRunningMs() {
-      let longest = 0
-      for (const state of states.values()) if (state.kind !== 'Queued') longest = Math.max(longest, clock.now() - state.sinceMs)
-      return longest
-    },
+    longestRunningMs: () => Math.max(0, ...runningMs()),
+    unfinishedMs: () => runningMs().reduce((sum, each) => sum + each, 0),
   }
 }

@@ -103,11 +103,12 @@ export function createTransport(source: CredentialSource, options: TransportOpti
       signal,
     }
     const attempt = async () => await through(connectionsFor(current)).request(options)
-    const response = await attempt().catch((thrown: unknown) => {
+    const again = (thrown: unknown) => {
       if (!(thrown instanceof OnlyHttp1)) throw thrown
       http1Only.add(current.server)
       return attempt()
-    })
+    }
+    const response = await unlessAborted(attempt().catch(again), signal)
     onResponse(request.method, response.statusCode)
     // A rejected token may have been replaced already: ask anew before the next try.
     if (response.statusCode === 401) held = undefined
@@ -164,6 +165,19 @@ export function createTransport(source: CredentialSource, options: TransportOpti
       })()
       return closed
     },
+  }
+}
+
+/** undici heeds the signal only once the request has a connection: what still waits for one is given up here. */
+async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  const aborted = Promise.withResolvers<never>()
+  const abort = () => aborted.reject(signal.reason)
+  if (signal.aborted) abort()
+  else signal.addEventListener('abort', abort, { once: true })
+  try {
+    return await Promise.race([work, aborted.promise])
+  } finally {
+    signal.removeEventListener('abort', abort)
   }
 }
 

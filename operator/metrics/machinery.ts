@@ -1,6 +1,6 @@
 /** Metrics of the machinery, under the names that dashboards for controller-runtime and client-go already know. */
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
-import type { ControllerObserver, Outcome } from '../kubernetes/controller.ts'
+import { type ControllerObserver, type Outcome, workers } from '../kubernetes/controller.ts'
 import type { QueueObserver } from '../kubernetes/queue.ts'
 
 export interface MachineryMetrics {
@@ -16,6 +16,8 @@ export interface MachineryMetrics {
 export interface QueueMeasures {
   depth(): number
   longestRunningMs(): number
+  /** Of all keys under way together. */
+  unfinishedMs(): number
 }
 
 const controller = { controller: 'streampipeline' } as const
@@ -48,17 +50,28 @@ function controllerMetrics(registry: Registry): Pick<MachineryMetrics, 'controll
     buckets,
     registers,
   })
+  const panics = new Counter({
+    name: 'controller_runtime_reconcile_panics_total',
+    help: 'Reconciles that failed with an error of the program itself.',
+    labelNames,
+    registers,
+  })
+  const most = new Gauge({ name: 'controller_runtime_max_concurrent_reconciles', help: 'Workers.', labelNames, registers })
   const active = new Gauge({ name: 'controller_runtime_active_workers', help: 'Workers at work.', labelNames, registers })
   for (const result of ['success', 'error', 'requeue', 'requeue_after']) reconciles.inc({ ...controller, result }, 0)
   errors.inc(controller, 0)
+  panics.inc(controller, 0)
+  most.set(controller, workers)
   active.set(controller, 0)
   return {
     controller: {
-      active: (workers) => active.set(controller, workers),
+      active: (busy) => active.set(controller, busy),
       reconciled(_key, outcome, tookMs) {
         reconciles.inc({ ...controller, result: resultOf(outcome) })
         took.observe(controller, tookMs / 1000)
-        if (outcome.kind === 'Retry' || outcome.kind === 'Terminal') errors.inc(controller)
+        if (outcome.kind !== 'Retry' && outcome.kind !== 'Terminal') return
+        errors.inc(controller)
+        if (outcome.error.code === 'Internal') panics.inc(controller)
       },
     },
   }
@@ -74,7 +87,7 @@ function queueMetrics(registry: Registry): Pick<MachineryMetrics, 'queue' | 'mea
   const worked = histogram('workqueue_work_duration_seconds', 'Time serving a key takes.')
   adds.inc(queue, 0)
   retries.inc(queue, 0)
-  let measured: QueueMeasures = { depth: () => 0, longestRunningMs: () => 0 }
+  let measured: QueueMeasures = { depth: () => 0, longestRunningMs: () => 0, unfinishedMs: () => 0 }
   const atScrape = (name: string, help: string, read: () => number) =>
     new Gauge({
       name,
@@ -88,6 +101,7 @@ function queueMetrics(registry: Registry): Pick<MachineryMetrics, 'queue' | 'mea
   atScrape('workqueue_depth', 'Keys that wait.', () => measured.depth())
   const longest = 'Longest time a key has been under way.'
   atScrape('workqueue_longest_running_processor_seconds', longest, () => measured.longestRunningMs() / 1000)
+  atScrape('workqueue_unfinished_work_seconds', 'Time spent so far on the keys under way.', () => measured.unfinishedMs() / 1000)
   return {
     queue: {
       added: () => adds.inc(queue),

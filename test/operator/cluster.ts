@@ -15,11 +15,13 @@ import type { Scope } from '../support/scope.ts'
 
 export const consumerImage = 'registry.example/streampipeline/consumer:test'
 
-/** Exactly what the operator may do, in one namespace that it runs in and serves. */
+/** Exactly what the operator may do in a namespace that it runs in and serves. */
 export const rules = rights.filter(({ flag }) => flag !== 'pod-monitor').map(policyRule)
 
 export interface Cluster {
   readonly server: ApiServer
+  /** Those in which the user `operator` has its rights; none: in all. */
+  readonly namespaces: readonly string[]
   /** As the administrator. */
   readonly transport: Transport
   apply(object: unknown): Promise<void>
@@ -41,6 +43,31 @@ export interface ClusterOptions {
   readonly controllers?: boolean | readonly string[]
   /** More of kube-apiserver's arguments. */
   readonly args?: readonly string[]
+  /**
+   * Where the user `operator` has its rights, by Roles alone, and which `startOperator` serves; made where they do not exist.
+   * None: in all of them, by a ClusterRole. Default: `default`.
+   */
+  readonly namespaces?: readonly string[]
+}
+
+const rbac = 'rbac.authorization.k8s.io'
+
+function grants(namespaces: readonly string[]): unknown[] {
+  const subjects = [{ kind: 'User', name: 'operator', apiGroup: rbac }]
+  const bound = (scope: '' | 'Cluster', metadata: object) => [
+    { apiVersion: `${rbac}/v1`, kind: `${scope}Role`, metadata, rules },
+    {
+      apiVersion: `${rbac}/v1`,
+      kind: `${scope}RoleBinding`,
+      metadata,
+      subjects,
+      roleRef: { kind: `${scope}Role`, name: 'operator', apiGroup: rbac },
+    },
+  ]
+  if (namespaces.length === 0) return bound('Cluster', { name: 'operator' })
+  const others = namespaces.filter((name) => name !== 'default')
+  const made = others.map((name) => ({ apiVersion: 'v1', kind: 'Namespace', metadata: { name } }))
+  return [...made, ...namespaces.flatMap((namespace) => bound('', { name: 'operator', namespace }))]
 }
 
 export async function startCluster(scope: Scope, options: ClusterOptions = {}): Promise<Cluster> {
@@ -53,13 +80,10 @@ export async function startCluster(scope: Scope, options: ClusterOptions = {}): 
   })
   const transport = createTransport(loadCredentials(server.kubeconfig))
   scope.after(() => transport.close())
-  const rbac = 'rbac.authorization.k8s.io'
-  const role = { apiVersion: `${rbac}/v1`, kind: 'ClusterRole', metadata: { name: 'operator' }, rules }
-  const subjects = [{ kind: 'User', name: 'operator', apiGroup: rbac }]
-  const roleRef = { kind: 'ClusterRole', name: 'operator', apiGroup: rbac }
-  const binding = { apiVersion: `${rbac}/v1`, kind: 'ClusterRoleBinding', metadata: { name: 'operator' }, subjects, roleRef }
+  const namespaces = options.namespaces ?? ['default']
   const cluster: Cluster = {
     server,
+    namespaces,
     transport,
     async apply(object) {
       const { code, stderr } = await server.kubectl(
@@ -88,7 +112,7 @@ export async function startCluster(scope: Scope, options: ClusterOptions = {}): 
       await transport.request({ method: 'DELETE', path: resourcePath(type, namespace, name) })
     },
   }
-  await cluster.apply({ apiVersion: 'v1', kind: 'List', items: [role, binding] })
+  await cluster.apply({ apiVersion: 'v1', kind: 'List', items: grants(namespaces) })
   return cluster
 }
 
@@ -99,7 +123,7 @@ export interface RunningOperator {
   stop(): Promise<number>
 }
 
-/** In this process, as the user `operator`, looking at Redis often. */
+/** In this process, as the user `operator`, in the namespaces where that has rights, looking at Redis often. */
 export async function startOperator(
   scope: Scope,
   cluster: Cluster,
@@ -114,6 +138,7 @@ export async function startOperator(
     metrics: '127.0.0.1:0',
     health: '127.0.0.1:0',
     kubeconfig,
+    namespaces: cluster.namespaces.join(','),
     podNamespace: 'default',
     observeEveryMs: 400,
     referencesEveryMs: 1_000,

@@ -15,11 +15,12 @@ import { startCli } from '../support/process.ts'
 import { startRedis } from '../support/redis.ts'
 import type { Scope } from '../support/scope.ts'
 import { eventually } from '../support/wait.ts'
-import { at, conditionOf, type Loose, minimalPipeline, startCluster } from './cluster.ts'
+import { at, conditionOf, type Loose, minimalPipeline, startCluster, startOperator } from './cluster.ts'
 import { kubeconfigBy, startConnectProxy, startHttp1Front, startTcpRelay } from './relays.ts'
 
+const leaseType = { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', plural: 'leases' }
 const slow = { timeoutMs: 90_000 }
-const pipelines = 55
+const pipelines = 50
 
 async function fileOf(scope: Scope, config: string): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'streampipeline-kubeconfig-'))
@@ -47,14 +48,25 @@ async function watchAndAsk(transport: Transport, watches: number): Promise<void>
 test('the ways to an API server', needsApiServer, async (suite) => {
   const [cluster, redis] = await Promise.all([startCluster(suite), startRedis(suite)])
   const { server } = cluster
+  const { token } = await server.user('operator')
 
   await suite.test(`an operator of ${pipelines} pipelines has two connections, after an interruption too`, async (t) => {
     const relay = await startTcpRelay(t, server.port)
-    const kubeconfig = await fileOf(t, kubeconfigBy(server, relay))
+    const kubeconfig = await fileOf(t, kubeconfigBy(server, { port: relay.port, token }))
     const names = Array.from({ length: pipelines }, (_, n) => `p-${n}`)
     const items = names.map((name) => minimalPipeline(name, 'default', { redis: { url: redis.url } }))
     await cluster.apply({ apiVersion: 'v1', kind: 'List', items })
-    const flags = ['--consumer-image', 'c:1', '--kubeconfig', kubeconfig, '--network-policy', '--log-level', 'debug']
+    const flags = [
+      '--consumer-image',
+      'c:1',
+      '--namespaces',
+      'default',
+      '--kubeconfig',
+      kubeconfig,
+      '--network-policy',
+      '--log-level',
+      'debug',
+    ]
     const listen = ['--metrics', '127.0.0.1:0', '--health', '127.0.0.1:0']
     const operator = await startCli(t, ['operator', ...flags, ...listen], { env: { POD_NAMESPACE: 'default' } })
     const reconciled = (when: string) =>
@@ -86,8 +98,41 @@ test('the ways to an API server', needsApiServer, async (suite) => {
     await reconciled('after the interruption')
     assert.ok(relay.accepted >= 4, 'it was interrupted')
     assert.ok(relay.most <= 2, `${relay.most} connections at once`)
+
+    // Told to stop in the midst of work it finishes what it has begun, then lets go of the Lease, then is gone.
+    await patchAll(9)
     assert.equal((await operator.stop()).code, 0)
     assert.equal(relay.open, 0)
+    const writes = (await server.requests()).filter(
+      ({ user, verb }) => user === 'operator' && !['get', 'list', 'watch'].includes(verb),
+    )
+    assert.deepEqual([writes.at(-1)?.resource, writes.at(-1)?.verb], ['leases', 'update'])
+    const lease = await cluster.get<Loose>(leaseType, 'default', 'streampipeline-operator')
+    assert.deepEqual([at(lease, 'spec.holderIdentity'), at(lease, 'spec.leaseDurationSeconds')], ['', 1])
+  })
+
+  await suite.test('it is alive unless its loop is wedged, and says so again when that passes', async (t) => {
+    const relay = await startTcpRelay(t, server.port)
+    const kubeconfig = await fileOf(t, kubeconfigBy(server, { port: relay.port, token }))
+    const operator = await startOperator(t, cluster, { kubeconfig, wedgedMs: 400, numbersEveryMs: 100, observeEveryMs: 100 })
+    const { health } = await operator.ports
+    const probe = async (path: string) =>
+      (await fetch(`http://127.0.0.1:${health}/${path}`, { headers: { connection: 'close' } })).status
+    const client = redis.client()
+    await client.xgroup('CREATE', 'lively:jobs', 'lively', '0', 'MKSTREAM')
+    await cluster.apply(minimalPipeline('lively', 'default', { redis: { url: redis.url } }))
+    const told = async () => at(await cluster.get<Loose>(kinds.pipelineType, 'default', 'lively'), 'status.backlog.undelivered')
+    await client.xadd('lively:jobs', '*', 'n', 'first')
+    await eventually(async () => assert.equal(await told(), 1), slow)
+    assert.equal(await probe('livez'), 200)
+    relay.freeze(true)
+    for (let n = 0; n < 30; n++) await client.xadd('lively:jobs', '*', 'n', String(n))
+    await eventually(async () => assert.equal(await probe('livez'), 500), { timeoutMs: 8_000 })
+    assert.equal(await probe('readyz'), 200, 'its caches are still good')
+    relay.freeze(false)
+    await eventually(async () => assert.equal(await probe('livez'), 200), slow)
+    await eventually(async () => assert.equal(await told(), 31), slow)
+    assert.equal(await operator.stop(), 0)
   })
 
   await suite.test('watches that do not fit one connection get another', async (t) => {
@@ -123,6 +168,23 @@ test('the ways to an API server', needsApiServer, async (suite) => {
       assert.doesNotMatch(thrown.message, /wrong/)
       return true
     })
+  })
+
+  await suite.test('what waits for a connection is given up with its caller', async (t) => {
+    const relay = await startTcpRelay(t, server.port)
+    relay.freeze(true)
+    const transport = createTransport(loadCredentials(await fileOf(t, kubeconfigBy(server, relay))))
+    t.after(() => transport.close())
+    const begunMs = performance.now()
+    const asked = Array.from({ length: 5 }, () => {
+      const signal = AbortSignal.timeout(300)
+      return assert.rejects(transport.request({ method: 'GET', path: '/version', signal }), { name: 'TimeoutError' })
+    })
+    const watch = async () => {
+      for await (const _ of transport.watch('/api/v1/namespaces', {}, AbortSignal.timeout(300)));
+    }
+    await Promise.all([...asked, assert.rejects(watch(), { name: 'TimeoutError' })])
+    assert.ok(performance.now() - begunMs < 3_000)
   })
 
   await suite.test('a proxy of another kind is refused before anything is started', async (t) => {

@@ -1,6 +1,7 @@
 /** The operator as a whole, on a real API server with Kubernetes' own controllers, and a real Redis. */
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -59,7 +60,7 @@ test('the operator on an API server', needsControllers, async (suite) => {
 
   /** There is no kubelet here: says of the pods what one would say. */
   const makePodsReady = async (name: string) => {
-    const pods = (await cluster.list(kinds.podType, 'default')).filter((pod) => pod.metadata.labels?.[nameLabel] === name)
+    const pods = await podsOf(name)
     const at = new Date().toISOString().replace(/\.\d+Z/, 'Z')
     const conditions = [{ type: 'Ready', status: 'True', lastTransitionTime: at }]
     for (const pod of pods) {
@@ -75,7 +76,9 @@ test('the operator on an API server', needsControllers, async (suite) => {
 
   const podsOf = (name: string) =>
     eventually(async () => {
-      const found = (await cluster.list(kinds.podType, 'default')).filter((pod) => pod.metadata.labels?.[nameLabel] === name)
+      const found = (await cluster.list(kinds.podType, 'default')).filter(
+        ({ metadata }) => metadata.labels?.[nameLabel] === name && metadata.deletionTimestamp === undefined,
+      )
       return found.length > 0 ? found : null
     }, slow)
 
@@ -449,6 +452,168 @@ test('the operator on an API server', needsControllers, async (suite) => {
     assert.equal(await client.xlen('ndvi:jobs'), 1)
   })
 
+  await suite.test('a third party that annotates, defaults and scales our objects causes no fight', async () => {
+    const name = 'meddled'
+    await cluster.apply(minimalPipeline(name, 'default', { redis: { url: redis.url } }))
+    await reason(name, 'Reconciled', 'ObjectsApplied')
+    await reason(name, 'RedisReachable', 'RedisConnected')
+    const objects = [
+      [kinds.deploymentType, consumerName(name)],
+      [kinds.configMapType, consumerName(name)],
+      [kinds.configMapType, dispatchName(name)],
+      [kinds.serviceAccountType, consumerName(name)],
+      [kinds.disruptionBudgetType, consumerName(name)],
+    ] as const
+    const find = async () => await Promise.all(objects.map(([type, each]) => cluster.get<Loose>(type, 'default', each)))
+    await eventually(async () => assert.ok((await find()).every((found) => found !== undefined)), slow)
+    const writes = async () =>
+      (await cluster.server.requests()).filter(
+        ({ user, verb, resource, name: of }) =>
+          user === 'operator' && resource !== 'events' && of.startsWith(name) && !['get', 'list', 'watch'].includes(verb),
+      ).length
+    const meddle = async (round: number) => {
+      for (const [type, each] of objects) {
+        const metadata = { annotations: { 'meddler.example/seen': String(round) }, labels: { 'meddler.example/by': `r${round}` } }
+        await cluster.patch(type, 'default', each, { metadata })
+      }
+      const tolerations = [{ key: `meddler.example/${round}`, operator: 'Exists' }]
+      const annotations = { 'kubectl.kubernetes.io/restartedAt': `2026-11-22T00:00:${10 + round}Z` }
+      const template = { metadata: { annotations }, spec: { tolerations, dnsPolicy: 'Default' } }
+      const spec = { template, progressDeadlineSeconds: 500 + round }
+      await cluster.patch(kinds.deploymentType, 'default', consumerName(name), { spec })
+      const imagePullSecrets = [{ name: `meddler-${round}` }]
+      await cluster.patch(kinds.serviceAccountType, 'default', consumerName(name), { imagePullSecrets })
+    }
+    const rounds = 8
+    const before = await writes()
+    for (let round = 0; round < rounds; round++) await meddle(round)
+    const meddled = await find()
+    // Whoever scales by hand is corrected once, and not disturbed in what else is theirs.
+    await cluster.patch(kinds.deploymentType, 'default', consumerName(name), { spec: { replicas: 5 } })
+    await replicasOf(name, (replicas) => replicas === 1)
+    let last = -1
+    await eventually(
+      async () => {
+        const now = await writes()
+        if (now === last) return true
+        last = now
+        return false
+      },
+      { ...slow, intervalMs: 2_000 },
+    )
+    const after = await find()
+    for (const [index, found] of after.entries()) {
+      const was = meddled[index]
+      assert.ok(found && was)
+      const { kind = '' } = found
+      const marks = ({ metadata }: Loose) => {
+        // That one is the Deployment controller's, which comes a little later.
+        const { 'deployment.kubernetes.io/revision': _, ...annotations } = metadata.annotations ?? {}
+        return [annotations, metadata.labels]
+      }
+      assert.deepEqual(marks(found), marks(was), kind)
+      // Those two have a status of their controllers'.
+      if (kind !== 'Deployment' && kind !== 'PodDisruptionBudget')
+        assert.equal(found.metadata.resourceVersion, was.metadata.resourceVersion, `${kind} stays as it was`)
+      for (const field of ['spec.template', 'spec.progressDeadlineSeconds', 'imagePullSecrets', 'data'])
+        assert.deepEqual(at(found, field), at(was, field), `${kind} ${field}`)
+    }
+    // An apply that changes nothing may follow what was changed; status may tell of the rollout.
+    const cost = (await writes()) - before
+    assert.ok(cost <= rounds * (objects.length + 2) + 8, `${cost} writes for ${rounds * (objects.length + 2)} changes`)
+    await cluster.remove(kinds.pipelineType, 'default', name)
+  })
+
+  await suite.test(
+    'no secret is in a status, an Event, a log line, an object or a metric, whatever is wrong with it',
+    async (t) => {
+      const mark = `m4rk${randomBytes(6).toString('hex')}`
+      const right = `${mark}"right' %s \\ü`
+      const guarded = await startRedis(t, { password: right })
+      const url = `redis://127.0.0.1:${guarded.port}/0`
+      const tls = url.replace('redis:', 'rediss:')
+      const pem = (what: string) =>
+        `-----BEGIN ${what}-----\n${Buffer.from(mark.repeat(8)).toString('base64')}\n-----END ${what}-----\n`
+      const secret = (name: string, data: Record<string, string>) => {
+        const encoded = Object.entries(data).map(([key, value]) => [key, Buffer.from(value).toString('base64')])
+        return { apiVersion: 'v1', kind: 'Secret', metadata: { name, namespace: 'default' }, data: Object.fromEntries(encoded) }
+      }
+      const from = (key: string, name = 'marked') => ({ secretKeyRef: { name, key } })
+      const data = {
+        right,
+        wrong: `${mark}wrong`,
+        lines: `${mark}\n${mark}\u0000\u0007`,
+        long: mark.repeat(5_000),
+        ca: pem('CERTIFICATE'),
+        key: pem('PRIVATE KEY'),
+        plain: mark,
+      }
+      const specs: readonly Record<string, unknown>[] = [
+        { redis: { url, passwordFrom: from('right') } },
+        { redis: { url, passwordFrom: from('wrong') } },
+        { redis: { url, passwordFrom: from('lines') } },
+        { redis: { url, passwordFrom: from('long') } },
+        { redis: { url, usernameFrom: from('wrong'), passwordFrom: from('right') } },
+        { redis: { url, passwordFrom: from(`absent`) } },
+        { redis: { url: tls, passwordFrom: from('right'), tls: { caFrom: from('plain') } } },
+        { redis: { url: tls, passwordFrom: from('right'), tls: { caFrom: from('ca') } } },
+        { redis: { url: tls, tls: { certFrom: from('ca'), keyFrom: from('key') } } },
+        { redis: { url: tls, tls: { certFrom: from('plain'), keyFrom: from('plain') } } },
+      ]
+      await cluster.apply(secret('marked', data))
+      const items = specs.map((spec, index) => minimalPipeline(`marked-${index}`, 'default', spec))
+      await cluster.apply({ apiVersion: 'v1', kind: 'List', items })
+      const all = async () =>
+        (await cluster.list(kinds.pipelineType, 'default')).filter(({ metadata }) => /^marked-/.test(metadata.name ?? ''))
+      const looked = async () => {
+        for (const found of await all()) {
+          const told = conditionOf(found, 'RedisReachable')
+          assert.ok(
+            told && !['WaitingForOperator', 'Progressing', 'Connecting'].includes(told.reason),
+            `${found.metadata.name}: ${told?.reason}`,
+          )
+        }
+      }
+      await eventually(looked, slow)
+      assert.equal(
+        conditionOf(
+          (await all()).find(({ metadata }) => metadata.name === 'marked-0'),
+          'RedisReachable',
+        )?.reason,
+        'RedisConnected',
+      )
+      // Rotated while in use: what was right is now refused.
+      await cluster.apply(secret('marked', { ...data, right: `${mark}rotated` }))
+      await reason('marked-0', 'RedisReachable', 'RedisAuthFailed')
+
+      const types = [
+        ...Object.values(kinds).filter((each) => typeof each !== 'string' && each !== kinds.podMonitorType),
+        eventType,
+        leaseType,
+      ]
+      const emitted: [string, string][] = [['log', operator.lines.join('\n')]]
+      for (const type of types) {
+        if (typeof type === 'string' || type === kinds.secretType) continue
+        const listed = JSON.stringify(await cluster.list(type, 'default'))
+        emitted.push([type.kind, listed])
+      }
+      const { metrics } = await operator.ports
+      emitted.push([
+        'metrics',
+        await (await fetch(`http://127.0.0.1:${metrics}/metrics`, { headers: { connection: 'close' } })).text(),
+      ])
+      const { stdout } = await cluster.server.kubectl(['describe', 'streampipelines'])
+      emitted.push(['describe', stdout])
+      const forms = [mark, Buffer.from(mark).toString('hex'), ...[0, 1, 2].map((shift) => base64Within(mark, shift))]
+      for (const [where, text] of emitted) {
+        if (!['NetworkPolicy', 'Lease', 'Pod'].includes(where))
+          assert.ok(text.includes('marked-'), `${where} tells of these pipelines at all`)
+        for (const form of forms) assert.ok(!text.includes(form), `a secret is in the ${where}: ${around(text, form)}`)
+      }
+      for (const { metadata } of await all()) await cluster.remove(kinds.pipelineType, 'default', metadata.name ?? '')
+    },
+  )
+
   await suite.test('unchanged pipelines cost no write but the Lease', async () => {
     const writes = async () =>
       (await cluster.server.requests()).filter(
@@ -478,6 +643,19 @@ test('the operator on an API server', needsControllers, async (suite) => {
     assert.match(text, /leader_election_master_status\{name="streampipeline"\} 1/)
     assert.match(text, /controller_runtime_reconcile_total\{controller="streampipeline",result="success"\} [1-9]/)
     assert.doesNotMatch(text, /name="ndvi"/)
+    // The names that dashboards of other operators know, each there from the start.
+    for (const known of [
+      ...['total', 'errors_total', 'panics_total', 'time_seconds_bucket'].map((end) => `controller_runtime_reconcile_${end}`),
+      ...['active_workers', 'max_concurrent_reconciles'].map((end) => `controller_runtime_${end}`),
+      ...['depth', 'adds_total', 'retries_total', 'unfinished_work_seconds'].map((end) => `workqueue_${end}`),
+      ...['queue', 'work'].map((what) => `workqueue_${what}_duration_seconds_bucket`),
+      'workqueue_longest_running_processor_seconds',
+      'rest_client_requests_total',
+      'leader_election_master_status',
+      'process_resident_memory_bytes',
+    ])
+      assert.match(text, new RegExp(`^${known}\\{?.* [0-9]`, 'm'), known)
+    assert.match(text, /controller_runtime_reconcile_panics_total\{controller="streampipeline"\} 0/)
     for (const path of ['livez', 'readyz'])
       assert.equal((await fetch(`http://127.0.0.1:${health}/${path}`, { headers: { connection: 'close' } })).status, 200)
   })
@@ -499,4 +677,100 @@ test('the operator on an API server', needsControllers, async (suite) => {
     }, slow)
     assert.equal(await standby.stop(), 0)
   })
+
+  await suite.test(
+    'a pipeline deleted while no operator runs is gone with its objects; what comes back with one is new',
+    async (t) => {
+      const client = redis.client()
+      const keys = keySpace('flip:jobs', 'flip')
+      const children = async () => {
+        const found: string[] = []
+        for (const type of [
+          kinds.deploymentType,
+          kinds.configMapType,
+          kinds.serviceAccountType,
+          kinds.disruptionBudgetType,
+          kinds.podType,
+        ])
+          for (const { metadata } of await cluster.list(type, 'default'))
+            if (['flip', 'manual', 'aged'].includes(metadata.labels?.[nameLabel] ?? ''))
+              found.push(`${type.kind} ${metadata.name}`)
+        return found
+      }
+      assert.ok((await children()).length >= 12)
+      await client.hset(
+        keys.consumers,
+        'left',
+        formatIdentity({ owner: (await pipeline('flip'))?.metadata.uid ?? '', life: 'p' }),
+      )
+      const mode = await client.get(keys.mode)
+      const [lease, uid] = [
+        await cluster.get(leaseType, 'default', 'streampipeline-operator'),
+        (await pipeline('flip'))?.metadata.uid,
+      ]
+      assert.equal(at(lease, 'spec.holderIdentity'), '', 'nobody leads')
+      // In the three ways there are: at once, after its objects, with its objects left behind.
+      const remove = async (name: string, cascade: string) => {
+        const { code, stderr } = await cluster.server.kubectl([
+          'delete',
+          'streampipeline',
+          name,
+          `--cascade=${cascade}`,
+          '--timeout=20s',
+        ])
+        assert.equal(code, 0, stderr)
+        assert.equal(await pipeline(name), undefined, 'no finalizer holds it')
+      }
+      await remove('flip', 'background')
+      await remove('manual', 'foreground')
+      await remove('aged', 'orphan')
+      await eventually(
+        async () => {
+          const left = await children()
+          assert.ok(left.length > 0 && left.every((each) => each.includes(' aged-')), left.join())
+        },
+        { timeoutMs: 30_000 },
+      )
+      assert.deepEqual([await client.get(keys.mode), await client.exists(keys.consumers)], [mode, 1], 'Redis is left alone')
+
+      await cluster.apply(minimalPipeline('flip', 'default', { redis: { url: redis.url } }))
+      await cluster.apply(minimalPipeline('aged', 'default', { redis: { url: redis.url } }))
+      const returned = await startOperator(t, cluster, { podName: 'returned', quietMs: 1_500 })
+      await reason('flip', 'Reconciled', 'ObjectsApplied')
+      assert.notEqual((await pipeline('flip'))?.metadata.uid, uid)
+      assert.equal((await deployment('flip'))?.metadata.ownerReferences?.[0]?.uid, (await pipeline('flip'))?.metadata.uid)
+      assert.equal(await deployment('manual'), undefined, 'what was deleted does not come back')
+      const taken = await reason('aged', 'Reconciled', 'NameTaken')
+      assert.match(taken.message, /aged-(consumer|dispatch) exists and belongs to/, 'what was left behind is nobody’s to take')
+      assert.deepEqual(await client.hkeys(keys.consumers), ['left'], 'a consumer of the earlier pipeline is none of the new one')
+      assert.equal(await returned.stop(), 0)
+    },
+  )
+
+  await suite.test('all this was done with Roles in one namespace: nothing was forbidden, no Secret listed', async () => {
+    const { stdout } = await cluster.server.kubectl(['get', 'clusterrolebindings', '-o', 'json'])
+    assert.doesNotMatch(stdout, /"name": "operator"/)
+    const asked = (await cluster.server.requests()).filter(({ user }) => user === 'operator')
+    assert.ok(asked.length > 500)
+    assert.deepEqual(
+      asked.filter(({ code }) => code === 403).map(({ verb, uri }) => `${verb} ${uri}`),
+      [],
+    )
+    assert.deepEqual([...new Set(asked.filter(({ resource }) => resource !== '').map(({ namespace }) => namespace))], ['default'])
+    const ofSecrets = asked.filter(({ resource }) => resource === 'secrets')
+    assert.deepEqual([...new Set(ofSecrets.map(({ verb }) => verb))].sort(), ['create', 'get'])
+    assert.ok(ofSecrets.every(({ verb, name }) => verb === 'create' || name !== ''))
+  })
 })
+
+/** What of a text's base64 form does not depend on what is around it, when it begins at a place that is `shift` modulo 3. */
+function base64Within(text: string, shift: number): string {
+  return Buffer.from(' '.repeat(shift) + text)
+    .toString('base64')
+    .slice(shift === 0 ? 0 : 4, -4)
+}
+
+function around(text: string, found: string): string {
+  const at = text.indexOf(found)
+  return text.slice(Math.max(0, at - 200), at + 50)
+}

@@ -15,12 +15,13 @@ import { startCli } from '../support/process.ts'
 import { startRedis } from '../support/redis.ts'
 import { eventually } from '../support/wait.ts'
 import { at, conditionOf, type Loose, minimalPipeline, startCluster, startOperator } from './cluster.ts'
+import { tryReplacements } from './replacements.ts'
 
 const slow = { timeoutMs: 15_000 }
 const minIdleMs = 60_000
 
 test('vanished pods, on an API server', needsApiServer, async (suite) => {
-  const [cluster, redis] = await Promise.all([startCluster(suite), startRedis(suite)])
+  const [cluster, redis] = await Promise.all([startCluster(suite, { namespaces: [] }), startRedis(suite)])
   const client = redis.client()
   // The controller that makes it does not run here, and pods are refused without it.
   await cluster.apply({ apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: 'default', namespace: 'default' } })
@@ -193,5 +194,12 @@ test('vanished pods, on an API server', needsApiServer, async (suite) => {
     assert.equal(await claimable(), 1)
     assert.deepEqual(await registered(), ['laptop-1', 'neighbour', 'ours'])
     assert.deepEqual(await names(), ['cron', 'laptop-1', 'neighbour', 'ours'])
+  })
+
+  await suite.test('a hundred replacements leave no name behind; the living and strangers are left alone', async (t) => {
+    await startOperator(t, cluster)
+    const result = await tryReplacements(cluster, client, { name: 'replaced', redisUrl: redis.url, replacements: 100 })
+    assert.deepEqual([result.replaced, result.settled], [100, 200])
+    t.diagnostic(`${result.slowestWaveMs} ms for the slower wave`)
   })
 })

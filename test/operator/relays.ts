@@ -64,12 +64,34 @@ function join(one: Socket, other: Socket): void {
   }
 }
 
+export interface TcpRelay extends Relay {
+  /** Connections stay and nothing passes, until it is called with false. */
+  freeze(frozen: boolean): void
+}
+
 /** Passes bytes on, whatever they are. */
-export async function startTcpRelay(scope: Scope, port: number): Promise<Relay> {
-  return await listening(
-    scope,
-    createServer((socket) => join(socket, connect(port, '127.0.0.1'))),
-  )
+export async function startTcpRelay(scope: Scope, port: number): Promise<TcpRelay> {
+  const pairs = new Set<readonly [Socket, Socket]>()
+  let isFrozen = false
+  const server = createServer((socket) => {
+    const pair = [socket, connect(port, '127.0.0.1')] as const
+    pairs.add(pair)
+    socket.on('close', () => pairs.delete(pair))
+    join(...pair)
+    if (isFrozen) freeze(true)
+  })
+  const freeze = (frozen: boolean) => {
+    isFrozen = frozen
+    for (const [one, other] of pairs) {
+      if (frozen) {
+        one.unpipe(other).pause()
+        other.unpipe(one).pause()
+      } else {
+        one.pipe(other).pipe(one)
+      }
+    }
+  }
+  return Object.assign(await listening(scope, server), { freeze })
 }
 
 /** Ends TLS, as the API server would, and speaks HTTP/1.1 only. */
@@ -112,10 +134,13 @@ export async function startConnectProxy(scope: Scope, password: string): Promise
   return Object.assign(relay, { targets })
 }
 
-/** As the administrator, by another address or through a proxy. */
-export function kubeconfigBy(server: ApiServer, way: { readonly port?: number; readonly proxy?: string }): string {
-  const { port = server.port, proxy } = way
-  const config = JSON.parse(kubeconfigOf(`https://127.0.0.1:${port}`, server.caData, 'admin', server.token)) as {
+/** By another address or through a proxy; as the administrator unless a token is given. */
+export function kubeconfigBy(
+  server: ApiServer,
+  way: { readonly port?: number; readonly proxy?: string; readonly token?: string },
+): string {
+  const { port = server.port, proxy, token = server.token } = way
+  const config = JSON.parse(kubeconfigOf(`https://127.0.0.1:${port}`, server.caData, 'user', token)) as {
     clusters: { cluster: object }[]
   }
   const clusters = config.clusters.map((each) => ({

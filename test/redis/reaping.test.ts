@@ -212,6 +212,7 @@ test(`${replacements} replacements, each with entries in its hands, leave no nam
   await beat('alive', 'p/alive')
   for (let i = 0; i < replacements; i++) {
     const [name, uid] = [`consumer-${i}`, `p/${i}`]
+    if (i % 500 === 0) await beat('alive', 'p/alive')
     await add(2)
     await beat(name, uid)
     await read(name, 2)

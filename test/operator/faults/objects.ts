@@ -3,6 +3,7 @@
 import type { ResourceType } from '../../../operator/kubernetes/objects.ts'
 import * as kinds from '../../../operator/plan/kinds.ts'
 import { consumerName, dispatchName } from '../../../operator/plan/names.ts'
+import { rules } from '../cluster.ts'
 import type { Fault, Site } from './fault.ts'
 import { podsBecomeReady } from './pods.ts'
 
@@ -120,7 +121,24 @@ const podsRefused = (name: string, told: RegExp, more: Partial<Fault> & Pick<Fau
   ...more,
 })
 
+/** The operator's Role in that namespace, without some verbs on a kind. */
+const role = (site: Site, without: readonly string[] = [], resource = '') => {
+  const less = rules.map((rule) =>
+    rule.resources.includes(resource) ? { ...rule, verbs: rule.verbs.filter((verb) => !without.includes(verb)) } : rule,
+  )
+  return site.cluster.apply(site.object('rbac.authorization.k8s.io/v1', 'Role', 'operator', { rules: less }))
+}
+
 const limited: readonly Fault[] = [
+  {
+    name: 'a right that its Role lacks',
+    alone: true,
+    before: (site) => role(site, ['create', 'patch'], 'poddisruptionbudgets'),
+    type: 'Reconciled',
+    reason: 'Forbidden',
+    told: [/^PodDisruptionBudget f-\d+-consumer: /, /cannot patch resource "poddisruptionbudgets"/, /Role/],
+    mend: (site) => role(site),
+  },
   {
     name: 'a quota on Deployments',
     alone: true,
