@@ -69,7 +69,7 @@ export function createReclaimer(parts: ReclaimerParts): Reclaimer {
   let cursor = '-'
 
   const bury = async (rows: readonly PendingRow[], minIdle: number) => {
-    if (rows.length === 0) return []
+    if (rows.length === 0) return
     const burials: Burial[] = rows.map((row) => ({
       id: row.id,
       reason: 'MaxDeliveries',
@@ -77,8 +77,10 @@ export function createReclaimer(parts: ReclaimerParts): Reclaimer {
       redrives: 0,
       only: { minIdleMs: minIdle, minDeliveries: maxDeliveries },
     }))
-    const { burials: outcomes } = await settleEntries(connection, place, [], burials)
-    return rows.filter((_, index) => outcomes[index] === 'dead').map(({ id }) => id)
+    const { burials: outcomes, refusal } = await settleEntries(connection, place, [], burials)
+    const exhausted = rows.filter((_, index) => outcomes[index] === 'dead').map(({ id }) => id)
+    if (exhausted.length > 0) parts.report({ claimed: 0, trimmed: 0, exhausted })
+    if (refusal !== undefined) throw refusal
   }
 
   const takeSlot = async () => {
@@ -119,8 +121,7 @@ export function createReclaimer(parts: ReclaimerParts): Reclaimer {
     const mine = rows.filter(({ id }) => !held.has(id)).toSorted((a, b) => a.deliveries - b.deliveries)
     const worn = mine.filter((row) => row.deliveries >= maxDeliveries)
     const keep = worn.length > 0 && (await isCircuitOpen(connection, place.keys))
-    const exhausted = keep ? [] : await bury(worn, minIdle)
-    if (exhausted.length > 0) parts.report({ claimed: 0, trimmed: 0, exhausted })
+    if (!keep) await bury(worn, minIdle)
     const fresh = mine.filter((row) => row.deliveries <= 1 && row.deliveries < maxDeliveries)
     for (let at = 0; at < fresh.length; at += batchSize) {
       if (!(await attempt(fresh.slice(at, at + batchSize), minIdle))) return false

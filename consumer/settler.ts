@@ -61,16 +61,16 @@ export function createSettler(parts: SettlerParts): Settler {
     return { kind: 'Forward', id, item: { hash, data, trace, origin: id, redrives }, redrives }
   }
 
-  /** One attempt; returns the entries that must be tried again. */
-  const attempt = async (batch: readonly Verdict[], begun: number): Promise<readonly Verdict[]> => {
-    const { outcomes, waiting } = await parts.path().settle(batch)
+  /** One attempt; returns the entries that must be tried again, and what kept them from being settled. */
+  const attempt = async (batch: readonly Verdict[], begun: number) => {
+    const { outcomes, waiting, failure } = await parts.path().settle(batch)
     const counts = { forwarded: 0, duplicate: 0, dead: 0, gone: 0 }
     const dead: DeadReport[] = []
     const again: Verdict[] = []
     const done: string[] = []
     for (const [index, verdict] of batch.entries()) {
       const outcome = outcomes[index] ?? { kind: 'contended' }
-      if (outcome.kind === 'contended') {
+      if (outcome.kind === 'contended' || outcome.kind === 'unsettled') {
         again.push(verdict)
         continue
       }
@@ -80,8 +80,9 @@ export function createSettler(parts: SettlerParts): Settler {
     }
     held.remove(done)
     parts.report({ entries: done.length, outcomes: counts, dead, durationMs: parts.clock() - begun })
-    lifecycle.dispatch({ kind: 'BatchSettled', waiting })
-    return again
+    // One that settled in part only is no sign that the backend is well.
+    if (failure === undefined) lifecycle.dispatch({ kind: 'BatchSettled', waiting })
+    return { again, failure }
   }
 
   const observeQueue = async () => {
@@ -97,9 +98,9 @@ export function createSettler(parts: SettlerParts): Settler {
     let rest = batch
     while (rest.length > 0) {
       const failure = await attempt(rest, begun).then(
-        (again) => {
-          rest = again
-          return undefined
+        (tried) => {
+          rest = tried.again
+          return tried.failure && backendFailure(tried.failure)
         },
         (thrown: unknown) => backendFailure(thrown),
       )

@@ -9,6 +9,7 @@
  * cannot tell how long Redis was held: sized by them, pieces shrank to a few entries on a distant or busy server, and the fixed
  * cost of each made it busier still.
  */
+import { asFailure, type StreamPipelineError } from '../../api/errors.ts'
 import type { RedisConnection } from '../connection.ts'
 import type { DeadLetterReason } from '../deadletters.ts'
 import { jobId } from '../keys.ts'
@@ -19,7 +20,7 @@ import { addScriptFor, forwardFunctions } from './composition.ts'
 import type { ForwardTarget } from './forwarder.ts'
 import { createJobComposer, type JobCall } from './jobcomposer.ts'
 import { createPacker } from './packing.ts'
-import type { SettleOutcome, SettlePath, Verdict } from './settlepath.ts'
+import { type SettleOutcome, type SettlePath, settlementOf, type Verdict } from './settlepath.ts'
 
 /**
  * Keys: stream, dead letters, stats, the add script's keys, then one mark per entry to forward. Arguments: group, dead-letter
@@ -128,7 +129,12 @@ export function createAtomicPath(
     const items = verdicts.flatMap((verdict) => (verdict.kind === 'Forward' ? [verdict.item] : []))
     const final = withRefusals(verdicts, await composer.compose(items))
     const { waiting, outcomes } = await call(composer.keys, verdicts, packPiece(target, final))
-    return { waiting, outcomes: outcomes.map((outcome, index) => outcomeOf(connection, place, final[index]?.verdict, outcome)) }
+    const refused = outcomes.find((outcome) => outcome.startsWith('!'))
+    return {
+      waiting,
+      outcomes: outcomes.map((outcome, index) => outcomeOf(final[index]?.verdict, outcome)),
+      failure: refused === undefined ? undefined : unwritable(connection, place, refused.slice(1)),
+    }
   }
 
   return {
@@ -141,12 +147,18 @@ export function createAtomicPath(
       const results = await Promise.allSettled(pieces.map(settlePiece))
       const outcomes: SettleOutcome[] = []
       let waiting = 0
-      for (const result of results) {
-        if (result.status === 'rejected') throw result.reason
-        outcomes.push(...result.value.outcomes)
-        waiting = result.value.waiting
+      let failure: StreamPipelineError | undefined
+      for (const [index, result] of results.entries()) {
+        if (result.status === 'rejected') {
+          failure = asFailure(result.reason)
+          outcomes.push(...(pieces[index] ?? []).map(() => ({ kind: 'unsettled' }) as const))
+        } else {
+          failure ??= result.value.failure
+          outcomes.push(...result.value.outcomes)
+          waiting = result.value.waiting
+        }
       }
-      return { outcomes, waiting }
+      return settlementOf(outcomes, waiting, failure)
     },
     async waiting() {
       const keys = Array.from({ length: bullKeys }, () => `${queueKey}wait`)
@@ -208,12 +220,7 @@ function packPiece({ keys }: ForwardTarget, final: readonly Final[]): Piece {
   return { marks, packed: packer.finish(), data }
 }
 
-function outcomeOf(
-  connection: RedisConnection,
-  place: StreamPlace,
-  verdict: Verdict | undefined,
-  outcome: string,
-): SettleOutcome {
+function outcomeOf(verdict: Verdict | undefined, outcome: string): SettleOutcome {
   switch (outcome) {
     case 'forwarded':
     case 'duplicate':
@@ -227,6 +234,7 @@ function outcomeOf(
       return { kind: 'dead', reason, error }
     }
     default:
-      throw unwritable(connection, place, outcome.slice(1))
+      // The server refused the record: the entry stays pending.
+      return { kind: 'unsettled' }
   }
 }

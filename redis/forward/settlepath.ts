@@ -9,6 +9,7 @@
  * Portable  a BullMQ whose scripts are unknown: lock, MULTI, release with the queue, then one script with the stream. A crash
  *           between ends as `duplicate`; its lock-expiry window is told in portable.ts.
  */
+import type { StreamPipelineError } from '../../api/errors.ts'
 import type { DeadLetterReason } from '../deadletters.ts'
 import type { ForwardItem } from './forwarder.ts'
 
@@ -32,17 +33,35 @@ export type SettleOutcome =
   | { readonly kind: 'dead'; readonly reason: DeadLetterReason; readonly error: string }
   /** Somebody else is forwarding this key right now: still pending, ask again soon. */
   | { readonly kind: 'contended' }
+  /** Redis refused it, or did not answer, as the settlement's `failure` says: try again, which is safe. */
+  | { readonly kind: 'unsettled' }
 
 export interface Settlement {
   /** One per verdict, in order. */
   readonly outcomes: readonly SettleOutcome[]
   /** Jobs waiting for a worker (wait and prioritized), as of this settlement. */
   readonly waiting: number
+  /** Why some are `unsettled`. */
+  readonly failure?: StreamPipelineError
+}
+
+/** What became of a batch of which a part may have failed: told for the rest, or it would count as `gone` when all is tried again. */
+export function settlementOf(
+  outcomes: readonly SettleOutcome[],
+  waiting: number,
+  failure: StreamPipelineError | undefined,
+): Settlement {
+  if (failure === undefined) return { outcomes, waiting }
+  if (outcomes.every(({ kind }) => kind === 'unsettled')) throw failure
+  return { outcomes, waiting, failure }
 }
 
 export interface SettlePath {
   readonly kind: PathKind
-  /** Throws a catalogued error when Redis is away or refuses: the outcome is then unknown, and trying again is safe. */
+  /**
+   * Throws a catalogued error when Redis is away or refuses, and nothing is known to be settled: the outcome is then unknown, and
+   * trying again is safe.
+   */
   settle(verdicts: readonly Verdict[]): Promise<Settlement>
   waiting(): Promise<number>
   close(): Promise<void>

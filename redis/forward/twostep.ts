@@ -10,7 +10,7 @@ import type { RedisConnection } from '../connection.ts'
 import { countDeliveries } from '../stream/pending.ts'
 import { type Burial, type StreamPlace, settleEntries } from '../stream/settlement.ts'
 import type { Forwarder, ForwardOutcome } from './forwarder.ts'
-import type { SettleOutcome, SettlePath, Verdict } from './settlepath.ts'
+import { type SettleOutcome, type SettlePath, settlementOf, type Verdict } from './settlepath.ts'
 
 /** @param stream the stream's connection */
 export function createTwoStepPath(
@@ -51,13 +51,15 @@ export function createTwoStepPath(
             return { kind: 'gone' }
           case 'Bury': {
             const { reason, error } = step.burial
-            return result.burials[buried++] === 'dead' ? { kind: 'dead', reason, error } : { kind: 'gone' }
+            const outcome = result.burials[buried++]
+            if (outcome === 'refused') return { kind: 'unsettled' }
+            return outcome === 'dead' ? { kind: 'dead', reason, error } : { kind: 'gone' }
           }
           default:
             return step satisfies never
         }
       })
-      return { outcomes, waiting }
+      return settlementOf(outcomes, waiting, result.refusal)
     },
     waiting: forwarder.waiting,
     close: forwarder.close,

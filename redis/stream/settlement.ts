@@ -3,7 +3,7 @@
  * an entry that is still pending and in the same step in which it is acknowledged; one that cannot be written (stream of the
  * wrong type, memory) leaves its entry pending. XACK's own return goes into the ledger, from which unread loss is computed.
  */
-import { failure } from '../../api/errors.ts'
+import { failure, type StreamPipelineError } from '../../api/errors.ts'
 import { labelOf, type RedisConnection } from '../connection.ts'
 import type { DeadLetterReason } from '../deadletters.ts'
 import type { KeySpace } from '../keys.ts'
@@ -78,7 +78,15 @@ export interface Burial {
   readonly only?: { readonly minIdleMs: number; readonly minDeliveries: number }
 }
 
-export type BurialOutcome = 'dead' | 'gone'
+/** `refused`: the record could not be written; the entry stays pending. */
+export type BurialOutcome = 'dead' | 'gone' | 'refused'
+
+export interface Settled {
+  readonly acknowledged: number
+  readonly burials: readonly BurialOutcome[]
+  /** Why some are `refused`. */
+  readonly refusal?: StreamPipelineError
+}
 
 export interface StreamPlace {
   readonly stream: string
@@ -91,26 +99,26 @@ export interface StreamPlace {
 /** Longest `error` kept in a record, in UTF-16 units. */
 const maxErrorLength = 1_000
 
-/** Acknowledges and buries in one step. Throws when a dead letter could not be written; what could be is then settled. */
+/** Acknowledges and buries in one step; a dead letter that cannot be written keeps nothing else from being settled. */
 export async function settleEntries(
   connection: RedisConnection,
   place: StreamPlace,
   acknowledged: readonly string[],
   burials: readonly Burial[],
-): Promise<{ readonly acknowledged: number; readonly burials: readonly BurialOutcome[] }> {
+): Promise<Settled> {
   const args: ScriptArgument[] = [place.group, place.maxDeadLetters, acknowledged.length, ...acknowledged]
   for (const { id, reason, error, hash, redrives, only } of burials) {
     args.push(id, reason, error.slice(0, maxErrorLength), hash ?? '', redrives, only?.minIdleMs ?? 0, only?.minDeliveries ?? 0)
   }
   const reply = await settle.run(connection, [place.stream, place.deadLetters, place.keys.stats], args)
   const [settled, ...outcomes] = Array.isArray(reply) ? reply : []
-  return {
-    acknowledged: Number(settled),
-    burials: outcomes.map((outcome) => {
-      if (outcome === 'dead' || outcome === 'gone') return outcome
-      throw unwritable(connection, place, String(outcome))
-    }),
-  }
+  let refusal: StreamPipelineError | undefined
+  const outcomesOf = outcomes.map((outcome): BurialOutcome => {
+    if (outcome === 'dead' || outcome === 'gone') return outcome
+    refusal = unwritable(connection, place, String(outcome))
+    return 'refused'
+  })
+  return { acknowledged: Number(settled), burials: outcomesOf, ...(refusal && { refusal }) }
 }
 
 /** What the server said of a dead letter it did not take. */

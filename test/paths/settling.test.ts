@@ -20,6 +20,13 @@ const failsWith = (code: string) => (thrown: unknown) => thrown instanceof Strea
 
 for (const kind of pathKinds) describe(`${kind}:`, () => suite(kind))
 
+/** How many of each kind. */
+function tallied(outcomes: readonly { readonly kind: string }[]): Record<string, number> {
+  const counts: Record<string, number> = {}
+  for (const { kind } of outcomes) counts[kind] = (counts[kind] ?? 0) + 1
+  return counts
+}
+
 function suite(kind: PathKind) {
   const open = (t: TestContext, changes: PathChanges = {}) => openPath(t, kind, servers, changes)
 
@@ -168,12 +175,17 @@ function suite(kind: PathKind) {
   })
 
   test('a dead-letter stream of another type: the entry stays pending, the others are settled; mended, it is buried', async (t) => {
-    const { put, putKeys, read, settle, stream, place, pending, dead, live } = await open(t)
+    const { put, putKeys, read, settle, settleWith, judge, stream, place, pending, dead, live } = await open(t)
     await stream.set(place.deadLetters, 'text')
     const bad = await put('k', 'a', 'k', 'b')
     await putKeys('c')
     const entries = await read()
-    await assert.rejects(settle(entries), failsWith('WrongKeyType'))
+    const [broken] = entries
+    assert.ok(broken)
+    // What is settled is told, beside the failure: tried again it would count as gone.
+    const partly = await settleWith(entries.map(judge))
+    assert.deepEqual([kindsOf(partly.outcomes), partly.failure?.code], [['unsettled', 'forwarded'], 'WrongKeyType'])
+    await assert.rejects(settle([broken]), failsWith('WrongKeyType'))
     assert.deepEqual(
       (await pending()).map(({ id }) => id),
       [bad],
@@ -183,6 +195,40 @@ function suite(kind: PathKind) {
     assert.deepEqual(kindsOf(await settle(entries)), ['dead', 'gone'])
     assert.deepEqual([(await dead()).length, await pending()], [1, []])
   })
+
+  test('a hundred entries, one of which Redis refuses: each is told apart, and none is gone when the rest is tried again', async (t) => {
+    const { put, putKeys, read, settleWith, judge, stream, place, pending, live } = await open(t)
+    await stream.set(place.deadLetters, 'text')
+    await putKeys(...Array.from({ length: 60 }, (_, i) => `k${i}`))
+    await put('k', 'a', 'k', 'b')
+    await putKeys(...Array.from({ length: 39 }, (_, i) => `k${60 + i}`))
+    const verdicts = (await read()).map(judge)
+    const first = await settleWith(verdicts)
+    assert.deepEqual(tallied(first.outcomes), { forwarded: 99, unsettled: 1 })
+    await stream.del(place.deadLetters)
+    const again = await settleWith(verdicts.filter((_, index) => first.outcomes[index]?.kind === 'unsettled'))
+    assert.deepEqual([tallied(again.outcomes), again.failure], [{ dead: 1 }, undefined])
+    assert.deepEqual([(await live()).length, await pending()], [99, []])
+  })
+
+  if (kind === 'Atomic') {
+    test('one piece of a batch fails altogether: the others are told as settled', async (t) => {
+      const { putKeys, read, settleWith, judge, pending } = await open(t)
+      await putKeys(...Array.from({ length: 99 }, (_, i) => `k${i}`))
+      const verdicts = (await read()).map(judge)
+      const [last] = verdicts.slice(-1)
+      assert.ok(last)
+      // The server takes no such id, and its script stops before it has written anything.
+      const { outcomes, failure } = await settleWith([...verdicts, { ...last, id: 'no id' }])
+      assert.equal(failure?.code, 'RedisCommandFailed')
+      const { forwarded = 0, unsettled = 0, ...others } = tallied(outcomes)
+      assert.deepEqual(others, {})
+      assert.ok(forwarded >= 50 && forwarded + unsettled === 100, JSON.stringify({ forwarded, unsettled }))
+      const again = await settleWith(verdicts.filter((_, index) => outcomes[index]?.kind === 'unsettled'))
+      assert.deepEqual(tallied(again.outcomes), { forwarded: 99 - forwarded })
+      assert.deepEqual(await pending(), [])
+    })
+  }
 
   test('without memory: nothing is added, buried or acknowledged; with it again, all is, once', async (t) => {
     const { put, putKeys, read, settle, stream, queueClient, pending, dead, live } = await open(t)
