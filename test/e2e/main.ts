@@ -22,8 +22,8 @@ import { type Builder, buildImage, buildImages, findBuilder } from '../../build/
 import { provideRedisServer, thisSystem } from '../../local/redisinstall.ts'
 import { projectRoot } from '../support/root.ts'
 import { seed } from '../support/seed.ts'
-import { eventually } from '../support/wait.ts'
 import { execute, kubectl, program } from './commands.ts'
+import { patience, until } from './patience.ts'
 import { operatorNamespace, pipelineName, pipelinesNamespace } from './pipeline.ts'
 import { buildRedisImage } from './redispod.ts'
 import { createReport, type Report } from './stage.ts'
@@ -77,7 +77,7 @@ async function settledLedger(traffic: Traffic): Promise<Ledger> {
     const { undelivered, pending } = await traffic.ledger()
     return undelivered + pending === 0
   }
-  await eventually(settled, { timeoutMs: 60_000, intervalMs: 1_000 }).catch(() => undefined)
+  await until(settled, 60_000, 1_000).catch(() => undefined)
   return await traffic.ledger()
 }
 
@@ -90,8 +90,8 @@ async function pipelines(report: Report): Promise<void> {
     const wanted = new RegExp(options.only ?? '')
     const stage = async (name: string, work: () => Promise<void>) => (wanted.test(name) ? await report.stage(name, work) : true)
     await report.stage('the quickstart: entries become jobs', async () => await firstHour.firstJob(report, traffic))
-    await stage('the queue is full: entries wait in the stream', async () => await firstHour.fullQueue(report, traffic))
     await stage('a burst: replicas grow, the age falls, back to the minimum', async () => await firstHour.burst(report, traffic))
+    await stage('the queue is full: entries wait in the stream', async () => await firstHour.fullQueue(report, traffic))
     await stage('to zero and awake', async () => await firstHour.zeroAndAwake(report, traffic))
     await stage('consumers crashed and killed under load', async () => await faults.killConsumers(traffic))
     await stage('Redis restarted under load', async () => await faults.restartRedis(report, traffic, redis))
@@ -124,9 +124,9 @@ async function pipelines(report: Report): Promise<void> {
 
 async function cleanUp(): Promise<void> {
   // Pipelines first, while their kind is still there; whatever is gone already is no matter.
-  await kubectl('delete', 'crd', 'streampipelines.streampipeline.dev', '--ignore-not-found', '--timeout=60s')
+  await kubectl('delete', 'crd', 'streampipelines.streampipeline.dev', '--ignore-not-found', `--timeout=${patience(60)}`)
   await execute(program('helm'), ['uninstall', 'streampipeline', '-n', operatorNamespace, '--wait'])
-  await kubectl('delete', 'namespace', operatorNamespace, pipelinesNamespace, '--ignore-not-found', '--timeout=90s')
+  await kubectl('delete', 'namespace', operatorNamespace, pipelinesNamespace, '--ignore-not-found', `--timeout=${patience(90)}`)
 }
 
 if (!process.env['KUBECONFIG']) {

@@ -4,6 +4,7 @@
  * containers by the name of the pod, which each has in /etc/hostname, and kills every process under the same shims.
  */
 import { apply, kubectl } from './commands.ts'
+import { patience } from './patience.ts'
 
 export interface NodeCrash {
   readonly node: string
@@ -77,7 +78,12 @@ export async function crashNode({ node, pods, image }: NodeCrash): Promise<{ rea
     }
     await apply({ apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: 'default' } }, namespace)
     await apply(pod, namespace)
-    const ended = ['wait', `pod/${name}`, '--timeout=60s', '--for=jsonpath={.status.containerStatuses[0].state.terminated}']
+    const ended = [
+      'wait',
+      `pod/${name}`,
+      `--timeout=${patience(60)}`,
+      '--for=jsonpath={.status.containerStatuses[0].state.terminated}',
+    ]
     await kubectl('-n', namespace, ...ended)
     const log = await kubectl('-n', namespace, 'logs', name)
     if (!log.startsWith('{')) throw new Error(`the node's containers could not be killed: ${log}`)

@@ -2,8 +2,8 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { projectRoot } from '../support/root.ts'
-import { eventually } from '../support/wait.ts'
 import { execute, get, kubectl, program } from './commands.ts'
+import { until } from './patience.ts'
 
 export const pipelinesNamespace = 'farm'
 export const operatorNamespace = 'streampipeline'
@@ -68,14 +68,15 @@ export async function untilStatus(
   timeoutMs = 90_000,
   name: string = pipelineName,
 ): Promise<PipelineStatus> {
-  return await eventually(
+  return await until(
     async () => {
       const status = await statusOf(name)
       if (wanted(status)) return status
       const { replicas, readyReplicas, backlog, scaling } = status
       throw new Error(`not yet ${what}: ${JSON.stringify({ replicas, readyReplicas, backlog, scaling })}`)
     },
-    { timeoutMs, intervalMs: 500 },
+    timeoutMs,
+    500,
   )
 }
 
@@ -84,12 +85,13 @@ export const settled = ({ backlog }: PipelineStatus): boolean =>
 
 /** Until `kubectl describe` tells the user this. */
 export async function untilDescribed(name: string, pattern: RegExp, timeoutMs = 60_000): Promise<string> {
-  return await eventually(
+  return await until(
     async () => {
       const described = await execute(program('kubectl'), ['-n', pipelinesNamespace, 'describe', 'streampipeline', name])
       if (pattern.test(described.stdout)) return described.stdout
       throw new Error(`kubectl describe says nothing like ${pattern}:\n${described.stdout.slice(-2_500)}`)
     },
-    { timeoutMs, intervalMs: 500 },
+    timeoutMs,
+    500,
   )
 }

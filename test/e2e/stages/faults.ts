@@ -1,10 +1,10 @@
 /** What breaks on an ordinary day, and on a bad one, under traffic. Whether anything is lost or doubled, the ledger tells at the end. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Redis } from 'ioredis'
-import { eventually } from '../../support/wait.ts'
 import { get, kubectl } from '../commands.ts'
 import { crash } from '../crash.ts'
 import { crashNode } from '../nodecrash.ts'
+import { patience, until } from '../patience.ts'
 import {
   consumerPods,
   isReady,
@@ -39,7 +39,7 @@ const holder = async (): Promise<string> =>
 
 const readyConsumers = async (): Promise<readonly Pod[]> => (await consumerPods()).filter(isReady)
 
-const soon = { timeoutMs: 60_000, intervalMs: 300 }
+const soonMs = 60_000
 
 /** One crashes and comes back under its name, the other is taken away for good. */
 export async function killConsumers(traffic: Traffic): Promise<void> {
@@ -47,12 +47,12 @@ export async function killConsumers(traffic: Traffic): Promise<void> {
     const [first, second] = await consumerPods()
     if (first === undefined || second === undefined) throw new Error('there are no two consumers to kill')
     await crash(pipelinesNamespace, first.metadata.name)
-    await eventually(
+    await until(
       async () => (await readyConsumers()).some((pod) => pod.metadata.uid === first.metadata.uid && restartsOf(pod) > 0),
-      soon,
+      soonMs,
     )
     await kubectl('-n', pipelinesNamespace, 'delete', 'pod', second.metadata.name, ...now)
-    await eventually(async () => (await readyConsumers()).length >= 2, soon)
+    await until(async () => (await readyConsumers()).length >= 2, soonMs)
   })
   await untilStatus('settled', settled)
 }
@@ -64,10 +64,10 @@ export async function restartRedis(report: Report, traffic: Traffic, redis: Redi
     once.on('error', () => undefined)
     await once.call('SHUTDOWN', 'NOSAVE', 'NOW', 'FORCE').catch(() => undefined)
     once.disconnect()
-    await eventually(async () => {
+    await until(async () => {
       const pod = await get<Pod>('-n', pipelinesNamespace, 'pod', 'redis-0')
       return restartsOf(pod) >= 1 && isReady(pod)
-    }, soon)
+    }, soonMs)
   })
   await untilStatus('settled', settled)
   await report.capture('Redis was restarted', 'Consumers wait and go on; nobody restarts them.', [
@@ -84,10 +84,10 @@ export async function killLeader(report: Report, traffic: Traffic): Promise<void
     const before = await holder()
     const began = performance.now()
     await crash(operatorNamespace, before.split('_')[0] ?? '')
-    await eventually(async () => ![before, ''].includes(await holder()), { timeoutMs: 40_000, intervalMs: 200 })
+    await until(async () => ![before, ''].includes(await holder()), 40_000, 200)
     report.measure('leader crashed to the next one leading', (performance.now() - began) / 1000, 's', 17)
   })
-  await kubectl('-n', operatorNamespace, 'rollout', 'status', 'deployment', '--timeout=60s')
+  await kubectl('-n', operatorNamespace, 'rollout', 'status', 'deployment', `--timeout=${patience(60)}`)
 }
 
 export async function rollUnderLoad(traffic: Traffic): Promise<void> {
@@ -95,13 +95,10 @@ export async function rollUnderLoad(traffic: Traffic): Promise<void> {
     const before = new Set((await consumerPods()).map(({ metadata }) => metadata.uid))
     // The queue is the ledger and keeps growing: it must not be what stops them.
     await patch({ source: { batchSize: 20 }, sink: { bullmq: { maxWaiting: 1_000_000 } } })
-    await eventually(
-      async () => {
-        const pods = await consumerPods()
-        return pods.length >= 2 && pods.every((pod) => !before.has(pod.metadata.uid) && isReady(pod))
-      },
-      { timeoutMs: 90_000, intervalMs: 300 },
-    )
+    await until(async () => {
+      const pods = await consumerPods()
+      return pods.length >= 2 && pods.every((pod) => !before.has(pod.metadata.uid) && isReady(pod))
+    }, 90_000)
   })
   await untilStatus('settled', settled)
 }
@@ -121,17 +118,14 @@ export async function killNode(report: Report, traffic: Traffic): Promise<void> 
     const { killed, at } = await crashNode({ node, image, pods: pods.map(({ metadata }) => metadata.name) })
     report.note(`${killed} processes of ${pods.length} pods killed`)
     const jobs = await traffic.jobs()
-    await eventually(async () => (await traffic.jobs()) > jobs, { timeoutMs: 90_000, intervalMs: 200 })
+    await until(async () => (await traffic.jobs()) > jobs, 90_000, 200)
     report.measure("a node's containers killed to the next job", (Date.now() - at) / 1000, 's')
     const before = new Map(pods.map((pod) => [pod.metadata.uid, restartsOf(pod)]))
     const back = async (namespace: string) => {
       const { items } = await get<{ items: Pod[] }>('-n', namespace, 'pods')
       return items.filter(isThere).every((pod) => isReady(pod) && restartsOf(pod) > (before.get(pod.metadata.uid) ?? -1))
     }
-    await eventually(async () => (await back(pipelinesNamespace)) && (await back(operatorNamespace)), {
-      timeoutMs: 120_000,
-      intervalMs: 500,
-    })
+    await until(async () => (await back(pipelinesNamespace)) && (await back(operatorNamespace)), 120_000, 500)
     report.measure("a node's containers killed to all ready again", (Date.now() - at) / 1000, 's')
   })
   await untilStatus('settled', settled)

@@ -4,8 +4,8 @@ import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { projectRoot } from '../../support/root.ts'
-import { eventually } from '../../support/wait.ts'
 import { apply, get, helm, kubectl, liveObjects } from '../commands.ts'
+import { patience, until } from '../patience.ts'
 import {
   chart,
   consumerPods,
@@ -24,7 +24,7 @@ import { perSecond, under } from './faults.ts'
 
 const predecessors = join(projectRoot, 'test', 'e2e', 'predecessors')
 const crd = 'streampipelines.streampipeline.dev'
-const wait = ['-n', operatorNamespace, '--wait', '--timeout', '90s'] as const
+const wait = ['-n', operatorNamespace, '--wait', '--timeout', patience(90)] as const
 
 /** Charts that once were, oldest first. */
 export const predecessorCharts = (): readonly string[] =>
@@ -57,7 +57,7 @@ export async function upgradeFrom(packaged: string, version: string, traffic: Tr
       await withoutRestarts(async () => {
         await helm('uninstall', release, '-n', operatorNamespace, '--wait')
         const before = await traffic.jobs()
-        await eventually(async () => (await traffic.jobs()) > before + perSecond, { timeoutMs: 20_000, intervalMs: 200 })
+        await until(async () => (await traffic.jobs()) > before + perSecond, 20_000, 200)
         await kubectl('-n', pipelinesNamespace, 'get', 'streampipeline', 'ndvi')
         // The images of today: what was is the chart.
         const images = ['image', 'consumerImage'].flatMap((image) => ['--set', `${image}.tag=${version}`])
@@ -85,7 +85,7 @@ async function releasedObjects(): Promise<readonly string[]> {
 
 /** The same chart with the same values: no object of the release is written, so nothing can restart. */
 export async function upgradeToTheSame(report: Report): Promise<void> {
-  await kubectl('-n', operatorNamespace, 'rollout', 'status', 'deployment', '--timeout=60s')
+  await kubectl('-n', operatorNamespace, 'rollout', 'status', 'deployment', `--timeout=${patience(60)}`)
   const before = await releasedObjects()
   await helm('upgrade', release, chart, ...wait)
   const written = (await releasedObjects()).filter((each) => !before.includes(each))
@@ -114,15 +114,12 @@ export async function upgradeConsumers(traffic: Traffic, version: string, next: 
     async () =>
       await withoutRestarts(async () => {
         await helm('upgrade', release, chart, '--reuse-values', '--set', `consumerImage.tag=${next}`, ...wait)
-        await eventually(
-          async () => {
-            const pods = await consumerPods()
-            const isNext = pods.every(({ spec }) => spec.containers[0]?.image.endsWith(`:${next}`))
-            if (isNext && pods.length === 2 && pods.every(isReady)) return true
-            throw new Error(`not yet the next image: ${pods.map(({ spec }) => spec.containers[0]?.image).join(', ')}`)
-          },
-          { timeoutMs: 60_000, intervalMs: 300 },
-        )
+        await until(async () => {
+          const pods = await consumerPods()
+          const isNext = pods.every(({ spec }) => spec.containers[0]?.image.endsWith(`:${next}`))
+          if (isNext && pods.length === 2 && pods.every(isReady)) return true
+          throw new Error(`not yet the next image: ${pods.map(({ spec }) => spec.containers[0]?.image).join(', ')}`)
+        }, 60_000)
       }, 'pinned'),
   )
   await untilStatus('settled', settled)
