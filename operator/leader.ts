@@ -51,6 +51,7 @@ export async function serveTerm(parts: TermParts, stop: AbortSignal, cut: AbortS
     clock,
     controller: 'streampipeline-operator',
     instance: options.identity,
+    busy: () => queue.depth > 0,
     onFault,
   })
   const reader = createReferenceReader(transport, clock)

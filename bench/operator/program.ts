@@ -21,7 +21,7 @@ export async function operatorProgram(scope: Scope, folder: string, kubeconfig: 
     async start(name, more = []) {
       const args = ['operator', '--consumer-image', 'consumer:bench', '--kubeconfig', kubeconfig]
       const ports = ['--metrics', '127.0.0.1:0', '--health', '127.0.0.1:0']
-      const env = { NODE_OPTIONS: v8Flags.operator, POD_NAME: name, POD_NAMESPACE: 'default' }
+      const env = { NODE_OPTIONS: v8Flags.operator, MALLOC_ARENA_MAX: '1', POD_NAME: name, POD_NAMESPACE: 'default' }
       const startedMs = performance.now()
       return { ...(await startProcess(scope, [program, ...args, ...ports, ...more], { env })), startedMs }
     },

@@ -2,11 +2,12 @@
  * Kubernetes Events (events.k8s.io/v1): what `kubectl describe` lists under an object. Callers record transitions only; here
  * repetitions within ten minutes become a count on the same Event, and an object that keeps flapping is cut off (a burst of 25,
  * then one in five minutes, client-go's figures), so that a fault never floods etcd. An Event that cannot be written is
- * reported and given up: it must not hold up the work it tells about.
+ * reported and given up: it must not hold up the work it tells about. For the same reason it waits, for some seconds at most, while
+ * there is work: after a failover a thousand Events would compete with a thousand statuses.
  */
 import { randomBytes } from 'node:crypto'
 import { asFailure, type StreamPipelineError } from '../../api/errors.ts'
-import type { Clock } from './clock.ts'
+import { type Clock, pause } from './clock.ts'
 import { microTime } from './elector.ts'
 import { isFailure } from './errors.ts'
 import { type KubernetesObject, keyOf, type ResourceType, resourcePath } from './objects.ts'
@@ -18,6 +19,8 @@ const noteBytes = 1024
 const seriesMs = 600_000
 const burst = 25
 const refillMs = 300_000
+const longestWaitMs = 10_000
+const waitMs = 100
 
 export interface EventNote {
   readonly type: 'Normal' | 'Warning'
@@ -50,11 +53,15 @@ export interface RecorderOptions {
   readonly clock: Clock
   readonly controller: string
   readonly instance: string
+  /** Whether there is more urgent work. Default: never. */
+  readonly busy?: () => boolean
   readonly onFault?: (error: StreamPipelineError) => void
 }
 
+const never = new AbortController().signal
+
 export function createRecorder(options: RecorderOptions): EventRecorder {
-  const { transport, clock, onFault = () => {} } = options
+  const { transport, clock, busy = () => false, onFault = () => {} } = options
   const series = new Map<string, Series>()
   const allowances = new Map<string, Allowance>()
   /** One after another, so that a repetition finds its first Event written. */
@@ -66,6 +73,10 @@ export function createRecorder(options: RecorderOptions): EventRecorder {
     const filled = Math.min(burst, tokens + (now - atMs) / refillMs)
     allowances.set(subject, { tokens: filled >= 1 ? filled - 1 : filled, atMs: now })
     return filled >= 1
+  }
+
+  async function yielding(sinceMs: number): Promise<void> {
+    while (busy() && clock.now() - sinceMs < longestWaitMs) await pause(clock, waitMs, never)
   }
 
   async function write(object: KubernetesObject, event: EventNote): Promise<void> {
@@ -119,7 +130,11 @@ export function createRecorder(options: RecorderOptions): EventRecorder {
       if (!allowed(keyOf(object))) return
       if (series.size > 1000) forgetOld()
       const limited = { ...event, note: clip(event.note) }
-      tail = tail.then(() => write(object, limited)).catch((thrown: unknown) => onFault(asFailure(thrown)))
+      const sinceMs = clock.now()
+      tail = tail
+        .then(() => yielding(sinceMs))
+        .then(() => write(object, limited))
+        .catch((thrown: unknown) => onFault(asFailure(thrown)))
     },
     flush: () => tail,
   }

@@ -5,6 +5,8 @@
 import { createHash } from 'node:crypto'
 import { close, connect, type RedisConnection } from '../../redis/connection.ts'
 import type { RedisAddress } from '../../redis/references.ts'
+import type { Clock } from '../kubernetes/clock.ts'
+import { createTurns, type Turns } from './turns.ts'
 
 export interface RedisLease {
   readonly connection: RedisConnection
@@ -12,24 +14,35 @@ export interface RedisLease {
   readonly address: RedisAddress
   /** Equal for equal addresses; holds no secret. */
   readonly id: string
+  /** Of looks over this connection. */
+  readonly turns: Turns
   /** Idempotent. */
   release(): Promise<void>
 }
 
 export interface RedisConnections {
   lease(address: RedisAddress): RedisLease
+  /** Whoever still uses one is cut off. */
+  close(): Promise<void>
 }
+
+const looksAtOnce = 16
+const longestWaitMs = 5_000
 
 export function addressId(address: RedisAddress): string {
   return createHash('sha256').update(JSON.stringify(address)).digest('base64url')
 }
 
-export function createConnections(): RedisConnections {
-  const held = new Map<string, { readonly connection: RedisConnection; users: number }>()
+export function createConnections(clock: Clock): RedisConnections {
+  const held = new Map<string, { readonly connection: RedisConnection; readonly turns: Turns; users: number }>()
   return {
     lease(address) {
       const id = addressId(address)
-      const entry = held.get(id) ?? { connection: connect(address, 'Observer'), users: 0 }
+      const entry = held.get(id) ?? {
+        connection: connect(address, 'Observer'),
+        turns: createTurns(clock, looksAtOnce, longestWaitMs),
+        users: 0,
+      }
       entry.users += 1
       held.set(id, entry)
       let released = false
@@ -37,6 +50,7 @@ export function createConnections(): RedisConnections {
         connection: entry.connection,
         address,
         id,
+        turns: entry.turns,
         async release() {
           if (released) return
           released = true
@@ -46,6 +60,9 @@ export function createConnections(): RedisConnections {
           await close(entry.connection)
         },
       }
+    },
+    async close() {
+      await Promise.all([...held.values()].map(({ connection }) => close(connection)))
     },
   }
 }

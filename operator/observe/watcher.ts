@@ -40,8 +40,8 @@ export interface PipelineWatcher {
   readonly observation: Observation
   /** Of the stream's Redis; undefined before the first look. */
   readonly lease: RedisLease | undefined
-  /** One look. Never rejects. */
-  look(watched: Watched): Promise<void>
+  /** One look, unless the signal aborts before its turn. Never rejects. */
+  look(watched: Watched, signal: AbortSignal): Promise<void>
   close(): Promise<void>
 }
 
@@ -97,10 +97,8 @@ export function createPipelineWatcher(parts: WatcherParts): PipelineWatcher {
     return lease
   }
 
-  async function sampled({ pipeline, mode }: Watched): Promise<Look> {
+  async function sampled({ pipeline, mode }: Watched, connection: RedisConnection): Promise<Look> {
     const { namespace } = pipeline
-    streamLease = await leaseFor(pipeline.redis, namespace, streamLease)
-    const { connection } = streamLease
     await open(connection)
     if (pipeline.sink.redis === undefined) {
       await queueLease?.release()
@@ -177,10 +175,14 @@ export function createPipelineWatcher(parts: WatcherParts): PipelineWatcher {
     get lease() {
       return streamLease
     },
-    async look(watched) {
+    async look(watched, signal) {
       const before = observation
+      let leave = () => {}
       try {
-        const { connection, sample: found, refusal, queuePaused } = await sampled(watched)
+        streamLease = await leaseFor(watched.pipeline.redis, watched.pipeline.namespace, streamLease)
+        leave = await streamLease.turns.enter(signal)
+        if (signal.aborted) return
+        const { connection, sample: found, refusal, queuePaused } = await sampled(watched, streamLease.connection)
         const { sample, vanished } = await reaper.reap(connection, watched.pipeline, watched.livingPods, found)
         const quietSinceMs = quietSince(before, sample, clock.wall().getTime())
         const decision = decided(watched, sample)
@@ -200,6 +202,8 @@ export function createPipelineWatcher(parts: WatcherParts): PipelineWatcher {
         const decision = decided(watched, undefined)
         const error = await diagnosed(thrown, watched.pipeline, streamLease?.connection, queueLease?.connection)
         observation = { kind: 'Failed', error, decision, ...(last === undefined ? {} : { sample: last }) }
+      } finally {
+        leave()
       }
     },
     async close() {

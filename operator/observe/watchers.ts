@@ -55,7 +55,7 @@ interface Entry {
 
 export function createWatchers(options: WatchersOptions): PipelineWatchers {
   const { clock, everyMs, onChange, onLook = () => {} } = options
-  const connections = createConnections()
+  const connections = createConnections(clock)
   const entries = new Map<string, Entry>()
   const running = new Set<Promise<void>>()
   const alarms = createAlarms({
@@ -87,12 +87,13 @@ export function createWatchers(options: WatchersOptions): PipelineWatchers {
   async function run(key: string, entry: Entry): Promise<void> {
     const { signal } = entry.stop
     let said = ''
-    let replicas: number | undefined
+    // What runs is no news, or after each start every pipeline would be urgent.
+    let replicas = entry.watched.currentReplicas
     while (!signal.aborted) {
       const startedMs = clock.now()
       // Before the look: a change that comes during it must end the pause that follows.
       entry.wake = new AbortController()
-      await entry.watcher.look(entry.watched)
+      await entry.watcher.look(entry.watched, signal)
       if (signal.aborted) break
       settle(key, entry)
       entry.rung = false
@@ -148,7 +149,8 @@ export function createWatchers(options: WatchersOptions): PipelineWatchers {
     async close() {
       for (const entry of entries.values()) entry.stop.abort()
       entries.clear()
-      await Promise.all([...running, alarms.close()])
+      // A Redis that hangs must not hold up the end: what is cut short is done again by the next leader.
+      await Promise.all([...running, alarms.close(), connections.close()])
     },
   }
 }

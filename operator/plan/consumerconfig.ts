@@ -3,10 +3,10 @@
  * and scaling stay out, so that none of them ever rolls a pod; of `consumer` only what the process itself reads stays in.
  */
 import { createHmac } from 'node:crypto'
-import { stringify } from 'yaml'
 import type { StreamPipeline } from '../../api/schema/pipeline.ts'
+import { canonicalJson } from '../kubernetes/apply.ts'
 
-/** YAML 1.1, as kubectl and the consumer read it: strings such as `y` or `no` are quoted. */
+/** JSON, which is YAML to every version of it, and a hundred times cheaper to write: at a start it is written for each pipeline. */
 export function consumerConfig(resource: StreamPipeline): string {
   const { mode: _mode, suspend: _suspend, replicas: _replicas, scaling: _scaling, consumer, ...moving } = resource.spec
   const { name, namespace, uid } = resource.metadata
@@ -17,7 +17,7 @@ export function consumerConfig(resource: StreamPipeline): string {
     metadata: { name, namespace, uid },
     spec: { ...moving, consumer: { logLevel, terminationGracePeriodSeconds } },
   }
-  return stringify(document, { version: '1.1', lineWidth: 0, aliasDuplicateObjects: false, sortMapEntries: true })
+  return `${canonicalJson(document, 2)}\n`
 }
 
 /**

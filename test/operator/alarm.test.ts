@@ -15,7 +15,7 @@ import { startCluster } from '../topology/support/cluster.ts'
 import { masterName, startSentinels } from '../topology/support/sentinel.ts'
 
 async function alarmsAt(t: TestContext, place: RedisAddress) {
-  const connections = createConnections()
+  const connections = createConnections(systemClock)
   const lease: RedisLease = connections.lease(place)
   const woken: string[] = []
   const alarms = createAlarms({ clock: systemClock, onWake: (key) => void woken.push(key) })
