@@ -5,6 +5,7 @@
 import type { Logger } from 'pino'
 import type { Caches } from './caches.ts'
 import type { CompatibilityCheck } from './compatibility.ts'
+import { createDecisionRecorder } from './decisions.ts'
 import type { Applier } from './kubernetes/apply.ts'
 import { type Clock, pause } from './kubernetes/clock.ts'
 import { type ControllerObserver, createController, type Outcome, workers } from './kubernetes/controller.ts'
@@ -32,6 +33,8 @@ export interface TermParts {
   readonly options: CompiledOperatorOptions
   readonly namespace: string
   readonly compatibility: CompatibilityCheck
+  /** Writes a line of the decision log. */
+  readonly recordDecision: (line: string) => void
 }
 
 /** How long reconciles under way may go on after the order to stop. */
@@ -54,6 +57,7 @@ export async function serveTerm(parts: TermParts, stop: AbortSignal, cut: AbortS
     busy: () => queue.depth > 0,
     onFault,
   })
+  const decisions = createDecisionRecorder(options.decisionLog, parts.recordDecision)
   const reader = createReferenceReader(transport, clock)
   const watchers = createWatchers({
     reader,
@@ -66,6 +70,7 @@ export async function serveTerm(parts: TermParts, stop: AbortSignal, cut: AbortS
     onReaped: (key, consumer, reaping) => log.info({ pipeline: key, consumer, ...reaping }, 'vanished consumer reaped'),
     onReapingFault: (key, error) => log.warn({ pipeline: key, err: error }, 'a vanished consumer could not be reaped'),
     onChange: (key, urgent) => queue.add(key, urgent ? 'Changed' : 'Resynced'),
+    onDecision: decisions.made,
     onLook: metrics.looked,
   })
   const settings = {
@@ -88,7 +93,10 @@ export async function serveTerm(parts: TermParts, stop: AbortSignal, cut: AbortS
     watchers,
     settings,
     schemaFault: () => (parts.compatibility.state.kind === 'Outdated' ? parts.compatibility.state.error : undefined),
-    onForgotten: metrics.forgotten,
+    onForgotten(key) {
+      metrics.forgotten(key)
+      decisions.forget(key)
+    },
   })
   metrics.read(() =>
     caches.pipelines.list().map((object) => {

@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { hostname } from 'node:os'
 import { failure } from '../api/errors.ts'
 import { type ListenAddress, parseListen } from '../process/httpserver.ts'
+import type { RecordedDecisions } from './decisions.ts'
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error'
 
@@ -19,6 +20,8 @@ export interface OperatorOptions {
   readonly podMonitor?: boolean
   /** Default `info`. */
   readonly logLevel?: string
+  /** Which scaling decisions are logged whole, for `simulate --replay`: `none`, `changes` (default) of the number, or `all`. */
+  readonly decisionLog?: string
   /** Path; default: KUBECONFIG, ~/.kube/config, then the pod's ServiceAccount. */
   readonly kubeconfig?: string
   /** Default: POD_NAME, then the host's name. */
@@ -57,6 +60,7 @@ export interface CompiledOperatorOptions {
   readonly networkPolicy: boolean
   readonly podMonitor: boolean
   readonly logLevel: LogLevel
+  readonly decisionLog: RecordedDecisions
   readonly podName: string
   readonly podNamespace: string | undefined
   /** Unique per process. */
@@ -73,6 +77,7 @@ export interface CompiledOperatorOptions {
 }
 
 const logLevels: readonly string[] = ['debug', 'info', 'warn', 'error'] satisfies LogLevel[]
+const recordings: readonly string[] = ['none', 'changes', 'all'] satisfies RecordedDecisions[]
 const namespaceForm = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/
 
 /** Throws InvalidOption. */
@@ -89,6 +94,9 @@ export function compileOptions(options: OperatorOptions): CompiledOperatorOption
   const logLevel = (options.logLevel ?? 'info').toLowerCase()
   if (!logLevels.includes(logLevel))
     throw failure('InvalidOption', { option: '--log-level', detail: `${options.logLevel} is none of ${logLevels.join(', ')}` })
+  const decisionLog = options.decisionLog ?? 'changes'
+  if (!recordings.includes(decisionLog))
+    throw failure('InvalidOption', { option: '--decision-log', detail: `${decisionLog} is none of ${recordings.join(', ')}` })
   const podName = options.podName ?? env['POD_NAME'] ?? hostname()
   return Object.freeze({
     namespaces: [...new Set(namespaces)],
@@ -98,6 +106,7 @@ export function compileOptions(options: OperatorOptions): CompiledOperatorOption
     networkPolicy: options.networkPolicy ?? false,
     podMonitor: options.podMonitor ?? false,
     logLevel: logLevel as LogLevel,
+    decisionLog: decisionLog as RecordedDecisions,
     podName,
     podNamespace: options.podNamespace ?? env['POD_NAMESPACE'],
     identity: `${podName}_${randomBytes(6).toString('hex')}`,

@@ -31,6 +31,7 @@ export async function runOperator(options: OperatorOptions): Promise<number> {
   const compiled = compileOptions(options)
   const credentials = loadCredentials(options.kubeconfig)
   const namespace = compiled.podNamespace ?? credentials.namespace ?? 'default'
+  const output = options.log ?? pino.destination({ sync: true })
   const log = pino(
     {
       level: compiled.logLevel,
@@ -38,8 +39,9 @@ export async function runOperator(options: OperatorOptions): Promise<number> {
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
     },
-    options.log ?? pino.destination({ sync: true }),
+    output,
   )
+  const recordDecision = (line: string) => void output.write(line)
   const clock = systemClock
   const metrics = createMetrics()
   const transport = createTransport(credentials, { onResponse: metrics.responded })
@@ -118,7 +120,7 @@ export async function runOperator(options: OperatorOptions): Promise<number> {
       queue = createQueue(clock, metrics.queue)
       try {
         await serveTerm(
-          { transport, clock, caches, applier, queue, metrics, log, options: compiled, namespace, compatibility },
+          { transport, clock, caches, applier, queue, metrics, log, options: compiled, namespace, compatibility, recordDecision },
           term,
           cut,
         )

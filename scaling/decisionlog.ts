@@ -55,7 +55,10 @@ export function openDecisionLog(file: string): DecisionLog {
   }
 }
 
-/** @throws UnreadableFile, with the line */
+/**
+ * The decisions of a log; the operator's other lines, which an output of `kubectl logs` has among them, are passed over.
+ * @throws UnreadableFile, with the line
+ */
 export function parseDecisionLog(text: string, file: string): LoggedDecision[] {
   return text.split('\n').flatMap((line, index) => {
     if (line.trim() === '') return []
@@ -65,9 +68,28 @@ export function parseDecisionLog(text: string, file: string): LoggedDecision[] {
     } catch (thrown) {
       throw failure('UnreadableFile', { file, detail: `line ${index + 1} is not JSON` }, thrown)
     }
+    if (isLogLine(value)) return []
     if (!isLogged(value)) throw failure('UnreadableFile', { file, detail: `line ${index + 1} is no decision of this version` })
     return [value]
   })
+}
+
+/** One pipeline's decisions: states of different ones must not be mixed. @throws InvalidOption */
+export function decisionsOf(log: readonly LoggedDecision[], pipeline: string | undefined): readonly LoggedDecision[] {
+  const names = [...new Set(log.map((logged) => logged.pipeline))].toSorted()
+  const refused = (detail: string) => failure('InvalidOption', { option: '--pipeline', detail })
+  if (pipeline === undefined) {
+    if (names.length > 1) throw refused(`the log has decisions about ${names.join(', ')}: name one`)
+    return log
+  }
+  const chosen = log.filter((logged) => logged.pipeline === pipeline)
+  if (chosen.length === 0) throw refused(`the log has none about ${pipeline}, only about ${names.join(', ') || 'nobody'}`)
+  return chosen
+}
+
+/** As pino writes them. */
+function isLogLine(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && 'level' in value && 'msg' in value
 }
 
 function isLogged(value: unknown): value is LoggedDecision {

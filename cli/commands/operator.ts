@@ -10,6 +10,7 @@ interface OperatorFlags {
   readonly networkPolicy?: boolean
   readonly podMonitor?: boolean
   readonly logLevel: string
+  readonly decisionLog: string
   readonly kubeconfig?: string
 }
 
@@ -24,6 +25,11 @@ export function registerOperator(program: Command): void {
     .option('--network-policy', 'make a NetworkPolicy for each pipeline')
     .option('--pod-monitor', 'make a PodMonitor for each pipeline')
     .addOption(new Option('--log-level <level>').choices(['debug', 'info', 'warn', 'error']).default('info'))
+    .addOption(
+      new Option('--decision-log <which>', 'scaling decisions to log whole, for `simulate --replay`')
+        .choices(['none', 'changes', 'all'])
+        .default('changes'),
+    )
     .option('--kubeconfig <file>', "default: KUBECONFIG, ~/.kube/config, then the pod's ServiceAccount")
     .action(async (flags: OperatorFlags) => {
       const { runOperator } = await import('../../operator/run.ts')

@@ -23,7 +23,8 @@ export function registerSimulate(program: Command): void {
     .option('--seeds <count>', 'how many times, each with its own chances; the same seed gives the same run', seeds, 5)
     .option('--plot <directory>', 'write an SVG per scenario: arrivals, age, replicas')
     .option('--decision-log <file>', "write the decisions of the first scenario's first seed")
-    .option('--replay <log>', 'run a decision log again instead')
+    .option('--replay <log>', "run a decision log again instead; the operator's log as it comes from kubectl logs will do")
+    .option('--pipeline <namespace/name>', 'with --replay: whose decisions, where the log has those of several')
     .option('-f, --file <file>', 'with --replay: the StreamPipeline whose scaling to ask about')
     .addOption(new Option('-o, --output <format>', 'what is printed').choices(['table', 'json', 'markdown']).default('table'))
     .action(async (options: SimulateOptions) => {

@@ -15,6 +15,7 @@ import { observe } from '../../scaling/observe.ts'
 import { scalingPolicy } from '../../scaling/policy.ts'
 import type { Sample } from '../../scaling/sample.ts'
 import type { ScalingState } from '../../scaling/state.ts'
+import type { MadeDecision } from '../decisions.ts'
 import type { Clock } from '../kubernetes/clock.ts'
 import type { Observation } from '../plan/observed.ts'
 import type { Reaper } from '../reaping/reaper.ts'
@@ -55,6 +56,8 @@ export interface WatcherParts {
   /** How often it is tried whether Redis takes writes and whether its keys fit. */
   readonly checkEveryMs: number
   readonly reaper: Reaper
+  /** Each decision with all it was made of. */
+  readonly onDecision?: ((made: MadeDecision) => void) | undefined
 }
 
 /** What one look found. */
@@ -77,7 +80,7 @@ const referencesAfterFailureMs = 2_000
 const saveStateEveryMs = 30_000
 
 export function createPipelineWatcher(parts: WatcherParts): PipelineWatcher {
-  const { reader, connections, clock, referencesEveryMs, locate, checkEveryMs, reaper } = parts
+  const { reader, connections, clock, referencesEveryMs, locate, checkEveryMs, reaper, onDecision } = parts
   let observation: Observation = { kind: 'None' }
   let state: ScalingState | undefined
   let stateLoaded = false
@@ -151,7 +154,9 @@ export function createPipelineWatcher(parts: WatcherParts): PipelineWatcher {
   }
 
   function decided(watched: Watched, sample: Sample | undefined): Decision {
-    const decision = decide(state, sample, scalingPolicy(watched.pipeline, watched.currentReplicas))
+    const policy = scalingPolicy(watched.pipeline, watched.currentReplicas)
+    const decision = decide(state, sample, policy)
+    onDecision?.({ sample: sample ?? null, state: state ?? null, policy, decision })
     state = decision.state
     return decision
   }

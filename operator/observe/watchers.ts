@@ -4,6 +4,7 @@
  */
 import type { StreamPipelineError } from '../../api/errors.ts'
 import type { Reaping } from '../../redis/stream/reaping.ts'
+import type { MadeDecision } from '../decisions.ts'
 import { type Clock, pause } from '../kubernetes/clock.ts'
 import type { Observation } from '../plan/observed.ts'
 import { createReaper } from '../reaping/reaper.ts'
@@ -39,6 +40,8 @@ export interface WatchersOptions {
   readonly onReapingFault: (key: string, error: StreamPipelineError) => void
   /** Something that shows in status changed; urgent: another number of consumers was decided. */
   readonly onChange: (key: string, urgent: boolean) => void
+  /** Each decision with all it was made of. */
+  readonly onDecision?: (key: string, made: MadeDecision) => void
   /** After each look, for metrics. */
   readonly onLook?: (key: string, observation: Observation, tookMs: number) => void
 }
@@ -134,6 +137,7 @@ export function createWatchers(options: WatchersOptions): PipelineWatchers {
         locate: options.locate,
         checkEveryMs: everyMs * 6,
         reaper,
+        onDecision: (made) => options.onDecision?.(key, made),
       })
       const fresh: Entry = { watched, watcher, stop: new AbortController(), wake: new AbortController(), rung: false }
       entries.set(key, fresh)

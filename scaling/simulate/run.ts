@@ -8,7 +8,7 @@ import type { CompiledScaling } from '../../api/compiled.ts'
 import { failure } from '../../api/errors.ts'
 import { exitCodes } from '../../api/exitcodes.ts'
 import { loadPipelines } from '../../api/load.ts'
-import { openDecisionLog, parseDecisionLog } from '../decisionlog.ts'
+import { decisionsOf, openDecisionLog, parseDecisionLog } from '../decisionlog.ts'
 import { runOurs } from './compare.ts'
 import { drawLoad } from './load.ts'
 import { runOracle } from './oracle.ts'
@@ -28,6 +28,8 @@ export interface SimulateOptions {
   /** A file for the decisions of the first scenario's first seed. */
   readonly decisionLog?: string
   readonly replay?: string
+  /** Which pipeline of the log, `namespace/name`; needed where it has several. */
+  readonly pipeline?: string
   /** A StreamPipeline whose scaling section a replay is asked about. */
   readonly file?: string
 }
@@ -79,7 +81,7 @@ function writeLog(file: string, scenario: Scenario): void {
 }
 
 async function replayLog(file: string, options: SimulateOptions, print: (text: string) => void): Promise<number> {
-  const log = parseDecisionLog(await readText(file), file)
+  const log = decisionsOf(parseDecisionLog(await readText(file), file), options.pipeline)
   const replayed = replay(log, options.file === undefined ? undefined : await scalingOf(options.file))
   print(options.output === 'json' ? JSON.stringify(replayed, undefined, 2) : tellReplay(replayed))
   return exitCodes.done

@@ -1,0 +1,30 @@
+/**
+ * The operator's decision log: lines of the form that `simulate --replay` reads, among those of its own log, so that
+ * `kubectl logs` is all it takes to get one out. `changes` writes a line when another number is decided than before; `all` writes
+ * every decision, which another policy can be asked about.
+ */
+import { decisionLine, type LoggedDecision } from '../scaling/decisionlog.ts'
+
+export type RecordedDecisions = 'none' | 'changes' | 'all'
+
+export type MadeDecision = Omit<LoggedDecision, 'version' | 'pipeline'>
+
+export interface DecisionRecorder {
+  /** @param pipeline `namespace/name` */
+  made(pipeline: string, decision: MadeDecision): void
+  forget(pipeline: string): void
+}
+
+export function createDecisionRecorder(which: RecordedDecisions, write: (line: string) => void): DecisionRecorder {
+  const last = new Map<string, number>()
+  return {
+    made(pipeline, made) {
+      const { replicas } = made.decision
+      // At a start what runs was somebody's decision before.
+      const before = last.get(pipeline) ?? made.policy.currentReplicas ?? replicas
+      last.set(pipeline, replicas)
+      if (which === 'all' || (which === 'changes' && replicas !== before)) write(decisionLine({ pipeline, ...made }))
+    },
+    forget: (pipeline) => void last.delete(pipeline),
+  }
+}
