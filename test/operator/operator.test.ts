@@ -7,6 +7,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import type { Redis } from 'ioredis'
+import { StreamPipelineError } from '../../api/errors.ts'
+import { resourcePath } from '../../operator/kubernetes/objects.ts'
 import * as kinds from '../../operator/plan/kinds.ts'
 import { consumerName, dispatchName, nameLabel } from '../../operator/plan/names.ts'
 import { keySpace } from '../../redis/keys.ts'
@@ -450,6 +452,55 @@ test('the operator on an API server', needsControllers, async (suite) => {
       { timeoutMs: 30_000 },
     )
     assert.equal(await client.xlen('ndvi:jobs'), 1)
+  })
+
+  await suite.test(
+    'the longest name: pods are found by label; an eviction waits for another consumer, but not for one that is not ready',
+    async () => {
+      const name = `p${'-123456789'.repeat(5)}x`
+      assert.equal(name.length, 52)
+      const scaling = { policy: 'Manual' }
+      await cluster.apply(minimalPipeline(name, 'default', { redis: { url: redis.url }, scaling, replicas: 2 }))
+      const both = await eventually(async () => {
+        const pods = await podsOf(name)
+        return pods.length === 2 ? pods : null
+      }, slow)
+      assert.ok(
+        both.every(({ metadata }) => !metadata.name?.startsWith(name)),
+        'their names do not hold it whole',
+      )
+      const evict = async (pod: string) => {
+        const path = `${resourcePath(kinds.podType, 'default', pod)}/eviction`
+        const body = { apiVersion: 'policy/v1', kind: 'Eviction', metadata: { name: pod, namespace: 'default' } }
+        try {
+          await cluster.transport.request({ method: 'POST', path, body })
+          return 'evicted'
+        } catch (thrown) {
+          assert.ok(thrown instanceof StreamPipelineError, String(thrown))
+          return thrown.code
+        }
+      }
+      await makePodsReady(name)
+      await reason(name, 'Ready', 'Running')
+      const [first, second] = (await podsOf(name)).map(({ metadata }) => metadata.name ?? '')
+      assert.ok(first && second)
+      // The budget's controller counts first.
+      await eventually(async () => assert.equal(await evict(first), 'evicted'), slow)
+      assert.equal(await evict(second), 'KubernetesBusy', 'one at a time')
+      await eventually(async () => assert.ok((await podsOf(name)).length === 2), slow)
+      const fresh = (await podsOf(name)).find(({ metadata }) => metadata.name !== first && metadata.name !== second)
+      assert.equal(await evict(fresh?.metadata.name ?? ''), 'evicted', 'as in an outage of Redis, it is not ready')
+    },
+  )
+
+  await suite.test('who deletes all that there is in a namespace does not delete its pipelines', async () => {
+    assert.equal((await cluster.server.kubectl(['delete', 'all', '--all', '--wait=false'])).code, 0)
+    const left = (await cluster.list(kinds.pipelineType, 'default')).filter(
+      ({ metadata }) => metadata.deletionTimestamp === undefined,
+    )
+    assert.ok(left.some(({ metadata }) => metadata.name === 'flip'))
+    // What went, comes again.
+    await eventually(async () => assert.ok(await deployment('flip')), slow)
   })
 
   await suite.test('a third party that annotates, defaults and scales our objects causes no fight', async () => {

@@ -263,6 +263,16 @@ test('consumers are counted by what pods and Redis say of them, the sick ones na
   })
 })
 
+test('of many sick consumers ten are named, those that matter most', () => {
+  const consumers = Array.from({ length: 50 }, (_, n): ConsumerSample => {
+    return { name: `gone-${n}`, uid: `${uid}/u${n}`, pending: n, idleMs: 60_000 }
+  })
+  const { consumers: told } = statusOf(observed(object, { observation: seen(object, { consumers }) }))
+  assert.equal(told?.vanished, 50)
+  assert.equal(told?.unhealthy?.length, 10)
+  assert.match(told?.unhealthy?.[0] ?? '', /^gone-49 /)
+})
+
 test('a status is written at once for what matters, within ten seconds for numbers, never for nothing', () => {
   const before = statusOf(observed(object))
   const numbers = { ...before, backlog: { ...before.backlog, undelivered: 5 } }
