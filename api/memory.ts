@@ -70,7 +70,7 @@ export function memoryRemarks(need: MemoryNeed, consumer: ConsumerSpec): readonl
   }
   const heap = heapGiven(consumer)
   if (heap !== undefined && heap < need.heapBytes) {
-    const flags = `--max-semi-space-size=8 --max-old-space-size=${need.heapBytes / mebi}`
+    const flags = `--max-semi-space-size=4 --max-old-space-size=${need.heapBytes / mebi}`
     const message = `V8's heap ends at ${formatQuantity(heap)}, and batches in flight may need ${formatQuantity(need.heapBytes)} of it. Write {name: NODE_OPTIONS, value: "${flags}"}, ${less}`
     remarks.push({ field: 'spec.consumer.env', message, beyondServer: true })
   }

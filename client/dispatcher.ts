@@ -9,7 +9,7 @@ import type { CompiledPipeline } from '../api/compiled.ts'
 import { asFailure, failure, type StreamPipelineError } from '../api/errors.ts'
 import type { StreamPipelineInput } from '../api/schema/pipeline.ts'
 import { type DispatchConfig, type DispatchMode, dispatchMode, modeVariable } from '../redis/dispatchconfig.ts'
-import type { ForwardItem } from '../redis/forward/forwarder.ts'
+import { type ForwardItem, jsonOf } from '../redis/forward/forwarder.ts'
 import type { Trace } from '../redis/payload/fields.ts'
 import { addDirectly } from './direct.ts'
 import { createLinks } from './links.ts'
@@ -177,7 +177,7 @@ function prepare(plan: Plan, payload: object, trace: Trace, index: number | unde
     const flat = plan.codec.encode(payload, trace)
     const decoded = plan.codec.decode(flat.map((text) => Buffer.from(text)))
     if (decoded.kind === 'Invalid') throw failure('PayloadRejected', { detail: `${decoded.reason}: ${decoded.error}` })
-    return { flat, item: { hash: decoded.hash, data: decoded.data, trace: decoded.trace } }
+    return { flat, item: { hash: decoded.hash, json: jsonOf(decoded.data), trace: decoded.trace } }
   } catch (thrown) {
     const error = asFailure(thrown)
     if (index === undefined || error.code !== 'PayloadRejected') throw error

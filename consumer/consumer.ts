@@ -184,7 +184,9 @@ export function createConsumer(parts: ConsumerParts): Consumer {
       clock(),
     )
     if (entries.length === 0) free()
-    else void settler.settle(entries).then(free, parts.fault)
+    // Later in this turn: the next read goes out first, or it would queue behind this batch in Redis, and Redis would have nothing
+    // to do while what it read is decoded.
+    else setImmediate(() => void settler.settle(entries).then(free, parts.fault))
   }
 
   const readOrReport = async (): Promise<readonly Delivery[]> => {

@@ -5,6 +5,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { DeadLetterReason } from '../redis/deadletters.ts'
+import { jsonOf } from '../redis/forward/forwarder.ts'
 import type { SettlePath, Verdict } from '../redis/forward/settlepath.ts'
 import type { Codec } from '../redis/payload/codec.ts'
 import type { Delivery } from '../redis/stream/pending.ts'
@@ -58,7 +59,7 @@ export function createSettler(parts: SettlerParts): Settler {
     const { redrives } = decoded
     if (decoded.kind === 'Invalid') return { kind: 'Bury', id, reason: decoded.reason, error: decoded.error, redrives }
     const { hash, data, trace } = decoded
-    return { kind: 'Forward', id, item: { hash, data, trace, origin: id, redrives }, redrives }
+    return { kind: 'Forward', id, item: { hash, json: jsonOf(data), trace, origin: id, redrives }, redrives }
   }
 
   /** One attempt; returns the entries that must be tried again, and what kept them from being settled. */

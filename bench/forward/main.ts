@@ -14,7 +14,7 @@ import { startProcess } from '../../test/support/process.ts'
 import { startRedis } from '../../test/support/redis.ts'
 import { createScope } from '../support/scope.ts'
 import { median } from '../support/statistics.ts'
-import { bundleCommandLine } from './bundle.ts'
+import { bundleConsumer } from './bundle.ts'
 import { measureLatency } from './latency.ts'
 import { type Bench, type Contender, measure } from './measure.ts'
 import { type Counts, fullPlan, quickPlan, roundTripMs } from './plan.ts'
@@ -41,7 +41,7 @@ const progress = (line: string) => console.error(line)
 const scope = createScope()
 try {
   const server = await startRedis(scope)
-  const bench: Bench = { server, consumerFlags, consumerEnvironment, program: await bundleCommandLine(scope) }
+  const bench: Bench = { server, consumerFlags, consumerEnvironment, program: await bundleConsumer(scope) }
   const proxy = await startProcess(scope, [
     new URL('./delayproxy.ts', import.meta.url).pathname,
     String(server.port),

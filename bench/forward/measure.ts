@@ -19,7 +19,7 @@ export type Contender = 'streampipeline' | 'article' | 'addBulk' | 'addBulk x3'
 
 export interface Bench {
   readonly server: RedisServer
-  /** The program that consumes: the command line, or a bundle of it. */
+  /** The program that consumes. */
   readonly program: string
   /** V8 flags of the consumer, as its image sets them. */
   readonly consumerFlags: readonly string[]

@@ -127,12 +127,12 @@ export function createAtomicPath(
 
   const settlePiece = async (verdicts: readonly Verdict[]) => {
     const items = verdicts.flatMap((verdict) => (verdict.kind === 'Forward' ? [verdict.item] : []))
-    const final = withRefusals(verdicts, await composer.compose(items))
-    const { waiting, outcomes } = await call(composer.keys, verdicts, packPiece(target, final))
+    const { final, piece } = packPiece(target, withRefusals(verdicts, await composer.compose(items)))
+    const { waiting, outcomes } = await call(composer.keys, verdicts, piece)
     const refused = outcomes.find((outcome) => outcome.startsWith('!'))
     return {
       waiting,
-      outcomes: outcomes.map((outcome, index) => outcomeOf(final[index]?.verdict, outcome)),
+      outcomes: outcomes.map((outcome, index) => outcomeOf(final[index], outcome)),
       failure: refused === undefined ? undefined : unwritable(connection, place, refused.slice(1)),
     }
   }
@@ -162,7 +162,7 @@ export function createAtomicPath(
     },
     async waiting() {
       const keys = Array.from({ length: bullKeys }, () => `${queueKey}wait`)
-      return (await call(keys, [], packPiece(target, []))).waiting
+      return (await call(keys, [], packPiece(target, []).piece)).waiting
     },
     close: bull.close,
   }
@@ -191,15 +191,16 @@ function withRefusals(verdicts: readonly Verdict[], calls: readonly JobCall[]): 
 interface Piece {
   readonly marks: readonly string[]
   readonly packed: Buffer
-  readonly data: readonly string[]
+  readonly data: readonly (string | Buffer)[]
 }
 
-function packPiece({ keys }: ForwardTarget, final: readonly Final[]): Piece {
+/** Keeps of the steps only the verdicts: the rest need not outlive the packing. */
+function packPiece({ keys }: ForwardTarget, steps: readonly Final[]): { piece: Piece; final: readonly Verdict[] } {
   const marks: string[] = []
-  const data: string[] = []
+  const data: (string | Buffer)[] = []
   // An entry to forward takes some 350 bytes.
-  const packer = createPacker(512 * final.length)
-  for (const step of final) {
+  const packer = createPacker(512 * steps.length)
+  for (const step of steps) {
     const { verdict } = step
     packer.text(verdict.kind === 'Bury' ? 'B' : 'F')
     packer.text(verdict.id)
@@ -217,7 +218,7 @@ function packPiece({ keys }: ForwardTarget, final: readonly Final[]): Piece {
       packer.joined(step.call.options)
     }
   }
-  return { marks, packed: packer.finish(), data }
+  return { piece: { marks, packed: packer.finish(), data }, final: steps.map(({ verdict }) => verdict) }
 }
 
 function outcomeOf(verdict: Verdict | undefined, outcome: string): SettleOutcome {

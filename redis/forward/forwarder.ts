@@ -5,7 +5,6 @@
  */
 import type { CompiledJobOptions } from '../../api/compiled.ts'
 import type { KeySpace } from '../keys.ts'
-import type { PayloadObject } from '../payload/codec.ts'
 import type { Trace } from '../payload/fields.ts'
 
 /** Where jobs go and how long a key is remembered. */
@@ -24,12 +23,20 @@ export interface ForwardTarget {
 
 export interface ForwardItem {
   readonly hash: string
-  readonly data: PayloadObject
+  /** The payload as JSON, UTF-8: bytes outside V8's heap, since an item lives longer than a young collection. */
+  readonly json: Buffer
   readonly trace: Trace
   /** Id of the stream entry; absent for Direct dispatch. Kept in the mark, for whoever asks where a job came from. */
   readonly origin?: string
   /** How often it came back from the dead letters. */
   readonly redrives?: number
+}
+
+export const jsonOf = (data: object) => Buffer.from(JSON.stringify(data))
+
+/** The payload as a worker will see it. */
+export function dataOf({ json }: ForwardItem): object {
+  return JSON.parse(json.toString())
 }
 
 export type ForwardOutcome =

@@ -3,12 +3,12 @@ import { failure } from '../../api/errors.ts'
 import { jobId } from '../keys.ts'
 import { type BullQueue, jobOptionsOf, type RecordedCall, recordAdd } from './bullqueue.ts'
 import { addScriptFor } from './composition.ts'
-import type { ForwardItem, ForwardTarget } from './forwarder.ts'
+import { dataOf, type ForwardItem, type ForwardTarget } from './forwarder.ts'
 import { encodeTime, fillTemplate, type JobShape, type JobTemplate, makeTemplate, type Parts, shapeOf } from './jobtemplate.ts'
 
 /** One job to add: the add script's three arguments; or why BullMQ refuses it. */
 export type JobCall =
-  | { readonly kind: 'Add'; readonly args: Parts; readonly data: string; readonly options: Parts }
+  | { readonly kind: 'Add'; readonly args: Parts; readonly data: string | Buffer; readonly options: Parts }
   | { readonly kind: 'Refused'; readonly error: string }
 
 export interface JobComposer {
@@ -27,12 +27,12 @@ export function createJobComposer(bull: BullQueue, target: ForwardTarget, clock:
 
   const ask = async (item: ForwardItem, timestamp: number): Promise<JobCall> => {
     const id = jobId(target.keys.scope, item.hash)
-    const call = await recordAdd(bull.queue, target.jobName, item.data, jobOptionsOf(target, item, id), timestamp)
+    const call = await recordAdd(bull.queue, target.jobName, dataOf(item), jobOptionsOf(target, item, id), timestamp)
     if (typeof call === 'string') return { kind: 'Refused', error: call }
     checkScript(call)
     keys = call.args.slice(0, keyCount).map(String)
     const [args = '', data = '', options = ''] = call.args.slice(keyCount)
-    return { kind: 'Add', args: [args], data: String(data), options: [options] }
+    return { kind: 'Add', args: [args], data, options: [options] }
   }
 
   const checkScript = (call: RecordedCall) => {
@@ -58,7 +58,7 @@ export function createJobComposer(bull: BullQueue, target: ForwardTarget, clock:
         // The keys are told by asking once.
         const asked = template === undefined || keys.length === 0 ? await ask(item, timestamp) : undefined
         if (template === undefined && asked !== undefined) calls.push(asked)
-        else if (template !== undefined) calls.push({ kind: 'Add', ...fillTemplate(template, target, item, time) })
+        else if (template !== undefined) calls.push(fillTemplate(template, target, item, time))
       }
       return calls
     },

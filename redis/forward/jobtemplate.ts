@@ -10,7 +10,7 @@
 import type { Queue } from 'bullmq'
 import { jobId } from '../keys.ts'
 import { jobOptionsOf, recordAdd } from './bullqueue.ts'
-import type { ForwardItem, ForwardTarget } from './forwarder.ts'
+import { dataOf, type ForwardItem, type ForwardTarget, jsonOf } from './forwarder.ts'
 
 /** Bytes that stay, and between them the parts that change. */
 type Pattern = readonly (Uint8Array | PartName)[]
@@ -48,7 +48,7 @@ export async function makeTemplate(queue: Queue, target: ForwardTarget, shape: J
   for (const { item, timestamp } of others) {
     const expected = await record(queue, target, { item, timestamp })
     const actual = fillTemplate({ args, options }, target, item, encodeTime(timestamp))
-    if (expected === undefined || expected.data !== actual.data) return undefined
+    if (expected === undefined || expected.data !== item.json.toString()) return undefined
     if (!expected.args.equals(join(actual.args)) || !expected.options.equals(join(actual.options))) return undefined
   }
   return { args, options }
@@ -57,7 +57,7 @@ export async function makeTemplate(queue: Queue, target: ForwardTarget, shape: J
 /** The add's three arguments for an item of the template's shape. @param time as `encodeTime` gives it */
 export function fillTemplate(template: JobTemplate, target: ForwardTarget, item: ForwardItem, time: Uint8Array) {
   const values = valuesOf(target, item, time)
-  return { args: fill(template.args, values), data: JSON.stringify(item.data), options: fill(template.options, values) }
+  return { kind: 'Add', args: fill(template.args, values), data: item.json, options: fill(template.options, values) } as const
 }
 
 /** A job's time in MessagePack, milliseconds: a double, as BullMQ's packer writes numbers of that size. */
@@ -88,7 +88,7 @@ function samples(shape: JobShape): readonly Sample[] {
   const sample = (letter: string, origin: string, tracestate: string | undefined, timestamp: number, data: object): Sample => ({
     item: {
       hash: hash(letter),
-      data: data as ForwardItem['data'],
+      json: jsonOf(data),
       trace: traced
         ? { traceparent: `00-${letter.repeat(32)}-${letter.repeat(16)}-01`, ...(tracestate === undefined ? {} : { tracestate }) }
         : {},
@@ -112,7 +112,7 @@ interface Recorded {
 
 async function record(queue: Queue, target: ForwardTarget, { item, timestamp }: Sample): Promise<Recorded | undefined> {
   const id = jobId(target.keys.scope, item.hash)
-  const call = await recordAdd(queue, target.jobName, item.data, jobOptionsOf(target, item, id), timestamp)
+  const call = await recordAdd(queue, target.jobName, dataOf(item), jobOptionsOf(target, item, id), timestamp)
   if (typeof call === 'string') return undefined
   const [args, data, options] = call.args.slice(-3)
   if (!Buffer.isBuffer(args) || typeof data !== 'string' || !Buffer.isBuffer(options)) return undefined

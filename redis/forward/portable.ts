@@ -23,7 +23,7 @@ import { replyCode } from '../replies.ts'
 import { defineScript, loadScripts } from '../script.ts'
 import { type BullQueue, jobOptionsOf, openBullQueue } from './bullqueue.ts'
 import { typeFunctions } from './composition.ts'
-import type { Forwarder, ForwardItem, ForwardOutcome, ForwardTarget } from './forwarder.ts'
+import { dataOf, type Forwarder, type ForwardItem, type ForwardOutcome, type ForwardTarget } from './forwarder.ts'
 import { confirmReplicas } from './replication.ts'
 
 /** Locks and looks, per key: replies {locked, marked, type of the job's key, its timestamp and finishedOn}; waiting, server time. */
@@ -284,7 +284,7 @@ function standingOfJob(
 async function queueJob(queue: Queue, multi: Transaction, target: ForwardTarget, claim: Claim): Promise<string | undefined> {
   const { item, id } = claim
   try {
-    await new Job(queue, target.jobName, item.data, jobOptionsOf(target, item, id), id).addJob(multi)
+    await new Job(queue, target.jobName, dataOf(item), jobOptionsOf(target, item, id), id).addJob(multi)
     return undefined
   } catch (thrown) {
     return thrown instanceof Error ? thrown.message : String(thrown)

@@ -14,13 +14,13 @@ import { failureOn, type RedisConnection } from '../connection.ts'
 import { jobId } from '../keys.ts'
 import { type BullQueue, jobOptionsOf, openBullQueue, recordAdd } from './bullqueue.ts'
 import { queueKeyTypes } from './composition.ts'
-import type { ForwardItem, ForwardTarget } from './forwarder.ts'
+import { dataOf, type ForwardItem, type ForwardTarget, jsonOf } from './forwarder.ts'
 import { createSplitForwarder } from './split.ts'
 
 /** What differs from BullMQ, or undefined when nothing does. Throws catalogued errors when Redis refuses. */
 export async function selfTest(connection: RedisConnection, target: ForwardTarget): Promise<string | undefined> {
   const run = randomUUID()
-  const item: ForwardItem = { hash: hashOfRun(run), data: { text: 'ä"\n', list: [1, null, { deep: true }] }, trace: {} }
+  const item: ForwardItem = { hash: hashOfRun(run), json: jsonOf({ text: 'ä"\n', list: [1, null, { deep: true }] }), trace: {} }
   const id = jobId(target.keys.scope, item.hash)
   const reference = { ...target, prefix: prefixOfRun(target, run, 'bullmq') }
   const scratch = { ...target, prefix: prefixOfRun(target, run, 'composed') }
@@ -81,9 +81,9 @@ async function compare(
   id: string,
 ): Promise<string | undefined> {
   const timestamp = Date.now()
-  const call = await recordAdd(theirs.queue, reference.jobName, item.data, jobOptionsOf(reference, item, id), timestamp)
+  const call = await recordAdd(theirs.queue, reference.jobName, dataOf(item), jobOptionsOf(reference, item, id), timestamp)
   if (typeof call === 'string') return `BullMQ refuses jobs with these options: ${call}`
-  await theirs.queue.add(reference.jobName, item.data, { ...jobOptionsOf(reference, item, id), timestamp })
+  await theirs.queue.add(reference.jobName, dataOf(item), { ...jobOptionsOf(reference, item, id), timestamp })
   const forwarder = createSplitForwarder(connection, scratch, ours, () => timestamp)
   const once = async () => (await forwarder.forward([item])).outcomes[0]?.kind
   if ((await once()) !== 'Forwarded') return 'the composed script did not forward'

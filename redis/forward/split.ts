@@ -32,7 +32,7 @@ export function createSplitForwarder(
     const calls = await composer.compose(items)
     const packer = createPacker(256 * items.length)
     const marks: string[] = []
-    const data: string[] = []
+    const data: (string | Buffer)[] = []
     for (const [index, { hash, origin = 'direct' }] of items.entries()) {
       const call = calls[index]
       if (call?.kind !== 'Add') continue

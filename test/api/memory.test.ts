@@ -37,7 +37,7 @@ const warnings: [what: string, spec: Json, says: readonly RegExp[]][] = [
     'larger payloads',
     { payload: { maxBytes: '1Mi' } },
     [
-      /^warning: \S+:1: spec\.consumer\.env: V8's heap ends at 96Mi, .* need 192Mi of it\. Write \{name: NODE_OPTIONS, value: "--max-semi-space-size=8 --max-old-space-size=192"\}, or lower/,
+      /^warning: \S+:1: spec\.consumer\.env: V8's heap ends at 96Mi, .* need 192Mi of it\. Write \{name: NODE_OPTIONS, value: "--max-semi-space-size=4 --max-old-space-size=192"\}, or lower/,
       /^warning: \S+:1: spec\.consumer\.resources\.limits\.memory: a consumer may need up to 512Mi .* Write 512Mi, or lower payload\.maxBytes/,
     ],
   ],
@@ -46,7 +46,7 @@ const warnings: [what: string, spec: Json, says: readonly RegExp[]][] = [
     {
       payload: { maxBytes: '1Mi' },
       consumer: {
-        env: [{ name: 'NODE_OPTIONS', value: '--max-semi-space-size=8 --max-old-space-size=192' }],
+        env: [{ name: 'NODE_OPTIONS', value: '--max-semi-space-size=4 --max-old-space-size=192' }],
         resources: { limits: { memory: '512Mi' } },
       },
     },

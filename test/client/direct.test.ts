@@ -1,3 +1,4 @@
+import { jsonOf } from '../../redis/forward/forwarder.ts'
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'
 import { after, type TestContext, test } from 'node:test'
@@ -17,7 +18,7 @@ function openForwarder(t: TestContext) {
   return forwarder
 }
 
-const itemOf = (id: number) => ({ hash: `hash-${id}`, data: { ...ndviRequest(id) }, trace: {} })
+const itemOf = (id: number) => ({ hash: `hash-${id}`, json: jsonOf(ndviRequest(id)), trace: {} })
 
 test('a key that somebody else is forwarding is asked for again until it is free', async (t) => {
   const redis = server.client()

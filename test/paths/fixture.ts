@@ -2,6 +2,7 @@
  * One pipeline, settled by one of the three paths, on real servers; driven from outside the consumer, entry by entry, so that
  * a test decides what happens between two steps.
  */
+
 import assert from 'node:assert/strict'
 import { Queue } from 'bullmq'
 import type { Redis } from 'ioredis'
@@ -9,6 +10,7 @@ import type { CompiledJobOptions, CompiledPipeline } from '../../api/compiled.ts
 import { close, connect, type RedisConnection } from '../../redis/connection.ts'
 import { decodeDeadLetter } from '../../redis/deadletters.ts'
 import { chooseForwarder, chooseSettlePath } from '../../redis/forward/choice.ts'
+import { jsonOf } from '../../redis/forward/forwarder.ts'
 import type { PathKind, SettlePath, Verdict } from '../../redis/forward/settlepath.ts'
 import { jobId } from '../../redis/keys.ts'
 import { createCodec } from '../../redis/payload/codec.ts'
@@ -91,7 +93,7 @@ export async function openPath(scope: Scope, kind: PathKind, servers: Servers, c
     const { redrives } = decoded
     if (decoded.kind === 'Invalid') return { kind: 'Bury', id, reason: decoded.reason, error: decoded.error, redrives }
     const { hash, data, trace } = decoded
-    return { kind: 'Forward', id, item: { hash, data, trace, origin: id, redrives }, redrives }
+    return { kind: 'Forward', id, item: { hash, json: jsonOf(data), trace, origin: id, redrives }, redrives }
   }
   const hashOf = (...fields: string[]) => {
     const decoded = codec.decode(fields.map((text) => Buffer.from(text)))
@@ -125,7 +127,7 @@ export async function openPath(scope: Scope, kind: PathKind, servers: Servers, c
         await close(connection)
       })
       const forward = (...keys: string[]) =>
-        chosen.forward(keys.map((k) => ({ hash: keyed(k), data: { k }, trace: {} }))).then(({ outcomes }) => outcomes)
+        chosen.forward(keys.map((k) => ({ hash: keyed(k), json: jsonOf({ k }), trace: {} }))).then(({ outcomes }) => outcomes)
       return { forward }
     },
     async put(...fields: (string | Buffer)[]) {

@@ -5,7 +5,7 @@ import { Queue, Worker } from 'bullmq'
 import type { Redis } from 'ioredis'
 import type { CompiledJobOptions } from '../../api/compiled.ts'
 import { StreamPipelineError } from '../../api/errors.ts'
-import type { ForwardItem, ForwardTarget } from '../../redis/forward/forwarder.ts'
+import { type ForwardItem, type ForwardTarget, jsonOf } from '../../redis/forward/forwarder.ts'
 import { createPortableForwarder } from '../../redis/forward/portable.ts'
 import { jobId, keySpace } from '../../redis/keys.ts'
 import { type RedisServer, startRedis } from '../support/redis.ts'
@@ -51,7 +51,12 @@ function open(
   return { forwarder, target, queue, kinds, job, id: (hash: string) => jobId(target.keys.scope, hash) }
 }
 
-const item = (hash: string, more: Partial<ForwardItem> = {}): ForwardItem => ({ hash, data: { hash }, trace: {}, ...more })
+const item = (hash: string, more: Partial<ForwardItem> = {}): ForwardItem => ({
+  hash,
+  json: jsonOf({ hash }),
+  trace: {},
+  ...more,
+})
 
 async function finish(t: TestContext, name: string, options: object = {}) {
   const worker = new Worker(name, async () => 'done', { connection: server.client({ maxRetriesPerRequest: null }), ...options })

@@ -1,4 +1,5 @@
 /** The least rights: enough for a whole run on every path, each of them used, and told by name when missing. */
+import { jsonOf } from '../../redis/forward/forwarder.ts'
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
@@ -128,7 +129,7 @@ for (const [index, { way, jobOptions }] of ways.entries()) {
     const ids = reply[0]?.[1].map(([id]) => id) ?? []
     await claimEntries(connection, place, 'me', 0, ids)
     await renewEntries(connection, place, 'me', ids)
-    const item = (hash: string, origin: string) => ({ hash, data: { v: hash }, trace: {}, origin, redrives: 0 })
+    const item = (hash: string, origin: string) => ({ hash, json: jsonOf({ v: hash }), trace: {}, origin, redrives: 0 })
     const [a = '', again = '', b = '', c = ''] = ids
     const verdicts: Verdict[] = [
       { kind: 'Forward', id: a, item: item('a', a), redrives: 0 },
