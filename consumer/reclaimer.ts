@@ -64,7 +64,7 @@ const endReadEveryMs = 50
 export function createReclaimer(parts: ReclaimerParts): Reclaimer {
   const { pipeline, place, consumer, connection, held, lifecycle, slots } = parts
   const { maxDeliveries } = pipeline.delivery
-  const { batchSize } = pipeline.source
+  const { batchSize, batchBytes } = pipeline.source
   const { minIdleMs } = pipeline.reclaim
   let cursor = '-'
 
@@ -92,18 +92,21 @@ export function createReclaimer(parts: ReclaimerParts): Reclaimer {
     }
   }
 
-  /** Claims and settles one batch in a slot of its own. Returns false when draining or an outage ended the round. */
+  /**
+   * Claims and settles one batch in a slot of its own: as many of the rows, from the first on, as `batchBytes` allows. Returns how
+   * many; 0 when draining or an outage ended the round.
+   */
   const attempt = async (rows: readonly PendingRow[], minIdle: number, counts = true) => {
     const free = await takeSlot()
     if (free === undefined || !mayRead(lifecycle.state)) {
       free?.()
-      return false
+      return 0
     }
     try {
       const ids = rows.map(({ id }) => id)
       // Without a time to wait for, entries are ours by name or not at all.
-      const how = { counts, own: minIdle === 0 }
-      const { claimed, trimmed, refusal } = await claimEntries(connection, place, consumer, minIdle, ids, how)
+      const how = { counts, own: minIdle === 0, maxBytes: batchBytes }
+      const { claimed, trimmed, seen, refusal } = await claimEntries(connection, place, consumer, minIdle, ids, how)
       held.add(
         claimed.map(({ id }) => id),
         parts.clock(),
@@ -111,10 +114,20 @@ export function createReclaimer(parts: ReclaimerParts): Reclaimer {
       parts.report({ claimed: counts ? claimed.length : 0, trimmed, exhausted: [] })
       if (claimed.length > 0) await parts.settle(claimed)
       if (refusal !== undefined) throw refusal
-      return true
+      return seen
     } finally {
       free()
     }
+  }
+
+  /** In batches. Returns false when the round was ended before the last. */
+  const attemptAll = async (rows: readonly PendingRow[], minIdle: number, counts = true) => {
+    for (let at = 0; at < rows.length; ) {
+      const seen = await attempt(rows.slice(at, at + batchSize), minIdle, counts)
+      if (seen === 0) return false
+      at += seen
+    }
+    return true
   }
 
   const workOff = async (rows: readonly PendingRow[], minIdle: number) => {
@@ -123,15 +136,13 @@ export function createReclaimer(parts: ReclaimerParts): Reclaimer {
     const keep = worn.length > 0 && (await isCircuitOpen(connection, place.keys))
     if (!keep) await bury(worn, minIdle)
     const fresh = mine.filter((row) => row.deliveries <= 1 && row.deliveries < maxDeliveries)
-    for (let at = 0; at < fresh.length; at += batchSize) {
-      if (!(await attempt(fresh.slice(at, at + batchSize), minIdle))) return false
-    }
+    if (!(await attemptAll(fresh, minIdle))) return false
     for (const row of mine.filter(({ deliveries }) => deliveries > 1 && deliveries < maxDeliveries)) {
-      if (!(await attempt([row], minIdle))) return false
+      if (!(await attemptAll([row], minIdle))) return false
     }
     const [probe] = worn
     // Not one of our own from before: if it killed us it would do so again, before anything is read.
-    return !keep || probe === undefined || minIdle === 0 || (await attempt([probe], minIdle, false))
+    return !keep || probe === undefined || minIdle === 0 || (await attemptAll([probe], minIdle, false))
   }
 
   /** What Redis refuses becomes a state; anything else is a defect. */
@@ -165,10 +176,8 @@ export function createReclaimer(parts: ReclaimerParts): Reclaimer {
         const lost = (await listPending(connection, place, page)).filter(({ id }) => !held.has(id))
         // One that was attempted before is attempted alone, as ever.
         const [again, fresh] = [lost.filter(({ deliveries }) => deliveries > 1), lost.filter(({ deliveries }) => deliveries <= 1)]
-        for (let at = 0; at < fresh.length; at += batchSize) {
-          if (!(await attempt(fresh.slice(at, at + batchSize), lostAfterMs, false))) return
-        }
-        for (const row of again) if (!(await attempt([row], lostAfterMs))) return
+        if (!(await attemptAll(fresh, lostAfterMs, false))) return
+        for (const row of again) if (!(await attemptAll([row], lostAfterMs))) return
       })
     },
     async round(fromStart) {

@@ -84,16 +84,25 @@ local function buryTrimmed(stream, dead, stats, group, maxDead, id, minIdle)
 end
 `
 
-/** A record that cannot be written stops nothing: what has been claimed by then has its count raised and must be attempted. */
+/**
+ * A record that cannot be written stops nothing: what has been claimed by then has its count raised and must be attempted. Claimed is
+ * no more than fits the bound on bytes, one entry at least; the reply ends with how many of the ids were dealt with.
+ */
 const claim = defineScript(
   'claim',
   `${buryTrimmedFunction}
 local stream, dead, stats = KEYS[1], KEYS[2], KEYS[3]
 local group, consumer, minIdle, maxDead, counts, own = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5] == '1', ARGV[6] == '1'
-local claimed, trimmed, refusal = {}, 0, ''
-for i = 7, #ARGV do
+local maxBytes, bytes = tonumber(ARGV[7]), 0
+local claimed, trimmed, refusal, seen = {}, 0, '', 0
+for i = 8, #ARGV do
   local id = ARGV[i]
-  if #redis.call('XRANGE', stream, id, id) == 0 then
+  local found = redis.call('XRANGE', stream, id, id)[1]
+  local size = 0
+  for _, part in ipairs(found and found[2] or {}) do size = size + #part end
+  if #claimed > 0 and bytes + size > maxBytes then break end
+  seen = seen + 1
+  if not found then
     local written = buryTrimmed(stream, dead, stats, group, maxDead, id, tonumber(minIdle))
     if type(written) == 'table' then refusal = written.err else trimmed = trimmed + written end
   else
@@ -101,16 +110,21 @@ for i = 7, #ARGV do
     if before and (not own or before[2] == consumer) then
       local count = before[4] + (counts and 1 or 0)
       local entry = redis.call('XCLAIM', stream, group, consumer, minIdle, id, 'RETRYCOUNT', count)[1]
-      if entry then claimed[#claimed + 1] = {entry[1], entry[2], count} end
+      if entry then
+        claimed[#claimed + 1] = {entry[1], entry[2], count}
+        bytes = bytes + size
+      end
     end
   end
 end
-return {trimmed, claimed, refusal}`,
+return {trimmed, claimed, refusal, seen}`,
 )
 
 export interface Claimed {
   readonly claimed: readonly Delivery[]
   readonly trimmed: number
+  /** Ids dealt with, from the first on; fewer than were given where they exceed the bound on bytes. */
+  readonly seen: number
   /** Why a record of a trimmed entry could not be written; the entry stays pending. */
   readonly refusal?: StreamPipelineError
 }
@@ -119,6 +133,7 @@ export interface Claimed {
  * Claims those of `ids` that are still idle; buries those that were trimmed (`Trimmed`).
  * `counts` (default true): it raises the delivery count; not for what never reached its consumer, and so was never attempted.
  * `own` (default false): only what is still under this consumer's name; what a peer has claimed since it was listed stays there.
+ * `maxBytes` (default none): claims entries only as long as together they are no larger.
  */
 export async function claimEntries(
   connection: RedisConnection,
@@ -126,18 +141,23 @@ export async function claimEntries(
   consumer: string,
   minIdleMs: number,
   ids: readonly string[],
-  { counts = true, own = false }: { readonly counts?: boolean; readonly own?: boolean } = {},
+  {
+    counts = true,
+    own = false,
+    maxBytes = Number.MAX_SAFE_INTEGER,
+  }: { readonly counts?: boolean; readonly own?: boolean; readonly maxBytes?: number } = {},
 ): Promise<Claimed> {
   const keys = [place.stream, place.deadLetters, place.keys.stats]
   const reply = await claim.runBuffer(connection, keys, [
-    ...[place.group, consumer, minIdleMs, place.maxDeadLetters, counts ? 1 : 0, own ? 1 : 0],
+    ...[place.group, consumer, minIdleMs, place.maxDeadLetters, counts ? 1 : 0, own ? 1 : 0, maxBytes],
     ...ids,
   ])
-  const [trimmed, claimed, refusal] = Array.isArray(reply) ? reply : []
+  const [trimmed, claimed, refusal, seen] = Array.isArray(reply) ? reply : []
   const told = String(refusal ?? '')
   return {
     trimmed: Number(trimmed),
     claimed: (Array.isArray(claimed) ? claimed : []).map(delivery),
+    seen: Number(seen),
     ...(told === '' ? {} : { refusal: unwritable(connection, place, told) }),
   }
 }

@@ -163,3 +163,23 @@ test('two consumers share the work, and one’s hand-over wakes the other', asyn
   assertOnce(await jobs(), 1_500)
   assert.deepEqual(await names(), ['pod-1'])
 })
+
+test('large entries left by a dead peer, or by its own life before, are taken up in batches of batchBytes', async (t) => {
+  const { redis, start, place, pending, waiting, makeGroup, read } = openPipeline(t, server, {
+    source: { stream: '{large}:jobs', batchBytes: '64Ki' },
+    sink: { queue: 'large' },
+    payload: { maxBytes: '32Ki' },
+  })
+  await makeGroup()
+  for (let i = 0; i < 80; i++) await redis.xadd(place.stream, '*', 'job_id', String(i).padEnd(10_000, 'x'))
+  await read('pod-0', 40)
+  await read('dead-peer', 40)
+  const consumer = await start('pod-0')
+  await eventually(async () => (await waiting()) === 80 && (await pending()).length === 0, { timeoutMs: 20_000 })
+  const sizes = consumer.log().flatMap(({ msg, entries }) => (msg === 'batch settled' ? [Number(entries)] : []))
+  assert.equal(
+    sizes.reduce((sum, size) => sum + size, 0),
+    80,
+  )
+  assert.ok(Math.max(...sizes) <= 6, `batches of ${sizes.join(', ')}`)
+})

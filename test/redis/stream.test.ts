@@ -265,6 +265,20 @@ describe('pending entries', () => {
     )
   })
 
+  test('a claim takes no more than fits a bound on bytes, one entry at least, and says how far it came', async () => {
+    const ids: string[] = []
+    for (const size of [100, 100, 5_000, 100]) ids.push(String(await redis.xadd(place.stream, '*', 'v', 'x'.repeat(size - 1))))
+    await read('gone', 4)
+    const take = async (from: number) => {
+      const { claimed, seen } = await claimEntries(redis, place, 'me', 0, ids.slice(from), { maxBytes: 250 })
+      return [claimed.map(({ id }) => ids.indexOf(id)), seen]
+    }
+    assert.deepEqual(await take(0), [[0, 1], 2])
+    assert.deepEqual(await take(2), [[2], 1])
+    assert.deepEqual(await take(3), [[3], 1])
+    assert.deepEqual([...(await counts()).values()], [2, 2, 2, 2])
+  })
+
   test('a trimmed entry becomes a record, once', async () => {
     const [a = '', b = ''] = await add(2)
     await read('gone', 2)
