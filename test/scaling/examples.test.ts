@@ -7,6 +7,7 @@ import { Registry } from 'prom-client'
 import { parse } from 'yaml'
 import { group, kind, version } from '../../api/schema/pipeline.ts'
 import { createPipelineMetrics } from '../../operator/metrics/pipelines.ts'
+import { pipelineObject, seen } from '../operator/builder.ts'
 import { needsApiServer, startApiServer } from '../support/apiserver.ts'
 import { projectRoot } from '../support/root.ts'
 
@@ -18,9 +19,9 @@ const metric = 'streampipeline_recommended_replicas'
 
 describe('the examples of others that obey the recommendation', () => {
   it('name a metric that the operator serves', () => {
-    const registry = new Registry()
-    createPipelineMetrics(registry)
-    assert.ok(registry.getSingleMetric(metric) !== undefined)
+    const metrics = createPipelineMetrics(new Registry())
+    metrics.read(() => [{ key: 'default/ndvi', observation: seen(pipelineObject()), status: undefined }])
+    assert.match(metrics.text(), new RegExp(`^${metric}\\{namespace="default",name="ndvi"\\} \\d`, 'm'))
   })
 
   it('the HorizontalPodAutoscaler takes the number as it is, for the pipeline itself', async () => {
@@ -49,15 +50,30 @@ describe('the examples of others that obey the recommendation', () => {
     for (const value of Object.values(metadata)) assert.equal(typeof value, 'string')
   })
 
-  it('an API server takes the HorizontalPodAutoscaler', needsApiServer, async (t) => {
-    const server = await startApiServer(t)
-    const applied = await server.kubectl([
-      'apply',
-      '--dry-run=server',
-      '--validate=strict',
-      '-f',
-      fileOf('horizontalpodautoscaler.yaml'),
-    ])
-    assert.equal(applied.code, 0, applied.stderr)
-  })
+  it(
+    'an API server takes both, KEDA’s by its own CustomResourceDefinition, and refuses them misspelt',
+    needsApiServer,
+    async (t) => {
+      const definition = join(projectRoot, 'test', 'scaling', 'fixture', 'scaledobjects.yaml')
+      const server = await startApiServer(t, { manifests: [definition] })
+      const established = await server.kubectl([
+        'wait',
+        '--for=condition=Established',
+        'crd/scaledobjects.keda.sh',
+        '--timeout=20s',
+      ])
+      assert.equal(established.code, 0, established.stderr)
+      const apply = (text: string) => server.kubectl(['apply', '--dry-run=server', '--validate=strict', '-f', '-'], text)
+      for (const [name, field, misspelt] of [
+        ['horizontalpodautoscaler.yaml', 'averageValue', 'averagevalue'],
+        ['scaledobject.yaml', 'pollingInterval', 'pollInterval'],
+      ] as const) {
+        const text = await readFile(fileOf(name), 'utf8')
+        const applied = await apply(text)
+        assert.equal(applied.code, 0, `${name}: ${applied.stderr}`)
+        const refused = await apply(text.replaceAll(field, misspelt))
+        assert.match(refused.stderr, new RegExp(`unknown field.*${misspelt}`), name)
+      }
+    },
+  )
 })
