@@ -3,6 +3,7 @@
  * begin with a gap.
  */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import { errorCatalogue } from '../api/errors.ts'
 import { deadLetterReasons } from '../redis/deadletters.ts'
 import type { PathKind } from '../redis/forward/settlepath.ts'
 import type { ConsumerObserver } from './parts.ts'
@@ -11,6 +12,11 @@ import type { SettledOutcome } from './settler.ts'
 const outcomes = ['forwarded', 'duplicate', 'dead', 'gone'] as const satisfies readonly SettledOutcome[]
 
 const paths = ['Atomic', 'Split', 'Portable'] as const satisfies readonly PathKind[]
+
+/** How Redis refuses: a first refusal counts only where there was a 0 before. */
+const refusals = Object.entries(errorCatalogue)
+  .filter(([code]) => code.startsWith('Redis'))
+  .map(([, { reason }]) => reason)
 
 export interface ConsumerMetrics {
   readonly registry: Registry
@@ -69,6 +75,7 @@ export function createConsumerMetrics(pipeline: { readonly namespace: string; re
     registers,
   })
   for (const outcome of outcomes) settled.inc({ outcome }, 0)
+  for (const reason of refusals) failures.inc({ reason }, 0)
   for (const reason of deadLetterReasons) deadLetters.inc({ reason }, 0)
   for (const path of paths) forwardPath.set({ path }, 0)
 

@@ -26,6 +26,9 @@ export const needsHelm = {
 export const promtool = onPath('promtool')
 export const needsPromtool = { skip: promtool === undefined && 'no promtool on PATH: apt-get install prometheus' }
 
+export const prometheus = onPath('prometheus')
+export const needsPrometheus = { skip: prometheus === undefined && 'no prometheus on PATH: apt-get install prometheus' }
+
 export const helm = async (t: TestContext, ...args: string[]): Promise<Completed> =>
   await run(t, args, { command: helmProgram ?? 'helm' })
 
