@@ -58,6 +58,11 @@ export const values: Readonly<Record<string, Value | ValueGroup>> = {
     maximum: 5,
   }),
   logLevel: value('How much is logged.', 'info', { enum: ['debug', 'info', 'warn', 'error'] }),
+  decisionLog: value(
+    'Scaling decisions that are logged whole, for `simulate --replay`: those that change the number, all (some kilobytes per pipeline and five seconds), or none.',
+    'changes',
+    { enum: ['none', 'changes', 'all'] },
+  ),
   crds: group('The CustomResourceDefinition.', {
     enabled: flag('Install and upgrade it. Off for the second of two installs in one cluster: they share one.', true),
     keep: flag('Keep it, and with it every StreamPipeline, when the chart is uninstalled.', true),

@@ -46,7 +46,7 @@ test(
     assert.equal(spec.replicas, 2)
     assert.deepEqual(
       spec.template.spec.containers[0]?.args.filter((arg) => !arg.startsWith('--consumer-image=')),
-      ['operator', '--log-level=info', '--metrics=:8080', '--health=:8081'],
+      ['operator', '--log-level=info', '--decision-log=changes', '--metrics=:8080', '--health=:8081'],
     )
   },
 )
