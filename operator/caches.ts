@@ -3,6 +3,7 @@
  * namespaces given, one per kind for the whole cluster. Every change maps to the key of a pipeline, `namespace/name`.
  */
 import type { StreamPipelineError } from '../api/errors.ts'
+import { dispatchVariable } from '../redis/dispatchconfig.ts'
 import type { Clock } from './kubernetes/clock.ts'
 import { type KubernetesObject, keyOf, type ResourceType } from './kubernetes/objects.ts'
 import { createReflector, type Reflector } from './kubernetes/reflector.ts'
@@ -80,12 +81,12 @@ export function createCaches(options: CachesOptions): Caches {
     }
   }
 
-  function childStore<T extends KubernetesObject>(type: ResourceType): MutableStore<T> {
+  function childStore<T extends KubernetesObject>(type: ResourceType, essence: (object: T) => T = bare): MutableStore<T> {
     const tell = (change: StoreChange<T>) => {
       const key = pipelineKeyOf(change.kind === 'Set' ? change.object : change.before)
       if (key !== undefined) options.onChild(key, type, change)
     }
-    const store = createStore<T>({ indexes: { [byPipeline]: pipelineKeyOf }, handlers: [tell], onHandlerFault })
+    const store = createStore<T>({ indexes: { [byPipeline]: pipelineKeyOf }, essence, handlers: [tell], onHandlerFault })
     reflect(type, store, nameLabel)
     return store
   }
@@ -106,8 +107,8 @@ export function createCaches(options: CachesOptions): Caches {
     onHandlerFault,
   })
   reflect(podType, pods, nameLabel)
-  const deployments = childStore<DeploymentObject>(deploymentType)
-  const configMaps = childStore<ConfigMapObject>(configMapType)
+  const deployments = childStore<DeploymentObject>(deploymentType, withScaleAndStatus)
+  const configMaps = childStore<ConfigMapObject>(configMapType, withMode)
   const children = new Map<string, MutableStore<KubernetesObject>>([
     [deploymentType.kind, deployments as MutableStore<KubernetesObject>],
     [configMapType.kind, configMaps as MutableStore<KubernetesObject>],
@@ -152,5 +153,29 @@ function namespaced<T extends KubernetesObject>(store: MutableStore<T>, namespac
       for (const object of listed) store.set(object)
     },
     discard: store.discard,
+    condense: store.condense,
   }
+}
+
+/**
+ * Once an object was found as it should be, or made so, only its version tells whether somebody changed it (apply.ts). Its content, most
+ * of the operator's memory, is of use no more.
+ */
+function bare<T extends KubernetesObject>({ apiVersion, kind, metadata }: T): T {
+  return { apiVersion, kind, metadata } as T
+}
+
+function withScaleAndStatus(object: DeploymentObject): DeploymentObject {
+  const { spec, status } = object
+  return {
+    ...bare(object),
+    ...(spec?.replicas === undefined ? {} : { spec: { replicas: spec.replicas } }),
+    ...(status === undefined ? {} : { status }),
+  }
+}
+
+/** What producers are told is read back; it is one line. */
+function withMode(object: ConfigMapObject): ConfigMapObject {
+  const mode = object.data?.[dispatchVariable]
+  return mode === undefined ? bare(object) : { ...bare(object), data: { [dispatchVariable]: mode } }
 }

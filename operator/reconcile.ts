@@ -3,13 +3,14 @@
  * into the caches at once, so that the next reconcile does not decide on what it has itself overtaken.
  */
 import { compilePipeline, parsePipeline } from '../api/compile.ts'
-import { asFailure, type StreamPipelineError } from '../api/errors.ts'
+import type { CompiledPipeline } from '../api/compiled.ts'
+import { asFailure, StreamPipelineError } from '../api/errors.ts'
 import { byPipeline, type Caches } from './caches.ts'
 import { type Applier, serverSideApply } from './kubernetes/apply.ts'
 import type { Clock } from './kubernetes/clock.ts'
 import type { Reconcile, ReconcileResult } from './kubernetes/controller.ts'
 import { isFailure } from './kubernetes/errors.ts'
-import { type KubernetesObject, resourcePath } from './kubernetes/objects.ts'
+import { type KubernetesObject, keyOf, resourcePath } from './kubernetes/objects.ts'
 import type { EventRecorder } from './kubernetes/recorder.ts'
 import { explained } from './kubernetes/refusals.ts'
 import type { Transport } from './kubernetes/transport.ts'
@@ -54,7 +55,7 @@ const patience = 6
 
 export function createReconciler(parts: ReconcilerParts): Reconcile {
   const { transport, clock, caches, applier, recorder, reader, watchers, settings, onForgotten = () => {} } = parts
-  const specs = new Map<string, { readonly version: string; readonly read: ReadSpec }>()
+  const specs = new Map<string, { readonly version: string; readonly read: CompiledPipeline | StreamPipelineError }>()
   const statusWritten = new Map<string, number>()
   /** What the last plan rested on that was carried out without a fault. */
   const settled = new Map<string, string>()
@@ -82,14 +83,14 @@ export function createReconciler(parts: ReconcilerParts): Reconcile {
     return times >= patience ? faults : faults.filter(({ error }) => !isPassing(error))
   }
 
-  /** Checking a spec runs all its rules, so it is done once per generation. */
+  /** Checking a spec runs all its rules, so it is done once per generation. What it was compiled from is seldom wanted again. */
   function readSpec(key: string, object: PipelineObject): ReadSpec {
     const version = `${object.metadata.uid ?? ''} ${object.metadata.generation ?? 0}`
     const held = specs.get(key)
-    if (held?.version === version) return held.read
-    const read = parse(object)
-    specs.set(key, { version, read })
-    return read
+    if (held?.version === version) return specOf(object, held.read)
+    const spec = parse(object)
+    specs.set(key, { version, read: spec.kind === 'Sound' ? spec.pipeline : spec.error })
+    return spec
   }
 
   async function gather(key: string, object: PipelineObject): Promise<Observed> {
@@ -195,7 +196,10 @@ export function createReconciler(parts: ReconcilerParts): Reconcile {
     settled.delete(key)
     const faults = await carryOut(plan(observed, course), course, observed, signal)
     // With the objects as they were written: whatever changes from then on is another basis.
-    if (faults.length === 0) settled.set(key, basisOf({ ...observed, children: childrenOf(key) }, course))
+    if (faults.length > 0) return faults
+    const children = childrenOf(key)
+    settled.set(key, basisOf({ ...observed, children }, course))
+    for (const child of children) caches.children.get(child.kind ?? '')?.condense(keyOf(child))
     return faults
   }
 
@@ -304,6 +308,17 @@ function nextLook(said: Report, faults: readonly Fault[], told: readonly Fault[]
 
 function isPassing(error: StreamPipelineError): boolean {
   return error.code === 'KubernetesConflict' || error.code === 'KubernetesBusy' || error.code === 'KubernetesUnreachable'
+}
+
+function specOf(object: PipelineObject, read: CompiledPipeline | StreamPipelineError): ReadSpec {
+  if (read instanceof StreamPipelineError) return { kind: 'Unsound', error: read }
+  return {
+    kind: 'Sound',
+    pipeline: read,
+    get resource() {
+      return parsePipeline(object)
+    },
+  }
 }
 
 function parse(object: PipelineObject): ReadSpec {

@@ -26,11 +26,15 @@ export interface MutableStore<T extends KubernetesObject> extends Store<T> {
   discard(key: string): void
   /** The whole truth after a list: what is not in it is gone. */
   replace(objects: readonly T[]): void
+  /** Of this object only the `essence` is wanted from now on, until it is gone. */
+  condense(key: string): void
 }
 
 export interface StoreOptions<T> {
   /** Name → value under which an object is found; undefined: not in that index. */
   readonly indexes?: Readonly<Record<string, (object: T) => string | undefined>>
+  /** What is kept of a condensed object. Default: all. */
+  readonly essence?: (object: T) => T
   readonly handlers?: readonly StoreHandler<T>[]
   readonly onHandlerFault?: (thrown: unknown) => void
 }
@@ -39,6 +43,8 @@ const mostDeletions = 500
 
 export function createStore<T extends KubernetesObject>(options: StoreOptions<T> = {}): MutableStore<T> {
   const objects = new Map<string, T>()
+  const condensed = new Set<string>()
+  const { essence = (object: T) => object } = options
   /** The last ones heard of, so that an event which comes after its successor does not bring an object back. */
   const deletions = new Map<string, KubernetesObject>()
   const indexers = Object.entries(options.indexes ?? {})
@@ -73,8 +79,8 @@ export function createStore<T extends KubernetesObject>(options: StoreOptions<T>
   }
 
   function put(raw: T, resync: boolean): void {
-    const object = withoutManagedFields(raw)
-    const key = keyOf(object)
+    const key = keyOf(raw)
+    const object = condensed.has(key) ? essence(withoutManagedFields(raw)) : withoutManagedFields(raw)
     const before = objects.get(key)
     if (before !== undefined && isOlder(object, before)) return
     const deletion = deletions.get(key)
@@ -101,6 +107,7 @@ export function createStore<T extends KubernetesObject>(options: StoreOptions<T>
     const before = objects.get(key)
     if (before === undefined) return
     objects.delete(key)
+    condensed.delete(key)
     reindex(key, before, undefined)
     tell({ kind: 'Removed', key, before })
   }
@@ -124,6 +131,14 @@ export function createStore<T extends KubernetesObject>(options: StoreOptions<T>
       const keys = new Set(listed.map(keyOf))
       for (const key of [...objects.keys()]) if (!keys.has(key)) drop(key)
       for (const object of listed) put(object, true)
+    },
+    condense(key) {
+      const object = objects.get(key)
+      if (object === undefined || condensed.has(key)) return
+      condensed.add(key)
+      const kept = essence(object)
+      objects.set(key, kept)
+      reindex(key, object, kept)
     },
   }
 }

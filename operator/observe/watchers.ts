@@ -5,7 +5,7 @@
 import type { StreamPipelineError } from '../../api/errors.ts'
 import type { Reaping } from '../../redis/stream/reaping.ts'
 import type { MadeDecision } from '../decisions.ts'
-import { type Clock, pause } from '../kubernetes/clock.ts'
+import type { Clock } from '../kubernetes/clock.ts'
 import type { Observation } from '../plan/observed.ts'
 import { createReaper } from '../reaping/reaper.ts'
 import type { ConfirmGone } from '../reaping/suspects.ts'
@@ -50,8 +50,8 @@ interface Entry {
   watched: Watched
   readonly watcher: PipelineWatcher
   readonly stop: AbortController
-  /** Ends the pause between two looks. */
-  wake: AbortController
+  /** What ends the pause between two looks, or lets the next one begin at once when there is none yet. */
+  wake: () => void
   /** An entry came while it slept: the look that follows tells whether there is anything to do. */
   rung: boolean
 }
@@ -67,7 +67,7 @@ export function createWatchers(options: WatchersOptions): PipelineWatchers {
       const entry = entries.get(key)
       if (entry === undefined) return
       entry.rung = true
-      entry.wake.abort()
+      entry.wake()
     },
   })
 
@@ -95,7 +95,8 @@ export function createWatchers(options: WatchersOptions): PipelineWatchers {
     while (!signal.aborted) {
       const startedMs = clock.now()
       // Before the look: a change that comes during it must end the pause that follows.
-      entry.wake = new AbortController()
+      const pause = createPause(clock)
+      entry.wake = pause.end
       await entry.watcher.look(entry.watched, signal)
       if (signal.aborted) break
       settle(key, entry)
@@ -108,7 +109,7 @@ export function createWatchers(options: WatchersOptions): PipelineWatchers {
       said = says
       replicas = decided
       // Spread, so that many pipelines do not look in step.
-      await pause(clock, everyMs * (0.95 + clock.random() / 10), AbortSignal.any([signal, entry.wake.signal]))
+      await pause.lasting(everyMs * (0.95 + clock.random() / 10))
     }
     await entry.watcher.close()
   }
@@ -119,7 +120,7 @@ export function createWatchers(options: WatchersOptions): PipelineWatchers {
       if (entry !== undefined) {
         const before = entry.watched
         entry.watched = watched
-        if (isNews(before, watched)) entry.wake.abort()
+        if (isNews(before, watched)) entry.wake()
         return
       }
       const { reader, referencesEveryMs, confirmGone } = options
@@ -139,22 +140,49 @@ export function createWatchers(options: WatchersOptions): PipelineWatchers {
         reaper,
         onDecision: (made) => options.onDecision?.(key, made),
       })
-      const fresh: Entry = { watched, watcher, stop: new AbortController(), wake: new AbortController(), rung: false }
+      const fresh: Entry = { watched, watcher, stop: new AbortController(), wake: () => {}, rung: false }
       entries.set(key, fresh)
       const task = run(key, fresh).finally(() => running.delete(task))
       running.add(task)
     },
     unwatch(key) {
-      entries.get(key)?.stop.abort()
+      end(entries.get(key))
       entries.delete(key)
       alarms.awake(key)
     },
     observation: observationOf,
     async close() {
-      for (const entry of entries.values()) entry.stop.abort()
+      for (const entry of entries.values()) end(entry)
       entries.clear()
       // A Redis that hangs must not hold up the end: what is cut short is done again by the next leader.
       await Promise.all([...running, alarms.close(), connections.close()])
+    },
+  }
+}
+
+function end(entry: Entry | undefined): void {
+  entry?.stop.abort()
+  entry?.wake()
+}
+
+/** Ended before it began, it does not begin. Signals would do, but each look would leave several, finalizers and all, to be collected. */
+function createPause(clock: Clock) {
+  let ended = false
+  let wake = () => {}
+  return {
+    end() {
+      ended = true
+      wake()
+    },
+    async lasting(ms: number): Promise<void> {
+      if (ended) return
+      await new Promise<void>((resolve) => {
+        const cancel = clock.after(ms, resolve)
+        wake = () => {
+          cancel()
+          resolve()
+        }
+      })
     },
   }
 }
