@@ -9,6 +9,8 @@
  *   --consumer-env 'MALLOC_ARENA_MAX=1 A=b'      its environment; the image's unless told
  */
 import { parseArgs } from 'node:util'
+import { compilePipeline, parsePipeline } from '../../api/compile.ts'
+import { memoryNeed } from '../../api/memory.ts'
 import { v8Flags } from '../../build/v8flags.ts'
 import { startProcess } from '../../test/support/process.ts'
 import { startRedis } from '../../test/support/redis.ts'
@@ -19,7 +21,7 @@ import { measureLatency } from './latency.ts'
 import { type Bench, type Contender, measure } from './measure.ts'
 import { type Counts, fullPlan, quickPlan, roundTripMs } from './plan.ts'
 import { type Distance, report, type Sample, table } from './report.ts'
-import type { PayloadKind } from './workload.ts'
+import { type PayloadKind, pipelineDocument } from './workload.ts'
 
 /** One malloc arena: glibc's default, one per thread, costs about 10 MiB of fragments. */
 const imageEnvironment = 'MALLOC_ARENA_MAX=1'
@@ -37,6 +39,10 @@ const words = (text: string) => text.split(' ').filter((word) => word !== '')
 const consumerFlags = words(options['consumer-flags'])
 const consumerEnvironment = Object.fromEntries(words(options['consumer-env']).map((pair) => pair.split('=', 2)))
 const progress = (line: string) => console.error(line)
+
+/** What `validate` states for this pipeline. */
+const budgetBytes = memoryNeed(compilePipeline(parsePipeline(pipelineDocument('redis://127.0.0.1')))).totalBytes
+const mebibytes = (bytes: number | undefined) => Math.round((bytes ?? Number.NaN) / 2 ** 18) / 4
 
 const scope = createScope()
 try {
@@ -72,9 +78,11 @@ try {
         : [],
     ),
   )
+  const large = await measure(bench, 'streampipeline', '256KiB', plan.large, server.port)
   const latency = await measureLatency(bench, '1KiB', full / 2, plan.latencyMs)
   const version = /redis_version:(\S+)/.exec(await server.client().info('server'))?.[1] ?? ''
   const result = report(samples, {
+    large: { peakResidentMiB: mebibytes(large.peakResidentBytes), budgetMiB: mebibytes(budgetBytes) },
     latency,
     measuredRoundTripMs,
     consumerFlags,

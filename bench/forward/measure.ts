@@ -103,11 +103,14 @@ export async function startContender(
   }
 }
 
-const chunk = 500
+/** Bytes sent before the replies are waited for, about. */
+const chunkBytes = 2 ** 20
 
 /** Adds entries `from` to `to` (exclusive) to the stream. */
 export async function fill(server: RedisServer, kind: PayloadKind, from: number, to: number): Promise<void> {
   const redis = server.client()
+  const entryBytes = entryFields(kind, from).reduce((sum, text) => sum + text.length, 0)
+  const chunk = Math.ceil(chunkBytes / entryBytes)
   for (let at = from; at < to; at += chunk) {
     const pipeline = redis.pipeline()
     for (let index = at; index < Math.min(to, at + chunk); index++) pipeline.xadd(names.stream, '*', ...entryFields(kind, index))

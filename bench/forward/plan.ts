@@ -1,6 +1,6 @@
 /** What a run of the bench measures, and how much of it. */
 import type { Contender } from './measure.ts'
-import { type PayloadKind, payloadKinds } from './workload.ts'
+import { type PayloadKind, timedPayloads } from './workload.ts'
 
 export interface Plan {
   readonly payloads: readonly PayloadKind[]
@@ -9,6 +9,8 @@ export interface Plan {
   readonly loopback: Counts
   readonly distant: Counts
   readonly latencyMs: number
+  /** Entries of 256 KiB, for memory. */
+  readonly large: number
 }
 
 /** Jobs per measurement; a contender without a number is not measured there. */
@@ -17,11 +19,12 @@ export type Counts = Readonly<Partial<Record<Contender, number>>>
 export const roundTripMs = 2
 
 export const fullPlan: Plan = {
-  payloads: payloadKinds,
+  payloads: timedPayloads,
   rounds: 7,
   loopback: { article: 8_000, addBulk: 60_000, 'addBulk x3': 60_000, streampipeline: 60_000 },
   distant: { article: 600, streampipeline: 60_000 },
   latencyMs: 8_000,
+  large: 1_000,
 }
 
 /** Within two minutes. */
@@ -31,4 +34,5 @@ export const quickPlan: Plan = {
   loopback: { article: 3_000, addBulk: 25_000, streampipeline: 25_000 },
   distant: { article: 220, streampipeline: 25_000 },
   latencyMs: 3_000,
+  large: 300,
 }

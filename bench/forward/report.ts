@@ -25,6 +25,8 @@ export interface Report {
   readonly byPayload: Readonly<Partial<Record<PayloadKind, Ratios>>>
   /** Consumer's peak, with 1 KiB payloads, at full load. */
   readonly peakResidentMiB: number
+  /** The same with payloads of 256 KiB, and what `validate` states for that pipeline. */
+  readonly large: { readonly peakResidentMiB: number; readonly budgetMiB: number }
   readonly latency: Latency
   readonly perSecond: readonly {
     readonly payload: PayloadKind
@@ -44,7 +46,10 @@ const bars = { overArticleLoopback: 6, overAddBulk: 0.95, overArticle2ms: 120, p
 
 export function report(
   samples: readonly Sample[],
-  circumstances: Pick<Report, 'latency' | 'measuredRoundTripMs' | 'consumerFlags' | 'consumerEnvironment' | 'node' | 'redis'>,
+  circumstances: Pick<
+    Report,
+    'large' | 'latency' | 'measuredRoundTripMs' | 'consumerFlags' | 'consumerEnvironment' | 'node' | 'redis'
+  >,
 ): Report {
   const payloads = [...new Set(samples.map(({ payload }) => payload))]
   const contenders = [...new Set(samples.map(({ contender }) => contender))]
@@ -88,7 +93,7 @@ export function report(
 }
 
 export function table(result: Report): string {
-  const { ratios, latency } = result
+  const { ratios, latency, large } = result
   const rate = (value: number) => value.toLocaleString('en-US').padStart(8)
   const lines = result.perSecond.map(
     ({ payload, distance, contender, median: middle, rounds }) =>
@@ -111,6 +116,7 @@ export function table(result: Report): string {
       bars.overArticle2ms,
     ),
     compared('peak memory of the consumer, 1 KiB, MiB', result.peakResidentMiB, '≤', bars.peakResidentMiB),
+    compared('peak memory of the consumer, 256 KiB, MiB', large.peakResidentMiB, '≤', large.budgetMiB),
     compared(`p99 entry to job at ${Math.round(latency.perSecond)}/s, ms (p50 ${latency.p50Ms})`, latency.p99Ms, '<', bars.p99Ms),
     `consumer: Node ${result.node} ${result.consumerFlags.join(' ')}; Redis ${result.redis}`,
   ].join('\n')

@@ -1,12 +1,13 @@
 /**
  * What is forwarded: vegetation-index requests as the quick start's, about 200 bytes, and the same with a field boundary of some
- * 850 bytes, about 1 KiB. All distinct, the same for the same index; the pipeline checks every one against its schema.
+ * 850 bytes, about 1 KiB; and, for memory only, one with a raster of 256 KiB. All distinct, the same for the same index; the pipeline checks every one against its schema.
  */
 import { createHash } from 'node:crypto'
 
-export type PayloadKind = 'ndvi' | '1KiB'
+export type PayloadKind = 'ndvi' | '1KiB' | '256KiB'
 
-export const payloadKinds: readonly PayloadKind[] = ['1KiB', 'ndvi']
+/** Those whose forwarding is timed. */
+export const timedPayloads: readonly PayloadKind[] = ['1KiB', 'ndvi']
 
 export const names = { stream: 'ndvi:jobs', group: 'ndvi', queue: 'ndvi', prefix: 'bull', jobName: 'compute' } as const
 
@@ -26,7 +27,16 @@ export function payload(kind: PayloadKind, index: number) {
     job_type: 'ndvi_timeseries',
     enqueue_timestamp: 1_780_000_000 + index / 100,
   }
-  return kind === 'ndvi' ? request : { ...request, boundary: boundary(index) }
+  switch (kind) {
+    case 'ndvi':
+      return request
+    case '1KiB':
+      return { ...request, boundary: boundary(index) }
+    case '256KiB':
+      return { ...request, raster: `${index}`.padEnd(2 ** 18 - 256, 'ndvi') }
+    default:
+      return kind satisfies never
+  }
 }
 
 /** Well-known text of a polygon with 38 corners. */
@@ -64,6 +74,7 @@ export function pipelineDocument(url: string) {
             job_type: { type: 'string', enum: ['ndvi_current', 'ndvi_timeseries', 'ndvi_raster'] },
             enqueue_timestamp: { type: 'number', minimum: 0 },
             boundary: { type: 'string', maxLength: 2_000 },
+            raster: { type: 'string', maxLength: 2 ** 18 },
           },
         },
       },
