@@ -193,6 +193,16 @@ for (const [sentence, mode, published, ready, answers, expected] of publishes) {
   })
 }
 
+test('suspended, a pipeline sends nobody to its stream, though consumers are still there; a rollback does not wait', () => {
+  const published = (mode: string, was: string) => {
+    const object = pipelineObject({ mode, suspend: true })
+    const dispatch = { metadata: {}, data: { [dispatchVariable]: JSON.stringify({ mode: was }) } }
+    return plan(observed(object, { deployment: deploymentObject(1, 1), observation: seen(object), dispatch }), nowMs).mode
+  }
+  assert.deepEqual([published('Stream', 'Direct'), published('Stream', 'Stream')], ['Direct', 'Stream'])
+  assert.equal(published('Direct', 'Stream'), 'Direct')
+})
+
 test('paused or unsound, a pipeline gets a status and nothing else', () => {
   const paused = pipelineObject({}, { annotations: { 'streampipeline.dev/reconcile': 'disabled' } })
   const unsound = failure('InvalidPipeline', { subject: 'ndvi', problems: 'spec.redis: too many ways' })
