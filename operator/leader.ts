@@ -11,7 +11,7 @@ import { type Clock, pause } from './kubernetes/clock.ts'
 import { type ControllerObserver, createController, type Outcome, workers } from './kubernetes/controller.ts'
 import { keyOf } from './kubernetes/objects.ts'
 import type { WorkQueue } from './kubernetes/queue.ts'
-import { createRecorder } from './kubernetes/recorder.ts'
+import type { EventRecorder } from './kubernetes/recorder.ts'
 import type { Transport } from './kubernetes/transport.ts'
 import type { OperatorMetrics } from './metrics/metrics.ts'
 import { asSeenFrom } from './observe/locality.ts'
@@ -28,6 +28,7 @@ export interface TermParts {
   readonly caches: Caches
   readonly applier: Applier
   readonly queue: WorkQueue
+  readonly recorder: EventRecorder
   readonly metrics: OperatorMetrics
   readonly log: Logger
   readonly options: CompiledOperatorOptions
@@ -43,20 +44,11 @@ const signingKeyRetryMs = 2_000
 
 /** Resolves when everything it started has ended. */
 export async function serveTerm(parts: TermParts, stop: AbortSignal, cut: AbortSignal): Promise<void> {
-  const { transport, clock, caches, applier, queue, metrics, log, options } = parts
+  const { transport, clock, caches, applier, queue, recorder, metrics, log, options } = parts
   await Promise.race([caches.whenSynced, ended(stop)])
   const signingKey = await signingKeyOf(parts, stop)
   if (stop.aborted || signingKey === undefined) return
 
-  const onFault = (error: Error) => log.warn({ err: error }, 'an Event could not be written')
-  const recorder = createRecorder({
-    transport,
-    clock,
-    controller: 'streampipeline-operator',
-    instance: options.identity,
-    busy: () => queue.depth > 0,
-    onFault,
-  })
   const decisions = createDecisionRecorder(options.decisionLog, parts.recordDecision)
   const reader = createReferenceReader(transport, clock)
   const watchers = createWatchers({
@@ -118,7 +110,6 @@ export async function serveTerm(parts: TermParts, stop: AbortSignal, cut: AbortS
   stop.removeEventListener('abort', startGrace)
   metrics.read(undefined)
   await watchers.close()
-  await recorder.flush()
 }
 
 /** Without the key nothing may be applied: a made-up one would roll every pod. */

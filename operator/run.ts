@@ -1,16 +1,18 @@
 /**
  * `streampipeline operator`: assembles the parts and runs them until SIGTERM. Shutdown in order: intake stops, reconciles under
- * way finish (or are cut after ten seconds), the Lease is released, watches and connections close, exit code 0.
+ * way finish (or are cut after ten seconds), the Lease is released, Events that still wait are written (for three seconds), watches
+ * and connections close, exit code 0.
  */
 import { pino } from 'pino'
 import { listen } from '../process/httpserver.ts'
 import { createCaches } from './caches.ts'
 import { createCompatibilityCheck } from './compatibility.ts'
 import { createApplier } from './kubernetes/apply.ts'
-import { systemClock } from './kubernetes/clock.ts'
+import { pause, systemClock } from './kubernetes/clock.ts'
 import { loadCredentials } from './kubernetes/credentials.ts'
 import { createElector } from './kubernetes/elector.ts'
 import { createQueue, type WorkQueue } from './kubernetes/queue.ts'
+import { createRecorder } from './kubernetes/recorder.ts'
 import { createTransport } from './kubernetes/transport.ts'
 import { serveTerm } from './leader.ts'
 import { createMetrics } from './metrics/metrics.ts'
@@ -22,6 +24,7 @@ import type { PipelineObject } from './plan/observed.ts'
 export type { OperatorOptions } from './options.ts'
 
 export const leaseName = 'streampipeline-operator'
+const lastEventsMs = 3_000
 
 /**
  * Runs until `options.signal` aborts; resolves to the exit code.
@@ -48,6 +51,14 @@ export async function runOperator(options: OperatorOptions): Promise<number> {
   const applier = createApplier(transport, mainManager)
   /** Present while leading: standbys keep caches, but have no work. */
   let queue: WorkQueue | undefined
+  const recorder = createRecorder({
+    transport,
+    clock,
+    controller: 'streampipeline-operator',
+    instance: compiled.identity,
+    busy: () => (queue?.depth ?? 0) > 0,
+    onFault: (error) => log.warn({ err: error }, 'an Event could not be written'),
+  })
   metrics.measure({
     depth: () => queue?.depth ?? 0,
     longestRunningMs: () => queue?.longestRunningMs() ?? 0,
@@ -120,7 +131,20 @@ export async function runOperator(options: OperatorOptions): Promise<number> {
       queue = createQueue(clock, metrics.queue)
       try {
         await serveTerm(
-          { transport, clock, caches, applier, queue, metrics, log, options: compiled, namespace, compatibility, recordDecision },
+          {
+            transport,
+            clock,
+            caches,
+            applier,
+            queue,
+            recorder,
+            metrics,
+            log,
+            options: compiled,
+            namespace,
+            compatibility,
+            recordDecision,
+          },
           term,
           cut,
         )
@@ -132,6 +156,9 @@ export async function runOperator(options: OperatorOptions): Promise<number> {
       }
     })
   } finally {
+    // After the Lease is gone: whoever leads next need not wait for what is only told.
+    const told = new AbortController()
+    await Promise.race([recorder.flush().finally(() => told.abort()), pause(clock, lastEventsMs, told.signal)])
     watching.abort()
     await reflecting
     await Promise.all([metricsServer.close(), healthServer.close()])

@@ -244,8 +244,11 @@ export function createElector(options: ElectorOptions): Elector {
           wake = () => {
             if (seen !== undefined && takeableInMs(seen, clock.now()) === 0) nudge.abort()
           }
-          const soon = seen === undefined ? retryMs : Math.min(retryMs, takeableInMs(seen, clock.now()) + 1)
-          await pause(clock, soon * (1 + clock.random() / 5), AbortSignal.any([stop, nudge.signal]))
+          // The end of a Lease is awaited without jitter: of two that come at once the server refuses one. One that could be taken
+          // already was tried for just now.
+          const expiresMs = seen === undefined ? 0 : takeableInMs(seen, clock.now())
+          const retry = retryMs * (1 + clock.random() / 5)
+          await pause(clock, expiresMs > 0 ? Math.min(retry, expiresMs + 1) : retry, AbortSignal.any([stop, nudge.signal]))
         }
       } finally {
         wake = () => {}

@@ -83,6 +83,7 @@ export function createStore<T extends KubernetesObject>(options: StoreOptions<T>
     const object = condensed.has(key) ? essence(withoutManagedFields(raw)) : withoutManagedFields(raw)
     const before = objects.get(key)
     if (before !== undefined && isOlder(object, before)) return
+    if (before !== undefined && !resync && isSame(object, before)) return
     const deletion = deletions.get(key)
     if (before === undefined && deletion !== undefined && isOlder(object, deletion)) return
     objects.set(key, object)
@@ -141,6 +142,12 @@ export function createStore<T extends KubernetesObject>(options: StoreOptions<T>
       reindex(key, object, kept)
     },
   }
+}
+
+/** The echo of a write that was put here at once. */
+function isSame(object: KubernetesObject, held: KubernetesObject): boolean {
+  const { resourceVersion, uid } = object.metadata
+  return resourceVersion !== undefined && resourceVersion === held.metadata.resourceVersion && uid === held.metadata.uid
 }
 
 function isOlder(object: KubernetesObject, held: KubernetesObject): boolean {
