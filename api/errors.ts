@@ -95,6 +95,13 @@ export const errorCatalogue = {
     reason: 'WrongKeyType',
     remedy: 'another program uses this name: rename it in the spec, or remove the key if it is litter',
   },
+  DeadLettersFull: {
+    message: 'the dead-letter stream {stream} holds deadLetter.maxEntries ({maxEntries})',
+    kind: 'Retryable',
+    reason: 'DeadLettersFull',
+    remedy:
+      'replay or purge dead letters with `streampipeline dead`, or raise deadLetter.maxEntries; entries that should become dead letters stay pending meanwhile',
+  },
   RedisCommandFailed: {
     message: 'Redis refused {command}: {detail}',
     kind: 'Retryable',

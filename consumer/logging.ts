@@ -19,6 +19,7 @@ export function createLogObserver(log: Logger): ConsumerObserver {
     },
     batchSettled(report) {
       log.debug({ entries: report.entries, ...report.outcomes, durationMs: Math.round(report.durationMs) }, 'batch settled')
+      if (report.withheld) log.warn({ entries: report.withheld }, 'the dead-letter stream is full; entries stay pending')
       for (const { id, reason, error } of report.dead) log.warn({ entry: id, reason, error }, 'dead letter')
     },
     reclaimed({ claimed, trimmed, exhausted }) {

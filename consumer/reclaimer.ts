@@ -13,6 +13,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { CompiledPipeline } from '../api/compiled.ts'
+import type { StreamPipelineError } from '../api/errors.ts'
 import type { RedisConnection } from '../redis/connection.ts'
 import { claimEntries, type Delivery, listPending, type PendingRow } from '../redis/stream/pending.ts'
 import { type Burial, type StreamPlace, settleEntries } from '../redis/stream/settlement.ts'
@@ -80,7 +81,7 @@ export function createReclaimer(parts: ReclaimerParts): Reclaimer {
     const { burials: outcomes, refusal } = await settleEntries(connection, place, [], burials)
     const exhausted = rows.filter((_, index) => outcomes[index] === 'dead').map(({ id }) => id)
     if (exhausted.length > 0) parts.report({ claimed: 0, trimmed: 0, exhausted })
-    if (refusal !== undefined) throw refusal
+    if (refusal !== undefined) tellRefusal(refusal)
   }
 
   const takeSlot = async () => {
@@ -113,7 +114,7 @@ export function createReclaimer(parts: ReclaimerParts): Reclaimer {
       )
       parts.report({ claimed: counts ? claimed.length : 0, trimmed, exhausted: [] })
       if (claimed.length > 0) await parts.settle(claimed)
-      if (refusal !== undefined) throw refusal
+      if (refusal !== undefined) tellRefusal(refusal)
       return seen
     } finally {
       free()
@@ -193,6 +194,11 @@ export function createReclaimer(parts: ReclaimerParts): Reclaimer {
       })
     },
   }
+}
+
+/** Dead letters that find no room stay pending until there is some: no reason to stop the others. */
+function tellRefusal(refusal: StreamPipelineError): void {
+  if (refusal.code !== 'DeadLettersFull') throw refusal
 }
 
 /** It only spares the wait until the block ends by itself. */

@@ -28,6 +28,8 @@ export interface BatchReport {
   readonly outcomes: Readonly<Record<SettledOutcome, number>>
   readonly dead: readonly DeadReport[]
   readonly durationMs: number
+  /** Entries that stay pending, since the dead-letter stream is full. */
+  readonly withheld?: number
 }
 
 export interface SettlerParts {
@@ -105,6 +107,13 @@ export function createSettler(parts: SettlerParts): Settler {
         },
         (thrown: unknown) => backendFailure(thrown),
       )
+      if (failure?.code === 'DeadLettersFull') {
+        // Left pending, unheld, and so taken up again within seconds (presence.ts), uncounted: the others must not wait for it.
+        held.remove(rest.map(({ id }) => id))
+        const outcomes = { forwarded: 0, duplicate: 0, dead: 0, gone: 0 }
+        parts.report({ entries: 0, outcomes, dead: [], durationMs: parts.clock() - begun, withheld: rest.length })
+        return
+      }
       if (failure !== undefined) {
         lifecycle.backendFailed(failure)
         await lifecycle.until((state) => isReady(state) || state.kind === 'Draining' || state.kind === 'Stopped')

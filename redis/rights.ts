@@ -51,7 +51,7 @@ export const rights: readonly Right[] = [
   { command: 'xgroup|delconsumer', on: ['Stream'], why: 'taking out the own name at the end' },
   { command: 'xinfo|groups', on: ['Stream'], why: 'floor, ledger, retention' },
   { command: 'xinfo|stream', on: ['Stream'], why: 'ledger' },
-  { command: 'xlen', on: ['Stream'], why: 'retention' },
+  { command: 'xlen', on: ['Stream', 'DeadLetters'], why: 'retention; room for dead letters' },
   { command: 'xtrim', on: ['Stream'], why: 'retention' },
   { command: 'xrange', on: ['Stream', 'Marks'], why: 'payloads of dead letters, trimmed entries; the self-test' },
   { command: 'xadd', on: ['DeadLetters', ...queue], why: 'dead letters; the queue’s events' },

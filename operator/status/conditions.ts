@@ -203,7 +203,7 @@ function dataIntactOf({ observation, spec }: Observed): Verdict {
   if (sample === undefined) return verdict('Unknown', 'NotObservedYet', 'Known when Redis answers')
   const letters = spec.kind === 'Sound' ? spec.pipeline.deadLetter : undefined
   if (sample.lost === 0 && letters !== undefined && sample.deadLetters >= letters.maxEntries) {
-    const text = `the dead-letter stream ${letters.stream} holds deadLetter.maxEntries (${letters.maxEntries}): each new one pushes out the oldest. Replay or purge them with streampipeline dead, or raise maxEntries`
+    const text = `the dead-letter stream ${letters.stream} holds deadLetter.maxEntries (${letters.maxEntries}): entries that should become dead letters stay pending until there is room. Replay or purge them with streampipeline dead, or raise maxEntries`
     return verdict('False', 'DeadLettersFull', text)
   }
   if (sample.lost === 0) return verdict('True', 'NothingLost', 'No entry was trimmed unread')

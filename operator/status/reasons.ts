@@ -88,7 +88,7 @@ export const conditionReasons = {
   DeadLettersFull: {
     types: ['DataIntact'],
     tone: 'Bad',
-    meaning: 'deadLetter.maxEntries dead letters are kept: each new one pushes out the oldest.',
+    meaning: 'deadLetter.maxEntries dead letters are kept: what should become another stays pending until there is room.',
   },
   EntriesLost: { types: ['DataIntact'], tone: 'Bad', meaning: 'Entries were trimmed before anybody read them.' },
 } as const satisfies Record<string, ReasonEntry>

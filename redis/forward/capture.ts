@@ -14,6 +14,7 @@
 import { encode } from '@msgpack/msgpack'
 import { failureOn, type RedisConnection } from '../connection.ts'
 import type { Codec } from '../payload/codec.ts'
+import { replyCode } from '../replies.ts'
 import { defineScript } from '../script.ts'
 import type { StreamPlace } from '../stream/settlement.ts'
 import type { BullScripts } from './bullqueue.ts'
@@ -21,14 +22,18 @@ import { createFailedSet } from './failedset.ts'
 import type { ForwardTarget } from './forwarder.ts'
 
 /** Lua: record(…) writes one dead letter of a failed job. */
-const recordFunction = `local function record(stream, dead, maxDead, group, hash, origin, reason, attempts, firstSeen, redrives, fallback)
+const recordFunction = `local function full(dead, maxDead)
+  if redis.call('XLEN', dead) < tonumber(maxDead) then return nil end
+  return redis.error_reply('FULL ' .. dead .. ' holds ' .. maxDead .. ' dead letters')
+end
+local function record(stream, dead, maxDead, group, hash, origin, reason, attempts, firstSeen, redrives, fallback)
   local payload = fallback
   if origin ~= '' then
     local entry = redis.call('XRANGE', stream, origin, origin)[1]
     if entry then payload = cmsgpack.pack(entry[2]) end
   end
   local now = redis.call('TIME')
-  return redis.call('XADD', dead, 'MAXLEN', '~', maxDead, '*',
+  return redis.call('XADD', dead, '*',
     'originalId', origin, 'stream', stream, 'group', group, 'consumer', '', 'deliveries', attempts,
     'reason', 'JobFailed', 'error', string.sub(reason, 1, 1000), 'payload', payload, 'idempotencyKey', hash,
     'firstSeen', firstSeen, 'deadAt', now[1] * 1000 + math.floor(now[2] / 1000), 'redrives', redrives)
@@ -108,6 +113,8 @@ if redis.call('HGET', job, 'spRecorded') ~= ARGV[2] then
   if redis.acl_check_cmd and not redis.acl_check_cmd('HSET', job, 'spRecorded', ARGV[2]) then
     return redis.error_reply('NOPERM the user may not HSET ' .. job)
   end
+  local refused = full(KEYS[2], ARGV[3])
+  if refused then return refused end
   record(KEYS[1], KEYS[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8], ARGV[9], ARGV[10], ARGV[11])
   redis.call('HSET', job, 'spRecorded', ARGV[2])
 end
@@ -123,7 +130,10 @@ return kind and takeJob(KEYS[1], ARGV[1], ARGV[2], kind) or 0`,
   const recordOnce = defineScript(
     'recordJob',
     `${recordFunction}
-if not redis.call('SET', KEYS[3], '1', 'NX', 'PX', ARGV[10]) then return 0 end
+if redis.call('EXISTS', KEYS[3]) == 1 then return 0 end
+local refused = full(KEYS[2], ARGV[1])
+if refused then return refused end
+redis.call('SET', KEYS[3], '1', 'PX', ARGV[10])
 record(KEYS[1], KEYS[2], ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8], ARGV[9])
 return 1`,
   )
@@ -171,7 +181,8 @@ return 1`,
           else if (outcome === 2) kept += 1
         })
       } catch (thrown) {
-        throw failureOn(queue, thrown)
+        // No room for more records: the jobs stay where they are, and come again.
+        if (replyCode(thrown) !== 'FULL') throw failureOn(queue, thrown)
       }
       return { removed, kept }
     },

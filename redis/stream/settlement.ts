@@ -1,7 +1,7 @@
 /**
  * The stream's side of settling: dead letters and acknowledgements of a batch, in one script. A dead letter is written only for
- * an entry that is still pending and in the same step in which it is acknowledged; one that cannot be written (stream of the
- * wrong type, memory) leaves its entry pending. XACK's own return goes into the ledger, from which unread loss is computed.
+ * an entry that is still pending and in the same step in which it is acknowledged; one that cannot be written (a full stream, one of
+ * the wrong type, memory) leaves its entry pending. A full one pushes out nothing: what is in it was lost from the stream. XACK's own return goes into the ledger, from which unread loss is computed.
  */
 import { failure, type StreamPipelineError } from '../../api/errors.ts'
 import { labelOf, type RedisConnection } from '../connection.ts'
@@ -22,13 +22,16 @@ export const buryFunction = `local function bury(stream, dead, group, maxDead, i
   if redis.acl_check_cmd and not redis.acl_check_cmd('XACK', stream, group, id) then
     return {err = 'NOPERM the user may not XACK ' .. stream}
   end
+  local length = redis.pcall('XLEN', dead)
+  if type(length) == 'table' then return length end
+  if length >= tonumber(maxDead) then return {err = 'FULL ' .. dead .. ' holds ' .. maxDead .. ' dead letters'} end
   local entry = redis.call('XRANGE', stream, id, id)[1]
   local payload = ''
   if entry then payload = cmsgpack.pack(entry[2]) elseif reason ~= 'Trimmed' then
     failure = failure .. ' (the entry itself has been trimmed)'
   end
   local now = redis.call('TIME')
-  local written = redis.pcall('XADD', dead, 'MAXLEN', '~', maxDead, '*',
+  local written = redis.pcall('XADD', dead, '*',
     'originalId', id, 'stream', stream, 'group', group, 'consumer', row[2], 'deliveries', row[4],
     'reason', reason, 'error', failure, 'payload', payload, 'idempotencyKey', hash,
     'firstSeen', string.match(id, '^%d+'), 'deadAt', now[1] * 1000 + math.floor(now[2] / 1000), 'redrives', redrives)
@@ -127,6 +130,9 @@ export function unwritable(connection: RedisConnection, place: StreamPlace, told
   const code = replyCode(reply)
   if (code === 'WRONGTYPE') {
     return failure('WrongKeyType', { key: place.deadLetters, actual: 'value of another type', expected: 'stream' }, reply)
+  }
+  if (code === 'FULL') {
+    return failure('DeadLettersFull', { stream: place.deadLetters, maxEntries: String(place.maxDeadLetters) }, reply)
   }
   if (code === 'NOPERM') return failure('RedisPermissionDenied', { detail: told }, reply)
   if (code === 'OOM') return failure('RedisOutOfMemory', { address: labelOf(connection), detail: told }, reply)

@@ -210,6 +210,21 @@ function suite(kind: PathKind) {
     assert.deepEqual(await sweeperOf(path).sweep(), swept(1))
   })
 
+  test('a full dead-letter stream: the jobs stay failed, nothing is pushed out; with room they are recorded, once', async (t) => {
+    const path = await open(t, { deadLetter: { maxEntries: 2 } })
+    await path.putKeys('a', 'b', 'c')
+    await path.settle(await path.read())
+    await fail(t, path, 3)
+    const sweeper = sweeperOf(path)
+    assert.deepEqual(await sweeper.sweep(), swept(2))
+    for (let round = 0; round < 2; round++) assert.deepEqual(await sweeper.sweep(), swept(0))
+    assert.equal((await path.dead()).length, 2)
+    await path.stream.xtrim(path.place.deadLetters, 'MAXLEN', 1)
+    assert.deepEqual(await sweeper.sweep(), swept(1))
+    assert.equal(new Set((await path.dead()).map(({ payload }) => String(payload[1]))).size, 2)
+    assert.deepEqual(await sweeper.sweep(), swept(0))
+  })
+
   test('a job whose hash somebody spoilt is recorded all the same', async (t) => {
     const path = await open(t)
     await path.putKeys('a', 'b')
