@@ -1,0 +1,104 @@
+/** Retention never passes what a group still needs; `maxEntries` alone may, and what it cuts unread is counted. */
+import '../support/leaks.ts'
+import assert from 'node:assert/strict'
+import { before, test } from 'node:test'
+import type { Redis } from 'ioredis'
+import { ensureGroup } from '../../redis/stream/group.ts'
+import { auditLedger } from '../../redis/stream/ledger.ts'
+import { type Retention, retainEntries } from '../../redis/stream/retention.ts'
+import { settleEntries } from '../../redis/stream/settlement.ts'
+import { startRedis } from '../support/redis.ts'
+import { pipelineWith, placeNamed } from './resource.ts'
+import { fileScope } from './scope.ts'
+
+let redis: Redis
+const scope = fileScope()
+before(async () => {
+  const server = await startRedis(scope)
+  redis = server.client()
+  // A node of one entry each: approximate trimming is then exact.
+  await redis.config('SET', 'stream-node-max-entries', '1')
+})
+
+const hour = 3_600_000
+
+/** Ten entries, an hour apart, the newest now. */
+async function lay(name: string) {
+  const place = placeNamed(name)
+  await ensureGroup(redis, place.keys, pipelineWith({ source: { stream: name } }).source)
+  const now = Date.now()
+  const ids = Array.from({ length: 10 }, (_, i) => `${now - (9 - i) * hour}-0`)
+  for (const id of ids) await redis.xadd(name, id, 'k', 'v')
+  const read = async (group: string, count: number) =>
+    void (await redis.xreadgroup('GROUP', group, 'c', 'COUNT', count, 'STREAMS', name, '>'))
+  const settle = async (from: number, to: number) => void (await settleEntries(redis, place, ids.slice(from, to), []))
+  const retain = async (changes: Partial<Retention> = {}) =>
+    await retainEntries(redis, place, { settledForMs: 0, ignoredGroups: [], ...changes })
+  const left = async () => (await redis.xrange(name, '-', '+')).map(([id]) => ids.indexOf(id))
+  return { place, ids, read, settle, retain, left, lost: async () => await auditLedger(redis, place) }
+}
+
+const from = (first: number) => Array.from({ length: 10 - first }, (_, i) => first + i)
+
+test('unread entries stay, however old', async () => {
+  const { read, settle, retain, left } = await lay('unread')
+  await retain()
+  assert.deepEqual(await left(), from(0))
+  await read('ndvi', 4)
+  await settle(0, 4)
+  assert.equal((await retain()).settled, 4)
+  assert.deepEqual(await left(), from(4))
+})
+
+test('the lowest pending entry stays, and all after it', async () => {
+  const { read, settle, retain, left } = await lay('pending')
+  await read('ndvi', 10)
+  await settle(0, 3)
+  await settle(4, 10)
+  await retain()
+  assert.deepEqual(await left(), from(3))
+})
+
+test('what is settled stays for settledFor', async () => {
+  const { read, settle, retain, left } = await lay('young')
+  await read('ndvi', 10)
+  await settle(0, 10)
+  await retain({ settledForMs: 4.5 * hour })
+  assert.deepEqual(await left(), from(5))
+})
+
+test('another group’s unread and pending entries stay, unless it is ignored by name', async () => {
+  const { read, settle, retain, left } = await lay('others')
+  await redis.xgroup('CREATE', 'others', 'audit', '0')
+  await read('ndvi', 10)
+  await settle(0, 9)
+  await retain()
+  assert.deepEqual(await left(), from(0), 'it has read nothing')
+  await read('audit', 6)
+  await retain({ ignoredGroups: ['somebody'] })
+  assert.deepEqual(await left(), from(0), 'it has six pending')
+  await redis.xack('others', 'audit', ...(await redis.xrange('others', '-', '+')).slice(0, 2).map(([id]) => id))
+  await retain()
+  assert.deepEqual(await left(), from(2))
+  await retain({ ignoredGroups: ['audit'] })
+  assert.deepEqual(await left(), from(9))
+})
+
+test('without any group that counts nothing is trimmed for age', async () => {
+  const { retain, left } = await lay('none')
+  await retain({ ignoredGroups: ['ndvi'] })
+  assert.deepEqual(await left(), from(0))
+})
+
+test('maxEntries cuts further, and what was unread is counted exactly', async () => {
+  const { read, settle, retain, left, lost } = await lay('cut')
+  await retain()
+  await read('ndvi', 3)
+  await settle(0, 3)
+  assert.deepEqual(await retain({ maxEntries: 2 }), { settled: 3, cut: 5 })
+  assert.deepEqual(await left(), [8, 9])
+  assert.equal(await lost(), 5)
+  await read('ndvi', 10)
+  await settle(8, 10)
+  assert.equal(await lost(), 5)
+})
