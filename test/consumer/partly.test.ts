@@ -18,7 +18,7 @@ test('a dead letter that cannot be written: the rest of its batch counts as forw
   const all = redis.multi().set(place.deadLetters, 'text')
   for (let i = 0; i < 100; i++) all.xadd(place.stream, '*', 'job_id', String(i), ...(i === 50 ? ['second', 'field'] : []))
   await all.exec()
-  await consumer.told(/holds a value of another type/)
+  await consumer.told(/holds a value of another type/, 30_000)
   await eventually(async () => (await pending()).length < 100, { timeoutMs: 15_000 })
   await redis.del(place.deadLetters)
   await eventually(async () => (await pending()).length === 0 && (await dead()).length === 1, { timeoutMs: 30_000 })
