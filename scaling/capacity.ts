@@ -16,8 +16,8 @@
  * What a sample teaches is used from the next decision on. So, all else equal, a sample with more work never makes replicas
  * look faster, and more work never asks for fewer of them.
  */
-import type { Heartbeat } from '../redis/stream/registry.ts'
 import { readyOf, type Sample } from './sample.ts'
+import { learnService, type Service, serviceOf, settledBy } from './service.ts'
 
 interface Mark {
   readonly settled: number
@@ -45,12 +45,11 @@ export interface Capacity {
   readonly sum?: Sum
   /** The heartbeats' mean service time when that was measured. */
   readonly serviceMs?: number
+  /** What all consumers told, those that are gone included. */
+  readonly service?: Service
   /** Each consumer's counter at its last heartbeat seen, by uid. */
   readonly marks: Readonly<Record<string, Mark>>
 }
-
-/** Entries a consumer has settled since it started. */
-export const settledBy = ({ forwarded, duplicates, dead }: Heartbeat): number => forwarded + duplicates + dead
 
 /** Weight of a new measurement, once there were a few. */
 const weight = 0.3
@@ -84,7 +83,8 @@ export function learnCapacity(capacity: Capacity, sample: Sample, speed?: number
   }
   const clears = (speed ?? 0) * readyOf(sample)
   const deepUntilMs = clears === 0 ? undefined : sample.atMs + (surelyLasting(sample.undelivered) * 1000) / clears
-  const service = isEnoughOf(settled, ms) ? serviceOf(sample) : capacity.serviceMs
+  const service = isEnoughOf(settled, ms) ? serviceOf(sample, capacity.service) : capacity.serviceMs
+  const told = learnService(capacity.service, sample, (uid) => capacity.marks[uid]?.settled ?? 0)
   const isEnough = isEnoughOf(settled, ms)
   const measured = isEnough ? refined(capacity, (settled * 1000) / ms, settled) : capacity
   return {
@@ -94,6 +94,7 @@ export function learnCapacity(capacity: Capacity, sample: Sample, speed?: number
     ...(backlogSinceMs === undefined ? {} : { backlogSinceMs }),
     ...(deepUntilMs === undefined ? {} : { deepUntilMs }),
     ...(service === undefined ? {} : { serviceMs: service }),
+    ...(told === undefined ? {} : { service: told }),
     ...(isEnough || ms === 0 ? {} : { sum: { settled, ms } }),
   }
 }
@@ -108,21 +109,13 @@ const leeway = 1
 
 /** Undefined while nothing was ever settled. */
 export function perReplica(capacity: Capacity, sample: Sample, concurrency: number): number | undefined {
-  const serviceMs = serviceOf(sample)
+  const serviceMs = serviceOf(sample, capacity.service)
   const computed = serviceMs === undefined ? undefined : (concurrency * 1000) / serviceMs
   if (capacity.perSecond === undefined || computed === undefined) return capacity.perSecond ?? computed
   const gain = (capacity.serviceMs ?? 0) / (serviceMs ?? Number.POSITIVE_INFINITY)
   const measured = capacity.perSecond * (gain > quicker ? gain : 1)
   const chance = leeway / Math.sqrt(capacity.entries ?? enoughEntries)
   return Math.max(measured * (1 - chance), Math.min(computed, measured * (1 + chance)))
-}
-
-/** Mean service time of the consumers' entries, in milliseconds; undefined while none was settled. */
-export const serviceOf = (sample: Sample): number | undefined =>
-  mean(sample.consumers.flatMap((consumer) => consumer.heartbeat?.serviceMs || []))
-
-function mean(values: readonly number[]): number | undefined {
-  return values.length === 0 ? undefined : values.reduce((sum, value) => sum + value, 0) / values.length
 }
 
 /** Measurements weigh as many entries as they saw, and later ones at least `weight`; one that chance cannot explain replaces all. */

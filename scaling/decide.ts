@@ -8,7 +8,7 @@
  * lower bound is zero, and once nothing is left that outranks Manual, too.
  */
 import { arrivalRate, rememberArrival } from './arrivals.ts'
-import { learnCapacity, perReplica, serviceOf } from './capacity.ts'
+import { learnCapacity, perReplica } from './capacity.ts'
 import { type Downstream, learnDownstream, watching } from './downstream.ts'
 import { guards, isQuiet, type LimitedBy, type Proposal, type Situation } from './guards.ts'
 import { keepMs } from './keeping.ts'
@@ -16,6 +16,7 @@ import { learnOutage, readmittedOf } from './outage.ts'
 import { type Bounds, boundsOf, clamp, type ScalingPolicy } from './policy.ts'
 import { count, tell } from './reasons.ts'
 import { readyOf, type Sample, workOf } from './sample.ts'
+import { serviceOf } from './service.ts'
 import { clearMs, neededReplicas, wholeReplicas } from './sizing.ts'
 import { awaitReplicas, isStarting, learnStartUp, startUpMs } from './startup.ts'
 import { initialState, lossAfter, remember, restartWindows, type ScalingState } from './state.ts'
@@ -93,7 +94,11 @@ function decideSeeing(before: ScalingState, sample: Sample, policy: ScalingPolic
       { atMs: sample.atMs, replicas: wanted },
       clearMs(pace) + pace.startUpMs,
     ),
-    wanted: remember(timed.wanted, { atMs: sample.atMs, replicas: lasting }, keepMs(policy, startUp, serviceOf(sample))),
+    wanted: remember(
+      timed.wanted,
+      { atMs: sample.atMs, replicas: lasting },
+      keepMs(policy, startUp, serviceOf(sample, timed.capacity.service)),
+    ),
     ...(sample.undeliveredAgeMs > policy.targetAgeMs ? { lastLateMs: sample.atMs } : {}),
   }
   const situation: Situation = { sample, state, policy, bounds, wanted }

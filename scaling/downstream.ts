@@ -16,9 +16,10 @@
  *
  * Once nothing waits any more, whatever the state, it is Watching. What a sample teaches counts from the next decision on.
  */
-import { type Capacity, settledBy } from './capacity.ts'
+import type { Capacity } from './capacity.ts'
 import type { ScalingPolicy } from './policy.ts'
 import { readyOf, type Sample } from './sample.ts'
+import { settledBy } from './service.ts'
 
 /** Throughput at a number of ready replicas, over a stretch in which entries waited all the time. */
 export interface Level {

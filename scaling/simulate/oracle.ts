@@ -2,7 +2,8 @@
  * The oracle knows every arrival and service time beforehand and asks for the least replicas that still take each entry within
  * the target, with the same start-up, bounds and cluster. Work done by a time must lie between what has arrived and what has
  * arrived one target earlier; the path of least change through that channel (a taut string) needs the fewest starts. It is run
- * in the same cluster, with a little more capacity until no more than 1 % is late; what it costs is what ours is divided by.
+ * in the same cluster, with whole replicas now above and now below that path where rounding up costs something, or with a little
+ * more until no more than 1 % is late; what it costs is what ours is divided by.
  */
 import { intensityAt, type Load } from './load.ts'
 import { lateShare } from './measure.ts'
@@ -24,22 +25,38 @@ export interface OracleRun {
 
 const slacks = [0.8, 0.6, 0.4] as const
 const extras = [1, 1.05, 1.12, 1.25] as const
+const frugalExtras = [1, 1.06] as const
+/** What whole numbers may cost above fractions before it is tried to do with fewer of them now and then. */
+const roundingShare = 1.03
+/** A failed attempt that left so many late will not be saved by a little more. */
+const hopeless = 0.5
 
 export function runOracle(scenario: Scenario, load: Load, seed: number): OracleRun {
+  const attempt = (needed: Float64Array): Run => simulate(scenario, load, scheduled(startedInTime(scenario, needed)), seed)
+  const lateOf = (run: Run): number => lateShare(scenario, load, run)
+  for (const extra of frugalExtras) {
+    const frugal = rounded(scenario, neededShares(scenario, load, slacks[0], extra))
+    if (frugal === undefined) break
+    const run = attempt(frugal)
+    const late = lateOf(run)
+    if (late <= 0.01) return { run, keeps: true }
+    if (late > hopeless) break
+  }
   let best: Run | undefined
   for (const [i, extra] of extras.entries()) {
-    const needed = neededReplicas(scenario, load, slacks[Math.min(i, slacks.length - 1)] ?? 0.5, extra)
-    const run = simulate(scenario, load, scheduled(startedInTime(scenario, needed)), seed)
-    best = run
-    if (lateShare(scenario, load, run) <= 0.01) return { run, keeps: true }
+    const shares = neededShares(scenario, load, slacks[Math.min(i, slacks.length - 1)] ?? 0.5, extra)
+    best = attempt(shares.map((share) => whole(scenario, Math.ceil(share - 1e-6))))
+    const late = lateOf(best)
+    if (late <= 0.01) return { run: best, keeps: true }
+    if (late > hopeless) break
   }
   if (best === undefined) throw new RangeError('the oracle was not run')
   return { run: best, keeps: false }
 }
 
-/** Replicas that must be ready, by second. */
-function neededReplicas(scenario: Scenario, load: Load, slack: number, extra: number): Float64Array {
-  const { duration, scaling, slots, downstream, queue } = scenario
+/** Replicas that must be ready, by second: fractions of them, without bounds. */
+function neededShares(scenario: Scenario, load: Load, slack: number, extra: number): Float64Array {
+  const { duration, scaling, slots } = scenario
   const steps = Math.ceil(duration / stepSeconds)
   const arrived = new Float64Array(steps + 1)
   for (let i = 0; i < load.arrivals.length; i++) {
@@ -52,16 +69,44 @@ function neededReplicas(scenario: Scenario, load: Load, slack: number, extra: nu
     k === steps ? (arrived[Math.max(0, steps - delay)] as number) : (arrived[Math.max(0, k - delay)] as number),
   )
   const rates = tautString(due, arrived)
-  // More than what is behind takes is of no use to anybody.
+  return new Float64Array(duration).map((_, at) => {
+    const rate = (rates[Math.min(steps - 1, Math.floor(at / stepSeconds))] as number) / stepSeconds
+    return (rate * extra) / slots
+  })
+}
+
+/** Within the bounds, and no more than what is behind takes: more is of no use to anybody. */
+function whole({ scaling, downstream, queue, service, slots }: Scenario, replicas: number): number {
   const behind = Math.min(downstream?.perSecond ?? Number.POSITIVE_INFINITY, queue?.perSecond ?? Number.POSITIVE_INFINITY)
-  const most = behind === Number.POSITIVE_INFINITY ? scaling.maxReplicas : Math.ceil((behind * scenario.service.mean) / slots)
-  const needed = new Float64Array(duration)
-  for (let at = 0; at < duration; at++) {
-    const rate = ((rates[Math.min(steps - 1, Math.floor(at / stepSeconds))] as number) / stepSeconds) * extra
-    const replicas = Math.ceil(rate / slots - 1e-6)
-    needed[at] = Math.min(scaling.maxReplicas, Math.max(scaling.minReplicas, Math.min(most, replicas)))
+  const most = behind === Number.POSITIVE_INFINITY ? scaling.maxReplicas : Math.ceil((behind * service.mean) / slots)
+  return Math.min(scaling.maxReplicas, Math.max(scaling.minReplicas, Math.min(most, replicas)))
+}
+
+/**
+ * Whole numbers whose mean is that of the shares: one more or one less for as long as half the target lets entries wait for it.
+ * Undefined where rounding up costs next to nothing.
+ */
+function rounded(scenario: Scenario, shares: Float64Array): Float64Array | undefined {
+  const { scaling, startUp } = scenario
+  const block = Math.max(stepSeconds, Math.ceil(2 * startUp.mean), Math.floor(scaling.targetAgeMs / 2000))
+  const curve = new Float64Array(shares.length)
+  let [carried, up, fractions] = [0, 0, 0]
+  for (let from = 0; from < shares.length; from += block) {
+    const until = Math.min(shares.length, from + block)
+    let wanted = 0
+    for (let at = from; at < until; at++) {
+      const share = shares[at] as number
+      wanted += share
+      up += whole(scenario, Math.ceil(share - 1e-6))
+      fractions += Math.max(scaling.minReplicas, share)
+    }
+    const replicas = whole(scenario, Math.ceil((wanted + carried) / (until - from) - 1e-6 - 0.5))
+    carried = Math.min(wanted + carried - replicas * (until - from), (until - from) / 2)
+    // What was too much is no credit for later: it idled.
+    carried = Math.max(0, carried)
+    curve.fill(replicas, from, until)
   }
-  return needed
+  return up > roundingShare * fractions ? curve : undefined
 }
 
 /** Slope per step of the path of least change with low[k] ≤ path[k] ≤ high[k]. */

@@ -14,3 +14,28 @@ export interface Pod {
 }
 
 export const isServing = (pod: Pod): boolean => pod.state === 'Starting' || pod.state === 'Running'
+
+/** Counted when replicas change, not every second. */
+export interface Census {
+  /** When one becomes ready or crashes, at the earliest. */
+  readonly dueAt: number
+  readonly ready: number
+  readonly serving: number
+  readonly draining: number
+  /** Those that serve and are of an older rollout. */
+  readonly old: number
+}
+
+export function census(pods: readonly Pod[], version: number): Census {
+  let dueAt = Number.POSITIVE_INFINITY
+  let [ready, serving, draining, old] = [0, 0, 0, 0]
+  for (const pod of pods) {
+    if (pod.state === 'Draining') draining++
+    if (!isServing(pod)) continue
+    serving++
+    if (pod.state === 'Running') ready++
+    if (pod.version < version) old++
+    dueAt = Math.min(dueAt, pod.state === 'Starting' ? pod.readyAt : pod.crashAt)
+  }
+  return { dueAt, ready, serving, draining, old }
+}

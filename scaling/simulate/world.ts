@@ -6,12 +6,12 @@
  */
 
 import type { Load } from './load.ts'
-import { isServing, type Pod } from './pods.ts'
+import { census, isServing, type Pod } from './pods.ts'
 import type { Backlog } from './queue.ts'
 import { advance, createBacklog, deliverAgain, orphanedOf, quarantinedOf } from './queue.ts'
 import { createRandom, exponential } from './random.ts'
 import type { Scenario } from './scenario.ts'
-import { addSlot, createSlots, dropFirst, rebuild, type Slots, siftDown } from './slots.ts'
+import { addSlot, createSlots, dropFirst, putBackFirst, rebuild, type Slots } from './slots.ts'
 
 export interface View {
   /** Seconds since the start. */
@@ -76,6 +76,7 @@ export function simulate(scenario: Scenario, load: Load, controller: Controller,
   let queueAt = 0
   let inFlight = 0
   let replicaSeconds = 0
+  let pace = census(pods, version)
   const seconds = Math.ceil(duration)
   const waits = new Float32Array(load.arrivals.length).fill(Number.NaN)
   const run = {
@@ -143,6 +144,7 @@ export function simulate(scenario: Scenario, load: Load, controller: Controller,
   }
 
   function turnPods(at: number): void {
+    if (at < pace.dueAt && pace.draining === 0) return
     for (const pod of pods) {
       if (pod.state === 'Starting' && pod.readyAt <= at) {
         pod.state = 'Running'
@@ -154,15 +156,20 @@ export function simulate(scenario: Scenario, load: Load, controller: Controller,
         pod.state = 'Gone'
       }
     }
-    if (pods.some((pod) => pod.state === 'Gone')) pods = pods.filter((pod) => pod.state !== 'Gone')
+    pods = pods.filter((pod) => pod.state !== 'Gone')
+    pace = census(pods, version)
   }
 
   const busy = (pod: Pod, at: number) => pod.slots.reduce((sum, slot) => sum + ((slots.freeAt[slot] as number) > at ? 1 : 0), 0)
 
   /** The Deployment: as many as desired, those with least to lose go first; in a rollout a quarter more, then the old ones. */
   function reconcile(at: number): void {
-    const existing = pods.reduce((sum, pod) => sum + (isServing(pod) ? (pod.version < version ? Number.NaN : 1) : 0), 0)
-    if (existing === desired) return
+    if (pace.old === 0 && pace.serving === desired) return
+    replace(at)
+    pace = census(pods, version)
+  }
+
+  function replace(at: number): void {
     const serving = pods.filter(isServing)
     const old = serving.filter((pod) => pod.version < version)
     const surge = old.length === 0 ? 0 : Math.min(old.length, Math.max(1, Math.ceil(desired / 4)))
@@ -180,7 +187,7 @@ export function simulate(scenario: Scenario, load: Load, controller: Controller,
   }
 
   function assign(slot: number, entry: number, start: number): void {
-    settleSlot(slot)
+    if ((slots.took[slot] as number) >= 0) settleSlot(slot)
     let end = start + (load.services[entry] as number)
     if (downstream !== undefined) {
       grantedAt = Math.max(grantedAt, start) + 1 / downstream.perSecond
@@ -191,9 +198,8 @@ export function simulate(scenario: Scenario, load: Load, controller: Controller,
     waits[entry] = start - (load.arrivals[entry] as number)
     slots.entry[slot] = entry
     slots.took[slot] = end - start
-    slots.freeAt[slot] = end
     inFlight++
-    siftDown(slots)
+    putBackFirst(slots, end)
   }
 
   /** When the queue has room, at the earliest. */
@@ -205,14 +211,15 @@ export function simulate(scenario: Scenario, load: Load, controller: Controller,
   }
 
   function serve(until: number): void {
-    const { heap } = slots
+    const { arrivals } = load
     for (;;) {
-      while (heap.length > 0 && (slots.pod[heap[0] as number] as Pod).state !== 'Running') dropFirst(slots)
-      if (heap.length === 0) return
-      const slot = heap[0] as number
-      const free = slots.freeAt[slot] as number
+      while (slots.size > 0 && (slots.pod[slots.heap[0] as number] as Pod).state !== 'Running') dropFirst(slots)
+      if (slots.size === 0) return
+      const slot = slots.heap[0] as number
+      const free = slots.keys[0] as number
+      if (free >= until) return
       const again = backlog.again[0]
-      const fresh = backlog.head < load.arrivals.length ? (load.arrivals[backlog.head] as number) : Number.POSITIVE_INFINITY
+      const fresh = backlog.head < arrivals.length ? (arrivals[backlog.head] as number) : Number.POSITIVE_INFINITY
       const takesAgain = again !== undefined && again.readyAt <= Math.max(free, fresh)
       const start = roomAt(Math.max(free, takesAgain ? again.readyAt : fresh))
       if (start >= until) return
@@ -225,7 +232,7 @@ export function simulate(scenario: Scenario, load: Load, controller: Controller,
 
   /** What runs when Redis goes is settled when it is back. */
   function stall(from: number, until: number): void {
-    for (let slot = 0; slot < slots.freeAt.length; slot++) {
+    for (let slot = 0; slot < slots.count; slot++) {
       const free = slots.freeAt[slot] as number
       if (free < until && (slots.took[slot] as number) >= 0 && free > from) slots.freeAt[slot] = until + random()
     }
@@ -233,14 +240,15 @@ export function simulate(scenario: Scenario, load: Load, controller: Controller,
   }
 
   for (let i = 0; i < desired; i++) startPod(0, 0)
+  pace = census(pods, version)
   for (let at = 0; at < seconds; at++) {
     const outage = redisOutages.find(({ from, lasting }) => at >= from && at < from + lasting)
     if (outage !== undefined && at === Math.floor(outage.from)) stall(at, outage.from + outage.lasting)
-    if (scenario.rollouts.some((begins) => Math.floor(begins) === at)) version++
+    if (scenario.rollouts.some((begins) => Math.floor(begins) === at)) pace = census(pods, ++version)
     advance(backlog, load, at)
     turnPods(at)
     const undelivered = backlog.added - backlog.head
-    const ready = pods.reduce((sum, pod) => sum + (pod.state === 'Running' ? 1 : 0), 0)
+    const { ready } = pace
     if (at % controller.every === 0) {
       const hidden = metricsOutages.some(({ from, lasting }) => at >= from && at < from + lasting)
       const isFault = faults.some(([from, until]) => at >= from && at < until)
