@@ -13,7 +13,7 @@
 import { asFailure, type StreamPipelineError } from '../../api/errors.ts'
 import { backoffMs, type Clock, pause } from './clock.ts'
 import { statusFailure } from './errors.ts'
-import { type KubernetesObject, type ResourceType, resourcePath } from './objects.ts'
+import { type KubernetesObject, type ResourceType, resourcePath, withoutManagedFields } from './objects.ts'
 import type { MutableStore } from './store.ts'
 import type { Query, Transport, WatchEvent } from './transport.ts'
 
@@ -112,7 +112,8 @@ export interface ReflectorOptions {
   readonly onBackoff?: (error: StreamPipelineError | undefined, attempt: number) => void
 }
 
-const pageSize = 500
+/** Less than the customary 500: all kinds are listed at once, and what a page leaves behind stays the process's memory. */
+const pageSize = 200
 /** As kube-rs: below the API server's own limit of 300–600 s, so that the server, not a proxy, ends the watch. */
 const watchSeconds = 290
 const idleMarginMs = 20_000
@@ -146,7 +147,7 @@ export function createReflector<T extends KubernetesObject>(options: ReflectorOp
         items?: KubernetesObject[]
         metadata?: { resourceVersion?: string; continue?: string }
       }
-      for (const item of page.items ?? []) found.push(named(item))
+      for (const item of page.items ?? []) found.push(withoutManagedFields(named(item)))
       resourceVersion = page.metadata?.resourceVersion ?? resourceVersion
       next = page.metadata?.continue
     } while (next !== undefined && next !== '')

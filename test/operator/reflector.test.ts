@@ -160,12 +160,12 @@ test('a reflector lists in pages, follows the watch, and lists anew after 410', 
   stop.abort()
   await run
   assert.deepEqual(asked, [
-    'list start of 500',
-    'list page2 of 500',
+    'list start of 200',
+    'list page2 of 200',
     'watch 3 bookmarks true',
     'watch 5 bookmarks true',
-    'list start of 500',
-    'list page2 of 500',
+    'list start of 200',
+    'list page2 of 200',
     'watch 8 bookmarks true',
   ])
 })
