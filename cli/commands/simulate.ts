@@ -18,7 +18,7 @@ export function registerSimulate(program: Command): void {
     .description(
       'what scaling would do: scenarios beside other autoscalers and an oracle, or a recorded log under another policy',
     )
-    .option('--scenario <file...>', 'scenarios to run')
+    .option('--scenario <file...>', 'scenarios to run: files, or names of those that come with streampipeline')
     .option('--all', 'run every scenario that comes with streampipeline')
     .option('--seeds <count>', 'how many times, each with its own chances; the same seed gives the same run', seeds, 5)
     .option('--plot <directory>', 'write an SVG per scenario: arrivals, age, replicas')

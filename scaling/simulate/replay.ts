@@ -80,6 +80,7 @@ export function tellReplay(replayed: Replay): string {
   return [
     `${decisions} decisions, ${notReproduced === 0 ? 'all' : decisions - notReproduced} reproduced as recorded`,
     `${differing} would have been others; replica-hours ${recordedReplicaHours} -> ${replicaHours}, most replicas ${recordedMost} -> ${most}`,
+    ...(shown.length === 0 ? [] : ['the first decision of each stretch that differs, replicas recorded -> now:']),
     ...shown.flatMap(({ at, recorded, now, recordedReason, nowReason }) => [
       `  ${at ?? 'without metrics'}: ${recorded} -> ${now}`,
       `    was: ${recordedReason}`,

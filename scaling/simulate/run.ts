@@ -1,7 +1,7 @@
 /** What the `simulate` command does: scenarios to results, plots and logs; or a log to what would have changed. */
 import { existsSync } from 'node:fs'
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { compilePipeline, parsePipeline } from '../../api/compile.ts'
 import type { CompiledScaling } from '../../api/compiled.ts'
@@ -48,19 +48,46 @@ export async function readAllScenarios(): Promise<Scenario[]> {
   return Promise.all(files.map((file) => readScenario(join(folder, file))))
 }
 
+/** A file, or one that comes with streampipeline, by its bare name. */
+async function findScenario(name: string): Promise<Scenario> {
+  if (existsSync(name) || !/^[\w-]+$/.test(name)) return readScenario(name)
+  const own = join(scenarioFolder(), `${name}.yaml`)
+  if (existsSync(own)) return readScenario(own)
+  const names = (await readdir(scenarioFolder())).flatMap((file) => (file.endsWith('.yaml') ? [basename(file, '.yaml')] : []))
+  throw failure('InvalidOption', {
+    option: '--scenario',
+    detail: `there is no file ${name}, and no such scenario among ${names.sort().join(', ')}`,
+  })
+}
+
 export async function runSimulate(options: SimulateOptions, print: (text: string) => void): Promise<number> {
   if (options.replay !== undefined) return replayLog(options.replay, options, print)
   const files = options.scenario ?? []
   if (!options.all && files.length === 0) {
-    throw failure('InvalidOption', { option: '--scenario', detail: 'name a scenario, or --all, or a log with --replay' })
+    throw failure('InvalidOption', {
+      option: '--scenario',
+      detail: 'name a scenario or its file, or --all, or a log with --replay',
+    })
   }
-  const scenarios = [...(options.all ? await readAllScenarios() : []), ...(await Promise.all(files.map(readScenario)))]
+  const scenarios = [...(options.all ? await readAllScenarios() : []), ...(await Promise.all(files.map(findScenario)))]
   if (options.decisionLog !== undefined && scenarios[0] !== undefined) writeLog(options.decisionLog, scenarios[0])
   if (options.plot !== undefined) await writePlots(options.plot, scenarios)
   const results = await runScenarios(scenarios, options.seeds)
+  if (options.output === 'table') for (const line of written(options, scenarios)) print(line)
   if (options.output === 'json') print(JSON.stringify({ scenarios: results }, undefined, 2))
   else print(options.output === 'markdown' ? markdownTable(results) : textTable(results))
   return exitCodes.done
+}
+
+/** What was written, and what to do with it. */
+function written({ plot: folder, decisionLog }: SimulateOptions, scenarios: readonly Scenario[]): string[] {
+  const [first] = scenarios
+  return [
+    ...(folder === undefined ? [] : [`plots of seed 1: ${scenarios.map(({ name }) => join(folder, `${name}.svg`)).join(', ')}`]),
+    ...(decisionLog === undefined || first === undefined
+      ? []
+      : [`decisions of ${first.name}, seed 1: ${decisionLog}; ask about another policy with --replay ${decisionLog} -f FILE`]),
+  ]
 }
 
 async function writePlots(folder: string, scenarios: readonly Scenario[]): Promise<void> {

@@ -160,6 +160,24 @@ describe('streampipeline simulate', () => {
 
     printed = ''
     await runSimulate({ replay: log, file: 'examples/quickstart.yaml', seeds: 1, output: 'table' }, print)
-    assert.match(printed, /^60 decisions, all reproduced as recorded\n\d+ would have been others; .*\n {2}2026-/)
+    assert.match(
+      printed,
+      /^60 decisions, all reproduced as recorded\n\d+ would have been others; .*\nthe first decision of each.*\n {2}2026-/,
+    )
+  })
+
+  it('finds a scenario that comes with it by name, and names those there are for one that does not', async () => {
+    await assert.rejects(
+      runSimulate({ scenario: ['spike'], seeds: 1, output: 'table' }, () => undefined),
+      {
+        code: 'InvalidOption',
+        message: /no file spike, and no such scenario among .*, spikes,/,
+      },
+    )
+    let printed = ''
+    await runSimulate({ scenario: ['stuck-poison'], seeds: 1, output: 'table' }, (text) => {
+      printed += text
+    })
+    assert.match(printed, /^scenario .*\nstuck-poison /)
   })
 })
