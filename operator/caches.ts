@@ -5,7 +5,7 @@
 import type { StreamPipelineError } from '../api/errors.ts'
 import { dispatchVariable } from '../redis/dispatchconfig.ts'
 import type { Clock } from './kubernetes/clock.ts'
-import { type KubernetesObject, keyOf, type ResourceType } from './kubernetes/objects.ts'
+import { type KubernetesObject, keyOf, type ObjectMeta, type ResourceType } from './kubernetes/objects.ts'
 import { createReflector, type Reflector } from './kubernetes/reflector.ts'
 import { createStore, type MutableStore, type StoreChange } from './kubernetes/store.ts'
 import type { Transport } from './kubernetes/transport.ts'
@@ -162,7 +162,19 @@ function namespaced<T extends KubernetesObject>(store: MutableStore<T>, namespac
  * of the operator's memory, is of use no more.
  */
 function bare<T extends KubernetesObject>({ apiVersion, kind, metadata }: T): T {
-  return { apiVersion, kind, metadata } as T
+  const { name, namespace, uid, resourceVersion, generation, deletionTimestamp, labels, ownerReferences } = metadata
+  const pipeline = labels?.[nameLabel]
+  const kept: ObjectMeta = {
+    ...(name === undefined ? {} : { name }),
+    ...(namespace === undefined ? {} : { namespace }),
+    ...(uid === undefined ? {} : { uid }),
+    ...(resourceVersion === undefined ? {} : { resourceVersion }),
+    ...(generation === undefined ? {} : { generation }),
+    ...(deletionTimestamp === undefined ? {} : { deletionTimestamp }),
+    ...(pipeline === undefined ? {} : { labels: { [nameLabel]: pipeline } }),
+    ...(ownerReferences === undefined ? {} : { ownerReferences }),
+  }
+  return { apiVersion, kind, metadata: kept } as T
 }
 
 function withScaleAndStatus(object: DeploymentObject): DeploymentObject {
