@@ -40,7 +40,11 @@ const deadLetter = z.strictObject({
   stream: keyName(512, '{ndvi:jobs}:dead')
     .optional()
     .describe('Stream of the dead letters. Omitted: `{<stream>}:dead`, or `<stream>:dead` where the stream has a hash tag.'),
-  maxEntries: count(1, Number.MAX_SAFE_INTEGER).default(100_000).describe('How many dead letters are kept. Beyond it nothing is pushed out: entries stay pending, failed jobs where they are.'),
+  maxEntries: count(1, Number.MAX_SAFE_INTEGER)
+    .default(100_000)
+    .describe(
+      'How many dead letters are kept. Beyond it nothing is pushed out: entries stay pending, failed jobs where they are.',
+    ),
   failedJobs: z
     .enum(['Capture', 'Leave'])
     .default('Capture')
