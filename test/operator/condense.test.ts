@@ -1,0 +1,59 @@
+/** What a store keeps of an object once only its essence is wanted, and whom it tells. */
+import '../support/leaks.ts'
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { KubernetesObject } from '../../operator/kubernetes/objects.ts'
+import { createStore, type StoreChange } from '../../operator/kubernetes/store.ts'
+
+type Note = KubernetesObject & { readonly text?: string }
+
+const note = (resourceVersion: string, text: string, pipeline = 'a'): Note => ({
+  metadata: { name: 'n', namespace: 'farm', uid: 'u', resourceVersion, labels: { pipeline } },
+  text,
+})
+
+function storeOfNotes() {
+  const changes: StoreChange<Note>[] = []
+  const store = createStore<Note>({
+    indexes: { pipeline: ({ metadata }) => metadata.labels?.['pipeline'] },
+    essence: ({ metadata }) => ({ metadata }),
+    handlers: [(change) => void changes.push(change)],
+  })
+  return { store, changes }
+}
+
+test('a condensed object keeps its essence through events and lists, silently, and is found as before', () => {
+  const { store, changes } = storeOfNotes()
+  store.set(note('1', 'long'))
+  assert.equal(store.get('farm/n')?.text, 'long')
+  store.condense('farm/n')
+  assert.equal(store.get('farm/n')?.text, undefined)
+  assert.equal(changes.length, 1, 'nobody is told')
+  store.set(note('2', 'longer', 'b'))
+  assert.equal(store.get('farm/n')?.text, undefined)
+  assert.equal(store.get('farm/n')?.metadata.resourceVersion, '2')
+  assert.deepEqual(store.indexed('pipeline', 'a'), [])
+  assert.equal(store.indexed('pipeline', 'b').length, 1)
+  store.replace([note('3', 'longest', 'b')])
+  assert.equal(store.get('farm/n')?.text, undefined)
+  assert.equal(changes.length, 3, 'changes are told')
+})
+
+test('an object that went and came again is whole', () => {
+  const { store } = storeOfNotes()
+  store.set(note('1', 'long'))
+  store.condense('farm/n')
+  store.remove(note('2', 'long'))
+  store.set(note('3', 'new'))
+  assert.equal(store.get('farm/n')?.text, 'new')
+})
+
+test('the echo of an object that is held already is told to nobody; a list tells of it, as of a resync', () => {
+  const { store, changes } = storeOfNotes()
+  store.set(note('1', 'long'))
+  store.set(note('1', 'long'))
+  assert.equal(changes.length, 1)
+  store.replace([note('1', 'long')])
+  assert.equal(changes.length, 2)
+  assert.ok(changes[1]?.kind === 'Set' && changes[1].resync)
+})
