@@ -94,6 +94,8 @@ const claim = defineScript(
 local stream, dead, stats = KEYS[1], KEYS[2], KEYS[3]
 local group, consumer, minIdle, maxDead, counts, own = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5] == '1', ARGV[6] == '1'
 local maxBytes, bytes = tonumber(ARGV[7]), 0
+-- Without memory XCLAIM would work, and count a delivery for an attempt that cannot succeed; this is refused then.
+redis.call('HINCRBY', stats, 'settled', 0)
 local claimed, trimmed, refusal, seen = {}, 0, '', 0
 for i = 8, #ARGV do
   local id = ARGV[i]

@@ -279,6 +279,22 @@ describe('pending entries', () => {
     assert.deepEqual([...(await counts()).values()], [2, 2, 2, 2])
   })
 
+  test('without memory nothing is claimed: no delivery is counted for an attempt that must fail', async () => {
+    const [id = ''] = await add(1)
+    await read('gone', 1)
+    await redis.config('SET', 'maxmemory', '1')
+    try {
+      await assert.rejects(
+        claimEntries(redis, place, 'me', 0, [id]),
+        (thrown) => thrown instanceof StreamPipelineError && thrown.code === 'RedisOutOfMemory',
+      )
+    } finally {
+      await redis.config('SET', 'maxmemory', '0')
+    }
+    assert.deepEqual([...(await counts())], [[id, 1]])
+    assert.deepEqual((await claimEntries(redis, place, 'me', 0, [id])).claimed[0]?.deliveries, 2)
+  })
+
   test('a trimmed entry becomes a record, once', async () => {
     const [a = '', b = ''] = await add(2)
     await read('gone', 2)
