@@ -3,12 +3,15 @@
  * woke it. Terminal failures wait for the object to change (its next event adds the key); all others are retried with the
  * queue's back-off.
  */
+import { setImmediate as eventLoop } from 'node:timers/promises'
 import { asFailure, type StreamPipelineError } from '../../api/errors.ts'
 import type { Clock } from './clock.ts'
 import type { WorkQueue } from './queue.ts'
 
 /** Keys reconciled at once. */
 export const workers = 8
+
+const longestTurnMs = 10
 
 /** What a reconcile asks for; undefined `requeueAfterMs`: nothing until the next event. */
 export interface ReconcileResult {
@@ -43,6 +46,14 @@ export function createController(
 ): Controller {
   const { clock, observer = {} } = options
   let active = 0
+  let breathedMs = clock.now()
+
+  /** A thousand keys of which none waits for anything would be one turn of the event loop: what changes meanwhile goes unheard. */
+  async function breathe(): Promise<void> {
+    if (clock.now() - breathedMs < longestTurnMs) return
+    await eventLoop()
+    breathedMs = clock.now()
+  }
 
   async function handle(key: string, waitedMs: number, signal: AbortSignal): Promise<void> {
     const startedMs = clock.now()
@@ -85,6 +96,7 @@ export function createController(
       const taken = await queue.take()
       if (taken === undefined) return
       await handle(taken.key, taken.waitedMs, cut)
+      await breathe()
     }
   }
 
