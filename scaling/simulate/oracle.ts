@@ -28,19 +28,20 @@ const extras = [1, 1.05, 1.12, 1.25] as const
 const frugalExtras = [1, 1.06] as const
 /** What whole numbers may cost above fractions before it is tried to do with fewer of them now and then. */
 const roundingShare = 1.03
-/** A failed attempt that left so many late will not be saved by a little more. */
+/** Where something behind the replicas is the limit, a failed attempt that left so many late is not saved by more of them. */
 const hopeless = 0.5
 
 export function runOracle(scenario: Scenario, load: Load, seed: number): OracleRun {
   const attempt = (needed: Float64Array): Run => simulate(scenario, load, scheduled(startedInTime(scenario, needed)), seed)
   const lateOf = (run: Run): number => lateShare(scenario, load, run)
+  const limited = scenario.downstream !== undefined || scenario.queue !== undefined
   for (const extra of frugalExtras) {
     const frugal = rounded(scenario, neededShares(scenario, load, slacks[0], extra))
     if (frugal === undefined) break
     const run = attempt(frugal)
     const late = lateOf(run)
     if (late <= 0.01) return { run, keeps: true }
-    if (late > hopeless) break
+    if (limited && late > hopeless) break
   }
   let best: Run | undefined
   for (const [i, extra] of extras.entries()) {
@@ -48,7 +49,7 @@ export function runOracle(scenario: Scenario, load: Load, seed: number): OracleR
     best = attempt(shares.map((share) => whole(scenario, Math.ceil(share - 1e-6))))
     const late = lateOf(best)
     if (late <= 0.01) return { run: best, keeps: true }
-    if (late > hopeless) break
+    if (limited && late > hopeless) break
   }
   if (best === undefined) throw new RangeError('the oracle was not run')
   return { run: best, keeps: false }
