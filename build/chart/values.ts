@@ -97,7 +97,10 @@ export const values: Readonly<Record<string, Value | ValueGroup>> = {
       interval: text('Between two scrapes.', '30s', duration),
       labels: strings('What your Prometheus selects by.'),
     }),
-    consumerPodMonitors: flag('Have the operator make a PodMonitor for each pipeline’s consumers.', false),
+    consumerPodMonitors: flag(
+      'Have the operator make a PodMonitor for each pipeline’s consumers. Turned off again, those that are there stay until their pipeline goes.',
+      false,
+    ),
   }),
   alerts: group('A PrometheusRule with alerts; each has a runbook page.', {
     enabled: flag('Make it; needs the Prometheus Operator.', false),
