@@ -1,6 +1,6 @@
 /**
  * `npm run test:e2e`: images, chart and pipelines on a real cluster, the one of KUBECONFIG, which it changes: it makes the
- * namespaces `streampipeline` and `farm`, and deletes them and the CRD at the end.
+ * namespaces `streampipeline`, `farm` and `streampipeline-node`, and deletes them and the CRD at the end.
  *
  *   KUBECONFIG             the cluster
  *   LOAD_IMAGE             command that brings an image archive to its nodes, given as its last argument: `kind load image-archive`,
@@ -140,5 +140,6 @@ const there =
   (await report.stage('restricted namespaces', firstHour.makeNamespaces)) &&
   (await report.stage('helm install and helm test', async () => await firstHour.install(report)))
 if (there) await pipelines(report)
+if (there && !options.keep && options.only === undefined) await report.stage('removed as documented', releases.remove)
 if (!options.keep) await report.stage('everything taken away', cleanUp)
 process.exitCode = report.finish(options.capture ? join(projectRoot, 'docs', 'what-you-see.md') : undefined)

@@ -1,5 +1,4 @@
 /** The quickstart on the cluster, and what its status says. */
-import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { projectRoot } from '../support/root.ts'
 import { execute, get, kubectl, program } from './commands.ts'
@@ -36,12 +35,6 @@ export interface Pod {
       readonly state: { readonly running?: { readonly startedAt: string } }
     }[]
   }
-}
-
-/** The very file of the examples; only where Redis is differs. */
-export async function quickstart(): Promise<string> {
-  const text = await readFile(join(projectRoot, 'examples', 'quickstart.yaml'), 'utf8')
-  return text.replace('redis://127.0.0.1:6379/0', 'redis://redis:6379/0')
 }
 
 export async function statusOf(name: string = pipelineName, namespace: string = pipelinesNamespace): Promise<PipelineStatus> {

@@ -1,10 +1,10 @@
 /** Install, first pipeline, first job; then a burst: replicas grow, the age falls, back to the minimum, to zero, awake again. */
 import assert from 'node:assert/strict'
 import { coldStart } from '../coldstart.ts'
-import { apply, get, helm, kubectl } from '../commands.ts'
+import { apply, get, kubectl } from '../commands.ts'
+import { documented } from '../documented.ts'
 import { patience, until } from '../patience.ts'
 import {
-  chart,
   consumerPods,
   isReady,
   operatorNamespace,
@@ -12,8 +12,6 @@ import {
   patch,
   pipelineName,
   pipelinesNamespace,
-  quickstart,
-  release,
   settled,
   statusOf,
   untilDescribed,
@@ -31,7 +29,7 @@ const scalingMessage = 'jsonpath={.status.conditions[?(@.type=="ScalingActive")]
 
 const perSecondOfBurst = 1_000
 
-/** Both namespaces refuse every pod that is not restricted. */
+/** They refuse every pod that is not restricted. */
 export async function makeNamespaces(): Promise<void> {
   for (const name of [operatorNamespace, pipelinesNamespace]) {
     const labels = { 'pod-security.kubernetes.io/enforce': 'restricted' }
@@ -41,14 +39,14 @@ export async function makeNamespaces(): Promise<void> {
 
 export async function install(report: Report): Promise<void> {
   const began = performance.now()
-  await helm('install', release, chart, '-n', operatorNamespace, '--wait', '--timeout', patience(90))
+  await documented(/^helm install streampipeline \S+ -n streampipeline --create-namespace --wait$/)
   report.measure('helm install to operator Ready', seconds(began), 's', 15)
   const { items } = await get<{ items: Pod[] }>('-n', operatorNamespace, 'pods')
   for (const { metadata } of items) {
     const seconds = await coldStart(operatorNamespace, metadata.name, 'leading')
     if (seconds !== undefined) report.measure('operator process started to leading', seconds, 's', 1)
   }
-  await helm('test', release, '-n', operatorNamespace, '--timeout', patience(60))
+  await documented(/^helm test/)
   await report.capture(
     'After helm install',
     'Two operator pods: one leads, the other waits with warm caches.',
@@ -65,7 +63,7 @@ export async function startRedis(): Promise<void> {
 export async function firstJob(report: Report, traffic: Traffic): Promise<void> {
   await traffic.burst(200)
   const began = performance.now()
-  await apply(await quickstart(), pipelinesNamespace)
+  await documented(/^sed .*quickstart\.yaml \| kubectl apply/, pipelinesNamespace)
   await until(async () => (await traffic.jobs()) > 0, 60_000, 100)
   report.measure('kubectl apply to first job', seconds(began), 's', 10)
   await untilStatus(
@@ -76,6 +74,7 @@ export async function firstJob(report: Report, traffic: Traffic): Promise<void> 
   const [pod] = await consumerPods()
   const cold = await coldStart(pipelinesNamespace, pod?.metadata.name ?? '', 'running')
   report.measure('consumer process started to running', cold ?? Number.NaN, 's', 1)
+  assert.match(await documented(/^kubectl get streampipelines$/, pipelinesNamespace), /^ndvi .* True /m)
   await report.capture('The first entries are jobs', 'A few seconds after `kubectl apply -f quickstart.yaml`.', table, story)
 }
 

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { projectRoot } from '../../support/root.ts'
 import { apply, get, helm, kubectl, liveObjects } from '../commands.ts'
+import { documented, notYetRun } from '../documented.ts'
 import { patience, until } from '../patience.ts'
 import {
   chart,
@@ -55,7 +56,7 @@ export async function upgradeFrom(packaged: string, version: string, traffic: Tr
     traffic,
     async () =>
       await withoutRestarts(async () => {
-        await helm('uninstall', release, '-n', operatorNamespace, '--wait')
+        await documented(/^helm uninstall streampipeline -n streampipeline$/)
         const before = await traffic.jobs()
         await until(async () => (await traffic.jobs()) > before + perSecond, 20_000, 200)
         await kubectl('-n', pipelinesNamespace, 'get', 'streampipeline', 'ndvi')
@@ -64,8 +65,7 @@ export async function upgradeFrom(packaged: string, version: string, traffic: Tr
         await helm('install', release, packaged, ...images, ...wait)
         const earlier = await chartOfCrd()
         await sleep(2_000)
-        // As docs/install.md writes it.
-        await helm('upgrade', release, chart, ...wait)
+        await documented(/^helm upgrade/)
         await sleep(2_000)
         assert.notEqual(await chartOfCrd(), earlier, 'the upgrade reaches the CRD')
       }),
@@ -124,4 +124,13 @@ export async function upgradeConsumers(traffic: Traffic, version: string, next: 
   )
   await untilStatus('settled', settled)
   await kubectl('-n', pipelinesNamespace, 'delete', 'streampipeline', 'pinned', '--wait=false')
+}
+
+/** Everything goes, pipelines first, by the page's own commands; and then none of them has been left untried. */
+export async function remove(): Promise<void> {
+  await documented(/^kubectl delete streampipelines --all -A$/)
+  await documented(/^helm uninstall streampipeline -n streampipeline$/)
+  await documented(/^kubectl delete crd/)
+  await documented(/^kubectl delete secret/)
+  assert.deepEqual(notYetRun(), [], 'commands of docs/install.md that nothing has run')
 }
