@@ -208,7 +208,7 @@ export function createReconciler(parts: ReconcilerParts): Reconcile {
     const { namespace = '', name = '' } = observed.object.metadata
     const current = caches.deployments.get(`${namespace}/${consumerName(name)}`)?.spec?.replicas
     if (current === undefined || current <= replicas) return
-    const marked = markingsOf({ ...observed, pods: caches.pods.indexed(byPipeline, `${namespace}/${name}`) }, replicas)
+    const marked = markingsOf({ ...observed, pods: caches.pods.indexed(byPipeline, `${namespace}/${name}`) }, replicas, current)
     await Promise.all(
       marked.map(({ pod, cost }) => attempt({ type: podType, object: pod }, () => mark(pod, cost, signal), faults, signal)),
     )

@@ -1,8 +1,10 @@
 /** Consumers in simulated pods: the real one, in this process, or in a process of its own, as a pod has it. */
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { CompiledPipeline } from '../../api/compiled.ts'
-import { createConsumer } from '../../consumer/consumer.ts'
+import { asFailure } from '../../api/errors.ts'
+import { type Consumer, createConsumer } from '../../consumer/consumer.ts'
 import { consumerUid } from '../../consumer/identity.ts'
 import type { PodObject } from '../../operator/plan/observed.ts'
 import { connect } from '../../redis/connection.ts'
@@ -25,6 +27,7 @@ export interface Tally {
 }
 
 const graceMs = 20_000
+const startTries = 40
 const nothing = () => undefined
 
 export async function runInThisProcess(pipeline: CompiledPipeline, { metadata }: PodObject, tally: Tally): Promise<Program> {
@@ -62,8 +65,20 @@ export async function runInThisProcess(pipeline: CompiledPipeline, { metadata }:
     clock: () => performance.now(),
     random: Math.random,
   })
-  await consumer.start()
+  await started(consumer)
   return { stop: () => consumer.stop(performance.now() + graceMs) }
+}
+
+/** As its process does: what may pass is tried again. */
+async function started(consumer: Consumer): Promise<void> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await consumer.start()
+    } catch (thrown) {
+      if (!asFailure(thrown).retryable || attempt === startTries) throw thrown
+      await sleep(500)
+    }
+  }
 }
 
 /** @param folder for its configuration */

@@ -85,7 +85,7 @@ export async function runScaleDowns(scope: Scope, options: ScaleDownOptions): Pr
   const transport = createTransport(loadCredentials(server.kubeconfig))
   scope.after(() => transport.close())
   const { kubeconfig } = await server.user('operator')
-  await (await operatorProgram(scope, folder, kubeconfig)).start('scaledowns')
+  const operator = await (await operatorProgram(scope, folder, kubeconfig)).start('scaledowns')
 
   const tally: Tally = { duplicates: 0, handedBack: 0, unretired: 0, faults: [] }
   const documents = new Map<string, object>()
@@ -119,8 +119,23 @@ export async function runScaleDowns(scope: Scope, options: ScaleDownOptions): Pr
       await pipe.exec()
     }
     let replicas = 0
-    const settled = () =>
-      eventually(() => podsOf(name).filter(isReady).length === replicas && podsOf(name).length === replicas, patience)
+    const settled = async () => {
+      const isSettled = () => podsOf(name).filter(isReady).length === replicas && podsOf(name).length === replicas
+      await eventually(isSettled, patience).catch(async (cause: unknown) => {
+        const told = await server.kubectl([
+          'get',
+          'streampipelines,deployments,replicasets,pods',
+          '-l',
+          `${nameLabel}=${name}`,
+          '-o',
+          'wide',
+        ])
+        const log = operator.stdout().slice(-2_000)
+        throw new Error([`${name} has not ${replicas} pods`, ...kubelet.faults, ...tally.faults, told.stdout, log].join('\n'), {
+          cause,
+        })
+      })
+    }
     while (done < options.scaleDowns) {
       if (replicas <= 1) {
         replicas = most

@@ -17,10 +17,17 @@ export interface Marking {
   readonly cost: string | null
 }
 
-/** What has to be written on pods before so many replicas are asked for; nothing where none goes or all go. */
-export function markingsOf({ pods, observation }: Pick<Observed, 'pods' | 'observation'>, replicas: number): readonly Marking[] {
+/**
+ * What has to be written on pods before so many replicas are asked for; nothing where none goes or all go.
+ * @param current replicas asked for up to now: there may be pods that the cache does not know of yet, and those are not to go
+ */
+export function markingsOf(
+  { pods, observation }: Pick<Observed, 'pods' | 'observation'>,
+  replicas: number,
+  current = 0,
+): readonly Marking[] {
   const active = pods.filter(isActive)
-  const going = active.length - replicas
+  const going = Math.min(active.length, Math.max(active.length, current) - replicas)
   if (going <= 0 || replicas <= 0) return []
   const sample = observation.kind === 'None' ? undefined : observation.sample
   const pending = new Map((sample?.consumers ?? []).map((consumer) => [consumer.name, consumer.pending]))

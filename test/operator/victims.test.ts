@@ -108,6 +108,17 @@ test('only those that go are written to, the least busy lowest', () => {
   )
 })
 
+test('where a pod is not known of yet, as many are marked as are to go', () => {
+  const marked = markingsOf({ pods: three.map(podOf), observation: seenWith(three) }, 2, 4)
+  assert.deepEqual(
+    marked.map(({ pod, cost }) => [pod.metadata.name, cost]),
+    [
+      ['pod-1', '-2'],
+      ['pod-2', '-1'],
+    ],
+  )
+})
+
 test('a mark that is no longer right goes, one that is right is not written again', () => {
   const pods = three.map((drawn, n) => podOf({ ...drawn, mark: n === 0 ? '-5' : n === 1 ? '-1' : undefined }, n))
   const marked = markingsOf({ pods, observation: seenWith(three) }, 2)
