@@ -8,6 +8,7 @@ import { test } from 'node:test'
 import { createDecisionRecorder, type MadeDecision } from '../../operator/decisions.ts'
 import * as kinds from '../../operator/plan/kinds.ts'
 import { consumerName } from '../../operator/plan/names.ts'
+import { keySpace } from '../../redis/keys.ts'
 import { decide } from '../../scaling/decide.ts'
 import { parseDecisionLog } from '../../scaling/decisionlog.ts'
 import { scalingPolicy } from '../../scaling/policy.ts'
@@ -57,6 +58,10 @@ test(
     const scaling = { minReplicas: 0, maxReplicas: 4, targetAge: '1s' }
     const client = redis.client()
     const old = Date.now() - 60_000
+    // The speed of a consumer is remembered, so that the number is found at the first look.
+    const remembered = { capacity: { marks: {}, perSecond: 2 }, startUp: {}, wanted: [{ atMs: old, replicas: 0 }], rush: [] }
+    const state = { version: 1, atMs: old, replicas: 0, misses: 0, arrivals: [], ...remembered }
+    await client.hset(keySpace('late:jobs', 'late').stats, 'scaling', JSON.stringify(state))
     for (let n = 0; n < 50; n++) await client.xadd('late:jobs', `${old}-${n}`, 'n', String(n))
     await cluster.apply(minimalPipeline('late', 'default', { redis: { url: redis.url }, scaling }))
     await cluster.apply(minimalPipeline('idle', 'default', { redis: { url: redis.url } }))
