@@ -78,16 +78,19 @@ export async function firstJob(report: Report, traffic: Traffic): Promise<void> 
   await report.capture('The first entries are jobs', 'A few seconds after `kubectl apply -f quickstart.yaml`.', table, story)
 }
 
+/** Changes what consumers run by, until those that are there all run by it. */
+async function rolled(spec: object): Promise<void> {
+  const before = new Set((await consumerPods()).map(({ metadata }) => metadata.uid))
+  await patch(spec)
+  await until(async () => {
+    const pods = await consumerPods()
+    return pods.length > 0 && pods.every((pod) => !before.has(pod.metadata.uid) && isReady(pod))
+  }, 60_000)
+}
+
 /** Backpressure: what the queue has no room for stays in the stream, is told, and is not lost. */
 export async function fullQueue(report: Report, traffic: Traffic): Promise<void> {
-  const limited = async (maxWaiting: number | null) => {
-    const before = new Set((await consumerPods()).map(({ metadata }) => metadata.uid))
-    await patch({ sink: { bullmq: { maxWaiting } } })
-    await until(async () => {
-      const pods = await consumerPods()
-      return pods.length > 0 && pods.every((pod) => !before.has(pod.metadata.uid) && isReady(pod))
-    }, 60_000)
-  }
+  const limited = async (maxWaiting: number | null) => await rolled({ sink: { bullmq: { maxWaiting } } })
   await limited((await traffic.jobs()) + 500)
   try {
     await traffic.burst(3_000)
@@ -110,6 +113,8 @@ export async function fullQueue(report: Report, traffic: Traffic): Promise<void>
 }
 
 export async function burst(report: Report, traffic: Traffic): Promise<void> {
+  // Entry by entry, so that on any machine one consumer falls behind; and the queue, which nobody empties, must not be the limit.
+  await rolled({ source: { batchSize: 1 }, sink: { bullmq: { maxWaiting: 1_000_000 } } })
   const before = await traffic.jobs()
   await traffic.burst(15_000)
   const began = performance.now()
