@@ -28,7 +28,7 @@ function setUser(rules: readonly string[]): string {
   return ['```sh', [...lines, line].join(' \\\n'), '```'].join('\n')
 }
 
-const onlyText = { Cluster: 'in a cluster', Portable: 'on the portable path' } as const
+const onlyText = { Cluster: 'in a cluster', Portable: 'on the portable path', Operator: 'the operator' } as const
 
 export function redisDocument(): string {
   const one = aclRules(document(url, {}))
@@ -53,9 +53,9 @@ check this at start, with the types of all keys and the rights of their user, an
 | \`sink.bullmq.redis\` | The queue elsewhere: another server, another cluster, or another slot of the same cluster. Jobs go first, and where their server has replicas one of them confirms each batch (\`WAIT\`) before the stream is acknowledged. |
 | \`tls\` | \`caFrom\` for a private authority, \`certFrom\` and \`keyFrom\` for a client certificate, \`serverName\` where the certificate has another name than the address. |
 
-## The consumer's user
+## The pipeline's user
 
-The least rights of a consumer, for stream \`ndvi:jobs\` and queue \`ndvi\`. A right that is missing is named in the consumer's log and
+The least rights of the user that consumers and the operator share, for stream \`ndvi:jobs\` and queue \`ndvi\`. A right that is missing is named in the consumer's log and
 the pipeline's status, with the rule that grants it.
 
 ${setUser(one.stream)}

@@ -1,6 +1,6 @@
 /**
- * The least rights of a consumer's Redis user: every command that its connections and scripts send, and the keys they touch. One
- * table, from which the ACL rules in docs/redis.md are written and by which a consumer checks its user at start, because a
+ * The least rights of a pipeline's Redis user: every command that the connections and scripts of its consumers and of the operator
+ * send, and the keys they touch. One table, from which the ACL rules in docs/redis.md are written and by which a consumer checks its user at start, because a
  * right that is missing half-way through a script leaves half of its work done.
  *
  * Asked is `redis.acl_check_cmd`, from a script: what a user may do, it may ask, while ACL DRYRUN is for administrators.
@@ -23,8 +23,8 @@ export interface Right {
   /** As ACL rules name it: `xadd`, `xgroup|create`. */
   readonly command: string
   readonly on: readonly Place[]
-  /** Only there; everywhere unless told. `Portable`: the way of a BullMQ whose scripts are not known. */
-  readonly only?: 'Cluster' | 'Portable'
+  /** Only there; everywhere unless told. `Portable`: the way of a BullMQ whose scripts are not known. A consumer does not ask for the operator's. */
+  readonly only?: 'Cluster' | 'Portable' | 'Operator'
   readonly why: string
 }
 
@@ -87,6 +87,13 @@ export const rights: readonly Right[] = [
   { command: 'multi', on: ['QueueServer'], only: 'Portable', why: 'job and mark in one transaction' },
   { command: 'exec', on: ['QueueServer'], only: 'Portable', why: 'job and mark in one transaction' },
   { command: 'script|load', on: ['QueueServer'], only: 'Portable', why: 'scripts that the server forgot' },
+  { command: 'multi', on: ['StreamServer'], only: 'Operator', why: 'a look at one instant' },
+  { command: 'exec', on: ['StreamServer'], only: 'Operator', why: 'a look at one instant' },
+  { command: 'xinfo|consumers', on: ['Stream'], only: 'Operator', why: 'who is there' },
+  { command: 'xread', on: ['Stream'], only: 'Operator', why: 'the entry that wakes a sleeping pipeline' },
+  { command: 'hkeys', on: ['Helpers'], only: 'Operator', why: 'names in the registry' },
+  { command: 'hvals', on: ['Helpers'], only: 'Operator', why: 'names in the registry' },
+  { command: 'mget', on: ['Helpers'], only: 'Operator', why: 'heartbeats' },
   { command: 'cluster|slots', on: servers, only: 'Cluster', why: 'where keys are' },
   { command: 'cluster|info', on: servers, only: 'Cluster', why: 'whether the cluster works' },
   { command: 'asking', on: servers, only: 'Cluster', why: 'keys that are moving' },

@@ -6,6 +6,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { before, type TestContext, test } from 'node:test'
 import type { StreamPipelineError } from '../../api/errors.ts'
+import { readCommand } from '../../operator/observe/sleepers.ts'
 import { close, connect, open } from '../../redis/connection.ts'
 import { openBullQueue } from '../../redis/forward/bullqueue.ts'
 import { createSweeper } from '../../redis/forward/capture.ts'
@@ -17,8 +18,10 @@ import { checkBackends } from '../../redis/preflight.ts'
 import { aclRules, rights } from '../../redis/rights.ts'
 import { ensureGroup } from '../../redis/stream/group.ts'
 import { claimEntries, handBackEntries, renewEntries } from '../../redis/stream/pending.ts'
+import { reapConsumer } from '../../redis/stream/reaping.ts'
 import { retireConsumer } from '../../redis/stream/registry.ts'
 import { retainEntries } from '../../redis/stream/retention.ts'
+import { observe } from '../../scaling/observe.ts'
 import { address, pipelineWith, type SpecChanges } from '../redis/resource.ts'
 import { fileScope } from '../redis/scope.ts'
 import { type RedisServer, startRedis } from '../support/redis.ts'
@@ -167,6 +170,27 @@ for (const [index, { way, jobOptions }] of ways.entries()) {
     assert.deepEqual(await refusals(near), [])
   })
 }
+
+test('an operator with no other rights looks, decides, reaps and waits for the entry that wakes', async (t) => {
+  const pipeline = pipelineWith({ redis: { url: near.url, ...access }, source: { stream: 'looked-at' } })
+  await grant(near, aclRules(pipeline).stream)
+  const connection = await restricted(t, near)
+  const place = streamPlace(pipeline)
+  await checkBackends(pipeline, connection, connection)
+  await connection.set(place.keys.mode, 'Stream')
+  const admin = near.client()
+  await admin.xgroup('CREATE', place.stream, place.group, '0', 'MKSTREAM')
+  for (const value of ['a', 'b']) await admin.xadd(place.stream, '*', 'v', value)
+  await admin.xreadgroup('GROUP', place.group, 'vanished', 'COUNT', 1, 'STREAMS', place.stream, '>')
+  await admin.hset(place.keys.consumers, 'vanished', 'uid')
+  const sample = await observe(connection, pipeline)
+  assert.deepEqual([sample.undelivered, sample.pending], [1, 1])
+  const deceased = { name: 'vanished', uid: 'uid', minIdleMs: 30_000, requireExpiredHeartbeat: true }
+  assert.equal((await reapConsumer(connection, place, deceased)).kind, 'Released')
+  const [command = '', ...args] = readCommand(new Map([[place.stream, '0-0']]), 100)
+  assert.ok(Array.isArray(await connection.call(command, ...args)))
+  assert.deepEqual(await refusals(near), [])
+})
 
 /** Reached only where these tests do not go: a failover of the queue, moving slots, forgotten scripts, a cluster. */
 const elsewhere = ['wait', 'asking', 'cluster|slots', 'cluster|info', 'script|load', 'zrevrangebyscore', 'scard', 'smembers']
