@@ -3,7 +3,8 @@
  *
  * - Blocking: the reader's XREADGROUP. Waits without bound; the reader itself watches for a socket that died silently. (ioredis'
  *   `blockingTimeout` would answer "nothing" beside a late reply, whose entries would then be pending and known to nobody.)
- * - Writer: the consumer's commands. Fail within seconds, so that the consumer says BackendDown rather than hang.
+ * - Writer: the consumer's commands. Fail within seconds, so that the consumer says BackendDown rather than hang; also while Redis is
+ *   loading, which a ready check would wait out in silence.
  * - Observer: the operator's and the CLI's reads. Fail at once; the next tick tries again.
  * - Alarm: the operator's blocking read for sleeping pipelines. Blocks for some seconds at a time; a socket that stays silent for longer
  *   is dead. Fails at once; whoever reads begins anew.
@@ -22,7 +23,7 @@ export type ConnectionRole = 'Blocking' | 'Writer' | 'Observer' | 'Alarm' | 'Pro
 
 const roleOptions = {
   Blocking: { maxRetriesPerRequest: null, connectTimeout: 5_000 },
-  Writer: { maxRetriesPerRequest: 1, socketTimeout: 5_000, connectTimeout: 5_000 },
+  Writer: { maxRetriesPerRequest: 1, socketTimeout: 5_000, connectTimeout: 5_000, enableReadyCheck: false },
   Observer: { maxRetriesPerRequest: 0, commandTimeout: 3_000, socketTimeout: 5_000, connectTimeout: 3_000 },
   Alarm: { maxRetriesPerRequest: 0, socketTimeout: 8_000, connectTimeout: 3_000 },
   Producer: { maxRetriesPerRequest: 1, commandTimeout: 3_000, socketTimeout: 5_000, connectTimeout: 2_000 },

@@ -56,7 +56,7 @@ test('a busy consumer, one entry’s reply lost now and again: each is forwarded
   const proxy = await startCuttingProxy(t, server.port)
   const { add, start, pending, jobs, waiting, dead } = openPipeline(t, server, {
     source: { stream: '{lost-busy}:jobs', batchSize: 20, inFlightBatches: 4 },
-    sink: { queue: 'lost-busy' },
+    sink: { queue: 'lost-busy', maxWaiting: 1_000_000 },
     redis: { url: `redis://127.0.0.1:${proxy.port}` },
     reclaim,
     idempotency,
@@ -68,7 +68,7 @@ test('a busy consumer, one entry’s reply lost now and again: each is forwarded
     while (busy) {
       await add(15, added)
       added += 15
-      await sleep(5)
+      await sleep(10)
     }
   })()
   const stuck = async (olderThanMs: number) => (await pending()).filter(({ idleMs }) => idleMs > olderThanMs)

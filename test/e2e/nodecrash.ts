@@ -22,7 +22,7 @@ const { readdirSync, readFileSync } = require('node:fs')
 const pods = new Set(process.env.PODS.split(','))
 const hostnameOf = (pid) => {
   try {
-    return readFileSync('/proc/' + pid + '/root/etc/hostname', 'utf8').trim()
+    return readFileSync(['/proc', pid, 'root/etc/hostname'].join('/'), 'utf8').trim()
   } catch (thrown) {
     // A sandbox, which has no such file; one that has ended; or one of the machine's own, not to be looked into.
     if (['ENOENT', 'ESRCH', 'EACCES', 'EPERM'].includes(thrown.code)) return undefined
