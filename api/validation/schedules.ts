@@ -1,95 +1,43 @@
 /**
  * What no pattern can tell of a schedule: whether its cron fields can be read, whether they ever come true (31 February does not),
- * and whether its time zone exists. The dialect is the one that is evaluated (cron-parser, in scaling/schedules.ts), less its
- * rarer inventions; a test holds the two together. It is read here anew because consumers check resources, too, and would
- * otherwise load a calendar that they never use.
+ * and whether its time zone exists. Asked is what evaluates them later (scaling/schedules.ts), field by field, so that the one that
+ * is wrong can be named. It is the version that BullMQ depends on: a consumer, which checks its resource too, has it anyway.
  */
+import { CronExpressionParser } from 'cron-parser'
 import { isRecord, type Problem } from './problem.ts'
 
-interface Field {
-  readonly name: string
-  readonly least: number
-  readonly most: number
-  /** Names of values, from `least` on. */
-  readonly names?: readonly string[]
-  /** `?`, for any. */
-  readonly mayBeOpen?: true
-}
-
-const months = ['jan', 'feb', 'mar', 'apr', 'may', 'jun', 'jul', 'aug', 'sep', 'oct', 'nov', 'dec']
-const weekdays = ['sun', 'mon', 'tue', 'wed', 'thu', 'fri', 'sat']
-
+/** Names of the fields, and which values they take. */
 const fields = [
-  { name: 'minute', least: 0, most: 59 },
-  { name: 'hour', least: 0, most: 23 },
-  { name: 'day of the month', least: 1, most: 31, mayBeOpen: true },
-  { name: 'month', least: 1, most: 12, names: months },
-  { name: 'weekday', least: 0, most: 7, names: weekdays, mayBeOpen: true },
-] as const satisfies readonly Field[]
+  ['minute', '0 to 59'],
+  ['hour', '0 to 23'],
+  ['day of the month', '1 to 31, or L for the last'],
+  ['month', '1 to 12 or jan to dec'],
+  ['weekday', '0 to 7 or sun to sat'],
+] as const
 
-const longestMonths = [31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31]
-
-const isAny = (text: string | undefined): boolean => text === '*' || text === '?'
+/** Stands for a time that is drawn anew each time it is read. */
+const drawn = /(?:^|[^a-z])h(?:[^a-z]|$)/i
 
 /** What is wrong with five cron fields; undefined: nothing. */
 export function cronProblem(cron: string): string | undefined {
   const texts = cron.split(' ')
   if (texts.length !== fields.length) return 'write five cron fields, minute hour day month weekday, such as 0 8 * * 1-5'
-  const values: number[][] = []
-  for (const [at, field] of fields.entries()) {
-    const read = valuesOf(texts[at] ?? '', field)
-    if (typeof read === 'string') return read
-    values.push(read)
+  for (const [at, [name, values]] of fields.entries()) {
+    const text = texts[at] ?? ''
+    if (drawn.test(text) || !comesTrue(fields.map((_, other) => (other === at ? text : '*')).join(' '))) {
+      return `the ${name} ${JSON.stringify(text)} cannot be read: write *, values from ${values}, a range 1-5, a step */2, or a list of these in which none is twice`
+    }
   }
-  const [, , days = [], inMonths = []] = values
-  // Where both days are given either will do.
-  const byDate = !isAny(texts[2]) && isAny(texts[4]) && texts[2] !== 'L'
-  const comesTrue = !byDate || inMonths.some((month) => days.some((day) => day <= (longestMonths[month - 1] ?? 0)))
-  return comesTrue ? undefined : `it never comes true: no month among those of ${cron} has such a day`
+  return comesTrue(cron) ? undefined : `it never comes true: no month among those of ${cron} has such a day`
 }
 
-/** The values a field stands for, or what is wrong with it. */
-function valuesOf(text: string, field: Field): number[] | string {
-  if (text === '?' && field.mayBeOpen) return range(field.least, field.most, 1)
-  if (text === 'L' && field.name === 'day of the month') return [field.most]
-  const values: number[] = []
-  for (const item of text.split(',')) {
-    const read = itemOf(item.toLowerCase(), field)
-    if (typeof read === 'string') return read
-    const twice = read.find((value) => values.includes(value))
-    if (twice !== undefined) return `the ${field.name} ${JSON.stringify(text)} names ${twice} twice`
-    values.push(...read)
+function comesTrue(cron: string): boolean {
+  try {
+    return CronExpressionParser.parse(cron, { tz: 'UTC', currentDate: new Date(0) }).hasNext()
+  } catch {
+    // Its errors have no kinds, and its words speak to programmers.
+    return false
   }
-  return values
-}
-
-/** `*`, `5`, `mon`, `1-5`, each with or without a step `/2`. */
-function itemOf(item: string, field: Field): number[] | string {
-  const { name, least, most } = field
-  const wrong = (detail: string) => `the ${name} ${JSON.stringify(item)} ${detail}`
-  const match = /^(?:(\*)|([0-9a-z]+)(?:-([0-9a-z]+))?)(?:\/([0-9]+))?$/.exec(item)
-  if (match === null) return wrong('cannot be read: write *, a value, a range 1-5, a step */15 or a list of these')
-  const [, any, first, last, by] = match
-  const step = by === undefined ? 1 : Number(by)
-  if (step < 1 || step > most) return wrong(`has a step outside 1 to ${most}`)
-  if (any !== undefined) return range(least, most, step)
-  const from = oneOf(first ?? '', field)
-  const to = last === undefined ? (by === undefined ? from : most) : oneOf(last, field)
-  if (from === undefined || to === undefined) {
-    const named = field.names === undefined ? '' : `, or one of ${field.names.join(', ')}`
-    return wrong(`is no value from ${least} to ${most}${named}`)
-  }
-  return from > to ? wrong('runs backwards') : range(from, to, step)
-}
-
-function oneOf(text: string, { least, most, names = [] }: Field): number | undefined {
-  const named = names.indexOf(text)
-  const value = named === -1 ? (/^[0-9]{1,2}$/.test(text) ? Number(text) : Number.NaN) : named + least
-  return value >= least && value <= most ? value : undefined
-}
-
-function range(from: number, to: number, step: number): number[] {
-  return Array.from({ length: Math.floor((to - from) / step) + 1 }, (_, n) => from + n * step)
 }
 
 export function scheduleProblems(scaling: unknown): Problem[] {

@@ -47,7 +47,11 @@ export const specFaults: readonly Fault[] = [
   ),
   schedule('an unknown time zone', { timeZone: 'Mars/Olympus' }, /schedules\[0\]\.timeZone/),
   schedule('a schedule that never comes true', { cron: '0 8 31 2 *' }, /schedules\[0\]\.cron: it never comes true/),
-  schedule('a schedule at minute 75', { cron: '75 8 * * *' }, /schedules\[0\]\.cron: the minute "75" is no value from 0 to 59/),
+  schedule(
+    'a schedule at minute 75',
+    { cron: '75 8 * * *' },
+    /schedules\[0\]\.cron: the minute "75" cannot be read: write \*, values from 0 to 59/,
+  ),
   refused('a node selector that is no label', { nodeSelector: { disk: 'not valid!' } }, /nodeSelector/),
   refused(
     'a mount of a volume that is not there',
