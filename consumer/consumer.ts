@@ -23,7 +23,7 @@ import { replyCode } from '../redis/replies.ts'
 import { ensureGroup } from '../redis/stream/group.ts'
 import { type Delivery, handBackEntries } from '../redis/stream/pending.ts'
 import { heartbeatIntervalMs, retireConsumer } from '../redis/stream/registry.ts'
-import { backendFailure } from './defects.ts'
+import { backendFailure, guarded } from './defects.ts'
 import { createHeldEntries } from './held.ts'
 import { housekeepingIntervalMs, keepHouse } from './housekeeping.ts'
 import { createLifecycle, type Lifecycle } from './lifecycle.ts'
@@ -244,11 +244,7 @@ export function createConsumer(parts: ConsumerParts): Consumer {
     while (!draining()) {
       await rest(housekeepingIntervalMs * (0.8 + 0.4 * random()))
       if (draining() || !isReady(lifecycle.state)) continue
-      try {
-        observer.housekept(await keepHouse(pipeline, writer, place, sweeper))
-      } catch (thrown) {
-        lifecycle.backendFailed(backendFailure(thrown))
-      }
+      await guarded(lifecycle, async () => observer.housekept(await keepHouse(pipeline, writer, place, sweeper)))
     }
   }
 

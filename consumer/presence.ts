@@ -6,7 +6,7 @@ import type { RedisConnection } from '../redis/connection.ts'
 import { renewEntries } from '../redis/stream/pending.ts'
 import { heartbeatIntervalMs, readNudge, sendHeartbeat } from '../redis/stream/registry.ts'
 import type { StreamPlace } from '../redis/stream/settlement.ts'
-import { backendFailure } from './defects.ts'
+import { guarded } from './defects.ts'
 import type { HeldEntries } from './held.ts'
 import type { Lifecycle } from './lifecycle.ts'
 import { listenIntervalMs, type Nudges } from './nudges.ts'
@@ -66,22 +66,13 @@ export function createPresence(parts: PresenceParts): Presence {
     if (old.length > 0) await renewEntries(connection, place, name, old)
   }
 
-  /** What Redis refuses becomes BackendFailed. */
-  const guarded = async (work: () => Promise<void>) => {
-    try {
-      await work()
-    } catch (thrown) {
-      lifecycle.backendFailed(backendFailure(thrown))
-    }
-  }
-
   return {
     beat,
     renew,
     async beating(leaving) {
       while (!leaving.aborted) {
         if (lifecycle.state.kind !== 'BackendDown') {
-          await guarded(async () => {
+          await guarded(lifecycle, async () => {
             await beat()
             await renew(parts.minIdleMs / 3)
           })
@@ -94,7 +85,7 @@ export function createPresence(parts: PresenceParts): Presence {
         await pause(listenIntervalMs, lifecycle.draining)
         if (lifecycle.draining.aborted) return
         if (!mayRead(lifecycle.state)) continue
-        await guarded(async () => nudges.heard(await readNudge(connection, place)))
+        await guarded(lifecycle, async () => nudges.heard(await readNudge(connection, place)))
       }
     },
     missesEntries() {

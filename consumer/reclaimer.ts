@@ -18,7 +18,7 @@ import type { RedisConnection } from '../redis/connection.ts'
 import { claimEntries, type Delivery, listPending, type PendingRow } from '../redis/stream/pending.ts'
 import { type Burial, type StreamPlace, settleEntries } from '../redis/stream/settlement.ts'
 import { isCircuitOpen } from '../scaling/circuit.ts'
-import { backendFailure } from './defects.ts'
+import { guarded } from './defects.ts'
 import type { HeldEntries } from './held.ts'
 import type { Lifecycle } from './lifecycle.ts'
 import type { Slots } from './slots.ts'
@@ -146,15 +146,6 @@ export function createReclaimer(parts: ReclaimerParts): Reclaimer {
     return !keep || probe === undefined || minIdle === 0 || (await attemptAll([probe], minIdle, false))
   }
 
-  /** What Redis refuses becomes a state; anything else is a defect. */
-  const guarded = async (work: () => Promise<void>) => {
-    try {
-      await work()
-    } catch (thrown) {
-      lifecycle.backendFailed(backendFailure(thrown))
-    }
-  }
-
   return {
     async recoverOwn() {
       let start = '-'
@@ -163,7 +154,7 @@ export function createReclaimer(parts: ReclaimerParts): Reclaimer {
         // An outage or a full queue only interrupts it: nobody else will hold these entries for `minIdle`.
         await lifecycle.until((state) => mayRead(state) || lifecycle.draining.aborted)
         if (lifecycle.draining.aborted) return
-        await guarded(async () => {
+        await guarded(lifecycle, async () => {
           const rows = await listPending(connection, place, { start, count: pageSize, consumer })
           if (!(await workOff(rows, 0))) return
           finished = rows.length < pageSize
@@ -172,7 +163,7 @@ export function createReclaimer(parts: ReclaimerParts): Reclaimer {
       }
     },
     async regainLost() {
-      await guarded(async () => {
+      await guarded(lifecycle, async () => {
         const page = { start: '-', count: pageSize, minIdleMs: lostAfterMs, consumer }
         const lost = (await listPending(connection, place, page)).filter(({ id }) => !held.has(id))
         // One that was attempted before is attempted alone, as ever.
@@ -183,7 +174,7 @@ export function createReclaimer(parts: ReclaimerParts): Reclaimer {
     },
     async round(fromStart) {
       if (fromStart) cursor = '-'
-      await guarded(async () => {
+      await guarded(lifecycle, async () => {
         for (;;) {
           const rows = await listPending(connection, place, { start: cursor, count: pageSize, minIdleMs })
           const next = rows.length < pageSize ? '-' : `(${rows.at(-1)?.id ?? ''}`

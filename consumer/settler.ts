@@ -9,7 +9,7 @@ import { jsonOf } from '../redis/forward/forwarder.ts'
 import type { SettlePath, Verdict } from '../redis/forward/settlepath.ts'
 import type { Codec } from '../redis/payload/codec.ts'
 import type { Delivery } from '../redis/stream/pending.ts'
-import { backendFailure } from './defects.ts'
+import { backendFailure, guarded } from './defects.ts'
 import type { HeldEntries } from './held.ts'
 import type { Lifecycle } from './lifecycle.ts'
 import { isReady } from './states.ts'
@@ -88,13 +88,10 @@ export function createSettler(parts: SettlerParts): Settler {
     return { again, failure }
   }
 
-  const observeQueue = async () => {
-    try {
+  const observeQueue = () =>
+    guarded(lifecycle, async () => {
       lifecycle.dispatch({ kind: 'BatchSettled', waiting: await parts.path().waiting() })
-    } catch (thrown) {
-      lifecycle.backendFailed(backendFailure(thrown))
-    }
-  }
+    })
 
   const settle = async (batch: readonly Verdict[]) => {
     const begun = parts.clock()
