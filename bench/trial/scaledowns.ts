@@ -3,31 +3,23 @@
  * controllers and the operator in a process of its own. Pods are simulated, their consumers are real. Afterwards every entry must have
  * become exactly one job, and at no time may what a pod left be nobody's for a minute.
  */
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Redis } from 'ioredis'
 import { compilePipeline, parsePipeline } from '../../api/compile.ts'
 import { ledgerOf } from '../../local/demo/ledger.ts'
 import { randomFrom } from '../../local/demo/load.ts'
-import { loadCredentials } from '../../operator/kubernetes/credentials.ts'
 import { type KubernetesObject, resourcePath } from '../../operator/kubernetes/objects.ts'
-import { createTransport } from '../../operator/kubernetes/transport.ts'
 import { pipelineType } from '../../operator/plan/kinds.ts'
 import { nameLabel } from '../../operator/plan/names.ts'
 import type { PodObject } from '../../operator/plan/observed.ts'
 import { scopeOf } from '../../redis/keys.ts'
 import { keyHash } from '../../redis/payload/idempotency.ts'
-import { startApiServer } from '../../test/support/apiserver.ts'
-import { startRedis } from '../../test/support/redis.ts'
-import { projectRoot } from '../../test/support/root.ts'
 import type { Scope } from '../../test/support/scope.ts'
 import { eventually } from '../../test/support/wait.ts'
 import { entryFields, payload, pipelineDocument } from '../forward/workload.ts'
-import { operatorProgram } from '../operator/program.ts'
 import { countExecutions } from './executions.ts'
 import { startKubelet } from './kubelet.ts'
+import { startOperated } from './operated.ts'
 import { runAsProcess, runInThisProcess, type Tally } from './podprogram.ts'
 
 export interface ScaleDownOptions {
@@ -71,21 +63,7 @@ export async function runScaleDowns(scope: Scope, options: ScaleDownOptions): Pr
   const begun = performance.now()
   const { seed, progress } = options
   const random = randomFrom(seed)
-  const folder = await mkdtemp(join(tmpdir(), 'streampipeline-scaledowns-'))
-  scope.after(() => rm(folder, { recursive: true, force: true }))
-  const [server, redis] = await Promise.all([
-    startApiServer(scope, {
-      controllers: true,
-      users: { operator: ['system:masters'] },
-      manifests: [join(projectRoot, 'crds', 'streampipelines.yaml')],
-    }),
-    startRedis(scope),
-  ])
-  const client = redis.client()
-  const transport = createTransport(loadCredentials(server.kubeconfig))
-  scope.after(() => transport.close())
-  const { kubeconfig } = await server.user('operator')
-  const operator = await (await operatorProgram(scope, folder, kubeconfig)).start('scaledowns')
+  const { folder, server, redis, client, transport, operator } = await startOperated(scope, 'scaledowns', { controllers: true })
 
   const tally: Tally = { duplicates: 0, handedBack: 0, unretired: 0, faults: [] }
   const documents = new Map<string, object>()

@@ -3,28 +3,20 @@
  * image's bundle in a process of its own, API server and Redis are real, nothing else runs. Besides those that are woken, one by one
  * and at the end many at once, as many as told sleep on throughout.
  */
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Redis } from 'ioredis'
 import { randomFrom } from '../../local/demo/load.ts'
 import { systemClock } from '../../operator/kubernetes/clock.ts'
-import { loadCredentials } from '../../operator/kubernetes/credentials.ts'
 import { type KubernetesObject, resourcePath } from '../../operator/kubernetes/objects.ts'
 import { createReflector } from '../../operator/kubernetes/reflector.ts'
 import { createStore } from '../../operator/kubernetes/store.ts'
-import { createTransport } from '../../operator/kubernetes/transport.ts'
 import type { DeploymentObject } from '../../operator/plan/deployment.ts'
 import { deploymentType, pipelineType } from '../../operator/plan/kinds.ts'
 import type { PipelineObject } from '../../operator/plan/observed.ts'
-import { startApiServer } from '../../test/support/apiserver.ts'
-import { startRedis } from '../../test/support/redis.ts'
-import { projectRoot } from '../../test/support/root.ts'
 import type { Scope } from '../../test/support/scope.ts'
 import { eventually } from '../../test/support/wait.ts'
-import { operatorProgram } from '../operator/program.ts'
 import { percentile } from '../support/statistics.ts'
+import { startOperated } from './operated.ts'
 
 export interface WakeOptions {
   /** Pipelines that sleep throughout. */
@@ -62,20 +54,7 @@ const rounded = (ms: number) => Math.round(ms * 10) / 10
 export async function runWakes(scope: Scope, options: WakeOptions): Promise<WakeResult> {
   const { asleep, wakes, together, seed, progress } = options
   const random = randomFrom(seed)
-  const folder = await mkdtemp(join(tmpdir(), 'streampipeline-wake-'))
-  scope.after(() => rm(folder, { recursive: true, force: true }))
-  const [server, redis] = await Promise.all([
-    startApiServer(scope, {
-      users: { operator: ['system:masters'] },
-      manifests: [join(projectRoot, 'crds', 'streampipelines.yaml')],
-    }),
-    startRedis(scope),
-  ])
-  const client = redis.client()
-  const transport = createTransport(loadCredentials(server.kubeconfig))
-  scope.after(() => transport.close())
-  const { kubeconfig } = await server.user('operator')
-  const operator = await (await operatorProgram(scope, folder, kubeconfig)).start('wake')
+  const { redis, client, transport, operator } = await startOperated(scope, 'wake', { controllers: false })
   await eventually(() => operator.stdout().includes('"leading"'), long)
 
   const waiting = new Map<string, (atMs: number) => void>()
