@@ -13,7 +13,7 @@
  * What Redis refuses (no right to XREAD, a key of another type) is found out stream by stream; who is refused wakes at its next
  * look, as if there were no alarm, and `refusal` says why.
  */
-import type { StreamPipelineError } from '../../api/errors.ts'
+import { asFailure, type StreamPipelineError } from '../../api/errors.ts'
 import { close, connect, failureOn, open, type RedisConnection } from '../../redis/connection.ts'
 import { nodeOf } from '../../redis/node.ts'
 import type { RedisAddress } from '../../redis/references.ts'
@@ -82,8 +82,10 @@ export function createAlarm({ clock, lease, onWake }: AlarmParts): Alarm {
       try {
         await ring()
         attempt = 0
-      } catch {
-        // Redis is away, or says that it is not ready: the looks tell of that.
+      } catch (thrown) {
+        // That Redis is away, or not ready, is told by the looks. A defect would be told by nobody.
+        const error = asFailure(thrown)
+        if (error.code === 'Internal' && !stop.signal.aborted) for (const key of [...sleepers.keys()]) refuse(key, error)
         await hangUp()
         state = { kind: 'Waiting' }
         await pause(clock, backoffMs(++attempt, 100, 2_000, clock.random()), stop.signal)
@@ -161,11 +163,13 @@ export function createAlarm({ clock, lease, onWake }: AlarmParts): Alarm {
     const allGood = outcomes.every(({ error }) => error === undefined)
     for (const { key, reply, error = allGood ? together : undefined } of outcomes) {
       if (error === undefined) wake(wokenBy(reply, armed), armed)
-      else {
-        sleepers.delete(key)
-        refused.set(key, { error, atMs: clock.now() })
-      }
+      else refuse(key, error)
     }
+  }
+
+  function refuse(key: string, error: StreamPipelineError): void {
+    sleepers.delete(key)
+    refused.set(key, { error, atMs: clock.now() })
   }
 
   async function hangUp(): Promise<void> {

@@ -171,7 +171,9 @@ function scalingActiveOf({ spec, observation }: Observed): Verdict {
   if (pipeline.mode === 'Direct')
     return verdict('True', 'DirectMode', 'mode is Direct: consumers are kept until the stream is settled')
   if (observation.wakesLate !== undefined) {
-    const text = `Replicas follow the age of the backlog, but a first entry is noticed only at the next look: ${observation.wakesLate.message}. Grant XREAD on the stream`
+    const { code, message, remedy } = observation.wakesLate
+    const advice = code === 'RedisPermissionDenied' ? 'Grant XREAD on the stream' : remedy
+    const text = `Replicas follow the age of the backlog, but a first entry is noticed only at the next look: ${message}. ${advice}`
     return verdict('True', 'WakesLate', text)
   }
   return verdict('True', 'ScalingOnAge', 'Replicas follow the age of the backlog')
