@@ -575,6 +575,6 @@ export const invalidBeyondServer: readonly InvalidRow[] = [
     name: 'a cron field out of range',
     spec: { scaling: { schedules: [{ cron: '0 25 * * *', for: '1h', minReplicas: 2 }] } },
     field: 'spec.scaling.schedules[0].cron',
-    says: 'no value from 0 to 23',
+    says: 'values from 0 to 23',
   },
 ]
