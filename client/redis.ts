@@ -2,7 +2,7 @@
  * How the application names its Redis: a URL, a target of a pipeline, or a connection of its own. Connections made here are
  * ended here; a connection that was passed in stays the caller's.
  */
-import type { Cluster, Redis } from 'ioredis'
+import type { Cluster, Redis, RedisOptions } from 'ioredis'
 import type { RedisTarget } from '../api/compiled.ts'
 import { type ConnectionRole, close, connect, type RedisConnection } from '../redis/connection.ts'
 import { directoryReader, type RedisAddress, resolveTarget } from '../redis/references.ts'
@@ -37,16 +37,29 @@ export async function leaseConnection(source: RedisSource, role: ConnectionRole)
 }
 
 /**
- * A connection of our own for BullMQ's worker, which demands that commands wait for Redis without bound: a caller's connection
- * is duplicated with that setting. Nothing is sent yet. Throws as `leaseConnection`.
+ * A connection of our own for BullMQ's worker, which demands that commands wait for Redis without bound. A caller's connection is
+ * duplicated with that setting and without its limits of time: BullMQ blocks for seconds on what it duplicates from this one, and a
+ * wait that the client gives up goes on in Redis, where it takes the next job's marker for nobody. Jobs then lie until the next one.
+ * Nothing is sent yet. Throws as `leaseConnection`.
  */
 export async function workerConnection(source: RedisSource): Promise<RedisConnection> {
   if (source.kind !== 'Borrowed') return connect(await addressOf(source), 'BullWorker')
   const patient = { lazyConnect: true, maxRetriesPerRequest: null } as const
   const { connection } = source
-  return connection.isCluster
-    ? (connection as Cluster).duplicate([], { lazyConnect: true, redisOptions: patient })
-    : (connection as Redis).duplicate(patient)
+  if (connection.isCluster) {
+    const own = (connection as Cluster).duplicate([], { lazyConnect: true, redisOptions: patient })
+    withoutTimeLimits(own.options.redisOptions ?? {})
+    return own
+  }
+  const own = (connection as Redis).duplicate(patient)
+  withoutTimeLimits(own.options)
+  return own
+}
+
+function withoutTimeLimits(options: Pick<RedisOptions, 'commandTimeout' | 'socketTimeout' | 'blockingTimeout'>): void {
+  delete options.commandTimeout
+  delete options.socketTimeout
+  delete options.blockingTimeout
 }
 
 async function addressOf(source: Exclude<RedisSource, { kind: 'Borrowed' }>): Promise<RedisAddress> {

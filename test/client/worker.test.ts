@@ -26,7 +26,11 @@ function openQueue(t: TestContext, at: RedisServer = server) {
   return { name, queue, add: (request: string, more: JobsOptions = {}) => queue.add('compute', { request }, more) }
 }
 
-async function startWorker(t: TestContext, options: Omit<WorkerOptions<Work, unknown>, 'redis'>, at: RedisServer = server) {
+async function startWorker(
+  t: TestContext,
+  options: Omit<WorkerOptions<Work, unknown>, 'redis'> & Partial<Pick<WorkerOptions<Work, unknown>, 'redis'>>,
+  at: RedisServer = server,
+) {
   const worker = createWorker<Work>({ redis: at.url, onError: () => undefined, ...options })
   t.after(() => worker.close())
   await worker.start()
@@ -256,3 +260,19 @@ for (const { option, options } of [
     )
   })
 }
+
+test('a caller’s limits of time do not end BullMQ’s waits: no job lies until another one comes', async (t) => {
+  const { name, add } = openQueue(t)
+  const executed: string[] = []
+  await startWorker(t, {
+    queue: name,
+    redis: server.client({ commandTimeout: 200, socketTimeout: 400, blockingTimeout: 300 }),
+    execute: ({ request }) => void executed.push(request),
+  })
+  for (let round = 1; round <= 4; round++) {
+    // Long enough for each of these limits to have ended the wait that is under way.
+    await delay(700)
+    await add(`r${round}`)
+    await eventually(() => executed.length === round, { timeoutMs: 1_000 })
+  }
+})

@@ -28,7 +28,7 @@ function assertSound(ledger: Ledger, story: string): void {
 
 test('the quick start runs every distinct request once, dead-letters the broken ones, and scales out', async (t) => {
   const { code, stdout, stderr } = await runCli(t, [...demo, '--for', '15s'], { timeoutMs: 90_000 })
-  assert.equal(code, 0, stderr)
+  assert.equal(code, 0, `${stdout}\n${stderr}`)
   const ledger = ledgerFrom(stdout)
   assertSound(ledger, stderr)
   assert.ok(ledger.maxReplicas >= 2, stderr)
@@ -46,7 +46,7 @@ test('a killed consumer and a killed Redis lose nothing and repeat nothing', asy
   process.kill(Number(redis), 'SIGKILL')
   await up.output(/redis-server is back/)
   const { code } = await up.exit
-  assert.equal(code, 0, up.stderr())
+  assert.equal(code, 0, `${up.stdout()}\n${up.stderr()}`)
   assertSound(ledgerFrom(up.stdout()), up.stderr())
 })
 
