@@ -11,7 +11,7 @@
 import { parseArgs } from 'node:util'
 import { compilePipeline, parsePipeline } from '../../api/compile.ts'
 import { memoryNeed } from '../../api/memory.ts'
-import { v8Flags } from '../../build/v8flags.ts'
+import { mallocSettings, v8Flags } from '../../build/v8flags.ts'
 import { startProcess } from '../../test/support/process.ts'
 import { startRedis } from '../../test/support/redis.ts'
 import { createScope } from '../support/scope.ts'
@@ -23,8 +23,9 @@ import { type Counts, fullPlan, quickPlan, roundTripMs } from './plan.ts'
 import { type Distance, report, type Sample, table } from './report.ts'
 import { type PayloadKind, pipelineDocument } from './workload.ts'
 
-/** One malloc arena: glibc's default, one per thread, costs about 10 MiB of fragments. */
-const imageEnvironment = 'MALLOC_ARENA_MAX=1'
+const imageEnvironment = Object.entries(mallocSettings.consumer)
+  .map(([variable, value]) => `${variable}=${value}`)
+  .join(' ')
 
 const { values: options } = parseArgs({
   options: {

@@ -1,8 +1,8 @@
-/** The operator as its image runs it: the bundle, under the image's V8 flags, as a process of its own. */
+/** The operator as its image runs it: the bundle, under the image's settings, as a process of its own. */
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { bundleAll } from '../../build/bundle.ts'
-import { v8Flags } from '../../build/v8flags.ts'
+import { mallocSettings, v8Flags } from '../../build/v8flags.ts'
 import { type RunningProcess, startProcess } from '../../test/support/process.ts'
 import type { Scope } from '../../test/support/scope.ts'
 
@@ -21,7 +21,8 @@ export async function operatorProgram(scope: Scope, folder: string, kubeconfig: 
     async start(name, more = []) {
       const args = ['operator', '--consumer-image', 'consumer:bench', '--kubeconfig', kubeconfig]
       const ports = ['--metrics', '127.0.0.1:0', '--health', '127.0.0.1:0']
-      const env = { NODE_OPTIONS: v8Flags.operator, MALLOC_ARENA_MAX: '1', POD_NAME: name, POD_NAMESPACE: 'default' }
+      const pod = { POD_NAME: name, POD_NAMESPACE: 'default' }
+      const env = { NODE_OPTIONS: v8Flags.operator, ...mallocSettings.operator, ...pod }
       const startedMs = performance.now()
       return { ...(await startProcess(scope, [program, ...args, ...ports, ...more], { env })), startedMs }
     },

@@ -48,7 +48,7 @@ export function createStore<T extends KubernetesObject>(options: StoreOptions<T>
   /** The last ones heard of, so that an event which comes after its successor does not bring an object back. */
   const deletions = new Map<string, KubernetesObject>()
   const indexers = Object.entries(options.indexes ?? {})
-  const indexes = new Map(indexers.map(([name]) => [name, new Map<string, Map<string, T>>()]))
+  const indexes = new Map(indexers.map(([name]) => [name, new Map<string, readonly T[]>()]))
 
   function tell(change: StoreChange<T>): void {
     for (const handler of options.handlers ?? []) {
@@ -65,16 +65,8 @@ export function createStore<T extends KubernetesObject>(options: StoreOptions<T>
       const index = indexes.get(name)
       const old = before === undefined ? undefined : termOf(before)
       const now = after === undefined ? undefined : termOf(after)
-      if (old !== undefined && old !== now) {
-        const bucket = index?.get(old)
-        bucket?.delete(key)
-        if (bucket?.size === 0) index?.delete(old)
-      }
-      if (now !== undefined && after !== undefined) {
-        const bucket = index?.get(now) ?? new Map<string, T>()
-        bucket.set(key, after)
-        index?.set(now, bucket)
-      }
+      if (old !== undefined && old !== now) fill(index, old, without(index?.get(old), key))
+      if (now !== undefined && after !== undefined) fill(index, now, replaced(index?.get(now), key, after))
     }
   }
 
@@ -116,7 +108,7 @@ export function createStore<T extends KubernetesObject>(options: StoreOptions<T>
   return {
     get: (key) => objects.get(key),
     list: () => [...objects.values()],
-    indexed: (index, value) => [...(indexes.get(index)?.get(value)?.values() ?? [])],
+    indexed: (index, value) => indexes.get(index)?.get(value) ?? [],
     get size() {
       return objects.size
     },
@@ -142,6 +134,21 @@ export function createStore<T extends KubernetesObject>(options: StoreOptions<T>
       reindex(key, object, kept)
     },
   }
+}
+
+const without = <T extends KubernetesObject>(bucket: readonly T[] = [], key: string) =>
+  bucket.filter((object) => keyOf(object) !== key)
+
+/** In its place, so that an order once seen stays. */
+function replaced<T extends KubernetesObject>(bucket: readonly T[] = [], key: string, object: T): readonly T[] {
+  const at = bucket.findIndex((held) => keyOf(held) === key)
+  return at === -1 ? [...bucket, object] : bucket.with(at, object)
+}
+
+/** Mostly one object each: a list of one is a third of a map of one. */
+function fill<T>(index: Map<string, readonly T[]> | undefined, value: string, bucket: readonly T[]): void {
+  if (bucket.length === 0) index?.delete(value)
+  else index?.set(value, bucket)
 }
 
 /** The echo of a write that was put here at once. */

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import { test } from 'node:test'
 import { memoryNeed } from '../../api/memory.ts'
-import { v8Flags } from '../../build/v8flags.ts'
+import { mallocSettings, v8Flags } from '../../build/v8flags.ts'
 import { startRedis } from '../support/redis.ts'
 import { eventually } from '../support/wait.ts'
 import { openPipeline } from './fixture.ts'
@@ -34,7 +34,7 @@ for (const { size, entries } of sizes) {
     for (let index = 0; index < entries; index++) await redis.xadd(place.stream, '*', 'payload', documentOf(index, size))
     const need = memoryNeed(pipeline)
     const options = v8Flags.consumer.replace(/(?<=--max-old-space-size=)\d+/, String(need.heapBytes / mebi))
-    const consumer = await start('pod-0', { env: { NODE_OPTIONS: options, MALLOC_ARENA_MAX: '1' } })
+    const consumer = await start('pod-0', { env: { NODE_OPTIONS: options, ...mallocSettings.consumer } })
     await eventually(
       async () => {
         assert.ok(consumer.running(), consumer.stderr())

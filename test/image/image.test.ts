@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import test, { after, before } from 'node:test'
 import { packageFolder } from '../../build/billofmaterials.ts'
 import { bundleAll } from '../../build/bundle.ts'
-import { imageNames, v8Flags } from '../../build/v8flags.ts'
+import { imageNames, mallocSettings, v8Flags } from '../../build/v8flags.ts'
 import { run } from '../support/process.ts'
 import { projectRoot } from '../support/root.ts'
 
@@ -73,9 +73,14 @@ test('packages are found in the paths that a bundler reports', () => {
   }
 })
 
-test('the Dockerfile has the same V8 flags, runs nothing, and ends as an unprivileged user', async () => {
+test('the Dockerfile has the same settings of V8 and malloc, runs nothing, and ends as an unprivileged user', async () => {
   const dockerfile = await readFile(join(projectRoot, 'Dockerfile'), 'utf8')
-  for (const name of imageNames) assert.ok(dockerfile.includes(`ARG ${name.toUpperCase()}_V8_FLAGS="${v8Flags[name]}"`), name)
+  for (const name of imageNames) {
+    const flags = `${name.toUpperCase()}_V8_FLAGS`
+    const malloc = Object.entries(mallocSettings[name]).map(([variable, value]) => `${variable}=${value}`)
+    assert.ok(dockerfile.includes(`ARG ${flags}="${v8Flags[name]}"\n`), name)
+    assert.ok(dockerfile.includes(`ENV NODE_OPTIONS="\${${flags}}" ${malloc.join(' ')}\n`), name)
+  }
   assert.doesNotMatch(dockerfile, /^RUN/m)
   assert.match(dockerfile, /^USER 65532:65532$/m)
 })
