@@ -163,6 +163,7 @@ export async function close(connection: RedisConnection): Promise<void> {
   if (connection instanceof Cluster) endCluster(connection)
   else {
     if (connection.status === 'reconnecting') connection.connect().catch(ignoreLastAttempt)
+    outliveHandshake(connection)
     connection.disconnect()
   }
   await ended
@@ -170,7 +171,10 @@ export async function close(connection: RedisConnection): Promise<void> {
 
 /** A cluster forgets to end when it is cut off while it connects or waits to: its last attempt has to run out first. */
 function endCluster(cluster: Cluster): void {
-  const cut = () => cluster.disconnect()
+  const cut = () => {
+    cluster.nodes().forEach(outliveHandshake)
+    cluster.disconnect()
+  }
   switch (cluster.status) {
     case 'reconnecting':
     case 'close':
@@ -183,6 +187,17 @@ function endCluster(cluster: Cluster): void {
       cut()
   }
 }
+
+/**
+ * Ended in the middle of a TLS handshake, a socket can fail twice: for the certificate, and for the server's answer to the early end.
+ * ioredis listens once; the second error would end the process.
+ */
+function outliveHandshake(connection: Redis): void {
+  ;(connection.stream as Redis['stream'] | undefined)?.on('error', ignoreLastWords)
+}
+
+/** Of a socket that is given up: what failed before is known. */
+function ignoreLastWords() {}
 
 /** Its failure is the aim. */
 function ignoreLastAttempt() {}

@@ -5,7 +5,9 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { before, test } from 'node:test'
+import { setImmediate } from 'node:timers/promises'
 import { createDispatcher } from '../../client/dispatcher.ts'
+import { close, connect, open } from '../../redis/connection.ts'
 import { fileScope } from '../redis/scope.ts'
 import { freePort } from '../support/port.ts'
 import { type RedisServer, startRedis } from '../support/redis.ts'
@@ -78,3 +80,25 @@ for (const [what, change, refs] of refused) {
     assert.deepEqual(await consumer.stop(), { code: 0, signal: null })
   })
 }
+
+test('given up in the middle of a handshake that fails, a connection ends and nothing else does', async () => {
+  const { ca, client } = certificates
+  const address = {
+    kind: 'Server',
+    host: '127.0.0.1',
+    port: Number(new URL(url).port),
+    database: 0,
+    label: 'redis',
+    username: undefined,
+    password: undefined,
+    tls: { ca: ca.cert, cert: client.cert, key: client.key, serverName: 'other.test' },
+  } as const
+  // The second error of one socket comes to nobody who listens: an uncaught exception, which fails the test.
+  for (let round = 0; round < 300; round++) {
+    const connection = connect(address, 'Observer')
+    const opened = open(connection).catch((thrown: { code: string }) => thrown.code)
+    for (let turns = round % 15; turns > 0; turns--) await setImmediate()
+    await close(connection)
+    assert.match(String(await opened), /^Redis(TlsFailed|Unreachable)$/)
+  }
+})
