@@ -193,7 +193,8 @@ function endCluster(cluster: Cluster): void {
  * ioredis listens once; the second error would end the process.
  */
 function outliveHandshake(connection: Redis): void {
-  ;(connection.stream as Redis['stream'] | undefined)?.on('error', ignoreLastWords)
+  const stream: Redis['stream'] | undefined = connection.stream
+  stream?.on('error', ignoreLastWords)
 }
 
 /** Of a socket that is given up: what failed before is known. */
