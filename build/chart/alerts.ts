@@ -33,6 +33,8 @@ function alert(
 }
 
 const pipeline = '{{ $labels.namespace }}/{{ $labels.name }}'
+/** Every client of the API server counts its requests under client-go's name; ours come from a target that tells of our Lease, too. */
+export const ofOperators = 'and on (job, instance) leader_election_master_status{name="streampipeline"}'
 const ofConsumers = '{{ $labels.namespace }}/{{ $labels.pipeline }}'
 
 export const alertGroups: readonly AlertGroup[] = [
@@ -44,7 +46,8 @@ export const alertGroups: readonly AlertGroup[] = [
         'warning',
         'Entries wait too long',
         `The oldest entry of ${pipeline} has waited for {{ $value | humanizeDuration }}.`,
-        'max by (namespace, name) (redis_stream_undelivered_age_max_seconds or redis_stream_pending_age_max_seconds) > OLDEST_AGE',
+        // Not `or`, which takes the left one where both have the same labels, and all pipelines have both.
+        'max by (namespace, name) ({__name__=~"redis_stream_undelivered_age_max_seconds|redis_stream_pending_age_max_seconds"}) > OLDEST_AGE',
         '10m',
       ),
       alert(
@@ -127,7 +130,7 @@ export const alertGroups: readonly AlertGroup[] = [
         'warning',
         'The operator writes without a reason',
         '{{ $value | humanize }} writes per second and pipeline: somebody undoes what the operator applies.',
-        'sum(rate(rest_client_requests_total{method="PATCH"}[15m])) / ' +
+        `sum(rate(rest_client_requests_total{method="PATCH"}[15m]) ${ofOperators}) / ` +
           'count(count by (namespace, name) (streampipeline_desired_replicas)) > 0.5',
         '30m',
       ),

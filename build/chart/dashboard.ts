@@ -1,4 +1,6 @@
 /** The Grafana dashboard: one panel per question somebody on call asks, in the order they ask them. */
+import { ofOperators } from './alerts.ts'
+
 interface Query {
   readonly expr: string
   readonly legend: string
@@ -114,13 +116,23 @@ const panels: readonly Panel[] = [
     title: 'Operator: reconciles',
     description: 'Per second, by result.',
     unit: 'ops',
-    queries: [{ expr: 'sum by (result) (rate(controller_runtime_reconcile_total[5m]))', legend: '{{result}}' }],
+    queries: [
+      {
+        expr: 'sum by (result) (rate(controller_runtime_reconcile_total{controller="streampipeline"}[5m]))',
+        legend: '{{result}}',
+      },
+    ],
   },
   {
     title: 'Operator: requests to the API server',
     description: 'Per second, by method and code.',
     unit: 'ops',
-    queries: [{ expr: 'sum by (method, code) (rate(rest_client_requests_total[5m]))', legend: '{{method}} {{code}}' }],
+    queries: [
+      {
+        expr: `sum by (method, code) (rate(rest_client_requests_total[5m]) ${ofOperators})`,
+        legend: '{{method}} {{code}}',
+      },
+    ],
   },
 ]
 

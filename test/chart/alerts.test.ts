@@ -29,8 +29,10 @@ const reclaims = (reclaimed: string) => ({
   [`stream_consumer_reclaimed_total{${consumer}}`]: reclaimed,
   [`stream_consumer_settled_total{${consumer},outcome="forwarded"}`]: '0+600x60',
 })
-const writes = (patches: string) => ({
-  'rest_client_requests_total{method="PATCH",code="200"}': patches,
+const writes = (patches: string, instance = 'ours') => ({
+  [`rest_client_requests_total{job="j",instance="${instance}",method="PATCH",code="200"}`]: patches,
+  'leader_election_master_status{job="j",instance="ours",name="streampipeline"}': '1x90',
+  'leader_election_master_status{job="j",instance="another",name="another"}': '1x90',
   [`streampipeline_desired_replicas{${ndvi}}`]: '1x90',
 })
 
@@ -46,6 +48,15 @@ const cases: readonly Case[] = [
     series: { [`redis_stream_undelivered_age_max_seconds{${ndvi}}`]: '400x5 0x30' },
     at: '20m',
     fires: false,
+  },
+  {
+    alert: 'StreamPipelineBacklogOld',
+    series: {
+      [`redis_stream_undelivered_age_max_seconds{${ndvi}}`]: '0x30',
+      [`redis_stream_pending_age_max_seconds{${ndvi}}`]: '400x30',
+    },
+    at: '20m',
+    fires: true,
   },
   {
     alert: 'StreamPipelineDeadLettersGrowing',
@@ -130,6 +141,7 @@ const cases: readonly Case[] = [
   },
   { alert: 'StreamPipelineOperatorWriting', series: writes('0+60x90'), at: '60m', fires: true },
   { alert: 'StreamPipelineOperatorWriting', series: writes('0+6x90'), at: '60m', fires: false },
+  { alert: 'StreamPipelineOperatorWriting', series: writes('0+6000x90', 'another'), at: '60m', fires: false },
 ]
 
 test('each alert has a case in which it fires and one in which it does not', () => {
