@@ -18,6 +18,7 @@ const seconds = z.string().transform((text, context) => {
   context.addIssue({ code: 'custom', message: 'write a duration such as 500ms, 30s or 1h30m' })
   return z.NEVER
 })
+const lasting = seconds.refine((value) => value > 0, 'it must be longer than 0s')
 const rate = z.number().min(0).max(100_000)
 const span = { from: seconds.optional(), until: seconds.optional() }
 
@@ -26,14 +27,14 @@ const arrivals = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('Constant'), perSecond: rate, ...span }),
   z.strictObject({ kind: z.literal('Ramp'), perSecond: z.tuple([rate, rate]), from: seconds, until: seconds }),
   /** A sine: mean, and how far from it. */
-  z.strictObject({ kind: z.literal('Wave'), perSecond: rate, amplitude: rate, period: seconds }),
-  z.strictObject({ kind: z.literal('Spikes'), perSecond: rate, every: seconds, lasting: seconds, from: seconds.optional() }),
+  z.strictObject({ kind: z.literal('Wave'), perSecond: rate, amplitude: rate, period: lasting }),
+  z.strictObject({ kind: z.literal('Spikes'), perSecond: rate, every: lasting, lasting: seconds, from: seconds.optional() }),
   /** So many entries in one instant. */
-  z.strictObject({ kind: z.literal('Batches'), entries: z.int().min(1), every: seconds, from: seconds.optional() }),
+  z.strictObject({ kind: z.literal('Batches'), entries: z.int().min(1), every: lasting, from: seconds.optional() }),
 ])
 
 const service = z.strictObject({
-  mean: seconds,
+  mean: lasting,
   /** Exponential varies as much as its mean; LogNormal by `sigma`; Pareto has a tail of `alpha`, cut at 100 means. */
   distribution: z.enum(['Constant', 'Exponential', 'LogNormal', 'Pareto']).default('Exponential'),
   sigma: z.number().min(0).max(3).default(1),
@@ -47,7 +48,7 @@ const schema = z.strictObject({
   about: z.string().min(1),
   /** True for scenarios that nothing was ever adjusted to. */
   heldOut: z.boolean().default(false),
-  duration: seconds,
+  duration: lasting,
   scaling: scalingSchema,
   /** Entries that one replica works on at the same time. */
   slots: z.int().min(1).max(1000).default(5),

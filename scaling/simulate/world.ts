@@ -210,18 +210,22 @@ export function simulate(scenario: Scenario, load: Load, controller: Controller,
     return queued < queue.maxWaiting ? start : start + (queued - queue.maxWaiting + 1) / queue.perSecond
   }
 
-  function serve(until: number): void {
+  /** Nothing is taken before `from`, whatever was free or ready while nobody could take it. */
+  function serve(from: number, until: number): void {
     const { arrivals } = load
     for (;;) {
       while (slots.size > 0 && (slots.pod[slots.heap[0] as number] as Pod).state !== 'Running') dropFirst(slots)
       if (slots.size === 0) return
       const slot = slots.heap[0] as number
-      const free = slots.keys[0] as number
+      const free = Math.max(from, slots.keys[0] as number)
       if (free >= until) return
       const again = backlog.again[0]
       const fresh = backlog.head < arrivals.length ? (arrivals[backlog.head] as number) : Number.POSITIVE_INFINITY
       const takesAgain = again !== undefined && again.readyAt <= Math.max(free, fresh)
-      const start = roomAt(Math.max(free, takesAgain ? again.readyAt : fresh))
+      const ready = Math.max(free, takesAgain ? again.readyAt : fresh)
+      // The queue is asked about the present second only: it is emptied as far as it was asked about.
+      if (ready >= until) return
+      const start = roomAt(ready)
       if (start >= until) return
       const entry = takesAgain ? again.entry : backlog.head
       if (takesAgain) backlog.again.shift()
@@ -243,7 +247,7 @@ export function simulate(scenario: Scenario, load: Load, controller: Controller,
   pace = census(pods, version)
   for (let at = 0; at < seconds; at++) {
     const outage = redisOutages.find(({ from, lasting }) => at >= from && at < from + lasting)
-    if (outage !== undefined && at === Math.floor(outage.from)) stall(at, outage.from + outage.lasting)
+    if (outage !== undefined && at === Math.ceil(outage.from)) stall(at, outage.from + outage.lasting)
     if (scenario.rollouts.some((begins) => Math.floor(begins) === at)) pace = census(pods, ++version)
     advance(backlog, load, at)
     turnPods(at)
@@ -283,7 +287,7 @@ export function simulate(scenario: Scenario, load: Load, controller: Controller,
     run.ready[at] = ready
     run.ages[at] = undelivered === 0 ? 0 : at - (load.arrivals[backlog.head] as number)
     replicaSeconds += pods.length
-    if (outage === undefined) serve(at + 1)
+    if (outage === undefined) serve(at, at + 1)
   }
   settleUntil(seconds)
   return { ...run, replicaSeconds }

@@ -12,6 +12,7 @@ import { tautString } from '../../scaling/simulate/oracle.ts'
 import { readAllScenarios, runSimulate } from '../../scaling/simulate/run.ts'
 import { parseScenario, type Scenario } from '../../scaling/simulate/scenario.ts'
 import { runScenarios } from '../../scaling/simulate/trials.ts'
+import { simulate } from '../../scaling/simulate/world.ts'
 
 const scenarios = await readAllScenarios()
 const seeds = [101, 102]
@@ -113,6 +114,29 @@ describe('the simulator', () => {
     )
   })
 
+  it('goes on where a queue is behind the consumers and nothing arrives any more', () => {
+    const ending: Scenario = {
+      ...small,
+      arrivals: [{ kind: 'Constant', perSecond: 20, until: 120 }],
+      queue: { perSecond: 10, maxWaiting: 200 },
+    }
+    const load = drawLoad(ending, 3)
+    const waiting: number[] = []
+    const { waits } = simulate(ending, load, { every: 1, decide: (view) => waiting.push(view.queueWaiting) && 4 }, 3)
+    assert.ok(waits.every((waited) => waited >= 0))
+    assert.ok(Math.max(...waiting) <= 201, 'no more than the limit')
+    assert.equal(waiting.at(-1), 0, 'and what nobody adds to empties')
+  })
+
+  it('lets nobody take anything while Redis is away, replicas that start meanwhile included', () => {
+    const [from, lasting] = [60.5, 30]
+    const away: Scenario = { ...small, scaling: { ...small.scaling, minReplicas: 0 }, redisOutages: [{ from, lasting }] }
+    const load = drawLoad(away, 4)
+    const { waits } = simulate(away, load, { every: 1, decide: ({ at }) => (at < 70 ? 0 : 10) }, 4)
+    const taken = [...waits].map((waited, entry) => waited + (load.arrivals[entry] as number))
+    assert.ok(taken.every((at) => !(at > 0 && at < from + lasting)))
+  })
+
   it('lets the oracle keep the target for less than anybody who keeps it', () => {
     const { oracle, oracleKeeps, ours } = runTrial(small, 5)
     assert.ok(oracleKeeps)
@@ -128,6 +152,9 @@ describe('the simulator', () => {
   it('names the field of a scenario that is wrong', () => {
     const text = 'name: x\nabout: y\nduration: soon\nscaling: {}\narrivals: []\nservice: {mean: 1s}\n'
     assert.throws(() => parseScenario(text, 'x.yaml'), { code: 'UnreadableFile', message: /duration: write a duration/ })
+    const endless =
+      'name: x\nabout: y\nduration: 1m\nscaling: {}\narrivals: [{kind: Batches, entries: 3, every: 0s}]\nservice: {mean: 1s}\n'
+    assert.throws(() => parseScenario(endless, 'x.yaml'), { code: 'UnreadableFile', message: /every: it must be longer than 0s/ })
   })
 })
 
