@@ -200,7 +200,8 @@ function judged(downstream: Downstream, level: Level, full: boolean, arrivals: n
       // Not there yet: replicas follow the cap a step at a time.
       if (level.ready > replicas) return downstream
       const lost = 1 - level.perSecond / perSecond
-      if (lost > tooMuch && cuts === 1)
+      // Where nothing gets through any more, neither the replicas nor the limit are the reason.
+      if (lost > tooMuch && (cuts === 1 || level.perSecond === 0))
         return { kind: 'Watching', levels: [level], quietUntilMs: level.atMs + unsureWaitMs, best: level.perSecond / level.ready }
       if (lost > nothing) return held(level, perSecond, cuts)
       if (level.ready <= 1) return { kind: 'Held', replicas, perSecond, sinceMs: level.atMs, waitMs: firstWaitMs }

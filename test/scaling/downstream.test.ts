@@ -89,6 +89,12 @@ describe('a limit behind the consumers', () => {
     assert.deepEqual([seen.kind, usefulReplicas(seen)], ['Held', 22])
   })
 
+  it('holds nothing where nothing gets through any more: that says nothing about replicas', () => {
+    const seen = after({ ...trimming, cuts: 3 }, [{ ready: 15, perSecond: 0, seconds: 310 }])
+    assert.deepEqual([seen.kind, usefulReplicas(seen)], ['Watching', undefined])
+    assert.deepEqual(JSON.parse(JSON.stringify(seen)), seen)
+  })
+
   it('probes after a while, and goes back where that brings nothing, for longer', () => {
     const held: Downstream = { kind: 'Held', replicas: 12, perSecond: 50, sinceMs: 1_000_000, waitMs: 300_000 }
     const probing = after(held, [{ ready: 12, perSecond: 50, seconds: 305 }])
