@@ -6,6 +6,7 @@ import { isDeepStrictEqual } from 'node:util'
 import type { CompiledScaling } from '../../api/compiled.ts'
 import { decide } from '../decide.ts'
 import type { LoggedDecision } from '../decisionlog.ts'
+import type { ScalingPolicy } from '../policy.ts'
 import type { ScalingState } from '../state.ts'
 
 export interface Change {
@@ -37,10 +38,12 @@ export function replay(log: readonly LoggedDecision[], scaling?: CompiledScaling
   let [notReproduced, differing, recordedMost, most, recordedMs, ms] = [0, 0, 0, 0, 0, 0]
   let differed = false
   let lastMs: number | undefined
+  /** What was decided before, and so ran until this decision. */
+  let [recordedRan, ran] = [0, 0]
   for (const { sample, state: before, policy, decision } of log) {
     const again = decide(before ?? undefined, sample ?? undefined, policy)
     if (!isDeepStrictEqual(JSON.parse(JSON.stringify(again)), decision)) notReproduced++
-    const other = decide(state ?? before ?? undefined, sample ?? undefined, { ...policy, ...scaling })
+    const other = decide(state ?? before ?? undefined, sample ?? undefined, asked(policy, scaling))
     state = other.state
     const differs = other.replicas !== decision.replicas
     if (differs) differing++
@@ -56,8 +59,9 @@ export function replay(log: readonly LoggedDecision[], scaling?: CompiledScaling
     differed = differs
     const spanMs = sample === null || lastMs === undefined ? 0 : Math.max(0, sample.atMs - lastMs)
     lastMs = sample?.atMs ?? lastMs
-    recordedMs += spanMs * decision.replicas
-    ms += spanMs * other.replicas
+    recordedMs += spanMs * recordedRan
+    ms += spanMs * ran
+    ;[recordedRan, ran] = [decision.replicas, other.replicas]
     recordedMost = Math.max(recordedMost, decision.replicas)
     most = Math.max(most, other.replicas)
   }
@@ -72,6 +76,13 @@ export function replay(log: readonly LoggedDecision[], scaling?: CompiledScaling
     recordedMost,
     most,
   }
+}
+
+/** Of the recorded policy only what is no part of a scaling section stays: a field that the other leaves out is left out. */
+function asked(policy: ScalingPolicy, scaling: CompiledScaling | undefined): ScalingPolicy {
+  if (scaling === undefined) return policy
+  const { scaleDownDelayMs: _, ...rest } = policy
+  return { ...rest, ...scaling }
 }
 
 export function tellReplay(replayed: Replay): string {
