@@ -44,10 +44,10 @@ export async function leaseConnection(source: RedisSource, role: ConnectionRole)
  */
 export async function workerConnection(source: RedisSource): Promise<RedisConnection> {
   if (source.kind !== 'Borrowed') return connect(await addressOf(source), 'BullWorker')
-  const patient = { lazyConnect: true, maxRetriesPerRequest: null } as const
+  const patient = { lazyConnect: true, maxRetriesPerRequest: null, enableOfflineQueue: true } as const
   const { connection } = source
   if (connection.isCluster) {
-    const own = (connection as Cluster).duplicate([], { lazyConnect: true, redisOptions: patient })
+    const own = (connection as Cluster).duplicate([], { lazyConnect: true, enableOfflineQueue: true, redisOptions: patient })
     withoutTimeLimits(own.options.redisOptions ?? {})
     return own
   }

@@ -18,7 +18,7 @@ export interface WorkerOptions<Payload extends object, Result> {
   readonly queue: string
   /** The queue's key prefix: `spec.sink.bullmq.prefix`. Default `bull`. */
   readonly prefix?: string
-  /** Where the queue lives. A connection that is passed in is duplicated, never used to block and never closed. */
+  /** Where the queue lives. A connection that is passed in is duplicated without its limits of time, and never closed. */
   readonly redis: RedisInput
   /**
    * Does the work. What it returns is the job's return value; what it throws fails the attempt. It must stop when

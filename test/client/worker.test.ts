@@ -261,6 +261,32 @@ for (const { option, options } of [
   })
 }
 
+test('a caller’s connection that queues nothing: what a run came to is still told once Redis is back', async (t) => {
+  const own = await startRedis(t, { appendonly: true })
+  const { name, queue, add } = openQueue(t, own)
+  const running = Promise.withResolvers<void>()
+  const ended = Promise.withResolvers<void>()
+  let runs = 0
+  await startWorker(t, {
+    queue: name,
+    redis: own.client({ enableOfflineQueue: false, lazyConnect: true }),
+    execute: async () => {
+      runs++
+      running.resolve()
+      await ended.promise
+      return 'done'
+    },
+  })
+  const job = await add('through an outage')
+  await running.promise
+  const back = own.restart('SIGKILL')
+  await delay(50)
+  ended.resolve()
+  await back
+  await eventually(async () => (await queue.getJob(job.id ?? ''))?.returnvalue === 'done', { timeoutMs: 10_000 })
+  assert.equal(runs, 1)
+})
+
 test('a caller’s limits of time do not end BullMQ’s waits: no job lies until another one comes', async (t) => {
   const { name, add } = openQueue(t)
   const executed: string[] = []
