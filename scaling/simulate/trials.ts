@@ -31,9 +31,14 @@ async function inThreads(tasks: readonly Task[]): Promise<Trial[]> {
         trials[id] = trial
         proceed()
       })
-      worker.once('error', reject)
+      worker.once('error', (thrown) => {
+        // The others end what they have begun.
+        next = tasks.length
+        reject(thrown)
+      })
       proceed()
     })
-  await Promise.all(Array.from({ length: Math.min(tasks.length, availableParallelism()) }, thread))
+  const ended = await Promise.allSettled(Array.from({ length: Math.min(tasks.length, availableParallelism()) }, thread))
+  for (const outcome of ended) if (outcome.status === 'rejected') throw outcome.reason
   return trials
 }

@@ -99,6 +99,10 @@ describe('the simulator', () => {
     assert.notDeepEqual(drawLoad(small, 1).arrivals, drawLoad(small, 2).arrivals)
   })
 
+  it('ends when a trial fails, in whatever thread', async () => {
+    await assert.rejects(runScenarios([{ ...small, duration: -1 }, small], 2), RangeError)
+  })
+
   it('loses and invents nothing: every healthy entry is settled once, every poisoned one is dead', () => {
     const quiet: Scenario = {
       ...small,
