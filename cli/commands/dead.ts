@@ -1,5 +1,5 @@
 /** `dead list | show | replay | purge`: a pipeline's dead letters. */
-import { type Command, Option } from 'commander'
+import { type Command, InvalidArgumentError, Option } from 'commander'
 import { formatAge } from '../../api/duration.ts'
 import { failure } from '../../api/errors.ts'
 import { type DeadLetter, type DeadLetterReason, deadLetterReasons } from '../../redis/deadletters.ts'
@@ -11,16 +11,25 @@ interface DeadFlags {
   readonly refs?: string
   readonly output: 'text' | 'json'
   readonly reason?: DeadLetterReason
-  readonly limit?: string
+  readonly limit?: number
   readonly all?: boolean
   readonly dryRun?: boolean
+}
+
+/** What one XDEL takes: Redis does nothing else meanwhile, and a call has room for some hundred thousand arguments only. */
+const purgedAtOnce = 1_000
+
+function count(text: string): number {
+  const given = Number(text)
+  if (!Number.isInteger(given) || given < 1) throw new InvalidArgumentError('write a whole number, 1 or more')
+  return given
 }
 
 export function registerDead(program: Command): void {
   const dead = program.command('dead').description("a pipeline's dead letters: list, show, replay, purge")
   common(dead.command('list').description('one line per record, oldest first'))
     .addOption(reasonOption())
-    .option('--limit <count>', 'at most so many', '100')
+    .option('--limit <count>', 'at most so many', count, 100)
     .action(async (flags: DeadFlags) => await withDeadLetters(flags, async (letters) => await list(letters, flags)))
   common(dead.command('show').description('one record whole, with its payload').argument('<id>')).action(
     async (id: string, flags: DeadFlags) => await withDeadLetters(flags, async (letters) => await show(letters, id)),
@@ -72,13 +81,13 @@ async function withDeadLetters(flags: DeadFlags, work: (letters: DeadLetters) =>
 }
 
 async function list(letters: DeadLetters, flags: DeadFlags): Promise<void> {
-  const limit = Number(flags.limit)
-  if (!Number.isInteger(limit) || limit < 1)
-    throw failure('InvalidOption', { option: '--limit', detail: `${flags.limit} is not a count` })
   const records: DeadLetter[] = []
   for await (const record of letters.list(filterOf(flags))) {
+    if (records.length === flags.limit) {
+      process.stderr.write(`the oldest ${flags.limit}; there are more: --limit COUNT shows them\n`)
+      break
+    }
     records.push(record)
-    if (records.length === limit) break
   }
   if (flags.output === 'json') return print(JSON.stringify(records.map(plain), undefined, 2))
   if (records.length === 0) return print('no dead letters')
@@ -107,7 +116,10 @@ async function replay(letters: DeadLetters, ids: readonly string[], flags: DeadF
 
 async function purge(letters: DeadLetters, ids: readonly string[], flags: DeadFlags): Promise<void> {
   const records = await selected(letters, ids, flags)
-  const purged = flags.dryRun ? 0 : await letters.purge(records.map(({ id }) => id))
+  let purged = 0
+  for (let at = 0; at < records.length && !flags.dryRun; at += purgedAtOnce) {
+    purged += await letters.purge(records.slice(at, at + purgedAtOnce).map(({ id }) => id))
+  }
   if (flags.output === 'json') return print(JSON.stringify({ selected: records.length, purged }))
   print(flags.dryRun ? `${records.length} would be purged` : `${purged} purged`)
 }
@@ -123,7 +135,8 @@ async function selected(letters: DeadLetters, ids: readonly string[], flags: Dea
   if (!flags.all && flags.reason === undefined) {
     throw failure('InvalidOption', { option: 'ID', detail: 'name records, or choose them with --reason or --all' })
   }
-  return await Array.fromAsync(letters.list(filterOf(flags)))
+  // Neither replay nor purge looks at payloads, and those of all records may be more than memory holds.
+  return await Array.fromAsync(letters.list(filterOf(flags)), (record) => ({ ...record, payload: [] }))
 }
 
 function filterOf({ reason }: DeadFlags) {

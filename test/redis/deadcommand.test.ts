@@ -1,0 +1,95 @@
+/** `streampipeline dead` as a person on call uses it, on records of a real Redis. */
+import '../support/leaks.ts'
+import assert from 'node:assert/strict'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type TestContext, test } from 'node:test'
+import type { Redis } from 'ioredis'
+import { stringify } from 'yaml'
+import { compilePipeline, parsePipeline } from '../../api/compile.ts'
+import { streamPlace } from '../../redis/placement.ts'
+import { settleEntries } from '../../redis/stream/settlement.ts'
+import { runCli } from '../support/process.ts'
+import { startRedis } from '../support/redis.ts'
+import { resourceWith } from './resource.ts'
+
+/** A Redis with dead letters, and `dead …` on it. */
+async function setUp(t: TestContext, reasons: readonly string[]) {
+  const server = await startRedis(t)
+  const redis = server.client() as Redis
+  const resource = resourceWith({ url: `redis://127.0.0.1:${server.port}` })
+  const place = streamPlace(compilePipeline(parsePipeline(resource)))
+  await redis.xgroup('CREATE', place.stream, place.group, '0', 'MKSTREAM')
+  for (const reason of reasons) {
+    const id = String(await redis.xadd(place.stream, '*', 'n', reason))
+    await redis.xreadgroup('GROUP', place.group, 'c', 'STREAMS', place.stream, '>')
+    await settleEntries(redis, place, [], [{ id, reason: reason as 'JobFailed', error: 'boom', hash: '', redrives: 0 }])
+  }
+  const folder = await mkdtemp(join(tmpdir(), 'streampipeline-dead-'))
+  t.after(async () => await rm(folder, { recursive: true }))
+  const file = join(folder, 'pipeline.yaml')
+  await writeFile(file, stringify(resource))
+  const dead = async (command: string, ...args: string[]) => await runCli(t, ['dead', command, '-f', file, ...args])
+  return { redis, place, dead, kept: async () => await redis.xlen(place.deadLetters) }
+}
+
+test('records are listed, shown, replayed and purged, and nothing is done by a dry run', async (t) => {
+  const { redis, place, dead, kept } = await setUp(t, ['SchemaViolation', 'JobFailed', 'JobFailed'])
+  const listed = JSON.parse((await dead('list', '-o', 'json')).stdout) as { id: string; reason: string }[]
+  assert.deepEqual(
+    listed.map(({ reason }) => reason),
+    ['SchemaViolation', 'JobFailed', 'JobFailed'],
+  )
+  const [first = { id: '' }] = listed
+  const shown = JSON.parse((await dead('show', first.id)).stdout) as { payload: unknown }
+  assert.deepEqual(shown.payload, [{ name: 'n', value: 'SchemaViolation' }])
+
+  assert.match((await dead('replay', '--all', '--dry-run')).stdout, /^(\S+ {2}would be replayed\n){3}$/)
+  assert.equal((await dead('purge', '--all', '--dry-run')).stdout, '3 would be purged\n')
+  assert.equal(await kept(), 3)
+
+  const added = await redis.xlen(place.stream)
+  assert.match((await dead('replay', first.id)).stdout, /replayed as \d+-\d+\n$/)
+  assert.equal(await redis.xlen(place.stream), added + 1)
+  assert.equal((await dead('purge', '--reason', 'JobFailed')).stdout, '2 purged\n')
+  assert.equal((await dead('list')).stdout, 'no dead letters\n')
+})
+
+test('a list that leaves records out says so', async (t) => {
+  const { dead } = await setUp(t, ['JobFailed', 'JobFailed'])
+  const short = await dead('list', '--limit', '1')
+  assert.equal(short.stdout.trim().split('\n').length, 2)
+  assert.match(short.stderr, /the oldest 1; there are more/)
+  assert.equal((await dead('list', '--limit', '2')).stderr, '')
+})
+
+test('any number of records is purged', async (t) => {
+  const { redis, place, dead, kept } = await setUp(t, ['JobFailed'])
+  const copy = `local record = redis.call('XRANGE', KEYS[1], '-', '+')[1][2]
+for i = 2, ARGV[1] do redis.call('XADD', KEYS[1], '*', unpack(record)) end`
+  await redis.eval(copy, 1, place.deadLetters, 150_000)
+  assert.equal(await kept(), 150_000)
+  const { code, stdout, stderr } = await dead('purge', '--all')
+  assert.deepEqual([code, stdout, stderr], [0, '150000 purged\n', ''])
+  assert.equal(await kept(), 0)
+})
+
+test('what cannot be done is named with what to write, and ends with 64', async (t) => {
+  const { dead, kept } = await setUp(t, ['JobFailed'])
+  const wrong: readonly (readonly [args: readonly [string, ...string[]], message: RegExp])[] = [
+    [['list', '--limit', 'many'], /--limit.*write a whole number, 1 or more/],
+    [['list', '--limit', '0'], /--limit.*write a whole number, 1 or more/],
+    [['list', '--reason', 'Bad'], /--reason.*Allowed choices are InvalidPayload/],
+    [['list', '--name', 'other'], /--name: .* holds ndvi, not other/],
+    [['show', 'x'], /x is not a record's id, such as/],
+    [['purge'], /name records, or choose them with --reason or --all/],
+    [['replay', '5-5'], /there is no dead letter 5-5/],
+  ]
+  for (const [args, message] of wrong) {
+    const { code, stderr } = await dead(...args)
+    assert.match(stderr, message)
+    assert.equal(code, 64, args.join(' '))
+  }
+  assert.equal(await kept(), 1)
+})
