@@ -110,7 +110,7 @@ export const values: Readonly<Record<string, Value | ValueGroup>> = {
       minimum: 1,
     }),
     runbooks: text('Address of the folder with the runbook pages; each alert’s link is this and its own name.', 'docs/runbooks', {
-      minLength: 1,
+      pattern: '^\\S+$',
     }),
   }),
   dashboards: group('A ConfigMap with a Grafana dashboard.', {

@@ -100,6 +100,7 @@ test('wrong values are refused, and the message names the value', needsHelm, asy
     [{ 'crds.enabled': 'yes' }, /crds\/enabled.*want boolean/s],
     [{ 'crd.enabled': true }, /additional properties 'crd' not allowed/],
     [{ 'metrics.serviceMonitor.interval': 'often' }, /serviceMonitor\/interval.*pattern/s],
+    [{ 'alerts.runbooks': 'on the wiki: books' }, /alerts\/runbooks.*pattern/s],
     [{ 'alerts.oldestAgeSeconds': 0 }, /alerts\/oldestAgeSeconds.*minimum/s],
     [{ 'podLabels.team': 3 }, /podLabels\/team.*want string/s],
     [{ imagePullSecrets: ['pull'] }, /imagePullSecrets\/0.*want object/s],
