@@ -13,7 +13,7 @@
  *
  * ioredis resends what was in flight when a connection comes back, so every command sent here must be safe to run twice.
  */
-import { Cluster, type CommonRedisOptions, Redis, type RedisOptions } from 'ioredis'
+import { AbstractConnector, Cluster, type CommonRedisOptions, Redis, type RedisOptions } from 'ioredis'
 import { failure } from '../api/errors.ts'
 import type { RedisAddress } from './references.ts'
 import { redisFailure, replyCode } from './replies.ts'
@@ -163,7 +163,6 @@ export async function close(connection: RedisConnection): Promise<void> {
   if (connection instanceof Cluster) endCluster(connection)
   else {
     if (connection.status === 'reconnecting') connection.connect().catch(ignoreLastAttempt)
-    outliveHandshake(connection)
     connection.disconnect()
   }
   await ended
@@ -171,10 +170,7 @@ export async function close(connection: RedisConnection): Promise<void> {
 
 /** A cluster forgets to end when it is cut off while it connects or waits to: its last attempt has to run out first. */
 function endCluster(cluster: Cluster): void {
-  const cut = () => {
-    cluster.nodes().forEach(outliveHandshake)
-    cluster.disconnect()
-  }
+  const cut = () => cluster.disconnect()
   switch (cluster.status) {
     case 'reconnecting':
     case 'close':
@@ -190,11 +186,14 @@ function endCluster(cluster: Cluster): void {
 
 /**
  * Ended in the middle of a TLS handshake, a socket can fail twice: for the certificate, and for the server's answer to the early end.
- * ioredis listens once; the second error would end the process.
+ * ioredis listens once; the second error would end the process. Connections that only ioredis or BullMQ know of (which ask a sentinel
+ * or a node for its slots, and are given up when it hangs; a worker's blocking one) end like ours, here.
  */
-function outliveHandshake(connection: Redis): void {
-  const stream: Redis['stream'] | undefined = connection.stream
+const { disconnect } = AbstractConnector.prototype
+AbstractConnector.prototype.disconnect = function (this: AbstractConnector): void {
+  const { stream } = this as unknown as { readonly stream?: Redis['stream'] }
   stream?.on('error', ignoreLastWords)
+  disconnect.call(this)
 }
 
 /** Of a socket that is given up: what failed before is known. */

@@ -5,7 +5,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { before, test } from 'node:test'
-import { setImmediate } from 'node:timers/promises'
+import { setImmediate, setTimeout as sleep } from 'node:timers/promises'
 import { createDispatcher } from '../../client/dispatcher.ts'
 import { close, connect, open } from '../../redis/connection.ts'
 import { fileScope } from '../redis/scope.ts'
@@ -101,4 +101,30 @@ test('given up in the middle of a handshake that fails, a connection ends and no
     await close(connection)
     assert.match(String(await opened), /^Redis(TlsFailed|Unreachable)$/)
   }
+})
+
+test('a server that hangs in the handshake ends nothing but the attempt, also where ioredis asks by itself', async () => {
+  const shared = {
+    nodes: [{ host: '127.0.0.1', port: Number(new URL(url).port) }],
+    label: 'redis',
+    username: undefined,
+    password: undefined,
+    tls: { ca: certificates.ca.cert, cert: certificates.client.cert, key: certificates.client.key, serverName: 'other.test' },
+  } as const
+  const sentinel = {
+    kind: 'Sentinel',
+    master: 'm',
+    database: 0,
+    sentinelUsername: undefined,
+    sentinelPassword: undefined,
+  } as const
+  const connections = [connect({ ...shared, ...sentinel }, 'Writer'), connect({ ...shared, kind: 'Cluster' }, 'Writer')]
+  await server.kill('SIGSTOP')
+  const opened = connections.map((connection) => open(connection).catch((thrown: { code: string }) => thrown.code))
+  // Longer than ioredis waits for a sentinel and for the slots: the server then reads the beginning of a handshake, and its end.
+  await sleep(3_300)
+  await server.kill('SIGCONT')
+  await sleep(300)
+  await Promise.all(connections.map(close))
+  assert.deepEqual(await Promise.all(opened), ['RedisUnreachable', 'RedisUnreachable'])
 })
