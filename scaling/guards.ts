@@ -138,5 +138,3 @@ export const guards: readonly Guard[] = [
   zeroAndWake,
   openCircuit,
 ]
-
-export { downstreamBound, fullQueue, openCircuit, shrinkSlowly, slowStart, withinBounds, zeroAndWake }

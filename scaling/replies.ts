@@ -105,7 +105,7 @@ export function readPendingPage(reply: unknown): PendingEntry[] {
 }
 
 /** An entry [id, fields] or a page's first one. */
-export function readEntryId(reply: unknown): string | undefined {
+function readEntryId(reply: unknown): string | undefined {
   const id = list(reply)[0]
   return typeof id === 'string' ? id : undefined
 }

@@ -28,7 +28,7 @@ export interface Load {
  * ρ: how full replicas may be. Room is for what a growing load brings before more are up, so it is a matter of how long a start
  * takes in terms of the target: 0.9 where replicas are there at once, 0.75 where a start takes as long as the target or longer.
  */
-export const utilisation = ({ startUpMs, targetMs }: Pick<Load, 'startUpMs' | 'targetMs'>): number =>
+const utilisation = ({ startUpMs, targetMs }: Pick<Load, 'startUpMs' | 'targetMs'>): number =>
   0.9 - 0.15 * Math.min(1, startUpMs / targetMs)
 
 export interface Needed {

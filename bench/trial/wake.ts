@@ -45,7 +45,7 @@ export interface WakeResult {
   readonly wokenForNothing: number
 }
 
-export const wakeBarMs = 250
+const wakeBarMs = 250
 const namespace = 'default'
 const atOnce = 24
 const long = { timeoutMs: 300_000, intervalMs: 50 }

@@ -25,7 +25,7 @@ export interface Breaches {
   blindDecisions: number
 }
 
-export function policyOf(scenario: Scenario): ScalingPolicy {
+function policyOf(scenario: Scenario): ScalingPolicy {
   return {
     ...scenario.scaling,
     suspend: false,
@@ -64,7 +64,7 @@ function withoutPoison(sample: Sample): Sample {
   return { ...sample, quarantined: 0, pending: sample.pending - sample.quarantined, deadLetters: 0 }
 }
 
-export function sampleOf(view: View): Sample {
+function sampleOf(view: View): Sample {
   view.settle()
   const atMs = beginsMs + view.at * 1000
   const undeliveredAgeMs = Math.round(view.oldestAge * 1000)

@@ -35,7 +35,7 @@ export interface SimulateOptions {
 }
 
 /** Scenarios in the repository and in the package, where the sources are one folder further down. */
-export function scenarioFolder(): string {
+function scenarioFolder(): string {
   const candidates = ['../../', '../../../'].map((up) =>
     fileURLToPath(new URL(`${up}examples/scaling/scenarios`, import.meta.url)),
   )

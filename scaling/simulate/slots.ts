@@ -1,7 +1,7 @@
 /**
- * The slots of all replicas as a heap (of four children each) by the time each is free: entries go, in order, to whichever is free first. This is
- * the innermost loop of the simulator, run for each entry under each controller, so it is typed arrays, and the heap carries
- * its keys with it.
+ * The slots of all replicas as a heap (of four children each) by the time each is free: entries go, in order, to whichever is
+ * free first. This is the innermost loop of the simulator, run for each entry under each controller, so it is typed arrays, and
+ * the heap carries its keys with it.
  */
 import type { Pod } from './pods.ts'
 
