@@ -175,8 +175,11 @@ function plain({ payload, ...record }: DeadLetter): object {
   }
 }
 
+/** A worker's own words may hold line breaks, or what a terminal obeys. */
+const oneLine = (text: string) => text.replaceAll(/\p{Cc}+/gu, ' ').slice(0, 120)
+
 function row(id: string, reason: string, tries: string, redrives: string, age: string, error: string): string {
-  return `${id.padEnd(21)} ${reason.padEnd(16)} ${tries.padStart(5)} ${redrives.padStart(8)} ${age.padStart(7)}  ${error.slice(0, 120)}`
+  return `${id.padEnd(21)} ${reason.padEnd(16)} ${tries.padStart(5)} ${redrives.padStart(8)} ${age.padStart(7)}  ${oneLine(error)}`
 }
 
 function print(text: string): void {

@@ -24,7 +24,12 @@ async function setUp(t: TestContext, reasons: readonly string[]) {
   for (const reason of reasons) {
     const id = String(await redis.xadd(place.stream, '*', 'n', reason))
     await redis.xreadgroup('GROUP', place.group, 'c', 'STREAMS', place.stream, '>')
-    await settleEntries(redis, place, [], [{ id, reason: reason as 'JobFailed', error: 'boom', hash: '', redrives: 0 }])
+    await settleEntries(
+      redis,
+      place,
+      [],
+      [{ id, reason: reason as 'JobFailed', error: 'boom\n\u001b[2Jbang', hash: '', redrives: 0 }],
+    )
   }
   const folder = await mkdtemp(join(tmpdir(), 'streampipeline-dead-'))
   t.after(async () => await rm(folder, { recursive: true }))
@@ -60,6 +65,7 @@ test('a list that leaves records out says so', async (t) => {
   const { dead } = await setUp(t, ['JobFailed', 'JobFailed'])
   const short = await dead('list', '--limit', '1')
   assert.equal(short.stdout.trim().split('\n').length, 2)
+  assert.match(short.stdout, /boom \[2Jbang\n$/, "a worker's words stay on their line and reach no terminal as commands")
   assert.match(short.stderr, /the oldest 1; there are more/)
   assert.equal((await dead('list', '--limit', '2')).stderr, '')
 })
