@@ -18,6 +18,8 @@ export interface Latency {
 }
 
 const warmUpMs = 1_500
+/** After the last entry was added, at half the rate that the consumer has reached. */
+const allQueuedWithinMs = 60_000
 
 export async function measureLatency(bench: Bench, kind: PayloadKind, perSecond: number, forMs: number): Promise<Latency> {
   const scope = createScope()
@@ -32,7 +34,9 @@ export async function measureLatency(bench: Bench, kind: PayloadKind, perSecond:
     await child.output(/"running"/)
     const ids = await pace(redis, kind, perSecond, warmUpMs + forMs)
     const wait = `${names.prefix}:${names.queue}:wait`
-    while ((await redis.llen(wait)) < ids.length) {
+    const deadline = performance.now() + allQueuedWithinMs
+    for (let queued = 0; queued < ids.length; queued = await redis.llen(wait)) {
+      if (performance.now() > deadline) throw new Error(`only ${queued} of ${ids.length} entries are jobs`)
       if (!child.running()) throw new Error(`the consumer ended:\n${child.stdout()}${child.stderr()}`)
       await sleep(20)
     }

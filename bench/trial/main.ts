@@ -43,6 +43,16 @@ const forMs = parseDuration(options.quick ? '45s' : options.for)
 const { path } = options
 if (forMs === undefined) throw new Error(`--for ${options.for} is not a duration such as 90s, 30m or 2h`)
 if (path !== 'Atomic' && path !== 'Split') throw new Error(`--path ${path} is neither Atomic nor Split`)
+/** What is tried so many times; a trial of nothing would succeed. */
+function times(option: 'wakes' | 'scale-downs' | 'watch-faults' | 'replacements'): number | undefined {
+  const text = options[option]
+  if (text === undefined) return undefined
+  if (!/^[1-9]\d*$/.test(text)) throw new Error(`--${option} ${text} is not a number from 1 on`)
+  return Number(text)
+}
+const [wakes, scaleDowns] = [times('wakes'), times('scale-downs')]
+const [watchFaults, replacements] = [times('watch-faults'), times('replacements')]
+if (options.seed !== undefined && !/^\d+$/.test(options.seed)) throw new Error(`--seed ${options.seed} is not a whole number`)
 const seed = options.seed === undefined ? randomInt(2 ** 31) : Number(options.seed)
 const progress = (line: string) => console.error(`${new Date().toISOString().slice(11, 19)} ${line}`)
 
@@ -50,15 +60,13 @@ const scope = createScope()
 
 async function chosen(): Promise<{ readonly ok: boolean }> {
   if (options.boundaries) return await tryBoundaries(scope, progress)
-  if (options.wakes !== undefined)
-    return await runWakes(scope, { asleep: 200, wakes: Number(options.wakes), together: 50, seed, progress })
-  if (options['watch-faults'] !== undefined)
-    return await tryWatches(scope, { runs: Number(options['watch-faults']), seed, progress })
-  if (options.replacements !== undefined) return await tryManyReplacements(scope, Number(options.replacements), progress)
-  if (options['scale-downs'] !== undefined) {
+  if (wakes !== undefined) return await runWakes(scope, { asleep: 200, wakes, together: 50, seed, progress })
+  if (watchFaults !== undefined) return await tryWatches(scope, { runs: watchFaults, seed, progress })
+  if (replacements !== undefined) return await tryManyReplacements(scope, replacements, progress)
+  if (scaleDowns !== undefined) {
     const { processes } = options
     return await runScaleDowns(scope, {
-      scaleDowns: Number(options['scale-downs']),
+      scaleDowns,
       pipelines: processes ? 1 : 4,
       processes,
       seed,

@@ -14,6 +14,7 @@ import { nameLabel } from '../../operator/plan/names.ts'
 import type { PodObject } from '../../operator/plan/observed.ts'
 import { scopeOf } from '../../redis/keys.ts'
 import { keyHash } from '../../redis/payload/idempotency.ts'
+import { replyCode } from '../../redis/replies.ts'
 import type { Scope } from '../../test/support/scope.ts'
 import { eventually } from '../../test/support/wait.ts'
 import { entryFields, payload, pipelineDocument } from '../forward/workload.ts'
@@ -42,6 +43,8 @@ export interface ScaleDownResult {
   readonly entries: number
   readonly jobs: number
   readonly duplicateJobs: number
+  /** Jobs of no entry's key. */
+  readonly strangeJobs: number
   readonly lost: number
   /** Entries given back by pods that went, and forwarded a second time by anybody (told by marks, no second job). */
   readonly handedBack: number
@@ -135,26 +138,36 @@ export async function runScaleDowns(scope: Scope, options: ScaleDownOptions): Pr
     await eventually(async () => await isDrained(client, name), patience)
     const keys = Array.from({ length: added }, (_, n) => keyHash([payload('ndvi', n).request_hash]))
     const counted = { executions: executions.jobs(), skipped: 0, deadKeys: [], maxReplicas: most }
-    return ledgerOf({ scope: scopeOf(`${name}:jobs`, name), entries: added, keys, ...counted })
+    const ledger = ledgerOf({ scope: scopeOf(`${name}:jobs`, name), entries: added, keys, ...counted })
+    return { ...ledger, strangeJobs: counted.executions.length - ledger.jobs }
   }
 
   const names = Array.from({ length: options.pipelines }, (_, n) => `p${n}`)
   const watching = new AbortController()
   const orphans = watchOrphans(client, names, podsOf, watching.signal)
+  // Awaited at the end: until then its failure must not end the process.
+  orphans.catch(() => undefined)
   const ledgers = await Promise.all(names.map(upAndDown))
   watching.abort()
   const longestOrphanSeconds = Math.round((await orphans) / 100) / 10
   const sum = (read: (ledger: (typeof ledgers)[number]) => number) => ledgers.reduce((total, ledger) => total + read(ledger), 0)
   const faults = [...kubelet.faults, ...tally.faults]
   const unmarked = kubelet.departed.filter(({ cost }) => cost === undefined || cost >= 0).length
-  const [entries, jobs, duplicateJobs, lost] = [
+  const [entries, jobs, duplicateJobs, strangeJobs, lost] = [
     sum((ledger) => ledger.entries),
     sum((ledger) => ledger.jobs),
     sum((ledger) => ledger.duplicateJobs),
+    sum((ledger) => ledger.strangeJobs),
     sum((ledger) => ledger.lost),
   ]
   return {
-    ok: jobs === entries && duplicateJobs + lost + unmarked + faults.length === 0 && longestOrphanSeconds < orphanBarSeconds,
+    // Where nothing was added or nobody went nothing was tried.
+    ok:
+      jobs === entries &&
+      jobs > 0 &&
+      kubelet.departed.length > 0 &&
+      duplicateJobs + strangeJobs + lost + unmarked + faults.length === 0 &&
+      longestOrphanSeconds < orphanBarSeconds,
     seed,
     scaleDowns: done,
     podsGone: kubelet.departed.length,
@@ -162,6 +175,7 @@ export async function runScaleDowns(scope: Scope, options: ScaleDownOptions): Pr
     entries,
     jobs,
     duplicateJobs,
+    strangeJobs,
     lost,
     handedBack: tally.handedBack,
     forwardedTwice: tally.duplicates,
@@ -205,9 +219,10 @@ async function holders(client: Redis, name: string): Promise<readonly (readonly 
   try {
     const [, , , rows] = (await client.xpending(`${name}:jobs`, name)) as [number, string, string, [string, string][] | null]
     return (rows ?? []).map(([consumer, pending]) => [consumer, Number(pending)])
-  } catch {
-    // The group is made by the first consumer.
-    return []
+  } catch (thrown) {
+    // The group is made by the first consumer. Whatever else is wrong, nothing was seen of what pods left.
+    if (replyCode(thrown) === 'NOGROUP') return []
+    throw thrown
   }
 }
 

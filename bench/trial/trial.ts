@@ -45,6 +45,8 @@ export interface TrialResult {
   readonly jobs: number
   /** Jobs beyond one per key. */
   readonly duplicateJobs: number
+  /** Jobs of no key that was accepted: of broken entries, or under another id. */
+  readonly strangeJobs: number
   /** Valid keys that became no job. */
   readonly lost: number
   readonly brokenEntries: number
@@ -108,13 +110,15 @@ export async function runTrial(scope: Scope, options: TrialOptions): Promise<Tri
     deadKeys: [],
     maxReplicas: options.consumers,
   })
+  const strangeJobs = executions.jobs().length - jobs
   const innocent = records.filter(({ idempotencyKey }) => keys.has(idempotencyKey)).length
   const double = records.length - new Set(records.map(({ originalId }) => originalId)).size
   for (const line of fleet.ended) options.progress(line)
   // A broken entry whose reply was lost is there twice: at least, not exactly, one dead letter for each that was offered.
   const complete = drained && records.length - double - innocent >= broken
   return {
-    ok: complete && lost === 0 && duplicateJobs === 0 && double === 0 && innocent === 0 && fleet.ended.length === 0,
+    // Where nothing was accepted nothing was tried.
+    ok: complete && jobs > 0 && lost + duplicateJobs + strangeJobs + double + innocent + fleet.ended.length === 0,
     seed,
     path,
     faults,
@@ -122,6 +126,7 @@ export async function runTrial(scope: Scope, options: TrialOptions): Promise<Tri
     uniqueKeys,
     jobs,
     duplicateJobs,
+    strangeJobs,
     lost,
     brokenEntries: broken,
     deadLetters: records.length,
