@@ -82,6 +82,16 @@ test('the CRD is the one of the project, kept when the chart goes, and can be le
   assert.equal(loose?.metadata.annotations, undefined)
 })
 
+test('the notes say what an uninstall removes', needsHelm, async (t) => {
+  const removes = async (...crds: string[]) => {
+    const { stdout } = await helm(t, 'install', 'test', chartFolder, '-n', 'ops', '--dry-run=client', ...crds)
+    return stdout.includes('crds.keep=false removes both')
+  }
+  assert.equal(await removes(), false)
+  assert.equal(await removes('--set', 'crds.keep=false'), true)
+  assert.equal(await removes('--set', 'crds.keep=false,crds.enabled=false'), false, 'the CRD is not of this release')
+})
+
 test('wrong values are refused, and the message names the value', needsHelm, async (t) => {
   const wrong: readonly (readonly [values: Readonly<Record<string, unknown>>, message: RegExp])[] = [
     [{ replica: 3 }, /additional properties 'replica' not allowed/],
