@@ -18,7 +18,9 @@ function hpaOnAge(scenario: Scenario): Controller {
   return {
     every: syncSeconds,
     decide: (view) =>
-      view.visible ? hpa.scale(view.desired, (view.oldestAge * 1000) / scenario.scaling.targetAgeMs, view.at) : view.desired,
+      view.visible
+        ? hpa.scale(view.desired, (view.oldestAge * 1000) / scenario.scaling.targetAgeMs, view.ready, view.at)
+        : view.desired,
   }
 }
 
@@ -46,7 +48,7 @@ function kedaLag(scenario: Scenario): Controller {
       }
       if (view.desired === 0) return 0
       // AverageValue: ceil(lag / lagCount), whatever runs.
-      return hpa.scale(view.desired, lag / lagCount / view.desired, view.at)
+      return hpa.scale(view.desired, lag / lagCount / view.desired, view.desired, view.at)
     },
   }
 }

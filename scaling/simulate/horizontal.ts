@@ -1,8 +1,8 @@
 /**
  * Kubernetes' HorizontalPodAutoscaler with its published defaults (kubernetes.io, "Horizontal Pod Autoscaling": sync period 15 s,
  * tolerance 10 %, scale-down stabilisation 300 s, scale-up by at most 100 % or 4 pods in 15 s, whichever is more, no
- * stabilisation upwards). Pods that are not ready count as if they used none of the metric when growing, which for a metric of
- * the whole (External) changes nothing. Never below one: at zero the HPA stands still, so a baseline that starts there is woken.
+ * stabilisation upwards). An External metric's Value is shared by the pods that are ready, and so is the ratio multiplied by them
+ * alone; what an AverageValue asks for depends on no pod (replica_calculator.go, getUsageRatioReplicaCount). Never below one: at zero the HPA stands still, so a baseline that starts there is woken.
  */
 import type { Bounds } from '../policy.ts'
 
@@ -11,18 +11,23 @@ const tolerance = 0.1
 const stabilisationSeconds = 300
 
 export interface Horizontal {
-  /** @param ratio measured through wanted: replicas are multiplied by it */
-  scale(current: number, ratio: number, at: number): number
+  /**
+   * @param ratio measured through wanted
+   * @param pods the ratio multiplies them
+   */
+  scale(current: number, ratio: number, pods: number, at: number): number
 }
 
 export function createHorizontal(bounds: Bounds): Horizontal {
   const least = Math.max(1, bounds.min)
   let recommendations: { readonly at: number; readonly replicas: number }[] = []
   return {
-    scale(current, ratio, at) {
+    scale(current, ratio, pods, at) {
       const from = Math.max(1, current)
-      const raw = Math.abs(ratio - 1) <= tolerance ? from : Math.ceil(from * ratio)
+      const raw = Math.abs(ratio - 1) <= tolerance ? from : Math.ceil(pods * ratio)
       const wanted = Math.min(bounds.max, Math.max(least, raw))
+      // What it finds at its beginning counts as asked for.
+      if (recommendations.length === 0) recommendations = [{ at, replicas: from }]
       recommendations = [...recommendations.filter((item) => item.at > at - stabilisationSeconds), { at, replicas: wanted }]
       if (wanted > from) return Math.min(wanted, Math.max(2 * from, from + 4))
       const stabilised = Math.max(...recommendations.map((item) => item.replicas))
