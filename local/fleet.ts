@@ -120,7 +120,7 @@ export function createFleet(options: FleetOptions): Fleet {
   }
 
   function tell(slot: Slot, exit: Exit, asked: boolean): void {
-    const { message, remedy } = told(slot.child?.tail().at(-1) ?? '')
+    const { message, remedy } = told(lastWords(slot.child?.tail() ?? [], exit))
     const said = message === '' ? '' : `: ${message}`
     if (asked && exit.code === 0) onEvent(`consumer ${slot.name} drained`)
     // Before it listens for signals a process has nothing to drain.
@@ -190,7 +190,13 @@ function victims(present: readonly Slot[], count: number): readonly Slot[] {
   return order.slice(0, count)
 }
 
-/** What a consumer's last line of output says: its log is JSON, what Node itself prints is not. */
+/** Of a process that ended by itself the line that says why: what it tells of its draining comes after that. */
+function lastWords(lines: readonly string[], exit: Exit): string {
+  const why = exit.code === null ? undefined : lines.findLast((line) => !line.startsWith('{"level":"info"'))
+  return why ?? lines.at(-1) ?? ''
+}
+
+/** What a consumer's line of output says: its log is JSON, what Node itself prints is not. */
 function told(line: string): { message: string; remedy: string } {
   const plain = { message: line, remedy: 'read the line above' }
   if (!line.startsWith('{')) return plain

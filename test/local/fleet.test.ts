@@ -80,7 +80,8 @@ test('a process is running once its own heartbeat was seen', async (t) => {
 test('a refused configuration is a fault, not a reason to start again for ever', async (t) => {
   const { fleet, faults } = startFleet(
     t,
-    'console.log(JSON.stringify({ msg: "spec.x is wrong", remedy: "write y" })); process.exit(64)',
+    `console.log(JSON.stringify({ level: 'error', msg: 'spec.x is wrong', remedy: 'write y' }))
+     console.log(JSON.stringify({ level: 'info', msg: 'draining' })); process.exit(64)`,
   )
   fleet.scaleTo(1)
   await eventually(() => faults.length > 0)
