@@ -102,7 +102,7 @@ function consumersOf({ pods, slots, at }: View, atMs: number): ConsumerSample[] 
       idleMs: 0,
       heartbeat: {
         uid,
-        // Beats come every two seconds, so the last one is up to that old.
+        // Every other is a second old. What it tells is of this moment all the same, two looks being as far apart as their beats.
         at: atMs - (pod.id % 2) * 1000,
         state: pod.state,
         inFlight,
