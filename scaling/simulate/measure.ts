@@ -56,7 +56,7 @@ export function loadReversals(scenario: Scenario): number {
     }
   }
   const batches = scenario.arrivals.reduce(
-    (sum, part) => sum + (part.kind === 'Batches' ? Math.ceil((duration - (part.from ?? 0)) / part.every) : 0),
+    (sum, part) => sum + (part.kind === 'Batches' ? Math.max(0, Math.ceil((duration - (part.from ?? 0)) / part.every)) : 0),
     0,
   )
   return turns + 2 * batches + 2 * redisOutages.length

@@ -148,6 +148,11 @@ describe('the simulator', () => {
     assert.ok(oracle.replicaSeconds < ours.replicaSeconds)
   })
 
+  it('counts no turns of batches that would come after the end', () => {
+    const late: Scenario = { ...small, arrivals: [{ kind: 'Batches', entries: 5, every: 60, from: 3600 }] }
+    assert.equal(loadReversals(late), 0)
+  })
+
   it('pulls a string taut between what is due and what has arrived', () => {
     const path = tautString(Float64Array.from([0, 0, 0, 6, 6]), Float64Array.from([0, 4, 6, 6, 6]))
     assert.deepEqual([...path], [2, 2, 2, 0])
