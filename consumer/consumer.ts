@@ -137,6 +137,8 @@ export function createConsumer(parts: ConsumerParts): Consumer {
       observer.groupMade(await ensureGroup(writer, place.keys, pipeline.source, groupSeen))
       groupSeen = true
       await presence.beat()
+      // Its last answer may have come just before its connections were closed.
+      if (draining()) throw failure('Internal', { detail: 'stopped while starting' })
     } catch (thrown) {
       const failure = asFailure(thrown)
       lifecycle.dispatch({ kind: 'StartFailed', failure })

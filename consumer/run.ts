@@ -14,7 +14,7 @@ import { asFailure, failure, type StreamPipelineError } from '../api/errors.ts'
 import { exitCodeOf, exitCodes } from '../api/exitcodes.ts'
 import { readPipelines } from '../api/files.ts'
 import { listen, parseListen } from '../process/httpserver.ts'
-import { connect } from '../redis/connection.ts'
+import { connect, labelOf } from '../redis/connection.ts'
 import { chooseSettlePath } from '../redis/forward/choice.ts'
 import { streamPlace } from '../redis/placement.ts'
 import { directoryReader, type ReadReference, resolveTarget } from '../redis/references.ts'
@@ -86,7 +86,7 @@ export async function runConsumer(options: ConsumeOptions): Promise<number> {
     )
     log.info({ consumer: name, pipeline: pipeline.name, port: server.port }, 'consumer starts')
     try {
-      const living = live(made, options, pipeline.terminationGracePeriodMs)
+      const living = live(made, options, labelOf(connections.blocking), pipeline.terminationGracePeriodMs)
       return await Promise.race([living, fault.promise])
     } finally {
       await server.close()
@@ -99,25 +99,34 @@ export async function runConsumer(options: ConsumeOptions): Promise<number> {
   }
 }
 
-async function live(consumer: Consumer, { signal, startPatienceMs = 60_000 }: ConsumeOptions, graceMs: number): Promise<number> {
+async function live(
+  consumer: Consumer,
+  { signal, startPatienceMs = 60_000 }: ConsumeOptions,
+  label: string,
+  graceMs: number,
+): Promise<number> {
   // A fifth of the grace period is left for closing connections and for a slow kubelet.
   const stop = async () => await consumer.stop(performance.now() + graceMs * 0.8)
-  if (await started(consumer, signal, startPatienceMs)) await once(signal)
+  if (await started(consumer, signal, label, startPatienceMs)) await once(signal)
   await stop()
   return exitCodes.done
 }
 
-/** Tries to start until it works; false when asked to stop before. Throws what is terminal, or has lasted too long. */
-async function started(consumer: Consumer, signal: AbortSignal, patienceMs: number): Promise<boolean> {
-  const giveUpAt = performance.now() + patienceMs
+/**
+ * Tries to start until it works; false when asked to stop before. Throws what is terminal, or has lasted too long. A Redis that takes
+ * the blocking connection and says nothing would hold an attempt for ever: what is under way then fails when connections are closed.
+ */
+async function started(consumer: Consumer, signal: AbortSignal, label: string, patienceMs: number): Promise<boolean> {
+  const over = sleep(patienceMs, undefined, { signal, ref: false }).then(() => 'over' as const, ignoreAbort)
+  let error = failure('RedisUnreachable', { address: label, detail: `no answer within ${patienceMs} ms` })
   for (let attempt = 1; !signal.aborted; attempt++) {
-    const error = await consumer.start().then(
-      () => undefined,
-      (thrown: unknown) => asFailure(thrown),
-    )
-    if (error === undefined) return true
-    if (!error.retryable || performance.now() > giveUpAt) throw error
-    await sleep(backoffMs(attempt, Math.random()), undefined, { signal }).catch(ignoreAbort)
+    const outcome = await Promise.race([consumer.start().then(() => 'started' as const, asFailure), over])
+    if (outcome === 'started') return true
+    if (outcome === undefined) return false
+    if (outcome === 'over') throw error
+    error = outcome
+    if (!error.retryable) throw error
+    await Promise.race([sleep(backoffMs(attempt, Math.random()), undefined, { signal }).catch(ignoreAbort), over])
   }
   return false
 }
