@@ -2,6 +2,7 @@
  * The worker wrapper: BullMQ's Worker, with an execution lock by idempotency key, a recheck of terminal state before each run,
  * and upstream metrics. BullMQ runs a job at least once; with these, work whose handler records its result runs effectively once.
  */
+import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type WorkerOptions as BullOptions, Worker as BullWorker, type Job } from 'bullmq'
 import type { Registry } from 'prom-client'
@@ -116,8 +117,9 @@ export function createWorker<Payload extends object, Result = unknown>(options: 
       { ...options.bullmq, connection, prefix, concurrency, autorun: false },
     )
     bull.on('error', report)
-    await bull.waitUntilReady()
-    bull.run().catch(report)
+    // BullMQ waits for its blocking connection, however long that takes; closing does not.
+    if (!closing.signal.aborted) await Promise.race([bull.waitUntilReady(), once(closing.signal, 'abort')])
+    if (!closing.signal.aborted) bull.run().catch(report)
     return { bull, connection }
   }
 

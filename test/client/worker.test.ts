@@ -1,5 +1,7 @@
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { type AddressInfo, createServer, connect as dial, type Socket } from 'node:net'
 import { after, type TestContext, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import { type JobsOptions, Queue } from 'bullmq'
@@ -225,6 +227,30 @@ test('closing does not wait for a Redis that is away', async (t) => {
   const since = performance.now()
   await worker.close()
   assert.ok(performance.now() - since < 8_000)
+})
+
+test('closing does not wait for a start whose second connection hears nothing', async (t) => {
+  const sockets: Socket[] = []
+  const way = createServer((near) => {
+    sockets.push(near.on('error', () => undefined).resume())
+    if (sockets.length > 1) return
+    const far = dial(server.port, server.host)
+    far.on('error', () => undefined)
+    near.pipe(far).pipe(near)
+  }).listen(0, '127.0.0.1')
+  await once(way, 'listening')
+  t.after(() => {
+    for (const socket of sockets) socket.destroy()
+    way.close()
+  })
+  const url = `redis://127.0.0.1:${(way.address() as AddressInfo).port}`
+  const worker = createWorker({ queue: 'silent', redis: url, execute: () => 'done', onError: () => undefined })
+  const started = worker.start()
+  await eventually(() => sockets.length === 2)
+  const closed = await Promise.race([worker.close().then(() => true), delay(10_000, false, { ref: false })])
+  for (const socket of sockets) socket.destroy()
+  assert.ok(closed)
+  await started
 })
 
 test('work goes on when Redis was restarted', async (t) => {
