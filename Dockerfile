@@ -15,7 +15,7 @@ WORKDIR /app
 USER 65532:65532
 
 FROM common AS operator
-ARG OPERATOR_V8_FLAGS="--max-semi-space-size=2 --max-old-space-size=256"
+ARG OPERATOR_V8_FLAGS="--max-semi-space-size=4 --max-old-space-size=256"
 # Why these of malloc's: build/v8flags.ts.
 ENV NODE_OPTIONS="${OPERATOR_V8_FLAGS}" MALLOC_ARENA_MAX=1 MALLOC_MMAP_THRESHOLD_=32768 MALLOC_TOP_PAD_=16384
 LABEL org.opencontainers.image.title="streampipeline-operator" \
