@@ -5,8 +5,8 @@
  * A consumer holds little for long: a semi-space of 4 MiB lets batches die young, and 96 MiB of old space is far above its live
  * heap and keeps the whole process below 128 MiB (cli/images/consumer.ts sets how often that is collected). The operator's caches
  * grow with the pipelines. What it makes and drops outlives a round trip to Redis: with 4 MiB less of it is taken for old than with 2,
- * and the slowest of 200 changes among 1,000 pipelines, shortly after a start, waited for collections less (p99 70 to 91 ms in four
- * runs, 105 and 107 in two with 2 MiB).
+ * and the slowest of 200 changes among 1,000 pipelines, shortly after a start, waited for collections less (p99 70 and 85 ms, by
+ * turns with 105 and 107).
  */
 export const v8Flags = {
   operator: '--max-semi-space-size=4 --max-old-space-size=256',
