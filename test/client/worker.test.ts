@@ -1,7 +1,5 @@
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'
-import { once } from 'node:events'
-import { type AddressInfo, createServer, connect as dial, type Socket } from 'node:net'
 import { after, type TestContext, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import { type JobsOptions, Queue } from 'bullmq'
@@ -11,6 +9,7 @@ import { createWorker, type WorkerOptions } from '../../client/worker.ts'
 import { executionLock } from '../../redis/keys.ts'
 import { freePort } from '../support/port.ts'
 import { type RedisServer, startRedis } from '../support/redis.ts'
+import { silentAfterFirst } from '../support/silentway.ts'
 import { eventually } from '../support/wait.ts'
 
 interface Work {
@@ -230,25 +229,12 @@ test('closing does not wait for a Redis that is away', async (t) => {
 })
 
 test('closing does not wait for a start whose second connection hears nothing', async (t) => {
-  const sockets: Socket[] = []
-  const way = createServer((near) => {
-    sockets.push(near.on('error', () => undefined).resume())
-    if (sockets.length > 1) return
-    const far = dial(server.port, server.host)
-    far.on('error', () => undefined)
-    near.pipe(far).pipe(near)
-  }).listen(0, '127.0.0.1')
-  await once(way, 'listening')
-  t.after(() => {
-    for (const socket of sockets) socket.destroy()
-    way.close()
-  })
-  const url = `redis://127.0.0.1:${(way.address() as AddressInfo).port}`
+  const { url, taken, cut } = await silentAfterFirst(t, server)
   const worker = createWorker({ queue: 'silent', redis: url, execute: () => 'done', onError: () => undefined })
   const started = worker.start()
-  await eventually(() => sockets.length === 2)
+  await eventually(() => taken() === 2)
   const closed = await Promise.race([worker.close().then(() => true), delay(10_000, false, { ref: false })])
-  for (const socket of sockets) socket.destroy()
+  cut()
   assert.ok(closed)
   await started
 })

@@ -1,12 +1,11 @@
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'
-import { once } from 'node:events'
-import { type AddressInfo, createServer, connect as dial, type Socket } from 'node:net'
 import { before, type TestContext, test } from 'node:test'
 import { fileScope } from '../redis/scope.ts'
 import { freePort } from '../support/port.ts'
 import { runCli, startProcess } from '../support/process.ts'
 import { type RedisServer, startRedis } from '../support/redis.ts'
+import { silentAfterFirst } from '../support/silentway.ts'
 import { eventually } from '../support/wait.ts'
 import { assertOnce, openPipeline, writeConfig } from './fixture.ts'
 
@@ -179,26 +178,8 @@ test('asked to stop while Redis is away at start: 0, soon', async (t) => {
   assert.ok(performance.now() - begun < 6_000)
 })
 
-/** A way to Redis on which the first connection is served, and what comes later is taken and hears nothing. */
-async function silentAfterFirst(t: TestContext): Promise<{ url: string; taken: () => number }> {
-  const sockets: Socket[] = []
-  const way = createServer((near) => {
-    sockets.push(near.on('error', () => undefined).resume())
-    if (sockets.length > 1) return
-    const far = dial(server.port, server.host)
-    far.on('error', () => undefined)
-    near.pipe(far).pipe(near)
-  }).listen(0, '127.0.0.1')
-  await once(way, 'listening')
-  t.after(() => {
-    for (const socket of sockets) socket.destroy()
-    way.close()
-  })
-  return { url: `redis://127.0.0.1:${(way.address() as AddressInfo).port}`, taken: () => sockets.length }
-}
-
 test('a Redis that falls silent in the middle of the start: 69 once patience has run out', async (t) => {
-  const config = await writeConfig(t, { url: (await silentAfterFirst(t)).url })
+  const config = await writeConfig(t, { url: (await silentAfterFirst(t, server)).url })
   const code = `import { runConsumer } from './consumer/run.ts'
 const signal = new AbortController().signal
 process.exit(await runConsumer({ config: ${JSON.stringify(config)}, listen: '127.0.0.1:0', env: {}, signal, startPatienceMs: 1_000 }))`
@@ -208,7 +189,7 @@ process.exit(await runConsumer({ config: ${JSON.stringify(config)}, listen: '127
 })
 
 test('asked to stop while Redis is silent in the middle of the start: 0, soon', async (t) => {
-  const { url, taken } = await silentAfterFirst(t)
+  const { url, taken } = await silentAfterFirst(t, server)
   const config = await writeConfig(t, { url })
   const child = await startProcess(t, ['cli/main.ts', 'consume', '--config', config, '--listen', '127.0.0.1:0'])
   await eventually(() => taken() === 2, { timeoutMs: 10_000 })
