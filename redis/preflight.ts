@@ -6,7 +6,7 @@
 import type { CompiledPipeline } from '../api/compiled.ts'
 import { failure } from '../api/errors.ts'
 import { failureOn, labelOf, type RedisConnection } from './connection.ts'
-import { checkRights } from './rights.ts'
+import { checkRights } from './rightscheck.ts'
 
 /** Oldest server whose streams behave as the scripts need (XAUTOCLAIM's trimmed ids, `lag`); what the tests run on. */
 const minimumVersion = [7, 0] as const
@@ -16,13 +16,21 @@ export async function checkBackends(pipeline: CompiledPipeline, stream: RedisCon
   await checkRights(pipeline, stream, queue)
   await checkServer(stream)
   if (queue !== stream) await checkServer(queue)
-  const { source, deadLetter, sink } = pipeline
-  await checkTypes(stream, [
+  await checkKeys(pipeline, stream, queue)
+}
+
+/** That keys hold what they should, or nothing. Throws WrongKeyType, or why Redis could not be asked. */
+export async function checkKeys(
+  { source, deadLetter, sink }: CompiledPipeline,
+  stream: RedisConnection,
+  queue: RedisConnection,
+): Promise<void> {
+  const queueKey = (part: string) => `${sink.prefix}:${sink.queue}:${part}`
+  const inStream: Expected = [
     [source.stream, 'stream'],
     [deadLetter.stream, 'stream'],
-  ])
-  const queueKey = (part: string) => `${sink.prefix}:${sink.queue}:${part}`
-  await checkTypes(queue, [
+  ]
+  const inQueue: Expected = [
     [queueKey('meta'), 'hash'],
     [queueKey('wait'), 'list'],
     [queueKey('active'), 'list'],
@@ -34,10 +42,14 @@ export async function checkBackends(pipeline: CompiledPipeline, stream: RedisCon
     [queueKey('marker'), 'zset'],
     [queueKey('id'), 'string'],
     [queueKey('pc'), 'string'],
-  ])
+  ]
+  if (stream === queue && !stream.isCluster) return await checkTypes(stream, [...inStream, ...inQueue])
+  await checkTypes(stream, inStream)
+  await checkTypes(queue, inQueue)
 }
 
-async function checkServer(connection: RedisConnection): Promise<void> {
+/** Of all pipelines that use it. Throws RedisUnfit, or why Redis could not be asked. */
+export async function checkServer(connection: RedisConnection): Promise<void> {
   // Only what is looked at, and one by one: a server that is too old takes no more at a time.
   const ask = () => Promise.all(['server', 'memory'].map((section) => connection.call('INFO', section)))
   const info = (await told(connection, ask)).join('\n')
@@ -54,12 +66,9 @@ async function checkServer(connection: RedisConnection): Promise<void> {
   }
 }
 
-type KeyType = 'stream' | 'hash' | 'list' | 'zset' | 'string'
+type Expected = readonly (readonly [key: string, type: 'stream' | 'hash' | 'list' | 'zset' | 'string'])[]
 
-async function checkTypes(
-  connection: RedisConnection,
-  expected: readonly (readonly [key: string, type: KeyType])[],
-): Promise<void> {
+async function checkTypes(connection: RedisConnection, expected: Expected): Promise<void> {
   // In one write: an operator asks this of a thousand pipelines every half minute.
   const asked = expected.map(([key]) => ['type', key])
   const replies = await told(connection, async () => (await connection.pipeline(asked).exec())?.map(typeIn))

@@ -1,23 +1,17 @@
 /**
  * The least rights of a pipeline's Redis user: every command that the connections and scripts of its consumers and of the operator
- * send, and the keys they touch. One table, from which the ACL rules in docs/redis.md are written and by which a consumer checks its user at start, because a
- * right that is missing half-way through a script leaves half of its work done.
- *
- * Asked is `redis.acl_check_cmd`, from a script: what a user may do, it may ask, while ACL DRYRUN is for administrators.
+ * send, and the keys they touch. One table, from which the ACL rules in docs/redis.md are written and by which users are checked
+ * (rightscheck.ts).
  */
 import type { CompiledPipeline } from '../api/compiled.ts'
-import { failure } from '../api/errors.ts'
-import { labelOf, type RedisConnection } from './connection.ts'
 import { hashTag } from './keys.ts'
-import { nodeOf } from './node.ts'
 import { forwardTarget, streamPlace } from './placement.ts'
-import { defineScript } from './script.ts'
 
 /**
  * Where a command is used: on the stream, the dead letters, the helper keys beside the stream (Helpers) or beside the queue
  * (Marks), the queue's own keys, or on no key, at the stream's server or at the queue's.
  */
-type Place = 'Stream' | 'DeadLetters' | 'Helpers' | 'Queue' | 'Marks' | 'StreamServer' | 'QueueServer'
+export type Place = 'Stream' | 'DeadLetters' | 'Helpers' | 'Queue' | 'Marks' | 'StreamServer' | 'QueueServer'
 
 export interface Right {
   /** As ACL rules name it: `xadd`, `xgroup|create`. */
@@ -99,23 +93,33 @@ export const rights: readonly Right[] = [
   { command: 'asking', on: servers, only: 'Cluster', why: 'keys that are moving' },
 ]
 
-const queuePlaces: readonly Place[] = ['Queue', 'Marks', 'QueueServer']
+export const queuePlaces: readonly Place[] = ['Queue', 'Marks', 'QueueServer']
 
-/** Key of a place to ask about, and the pattern that covers the place; no key at a server. */
-function placesOf(pipeline: CompiledPipeline): Readonly<Record<Place, { readonly key?: string; readonly pattern?: string }>> {
-  const place = streamPlace(pipeline)
+/** A key of each place that has keys. */
+export function keysOf(pipeline: CompiledPipeline): Readonly<Partial<Record<Place, string>>> {
+  const { stream, deadLetters, keys } = streamPlace(pipeline)
   const target = forwardTarget(pipeline)
-  const queueKey = `${target.prefix}:${target.queue}:`
+  return {
+    Stream: stream,
+    DeadLetters: deadLetters,
+    Helpers: keys.stats,
+    Queue: `${target.prefix}:${target.queue}:wait`,
+    Marks: target.keys.mark('-'),
+  }
+}
+
+/** The pattern that covers a place. */
+export function patternsOf(pipeline: CompiledPipeline): Readonly<Partial<Record<Place, string>>> {
+  const { stream, deadLetters, keys } = streamPlace(pipeline)
+  const target = forwardTarget(pipeline)
   // Of all groups and scopes: their hash is nothing a person can work out.
   const besides = (prefix: string) => `sp:{${escaped(hashTag(prefix))}}:*`
   return {
-    Stream: { key: place.stream, pattern: escaped(place.stream) },
-    DeadLetters: { key: place.deadLetters, pattern: escaped(place.deadLetters) },
-    Helpers: { key: place.keys.stats, pattern: besides(place.keys.prefix) },
-    Queue: { key: `${queueKey}wait`, pattern: `${escaped(queueKey)}*` },
-    Marks: { key: target.keys.mark('-'), pattern: besides(target.keys.prefix) },
-    StreamServer: {},
-    QueueServer: {},
+    Stream: escaped(stream),
+    DeadLetters: escaped(deadLetters),
+    Helpers: besides(keys.prefix),
+    Queue: `${escaped(`${target.prefix}:${target.queue}:`)}*`,
+    Marks: besides(target.keys.prefix),
   }
 }
 
@@ -140,128 +144,11 @@ export function aclRules(pipeline: CompiledPipeline): AclRules {
 }
 
 function rulesFor(pipeline: CompiledPipeline, clustered: boolean, here: (place: Place) => boolean): readonly string[] {
-  const places = placesOf(pipeline)
+  const patternOf = patternsOf(pipeline)
   const wanted = rights.filter(({ on, only }) => on.some(here) && (only !== 'Cluster' || clustered))
-  const patterns = wanted.flatMap(({ on }) => on.filter(here).map((place) => places[place].pattern))
+  const patterns = wanted.flatMap(({ on }) => on.filter(here).map((place) => patternOf[place]))
   return [
     ...new Set(patterns.filter((pattern) => pattern !== undefined).map((pattern) => `~${pattern}`)),
     ...wanted.map(({ command }) => `+${command}`),
   ]
-}
-
-/** ARGV: per question its length and its words. No keys: a script that declares one that is not granted is refused whole. */
-const ask = defineScript(
-  'checkRights',
-  `if not redis.acl_check_cmd then return {} end
-local denied, at, number = {}, 1, 0
-while at <= #ARGV do
-  local words = tonumber(ARGV[at])
-  number = number + 1
-  local known, allowed = pcall(redis.acl_check_cmd, unpack(ARGV, at + 1, at + words))
-  if known and not allowed then denied[#denied + 1] = number end
-  at = at + words + 1
-end
-return denied`,
-)
-
-interface Question {
-  readonly command: string
-  readonly place: Place
-  readonly key: string | undefined
-  readonly pattern: string | undefined
-}
-
-/**
- * Asks whether the users may do what the pipeline needs. Throws RedisPermissionDenied, which names every command and key that
- * is missing and the rules that grant them.
- */
-export async function checkRights(
-  pipeline: CompiledPipeline,
-  stream: RedisConnection,
-  queueConnection: RedisConnection,
-): Promise<void> {
-  const target = forwardTarget(pipeline)
-  const everywhere = ({ only }: Right, clustered: boolean) => only === undefined || (only === 'Cluster' && clustered)
-  const places = placesOf(pipeline)
-  const wanted = ({ isCluster }: RedisConnection, here: (place: Place) => boolean) =>
-    questionsOf(
-      rights.filter((right) => everywhere(right, isCluster)),
-      places,
-      here,
-    )
-  await check(
-    stream,
-    pipeline.source.stream,
-    wanted(stream, (place) => !queuePlaces.includes(place)),
-  )
-  await check(
-    queueConnection,
-    `${target.prefix}:${target.queue}:wait`,
-    wanted(queueConnection, (place) => queuePlaces.includes(place)),
-  )
-}
-
-/** What the portable path needs beyond that; asked once it is known that it is used. Throws as `checkRights`. */
-export async function checkPortableRights(pipeline: CompiledPipeline, queueConnection: RedisConnection): Promise<void> {
-  const { prefix, queue: name } = forwardTarget(pipeline)
-  const portable = rights.filter(({ only }) => only === 'Portable')
-  await check(
-    queueConnection,
-    `${prefix}:${name}:wait`,
-    questionsOf(portable, placesOf(pipeline), () => true),
-  )
-}
-
-type Places = ReturnType<typeof placesOf>
-
-function questionsOf(wanted: readonly Right[], places: Places, here: (place: Place) => boolean): readonly Question[] {
-  return wanted.flatMap(({ command, on }) =>
-    on.filter(here).map((place) => ({ command, place, key: places[place].key, pattern: places[place].pattern })),
-  )
-}
-
-async function check(connection: RedisConnection, near: string, questions: readonly Question[]): Promise<void> {
-  const words = questions.map(wordsOf)
-  const reply = await ask.run(
-    nodeOf(connection, near),
-    [],
-    words.flatMap((list) => [list.length, ...list]),
-  )
-  const denied = new Set(Array.isArray(reply) ? reply.map((number) => questions[Number(number) - 1]) : [])
-  if (denied.size === 0) return
-  throw failure('RedisPermissionDenied', { detail: `at ${labelOf(connection)}, ${describe(questions, denied)}` })
-}
-
-/** The command with its key where it expects it. */
-function wordsOf({ command, key }: Question): readonly string[] {
-  const name = command.split('|')
-  if (key === undefined) return name
-  switch (command) {
-    case 'xreadgroup':
-      return ['xreadgroup', 'GROUP', 'g', 'c', 'STREAMS', key, '>']
-    case 'eval':
-    case 'evalsha':
-      return [command, '-', '1', key]
-    default:
-      return [...name, key]
-  }
-}
-
-/** A place where nothing is allowed lacks its key; a command that is refused elsewhere too is itself missing. */
-function describe(questions: readonly Question[], denied: ReadonlySet<Question | undefined>): string {
-  const closed = (place: Place) =>
-    questions.some((question) => question.place === place && question.key !== undefined) &&
-    questions.every((question) => question.place !== place || question.key === undefined || denied.has(question))
-  const missing: string[] = []
-  const rules = new Set<string>()
-  for (const question of questions) {
-    const { command, place, key, pattern } = question
-    if (!denied.has(question)) continue
-    const what =
-      key === undefined ? command.toUpperCase() : closed(place) ? `any command on ${key}` : `${command.toUpperCase()} on ${key}`
-    const text = what.replace('|', ' ')
-    if (!missing.includes(text)) missing.push(text)
-    rules.add(key !== undefined && closed(place) ? `~${pattern ?? ''}` : `+${command}`)
-  }
-  return `${missing.join(', ')} (grant ${[...rules].join(' ')})`
 }

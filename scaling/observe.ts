@@ -43,15 +43,15 @@ export async function observe(
   pipeline: CompiledPipeline,
   queue: RedisConnection = redis,
 ): Promise<Sample> {
-  const [seen, queueWaiting] = await Promise.all([
+  const [seen, waiting] = await Promise.all([
     lookAtStream(redis, pipeline).catch((thrown: unknown) => {
       throw failureOn(redis, thrown)
     }),
-    countWaiting(queue, pipeline).catch((thrown: unknown) => {
+    lookAtQueue(queue, pipeline).catch((thrown: unknown) => {
       throw failureOn(queue, thrown)
     }),
   ])
-  return { ...seen, queueWaiting }
+  return { ...seen, ...waiting }
 }
 
 /** Runs commands as one MULTI; an answer that is an error is thrown, unless `calm` says it may be one. */
@@ -68,7 +68,7 @@ async function together(
   })
 }
 
-async function lookAtStream(redis: RedisConnection, pipeline: CompiledPipeline): Promise<Omit<Sample, 'queueWaiting'>> {
+async function lookAtStream(redis: RedisConnection, pipeline: CompiledPipeline): Promise<Omit<Sample, keyof QueueFacts>> {
   const { stream: key, group: groupName, startFrom } = pipeline.source
   const keys = keySpace(key, groupName)
   // XINFO answers an error where there is no stream; TYPE says so in the same breath.
@@ -238,13 +238,22 @@ async function withHeartbeats(
   })
 }
 
-/** BullMQ's waiting jobs: the list, the paused list, and the prioritised set. */
-async function countWaiting(queue: RedisConnection, pipeline: CompiledPipeline): Promise<number> {
+type QueueFacts = Required<Pick<Sample, 'queueWaiting' | 'queuePaused'>>
+
+/** BullMQ's waiting jobs: the list, the paused list, and the prioritised set. That it is paused stands in its meta hash. */
+async function lookAtQueue(queue: RedisConnection, pipeline: CompiledPipeline): Promise<QueueFacts> {
   const { prefix, queue: name } = pipeline.sink
-  const counts = await together(queue, [
-    ['llen', `${prefix}:${name}:wait`],
-    ['llen', `${prefix}:${name}:paused`],
-    ['zcard', `${prefix}:${name}:prioritized`],
-  ])
-  return counts.reduce<number>((sum, count) => sum + Number(count ?? 0), 0)
+  const [paused, ...counts] = await together(
+    queue,
+    [
+      ['hget', `${prefix}:${name}:meta`, 'paused'],
+      ['llen', `${prefix}:${name}:wait`],
+      ['llen', `${prefix}:${name}:paused`],
+      ['zcard', `${prefix}:${name}:prioritized`],
+    ],
+    // A meta key of another type is told by who checks the keys, and hides no number.
+    (index) => index === 0,
+  )
+  const queueWaiting = counts.reduce<number>((sum, count) => sum + Number(count ?? 0), 0)
+  return { queueWaiting, queuePaused: typeof paused === 'string' }
 }

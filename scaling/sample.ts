@@ -39,6 +39,8 @@ export interface Sample {
   readonly deadLetters: number
   /** Jobs waiting in the BullMQ queue. */
   readonly queueWaiting: number
+  /** The BullMQ queue is paused: jobs are added, and no worker takes them. Absent in what older versions recorded. */
+  readonly queuePaused?: boolean
   /** Entries ever added to the stream; its growth is the arrival rate. */
   readonly entriesAdded: number
   /** Id of the last entry ever added, `0-0` before the first: whatever comes after it is new. Absent in what older versions recorded. */

@@ -4,8 +4,10 @@
  */
 import { createHash } from 'node:crypto'
 import { close, connect, type RedisConnection } from '../../redis/connection.ts'
+import { checkServer } from '../../redis/preflight.ts'
 import type { RedisAddress } from '../../redis/references.ts'
 import type { Clock } from '../kubernetes/clock.ts'
+import { checkWritable } from './diagnosis.ts'
 import { createTurns, type Turns } from './turns.ts'
 
 export interface RedisLease {
@@ -16,6 +18,11 @@ export interface RedisLease {
   readonly id: string
   /** Of looks over this connection. */
   readonly turns: Turns
+  /**
+   * Whether the server takes writes and is set up as it must be; asked once every two seconds for all that look over this connection.
+   * Throws RedisNotReady, RedisUnfit, or why Redis could not be asked.
+   */
+  serverFit(): Promise<void>
   /** Idempotent. */
   release(): Promise<void>
 }
@@ -28,21 +35,40 @@ export interface RedisConnections {
 
 const looksAtOnce = 16
 const longestWaitMs = 5_000
+const serverEveryMs = 2_000
 
 export function addressId(address: RedisAddress): string {
   return createHash('sha256').update(JSON.stringify(address)).digest('base64url')
 }
 
+interface Held extends Pick<RedisLease, 'connection' | 'turns' | 'serverFit'> {
+  users: number
+}
+
 export function createConnections(clock: Clock): RedisConnections {
-  const held = new Map<string, { readonly connection: RedisConnection; readonly turns: Turns; users: number }>()
+  const held = new Map<string, Held>()
+
+  function hold(address: RedisAddress): Held {
+    const connection = connect(address, 'Observer')
+    let last: { readonly atMs: number; readonly outcome: Promise<void> } | undefined
+    return {
+      connection,
+      turns: createTurns(clock, looksAtOnce, longestWaitMs),
+      serverFit() {
+        if (last === undefined || clock.now() - last.atMs >= serverEveryMs) {
+          const outcome = checkWritable(connection).then(() => checkServer(connection))
+          last = { atMs: clock.now(), outcome }
+        }
+        return last.outcome
+      },
+      users: 0,
+    }
+  }
+
   return {
     lease(address) {
       const id = addressId(address)
-      const entry = held.get(id) ?? {
-        connection: connect(address, 'Observer'),
-        turns: createTurns(clock, looksAtOnce, longestWaitMs),
-        users: 0,
-      }
+      const entry = held.get(id) ?? hold(address)
       entry.users += 1
       held.set(id, entry)
       let released = false
@@ -51,6 +77,7 @@ export function createConnections(clock: Clock): RedisConnections {
         address,
         id,
         turns: entry.turns,
+        serverFit: entry.serverFit,
         async release() {
           if (released) return
           released = true

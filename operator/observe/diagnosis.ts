@@ -115,12 +115,3 @@ async function misfit(
   }
   return undefined
 }
-
-/** BullMQ marks it in the queue's meta hash. */
-export async function isPaused(queue: RedisConnection, { sink }: CompiledPipeline): Promise<boolean> {
-  try {
-    return (await queue.hget(`${sink.prefix}:${sink.queue}:meta`, 'paused')) !== null
-  } catch (thrown) {
-    throw failureOn(queue, thrown)
-  }
-}

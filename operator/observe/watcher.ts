@@ -7,8 +7,9 @@ import type { CompiledPipeline, RedisTarget } from '../../api/compiled.ts'
 import type { StreamPipelineError } from '../../api/errors.ts'
 import { open, type RedisConnection } from '../../redis/connection.ts'
 import { keySpace } from '../../redis/keys.ts'
-import { checkBackends } from '../../redis/preflight.ts'
+import { checkKeys } from '../../redis/preflight.ts'
 import { resolveTarget } from '../../redis/references.ts'
+import { checkRights } from '../../redis/rightscheck.ts'
 import { ensureGroup } from '../../redis/stream/group.ts'
 import { type Decision, decide } from '../../scaling/decide.ts'
 import { observe } from '../../scaling/observe.ts'
@@ -20,7 +21,7 @@ import type { Clock } from '../kubernetes/clock.ts'
 import type { Observation } from '../plan/observed.ts'
 import type { Reaper } from '../reaping/reaper.ts'
 import { addressId, type RedisConnections, type RedisLease } from './connections.ts'
-import { checkWritable, diagnosed, isPaused, refusalOf } from './diagnosis.ts'
+import { diagnosed, refusalOf } from './diagnosis.ts'
 import type { Locate } from './locality.ts'
 import type { ReferenceReader } from './referencereader.ts'
 import { readScalingState, writeScalingState } from './scalingstate.ts'
@@ -65,7 +66,6 @@ interface Look {
   readonly connection: RedisConnection
   readonly sample: Sample
   readonly refusal: StreamPipelineError | undefined
-  readonly queuePaused: boolean
 }
 
 /** The last time it was tried whether entries could be settled here. */
@@ -100,8 +100,9 @@ export function createPipelineWatcher(parts: WatcherParts): PipelineWatcher {
     return lease
   }
 
-  async function sampled({ pipeline, mode }: Watched, connection: RedisConnection): Promise<Look> {
+  async function sampled({ pipeline, mode }: Watched, lease: RedisLease): Promise<Look> {
     const { namespace } = pipeline
+    const { connection } = lease
     await open(connection)
     if (pipeline.sink.redis === undefined) {
       await queueLease?.release()
@@ -115,27 +116,29 @@ export function createPipelineWatcher(parts: WatcherParts): PipelineWatcher {
       state = await readScalingState(connection, keys)
       stateLoaded = true
     }
-    const sample = await observe(connection, pipeline, queueLease?.connection ?? connection)
-    const queue = queueLease?.connection ?? connection
-    const refusal = await tried(pipeline, mode, connection, queue)
-    return { connection, sample, refusal, queuePaused: refusal === undefined && (await isPaused(queue, pipeline)) }
+    const queue = queueLease ?? lease
+    const sample = await observe(connection, pipeline, queue.connection)
+    return { connection, sample, refusal: await tried(pipeline, mode, lease, queue) }
   }
 
   /** The mode written over again: it heals a Redis that was emptied, and is the truest test of whether writes are taken. */
   async function tried(
     pipeline: CompiledPipeline,
     mode: Watched['mode'],
-    connection: RedisConnection,
-    queue: RedisConnection,
+    stream: RedisLease,
+    queue: RedisLease,
   ): Promise<StreamPipelineError | undefined> {
+    const { connection } = stream
     const keys = keySpace(pipeline.source.stream, pipeline.source.group)
-    const id = JSON.stringify([streamLease?.id, queueLease?.id, pipeline.generation, mode])
+    const id = JSON.stringify([stream.id, queue.id, pipeline.generation, mode])
     const isFresh = trial?.id === id && trial.refusal === undefined && clock.now() - trial.atMs < checkEveryMs
     if (isFresh) return undefined
     const refusal = await refusalOf(async () => {
-      await checkWritable(connection)
+      await stream.serverFit()
+      if (queue !== stream) await queue.serverFit()
       if (mode !== undefined) await connection.set(keys.mode, mode)
-      await checkBackends(pipeline, connection, queue)
+      await checkRights(pipeline, connection, queue.connection)
+      await checkKeys(pipeline, connection, queue.connection)
     }, connection)
     trial = { id, atMs: clock.now(), refusal }
     return refusal
@@ -187,7 +190,7 @@ export function createPipelineWatcher(parts: WatcherParts): PipelineWatcher {
         streamLease = await leaseFor(watched.pipeline.redis, watched.pipeline.namespace, streamLease)
         leave = await streamLease.turns.enter(signal)
         if (signal.aborted) return
-        const { connection, sample: found, refusal, queuePaused } = await sampled(watched, streamLease.connection)
+        const { connection, sample: found, refusal } = await sampled(watched, streamLease)
         const { sample, vanished } = await reaper.reap(connection, watched.pipeline, watched.livingPods, found)
         const quietSinceMs = quietSince(before, sample, clock.wall().getTime())
         const decision = decided(watched, sample)
@@ -197,7 +200,6 @@ export function createPipelineWatcher(parts: WatcherParts): PipelineWatcher {
           sample,
           vanished,
           decision,
-          queuePaused,
           ...(unmade === undefined ? {} : { refusal: unmade }),
           ...(quietSinceMs === undefined ? {} : { quietSinceMs }),
         }

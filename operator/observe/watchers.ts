@@ -206,7 +206,7 @@ function visible(observation: Observation, nowMs: number, quietMs: number, maxWa
       decision.reason,
       observation.refusal?.message,
       observation.wakesLate?.message,
-      observation.queuePaused,
+      observation.sample.queuePaused,
     ],
     sample && [sample.undelivered, sample.pending, sample.quarantined, sample.deadLetters, sample.lost].map(roundCount),
     sample && sample.queueWaiting >= maxWaiting,

@@ -66,8 +66,6 @@ export type Observation =
       readonly refusal?: StreamPipelineError
       /** Why an entry does not wake it at once, but at the next look. */
       readonly wakesLate?: StreamPipelineError
-      /** Somebody paused the BullMQ queue. */
-      readonly queuePaused: boolean
     }
   | {
       readonly kind: 'Failed'

@@ -160,7 +160,7 @@ function scalingActiveOf({ spec, observation }: Observed): Verdict {
   }
   if (observation.kind === 'None') return verdict('Unknown', 'NotObservedYet', 'Redis is asked within a few seconds')
   const { queue, maxWaiting } = pipeline.sink
-  if (observation.queuePaused) {
+  if (observation.sample.queuePaused === true) {
     const text = `the BullMQ queue ${queue} is paused: jobs are added, and no worker takes them. Resume it with Queue.resume()`
     return verdict('False', 'QueuePaused', text)
   }

@@ -62,7 +62,6 @@ export function seen(object: PipelineObject, more: Partial<Sample> = {}, quietSi
     sample: taken,
     vanished: [],
     decision,
-    queuePaused: false,
     ...(quietSinceMs === undefined ? {} : { quietSinceMs }),
   }
 }
