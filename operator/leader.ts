@@ -61,7 +61,7 @@ export async function serveTerm(parts: TermParts, stop: AbortSignal, cut: AbortS
     confirmGone: confirmByAsking(transport, clock),
     onReaped: (key, consumer, reaping) => log.info({ pipeline: key, consumer, ...reaping }, 'vanished consumer reaped'),
     onReapingFault: (key, error) => log.warn({ pipeline: key, err: error }, 'a vanished consumer could not be reaped'),
-    onChange: (key, urgent) => queue.add(key, urgent ? 'Changed' : 'Resynced'),
+    onChange: (key, urgent) => queue.add(key, urgent ? 'Changed' : 'Observed'),
     onDecision: decisions.made,
     onLook: metrics.looked,
   })

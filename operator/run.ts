@@ -5,7 +5,7 @@
  */
 import { pino } from 'pino'
 import { listen } from '../process/httpserver.ts'
-import { createCaches } from './caches.ts'
+import { type Caches, createCaches } from './caches.ts'
 import { createCompatibilityCheck } from './compatibility.ts'
 import { createApplier } from './kubernetes/apply.ts'
 import { pause, systemClock } from './kubernetes/clock.ts'
@@ -65,19 +65,21 @@ export async function runOperator(options: OperatorOptions): Promise<number> {
     unfinishedMs: () => queue?.unfinishedMs() ?? 0,
   })
 
-  const caches = createCaches({
+  /** What the first lists tell is no change: nothing else would overtake it. */
+  const heard = (key: string) => queue?.add(key, caches.synced ? 'Changed' : 'Resynced')
+  const caches: Caches = createCaches({
     transport,
     clock,
     namespaces: compiled.namespaces,
     podMonitor: compiled.podMonitor,
     onPipeline(key, change) {
-      if (change.kind === 'Removed' || mattersTo(change.before, change.object)) queue?.add(key, 'Changed')
+      if (change.kind === 'Removed' || mattersTo(change.before, change.object)) heard(key)
     },
     onChild(key, type, change) {
       if (change.kind === 'Removed') applier.forget(type, change.key, change.before.metadata.uid)
-      queue?.add(key, 'Changed')
+      heard(key)
     },
-    onPod: (key) => queue?.add(key, 'Changed'),
+    onPod: heard,
     onBackoff: (type, error, attempt) =>
       log[attempt > 3 ? 'warn' : 'debug'](
         { kind: type.kind, attempt, ...(error === undefined ? {} : { err: error }) },

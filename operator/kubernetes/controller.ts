@@ -6,10 +6,16 @@
 import { setImmediate as eventLoop } from 'node:timers/promises'
 import { asFailure, type StreamPipelineError } from '../../api/errors.ts'
 import type { Clock } from './clock.ts'
-import type { WorkQueue } from './queue.ts'
+import { type Priority, priorities, type WorkQueue } from './queue.ts'
 
 /** Keys reconciled at once. */
 export const workers = 8
+/**
+ * Half of the workers leave to the others what was observed: that ends in a status to be written, and after a start in a thousand of
+ * them. Meanwhile what changes is served at once, and all keys are gone through for the first time.
+ */
+const forOthers: Priority = 'Observed'
+const besidesOthers = priorities.filter((priority) => priority !== forOthers)
 
 const longestTurnMs = 10
 
@@ -47,12 +53,19 @@ export function createController(
   const { clock, observer = {} } = options
   let active = 0
   let breathedMs = clock.now()
+  let breath: Promise<void> | undefined
 
-  /** A thousand keys of which none waits for anything would be one turn of the event loop: what changes meanwhile goes unheard. */
+  /**
+   * A thousand keys of which none waits for anything would be one turn of the event loop: what changes meanwhile goes unheard. All
+   * workers breathe together, or each would take its own time within one turn.
+   */
   async function breathe(): Promise<void> {
     if (clock.now() - breathedMs < longestTurnMs) return
-    await eventLoop()
-    breathedMs = clock.now()
+    breath ??= eventLoop().then(() => {
+      breath = undefined
+      breathedMs = clock.now()
+    })
+    await breath
   }
 
   async function handle(key: string, waitedMs: number, signal: AbortSignal): Promise<void> {
@@ -91,9 +104,9 @@ export function createController(
     }
   }
 
-  async function work(cut: AbortSignal): Promise<void> {
+  async function work(of: readonly Priority[], cut: AbortSignal): Promise<void> {
     for (;;) {
-      const taken = await queue.take()
+      const taken = await queue.take(of)
       if (taken === undefined) return
       await handle(taken.key, taken.waitedMs, cut)
       await breathe()
@@ -105,7 +118,8 @@ export function createController(
       const close = () => queue.close()
       if (stop.aborted) close()
       else stop.addEventListener('abort', close, { once: true })
-      await Promise.all(Array.from({ length: options.workers }, () => work(cut)))
+      const shares = Array.from({ length: options.workers }, (_, n) => (n % 2 === 0 ? priorities : besidesOthers))
+      await Promise.all(shares.map((of) => work(of, cut)))
     },
   }
 }

@@ -7,11 +7,17 @@
  *
  * So a key is never handled twice at once, a hundred adds are one piece of work, and an add while it is being handled is never
  * lost. Beside its state a key may have one delayed add (the soonest asked for wins) and a count of failures that sets the
- * wait before the next retry. Keys that changed are served before keys that are only looked at again.
+ * wait before the next retry. Keys that changed are served first, then those of which something new was observed that can wait, then
+ * those that are only gone through again; but a taker may leave some to others.
  */
 import type { Clock } from './clock.ts'
 
-export type Priority = 'Changed' | 'Resynced'
+/** In the order of service. */
+export const priorities = ['Changed', 'Observed', 'Resynced'] as const
+
+export type Priority = (typeof priorities)[number]
+
+const isBefore = (one: Priority, other: Priority) => priorities.indexOf(one) < priorities.indexOf(other)
 
 type KeyState =
   | { readonly kind: 'Queued'; readonly priority: Priority; readonly sinceMs: number }
@@ -33,8 +39,8 @@ export interface WorkQueue {
   retry(key: string): number
   /** The key succeeded: its back-off starts anew. */
   forget(key: string): void
-  /** The next key; waits for one; undefined once closed. */
-  take(): Promise<Taken | undefined>
+  /** The next key of one of these priorities (all unless told); waits for one; undefined once closed. */
+  take(of?: readonly Priority[]): Promise<Taken | undefined>
   /** Must follow each take. */
   done(key: string): void
   /** Wakes all takers with undefined, drops what waits; keys under way may finish. Idempotent. */
@@ -61,10 +67,11 @@ export function retryDelayMs(failures: number): number {
 export function createQueue(clock: Clock, observer: QueueObserver = {}): WorkQueue {
   const states = new Map<string, KeyState>()
   /** Insertion order is service order. */
-  const lines: Record<Priority, Set<string>> = { Changed: new Set(), Resynced: new Set() }
+  const lines: Record<Priority, Set<string>> = { Changed: new Set(), Observed: new Set(), Resynced: new Set() }
   const delayed = new Map<string, { readonly dueMs: number; readonly priority: Priority; readonly cancel: () => void }>()
   const failures = new Map<string, number>()
-  const takers: ((taken: Taken | undefined) => void)[] = []
+  /** In the order in which they came. */
+  const takers = new Set<{ readonly of: readonly Priority[]; readonly give: (taken: Taken | undefined) => void }>()
   let closed = false
 
   function enqueue(key: string, priority: Priority, sinceMs: number): void {
@@ -74,15 +81,18 @@ export function createQueue(clock: Clock, observer: QueueObserver = {}): WorkQue
   }
 
   function serve(): void {
-    while (takers.length > 0) {
-      const taken = next()
-      if (taken === undefined) return
-      takers.shift()?.(taken)
+    for (const taker of takers) {
+      const taken = next(taker.of)
+      if (taken === undefined) continue
+      takers.delete(taker)
+      taker.give(taken)
     }
   }
 
-  function next(): Taken | undefined {
-    for (const line of [lines.Changed, lines.Resynced]) {
+  /** @param of in the order of service */
+  function next(of: readonly Priority[]): Taken | undefined {
+    for (const priority of of) {
+      const line = lines[priority]
       for (const key of line) {
         line.delete(key)
         const state = states.get(key)
@@ -106,9 +116,9 @@ export function createQueue(clock: Clock, observer: QueueObserver = {}): WorkQue
     }
     switch (state.kind) {
       case 'Queued':
-        if (state.priority === 'Resynced' && priority === 'Changed') {
-          lines.Resynced.delete(key)
-          lines.Changed.add(key)
+        if (isBefore(priority, state.priority)) {
+          lines[state.priority].delete(key)
+          lines[priority].add(key)
           states.set(key, { ...state, priority })
         }
         return
@@ -117,7 +127,7 @@ export function createQueue(clock: Clock, observer: QueueObserver = {}): WorkQue
         states.set(key, { kind: 'RunningDirty', sinceMs: state.sinceMs, priority, dirtySinceMs: clock.now() })
         return
       case 'RunningDirty':
-        if (priority === 'Changed') states.set(key, { ...state, priority })
+        if (isBefore(priority, state.priority)) states.set(key, { ...state, priority })
         return
       default:
         throw state satisfies never
@@ -158,11 +168,11 @@ export function createQueue(clock: Clock, observer: QueueObserver = {}): WorkQue
       return wait
     },
     forget: (key) => void failures.delete(key),
-    take() {
+    take(of = priorities) {
       if (closed) return Promise.resolve(undefined)
-      const taken = next()
+      const taken = next(of)
       if (taken !== undefined) return Promise.resolve(taken)
-      return new Promise((resolve) => takers.push(resolve))
+      return new Promise((give) => takers.add({ of, give }))
     },
     done(key) {
       const state = states.get(key)
@@ -180,10 +190,11 @@ export function createQueue(clock: Clock, observer: QueueObserver = {}): WorkQue
         for (const key of line) states.delete(key)
         line.clear()
       }
-      for (const taker of takers.splice(0)) taker(undefined)
+      for (const { give } of takers) give(undefined)
+      takers.clear()
     },
     get depth() {
-      return lines.Changed.size + lines.Resynced.size
+      return priorities.reduce((sum, priority) => sum + lines[priority].size, 0)
     },
     longestRunningMs: () => Math.max(0, ...runningMs()),
     unfinishedMs: () => runningMs().reduce((sum, each) => sum + each, 0),

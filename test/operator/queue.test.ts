@@ -17,7 +17,11 @@ type Step =
 const keys = fc.constantFrom('a', 'b', 'c', 'd')
 const steps = fc.array(
   fc.oneof(
-    fc.record({ do: fc.constant('add' as const), key: keys, priority: fc.constantFrom<Priority>('Changed', 'Resynced') }),
+    fc.record({
+      do: fc.constant('add' as const),
+      key: keys,
+      priority: fc.constantFrom<Priority>('Changed', 'Observed', 'Resynced'),
+    }),
     fc.record({ do: fc.constant('addAfter' as const), key: keys, ms: fc.integer({ min: 1, max: 500 }) }),
     fc.record({ do: fc.constant('retry' as const), key: keys }),
     fc.record({ do: fc.constant('take' as const) }),
@@ -98,14 +102,28 @@ test('a hundred adds of one key are one piece of work; an add while it is under 
   assert.equal(queue.depth, 0)
 })
 
-test('changed keys are served before keys that are only looked at again, and an urgent add moves a key forward', async () => {
+test('what changed is served before what was observed, that before the rest, and an urgent add moves a key forward', async () => {
   const queue = createQueue(createTestClock())
-  for (const key of ['r1', 'r2', 'r3']) queue.add(key, 'Resynced')
+  for (const key of ['r1', 'r2', 'r3', 'r4']) queue.add(key, 'Resynced')
+  queue.add('o1', 'Observed')
+  queue.add('r4', 'Observed')
   queue.add('c1', 'Changed')
   queue.add('r3', 'Changed')
+  queue.add('c1', 'Resynced')
+  assert.equal(queue.depth, 6)
   const order: (string | undefined)[] = []
-  for (let i = 0; i < 4; i++) order.push((await queue.take())?.key)
-  assert.deepEqual(order, ['c1', 'r3', 'r1', 'r2'])
+  for (let i = 0; i < 6; i++) order.push((await queue.take())?.key)
+  assert.deepEqual(order, ['c1', 'r3', 'o1', 'r4', 'r1', 'r2'])
+})
+
+test('a key that is added again under way waits with the most urgent of what was asked', async () => {
+  const queue = createQueue(createTestClock())
+  queue.add('a', 'Resynced')
+  await queue.take()
+  for (const priority of ['Resynced', 'Changed', 'Observed'] as const) queue.add('a', priority)
+  queue.add('o1', 'Observed')
+  queue.done('a')
+  assert.equal((await queue.take())?.key, 'a')
 })
 
 test('back-off doubles per key from 5 ms to 1000 s, and starts anew after a success', () => {
