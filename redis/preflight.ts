@@ -7,6 +7,7 @@ import type { CompiledPipeline } from '../api/compiled.ts'
 import { failure } from '../api/errors.ts'
 import { failureOn, labelOf, type RedisConnection } from './connection.ts'
 import { checkRights } from './rightscheck.ts'
+import { defineScript } from './script.ts'
 
 /** Oldest server whose streams behave as the scripts need (XAUTOCLAIM's trimmed ids, `lag`); what the tests run on. */
 const minimumVersion = [7, 0] as const
@@ -66,22 +67,24 @@ export async function checkServer(connection: RedisConnection): Promise<void> {
   }
 }
 
+/** In one command: an operator asks this of a thousand pipelines every half minute. KEYS: those asked about, of one slot. */
+const typesOf = defineScript(
+  'typesOf',
+  `local types = {}
+for i, key in ipairs(KEYS) do types[i] = redis.call('TYPE', key).ok end
+return types`,
+)
+
 type Expected = readonly (readonly [key: string, type: 'stream' | 'hash' | 'list' | 'zset' | 'string'])[]
 
 async function checkTypes(connection: RedisConnection, expected: Expected): Promise<void> {
-  // In one write: an operator asks this of a thousand pipelines every half minute.
-  const asked = expected.map(([key]) => ['type', key])
-  const replies = await told(connection, async () => (await connection.pipeline(asked).exec())?.map(typeIn))
+  const keys = expected.map(([key]) => key)
+  const reply = await typesOf.run(connection, keys, [])
   for (const [index, [key, type]] of expected.entries()) {
-    const actual = replies?.[index]
-    if (actual === undefined) throw failure('Internal', { detail: `TYPE ${key} was not answered` })
+    const actual: unknown = Array.isArray(reply) ? reply[index] : undefined
+    if (typeof actual !== 'string') throw failure('Internal', { detail: `TYPE ${key} was not answered` })
     if (actual !== 'none' && actual !== type) throw failure('WrongKeyType', { key, actual, expected: type })
   }
-}
-
-function typeIn([error, type]: [Error | null, unknown]): string {
-  if (error !== null) throw error
-  return String(type)
 }
 
 async function told<T>(connection: RedisConnection, ask: () => Promise<T>): Promise<T> {

@@ -81,12 +81,10 @@ export const rights: readonly Right[] = [
   { command: 'multi', on: ['QueueServer'], only: 'Portable', why: 'job and mark in one transaction' },
   { command: 'exec', on: ['QueueServer'], only: 'Portable', why: 'job and mark in one transaction' },
   { command: 'script|load', on: ['QueueServer'], only: 'Portable', why: 'scripts that the server forgot' },
-  { command: 'multi', on: ['StreamServer'], only: 'Operator', why: 'a look at one instant' },
-  { command: 'exec', on: ['StreamServer'], only: 'Operator', why: 'a look at one instant' },
   { command: 'xinfo|consumers', on: ['Stream'], only: 'Operator', why: 'who is there' },
   { command: 'xread', on: ['Stream'], only: 'Operator', why: 'the entry that wakes a sleeping pipeline' },
-  { command: 'hkeys', on: ['Helpers'], only: 'Operator', why: 'names in the registry' },
-  { command: 'hvals', on: ['Helpers'], only: 'Operator', why: 'names in the registry' },
+  { command: 'hgetall', on: ['Helpers'], only: 'Operator', why: 'names in the registry' },
+  { command: 'hmget', on: ['Helpers'], only: 'Operator', why: 'ledger' },
   { command: 'mget', on: ['Helpers'], only: 'Operator', why: 'heartbeats' },
   { command: 'cluster|slots', on: servers, only: 'Cluster', why: 'where keys are' },
   { command: 'cluster|info', on: servers, only: 'Cluster', why: 'whether the cluster works' },
@@ -149,6 +147,6 @@ function rulesFor(pipeline: CompiledPipeline, clustered: boolean, here: (place: 
   const patterns = wanted.flatMap(({ on }) => on.filter(here).map((place) => patternOf[place]))
   return [
     ...new Set(patterns.filter((pattern) => pattern !== undefined).map((pattern) => `~${pattern}`)),
-    ...wanted.map(({ command }) => `+${command}`),
+    ...new Set(wanted.map(({ command }) => `+${command}`)),
   ]
 }

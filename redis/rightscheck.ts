@@ -25,7 +25,7 @@ interface Inquiry {
 }
 
 /** ARGV: a key of each, in this order. No KEYS: a script that declares one that is not granted is refused whole. */
-const places = ['Stream', 'DeadLetters', 'Helpers', 'Queue', 'Marks'] as const satisfies readonly Place[]
+const places: readonly Place[] = ['Stream', 'DeadLetters', 'Helpers', 'Queue', 'Marks']
 
 const isQueue = (place: Place) => queuePlaces.includes(place)
 const everywhere = () => true
@@ -69,7 +69,7 @@ return denied`
 /** The command with its key where it expects it, in Lua. */
 function wordsOf({ command, place }: Question): readonly string[] {
   const name = command.split('|').map((word) => `'${word}'`)
-  const at = places.findIndex((each) => each === place)
+  const at = places.indexOf(place)
   if (at === -1) return name
   const key = `ARGV[${at + 1}]`
   switch (command) {
@@ -102,7 +102,7 @@ export async function checkPortableRights(pipeline: CompiledPipeline, queue: Red
 async function check(
   pipeline: CompiledPipeline,
   connection: RedisConnection,
-  near: (typeof places)[number],
+  near: Place,
   { questions, script }: Inquiry,
 ): Promise<void> {
   const keyOf = keysOf(pipeline)

@@ -1,9 +1,7 @@
 /**
- * One look at a pipeline's Redis: a handful of cheap commands in three round trips, none of which walks a whole list.
- *
- * First what exists (one MULTI, so that lengths and counters fit together): the clock, the stream, its groups, the registry,
- * dead letters. Then, only where the group exists: the first undelivered entry, the pending list's summary and first page,
- * the consumers and their heartbeats. XPENDING is never sent with IDLE, which scans the whole pending list (7 ms at 100,000).
+ * One look at a pipeline's Redis: what exists, how far the group is, who holds what, all of one instant (redis/stream/look.ts), then
+ * the heartbeats of those who are there. More is asked only where that leaves something open: further pages of the pending list
+ * while a quarantine may hide a healthy entry, and entries themselves where nothing else counts them.
  *
  * A stream or a group that does not exist is calm: no error, and no pending entries. Where the group is still to be made and
  * starts at the beginning, the entries already in the stream are undelivered, or nothing would ever wake a pipeline from zero.
@@ -11,8 +9,10 @@
 import type { CompiledPipeline } from '../api/compiled.ts'
 import { failure } from '../api/errors.ts'
 import { failureOn, type RedisConnection } from '../redis/connection.ts'
-import { keySpace } from '../redis/keys.ts'
+import { streamPlace } from '../redis/placement.ts'
+import { lookAtQueue, lookAtStream, pendingPageSize, type QueueLook } from '../redis/stream/look.ts'
 import { heartbeatTtlMs, parseHeartbeat } from '../redis/stream/registry.ts'
+import type { StreamPlace } from '../redis/stream/settlement.ts'
 import { idMs, isTimeId } from './entryid.ts'
 import { classifyPending, hidesHealthy, type PendingEntry } from './pending.ts'
 import * as replies from './replies.ts'
@@ -20,15 +20,12 @@ import type { ConsumerSample, Sample } from './sample.ts'
 import {
   type Counted,
   extrapolate,
-  type FirstPage,
   type GroupFacts,
-  pageLimit,
   type StreamFacts,
   undeliveredByLedger,
   undeliveredOf,
 } from './undelivered.ts'
 
-const pendingPageSize = 100
 const pendingPages = 10
 const countPageSize = 100
 const countCapEntries = 1_000
@@ -44,76 +41,35 @@ export async function observe(
   queue: RedisConnection = redis,
 ): Promise<Sample> {
   const [seen, waiting] = await Promise.all([
-    lookAtStream(redis, pipeline).catch((thrown: unknown) => {
+    seenAt(redis, pipeline).catch((thrown: unknown) => {
       throw failureOn(redis, thrown)
     }),
-    lookAtQueue(queue, pipeline).catch((thrown: unknown) => {
+    lookAtQueue(queue, pipeline.sink.prefix, pipeline.sink.queue).catch((thrown: unknown) => {
       throw failureOn(queue, thrown)
     }),
   ])
   return { ...seen, ...waiting }
 }
 
-/** Runs commands as one MULTI; an answer that is an error is thrown, unless `calm` says it may be one. */
-async function together(
-  redis: RedisConnection,
-  commands: string[][],
-  calm: (index: number) => boolean = () => false,
-): Promise<unknown[]> {
-  const results = await redis.multi(commands).exec()
-  if (results === null) throw failure('Internal', { detail: 'a MULTI without WATCH was aborted' })
-  return results.map(([error, reply], index) => {
-    if (error !== null && !calm(index)) throw error
-    return error === null ? reply : undefined
-  })
-}
-
-async function lookAtStream(redis: RedisConnection, pipeline: CompiledPipeline): Promise<Omit<Sample, keyof QueueFacts>> {
+async function seenAt(redis: RedisConnection, pipeline: CompiledPipeline): Promise<Omit<Sample, keyof QueueLook>> {
   const { stream: key, group: groupName, startFrom } = pipeline.source
-  const keys = keySpace(key, groupName)
-  // XINFO answers an error where there is no stream; TYPE says so in the same breath.
-  const [time, type, streamReply, groupsReply, names, uids, dead, ledgerReply] = await together(
-    redis,
-    [
-      ['time'],
-      ['type', key],
-      ['xinfo', 'stream', key],
-      ['xinfo', 'groups', key],
-      ['hkeys', keys.consumers],
-      ['hvals', keys.consumers],
-      ['xlen', pipeline.deadLetter.stream],
-      ['hmget', keys.stats, ...replies.ledgerFields],
-    ],
-    (index) => index === 2 || index === 3,
-  )
-  if (type !== 'none' && type !== 'stream') throw failure('WrongKeyType', { key, actual: String(type), expected: 'stream' })
-  const atMs = replies.readTimeMs(time)
-  const registry = new Map((names as string[]).map((name, i) => [name, (uids as string[])[i] ?? '']))
-  const ledger = replies.readLedger(ledgerReply)
-  const base = { atMs, deadLetters: Number(dead ?? 0), lost: ledger?.lost ?? 0 }
-  if (type === 'none') return { ...base, ...nothing, consumers: await registeredConsumers(redis, keys.consumer, registry) }
-
-  const stream = replies.readStream(streamReply)
-  const group = replies.readGroup(groupsReply, groupName)
+  const place = streamPlace(pipeline)
+  const { atMs, registry, ledger, deadLetters, type, stream, group } = replies.readLook(await lookAtStream(redis, place))
+  if (type !== 'none' && type !== 'stream') throw failure('WrongKeyType', { key, actual: type, expected: 'stream' })
+  const base = { atMs, deadLetters, lost: ledger?.lost ?? 0 }
+  if (stream === undefined) return { ...base, ...nothing, consumers: await registeredConsumers(redis, place, registry) }
   if (group === undefined) {
     const waiting = startFrom === 'Beginning' ? stream.length : 0
     const ages = agesOf(atMs, stream, waiting === 0 ? undefined : stream.firstId, undefined)
-    const consumers = await registeredConsumers(redis, keys.consumer, registry)
+    const consumers = await registeredConsumers(redis, place, registry)
     const { entriesAdded, lastGeneratedId: lastId } = stream
     return { ...base, ...nothing, ...ages, undelivered: waiting, entriesAdded, lastId, consumers }
   }
 
-  const limit = pageLimit(stream)
-  const [firstReply, summaryReply, pageReply, consumersReply] = await together(redis, [
-    ['xrange', key, `(${group.lastDeliveredId}`, '+', 'COUNT', String(limit)],
-    ['xpending', key, groupName],
-    ['xpending', key, groupName, '-', '+', String(pendingPageSize)],
-    ['xinfo', 'consumers', key, groupName],
-  ])
-  const page: FirstPage = { ids: replies.readRange(firstReply).ids, limit }
-  const listed = await listPending(redis, key, groupName, replies.readPendingPage(pageReply))
-  const consumers = await withHeartbeats(redis, keys.consumer, registry, replies.readConsumers(consumersReply))
-  const { total, totals } = replies.readPendingSummary(summaryReply)
+  const { facts, first } = group
+  const listed = await listPending(redis, key, groupName, group.pendingPage)
+  const consumers = await withHeartbeats(redis, place, registry, group.consumers)
+  const { total, totals } = group.pending
   const { minIdleMs } = pipeline.reclaim
   const pending = classifyPending(listed, {
     totals,
@@ -121,17 +77,17 @@ async function lookAtStream(redis: RedisConnection, pipeline: CompiledPipeline):
     minIdleMs,
     ...(stream.firstId === undefined ? {} : { firstId: stream.firstId }),
   })
-  const known = undeliveredOf(stream, group, page, undeliveredByLedger(ledger, stream.entriesAdded, total))
+  const known = undeliveredOf(stream, facts, first, undeliveredByLedger(ledger, stream.entriesAdded, total))
   const { count, exact } =
     known === undefined
-      ? await countUndelivered(redis, key, stream, group, page.ids[0] ?? group.lastDeliveredId)
+      ? await countUndelivered(redis, key, stream, facts, first.ids[0] ?? facts.lastDeliveredId)
       : { count: known, exact: true }
   return {
     ...base,
     groupExists: true,
     undelivered: count,
     undeliveredExact: exact,
-    ...agesOf(atMs, stream, page.ids[0], pending.oldestHealthy),
+    ...agesOf(atMs, stream, first.ids[0], pending.oldestHealthy),
     pending: total,
     orphaned: pending.orphaned,
     quarantined: pending.quarantined,
@@ -177,7 +133,12 @@ function agesOf(atMs: number, stream: StreamFacts, first: string | undefined, ol
 }
 
 /** Further pages only while nothing healthy was seen, at most ten: a quarantine must not hide an old healthy entry. */
-async function listPending(redis: RedisConnection, key: string, group: string, first: PendingEntry[]): Promise<PendingEntry[]> {
+async function listPending(
+  redis: RedisConnection,
+  key: string,
+  group: string,
+  first: readonly PendingEntry[],
+): Promise<readonly PendingEntry[]> {
   const listed = [...first]
   let page = first
   for (let pages = 1; pages < pendingPages && hidesHealthy(page, pendingPageSize); pages++) {
@@ -209,15 +170,15 @@ async function countEntries(redis: RedisConnection, key: string, afterId: string
 /** Registered consumers of a group that does not exist (any more): they hold nothing, but they may be alive. */
 async function registeredConsumers(
   redis: RedisConnection,
-  heartbeatKey: (name: string) => string,
+  place: StreamPlace,
   registry: ReadonlyMap<string, string>,
 ): Promise<ConsumerSample[]> {
-  return withHeartbeats(redis, heartbeatKey, registry, [])
+  return withHeartbeats(redis, place, registry, [])
 }
 
 async function withHeartbeats(
   redis: RedisConnection,
-  heartbeatKey: (name: string) => string,
+  { keys }: StreamPlace,
   registry: ReadonlyMap<string, string>,
   known: readonly replies.ConsumerFacts[],
 ): Promise<ConsumerSample[]> {
@@ -227,7 +188,7 @@ async function withHeartbeats(
     ...[...registry.keys()].filter((name) => !inGroup.has(name)).map((name) => ({ name, pending: 0, idleMs: 0 })),
   ]
   const ours = all.filter((consumer) => registry.has(consumer.name))
-  const texts = ours.length === 0 ? [] : await redis.mget(ours.map((consumer) => heartbeatKey(consumer.name)))
+  const texts = ours.length === 0 ? [] : await redis.mget(ours.map((consumer) => keys.consumer(consumer.name)))
   const heartbeats = new Map(ours.map((consumer, i) => [consumer.name, parseHeartbeat(texts[i] ?? null)]))
   return all.map((consumer) => {
     const uid = registry.get(consumer.name)
@@ -236,24 +197,4 @@ async function withHeartbeats(
     const current = heartbeat !== undefined && heartbeat.uid === uid
     return { ...consumer, ...(uid === undefined ? {} : { uid }), ...(current ? { heartbeat } : {}) }
   })
-}
-
-type QueueFacts = Required<Pick<Sample, 'queueWaiting' | 'queuePaused'>>
-
-/** BullMQ's waiting jobs: the list, the paused list, and the prioritised set. That it is paused stands in its meta hash. */
-async function lookAtQueue(queue: RedisConnection, pipeline: CompiledPipeline): Promise<QueueFacts> {
-  const { prefix, queue: name } = pipeline.sink
-  const [paused, ...counts] = await together(
-    queue,
-    [
-      ['hget', `${prefix}:${name}:meta`, 'paused'],
-      ['llen', `${prefix}:${name}:wait`],
-      ['llen', `${prefix}:${name}:paused`],
-      ['zcard', `${prefix}:${name}:prioritized`],
-    ],
-    // A meta key of another type is told by who checks the keys, and hides no number.
-    (index) => index === 0,
-  )
-  const queueWaiting = counts.reduce<number>((sum, count) => sum + Number(count ?? 0), 0)
-  return { queueWaiting, queuePaused: typeof paused === 'string' }
 }

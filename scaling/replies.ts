@@ -1,9 +1,9 @@
 /**
- * Redis's answers to the commands `observe` sends, turned into facts. Maps arrive as flat lists (RESP2, and ioredis's default
- * mapping of RESP3); fields that newer servers add are ignored, fields that older ones lack get a stated substitute.
+ * Redis's answers to what `observe` sends, turned into facts. Maps arrive as flat lists (RESP2, and ioredis's default mapping of
+ * RESP3); fields that newer servers add are ignored, fields that older ones lack get a stated substitute.
  */
 import type { PendingEntry } from './pending.ts'
-import type { GroupFacts, LedgerFacts, StreamFacts } from './undelivered.ts'
+import type { FirstPage, GroupFacts, LedgerFacts, StreamFacts } from './undelivered.ts'
 
 type Fields = ReadonlyMap<string, unknown>
 
@@ -20,23 +20,66 @@ const numberOr = (value: unknown, otherwise: number): number =>
   value === null || value === undefined || value === '' ? otherwise : Number(value)
 
 /** TIME: [seconds, microseconds]. */
-export function readTimeMs(reply: unknown): number {
+function readTimeMs(reply: unknown): number {
   const [seconds, micros] = list(reply)
   return Number(seconds) * 1000 + Math.floor(Number(micros) / 1000)
 }
 
-export function readStream(reply: unknown): StreamFacts {
-  const fields = fieldsOf(reply)
-  const length = numberOr(fields.get('length'), 0)
-  const first = readEntryId(fields.get('first-entry'))
-  const ends = [fields.get('first-entry'), fields.get('last-entry')]
+/** What `lookAtStream` answers: as far as there is a stream, and a group. */
+export interface Look {
+  readonly atMs: number
+  /** Consumer name → uid of the process that registered it. */
+  readonly registry: ReadonlyMap<string, string>
+  readonly ledger: LedgerFacts | undefined
+  readonly deadLetters: number
+  /** Redis' name of the type of the stream's key, `none` where there is none. */
+  readonly type: string
+  readonly stream?: StreamFacts
+  readonly group?: GroupLook
+}
+
+export interface GroupLook {
+  readonly facts: GroupFacts
+  readonly first: FirstPage
+  readonly pending: { readonly total: number; readonly totals: ReadonlyMap<string, number> }
+  /** The oldest ones. */
+  readonly pendingPage: readonly PendingEntry[]
+  readonly consumers: readonly ConsumerFacts[]
+}
+
+export function readLook(reply: unknown): Look {
+  const [time, registry, ledger, deadLetters, type, stream, group, first, summary, page, consumers] = list(reply)
+  const [cursor, lag] = list(group)
+  const [limit, ids] = list(first)
   return {
-    length,
+    atMs: readTimeMs(time),
+    registry: new Map([...fieldsOf(registry)].map(([name, uid]) => [name, String(uid)])),
+    ledger: readLedger(ledger),
+    deadLetters: Number(deadLetters ?? 0),
+    type: String(type),
+    ...(stream === undefined ? {} : { stream: readStream(stream) }),
+    ...(group === undefined
+      ? {}
+      : {
+          group: {
+            facts: { lastDeliveredId: String(cursor), lag: typeof lag === 'number' ? lag : null },
+            first: { ids: list(ids).map(String), limit: Number(limit) },
+            pending: readPendingSummary(summary),
+            pendingPage: readPendingPage(page),
+            consumers: readConsumers(consumers),
+          },
+        }),
+  }
+}
+
+function readStream(reply: unknown): StreamFacts {
+  const [length, added, lastGeneratedId, firstId] = list(reply)
+  return {
+    length: numberOr(length, 0),
     // Before Redis 7.0 the counter does not exist; the length grows alike until something is trimmed.
-    entriesAdded: numberOr(fields.get('entries-added'), length),
-    lastGeneratedId: String(fields.get('last-generated-id') ?? '0-0'),
-    entryBytes: Math.max(...ends.map(entryBytes)),
-    ...(first === undefined ? {} : { firstId: first }),
+    entriesAdded: numberOr(added, numberOr(length, 0)),
+    lastGeneratedId: String(lastGeneratedId ?? '0-0'),
+    ...(typeof firstId === 'string' ? { firstId } : {}),
   }
 }
 
@@ -45,28 +88,11 @@ function entryBytes(entry: unknown): number {
   return list(list(entry)[1]).reduce<number>((sum, text) => sum + String(text).length, 0)
 }
 
-/** HMGET of the ledger's fields, in the order of `ledgerFields`. */
-export const ledgerFields = ['base', 'settled', 'trimmedPending', 'lost', 'lostBefore'] as const
-
-export function readLedger(reply: unknown): LedgerFacts | undefined {
+function readLedger(reply: unknown): LedgerFacts | undefined {
   const [base, ...rest] = list(reply)
   if (base === null || base === undefined) return undefined
   const [settled = 0, trimmedPending = 0, lost = 0, lostBefore = 0] = rest.map((value) => numberOr(value, 0))
   return { base: Number(base), settled, trimmedPending, lost, lostBefore }
-}
-
-/** The named group of XINFO GROUPS, or undefined when the stream has no such group. */
-export function readGroup(reply: unknown, name: string): GroupFacts | undefined {
-  for (const item of list(reply)) {
-    const fields = fieldsOf(item)
-    if (fields.get('name') !== name) continue
-    const lag = fields.get('lag')
-    return {
-      lastDeliveredId: String(fields.get('last-delivered-id') ?? '0-0'),
-      lag: lag === null || lag === undefined ? null : Number(lag),
-    }
-  }
-  return undefined
 }
 
 export interface ConsumerFacts {
@@ -76,7 +102,7 @@ export interface ConsumerFacts {
 }
 
 /** XINFO CONSUMERS. */
-export function readConsumers(reply: unknown): ConsumerFacts[] {
+function readConsumers(reply: unknown): ConsumerFacts[] {
   return list(reply).map((item) => {
     const fields = fieldsOf(item)
     return {
@@ -88,7 +114,7 @@ export function readConsumers(reply: unknown): ConsumerFacts[] {
 }
 
 /** XPENDING key group: [count, lowest, highest, [[consumer, count], …] or null]. */
-export function readPendingSummary(reply: unknown): { total: number; totals: Map<string, number> } {
+function readPendingSummary(reply: unknown): { total: number; totals: Map<string, number> } {
   const [total, , , consumers] = list(reply)
   return {
     total: numberOr(total, 0),

@@ -20,8 +20,6 @@ export interface StreamFacts {
   readonly entriesAdded: number
   readonly firstId?: string
   readonly lastGeneratedId: string
-  /** Size of the larger of the first and the last entry's fields, in characters. */
-  readonly entryBytes: number
 }
 
 export interface GroupFacts {
@@ -35,13 +33,6 @@ export interface FirstPage {
   readonly ids: readonly string[]
   readonly limit: number
 }
-
-const longestPage = 64
-const pageBytes = 65_536
-
-/** How many entries to read after the cursor: 64, fewer where entries are large. */
-export const pageLimit = (stream: StreamFacts): number =>
-  Math.max(1, Math.min(longestPage, Math.floor(pageBytes / Math.max(1, stream.entryBytes))))
 
 /** @returns the count, or undefined when the entries have to be counted */
 export function undeliveredOf(

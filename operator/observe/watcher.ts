@@ -111,9 +111,8 @@ export function createPipelineWatcher(parts: WatcherParts): PipelineWatcher {
       queueLease = await leaseFor(pipeline.sink.redis, namespace, queueLease)
       await open(queueLease.connection)
     }
-    const keys = keySpace(pipeline.source.stream, pipeline.source.group)
     if (!stateLoaded) {
-      state = await readScalingState(connection, keys)
+      state = await readScalingState(connection, keySpace(pipeline.source.stream, pipeline.source.group))
       stateLoaded = true
     }
     const queue = queueLease ?? lease
@@ -129,14 +128,13 @@ export function createPipelineWatcher(parts: WatcherParts): PipelineWatcher {
     queue: RedisLease,
   ): Promise<StreamPipelineError | undefined> {
     const { connection } = stream
-    const keys = keySpace(pipeline.source.stream, pipeline.source.group)
     const id = JSON.stringify([stream.id, queue.id, pipeline.generation, mode])
     const isFresh = trial?.id === id && trial.refusal === undefined && clock.now() - trial.atMs < checkEveryMs
     if (isFresh) return undefined
     const refusal = await refusalOf(async () => {
       await stream.serverFit()
       if (queue !== stream) await queue.serverFit()
-      if (mode !== undefined) await connection.set(keys.mode, mode)
+      if (mode !== undefined) await connection.set(keySpace(pipeline.source.stream, pipeline.source.group).mode, mode)
       await checkRights(pipeline, connection, queue.connection)
       await checkKeys(pipeline, connection, queue.connection)
     }, connection)

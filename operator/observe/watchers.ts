@@ -92,6 +92,7 @@ export function createWatchers(options: WatchersOptions): PipelineWatchers {
     let said = ''
     // What runs is no news, or after each start every pipeline would be urgent.
     let replicas = entry.watched.currentReplicas
+    let isFirst = true
     while (!signal.aborted) {
       const startedMs = clock.now()
       // Before the look: a change that comes during it must end the pause that follows.
@@ -108,8 +109,9 @@ export function createWatchers(options: WatchersOptions): PipelineWatchers {
       if (says !== said) onChange(key, decided !== replicas)
       said = says
       replicas = decided
-      // Spread, so that many pipelines do not look in step.
-      await pause.lasting(everyMs * (0.95 + clock.random() / 10))
+      // After a start all have looked within a second or two, and would again every few seconds: at first they are spread out.
+      await pause.lasting(everyMs * (isFirst ? 0.5 + clock.random() : 0.95 + clock.random() / 10))
+      isFirst = false
     }
     await entry.watcher.close()
   }

@@ -207,7 +207,7 @@ test('every right of the table was used by these runs', async () => {
 test('every command in the scripts is in the table', async (t) => {
   const listed = new Set(rights.map(({ command }) => command))
   const ours = ['atomic', 'capture', 'composition', 'portable'].map((name) => `forward/${name}`)
-  const streams = ['group', 'ledger', 'pending', 'registry', 'retention', 'settlement'].map((name) => `stream/${name}`)
+  const streams = ['group', 'ledger', 'look', 'pending', 'registry', 'retention', 'settlement'].map((name) => `stream/${name}`)
   const texts = [...ours, ...streams].map((name) => readFileSync(join(projectRoot, 'redis', `${name}.ts`), 'utf8'))
   const connection = connect(address(near.port), 'Writer')
   t.after(() => close(connection))
