@@ -14,7 +14,7 @@ export function defaulted(value: unknown, structure: Structure): unknown {
   const result = new Map<string, unknown>()
   for (const [name, inner] of Object.entries(value)) {
     const known = Object.hasOwn(properties, name) ? properties[name] : additionalProperties
-    if (known === undefined) result.set(name, structuredClone(inner))
+    if (known === undefined) result.set(name, typeof inner === 'object' ? structuredClone(inner) : inner)
     else if (inner !== null) result.set(name, defaulted(inner, known))
   }
   for (const [name, inner] of Object.entries(properties)) {

@@ -98,11 +98,25 @@ function inside(value: unknown, structure: Structure): [step: string, inner: unk
       ? []
       : [...value].map(([name, inner]) => [`[${name}]`, inner, additionalProperties, ''])
   if (!isRecord(value)) return []
-  return Object.entries(properties).map(([name, inner]) => [`.${name}`, value[name], inner, name])
+  const present = Object.entries(properties).filter(([name]) => value[name] !== undefined)
+  return present.map(([name, inner]) => [`.${name}`, value[name], inner, name])
+}
+
+const guarded = new WeakMap<Structure, boolean>()
+
+/** Whether it, or anything in it, has a rule. */
+function isGuarded(structure: Structure): boolean {
+  const known = guarded.get(structure)
+  if (known !== undefined) return known
+  const { items, properties = {}, additionalProperties } = structure
+  const inner = [items, additionalProperties, ...Object.values(properties)].filter((each) => each !== undefined)
+  const answer = rulesOf(structure).length > 0 || inner.some(isGuarded)
+  guarded.set(structure, answer)
+  return answer
 }
 
 function walk(self: unknown, oldSelf: unknown, structure: Structure, path: string): Problem[] {
-  if (self === undefined) return []
+  if (self === undefined || !isGuarded(structure)) return []
   const own = rulesOf(structure).flatMap((rule) => broken(rule, self, oldSelf, path))
   // Items of lists and maps are not matched with old ones: none of them has a rule about change.
   const inner = inside(self, structure).flatMap(([step, value, next, name]) =>

@@ -138,7 +138,8 @@ export async function serverSideApply(
   return (await transport.request({
     method: 'PATCH',
     path: resourcePath(type, object.metadata.namespace, object.metadata.name, subresource),
-    query: { fieldManager: manager, force: true },
+    // What the server would warn of nobody reads: whether its schema knows our fields is checked apart (compatibility.ts).
+    query: { fieldManager: manager, force: true, fieldValidation: 'Ignore' },
     contentType: 'application/apply-patch+yaml',
     body: object,
     signal,
@@ -184,12 +185,12 @@ export function contentHash(value: unknown): string {
 }
 
 export function canonicalJson(value: unknown, indent?: number): string {
-  return JSON.stringify(
-    value,
-    (_, inner: unknown) =>
-      typeof inner === 'object' && inner !== null && !Array.isArray(inner)
-        ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0)))
-        : inner,
-    indent,
-  )
+  return JSON.stringify(sorted(value), undefined, indent)
+}
+
+function sorted(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null) return value
+  if (Array.isArray(value)) return value.map(sorted)
+  const names = Object.keys(value).sort()
+  return Object.fromEntries(names.map((name) => [name, sorted((value as Record<string, unknown>)[name])]))
 }

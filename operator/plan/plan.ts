@@ -7,7 +7,7 @@ import { createHmac } from 'node:crypto'
 import type { StreamPipelineStatus } from '../../api/status.ts'
 import { controllerOf } from '../kubernetes/objects.ts'
 import type { EventNote } from '../kubernetes/recorder.ts'
-import { statusDue } from '../status/due.ts'
+import { type StatusDue, statusDue } from '../status/due.ts'
 import { eventsOf } from '../status/events.ts'
 import { statusOf } from '../status/status.ts'
 import { type DesiredChild, desiredChildren, prunedTypes } from './children.ts'
@@ -41,14 +41,16 @@ export interface Report {
 /** @param nowMs wall-clock milliseconds */
 export function report(observed: Observed, nowMs: number): Report {
   const status = statusOf(observed, desiredReplicas(observed, nowMs), nowMs)
-  const due = statusDue(observed.object.status, status, observed.statusWrittenMs, observed.settings.numbersEveryMs, nowMs)
   // The first look follows within seconds: what stands is told until then, or each start would write every status twice.
   const unseen =
     observed.observation.kind === 'None' &&
     observed.spec.kind === 'Sound' &&
     observed.faults.length === 0 &&
     observed.references.every(({ kind }) => kind === 'Found')
-  const writeStatus = due.kind === 'Now' && !unseen
+  const due: StatusDue = unseen
+    ? { kind: 'Never' }
+    : statusDue(observed.object.status, status, observed.statusWrittenMs, observed.settings.numbersEveryMs, nowMs)
+  const writeStatus = due.kind === 'Now'
   const waits = [
     ...(observed.references.length > 0 ? [observed.settings.referencesEveryMs] : []),
     ...(due.kind === 'Later' ? [due.afterMs] : []),

@@ -3,7 +3,7 @@
  * at once. Only numbers and wordings changed: at most every `numbersEveryMs`, or a busy pipeline would write on every look.
  */
 import type { StreamPipelineStatus } from '../../api/status.ts'
-import { canonicalJson } from '../kubernetes/apply.ts'
+import { covers } from '../kubernetes/drift.ts'
 
 export type StatusDue =
   | { readonly kind: 'Never' }
@@ -17,11 +17,13 @@ export function statusDue(
   numbersEveryMs: number,
   nowMs: number,
 ): StatusDue {
-  if (canonicalJson(before ?? {}) === canonicalJson(after)) return { kind: 'Never' }
-  if (canonicalJson(material(before ?? {})) !== canonicalJson(material(after))) return { kind: 'Now' }
+  if (isSame(before ?? {}, after)) return { kind: 'Never' }
+  if (!isSame(material(before ?? {}), material(after))) return { kind: 'Now' }
   const afterMs = (writtenMs ?? Number.NEGATIVE_INFINITY) + numbersEveryMs - nowMs
   return afterMs <= 0 ? { kind: 'Now' } : { kind: 'Later', afterMs }
 }
+
+const isSame = (one: unknown, other: unknown): boolean => covers(one, other) && covers(other, one)
 
 function material(status: StreamPipelineStatus): unknown {
   return {
