@@ -8,6 +8,7 @@ import { asFailure, failure, type StreamPipelineError } from '../../api/errors.t
 import { failureOn, labelOf, type RedisConnection } from '../../redis/connection.ts'
 import { keySpace } from '../../redis/keys.ts'
 import { redisFailure, replyCode } from '../../redis/replies.ts'
+import { checkRights } from '../../redis/rightscheck.ts'
 
 /** Throws RedisNotReady at a replica. A write would tell too, but costs the connection: ioredis takes READONLY for a failover. */
 export async function checkWritable(connection: RedisConnection): Promise<void> {
@@ -49,7 +50,18 @@ export async function diagnosed(
   if (code === 'CROSSSLOT' || ((code === 'MOVED' || code === 'CLUSTERDOWN') && pipeline.redis.kind !== 'Cluster')) {
     return clusterMisused(pipeline, connection, error)
   }
+  // Within a script a refused command is an ERR like any other (Redis 7.0), and names neither itself nor its key.
+  if (code === 'ERR' || code === 'NOPERM') return (await rightsMissing(pipeline, connection, queue ?? connection)) ?? error
   return error
+}
+
+async function rightsMissing(
+  pipeline: CompiledPipeline,
+  connection: RedisConnection,
+  queue: RedisConnection,
+): Promise<StreamPipelineError | undefined> {
+  const refusal = await refusalOf(() => checkRights(pipeline, connection, queue), connection)
+  return refusal?.code === 'RedisPermissionDenied' ? refusal : undefined
 }
 
 /** What a server says that takes connections and is not ready: ioredis keeps commands back until it is, and they time out. */

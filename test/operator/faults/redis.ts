@@ -169,7 +169,8 @@ export async function redisFaults(scope: Scope): Promise<readonly Fault[]> {
     reason: 'RedisAuthFailed',
     told: [/refused the user or password/, /127\.0\.0\.1:\d+/, /Correct the user and password/],
   }
-  const right = { reason: 'RedisPermissionDenied', told: [/lacks a right/, /NOPERM/, /ACL SETUSER/] }
+  const right = (what: RegExp) => ({ reason: 'RedisPermissionDenied', told: [/lacks a right/, what, /ACL SETUSER/] })
+  const weak = right(/XINFO STREAM on \S+:jobs \(grant .*\+xinfo\|stream/)
   const unfit = { type: 'RedisReachable', reason: 'RedisUnfit' } as const
 
   const tls = (name: string, more: { caFrom?: 'otherCa'; serverName?: string }): Fault => ({
@@ -211,8 +212,15 @@ export async function redisFaults(scope: Scope): Promise<readonly Fault[]> {
     tls('a server name that is not in the certificate', { serverName: 'elsewhere' }),
     { ...unreachable('no password', { url: url(guarded) }, 'RedisAuthFailed', auth.told) },
     user('a wrong password', 'p4ss-bad', undefined, guarded.port, auth),
-    user('a user that lacks a command', 'pw', 'weak', server.port, right),
-    user('a user that may not see the keys', 'pw', 'blind', server.port, right),
+    user('a user that lacks a command', 'pw', 'weak', server.port, weak),
+    {
+      ...user('a user that lacks a command without which nothing can be seen', 'pw', 'weak', server.port, weak),
+      before: async (site) => {
+        await secret(site, { password: 'pw', username: 'weak' })
+        await admin.xadd(`${site.name}:jobs`, '*', 'a', '1')
+      },
+    },
+    user('a user that may not see the keys', 'pw', 'blind', server.port, right(/any command on \S+:jobs.*\(grant .*~/)),
     notReady('a replica', replica, 'READONLY'),
     notReady('a replica without its master', orphan, 'MASTERDOWN'),
     notReady('a master without its replicas', lonely, 'NOREPLICAS'),
