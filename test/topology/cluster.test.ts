@@ -5,17 +5,26 @@ import { before, test } from 'node:test'
 import { createDispatcher } from '../../client/dispatcher.ts'
 import { createWorker } from '../../client/worker.ts'
 import { slotOf } from '../../redis/keys.ts'
+import { observe } from '../../scaling/observe.ts'
 import { fileScope } from '../redis/scope.ts'
 import type { RedisServer } from '../support/redis.ts'
 import { eventually } from '../support/wait.ts'
 import { type RedisCluster, startCluster } from './support/cluster.ts'
-import { numbers, openTopology } from './support/pipeline.ts'
+import { numbers, openTopology, type Topology } from './support/pipeline.ts'
 
 let cluster: RedisCluster
 const scope = fileScope()
 before(async () => {
   cluster = await startCluster(scope)
 })
+
+/** As the operator sees it. */
+async function isSeen({ pipeline }: Topology): Promise<void> {
+  const { groupExists, undelivered, pending, consumers, queueWaiting, queuePaused } = await observe(cluster.client(), pipeline)
+  const ready = consumers.map(({ heartbeat }) => heartbeat !== undefined)
+  assert.deepEqual({ groupExists, undelivered, pending, ready }, { groupExists: true, undelivered: 0, pending: 0, ready: [true] })
+  assert.deepEqual({ queueWaiting, queuePaused }, { queueWaiting: 200, queuePaused: false })
+}
 
 test('co-located: the atomic path, both modes of dispatch, and a worker', async (t) => {
   const redis = cluster.client()
@@ -28,6 +37,7 @@ test('co-located: the atomic path, both modes of dispatch, and a worker', async 
   assert.equal(topology.queueKey, 'bull{near:jobs}:near')
   await topology.add(200)
   await topology.settled(numbers(200))
+  await isSeen(topology)
 
   for (const mode of ['Stream', 'Direct'] as const) {
     const dispatcher = createDispatcher<{ job_id: number }>({ pipeline: topology.document as never, mode, env: {} })
@@ -69,6 +79,7 @@ test('the queue in another slot: the split path', async (t) => {
   assert.equal((await consumer.told('forward path chosen'))['path'], 'Split')
   await topology.add(200)
   await topology.settled(numbers(200))
+  await isSeen(topology)
   await consumer.stop()
 })
 
