@@ -3,7 +3,7 @@
  * included, so a changed password is another address: the new connection is made and the old one goes with its last user.
  */
 import { createHash } from 'node:crypto'
-import { close, connect, type RedisConnection } from '../../redis/connection.ts'
+import { close, connect, failureOn, type RedisConnection } from '../../redis/connection.ts'
 import { checkServer } from '../../redis/preflight.ts'
 import type { RedisAddress } from '../../redis/references.ts'
 import type { Clock } from '../kubernetes/clock.ts'
@@ -48,6 +48,15 @@ interface Held extends Pick<RedisLease, 'connection' | 'turns' | 'serverFit'> {
 export function createConnections(clock: Clock): RedisConnections {
   const held = new Map<string, Held>()
 
+  async function isFit(connection: RedisConnection): Promise<void> {
+    try {
+      await checkWritable(connection)
+      await checkServer(connection)
+    } catch (thrown) {
+      throw failureOn(connection, thrown)
+    }
+  }
+
   function hold(address: RedisAddress): Held {
     const connection = connect(address, 'Observer')
     let last: { readonly atMs: number; readonly outcome: Promise<void> } | undefined
@@ -56,8 +65,7 @@ export function createConnections(clock: Clock): RedisConnections {
       turns: createTurns(clock, looksAtOnce, longestWaitMs),
       serverFit() {
         if (last === undefined || clock.now() - last.atMs >= serverEveryMs) {
-          const outcome = checkWritable(connection).then(() => checkServer(connection))
-          last = { atMs: clock.now(), outcome }
+          last = { atMs: clock.now(), outcome: isFit(connection) }
         }
         return last.outcome
       },

@@ -278,6 +278,26 @@ describe('observe, on a real Redis', () => {
     assert.equal((await look()).lost, 5)
   })
 
+  it('costs two commands, and one more where consumers are', async () => {
+    await add(3)
+    await redis.xgroup('CREATE', stream, group, '0')
+    await look()
+    const sentBy = async () => {
+      const before = (await redis.info('commandstats')).matchAll(/^cmdstat_(evalsha|eval|multi|exec|mget):calls=(\d+)/gm)
+      const calls = new Map([...before].map(([, name = '', count]) => [name, Number(count)]))
+      await look()
+      const after = (await redis.info('commandstats')).matchAll(/^cmdstat_(evalsha|eval|multi|exec|mget):calls=(\d+)/gm)
+      return Object.fromEntries(
+        [...after]
+          .map(([, name = '', count]) => [name, Number(count) - (calls.get(name) ?? 0)])
+          .filter(([, count]) => count !== 0),
+      )
+    }
+    assert.deepEqual(await sentBy(), { evalsha: 2 })
+    await beat('c', 'u1')
+    assert.deepEqual(await sentBy(), { evalsha: 2, mget: 1 })
+  })
+
   it('reads few entries where they are large', async () => {
     await redis.pipeline(Array.from({ length: 40 }, () => ['xadd', stream, '*', 'a', 'x'.repeat(20_000)])).exec()
     await redis.xgroup('CREATE', stream, group, '0')
