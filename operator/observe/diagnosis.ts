@@ -51,16 +51,18 @@ export async function diagnosed(
     return clusterMisused(pipeline, connection, error)
   }
   // Within a script a refused command is an ERR like any other (Redis 7.0), and names neither itself nor its key.
-  if (code === 'ERR' || code === 'NOPERM') return (await rightsMissing(pipeline, connection, queue ?? connection)) ?? error
+  if (code === 'ERR' || code === 'NOPERM') return (await rightsMissing(pipeline, connection, queue)) ?? error
   return error
 }
 
 async function rightsMissing(
   pipeline: CompiledPipeline,
   connection: RedisConnection,
-  queue: RedisConnection,
+  queue: RedisConnection | undefined,
 ): Promise<StreamPipelineError | undefined> {
-  const refusal = await refusalOf(() => checkRights(pipeline, connection, queue), connection)
+  // The queue's own Redis is not known yet, and of its keys nobody here needs a right.
+  if (pipeline.sink.redis !== undefined && queue === undefined) return undefined
+  const refusal = await refusalOf(() => checkRights(pipeline, connection, queue ?? connection), connection)
   return refusal?.code === 'RedisPermissionDenied' ? refusal : undefined
 }
 
