@@ -91,7 +91,8 @@ export const rights: readonly Right[] = [
   { command: 'asking', on: servers, only: 'Cluster', why: 'keys that are moving' },
 ]
 
-export const queuePlaces: readonly Place[] = ['Queue', 'Marks', 'QueueServer']
+const queuePlaces: readonly Place[] = ['Queue', 'Marks', 'QueueServer']
+export const isQueuePlace = (place: Place): boolean => queuePlaces.includes(place)
 
 /** A key of each place that has keys. */
 export function keysOf(pipeline: CompiledPipeline): Readonly<Partial<Record<Place, string>>> {
@@ -134,10 +135,9 @@ export function aclRules(pipeline: CompiledPipeline): AclRules {
   const { redis, sink } = pipeline
   const elsewhere = sink.redis
   if (elsewhere === undefined) return { stream: rulesFor(pipeline, redis.kind === 'Cluster', () => true) }
-  const isQueue = (place: Place) => queuePlaces.includes(place)
   return {
-    stream: rulesFor(pipeline, redis.kind === 'Cluster', (place) => !isQueue(place)),
-    queue: rulesFor(pipeline, elsewhere.kind === 'Cluster', isQueue),
+    stream: rulesFor(pipeline, redis.kind === 'Cluster', (place) => !isQueuePlace(place)),
+    queue: rulesFor(pipeline, elsewhere.kind === 'Cluster', isQueuePlace),
   }
 }
 

@@ -10,7 +10,7 @@ import type { CompiledPipeline } from '../api/compiled.ts'
 import { failure } from '../api/errors.ts'
 import { labelOf, type RedisConnection } from './connection.ts'
 import { nodeOf } from './node.ts'
-import { keysOf, type Place, patternsOf, queuePlaces, type Right, rights } from './rights.ts'
+import { isQueuePlace, keysOf, type Place, patternsOf, type Right, rights } from './rights.ts'
 import { defineScript, type Script } from './script.ts'
 
 interface Question {
@@ -27,7 +27,6 @@ interface Inquiry {
 /** ARGV: a key of each, in this order. No KEYS: a script that declares one that is not granted is refused whole. */
 const places: readonly Place[] = ['Stream', 'DeadLetters', 'Helpers', 'Queue', 'Marks']
 
-const isQueue = (place: Place) => queuePlaces.includes(place)
 const everywhere = () => true
 
 const inquiries = {
@@ -35,17 +34,18 @@ const inquiries = {
   both: inquiry('Rights', asked('Server'), everywhere),
   stream: { Server: streamInquiry('Server'), Cluster: streamInquiry('Cluster') },
   queue: { Server: queueInquiry('Server'), Cluster: queueInquiry('Cluster') },
+  operator: inquiry('OperatorRights', ({ only }) => only === 'Operator', everywhere),
   portable: inquiry('PortableRights', ({ only }) => only === 'Portable', everywhere),
 } as const
 
 type Kind = 'Server' | 'Cluster'
 
 function streamInquiry(kind: Kind): Inquiry {
-  return inquiry(`StreamRightsAt${kind}`, asked(kind), (place) => !isQueue(place))
+  return inquiry(`StreamRightsAt${kind}`, asked(kind), (place) => !isQueuePlace(place))
 }
 
 function queueInquiry(kind: Kind): Inquiry {
-  return inquiry(`QueueRightsAt${kind}`, asked(kind), isQueue)
+  return inquiry(`QueueRightsAt${kind}`, asked(kind), isQueuePlace)
 }
 
 function asked(kind: Kind): (right: Right) => boolean {
@@ -97,6 +97,11 @@ export async function checkRights(pipeline: CompiledPipeline, stream: RedisConne
 /** What the portable path needs beyond that; asked once it is known that it is used. Throws as `checkRights`. */
 export async function checkPortableRights(pipeline: CompiledPipeline, queue: RedisConnection): Promise<void> {
   await check(pipeline, queue, 'Queue', inquiries.portable)
+}
+
+/** What the operator needs beyond that, at the stream. Throws as `checkRights`. */
+export async function checkOperatorRights(pipeline: CompiledPipeline, stream: RedisConnection): Promise<void> {
+  await check(pipeline, stream, 'Stream', inquiries.operator)
 }
 
 async function check(

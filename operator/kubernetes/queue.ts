@@ -120,6 +120,8 @@ export function createQueue(clock: Clock, observer: QueueObserver = {}): WorkQue
           lines[state.priority].delete(key)
           lines[priority].add(key)
           states.set(key, { ...state, priority })
+          // Whoever left it to others may want it now.
+          serve()
         }
         return
       case 'Running':

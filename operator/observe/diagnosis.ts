@@ -8,7 +8,7 @@ import { asFailure, failure, type StreamPipelineError } from '../../api/errors.t
 import { failureOn, labelOf, type RedisConnection } from '../../redis/connection.ts'
 import { keySpace } from '../../redis/keys.ts'
 import { redisFailure, replyCode } from '../../redis/replies.ts'
-import { checkRights } from '../../redis/rightscheck.ts'
+import { checkOperatorRights, checkRights } from '../../redis/rightscheck.ts'
 
 /** Throws RedisNotReady at a replica. A write would tell too, but costs the connection: ioredis takes READONLY for a failover. */
 export async function checkWritable(connection: RedisConnection): Promise<void> {
@@ -62,7 +62,10 @@ async function rightsMissing(
 ): Promise<StreamPipelineError | undefined> {
   // The queue's own Redis is not known yet, and of its keys nobody here needs a right.
   if (pipeline.sink.redis !== undefined && queue === undefined) return undefined
-  const refusal = await refusalOf(() => checkRights(pipeline, connection, queue ?? connection), connection)
+  const refusal = await refusalOf(async () => {
+    await checkRights(pipeline, connection, queue ?? connection)
+    await checkOperatorRights(pipeline, connection)
+  }, connection)
   return refusal?.code === 'RedisPermissionDenied' ? refusal : undefined
 }
 

@@ -63,7 +63,6 @@ export interface WatcherParts {
 
 /** What one look found. */
 interface Look {
-  readonly connection: RedisConnection
   readonly sample: Sample
   readonly refusal: StreamPipelineError | undefined
 }
@@ -117,7 +116,7 @@ export function createPipelineWatcher(parts: WatcherParts): PipelineWatcher {
     }
     const queue = queueLease ?? lease
     const sample = await observe(connection, pipeline, queue.connection)
-    return { connection, sample, refusal: await tried(pipeline, mode, lease, queue) }
+    return { sample, refusal: await tried(pipeline, mode, lease, queue) }
   }
 
   /** The mode written over again: it heals a Redis that was emptied, and is the truest test of whether writes are taken. */
@@ -188,7 +187,8 @@ export function createPipelineWatcher(parts: WatcherParts): PipelineWatcher {
         streamLease = await leaseFor(watched.pipeline.redis, watched.pipeline.namespace, streamLease)
         leave = await streamLease.turns.enter(signal)
         if (signal.aborted) return
-        const { connection, sample: found, refusal } = await sampled(watched, streamLease)
+        const { connection } = streamLease
+        const { sample: found, refusal } = await sampled(watched, streamLease)
         const { sample, vanished } = await reaper.reap(connection, watched.pipeline, watched.livingPods, found)
         const quietSinceMs = quietSince(before, sample, clock.wall().getTime())
         const decision = decided(watched, sample)

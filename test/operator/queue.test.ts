@@ -116,6 +116,19 @@ test('what changed is served before what was observed, that before the rest, and
   assert.deepEqual(order, ['c1', 'r3', 'o1', 'r4', 'r1', 'r2'])
 })
 
+test('a taker that leaves a priority to others has the key as soon as that is more urgent', async () => {
+  const queue = createQueue(createTestClock())
+  const taken: (string | undefined)[] = []
+  const waiting = queue.take(['Changed', 'Resynced']).then((each) => taken.push(each?.key))
+  queue.add('a', 'Observed')
+  await Promise.resolve()
+  assert.deepEqual([taken, queue.depth], [[], 1])
+  queue.add('a', 'Changed')
+  assert.equal(queue.depth, 0)
+  await waiting
+  assert.deepEqual(taken, ['a'])
+})
+
 test('a key that is added again under way waits with the most urgent of what was asked', async () => {
   const queue = createQueue(createTestClock())
   queue.add('a', 'Resynced')

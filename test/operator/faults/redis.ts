@@ -137,6 +137,7 @@ export async function redisFaults(scope: Scope): Promise<readonly Fault[]> {
   })
   const admin = server.client()
   await admin.call('ACL', 'SETUSER', 'weak', 'on', '>pw', '~*', '+@all', '-xinfo')
+  await admin.call('ACL', 'SETUSER', 'halfblind', 'on', '>pw', '~*', '+@all', '-xinfo|consumers')
   await admin.call('ACL', 'SETUSER', 'blind', 'on', '>pw', '~other:*', '+@all')
   await full.client().config('SET', 'maxmemory', '1')
   await evicting.client().config('SET', 'maxmemory-policy', 'allkeys-lru')
@@ -218,6 +219,19 @@ export async function redisFaults(scope: Scope): Promise<readonly Fault[]> {
       before: async (site) => {
         await secret(site, { password: 'pw', username: 'weak' })
         await admin.xadd(`${site.name}:jobs`, '*', 'a', '1')
+      },
+    },
+    {
+      ...user(
+        'a user that lacks a command which only the operator needs',
+        'pw',
+        'halfblind',
+        server.port,
+        right(/XINFO CONSUMERS on \S+:jobs \(grant \+xinfo\|consumers\)/),
+      ),
+      before: async (site) => {
+        await secret(site, { password: 'pw', username: 'halfblind' })
+        await admin.xgroup('CREATE', `${site.name}:jobs`, site.name, '0', 'MKSTREAM')
       },
     },
     user('a user that may not see the keys', 'pw', 'blind', server.port, right(/any command on \S+:jobs.*\(grant .*~/)),
