@@ -27,8 +27,17 @@ export async function countExecutions(redis: Redis, queue: string, prefix: strin
     async (job) => {
       run(job.id ?? '', job.timestamp)
     },
-    // Stalled jobs, which a killed Redis leaves, come back soon and are never given up.
-    { connection: redis, prefix, concurrency: 32, lockDuration: 3_000, stalledInterval: 1_000, maxStalledCount: 1_000_000 },
+    {
+      connection: redis,
+      prefix,
+      concurrency: 32,
+      // Stalled jobs, which a killed Redis leaves, come back soon and are never given up.
+      lockDuration: 3_000,
+      stalledInterval: 1_000,
+      maxStalledCount: 1_000_000,
+      // BullMQ's own 15 s after a command that failed are a timer which close() does not end.
+      runRetryDelay: 1_000,
+    },
   )
   worker.on('error', ignoreOutage)
   await worker.waitUntilReady()
