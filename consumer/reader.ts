@@ -55,8 +55,8 @@ export function createReader(
       if (blocking.status === 'ready') blocking.disconnect(true)
     }, blockMs + overdueMs)
     try {
+      const node = await nodeOf(blocking, stream)
       // Both in one round trip: the id is known before the read can end.
-      const node = nodeOf(blocking, stream)
       const know = (id: unknown) => {
         blockedAs = { id: String(id), node: addressOf(node) }
       }

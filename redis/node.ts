@@ -1,6 +1,10 @@
 /**
  * The one server behind a key. Some commands are about a connection rather than a key (CLIENT ID, CLIENT UNBLOCK, WAIT, ROLE):
  * a cluster would send them to any of its nodes, while they mean the connection that the key's own commands go through.
+ *
+ * ioredis drops a node whose connection ended and leaves it in its map of slots; it asks for the map anew when a command of the slot
+ * is answered MOVED, CLUSTERDOWN or not at all. Whoever asks for the node before he sends such a command must have the map asked for,
+ * or he finds no node for ever: that of a node that came back, and that of the replica that took over.
  */
 import { Cluster, type Redis } from 'ioredis'
 import { failure } from '../api/errors.ts'
@@ -12,11 +16,12 @@ export function addressOf(node: Redis): string {
   return `${node.options.host}:${node.options.port}`
 }
 
-/** The connection to the server that has this key, in a cluster by the map of slots known now. Throws RedisNotReady. */
-export function nodeOf(connection: RedisConnection, key: string): Redis {
+/** The connection to the server that has this key, in a cluster by its map of slots, asked for anew if need be. Throws RedisNotReady. */
+export async function nodeOf(connection: RedisConnection, key: string): Promise<Redis> {
   if (!(connection instanceof Cluster)) return connection
   const slot = slotOf(key)
-  const node = nodeAt(connection, connection.slots[slot]?.[0])
+  const known = () => nodeAt(connection, connection.slots[slot]?.[0])
+  const node = known() ?? (await newMap(connection).then(known))
   if (node !== undefined) return node
   const detail = `no node is known to serve slot ${slot}, where ${key} lies`
   throw failure('RedisNotReady', { address: labelOf(connection), reply: 'CLUSTERDOWN', detail })
@@ -26,4 +31,9 @@ export function nodeOf(connection: RedisConnection, key: string): Redis {
 export function nodeAt(connection: RedisConnection, address: string | undefined): Redis | undefined {
   if (!(connection instanceof Cluster)) return connection
   return connection.nodes('all').find((node) => addressOf(node) === address)
+}
+
+/** Whatever came of it: one map serves as well as another to find the node in. Limited by `slotsRefreshTimeout` per node. */
+async function newMap(cluster: Cluster): Promise<void> {
+  await new Promise<void>((resolve) => cluster.refreshSlotsCache(() => resolve()))
 }

@@ -112,7 +112,7 @@ async function check(
 ): Promise<void> {
   const keyOf = keysOf(pipeline)
   const keys = places.map((place) => keyOf[place] ?? '')
-  const reply = await script.run(nodeOf(connection, keyOf[near] ?? ''), [], keys)
+  const reply = await script.run(await nodeOf(connection, keyOf[near] ?? ''), [], keys)
   const denied = new Set(Array.isArray(reply) ? reply.map((number) => questions[Number(number) - 1]) : [])
   if (denied.size === 0) return
   throw failure('RedisPermissionDenied', { detail: `at ${labelOf(connection)}, ${describe(pipeline, questions, denied)}` })

@@ -101,7 +101,7 @@ export function createAlarm({ clock, lease, onWake }: AlarmParts): Alarm {
     const [first] = sleepers.values()
     if (first === undefined) return
     if (connection === undefined) {
-      place = placeOf(lease, first.stream)
+      place = await placeOf(lease, first.stream)
       connection = connect(place, 'Alarm')
     }
     await open(connection, stop.signal)
@@ -192,8 +192,9 @@ export function createAlarm({ clock, lease, onWake }: AlarmParts): Alarm {
     if (first === undefined) return
     try {
       // At another node somebody else may bear that number.
-      if (placeOf(lease, first.stream).label !== place?.label) return
-      await nodeOf(lease.connection, first.stream).call('CLIENT', 'UNBLOCK', String(clientId))
+      if ((await placeOf(lease, first.stream)).label !== place?.label) return
+      const node = await nodeOf(lease.connection, first.stream)
+      await node.call('CLIENT', 'UNBLOCK', String(clientId))
     } catch (thrown) {
       // Whatever else the reason, the read ends by itself in a few seconds.
       if (failureOn(lease.connection, thrown).code === 'RedisPermissionDenied') mayUnblock = false
@@ -238,9 +239,9 @@ const isAboutStreams = ({ code }: StreamPipelineError): boolean =>
   code === 'RedisPermissionDenied' || code === 'RedisCommandFailed'
 
 /** In a cluster the node that has the slot now: a blocked connection follows no redirection. */
-function placeOf({ address, connection }: RedisLease, stream: string): RedisAddress {
+async function placeOf({ address, connection }: RedisLease, stream: string): Promise<RedisAddress> {
   if (address.kind !== 'Cluster') return address
-  const { host = '', port = 0 } = nodeOf(connection, stream).options
+  const { host = '', port = 0 } = (await nodeOf(connection, stream)).options
   const { username, password, tls } = address
   return { kind: 'Server', host, port, database: 0, label: `${host}:${port}`, username, password, tls }
 }

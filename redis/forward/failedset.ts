@@ -47,7 +47,7 @@ export function createFailedSet({ queue, key, idPrefix, stream, stats }: FailedS
 
   const newest = async (handle: (id: string) => Promise<void>) => {
     const sweptTo = Number((await stream.hget(stats, field)) ?? 0)
-    const [seconds] = await nodeOf(queue, key).time()
+    const [seconds] = await (await nodeOf(queue, key)).time()
     let from = resumeAt ?? Math.max(0, sweptTo - overlapMs)
     let size = pageSize
     let reached = from

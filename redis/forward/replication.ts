@@ -17,7 +17,7 @@ const replicationTimeoutMs = 1_000
 /** @param key one of those written last on this connection. Throws RedisNotReady when no replica confirms in time. */
 export async function confirmReplicas(connection: RedisConnection, key: string): Promise<void> {
   try {
-    const node = nodeOf(connection, key)
+    const node = await nodeOf(connection, key)
     const role: unknown = await node.call('ROLE')
     const replicas = Array.isArray(role) && Array.isArray(role[2]) ? role[2].length : 0
     if (replicas === 0) return

@@ -5,6 +5,7 @@ import { before, test } from 'node:test'
 import { createDispatcher } from '../../client/dispatcher.ts'
 import { createWorker } from '../../client/worker.ts'
 import { slotOf } from '../../redis/keys.ts'
+import { addressOf, nodeAt, nodeOf } from '../../redis/node.ts'
 import { observe } from '../../scaling/observe.ts'
 import { fileScope } from '../redis/scope.ts'
 import type { RedisServer } from '../support/redis.ts'
@@ -124,6 +125,18 @@ test('a node that is killed and comes back: told, waited for, nothing lost or tw
   await topology.add(100, 100)
   await topology.settled(numbers(200), 20_000)
   assert.deepEqual(await consumer.stop(), { code: 0, signal: null })
+})
+
+test('the node of a key is found again when its connection has ended and no command of the slot has been sent since', async () => {
+  const client = cluster.client()
+  await client.set('fallen:jobs:probe', '1')
+  const before = await nodeOf(client, 'fallen:jobs')
+  before.disconnect()
+  await eventually(() => nodeAt(client, addressOf(before)) === undefined)
+  const after = await nodeOf(client, 'fallen:jobs')
+  assert.notEqual(after, before)
+  assert.equal(addressOf(after), addressOf(before))
+  assert.equal(await after.ping(), 'PONG')
 })
 
 /** As an administrator does it: both sides are told, keys go one by one, then everybody hears who has the slot. */
