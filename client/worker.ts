@@ -58,6 +58,9 @@ export interface Worker {
 /** How long BullMQ may take to say goodbye to Redis once no job runs any more. */
 const farewellMs = 3_000
 
+/** BullMQ's own pause after a lost connection, 15 s, is one that close() waits out. */
+const runRetryDelay = 1_000
+
 const warn = (error: StreamPipelineError) =>
   process.emitWarning(error.advice, { type: 'StreamPipelineWarning', code: error.code })
 
@@ -82,9 +85,18 @@ export function createWorker<Payload extends object, Result = unknown>(options: 
   atLeast('concurrency', concurrency, 1)
   const metrics = createWorkerMetrics(queue, options.registry)
   const closing = new AbortController()
+  /** What the application's own functions are at. What we ask Redis around them may take as long as Redis is away. */
   const running = new Set<Promise<unknown>>()
   let started: Promise<Started> | undefined
   let closed: Promise<void> | undefined
+
+  const tracked =
+    <Args extends unknown[], Returned>(call: (...args: Args) => Promise<Returned> | Returned) =>
+    async (...args: Args): Promise<Returned> => {
+      const run = (async () => await call(...args))()
+      running.add(run)
+      return await run.finally(() => running.delete(run))
+    }
 
   async function begin(): Promise<Started> {
     const connection = await workerConnection(redisSource(options.redis))
@@ -96,8 +108,8 @@ export function createWorker<Payload extends object, Result = unknown>(options: 
     }
     const process = createProcessor<Payload, Result>(
       {
-        execute: options.execute,
-        isTerminal: options.isTerminal,
+        execute: tracked(options.execute),
+        isTerminal: options.isTerminal && tracked(options.isTerminal),
         key: options.key ?? ((job) => job.id ?? job.name),
         lockKey: (key) => executionLock(prefix, queue, key),
         lockTtlMs,
@@ -109,12 +121,8 @@ export function createWorker<Payload extends object, Result = unknown>(options: 
     const bull = new BullWorker<Payload, Result | Skipped>(
       queue,
       // BullMQ hands the signal of a cancelled job only to a function that declares three parameters.
-      async (job, token, cancelled) => {
-        const run = process(job, token, cancelled)
-        running.add(run)
-        return await run.finally(() => running.delete(run))
-      },
-      { ...options.bullmq, connection, prefix, concurrency, autorun: false },
+      async (job, token, cancelled) => await process(job, token, cancelled),
+      { runRetryDelay, ...options.bullmq, connection, prefix, concurrency, autorun: false },
     )
     bull.on('error', report)
     // BullMQ waits for its blocking connection, however long that takes; closing does not.
@@ -132,8 +140,11 @@ export function createWorker<Payload extends object, Result = unknown>(options: 
     const inTime = new AbortController()
     const farewell = bull.close().finally(() => inTime.abort())
     const overdue = (async () => {
-      await Promise.allSettled(running)
-      await sleep(farewellMs, undefined, { signal: inTime.signal }).catch(ignoreAbort)
+      do {
+        await Promise.allSettled(running)
+        await sleep(farewellMs, undefined, { signal: inTime.signal }).catch(ignoreAbort)
+        // One more may have begun whose lock was asked for before.
+      } while (running.size > 0 && !inTime.signal.aborted)
     })()
     await Promise.race([farewell, overdue])
     if (!inTime.signal.aborted) {

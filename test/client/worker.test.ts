@@ -228,6 +228,29 @@ test('closing does not wait for a Redis that is away', async (t) => {
   assert.ok(performance.now() - since < 8_000)
 })
 
+test('closing waits for a job that runs while Redis is away, not for Redis to take its lock back', async (t) => {
+  const own = await startRedis(t)
+  const { name, add } = openQueue(t, own)
+  const begun = Promise.withResolvers<void>()
+  const gate = Promise.withResolvers<void>()
+  const execute = async () => {
+    begun.resolve()
+    await gate.promise
+  }
+  const worker = await startWorker(t, { queue: name, execute }, own)
+  await add('running')
+  await begun.promise
+  await own.kill()
+  let ended = false
+  const closed = worker.close().then(() => {
+    ended = true
+  })
+  await delay(500)
+  assert.equal(ended, false)
+  gate.resolve()
+  assert.ok(await Promise.race([closed.then(() => true), delay(8_000, false, { ref: false })]))
+})
+
 test('closing does not wait for a start whose second connection hears nothing', async (t) => {
   const { url, taken, cut } = await silentAfterFirst(t, server)
   const worker = createWorker({ queue: 'silent', redis: url, execute: () => 'done', onError: () => undefined })
