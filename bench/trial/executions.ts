@@ -35,7 +35,7 @@ export async function countExecutions(redis: Redis, queue: string, prefix: strin
       lockDuration: 3_000,
       stalledInterval: 1_000,
       maxStalledCount: 1_000_000,
-      // BullMQ's own 15 s after a command that failed are a timer which close() does not end.
+      // BullMQ's own 15 s after a command that failed are a timer that outlives close().
       runRetryDelay: 1_000,
     },
   )
@@ -46,7 +46,11 @@ export async function countExecutions(redis: Redis, queue: string, prefix: strin
     get reruns() {
       return reruns
     },
-    close: async () => await worker.close(true),
+    async close() {
+      await worker.close(true)
+      // So does its pause of 5 s after a stalled check that failed, and nothing ends that one.
+      await worker['stalledCheckerPromise']
+    },
   }
 }
 

@@ -44,9 +44,10 @@ export async function prepareCrashes(path: PathKind, servers: readonly RedisServ
   const runVictim = async (boundary: Boundary): Promise<Cut | undefined> => {
     const cut = wire.arm(boundary)
     const victim = await victims.start({ path, ports: wire.ports, name: 'first' })
+    const ended = new AbortController()
     try {
       const whole = (async () => {
-        const found = await Promise.race([cut, eventually(scenario.settled, patience)])
+        const found = await Promise.race([cut, eventually(scenario.settled, { ...patience, signal: ended.signal })])
         // Past the last entry the run still has its drain.
         if (found === true) await Promise.race([cut, victim.drain()])
         return undefined
@@ -54,6 +55,7 @@ export async function prepareCrashes(path: PathKind, servers: readonly RedisServ
       const outcome = await Promise.race([cut, whole])
       return outcome
     } finally {
+      ended.abort()
       await victim.kill()
       await wire.disarm()
     }

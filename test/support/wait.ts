@@ -5,6 +5,8 @@ export interface Patience {
   timeoutMs?: number
   /** Pause between two tries; 25 unless told. */
   intervalMs?: number
+  /** Whoever waited has lost interest: there is no further try, and it throws. */
+  signal?: AbortSignal
 }
 
 /** The values that mean "not yet"; `undefined` is what a function returns that only asserts, so it passes. */
@@ -15,13 +17,14 @@ type NotYet = false | null | 0 | ''
  * reason (also as `cause`) and the place it was called from when the time is up, even while an attempt hangs.
  */
 export const eventually = async <T>(attempt: () => T | Promise<T>, patience: Patience = {}): Promise<Exclude<T, NotYet>> => {
-  const { timeoutMs = 5_000, intervalMs = 25 } = patience
+  const { timeoutMs = 5_000, intervalMs = 25, signal } = patience
   const failed = new Error()
   Error.captureStackTrace(failed, eventually)
   const deadline = performance.now() + timeoutMs
   let tries = 0
   let last: unknown = 'the first try did not return'
   for (;;) {
+    signal?.throwIfAborted()
     tries += 1
     const outcome = await within(deadline - performance.now(), attempt)
     if (outcome.kind === 'Returned' && !isNotYet(outcome.value)) return outcome.value as Exclude<T, NotYet>
