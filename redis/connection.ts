@@ -186,13 +186,15 @@ function endCluster(cluster: Cluster): void {
 
 /**
  * Ended in the middle of a TLS handshake, a socket can fail twice: for the certificate, and for the server's answer to the early end.
- * ioredis listens once; the second error would end the process. Connections that only ioredis or BullMQ know of (which ask a sentinel
- * or a node for its slots, and are given up when it hangs; a worker's blocking one) end like ours, here.
+ * ioredis listens once; the second error would end the process. And it gives a socket two seconds to close, also one that is closed
+ * already, which keeps the process for as long. Connections that only ioredis or BullMQ know of (which ask a sentinel or a node for
+ * its slots, and are given up when it hangs; a worker's blocking one) end like ours, here.
  */
 const { disconnect } = AbstractConnector.prototype
 AbstractConnector.prototype.disconnect = function (this: AbstractConnector): void {
-  const { stream } = this as unknown as { readonly stream?: Redis['stream'] }
-  stream?.on('error', ignoreLastWords)
+  const connector = this as unknown as { stream?: Redis['stream'] }
+  connector.stream?.on('error', ignoreLastWords)
+  if (connector.stream?.closed) delete connector.stream
   disconnect.call(this)
 }
 

@@ -230,6 +230,7 @@ test('closing does not wait for a Redis that is away', async (t) => {
 
 test('closing waits for a job that runs while Redis is away, not for Redis to take its lock back', async (t) => {
   const own = await startRedis(t)
+  t.after(() => own.start())
   const { name, add } = openQueue(t, own)
   const begun = Promise.withResolvers<void>()
   const gate = Promise.withResolvers<void>()

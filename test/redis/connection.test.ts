@@ -129,10 +129,13 @@ for (const [message, code] of replies) {
   })
 }
 
+const timersNow = () => process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length
+
 test('closing while it reconnects resolves, and rejects what waits', { timeout: 10_000 }, async (t) => {
   const mortal = await startRedis(t)
   for (const role of ['Blocking', 'BullWorker', 'Writer'] as const) {
     await mortal.start()
+    const timers = timersNow()
     const connection = connect(address(mortal.port), role)
     await open(connection)
     await mortal.kill()
@@ -144,6 +147,7 @@ test('closing while it reconnects resolves, and rejects what waits', { timeout: 
     await close(connection)
     assert.equal(await waits, 'rejected', role)
     assert.equal(connection.status, 'end')
+    assert.ok(timersNow() <= timers, 'a timer still keeps the process')
   }
 })
 
