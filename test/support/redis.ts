@@ -96,7 +96,7 @@ const startOnFreePort = async (folder: string, options: RedisServerOptions) => {
       command: options.binary ?? process.env.REDIS_SERVER ?? 'redis-server',
       args: serverArguments(port, folder, options),
       ready: (log) => log.includes('Ready to accept connections'),
-      timeoutMs: 15_000,
+      timeoutMs: 60_000,
     })
     try {
       await daemon.start()
