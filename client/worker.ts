@@ -40,7 +40,7 @@ export interface WorkerOptions<Payload extends object, Result> {
   readonly registry?: Registry
   /** Told of errors outside any job: Redis away, a lock not released. Default: `process.emitWarning`. */
   readonly onError?: (error: StreamPipelineError) => void
-  /** Further options of BullMQ's Worker: limiter, stalledInterval, metrics… */
+  /** Further options of BullMQ's Worker: limiter, stalledInterval, metrics… `runRetryDelay` is 1,000 ms here unless told. */
   readonly bullmq?: Omit<Partial<BullOptions>, 'connection' | 'prefix' | 'concurrency' | 'autorun'>
 }
 
@@ -58,7 +58,7 @@ export interface Worker {
 /** How long BullMQ may take to say goodbye to Redis once no job runs any more. */
 const farewellMs = 3_000
 
-/** BullMQ's own pause after a lost connection, 15 s, is one that close() waits out. */
+/** BullMQ's own pause after a command that a lost connection failed, 15 s, is one that its close() waits out. */
 const runRetryDelay = 1_000
 
 const warn = (error: StreamPipelineError) =>

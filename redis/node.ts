@@ -33,7 +33,7 @@ export function nodeAt(connection: RedisConnection, address: string | undefined)
   return connection.nodes('all').find((node) => addressOf(node) === address)
 }
 
-/** Whatever came of it: one map serves as well as another to find the node in. Limited by `slotsRefreshTimeout` per node. */
+/** Resolves also when no node answers: whoever looks then finds nothing and says so. At most `slotsRefreshTimeout` per node. */
 async function newMap(cluster: Cluster): Promise<void> {
   await new Promise<void>((resolve) => cluster.refreshSlotsCache(() => resolve()))
 }

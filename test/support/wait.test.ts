@@ -37,6 +37,21 @@ test('the error tells the last reason, the time and the place of the call', asyn
   assert.match(error.stack ?? '', /wait\.test\.ts/)
 })
 
+test('there is no further try once nobody waits any more', async () => {
+  const nobody = new AbortController()
+  let tries = 0
+  const waiting = eventually(
+    () => {
+      tries += 1
+      if (tries === 2) nobody.abort()
+      return false
+    },
+    { intervalMs: 1, signal: nobody.signal },
+  )
+  await assert.rejects(waiting, { name: 'AbortError' })
+  assert.equal(tries, 2)
+})
+
 test('an attempt that never returns does not outlast the time', async () => {
   await assert.rejects(
     eventually(() => new Promise(() => undefined), { timeoutMs: 30 }),
