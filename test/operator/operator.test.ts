@@ -149,7 +149,10 @@ test('the operator on an API server', needsControllers, async (suite) => {
     await makePodsReady('ndvi')
     await reason('ndvi', 'Ready', 'Running')
     assert.equal(conditionOf(await pipeline('ndvi'), 'RedisReachable')?.status, 'True')
-    assert.ok((await eventsOf('ndvi')).some((event) => event.type === 'Normal' && event.reason === 'Ready'))
+    await eventually(
+      async () => assert.ok((await eventsOf('ndvi')).some((event) => event.type === 'Normal' && event.reason === 'Ready')),
+      slow,
+    )
   })
 
   await suite.test('configuration and Secrets roll the pods, scaling and mode do not', async () => {
