@@ -4,7 +4,9 @@ import type { CompiledPipeline } from '../api/compiled.ts'
 import { failure } from '../api/errors.ts'
 import { readPipelines } from '../api/files.ts'
 import { close, connect, open, type RedisConnection } from '../redis/connection.ts'
+import { checkKeys } from '../redis/preflight.ts'
 import { directoryReader, resolveTarget } from '../redis/references.ts'
+import { replyCode } from '../redis/replies.ts'
 
 export interface PipelineRedis {
   readonly pipeline: CompiledPipeline
@@ -32,6 +34,10 @@ export async function withPipelineRedis<T>(source: PipelineSource, work: (redis:
     await open(stream)
     if (queue !== stream) await open(queue)
     return await work({ pipeline, stream, queue })
+  } catch (thrown) {
+    // The reply names no key.
+    if (replyCode(thrown) === 'WRONGTYPE') await checkKeys(pipeline, stream, queue)
+    throw thrown
   } finally {
     await close(stream)
     if (queue !== stream) await close(queue)

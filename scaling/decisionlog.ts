@@ -56,11 +56,11 @@ export function openDecisionLog(file: string): DecisionLog {
 }
 
 /**
- * The decisions of a log; the operator's other lines, which an output of `kubectl logs` has among them, are passed over.
- * @throws UnreadableFile, with the line
+ * The decisions of a log, one or more; the operator's other lines, which an output of `kubectl logs` has among them, are passed over.
+ * @throws UnreadableFile, with the line, or with how decisions come to be logged
  */
 export function parseDecisionLog(text: string, file: string): LoggedDecision[] {
-  return text.split('\n').flatMap((line, index) => {
+  const log = text.split('\n').flatMap((line, index) => {
     if (line.trim() === '') return []
     let value: unknown
     try {
@@ -72,6 +72,12 @@ export function parseDecisionLog(text: string, file: string): LoggedDecision[] {
     if (!isLogged(value)) throw failure('UnreadableFile', { file, detail: `line ${index + 1} is no decision of this version` })
     return [value]
   })
+  if (log.length === 0) {
+    const detail =
+      'it holds no decisions: the operator logs those that change the number of consumers, or all with --decision-log all; `up` and `simulate` write them with --decision-log FILE'
+    throw failure('UnreadableFile', { file, detail })
+  }
+  return log
 }
 
 /** One pipeline's decisions: states of different ones must not be mixed. @throws InvalidOption */

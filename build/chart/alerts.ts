@@ -122,7 +122,9 @@ export const alertGroups: readonly AlertGroup[] = [
         'critical',
         'No operator leads',
         'Pipelines keep moving entries, but nothing is scaled, repaired or reported.',
-        '(sum(leader_election_master_status{name="streampipeline"}) or vector(0)) < 1',
+        // A release each: the leader of one does nothing for another. Where there is not one series, nobody is left to group by.
+        'sum by (namespace, job) (leader_election_master_status{name="streampipeline"}) < 1 or ' +
+          'absent(leader_election_master_status{name="streampipeline"})',
         '2m',
       ),
       alert(

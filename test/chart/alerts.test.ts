@@ -139,6 +139,15 @@ const cases: readonly Case[] = [
     at: '5m',
     fires: false,
   },
+  {
+    alert: 'StreamPipelineOperatorWithoutLeader',
+    series: {
+      'leader_election_master_status{name="streampipeline",namespace="led",pod="a"}': '1x20',
+      'leader_election_master_status{name="streampipeline",namespace="not-led",pod="a"}': '0x20',
+    },
+    at: '5m',
+    fires: true,
+  },
   { alert: 'StreamPipelineOperatorWriting', series: writes('0+60x90'), at: '60m', fires: true },
   { alert: 'StreamPipelineOperatorWriting', series: writes('0+6x90'), at: '60m', fires: false },
   { alert: 'StreamPipelineOperatorWriting', series: writes('0+6000x90', 'another'), at: '60m', fires: false },

@@ -8,6 +8,7 @@ import { type TestContext, test } from 'node:test'
 import type { Redis } from 'ioredis'
 import { stringify } from 'yaml'
 import { compilePipeline, parsePipeline } from '../../api/compile.ts'
+import { exitCodes } from '../../api/exitcodes.ts'
 import { streamPlace } from '../../redis/placement.ts'
 import { settleEntries } from '../../redis/stream/settlement.ts'
 import { runCli } from '../support/process.ts'
@@ -98,4 +99,15 @@ test('what cannot be done is named with what to write, and ends with 64', async 
     assert.equal(code, 64, args.join(' '))
   }
   assert.equal(await kept(), 1)
+})
+
+test('a key that holds something else is named, with what it should be', async (t) => {
+  const { redis, place, dead } = await setUp(t, [])
+  await redis.set(place.deadLetters, 'of somebody else')
+  const commands: readonly (readonly [string, ...string[]])[] = [['list'], ['purge', '--all'], ['show', '1-1']]
+  for (const args of commands) {
+    const { code, stderr } = await dead(...args)
+    assert.ok(stderr.includes(`${place.deadLetters} holds a string, not a stream`), stderr)
+    assert.equal(code, exitCodes.badUsage, args.join(' '))
+  }
 })

@@ -202,6 +202,19 @@ describe('streampipeline simulate', () => {
     )
   })
 
+  it('refuses a log without decisions, and says who writes them', async (t) => {
+    const folder = await mkdtemp(join(tmpdir(), 'streampipeline-simulate-'))
+    t.after(() => rm(folder, { recursive: true }))
+    const log = join(folder, 'operator.log')
+    for (const lines of ['', `${JSON.stringify({ level: 'info', msg: 'leading' })}\n`]) {
+      await writeFile(log, lines)
+      await assert.rejects(
+        runSimulate({ replay: log, seeds: 1, output: 'table' }, () => undefined),
+        { code: 'UnreadableFile', message: /operator\.log.*it holds no decisions: .*--decision-log all/ },
+      )
+    }
+  })
+
   it('finds a scenario that comes with it by name, and names those there are for one that does not', async () => {
     await assert.rejects(
       runSimulate({ scenario: ['spike'], seeds: 1, output: 'table' }, () => undefined),
