@@ -1,6 +1,8 @@
 /** What operator tests share: an API server with the CRD and controllers, a user with the operator's rights, objects to look at. */
+import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { group, plural } from '../../api/crd.ts'
 import { loadPipelines } from '../../api/load.ts'
 import { loadCredentials } from '../../operator/kubernetes/credentials.ts'
 import { isFailure } from '../../operator/kubernetes/errors.ts'
@@ -12,6 +14,7 @@ import { runOperator } from '../../operator/run.ts'
 import { type ApiServer, startApiServer } from '../support/apiserver.ts'
 import { projectRoot } from '../support/root.ts'
 import type { Scope } from '../support/scope.ts'
+import { eventually } from '../support/wait.ts'
 
 export const consumerImage = 'registry.example/streampipeline/consumer:test'
 
@@ -29,6 +32,17 @@ export interface Cluster {
   list(type: ResourceType, namespace: string): Promise<Loose[]>
   patch(type: ResourceType, namespace: string, name: string, patch: unknown, subresource?: string): Promise<void>
   remove(type: ResourceType, namespace: string, name: string): Promise<void>
+  /** Waits until that user may, or may not: roles that were applied are heeded a little later. */
+  permits(user: string, right: RequestedRight, allowed?: boolean): Promise<void>
+}
+
+/** As RBAC names it; no namespace: in all. */
+export interface RequestedRight {
+  readonly verb: string
+  readonly group: string
+  readonly resource: string
+  readonly subresource?: string
+  readonly namespace?: string
 }
 
 /** An object of whatever kind, read with `at`. */
@@ -51,6 +65,8 @@ export interface ClusterOptions {
 }
 
 const rbac = 'rbac.authorization.k8s.io'
+/** What an operator asks first. */
+export const readingPipelines = { verb: 'list', group, resource: plural }
 
 function grants(namespaces: readonly string[]): unknown[] {
   const subjects = [{ kind: 'User', name: 'operator', apiGroup: rbac }]
@@ -111,8 +127,22 @@ export async function startCluster(scope: Scope, options: ClusterOptions = {}): 
     async remove(type, namespace, name) {
       await transport.request({ method: 'DELETE', path: resourcePath(type, namespace, name) })
     },
+    async permits(user, right, allowed = true) {
+      const type = { apiVersion: 'authorization.k8s.io/v1', kind: 'SubjectAccessReview', plural: 'subjectaccessreviews' }
+      const { apiVersion, kind } = type
+      const body = { apiVersion, kind, metadata: {}, spec: { user, resourceAttributes: right } }
+      await eventually(
+        async () => {
+          const review = await transport.request({ method: 'POST', path: resourcePath(type, undefined), body })
+          assert.equal(at(review, 'status.allowed'), allowed, `${user}: ${JSON.stringify(right)}`)
+        },
+        { timeoutMs: 30_000 },
+      )
+    },
   }
   await cluster.apply({ apiVersion: 'v1', kind: 'List', items: grants(namespaces) })
+  if (namespaces.length === 0) await cluster.permits('operator', readingPipelines)
+  for (const namespace of namespaces) await cluster.permits('operator', { ...readingPipelines, namespace })
   return cluster
 }
 

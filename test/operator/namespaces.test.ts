@@ -8,9 +8,9 @@ import { signingSecretName } from '../../operator/signingkey.ts'
 import { needsApiServer } from '../support/apiserver.ts'
 import { startRedis } from '../support/redis.ts'
 import { eventually } from '../support/wait.ts'
-import { at, conditionOf, type Loose, minimalPipeline, rules, startCluster, startOperator } from './cluster.ts'
+import { at, conditionOf, type Loose, minimalPipeline, readingPipelines, rules, startCluster, startOperator } from './cluster.ts'
 
-const slow = { timeoutMs: 15_000 }
+const slow = { timeoutMs: 60_000 }
 
 test(
   'an operator confined to namespaces works there with Roles alone, and leaves the rest of the cluster be',
@@ -31,6 +31,7 @@ test(
     const namespaces = ['farm', 'mill', 'other'].map((name) => ({ apiVersion: 'v1', kind: 'Namespace', metadata: { name } }))
     const items = [...namespaces, ...inNamespace('farm'), ...inNamespace('mill')]
     await cluster.apply({ apiVersion: 'v1', kind: 'List', items })
+    for (const namespace of ['farm', 'mill']) await cluster.permits('scoped', { ...readingPipelines, namespace })
     const { kubeconfig } = await cluster.server.user('scoped')
     const operator = await startOperator(t, cluster, {
       kubeconfig,

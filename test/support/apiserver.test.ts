@@ -44,6 +44,6 @@ describe('a private API server', () => {
     const { stdout: uid } = await server.kubectl(['get', 'configmap', 'owner', '-o', 'jsonpath={.metadata.uid}'])
     await server.kubectl(['apply', '-f', '-'], configMap('owned', { name: 'owner', uid }))
     await server.kubectl(['delete', 'configmap', 'owner'])
-    await eventually(async () => (await server.kubectl(['get', 'configmap', 'owned'])).code === 1, { timeoutMs: 30_000 })
+    await eventually(async () => (await server.kubectl(['get', 'configmap', 'owned'])).code === 1, { timeoutMs: 60_000 })
   })
 })

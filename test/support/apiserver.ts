@@ -2,6 +2,7 @@
  * A private Kubernetes API server: etcd and kube-apiserver, and kube-controller-manager where a test needs its controllers (a bare
  * API server collects no garbage and knows no Deployments). RBAC is on; each user is a token. Ready in two to three seconds.
  */
+import assert from 'node:assert/strict'
 import { generateKeyPair, randomBytes } from 'node:crypto'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -13,6 +14,7 @@ import { kubeconfigOf, statusOf } from './kubeclient.ts'
 import { freePort } from './port.ts'
 import { type Completed, run } from './process.ts'
 import { afterAllElse, type Scope } from './scope.ts'
+import { eventually } from './wait.ts'
 
 const assets = await findAssets(process.env)
 
@@ -35,7 +37,7 @@ export interface ApiServerOptions {
   controllers?: boolean | readonly string[]
   /** More users and their groups, `{ operator: [], viewer: ['auditors'] }`. They have no rights until a binding gives some. */
   users?: Readonly<Record<string, readonly string[]>>
-  /** Files that kubectl applies before the controllers start (a garbage collector sees new kinds only every 30 s). */
+  /** Files that kubectl applies before the controllers start (a garbage collector sees new kinds only every 30 s). New kinds are served. */
   manifests?: readonly string[]
   /** Keep an audit log, which `requests()` reads. */
   audit?: boolean
@@ -121,6 +123,13 @@ export const startApiServer = async (scope: Scope, options: ApiServerOptions = {
   for (const manifest of options.manifests ?? []) {
     const applied = await kubectl(['apply', '--server-side', '-f', manifest])
     if (applied.code !== 0) throw new Error(`kubectl apply -f ${manifest}: ${applied.stderr}`)
+  }
+  // A definition that was taken is not yet served: whoever comes too soon is told that there is no such kind.
+  if (options.manifests !== undefined) {
+    const { stdout } = await kubectl(['get', 'customresourcedefinitions', '-o', 'jsonpath={.items[*].metadata.name}'])
+    for (const kind of stdout.split(' ').filter((name) => name !== '')) {
+      await eventually(async () => assert.equal((await kubectl(['get', kind])).code, 0), { timeoutMs: 30_000 })
+    }
   }
 
   const controllers = options.controllers
@@ -271,10 +280,11 @@ interface AuditEvent {
   responseStatus?: { code?: number }
 }
 
+/** Its last line may still be on its way into the file. */
 const parseAudit = (log: string): AuditedRequest[] =>
   log
     .split('\n')
-    .filter((line) => line !== '')
+    .slice(0, -1)
     .map((line) => JSON.parse(line) as AuditEvent)
     .map(({ user, userAgent = '', verb, requestURI, objectRef = {}, responseStatus = {} }) => ({
       user: user.username,
