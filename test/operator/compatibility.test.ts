@@ -10,7 +10,7 @@ import { startRedis } from '../support/redis.ts'
 import { eventually } from '../support/wait.ts'
 import { conditionOf, type Loose, minimalPipeline, startCluster, startOperator } from './cluster.ts'
 
-const slow = { timeoutMs: 20_000 }
+const slow = { timeoutMs: 60_000 }
 
 test('fields that are missing are named by their outermost path', () => {
   const ours = { properties: { a: { properties: { b: {}, c: { items: { properties: { d: {} } } } } }, e: {} } }

@@ -85,7 +85,7 @@ test('the ways to an API server', needsApiServer, async (suite) => {
         )
       }, slow)
     await reconciled('at first')
-    assert.match(operator.stdout(), /"leading"/)
+    await operator.output(/"leading"/)
     assert.deepEqual([relay.accepted, relay.open], [2, 2], 'none is opened in vain')
 
     const patchAll = async (batchSize: number) => {
@@ -101,10 +101,11 @@ test('the ways to an API server', needsApiServer, async (suite) => {
 
     // Told to stop in the midst of work it finishes what it has begun, then lets go of the Lease, then is gone.
     await patchAll(9)
-    assert.equal((await operator.stop()).code, 0)
-    assert.equal(relay.open, 0)
+    assert.equal((await operator.stop('SIGTERM', 30_000)).code, 0)
+    await eventually(() => assert.equal(relay.open, 0))
+    // Events that still wait are written when the Lease is gone: whoever leads next need not wait for them.
     const writes = (await server.requests()).filter(
-      ({ user, verb }) => user === 'operator' && !['get', 'list', 'watch'].includes(verb),
+      ({ user, verb, resource }) => user === 'operator' && resource !== 'events' && !['get', 'list', 'watch'].includes(verb),
     )
     assert.deepEqual([writes.at(-1)?.resource, writes.at(-1)?.verb], ['leases', 'update'])
     const lease = await cluster.get<Loose>(leaseType, 'default', 'streampipeline-operator')
@@ -185,7 +186,8 @@ test('the ways to an API server', needsApiServer, async (suite) => {
       for await (const _ of transport.watch('/api/v1/namespaces', {}, AbortSignal.timeout(300)));
     }
     await Promise.all([...asked, assert.rejects(watch(), { name: 'TimeoutError' })])
-    assert.ok(performance.now() - begunMs < 3_000)
+    // By itself an attempt to connect lasts ten seconds, a request thirty.
+    assert.ok(performance.now() - begunMs < 9_000)
   })
 
   await suite.test('a proxy of another kind is refused before anything is started', async (t) => {
