@@ -165,7 +165,7 @@ test('a real API server takes all of it, in a namespace that enforces restricted
       JSON.stringify({ apiVersion: 'v1', kind: 'List', items }),
     )
   assert.equal((await apply([...namespaces, ...monitoring])).code, 0)
-  const wait = ['wait', '--for=condition=Established', 'crd', '--all', '--timeout=20s']
+  const wait = ['wait', '--for=condition=Established', 'crd', '--all', '--timeout=55s']
   assert.equal((await server.kubectl(wait)).code, 0)
   for (const values of [everything, { ...everything, namespaces: ['farm'], replicas: 1 }]) {
     const { code, stderr } = await apply(await render(t, values), '--dry-run=server', '--validate=strict')
