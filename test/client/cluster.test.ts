@@ -18,7 +18,7 @@ test('in a Redis Cluster both modes and the worker keep to the stream’s slot',
   const pipeline = ndviPipeline(server.url, (spec) => {
     spec.redis = { cluster: { nodes: [`127.0.0.1:${port}`] } }
   })
-  const connection = new Cluster([{ host: '127.0.0.1', port }])
+  const connection = new Cluster([{ host: '127.0.0.1', port }], { slotsRefreshTimeout: 10_000 })
   t.after(() => connection.disconnect())
   const results = []
   for (const options of [{}, { mode: 'Direct' }, { mode: 'Direct', redis: connection }] as const) {
@@ -39,6 +39,6 @@ test('in a Redis Cluster both modes and the worker keep to the stream’s slot',
   })
   t.after(() => worker.close())
   await worker.start()
-  await eventually(() => executed.length > 0)
+  await eventually(() => executed.length > 0, { timeoutMs: 15_000 })
   assert.deepEqual(executed, [ndviRequest(1)])
 })

@@ -1,6 +1,7 @@
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'
 import { after, beforeEach, type TestContext, test } from 'node:test'
+import { setTimeout as delay } from 'node:timers/promises'
 import { Queue } from 'bullmq'
 import { StreamPipelineError } from '../../api/errors.ts'
 import { createDispatcher, type DispatcherOptions } from '../../client/dispatcher.ts'
@@ -209,27 +210,28 @@ for (const { what, options, code, message } of [
   })
 }
 
+/** Whether the work ends before a timer of so long: that of a bound in it is due earlier, however long the process stood still. */
+const endsWithin = (ms: number, work: Promise<unknown>) => Promise.race([work.then(() => true), delay(ms, false, { ref: false })])
+
 for (const mode of ['Stream', 'Direct'] as const) {
   test(`${mode}: Redis that is away fails the call within its bound, and the next call may succeed`, async (t) => {
     const own = await startRedis(t)
     const dispatcher = openDispatcher(t, { pipeline: ndviPipeline(own.url), mode })
     await dispatcher.dispatch(ndviRequest(1))
     await own.kill()
-    const since = performance.now()
-    await assert.rejects(dispatcher.dispatch(ndviRequest(2)), failsAs('RedisUnreachable'))
-    assert.ok(performance.now() - since < 5_500)
+    const refused = assert.rejects(dispatcher.dispatch(ndviRequest(2)), failsAs('RedisUnreachable'))
+    assert.ok(await endsWithin(5_500, refused))
     await own.start()
-    await eventually(() => dispatcher.dispatch(ndviRequest(2)), { timeoutMs: 10_000 })
+    await eventually(() => dispatcher.dispatch(ndviRequest(2)), { timeoutMs: 20_000 })
   })
 
   test(`${mode}: Redis that is silent fails the call within its bound`, async (t) => {
     const own = await startRedis(t)
     const dispatcher = openDispatcher(t, { pipeline: ndviPipeline(own.url), mode, timeoutMs: 700 })
-    await dispatcher.dispatch(ndviRequest(1))
+    await eventually(() => dispatcher.dispatch(ndviRequest(1)), { timeoutMs: 20_000 })
     await own.kill('SIGSTOP')
-    const since = performance.now()
-    await assert.rejects(dispatcher.dispatch(ndviRequest(2)), failsAs('RedisUnreachable', /700 ms/))
-    assert.ok(performance.now() - since < 1_500)
+    const refused = assert.rejects(dispatcher.dispatch(ndviRequest(2)), failsAs('RedisUnreachable', /700 ms/))
+    assert.ok(await endsWithin(1_500, refused))
     await own.kill('SIGCONT')
   })
 }
@@ -241,9 +243,7 @@ test('closing does not wait for a Redis that is away', async (t) => {
     await dispatcher.dispatch(ndviRequest(1))
     await own.kill()
     const failed = assert.rejects(dispatcher.dispatch(ndviRequest(2)), failsAs('RedisUnreachable'))
-    const since = performance.now()
-    await dispatcher.close()
-    assert.ok(performance.now() - since < 5_500)
+    assert.ok(await endsWithin(15_000, dispatcher.close()))
     await failed
     await own.start()
   }
@@ -296,7 +296,7 @@ test('flips under load, both modes at once, make one job and one run per key', a
       assert.ok(consumer.running(), `the consumer ended:\n${consumer.stdout()}${consumer.stderr()}`)
       return (await backlog(client)) === 0
     },
-    { timeoutMs: 20_000 },
+    { timeoutMs: 40_000 },
   )
   const executions = new Map<number, number>()
   const worker = createWorker<NdviRequest>({
@@ -315,11 +315,17 @@ test('flips under load, both modes at once, make one job and one run per key', a
   for (let round = 0; round * 30 < unique; round++) {
     await client.set(keys.mode, round % 2 === 0 ? 'Direct' : 'Stream')
     const requests = Array.from({ length: 30 }, (_, index) => ndviRequest(round * 30 + index + 1))
-    const results = await Promise.all(dispatchers.map((dispatcher) => dispatcher.dispatchMany(requests)))
+    // Dispatched again where Redis was late: the keys make that safe, and it is the keys that are looked at here.
+    const persistently = dispatchers.map((each) => eventually(() => each.dispatchMany(requests), { timeoutMs: 30_000 }))
+    const results = await Promise.all(persistently)
     for (const { mode } of results[0] ?? []) modes.add(mode)
   }
-  await eventually(() => executions.size === unique, { timeoutMs: 15_000 })
-  await eventually(async () => (await backlog(client)) === 0, { timeoutMs: 10_000 })
+  await eventually(() => executions.size === unique, { timeoutMs: 30_000 })
+  await eventually(async () => (await backlog(client)) === 0, { timeoutMs: 20_000 })
+  // A second job of a key would lie there, or run.
+  await eventually(async () => (await client.llen('bull:ndvi:wait')) + (await client.llen('bull:ndvi:active')) === 0, {
+    timeoutMs: 20_000,
+  })
   assert.deepEqual([...modes].sort(), ['Direct', 'Stream'])
   assert.equal(executions.size, unique)
   assert.deepEqual(

@@ -42,7 +42,7 @@ import { createDispatcher } from './client/index.ts'
 const dispatcher = createDispatcher({ pipeline: ${JSON.stringify(ndviPipeline(server.url))}, mode: 'Direct', env: {} })
 await dispatcher.dispatch(${JSON.stringify(ndviRequest(4))})
 await dispatcher.close()`
-  const options = { input: program, timeoutMs: 20_000 }
+  const options = { input: program }
   const plain = await run(t, ['--input-type=module-typescript'], options)
   assert.deepEqual([plain.code, plain.stderr], [0, ''])
   const altered = await run(t, ['--import', './test/paths/altered.ts', '--input-type=module-typescript'], options)

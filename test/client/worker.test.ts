@@ -66,6 +66,8 @@ test('two workers never run one key at a time, and the second run finds it termi
   const finished = new Set<string>()
   const running = new Map<string, number>()
   const executions: string[] = []
+  const gate = Promise.withResolvers<void>()
+  t.after(() => gate.resolve())
   const options = {
     queue: name,
     concurrency: 4,
@@ -76,20 +78,21 @@ test('two workers never run one key at a time, and the second run finds it termi
       running.set(request, (running.get(request) ?? 0) + 1)
       assert.equal(running.get(request), 1, 'two runs of one key at a time')
       executions.push(request)
-      await delay(60)
+      await gate.promise
       running.set(request, 0)
       finished.add(request)
     },
   }
   const workers = [await startWorker(t, options), await startWorker(t, options)]
+  const total = async (outcome: string) =>
+    (await Promise.all(workers.map(outcomes))).reduce((sum, each) => sum + (each[outcome] ?? 0), 0)
   for (let i = 0; i < 12; i++) await add(`r${i % 3}`, { attempts: 1 })
-  await eventually(async () => (await queue.getJobCounts('completed'))['completed'] === 12, { timeoutMs: 10_000 })
+  await eventually(async () => executions.length === 3 && (await total('postponed')) > 0, { timeoutMs: 15_000 })
+  gate.resolve()
+  await eventually(async () => (await queue.getJobCounts('completed'))['completed'] === 12, { timeoutMs: 15_000 })
   assert.deepEqual(executions.toSorted(), ['r0', 'r1', 'r2'])
   assert.equal((await queue.getJobCounts('failed'))['failed'], 0, 'postponing used up attempts')
-  const counts = await Promise.all(workers.map(outcomes))
-  const total = (outcome: string) => counts.reduce((sum, each) => sum + (each[outcome] ?? 0), 0)
-  assert.deepEqual([total('completed'), total('skipped'), total('failed')], [3, 9, 0])
-  assert.ok(total('postponed') > 0)
+  assert.deepEqual([await total('completed'), await total('skipped'), await total('failed')], [3, 9, 0])
 })
 
 test('work in a terminal state is not run: the job completes as skipped', async (t) => {
@@ -115,7 +118,7 @@ test('a lost lock aborts the handler’s signal, fails the attempt as ExecutionL
     },
   })
   const job = await add('a', { jobId: 'e-lost', attempts: 2, backoff: { type: 'fixed', delay: 250 } })
-  await eventually(async () => (await queue.getJob('e-lost'))?.returnvalue === 'second run')
+  await eventually(async () => (await queue.getJob('e-lost'))?.returnvalue === 'second run', { timeoutMs: 15_000 })
   assert.deepEqual(
     reasons.map((reason) => reason instanceof StreamPipelineError && reason.code),
     ['ExecutionLockLost'],
@@ -223,9 +226,7 @@ test('closing does not wait for a Redis that is away', async (t) => {
   const own = await startRedis(t)
   const worker = await startWorker(t, { queue: 'away', execute: () => undefined }, own)
   await own.kill()
-  const since = performance.now()
-  await worker.close()
-  assert.ok(performance.now() - since < 8_000)
+  assert.ok(await Promise.race([worker.close().then(() => true), delay(10_000, false, { ref: false })]))
 })
 
 test('closing waits for a job that runs while Redis is away, not for Redis to take its lock back', async (t) => {
@@ -246,10 +247,11 @@ test('closing waits for a job that runs while Redis is away, not for Redis to ta
   const closed = worker.close().then(() => {
     ended = true
   })
-  await delay(500)
+  // Longer than it waits for Redis alone.
+  await delay(4_000)
   assert.equal(ended, false)
   gate.resolve()
-  assert.ok(await Promise.race([closed.then(() => true), delay(8_000, false, { ref: false })]))
+  assert.ok(await Promise.race([closed.then(() => true), delay(10_000, false, { ref: false })]))
 })
 
 test('closing does not wait for a start whose second connection hears nothing', async (t) => {
@@ -319,7 +321,7 @@ test('a caller’s connection that queues nothing: what a run came to is still t
   await delay(50)
   ended.resolve()
   await back
-  await eventually(async () => (await queue.getJob(job.id ?? ''))?.returnvalue === 'done', { timeoutMs: 10_000 })
+  await eventually(async () => (await queue.getJob(job.id ?? ''))?.returnvalue === 'done', { timeoutMs: 20_000 })
   assert.equal(runs, 1)
 })
 
@@ -335,6 +337,6 @@ test('a caller’s limits of time do not end BullMQ’s waits: no job lies until
     // Long enough for each of these limits to have ended the wait that is under way.
     await delay(700)
     await add(`r${round}`)
-    await eventually(() => executed.length === round, { timeoutMs: 1_000 })
+    await eventually(() => executed.length === round, { timeoutMs: 4_000 })
   }
 })
