@@ -93,7 +93,10 @@ export async function runWakes(scope: Scope, options: WakeOptions): Promise<Wake
   const looked = () => pipelines.list().filter(({ status }) => status?.backlog !== undefined).length
   await eventually(() => looked() === names.length && deployments.size === names.length, long)
   await sleep(2_000)
-  const connections = await operatorConnections(client)
+  const connections = await eventually(async () => {
+    const found = await operatorConnections(client)
+    return found['alarm'] === undefined ? null : found
+  }, long)
 
   const wake = async (name: string) => {
     const woken = new Promise<number>((resolve) => waiting.set(name, resolve))

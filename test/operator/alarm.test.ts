@@ -14,6 +14,8 @@ import { eventually } from '../support/wait.ts'
 import { startCluster } from '../topology/support/cluster.ts'
 import { masterName, startSentinels } from '../topology/support/sentinel.ts'
 
+const slow = { timeoutMs: 30_000 }
+
 async function alarmsAt(t: TestContext, place: RedisAddress) {
   const connections = createConnections(systemClock)
   const lease: RedisLease = connections.lease(place)
@@ -26,7 +28,7 @@ async function alarmsAt(t: TestContext, place: RedisAddress) {
   await open(lease.connection)
   const sleep = (key: string, afterId = '0-0') => alarms.sleeps(key, lease, { stream: `${key}:jobs`, afterId })
   const wakes = async (...keys: string[]) => {
-    await eventually(() => assert.deepEqual([...woken].sort(), keys.sort()), { timeoutMs: 8_000 })
+    await eventually(() => assert.deepEqual([...woken].sort(), keys.sort()), slow)
     woken.length = 0
   }
   return { alarms, lease, woken, sleep, wakes }
@@ -35,7 +37,17 @@ async function alarmsAt(t: TestContext, place: RedisAddress) {
 const blocked = async (client: Redis) => Number(/^blocked_clients:(\d+)/m.exec(await client.info('clients'))?.[1])
 /** Somebody waits for all of these streams. */
 const reads = async (client: Redis, count: number) => {
-  await eventually(async () => assert.equal(await blocked(client), count), { timeoutMs: 10_000 })
+  await eventually(async () => assert.equal(await blocked(client), count), slow)
+}
+/** The shortest of up to three times: a busy machine may be slow once. */
+const shortest = async (enoughMs: number, once: (nth: number) => Promise<void>): Promise<number> => {
+  const tookMs: number[] = []
+  while (tookMs.length === 0 || (tookMs.length < 3 && Math.min(...tookMs) >= enoughMs)) {
+    const startedMs = performance.now()
+    await once(tookMs.length)
+    tookMs.push(performance.now() - startedMs)
+  }
+  return Math.min(...tookMs)
 }
 const alarmClients = async (client: Redis) =>
   String(await client.client('LIST'))
@@ -61,7 +73,7 @@ test('an entry wakes its own pipeline, one connection waits for all, and nothing
   const [group] = (await client.xinfo('GROUPS', 'p7:jobs')) as string[][]
   assert.deepEqual(group?.slice(0, 8), ['name', 'g', 'consumers', 0, 'pending', 0, 'last-delivered-id', '0-0'])
   for (let n = 0; n < 200; n++) alarms.awake(`p${n}`)
-  await eventually(async () => assert.equal(await alarmClients(client), 0))
+  await eventually(async () => assert.equal(await alarmClients(client), 0), slow)
   assert.deepEqual(woken, [])
 })
 
@@ -71,12 +83,15 @@ test('one that falls asleep while the others are waited for is waited for at onc
   const { sleep, wakes } = await alarmsAt(t, address(redis.port))
   sleep('first')
   await reads(client, 1)
-  sleep('second')
-  const startedMs = performance.now()
-  await eventually(async () => assert.match(await client.info('commandstats'), /cmdstat_xread:calls=2/), { intervalMs: 5 })
-  assert.ok(performance.now() - startedMs < 2_000, 'before the first read ends by itself')
-  await client.xadd('second:jobs', '*', 'a', 'b')
-  await wakes('second')
+  const begun = async () => Number(/cmdstat_xread:calls=(\d+)/.exec(await client.info('commandstats'))?.[1])
+  const tookMs = await shortest(2_000, async (nth) => {
+    const before = await begun()
+    sleep(`later-${nth}`)
+    await eventually(async () => assert.ok((await begun()) > before), { ...slow, intervalMs: 5 })
+  })
+  assert.ok(tookMs < 2_000, 'before the read under way ends by itself')
+  await client.xadd('later-0:jobs', '*', 'a', 'b')
+  await wakes('later-0')
 })
 
 test('an entry that came between the look and the read wakes', async (t) => {
@@ -134,7 +149,7 @@ test('a user without XREAD: told for each, and nothing rings', async (t) => {
   sleep('q')
   await eventually(() => {
     for (const key of ['p', 'q']) assert.equal(alarms.refusal(key)?.code, 'RedisPermissionDenied')
-  })
+  }, slow)
   assert.match(alarms.refusal('p')?.message ?? '', /xread/i)
   await client.xadd('p:jobs', '*', 'a', 'b')
   sleep('p')
@@ -150,7 +165,7 @@ test('a key the user may not read, or of another type, spoils only its own alarm
   await client.set('odd:jobs', 'text')
   const { sleep, alarms, wakes } = await alarmsAt(t, address(redis.port, asObserver))
   for (const key of ['closed', 'good', 'odd']) sleep(key)
-  await eventually(() => assert.equal(alarms.refusal('closed')?.code, 'RedisPermissionDenied'))
+  await eventually(() => assert.equal(alarms.refusal('closed')?.code, 'RedisPermissionDenied'), slow)
   assert.match(alarms.refusal('odd')?.message ?? '', /WRONGTYPE/)
   assert.equal(alarms.refusal('good'), undefined)
   await client.xadd('good:jobs', '*', 'a', 'b')
@@ -164,11 +179,12 @@ test('a user who may not end reads: newcomers are waited for soon', async (t) =>
   const { sleep, wakes } = await alarmsAt(t, address(redis.port, asObserver))
   sleep('first')
   await reads(client, 1)
-  sleep('second')
-  await client.xadd('second:jobs', '*', 'a', 'b')
-  const startedMs = performance.now()
-  await wakes('second')
-  assert.ok(performance.now() - startedMs < 2_000)
+  const tookMs = await shortest(2_000, async (nth) => {
+    sleep(`later-${nth}`)
+    await client.xadd(`later-${nth}:jobs`, '*', 'a', 'b')
+    await wakes(`later-${nth}`)
+  })
+  assert.ok(tookMs < 2_000)
 })
 
 test('through Sentinel: after a failover the new master is read', async (t) => {
@@ -181,7 +197,7 @@ test('through Sentinel: after a failover the new master is read', async (t) => {
   await setup.primary.kill()
   await setup.promoted()
   const promoted = setup.replica.client()
-  await eventually(async () => assert.equal(await blocked(promoted), 1), { timeoutMs: 20_000 })
+  await eventually(async () => assert.equal(await blocked(promoted), 1), { timeoutMs: 60_000 })
   await promoted.xadd('p:jobs', '*', 'a', 'b')
   await wakes('p')
 })
@@ -195,7 +211,7 @@ test('in a cluster one connection per slot, at the node that has it', async (t) 
   const client: Cluster = cluster.client()
   const counts = async (count: (redis: Redis) => Promise<number>) =>
     (await Promise.all(client.nodes('master').map(count))).reduce((sum, each) => sum + each, 0)
-  await eventually(async () => assert.equal(await counts(blocked), 5), { timeoutMs: 10_000 })
+  await eventually(async () => assert.equal(await counts(blocked), 5), slow)
   assert.equal(await counts(alarmClients), 5)
   for (const key of keys) await client.xadd(`${key}:jobs`, '*', 'a', 'b')
   await wakes(...keys)

@@ -12,7 +12,7 @@ import { seed } from '../support/seed.ts'
 import { eventually } from '../support/wait.ts'
 import { at, conditionOf, type Loose, minimalPipeline, startCluster, startOperator } from './cluster.ts'
 
-const slow = { timeoutMs: 15_000 }
+const slow = { timeoutMs: 60_000 }
 
 test('a first entry scales at once: a tenth of the trial (npm run trial -- --wakes 200)', needsApiServer, async (t) => {
   const told: string[] = []

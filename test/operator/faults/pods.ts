@@ -20,7 +20,7 @@ export async function podsBecomeReady(site: Site): Promise<void> {
         await say(site, metadata.name ?? '', { phase: 'Running', conditions, containerStatuses: null })
       return ours.length > 0
     },
-    { timeoutMs: 15_000, intervalMs: 200 },
+    { timeoutMs: 60_000, intervalMs: 200 },
   )
 }
 
