@@ -12,7 +12,7 @@ import { endProcesses, markedProcesses } from './descendants.ts'
 import { projectRoot } from './root.ts'
 import { afterAllElse } from './scope.ts'
 
-const graceMs = 3_000
+const graceMs = 8_000
 const variable = 'STREAMPIPELINE_TEST_FILE'
 const mark = randomUUID()
 process.env[variable] = mark

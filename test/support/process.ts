@@ -78,7 +78,7 @@ export const startProcess = async (
     stdout: () => written.stdout,
     stderr: () => written.stderr,
     running,
-    output: async (pattern, { timeoutMs = 15_000 } = {}) => {
+    output: async (pattern, { timeoutMs = 60_000 } = {}) => {
       const matched = await eventually(() => written.all.match(pattern) ?? (running() ? null : ('Ended' as const)), {
         timeoutMs,
       }).catch((cause: unknown) => {

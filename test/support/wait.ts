@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 
 export interface Patience {
-  /** How long to go on trying; 5000 unless told. */
+  /** How long to go on trying; 20000 unless told: a busy machine stands still for seconds. */
   timeoutMs?: number
   /** Pause between two tries; 25 unless told. */
   intervalMs?: number
@@ -17,7 +17,7 @@ type NotYet = false | null | 0 | ''
  * reason (also as `cause`) and the place it was called from when the time is up, even while an attempt hangs.
  */
 export const eventually = async <T>(attempt: () => T | Promise<T>, patience: Patience = {}): Promise<Exclude<T, NotYet>> => {
-  const { timeoutMs = 5_000, intervalMs = 25, signal } = patience
+  const { timeoutMs = 20_000, intervalMs = 25, signal } = patience
   const failed = new Error()
   Error.captureStackTrace(failed, eventually)
   const deadline = performance.now() + timeoutMs
