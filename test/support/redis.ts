@@ -8,8 +8,8 @@ import { freePort } from './port.ts'
 import { afterAllElse, type Scope } from './scope.ts'
 
 export interface RedisServerOptions {
-  /** More of the server's arguments, `['--maxmemory', '8mb']`; they win over the defaults. */
-  args?: readonly string[]
+  /** More of the server's arguments, `['--maxmemory', '8mb']`; they win over the defaults. Asked for anew when a port was taken. */
+  args?: readonly string[] | (() => Promise<readonly string[]>)
   /** Keep data over restarts in an append-only file that is synced at each write; off unless told. */
   appendonly?: boolean
   /** Wanted from every client (and given by `client()` and `url`). */
@@ -94,7 +94,7 @@ const startOnFreePort = async (folder: string, options: RedisServerOptions) => {
     const daemon = createDaemon({
       name: 'redis-server',
       command: options.binary ?? process.env.REDIS_SERVER ?? 'redis-server',
-      args: serverArguments(port, folder, options),
+      args: await serverArguments(port, folder, options),
       ready: (log) => log.includes('Ready to accept connections'),
       timeoutMs: 60_000,
     })
@@ -108,12 +108,12 @@ const startOnFreePort = async (folder: string, options: RedisServerOptions) => {
   }
 }
 
-const serverArguments = (port: number, folder: string, options: RedisServerOptions): string[] => [
+const serverArguments = async (port: number, folder: string, options: RedisServerOptions): Promise<string[]> => [
   ...['--port', String(port), '--bind', '127.0.0.1', '--dir', folder, '--daemonize', 'no'],
   ...['--save', '', '--maxmemory-policy', 'noeviction'],
   ...(options.appendonly ? ['--appendonly', 'yes', '--appendfsync', 'always'] : ['--appendonly', 'no']),
   ...(options.password === undefined ? [] : ['--requirepass', options.password]),
-  ...(options.args ?? []),
+  ...(typeof options.args === 'function' ? await options.args() : (options.args ?? [])),
 ]
 
 const closeAll = async (clients: Set<Redis>): Promise<void> => {
@@ -125,10 +125,8 @@ const closeAll = async (clients: Set<Redis>): Promise<void> => {
       const status: string = client.status
       if (status === 'reconnecting') return client.disconnect()
       const ended = new Promise((resolve) => client.once('end', resolve))
-      // Between two attempts there is nothing to end: the next one is called off, and no event follows.
-      const waits = client.status === 'reconnecting'
       client.disconnect()
-      return waits ? undefined : ended
+      return ended
     }),
   )
 }
