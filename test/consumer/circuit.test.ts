@@ -23,11 +23,14 @@ test('the state is believed while it is fresh, and only when it says Open', () =
   for (const text of ['', 'null', '{', '[]', '3', '{"outage":{"kind":"Open"}}']) assert.equal(opensCircuit(text, 1), false, text)
 })
 
+/** One is tried in each second: more than can be before the test has looked. */
+const count = 30
+
 async function worn(t: Parameters<typeof openPipeline>[0], name: string) {
   const fixture = openPipeline(t, server, { source: { stream: `{${name}}:jobs` }, sink: { queue: name } })
   await fixture.makeGroup()
-  await fixture.add(6)
-  const ids = await fixture.read('dead-peer', 6)
+  await fixture.add(count)
+  const ids = await fixture.read('dead-peer', count)
   await fixture.deliver('dead-peer', ids, fixture.pipeline.delivery.maxDeliveries, 60_000)
   const [seconds] = await fixture.redis.time()
   const tell = async (kind: string, ageMs = 0) =>
@@ -39,13 +42,13 @@ test('open: none is dead-lettered, one a round is tried, uncounted; closed: the 
   const { tell, start, dead, waiting, pending } = await worn(t, 'open')
   await tell('Open')
   const consumer = await start('pod-0')
-  await eventually(async () => (await waiting()) >= 2, { timeoutMs: 15_000 })
+  await eventually(async () => (await waiting()) >= 2, { timeoutMs: 30_000 })
   assert.deepEqual(await dead(), [])
   assert.deepEqual([...new Set((await pending()).map(({ deliveries }) => deliveries))], [5])
   await tell('Readmitting')
-  await eventually(async () => (await pending()).length === 0, { timeoutMs: 15_000 })
+  await eventually(async () => (await pending()).length === 0, { timeoutMs: 30_000 })
   const letters = await dead()
-  assert.ok(letters.length >= 1 && letters.length + (await waiting()) === 6)
+  assert.ok(letters.length >= 1 && letters.length + (await waiting()) === count)
   for (const { reason } of letters) assert.equal(reason, 'MaxDeliveries')
   assert.equal((await consumer.stop()).code, 0)
 })
@@ -54,6 +57,6 @@ test('a scaler that fell silent while it was open keeps nothing back', async (t)
   const { tell, start, dead, waiting } = await worn(t, 'silent')
   await tell('Open', 300_000)
   await start('pod-0')
-  await eventually(async () => (await dead()).length === 6, { timeoutMs: 15_000 })
+  await eventually(async () => (await dead()).length === count, { timeoutMs: 30_000 })
   assert.equal(await waiting(), 0)
 })

@@ -8,12 +8,12 @@ export type Remnant = 'nothing' | 'half'
 
 export interface CuttingProxy {
   readonly port: number
-  /** Breaks the connection under the next read that brings entries; resolves with the bytes of its reply when it has. */
-  cutNextRead(remnant: Remnant): Promise<number>
+  /** Breaks the connection under the next read that brings entries; resolves with the ids in its reply when it has. */
+  cutNextRead(remnant: Remnant): Promise<readonly string[]>
 }
 
 export async function startCuttingProxy(scope: Scope, target: number): Promise<CuttingProxy> {
-  let armed: { readonly remnant: Remnant; readonly cut: (bytes: number) => void } | undefined
+  let armed: { readonly remnant: Remnant; readonly cut: (ids: readonly string[]) => void } | undefined
   const sockets = new Set<Socket>()
   let closing = false
   const server = createServer((client) => {
@@ -45,7 +45,7 @@ export async function startCuttingProxy(scope: Scope, target: number): Promise<C
       const arrives = remnant === 'half' ? Math.floor((entries + chunk.length) / 2) : entries
       const broken = () => {
         client.destroy()
-        cut(chunk.length - entries)
+        cut([...chunk.toString('latin1', entries).matchAll(/\r\n(\d+-\d+)\r\n/g)].map(([, id = '']) => id))
       }
       if (arrives === 0) broken()
       else client.write(chunk.subarray(0, arrives), broken)
@@ -62,7 +62,7 @@ export async function startCuttingProxy(scope: Scope, target: number): Promise<C
   return {
     port: address.port,
     cutNextRead: async (remnant) =>
-      await new Promise<number>((cut) => {
+      await new Promise<readonly string[]>((cut) => {
         armed = { remnant, cut }
       }),
   }

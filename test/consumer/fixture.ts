@@ -119,9 +119,11 @@ export function consumerProcess(child: RunningProcess, name: string): ConsumerPr
     child
       .stdout()
       .split('\n')
+      // What comes after the last newline is not all there yet.
+      .slice(0, -1)
       .filter((line) => line.startsWith('{') && line.endsWith('}'))
       .map((line) => JSON.parse(line) as LogLine)
-  const told = async (message: string | RegExp, timeoutMs = 15_000) => {
+  const told = async (message: string | RegExp, timeoutMs = 60_000) => {
     const is = ({ msg }: LogLine) => (typeof message === 'string' ? msg === message : message.test(msg))
     return await eventually(
       () => {
@@ -145,7 +147,7 @@ export function consumerProcess(child: RunningProcess, name: string): ConsumerPr
     log,
     told,
     get,
-    async ready(timeoutMs = 15_000) {
+    async ready(timeoutMs = 60_000) {
       await told('consumer starts')
       await eventually(async () => (await get('/readyz')).status === 200, { timeoutMs })
     },

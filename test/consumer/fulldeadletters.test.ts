@@ -32,7 +32,7 @@ for (const path of ['Atomic', 'Portable'] as const) {
       bad.push(String(await redis.xadd(place.stream, '*', 'job_id', `bad-${i}`, 'second', 'field')))
       await add(5, i * 5)
     }
-    await eventually(async () => (await waiting()) === 40 && (await pending()).length === 3, { timeoutMs: 20_000 })
+    await eventually(async () => (await waiting()) === 40 && (await pending()).length === 3, { timeoutMs: 60_000 })
     const first = (await dead()).map(({ originalId }) => originalId)
     assert.equal(first.length, 5)
     await consumer.told('the dead-letter stream is full; entries stay pending')
@@ -45,9 +45,9 @@ for (const path of ['Atomic', 'Portable'] as const) {
     )
     assert.equal((await consumer.get('/readyz')).status, 200)
     await add(10, 40)
-    await eventually(async () => (await waiting()) === 50, { timeoutMs: 10_000 })
+    await eventually(async () => (await waiting()) === 50, { timeoutMs: 60_000 })
     await redis.xtrim(place.deadLetters, 'MAXLEN', 1)
-    await eventually(async () => (await pending()).length === 0, { timeoutMs: 20_000 })
+    await eventually(async () => (await pending()).length === 0, { timeoutMs: 60_000 })
     const letters = await dead()
     assert.deepEqual(
       letters.map(({ originalId }) => originalId).toSorted(),

@@ -6,7 +6,7 @@ import { eventually } from '../support/wait.ts'
 import { assertOnce, type ConsumerProcess, openPipeline } from './fixture.ts'
 
 const source = { stream: '{o}:jobs', batchSize: 50 }
-const patience = { timeoutMs: 10_000 }
+const patience = { timeoutMs: 30_000 }
 
 const unready = (consumer: ConsumerProcess) => eventually(async () => (await consumer.get('/readyz')).status === 503, patience)
 
@@ -36,8 +36,9 @@ test('SIGTERM while Redis is away ends soon, with 0', async (t) => {
   await server.kill()
   await unready(consumer)
   const begun = performance.now()
-  assert.equal((await consumer.stop('SIGTERM', 15_000)).code, 0)
-  assert.ok(performance.now() - begun < 8_000, `took ${Math.round(performance.now() - begun)} ms`)
+  assert.equal((await consumer.stop('SIGTERM', 40_000)).code, 0)
+  // It does not wait for the deadline of its drain, which is 48 s.
+  assert.ok(performance.now() - begun < 20_000, `took ${Math.round(performance.now() - begun)} ms`)
   // The fixture's own client can be closed only when it is not waiting to connect.
   await server.start()
   await redis.ping()

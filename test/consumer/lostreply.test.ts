@@ -12,7 +12,7 @@ import { eventually } from '../support/wait.ts'
 import { startCuttingProxy } from './cutreply.ts'
 import { assertOnce, openPipeline } from './fixture.ts'
 
-const soon = { timeoutMs: 15_000 }
+const soon = { timeoutMs: 60_000 }
 
 let server: RedisServer
 const scope = fileScope()
@@ -36,10 +36,9 @@ for (const remnant of ['nothing', 'half'] as const) {
     const consumer = await start('pod-0')
     const cut = proxy.cutNextRead(remnant)
     await add(30)
-    assert.ok((await cut) > 0)
-    const lost = await pending()
-    assert.ok(lost.length > 0, 'entries pending that nobody holds')
-    for (const row of lost) assert.deepEqual([row.consumer, row.deliveries], ['pod-0', 1])
+    assert.ok((await cut).length > 0, 'entries pending that nobody holds')
+    // Some seconds later they are taken up again: a test that is held up sees none.
+    for (const row of await pending()) assert.deepEqual([row.consumer, row.deliveries], ['pod-0', 1])
     // The loss does not stop the flow.
     await add(20, 30)
     await eventually(async () => (await waiting()) === 50 && (await pending()).length === 0, soon)
@@ -71,14 +70,10 @@ test('a busy consumer, one entry’s reply lost now and again: each is forwarded
       await sleep(10)
     }
   })()
-  const stuck = async (olderThanMs: number) => (await pending()).filter(({ idleMs }) => idleMs > olderThanMs)
   try {
     for (let round = 0; round < 3; round++) {
-      await proxy.cutNextRead('nothing')
-      await sleep(1_000)
-      const lost = await stuck(500)
-      assert.ok(lost.length > 0, 'entries pending that nobody holds')
-      const ids = new Set(lost.map(({ id }) => id))
+      const ids = new Set(await proxy.cutNextRead('nothing'))
+      assert.ok(ids.size > 0, 'entries pending that nobody holds')
       await eventually(async () => !(await pending()).some(({ id }) => ids.has(id)), soon)
     }
   } finally {

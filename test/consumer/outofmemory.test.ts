@@ -47,7 +47,7 @@ async function outOfMemory(t: TestContext, path: PathKind) {
   await limit('1')
   const begun = performance.now()
   const unready = async (consumer: (typeof consumers)[number]) =>
-    await eventually(async () => (await consumer.get('/readyz')).status === 503, { timeoutMs: 10_000 })
+    await eventually(async () => (await consumer.get('/readyz')).status === 503, { timeoutMs: 30_000 })
   await Promise.all(consumers.map(unready))
   const before = new Map((await pending()).map(({ id, deliveries }) => [id, deliveries]))
   assert.ok(before.size >= 10, `${before.size} pending`)
@@ -63,12 +63,12 @@ async function outOfMemory(t: TestContext, path: PathKind) {
   assert.notEqual((await again.get('/readyz').catch(() => ({ status: 503 }))).status, 200)
   assert.deepEqual([...new Set((await pending()).map(({ deliveries }) => deliveries))], [1])
   await limit('0')
-  await Promise.all([consumers[0]?.ready(30_000), again.ready(30_000)])
+  await Promise.all([consumers[0]?.ready(), again.ready()])
   const jobs = async () => {
     const ids = (await queue.lrange(`${fixture.queueKey}:wait`, 0, -1)).map((id) => `${fixture.queueKey}:${id}`)
     return await Promise.all(ids.map(async (id) => String(JSON.parse((await queue.hget(id, 'data')) ?? '{}').job_id)))
   }
-  await eventually(async () => (await jobs()).length >= 60 && (await pending()).length === 0, { timeoutMs: 40_000 })
+  await eventually(async () => (await jobs()).length >= 60 && (await pending()).length === 0, { timeoutMs: 60_000 })
   assertOnce(await jobs(), 60)
   assert.deepEqual(await dead(), [])
   assert.equal(await redis.hget(place.keys.stats, 'dead'), null)

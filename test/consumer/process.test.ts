@@ -28,7 +28,7 @@ test('forwards what was there and what comes, once, and tells how it is', async 
   await add(300)
   const consumer = await start('pod-0', { env: { POD_UID: 'uid-0' } })
   await add(200, 300)
-  await eventually(async () => (await waiting()) === 500, { timeoutMs: 10_000 })
+  await eventually(async () => (await waiting()) === 500)
   assertOnce(await jobs(), 500)
   await eventually(async () => (await pending()).length === 0)
   assert.deepEqual(await names(), ['pod-0'])
@@ -91,8 +91,8 @@ test('dead letters of each reason that input can reach; the log shows no value o
     )
     assert.ok(!letter?.error.includes('hunter2'), letter?.error)
   }
-  assert.equal((await pending()).length, 0)
-  assert.equal(await consumer.metric('stream_consumer_dead_letters_total{reason="SchemaViolation"'), 2)
+  await eventually(async () => (await pending()).length === 0)
+  await eventually(async () => (await consumer.metric('stream_consumer_dead_letters_total{reason="SchemaViolation"')) === 2)
   const told = () => consumer.log().filter(({ msg, level }) => msg === 'dead letter' && level === 'warn').length
   await eventually(() => told() >= entries.length)
   assert.equal(told(), entries.length)
@@ -155,7 +155,7 @@ const bad: [what: string, prepare: (t: TestContext) => Promise<string[]>, says: 
 ]
 for (const [what, prepare, says] of bad) {
   test(`${what} ends with 64 and is told`, async (t) => {
-    const { code, stdout, stderr } = await runCli(t, ['consume', ...(await prepare(t))], { timeoutMs: 20_000 })
+    const { code, stdout, stderr } = await runCli(t, ['consume', ...(await prepare(t))])
     assert.equal(code, 64, stdout + stderr)
     assert.match(stdout + stderr, says)
   })
@@ -176,8 +176,9 @@ test('asked to stop while Redis is away at start: 0, soon', async (t) => {
   const child = await startProcess(t, ['cli/main.ts', 'consume', '--config', config, '--listen', '127.0.0.1:0'])
   await child.output(/RedisUnreachable/)
   const begun = performance.now()
-  assert.equal((await child.stop()).code, 0)
-  assert.ok(performance.now() - begun < 6_000)
+  assert.equal((await child.stop('SIGTERM', 40_000)).code, 0)
+  // Its patience would have lasted for a minute.
+  assert.ok(performance.now() - begun < 20_000)
 })
 
 test('a Redis that falls silent in the middle of the start: 69 once patience has run out', async (t) => {
@@ -194,10 +195,11 @@ test('asked to stop while Redis is silent in the middle of the start: 0, soon', 
   const { url, taken } = await silentAfterFirst(t, server)
   const config = await writeConfig(t, { url })
   const child = await startProcess(t, ['cli/main.ts', 'consume', '--config', config, '--listen', '127.0.0.1:0'])
-  await eventually(() => taken() === 2, { timeoutMs: 10_000 })
+  await eventually(() => taken() === 2, { timeoutMs: 30_000 })
   const begun = performance.now()
-  assert.equal((await child.stop()).code, 0)
-  assert.ok(performance.now() - begun < 6_000)
+  assert.equal((await child.stop('SIGTERM', 40_000)).code, 0)
+  // Its patience would have lasted for a minute.
+  assert.ok(performance.now() - begun < 20_000)
 })
 
 test('backpressure: above maxWaiting reading stops, the backlog stays in the stream, then it resumes', async (t) => {
@@ -216,6 +218,6 @@ test('backpressure: above maxWaiting reading stops, the backlog stays in the str
   const groups = (await redis.xinfo('GROUPS', place.stream)) as unknown[][]
   assert.ok(Number(groups[0]?.[groups[0].indexOf('lag') + 1]) >= 850)
   await redis.ltrim(`${queueKey}:wait`, 0, 10)
-  await eventually(async () => (await waiting()) > 100, { timeoutMs: 10_000 })
+  await eventually(async () => (await waiting()) > 100)
   await consumer.stop()
 })

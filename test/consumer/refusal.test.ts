@@ -6,7 +6,7 @@ import { eventually } from '../support/wait.ts'
 import { assertOnce, type ConsumerProcess, openPipeline } from './fixture.ts'
 
 const source = { stream: '{o}:jobs', batchSize: 50 }
-const patience = { timeoutMs: 10_000 }
+const patience = { timeoutMs: 30_000 }
 
 const unready = (consumer: ConsumerProcess) => eventually(async () => (await consumer.get('/readyz')).status === 503, patience)
 
@@ -36,7 +36,7 @@ test('out of memory for longer than minIdle: BackendDown, delivery counts unmove
   await redis.config('SET', 'maxmemory', '0')
   await Promise.all(consumers.map((consumer) => consumer.ready()))
   await add(98, 2)
-  await eventually(async () => (await waiting()) === 100 && (await pending()).length === 0, { timeoutMs: 20_000 })
+  await eventually(async () => (await waiting()) === 100 && (await pending()).length === 0, { timeoutMs: 60_000 })
   assertOnce(await jobs(), 100)
   assert.deepEqual(await dead(), [])
   for (const consumer of consumers) assert.equal(await consumer.metric('stream_consumer_reclaimed_total'), 0)
