@@ -31,6 +31,9 @@ function startFleet(
   return { fleet, events, deaths, faults }
 }
 
+/** Processes start and end in between, which a busy machine takes its time for. */
+const patience = { timeoutMs: 30_000 }
+
 const namesOf = (fleet: Fleet) => fleet.replicas().map(({ name }) => name)
 const startedNames = (events: readonly string[]) => events.flatMap((line) => /consumer (\S+) started/.exec(line)?.[1] ?? [])
 const pidOf = (events: readonly string[], name: string) =>
@@ -44,10 +47,10 @@ test('it starts what is wanted and drains the newest first', async (t) => {
   const { fleet, events } = startFleet(t)
   fleet.scaleTo(3)
   fleet.scaleTo(3)
-  await eventually(() => startedNames(events).length === 3)
+  await eventually(() => startedNames(events).length === 3, patience)
   assert.deepEqual(namesOf(fleet), ['ndvi-1', 'ndvi-2', 'ndvi-3'])
   fleet.scaleTo(1)
-  await eventually(() => fleet.replicas().length === 1)
+  await eventually(() => fleet.replicas().length === 1, patience)
   assert.deepEqual(namesOf(fleet), ['ndvi-1'])
   fleet.scaleTo(2)
   assert.deepEqual(namesOf(fleet), ['ndvi-1', 'ndvi-2'])
@@ -56,10 +59,10 @@ test('it starts what is wanted and drains the newest first', async (t) => {
 test('a killed process comes back under its name, as another process', async (t) => {
   const { fleet, events, deaths } = startFleet(t)
   fleet.scaleTo(1)
-  await eventually(() => startedNames(events).length === 1)
+  await eventually(() => startedNames(events).length === 1, patience)
   const [before] = fleet.replicas()
   process.kill(pidOf(events, 'ndvi-1'), 'SIGKILL')
-  await eventually(() => startedNames(events).length === 2)
+  await eventually(() => startedNames(events).length === 2, patience)
   const [after] = fleet.replicas()
   assert.equal(after?.name, 'ndvi-1')
   assert.notEqual(after?.uid, before?.uid)
@@ -70,7 +73,7 @@ test('a killed process comes back under its name, as another process', async (t)
 test('a process is running once its own heartbeat was seen', async (t) => {
   const { fleet, events } = startFleet(t)
   fleet.scaleTo(1)
-  await eventually(() => startedNames(events).length === 1)
+  await eventually(() => startedNames(events).length === 1, patience)
   fleet.markReady('test-somebody-else')
   assert.equal(fleet.replicas()[0]?.state.kind, 'Starting')
   fleet.markReady(fleet.replicas()[0]?.uid ?? '')
@@ -84,7 +87,7 @@ test('a refused configuration is a fault, not a reason to start again for ever',
      console.log(JSON.stringify({ level: 'info', msg: 'draining' })); process.exit(64)`,
   )
   fleet.scaleTo(1)
-  await eventually(() => faults.length > 0)
+  await eventually(() => faults.length > 0, patience)
   assert.equal(faults[0]?.remedy, 'write y')
   assert.match(faults[0]?.message ?? '', /consumers cannot run: spec\.x is wrong/)
 })
@@ -104,7 +107,7 @@ test('stopping ends a process that is backing off, and one that will not listen'
   stubborn.scaleTo(1)
   const { fleet, events } = startFleet(t, 'process.exit(1)')
   fleet.scaleTo(1)
-  await eventually(() => fleet.replicas()[0]?.state.kind === 'BackingOff' && events.length > 3)
+  await eventually(() => fleet.replicas()[0]?.state.kind === 'BackingOff' && events.length > 3, patience)
   await Promise.all([fleet.stop(), stubborn.stop()])
   assert.deepEqual([fleet.replicas(), stubborn.replicas()], [[], []])
 })

@@ -30,7 +30,7 @@ test('a server that is killed comes back on its port with what it had answered',
   await client.rpush('list', 'last')
   const { pid } = server
   process.kill(pid, 'SIGKILL')
-  await eventually(() => server.pid !== pid)
+  await eventually(() => server.pid !== pid, { timeoutMs: 30_000 })
   assert.equal(await client.llen('list'), 1_001)
   assert.match(told.join('\n'), /redis-server ended \(SIGKILL\).*\nredis-server is back/)
 })

@@ -11,6 +11,9 @@ import { startRedis } from '../support/redis.ts'
 import type { Scope } from '../support/scope.ts'
 import { eventually } from '../support/wait.ts'
 
+/** A command line starts, and consumers under it. */
+const patience = { timeoutMs: 60_000 }
+
 const demo = ['up', '-f', 'examples/quickstart.yaml', '--redis', 'private', '--demo', '-o', 'json']
 
 function ledgerFrom(stdout: string): Ledger {
@@ -27,7 +30,7 @@ function assertSound(ledger: Ledger, story: string): void {
 }
 
 test('the quick start runs every distinct request once, dead-letters the broken ones, and scales out', async (t) => {
-  const { code, stdout, stderr } = await runCli(t, [...demo, '--for', '15s'], { timeoutMs: 90_000 })
+  const { code, stdout, stderr } = await runCli(t, [...demo, '--for', '15s'], { timeoutMs: 150_000 })
   assert.equal(code, 0, `${stdout}\n${stderr}`)
   const ledger = ledgerFrom(stdout)
   assertSound(ledger, stderr)
@@ -36,27 +39,27 @@ test('the quick start runs every distinct request once, dead-letters the broken 
 })
 
 test('a killed consumer and a killed Redis lose nothing and repeat nothing', async (t) => {
-  const up = await startCli(t, [...demo, '--for', '6s'])
-  const [, redis = ''] = await up.output(/private Redis at \S+ \(pid (\d+)\)/)
-  const [, consumer = ''] = await up.output(/consumer ndvi-1 started \(pid (\d+)\)/)
-  await up.output(/forwarded [1-9]/, { timeoutMs: 30_000 })
+  const up = await startCli(t, demo)
+  const [, redis = ''] = await up.output(/private Redis at \S+ \(pid (\d+)\)/, patience)
+  const [, consumer = ''] = await up.output(/consumer ndvi-1 started \(pid (\d+)\)/, patience)
+  await up.output(/forwarded [1-9]/, patience)
   process.kill(Number(consumer), 'SIGKILL')
-  await up.output(/consumer ndvi-1 ended \(SIGKILL\); starting it again/)
-  await up.output(/consumer ndvi-1 started \(pid (?!${consumer}\))\d+\)/)
+  await up.output(/consumer ndvi-1 ended \(SIGKILL\); starting it again/, patience)
+  await up.output(new RegExp(`consumer ndvi-1 started \\(pid (?!${consumer}\\))\\d+\\)`), patience)
   process.kill(Number(redis), 'SIGKILL')
-  await up.output(/redis-server is back/)
-  const { code } = await up.exit
+  await up.output(/redis-server is back/, patience)
+  const { code } = await up.stop('SIGINT', 120_000)
   assert.equal(code, 0, `${up.stdout()}\n${up.stderr()}`)
   assertSound(ledgerFrom(up.stdout()), up.stderr())
 })
 
-/** The quick start, pointed at another Redis. */
+/** The quick start, pointed at another Redis, with a single consumer however late that starts. */
 async function quickstartAt(t: Scope, url: string): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'streampipeline-file-'))
   t.after(() => rm(folder, { recursive: true, force: true }))
   const file = join(folder, 'quickstart.yaml')
   const text = await readFile('examples/quickstart.yaml', 'utf8')
-  await writeFile(file, text.replace('redis://127.0.0.1:6379/0', url))
+  await writeFile(file, text.replace('redis://127.0.0.1:6379/0', url).replace(/maxReplicas: \d+/, 'maxReplicas: 1'))
   return file
 }
 
@@ -71,17 +74,17 @@ test('without a demo it moves what others add, through a Redis whose password a 
   await mkdir(join(refs, 'secret', 'auth'), { recursive: true })
   await writeFile(join(refs, 'secret', 'auth', 'password'), 'opensesame')
   const up = await startCli(t, ['up', '-f', file, '--refs', refs, '-o', 'json'])
-  await up.output(/consumer ndvi-1 started/)
+  await up.output(/consumer ndvi-1 started/, patience)
   for (const request of ['a', 'b', 'a']) {
     const fields = { job_id: 1, farm_id: 1, engine: 'local-raster', job_type: 'ndvi_raster', enqueue_timestamp: 1 }
     await client.xadd('ndvi:jobs', '*', ...Object.entries({ ...fields, request_hash: request.repeat(64) }).flat())
   }
   await client.xadd('ndvi:jobs', '*', 'job_id', 'none')
   await eventually(async () => (await client.llen('bull:ndvi:wait')) === 2 && (await client.xlen('{ndvi:jobs}:dead')) === 1, {
-    timeoutMs: 20_000,
+    timeoutMs: 60_000,
   })
-  await up.output(/forwarded 2 /)
-  const { code } = await up.stop('SIGINT', 20_000)
+  await up.output(/forwarded 2 {2}duplicates 1 {2}dead letters 1$/m, patience)
+  const { code } = await up.stop('SIGINT', 60_000)
   assert.equal(code, 0, up.stderr())
   const moved = { entries: 4, forwarded: 2, duplicates: 1, deadLetters: 1, left: 0, maxReplicas: 1 }
   assert.deepEqual(JSON.parse(up.stdout()), moved)
@@ -90,10 +93,13 @@ test('without a demo it moves what others add, through a Redis whose password a 
 
 test('a second signal ends everything at once', async (t) => {
   const up = await startCli(t, demo)
-  await up.output(/forwarded [1-9]/, { timeoutMs: 30_000 })
+  const [, consumer = ''] = await up.output(/consumer ndvi-1 started \(pid (\d+)\)/, patience)
+  await up.output(/forwarded [1-9]/, patience)
+  // As long as it does not answer, nothing is drained.
+  process.kill(Number(consumer), 'SIGSTOP')
   up.signal('SIGINT')
-  await up.output(/draining/)
-  const { code } = await up.stop('SIGINT', 5_000)
+  await up.output(/draining/, patience)
+  const { code } = await up.stop('SIGINT', 20_000)
   assert.equal(code, 130, up.stderr())
   assert.equal(up.stdout(), '')
   assert.match(up.stderr(), /stopped at once; the private Redis is gone/)
