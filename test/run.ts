@@ -93,7 +93,7 @@ const nothingLeft: Step = {
   name: 'nothing left running',
   run: async () => {
     const left = () => markedProcesses(variable, mark)
-    await eventually(async () => (await left()).length === 0, { timeoutMs: 3_000 }).catch(() => undefined)
+    await eventually(async () => (await left()).length === 0, { timeoutMs: 10_000 }).catch(() => undefined)
     const processes = await left()
     endProcesses(processes)
     // npm and the compiler let Node keep compiled code there.

@@ -6,6 +6,7 @@ import { Agent, fetch } from 'undici'
 import { loadPipelines, type Problem, parsePipeline, validate } from '../../api/index.ts'
 import { needsApiServer, startApiServer } from '../support/apiserver.ts'
 import '../support/leaks.ts'
+import { seed } from '../support/seed.ts'
 import { eventually } from '../support/wait.ts'
 import { changed } from './agreement.ts'
 import { invalid, invalidBeyondServer } from './table/invalid.ts'
@@ -15,6 +16,8 @@ import { valid } from './table/valid.ts'
 
 const crds = new URL('../../crds/streampipelines.yaml', import.meta.url).pathname
 const path = '/apis/streampipeline.dev/v1alpha1/namespaces/default/streampipelines'
+
+const patience = { timeoutMs: 30_000, intervalMs: 100 }
 
 interface Answer {
   readonly code: number
@@ -44,7 +47,7 @@ test('the API server and validate', needsApiServer, async (top) => {
   await eventually(async () => {
     const answer = await server.kubectl(['get', '--raw', path])
     assert.equal(answer.code, 0, answer.stderr)
-  })
+  }, patience)
 
   await top.test('refuse the same resources for the same field, and both name the remedy', async (t) => {
     assert.ok(invalid.length >= 40)
@@ -101,9 +104,7 @@ test('the API server and validate', needsApiServer, async (top) => {
   })
 
   await top.test('agree on random resources', async () => {
-    const seed = Number(process.env['SEED'] ?? Date.now() % 1_000_000)
     const runs = Number(process.env['RUNS'] ?? 100)
-    console.log(`seed ${seed}`)
     const agree = fc.asyncProperty(changed, async (document) => {
       const answer = await tryCreate(document)
       const problems = validate(document).filter(({ beyondServer }) => beyondServer === undefined)
@@ -187,8 +188,11 @@ test('the API server and validate', needsApiServer, async (top) => {
     const scaled = await server.kubectl(['scale', 'strp', 'by-hand', '--replicas=3'])
     assert.equal(scaled.code, 0, scaled.stderr)
 
-    const explained = await server.kubectl(['explain', 'strp.spec.scaling.targetAge'])
-    assert.match(explained.stdout, /no entry waits longer than this/)
+    // Schemas are published in their own time.
+    await eventually(async () => {
+      const explained = await server.kubectl(['explain', 'strp.spec.scaling.targetAge'])
+      assert.match(explained.stdout, /no entry waits longer than this/)
+    }, patience)
   })
 })
 

@@ -14,9 +14,11 @@ const hostile = [
 
 for (const [pattern, text] of hostile) {
   test(`${pattern} answers a hostile text in bounded time`, () => {
-    const begun = performance.now()
+    // What it costs, not how long others have the processor meanwhile.
+    const begun = process.cpuUsage()
     assert.equal(compilePattern(pattern).test(text), false)
-    assert.ok(performance.now() - begun < 2_000)
+    const { user, system } = process.cpuUsage(begun)
+    assert.ok(user + system < 2_000_000)
   })
 }
 

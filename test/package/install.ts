@@ -26,6 +26,8 @@ interface PackReport {
 
 type Json = Readonly<Record<string, unknown>>
 
+const patience = { timeoutMs: 150_000 }
+
 export async function installPackage(scope: Scope): Promise<Installed> {
   const folder = await mkdtemp(join(tmpdir(), 'streampipeline-package-'))
   scope.after(() => rm(folder, { recursive: true, force: true }))
@@ -51,7 +53,7 @@ async function stage(scope: Scope, source: string): Promise<void> {
   for (const name of ['package.json', ...(manifest['files'] as string[])]) {
     if (name !== 'dist') await cp(join(projectRoot, name), join(source, name), { recursive: true })
   }
-  const compiled = await run(scope, [join(projectRoot, 'build', 'compile.ts'), join(source, 'dist')])
+  const compiled = await run(scope, [join(projectRoot, 'build', 'compile.ts'), join(source, 'dist')], patience)
   assert.equal(compiled.code, 0, compiled.stdout + compiled.stderr)
 }
 
@@ -72,7 +74,7 @@ async function writeLock(app: string, tarball: string): Promise<void> {
 
 async function npm<T>(scope: Scope, args: readonly string[], cwd: string): Promise<T> {
   const path = `${dirname(process.execPath)}:${process.env['PATH']}`
-  const result = await run(scope, [...args], { command: 'npm', cwd, env: { PATH: path } })
+  const result = await run(scope, [...args], { command: 'npm', cwd, env: { PATH: path }, ...patience })
   assert.equal(result.code, 0, `npm ${args.join(' ')}:\n${result.stdout}${result.stderr}`)
   return JSON.parse(result.stdout) as T
 }

@@ -10,6 +10,7 @@ import { createPipelineMetrics } from '../../operator/metrics/pipelines.ts'
 import { pipelineObject, seen } from '../operator/builder.ts'
 import { needsApiServer, startApiServer } from '../support/apiserver.ts'
 import { projectRoot } from '../support/root.ts'
+import { eventually } from '../support/wait.ts'
 
 const fileOf = (name: string) => join(projectRoot, 'examples', 'scaling', name)
 const read = async (name: string) => parse(await readFile(fileOf(name), 'utf8'))
@@ -60,7 +61,7 @@ describe('the examples of others that obey the recommendation', () => {
         'wait',
         '--for=condition=Established',
         'crd/scaledobjects.keda.sh',
-        '--timeout=20s',
+        '--timeout=55s',
       ])
       assert.equal(established.code, 0, established.stderr)
       const apply = (text: string) => server.kubectl(['apply', '--dry-run=server', '--validate=strict', '-f', '-'], text)
@@ -69,8 +70,14 @@ describe('the examples of others that obey the recommendation', () => {
         ['scaledobject.yaml', 'pollingInterval', 'pollInterval'],
       ] as const) {
         const text = await readFile(fileOf(name), 'utf8')
-        const applied = await apply(text)
-        assert.equal(applied.code, 0, `${name}: ${applied.stderr}`)
+        // Established is said before it is served and its schema known.
+        await eventually(
+          async () => {
+            const applied = await apply(text)
+            assert.equal(applied.code, 0, `${name}: ${applied.stderr}`)
+          },
+          { timeoutMs: 30_000, intervalMs: 100 },
+        )
         const refused = await apply(text.replaceAll(field, misspelt))
         assert.match(refused.stderr, new RegExp(`unknown field.*${misspelt}`), name)
       }
