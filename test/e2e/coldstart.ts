@@ -1,5 +1,6 @@
 /** How long a container's process takes from its start to a line of its log, by the clocks of kernel and program. */
 import { kubectl } from './commands.ts'
+import { until } from './patience.ts'
 
 const script = `
 const { readFileSync } = require('node:fs')
@@ -18,6 +19,8 @@ export async function coldStart(namespace: string, pod: string, message: string)
   const lines = (await kubectl('-n', namespace, 'logs', pod)).split('\n').filter((text) => text.startsWith('{'))
   const line = lines.map((text) => JSON.parse(text) as Line).find(({ msg }) => msg === message)
   if (line === undefined) return undefined
-  const startedAt = Number(await kubectl('-n', namespace, 'exec', pod, '--', '/nodejs/bin/node', '--eval', script))
+  const startedAt = Number(
+    await until(async () => await kubectl('-n', namespace, 'exec', pod, '--', '/nodejs/bin/node', '--eval', script), 30_000),
+  )
   return (Date.parse(line.time) - startedAt) / 1000
 }

@@ -52,7 +52,9 @@ export const apply = async (manifest: string | object, namespace: string): Promi
 
 /** The objects of a manifest as they are on the cluster. */
 export async function liveObjects<T>(manifest: string): Promise<readonly T[]> {
-  return (JSON.parse(await successful('kubectl', ['get', '-f', '-', '-o', 'json'], manifest)) as { items: T[] }).items
+  return (
+    JSON.parse(await successful('kubectl', ['get', '-f', '-', '-o', 'json', '--show-managed-fields'], manifest)) as { items: T[] }
+  ).items
 }
 
 /** An object, or a list of them, parsed. */

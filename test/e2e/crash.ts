@@ -8,7 +8,7 @@ import { execute, program } from './commands.ts'
 
 const script = `
 process.kill(1, 'SIGUSR1')
-const until = Date.now() + 5000
+const until = Date.now() + 20000
 for (;;) {
   try {
     const [target] = await (await fetch('http://127.0.0.1:9229/json')).json()

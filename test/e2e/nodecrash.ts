@@ -4,7 +4,7 @@
  * containers by the name of the pod, which each has in /etc/hostname, and kills every process under the same shims.
  */
 import { apply, kubectl } from './commands.ts'
-import { patience } from './patience.ts'
+import { patience, until } from './patience.ts'
 
 export interface NodeCrash {
   readonly node: string
@@ -76,7 +76,9 @@ export async function crashNode({ node, pods, image }: NodeCrash): Promise<{ rea
         ],
       },
     }
-    await apply({ apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: 'default' } }, namespace)
+    // Refused where the cluster makes its own between kubectl's look and its write: that one is found by the next try.
+    const account = { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: 'default' } }
+    await until(async () => await apply(account, namespace), 30_000)
     await apply(pod, namespace)
     const ended = [
       'wait',

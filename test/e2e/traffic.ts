@@ -54,17 +54,25 @@ export function createTraffic(redis: Redis, place: Place, seed: number): Traffic
   const wanted = new Set<string>()
   let added = 0
 
+  /** Where the connection breaks amid the answers, the client refuses the rest: that is sent again, as its keys allow. */
+  async function send(calls: readonly string[][]): Promise<void> {
+    const replies = await redis.pipeline(calls.map((call) => [...call])).exec()
+    const refused = (replies ?? []).map(([error]) => error)
+    const other = refused.find((error) => error !== null && error.name !== 'AbortError')
+    if (other) throw other
+    const again = calls.filter((_, index) => refused[index])
+    if (again.length > 0) await send(again)
+  }
+
   async function add(count: number): Promise<void> {
-    const calls = redis.pipeline()
+    const calls: string[][] = []
     for (let index = 0; index < count; index++) {
       const offer = load.next(Date.now())
       const fields = offer.kind === 'Request' ? offer.request : offer.fields
       if (offer.kind === 'Request') wanted.add(offer.request.request_hash)
-      calls.xadd(stream, '*', ...Object.entries(fields).flatMap(([name, value]) => [name, String(value)]))
+      calls.push(['xadd', stream, '*', ...Object.entries(fields).flatMap(([name, value]) => [name, String(value)])])
     }
-    const replies = await calls.exec()
-    const refused = replies?.find(([error]) => error !== null)
-    if (refused?.[0]) throw refused[0]
+    await send(calls)
     added += count
   }
 
@@ -83,6 +91,8 @@ export function createTraffic(redis: Redis, place: Place, seed: number): Traffic
           await sleep(100, undefined, { signal: stopping.signal }).catch(() => undefined)
         }
       })()
+      // Told by stop(): until then nobody listens, and a rejection that nobody hears would end the process.
+      running.catch(() => undefined)
       return {
         async stop() {
           stopping.abort()

@@ -44,8 +44,11 @@ const soonMs = 60_000
 /** One crashes and comes back under its name, the other is taken away for good. */
 export async function killConsumers(traffic: Traffic): Promise<void> {
   await under(traffic, async () => {
-    const [first, second] = await consumerPods()
-    if (first === undefined || second === undefined) throw new Error('there are no two consumers to kill')
+    const [first, second] = await until(async () => {
+      const [one, other] = await readyConsumers()
+      if (one === undefined || other === undefined) throw new Error('there are no two consumers to kill')
+      return [one, other] as const
+    }, soonMs)
     await crash(pipelinesNamespace, first.metadata.name)
     await until(
       async () => (await readyConsumers()).some((pod) => pod.metadata.uid === first.metadata.uid && restartsOf(pod) > 0),
@@ -57,13 +60,31 @@ export async function killConsumers(traffic: Traffic): Promise<void> {
   await untilStatus('settled', settled)
 }
 
+/** Which life of the server answers. */
+const lifeOf = async (redis: Redis): Promise<string> => /^run_id:(\w+)/m.exec(await redis.info('server'))?.[1] ?? ''
+
+/** Asks that life to end, over a way that may break before it is asked. */
+async function shutDown(redis: Redis, life: string): Promise<void> {
+  // The answer is the broken connection; sent again by a client that finds back, it would end the next server too.
+  const once = redis.duplicate({ autoResendUnfulfilledCommands: false, retryStrategy: () => null })
+  once.on('error', () => undefined)
+  try {
+    if ((await lifeOf(once)) === life) await once.call('SHUTDOWN', 'NOSAVE', 'NOW', 'FORCE')
+  } catch {
+    // Ended, or never reached: which of the two, the next look tells.
+  } finally {
+    once.disconnect()
+  }
+}
+
 export async function restartRedis(report: Report, traffic: Traffic, redis: Redis): Promise<void> {
   await under(traffic, async () => {
-    // The answer is the broken connection; sent again by a client that finds back, it would end the next server too.
-    const once = redis.duplicate({ autoResendUnfulfilledCommands: false, retryStrategy: () => null })
-    once.on('error', () => undefined)
-    await once.call('SHUTDOWN', 'NOSAVE', 'NOW', 'FORCE').catch(() => undefined)
-    once.disconnect()
+    const first = await lifeOf(redis)
+    await until(async () => {
+      if ((await lifeOf(redis)) !== first) return true
+      await shutDown(redis, first)
+      return false
+    }, soonMs)
     await until(async () => {
       const pod = await get<Pod>('-n', pipelinesNamespace, 'pod', 'redis-0')
       return restartsOf(pod) >= 1 && isReady(pod)
@@ -81,7 +102,8 @@ export async function restartRedis(report: Report, traffic: Traffic, redis: Redi
 
 export async function killLeader(report: Report, traffic: Traffic): Promise<void> {
   await under(traffic, async () => {
-    const before = await holder()
+    // Nobody, for a moment, where a late API server has cost the leader its Lease.
+    const before = await until(holder, soonMs)
     const began = performance.now()
     await crash(operatorNamespace, before.split('_')[0] ?? '')
     await until(async () => ![before, ''].includes(await holder()), 40_000, 200)
@@ -103,8 +125,20 @@ export async function rollUnderLoad(traffic: Traffic): Promise<void> {
   await untilStatus('settled', settled)
 }
 
+/** Replicas that only faults and releases change. */
+export async function justTwo(): Promise<void> {
+  await patch({ scaling: { minReplicas: 2, maxReplicas: 2 } })
+  await untilStatus('two, no more', ({ replicas, readyReplicas }) => replicas === 2 && readyReplicas === 2)
+  await until(async () => {
+    const pods = await consumerPods()
+    return pods.length === 2 && pods.every(isReady)
+  }, soonMs)
+}
+
 /** Operator, consumers and Redis, all of one node and at one time, while entries are added and forwarded. */
 export async function killNode(report: Report, traffic: Traffic): Promise<void> {
+  // None is added or taken away between the look at what is there and its end.
+  await justTwo()
   await under(traffic, async () => {
     const everywhere = await Promise.all(
       [pipelinesNamespace, operatorNamespace].map(async (each) => (await get<{ items: Pod[] }>('-n', each, 'pods')).items),
