@@ -8,7 +8,7 @@ import { listen } from '../process/httpserver.ts'
 import { type Caches, createCaches } from './caches.ts'
 import { createCompatibilityCheck } from './compatibility.ts'
 import { createApplier } from './kubernetes/apply.ts'
-import { pause, systemClock } from './kubernetes/clock.ts'
+import { systemClock } from './kubernetes/clock.ts'
 import { loadCredentials } from './kubernetes/credentials.ts'
 import { createElector } from './kubernetes/elector.ts'
 import { createQueue, type WorkQueue } from './kubernetes/queue.ts'
@@ -159,8 +159,8 @@ export async function runOperator(options: OperatorOptions): Promise<number> {
     })
   } finally {
     // After the Lease is gone: whoever leads next need not wait for what is only told.
-    const told = new AbortController()
-    await Promise.race([recorder.flush().finally(() => told.abort()), pause(clock, lastEventsMs, told.signal)])
+    const events = await recorder.close(AbortSignal.timeout(lastEventsMs))
+    if (events > 0) log.warn({ events }, 'the API server did not take the last Events in time')
     watching.abort()
     await reflecting
     await Promise.all([metricsServer.close(), healthServer.close()])

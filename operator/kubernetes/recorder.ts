@@ -33,8 +33,11 @@ export interface EventNote {
 
 export interface EventRecorder {
   record(object: KubernetesObject, event: EventNote): void
-  /** Resolves when everything recorded so far was written or given up. */
-  flush(): Promise<void>
+  /**
+   * Resolves when everything recorded was written, or with `signal`, and then gives up what is left; to how many Events were
+   * given up so. What is recorded afterwards is not written. Idempotent: later calls only wait with the first.
+   */
+  close(signal: AbortSignal): Promise<number>
 }
 
 interface Series {
@@ -58,14 +61,15 @@ export interface RecorderOptions {
   readonly onFault?: (error: StreamPipelineError) => void
 }
 
-const never = new AbortController().signal
-
 export function createRecorder(options: RecorderOptions): EventRecorder {
   const { transport, clock, busy = () => false, onFault = () => {} } = options
   const series = new Map<string, Series>()
   const allowances = new Map<string, Allowance>()
   /** One after another, so that a repetition finds its first Event written. */
   let tail: Promise<void> = Promise.resolve()
+  let unwritten = 0
+  let closing: Promise<number> | undefined
+  const givenUp = new AbortController()
 
   function allowed(subject: string): boolean {
     const now = clock.now()
@@ -76,11 +80,13 @@ export function createRecorder(options: RecorderOptions): EventRecorder {
   }
 
   async function yielding(sinceMs: number): Promise<void> {
-    while (busy() && clock.now() - sinceMs < longestWaitMs) await pause(clock, waitMs, never)
+    const waits = () => busy() && clock.now() - sinceMs < longestWaitMs && !givenUp.signal.aborted
+    while (waits()) await pause(clock, waitMs, givenUp.signal)
   }
 
   async function write(object: KubernetesObject, event: EventNote): Promise<void> {
     const { namespace = 'default', name = '', uid = '', resourceVersion } = object.metadata
+    const { signal } = givenUp
     const id = JSON.stringify([uid, event.type, event.reason, event.note])
     const known = series.get(id)
     const now = clock.now()
@@ -91,7 +97,7 @@ export function createRecorder(options: RecorderOptions): EventRecorder {
       const path = resourcePath(eventType, namespace, known.name)
       const body = { series: { count, lastObservedTime: at } }
       try {
-        await transport.request({ method: 'PATCH', path, contentType: 'application/merge-patch+json', body })
+        await transport.request({ method: 'PATCH', path, contentType: 'application/merge-patch+json', body, signal })
         return
       } catch (thrown) {
         // Events live an hour: the first one may be gone, then this one starts a new series.
@@ -103,6 +109,7 @@ export function createRecorder(options: RecorderOptions): EventRecorder {
     await transport.request({
       method: 'POST',
       path: resourcePath(eventType, namespace),
+      signal,
       body: {
         apiVersion: eventType.apiVersion,
         kind: eventType.kind,
@@ -125,18 +132,41 @@ export function createRecorder(options: RecorderOptions): EventRecorder {
     for (const [subject, { atMs }] of allowances) if (now - atMs >= burst * refillMs) allowances.delete(subject)
   }
 
+  async function told(object: KubernetesObject, event: EventNote, sinceMs: number): Promise<void> {
+    try {
+      await yielding(sinceMs)
+      if (givenUp.signal.aborted) return
+      await write(object, event)
+      unwritten -= 1
+    } catch (thrown) {
+      if (givenUp.signal.aborted) return
+      unwritten -= 1
+      onFault(asFailure(thrown))
+    }
+  }
+
+  async function closed(signal: AbortSignal): Promise<number> {
+    const giveUp = () => givenUp.abort()
+    signal.addEventListener('abort', giveUp, { once: true })
+    if (signal.aborted) giveUp()
+    await tail
+    signal.removeEventListener('abort', giveUp)
+    return unwritten
+  }
+
   return {
     record(object, event) {
-      if (!allowed(keyOf(object))) return
+      if (closing !== undefined || !allowed(keyOf(object))) return
       if (series.size > 1000) forgetOld()
       const limited = { ...event, note: clip(event.note) }
       const sinceMs = clock.now()
-      tail = tail
-        .then(() => yielding(sinceMs))
-        .then(() => write(object, limited))
-        .catch((thrown: unknown) => onFault(asFailure(thrown)))
+      unwritten += 1
+      tail = tail.then(() => told(object, limited, sinceMs))
     },
-    flush: () => tail,
+    close(signal) {
+      closing ??= closed(signal)
+      return closing
+    },
   }
 }
 

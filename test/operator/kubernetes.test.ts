@@ -276,7 +276,9 @@ test('the Kubernetes layer on an API server', needsApiServer, async (suite) => {
     for (let i = 0; i < 3; i++)
       recorder.record(subject, { type: 'Warning', reason: 'Broken', action: 'Check', note: 'it is broken' })
     for (let i = 0; i < 40; i++) recorder.record(subject, { type: 'Normal', reason: 'Flap', action: 'Check', note: `flap ${i}` })
-    await recorder.flush()
+    assert.equal(await recorder.close(never), 0)
+    recorder.record(subject, { type: 'Normal', reason: 'Late', action: 'Check', note: 'after the end' })
+    assert.equal(await recorder.close(never), 0)
     const events = (await cluster.list({ apiVersion: 'events.k8s.io/v1', kind: 'Event', plural: 'events' }, 'default')).filter(
       (event) => at(event, 'regarding.name') === 'noisy',
     )
