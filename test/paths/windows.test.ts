@@ -20,8 +20,10 @@ const startServers = async (t: TestContext): Promise<Servers> => {
 }
 
 /** Back to what was saved last, as after a crash that lost what was written since, or a failover to a replica that lagged. */
-async function rollBack({ stream, queue }: Servers, which: 'stream' | 'queue' | 'both') {
+async function rollBack({ stream, queue }: Servers, which: 'stream' | 'queue' | 'both', { connections }: OpenPath) {
   for (const server of which === 'both' ? [stream, queue] : [which === 'stream' ? stream : queue]) await server.restart('SIGKILL')
+  // An attempt to connect from before it was back may fail only now, and what waits with it.
+  for (const connection of [connections.stream, connections.queue]) await eventually(() => connection.ping())
 }
 
 const save = async ({ stream, queue }: Servers) => {
@@ -44,12 +46,13 @@ async function execute(t: TestContext, path: OpenPath) {
 for (const kind of pathKinds) {
   test(`${kind}: all rolled back to before the settlement: settled again, one job`, async (t) => {
     const servers = await startServers(t)
-    const { putKeys, read, settle, live, pending, stream, place } = await openPath(t, kind, servers)
+    const path = await openPath(t, kind, servers)
+    const { putKeys, read, settle, live, pending, stream, place } = path
     await putKeys('a', 'b')
     const entries = await read()
     await save(servers)
     assert.deepEqual(kindsOf(await settle(entries)), ['forwarded', 'forwarded'])
-    await rollBack(servers, 'both')
+    await rollBack(servers, 'both', path)
     assert.equal((await pending()).length, 2)
     assert.deepEqual(kindsOf(await settle(entries)), ['forwarded', 'forwarded'])
     assert.deepEqual([(await live()).length, await pending()], [2, []])
@@ -58,11 +61,12 @@ for (const kind of pathKinds) {
 
   test(`${kind}: rolled back to before the read: gone is not settled, the entries come again`, async (t) => {
     const servers = await startServers(t)
-    const { putKeys, read, settle, live, pending, stream, place } = await openPath(t, kind, servers)
+    const path = await openPath(t, kind, servers)
+    const { putKeys, read, settle, live, pending, stream, place } = path
     await putKeys('a', 'b')
     await save(servers)
     const held = await read()
-    await rollBack(servers, 'both')
+    await rollBack(servers, 'both', path)
     assert.deepEqual(kindsOf(await settle(held)), ['gone', 'gone'])
     assert.deepEqual(await live(), [])
     assert.equal(await stream.hget(place.keys.stats, 'settled'), null)
@@ -97,7 +101,9 @@ test('Split: only the stream rolled back: duplicate, no second execution', async
   await save(servers)
   await path.settle(entries)
   await eventually(() => seen.length === 2)
-  await rollBack(servers, 'stream')
+  // Each is told at its beginning.
+  await eventually(async () => (await path.live()).length === 0)
+  await rollBack(servers, 'stream', path)
   assert.deepEqual(kindsOf(await path.settle(entries)), ['duplicate', 'duplicate'])
   assert.deepEqual([await path.live(), await path.pending()], [[], []])
   assert.equal(seen.length, 2)
@@ -111,7 +117,7 @@ test('Split: only the queue rolled back, after the acknowledgement: the jobs are
   const entries = await path.read()
   await save(servers)
   await path.settle(entries)
-  await rollBack(servers, 'queue')
+  await rollBack(servers, 'queue', path)
   assert.deepEqual(kindsOf(await path.settle(entries)), ['gone'])
   assert.deepEqual(await path.live(), [])
 })
@@ -121,6 +127,8 @@ const zombie = async (t: TestContext, servers: Servers, kind: PathKind) => {
   const name = `z-${kind.toLowerCase()}`
   const fixture = openPipeline(t, servers.stream, {
     source: { stream: `{${name}}:jobs`, batchSize: 20 },
+    // On a busy machine others than the victims stand still, too; how often is not what this is about.
+    delivery: { maxDeliveries: 100 },
     sink: { queue: name, jobOptions: { removeOnComplete: { count: 0 } }, ...elsewhere },
   })
   const queueServer = kind === 'Split' ? servers.queue : servers.stream
@@ -155,7 +163,7 @@ const zombie = async (t: TestContext, servers: Servers, kind: PathKind) => {
   }
   loading = false
   await load
-  await eventually(async () => (await fixture.pending()).length === 0 && executed.length >= added, { timeoutMs: 15_000 })
+  await eventually(async () => (await fixture.pending()).length === 0 && executed.length >= added, { timeoutMs: 120_000 })
   assertOnce(executed, added)
   assert.deepEqual(await fixture.dead(), [])
 }

@@ -84,6 +84,8 @@ test('a user without the right, without the key', async (t) => {
 
 test('a replica refuses writes: RedisNotReady, READONLY', async (t) => {
   const replica = await startRedis(t, { args: ['--replicaof', '127.0.0.1', String(server.port)] })
+  // While it takes the data over it is loading, and says nothing else.
+  await eventually(async () => /master_link_status:up/.test(await replica.client().info('replication')))
   const connection = connectTo(t, replica.port)
   await open(connection)
   await assert.rejects(connection.set('a', '1'), (thrown) => {
@@ -131,7 +133,7 @@ for (const [message, code] of replies) {
 
 const timersNow = () => process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length
 
-test('closing while it reconnects resolves, and rejects what waits', { timeout: 10_000 }, async (t) => {
+test('closing while it reconnects resolves, and rejects what waits', { timeout: 90_000 }, async (t) => {
   const mortal = await startRedis(t)
   for (const role of ['Blocking', 'BullWorker', 'Writer'] as const) {
     await mortal.start()
@@ -151,7 +153,7 @@ test('closing while it reconnects resolves, and rejects what waits', { timeout: 
   }
 })
 
-test('a cluster that is away can be opened in vain and closed', { timeout: 10_000 }, async () => {
+test('a cluster that is away can be opened in vain and closed', { timeout: 90_000 }, async () => {
   const nodes = [{ host: '127.0.0.1', port: await freePort() }]
   const connection = connect({ kind: 'Cluster', nodes, label: 'cluster' }, 'Observer')
   assert.equal(await codeOf(open(connection)), 'RedisUnreachable')

@@ -166,7 +166,7 @@ describe('settling', () => {
       [b, stream, group, 'me', 1, 'InvalidPayload', 'why'],
     )
     assert.deepEqual([record?.idempotencyKey, record?.redrives, record?.firstSeen], ['h', 2, Number(b.split('-')[0])])
-    assert.ok(Math.abs((record?.deadAt ?? 0) - Date.now()) < 5_000)
+    assert.ok(Math.abs((record?.deadAt ?? 0) - Date.now()) < 60_000)
     assert.deepEqual(await settleEntries(redis, place, [a], [burial(b)]), { acknowledged: 0, burials: ['gone'] })
     assert.equal((await dead()).length, 1)
   })
@@ -383,7 +383,7 @@ describe('the registry', () => {
     await read('me', 2)
     const reply = await beat()
     assert.equal(reply.held, 2)
-    assert.ok(Math.abs(reply.now - Date.now()) < 5_000)
+    assert.ok(Math.abs(reply.now - Date.now()) < 60_000)
     const heartbeat = parseHeartbeat(await redis.get(keys.consumer('me')))
     assert.deepEqual(heartbeat, {
       uid: 'uid of me',
@@ -398,7 +398,7 @@ describe('the registry', () => {
       reclaimed: 5,
     })
     const ttl = await redis.pttl(keys.consumer('me'))
-    assert.ok(ttl > heartbeatTtlMs - 5_000 && ttl <= heartbeatTtlMs)
+    assert.ok(ttl > heartbeatTtlMs / 3 && ttl <= heartbeatTtlMs)
     assert.deepEqual(await redis.hgetall(keys.consumers), { me: 'uid of me' })
     const [ms, seq] = (ids[0] ?? '').split('-').map(Number)
     const floor = seq === 0 ? `${Number(ms) - 1}-18446744073709551615` : `${ms}-${Number(seq) - 1}`
