@@ -13,7 +13,7 @@
 import { asFailure, type StreamPipelineError } from '../../api/errors.ts'
 import { type Clock, pause } from './clock.ts'
 import { isFailure } from './errors.ts'
-import { type KubernetesObject, type ResourceType, resourcePath } from './objects.ts'
+import { compareVersions, type KubernetesObject, type ResourceType, resourcePath } from './objects.ts'
 import { createReflector } from './reflector.ts'
 import { createStore } from './store.ts'
 import type { Transport } from './transport.ts'
@@ -67,11 +67,13 @@ export function microTime(date: Date): string {
   return date.toISOString().replace('Z', '000Z')
 }
 
-/** Notes a Lease that was read; an unchanged one keeps the time at which it was first seen so. */
+/**
+ * Notes a Lease that was read; an unchanged one keeps the time at which it was first seen so. An answer that the watch has overtaken is
+ * no news: it would hide that the leader has let go.
+ */
 export function see(seen: SeenLease | undefined, lease: Lease, nowMs: number): SeenLease {
-  return seen !== undefined && seen.lease.metadata.resourceVersion === lease.metadata.resourceVersion
-    ? seen
-    : { lease, changedAtMs: nowMs }
+  const [before = '', now = ''] = [seen?.lease.metadata.resourceVersion, lease.metadata.resourceVersion]
+  return seen !== undefined && compareVersions(now, before) <= 0 ? seen : { lease, changedAtMs: nowMs }
 }
 
 /** Milliseconds until this Lease may be taken by another; 0: now. */
@@ -87,8 +89,9 @@ export function createElector(options: ElectorOptions): Elector {
   let seen: SeenLease | undefined
   let leading = false
 
-  const note = (lease: Lease) => {
+  const note = (lease: Lease): Lease => {
     seen = see(seen, lease, clock.now())
+    return seen.lease
   }
 
   function claim(before: Lease | undefined): Lease {
@@ -108,11 +111,10 @@ export function createElector(options: ElectorOptions): Elector {
     }
   }
 
+  /** The newest that is known. */
   async function read(signal: AbortSignal): Promise<Lease | undefined> {
     try {
-      const lease = (await transport.request({ method: 'GET', path, signal })) as Lease
-      note(lease)
-      return lease
+      return note((await transport.request({ method: 'GET', path, signal })) as Lease)
     } catch (thrown) {
       if (isFailure(thrown, 'KubernetesNotFound')) return undefined
       throw thrown
@@ -136,8 +138,10 @@ export function createElector(options: ElectorOptions): Elector {
       await write(claim(lease), signal)
       return true
     } catch (thrown) {
-      if (isFailure(thrown, 'KubernetesConflict')) return false
-      throw thrown
+      if (!isFailure(thrown, 'KubernetesConflict')) throw thrown
+      // Changed meanwhile; or what is known is of a time after the one to which the server was restored.
+      if (seen?.lease === lease) seen = undefined
+      return false
     }
   }
 

@@ -5,8 +5,13 @@
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { setImmediate as eventLoop } from 'node:timers/promises'
+import { failure } from '../../api/errors.ts'
+import { createElector, type Lease } from '../../operator/kubernetes/elector.ts'
+import type { Transport, WatchEvent } from '../../operator/kubernetes/transport.ts'
 import { seed } from '../support/seed.ts'
 import { simulate } from './election/simulation.ts'
+import { createTestClock } from './testclock.ts'
 
 const schedules = Number(process.env['STREAMPIPELINE_ELECTIONS'] ?? 100)
 
@@ -20,4 +25,49 @@ test('whatever clocks, processes and the network do, no two leaders act at once,
   }
   assert.ok(terms >= 2 * schedules, 'leaders change')
   t.diagnostic(`${schedules} schedules from seed ${seed}, ${terms} terms of office`)
+})
+
+test('a Lease that was let go is taken at once, also where the answer to an earlier look comes after that news', async () => {
+  const lease = (resourceVersion: string, holderIdentity: string): Lease => ({
+    metadata: { name: 'l', namespace: 'n', resourceVersion },
+    spec: { holderIdentity, leaseDurationSeconds: 15 },
+  })
+  let held = lease('1', 'other')
+  const answer = Promise.withResolvers<Lease>()
+  const news = Promise.withResolvers<WatchEvent>()
+  const transport: Transport = {
+    async request({ method, path, body }) {
+      if (method === 'GET' && path.endsWith('/leases'))
+        return { items: [lease('1', 'other')], metadata: { resourceVersion: '1' } }
+      if (method === 'GET') return await answer.promise
+      const { metadata, spec } = body as Lease
+      if (metadata.resourceVersion !== held.metadata.resourceVersion)
+        throw failure('KubernetesConflict', { subject: path, detail: 'changed' })
+      held = { metadata: { ...metadata, resourceVersion: String(Number(metadata.resourceVersion) + 1) }, spec: spec ?? {} }
+      return held
+    },
+    async *watch(_path, _query, signal) {
+      yield await news.promise
+      await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
+    },
+    close: async () => {},
+  }
+  const stop = new AbortController()
+  const elector = createElector({ transport, clock: createTestClock(), namespace: 'n', name: 'l', identity: 'we' })
+  const done = elector.run(stop.signal, async (term) => {
+    await new Promise<void>((resolve) => term.addEventListener('abort', () => resolve(), { once: true }))
+  })
+  const turns = async () => {
+    for (let turn = 0; turn < 20; turn++) await eventLoop()
+  }
+  await turns()
+  held = lease('2', '')
+  news.resolve({ type: 'MODIFIED', object: held })
+  await turns()
+  answer.resolve(lease('1', 'other'))
+  await turns()
+  assert.deepEqual([elector.leading, held.spec?.holderIdentity], [true, 'we'])
+  stop.abort()
+  await done
+  assert.equal(held.spec?.holderIdentity, '')
 })
