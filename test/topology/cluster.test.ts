@@ -30,7 +30,11 @@ async function isSeen({ pipeline }: Topology): Promise<void> {
 test('co-located: the atomic path, both modes of dispatch, and a worker', async (t) => {
   const redis = cluster.client()
   const topology = await openTopology(t, {
-    spec: { redis: { cluster: { nodes: cluster.addresses } }, source: { stream: 'near:jobs' }, sink: { queue: 'near' } },
+    spec: {
+      redis: { cluster: { nodes: cluster.addresses } },
+      source: { stream: 'near:jobs', block: '60s' },
+      sink: { queue: 'near' },
+    },
     redis,
   })
   const consumer = await topology.start()
@@ -58,15 +62,15 @@ test('co-located: the atomic path, both modes of dispatch, and a worker', async 
   })
   t.after(() => worker.close())
   await worker.start()
-  await eventually(() => executed.length >= 202, { timeoutMs: 10_000 })
+  await eventually(() => executed.length >= 202, { timeoutMs: 60_000 })
   assert.deepEqual(
     executed.toSorted((a, b) => a - b),
     numbers(202),
   )
   const begun = performance.now()
-  const exit = await consumer.stop()
+  const exit = await consumer.stop('SIGTERM', 40_000)
   assert.deepEqual(exit, { code: 0, signal: null })
-  assert.ok(performance.now() - begun < 3_000, 'the blocked read was ended, not waited out')
+  assert.ok(performance.now() - begun < 20_000, 'the blocked read was ended, not waited out')
 })
 
 test('the queue in another slot: the split path', async (t) => {
@@ -86,7 +90,11 @@ test('the queue in another slot: the split path', async (t) => {
 
 test('a slot moves to another node while entries come in', async (t) => {
   const topology = await openTopology(t, {
-    spec: { redis: { cluster: { nodes: cluster.addresses } }, source: { stream: '{moving}:jobs' }, sink: { queue: 'moving' } },
+    spec: {
+      redis: { cluster: { nodes: cluster.addresses } },
+      source: { stream: '{moving}:jobs', block: '60s' },
+      sink: { queue: 'moving' },
+    },
     redis: cluster.client(),
   })
   const consumer = await topology.start()
@@ -96,13 +104,13 @@ test('a slot moves to another node while entries come in', async (t) => {
   const target = cluster.nodes.find((node) => node !== source) ?? source
   await moveSlot(cluster, '{moving}', source, target)
   await adding
-  await topology.settled(numbers(500), 20_000)
+  await topology.settled(numbers(500))
   assert.equal(await target.client().exists('{moving}:jobs'), 1, 'it has moved')
   await topology.add(1, 500)
   await topology.settled(numbers(501))
   const begun = performance.now()
-  assert.deepEqual(await consumer.stop(), { code: 0, signal: null })
-  assert.ok(performance.now() - begun < 4_000)
+  assert.deepEqual(await consumer.stop('SIGTERM', 40_000), { code: 0, signal: null })
+  assert.ok(performance.now() - begun < 20_000)
 })
 
 test('a node that is killed and comes back: told, waited for, nothing lost or twice', async (t) => {
@@ -116,14 +124,14 @@ test('a node that is killed and comes back: told, waited for, nothing lost or tw
   const node = cluster.nodeOf('fallen:jobs')
   await node.kill()
   await eventually(() => consumer.log().some(({ code }) => code === 'RedisUnreachable' || code === 'RedisNotReady'), {
-    timeoutMs: 15_000,
+    timeoutMs: 30_000,
   })
-  assert.equal((await consumer.get('/readyz')).status, 503)
+  await eventually(async () => (await consumer.get('/readyz')).status === 503)
   assert.equal((await consumer.get('/livez')).status, 200)
   await node.start()
   await cluster.ready()
   await topology.add(100, 100)
-  await topology.settled(numbers(200), 20_000)
+  await topology.settled(numbers(200))
   assert.deepEqual(await consumer.stop(), { code: 0, signal: null })
 })
 

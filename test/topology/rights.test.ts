@@ -287,7 +287,7 @@ test('a consumer that falls back says which right it lacks, and starts once it h
   const refused = await consumer.told(/MULTI \(grant \+multi\)/)
   assert.equal(refused['code'], 'RedisPermissionDenied')
   await grant(near, rules)
-  await consumer.ready(30_000)
+  await consumer.ready()
   await topology.settled(numbers(5))
   assert.deepEqual(await consumer.stop(), { code: 0, signal: null })
 })

@@ -7,6 +7,7 @@ import { Redis } from 'ioredis'
 import type { StreamPipelineError } from '../../api/errors.ts'
 import { createDispatcher } from '../../client/dispatcher.ts'
 import { close, connect, open } from '../../redis/connection.ts'
+import { observe } from '../../scaling/observe.ts'
 import { eventually } from '../support/wait.ts'
 import { openTopology } from './support/pipeline.ts'
 import { masterName, startSentinels } from './support/sentinel.ts'
@@ -27,13 +28,14 @@ test('a failover in mid-load: nothing acknowledged is lost, nothing is added twi
   // Each number is added until its replica has it: only then was the producer told that it is safe.
   const acknowledged: number[] = []
   let stop = false
+  // From then on there is no replica to wait for.
+  let promoted = false
   const produce = async () => {
     for (let id = 0; !stop; id++) {
       for (let done = false; !done && !stop; ) {
         try {
           await redis.xadd(topology.place.stream, '*', 'job_id', String(id))
-          const replicas = setup.primary.running ? Number(await redis.call('WAIT', '1', '200')) : 0
-          if (setup.primary.running && replicas === 0) continue
+          if (!promoted && Number(await redis.call('WAIT', '1', '200')) === 0) continue
           acknowledged.push(id)
           done = true
         } catch {
@@ -47,25 +49,28 @@ test('a failover in mid-load: nothing acknowledged is lost, nothing is added twi
   t.after(() => {
     stop = true
   })
-  await eventually(async () => (await topology.waiting()) > 150, { timeoutMs: 15_000 })
+  await eventually(async () => (await topology.waiting()) > 150, { timeoutMs: 60_000 })
   await setup.primary.kill()
   const atKill = acknowledged.length
   await setup.promoted()
-  await eventually(() => acknowledged.length > atKill + 100, { timeoutMs: 20_000 })
+  promoted = true
+  await eventually(() => acknowledged.length > atKill + 100, { timeoutMs: 60_000 })
   stop = true
   await producing
-  await consumer.ready(20_000)
-  await eventually(async () => (await topology.jobs()).length >= acknowledged.length, { timeoutMs: 20_000 })
+  await consumer.ready()
+  await eventually(async () => (await topology.jobs()).length >= acknowledged.length, { timeoutMs: 60_000 })
+  // What was added and never acknowledged becomes a job as well.
+  await eventually(async () => {
+    const { undelivered, pending } = await observe(redis, topology.pipeline)
+    return undelivered === 0 && pending === 0
+  })
   const made = new Set(await topology.jobs())
   assert.deepEqual(
     acknowledged.filter((id) => !made.has(id)),
     [],
   )
   await topology.settled([...made])
-  assert.ok(
-    consumer.log().some(({ code }) => code === 'RedisUnreachable' || code === 'RedisNotReady'),
-    'it was told',
-  )
+  await eventually(() => consumer.log().some(({ code }) => code === 'RedisUnreachable' || code === 'RedisNotReady'))
   const dispatcher = createDispatcher<{ job_id: number }>({ pipeline: topology.document as never, mode: 'Direct', env: {} })
   t.after(() => dispatcher.close())
   assert.equal((await dispatcher.dispatch({ job_id: 0 })).mode, 'Direct')
@@ -104,11 +109,13 @@ test('a master that the sentinels do not know, sentinels that are away: told soo
           () => true,
         ),
     )
-    assert.ok(performance.now() - begun < 4_000)
+    assert.ok(performance.now() - begun < 15_000)
   }
-  await Promise.all([...setup.sentinels, setup.primary].map((server) => server.start()))
+  // First the primary: sentinels that miss it would promote the replica, and its data with it.
+  await setup.primary.start()
+  await Promise.all(setup.sentinels.map((server) => server.start()))
   for (const connection of [writer, observer, producer]) {
-    await eventually(async () => (await connection?.ping()) === 'PONG', { timeoutMs: 15_000 })
+    await eventually(async () => (await connection?.ping()) === 'PONG', { timeoutMs: 60_000 })
   }
   assert.equal(await waits, null, 'what may wait without bound has waited')
 })

@@ -23,11 +23,15 @@ before(async () => {
   scope.after(() => rm(folder, { recursive: true, force: true }))
   certificates = await makeCertificates(folder)
   const { ca, server: own } = certificates
-  const port = await freePort()
   const files = ['--tls-ca-cert-file', ca.certFile, '--tls-cert-file', own.certFile, '--tls-key-file', own.keyFile]
   // The plain port stays open for the test's own looks.
-  server = await startRedis(scope, { args: ['--tls-port', String(port), ...files, '--tls-auth-clients', 'yes'] })
-  url = `rediss://127.0.0.1:${port}/3`
+  server = await startRedis(scope, {
+    args: async () => {
+      const port = await freePort()
+      url = `rediss://127.0.0.1:${port}/3`
+      return ['--tls-port', String(port), ...files, '--tls-auth-clients', 'yes']
+    },
+  })
 })
 
 const references = ({ ca, client }: Certificates) => ({
@@ -122,7 +126,7 @@ test('a server that hangs in the handshake ends nothing but the attempt, also wh
   await server.kill('SIGSTOP')
   const opened = connections.map((connection) => open(connection).catch((thrown: { code: string }) => thrown.code))
   // Longer than ioredis waits for a sentinel and for the slots: the server then reads the beginning of a handshake, and its end.
-  await sleep(3_300)
+  await sleep(6_000)
   await server.kill('SIGCONT')
   await sleep(300)
   await Promise.all(connections.map(close))

@@ -49,7 +49,7 @@ export async function startCluster(scope: Scope, options: ClusterOptions = {}): 
   for (const { server, bus } of started.slice(1))
     await first?.call('CLUSTER', 'MEET', '127.0.0.1', String(server.port), String(bus))
   const ready = async () => {
-    for (const client of clients) await eventually(async () => await servesAll(client), { timeoutMs: 15_000 })
+    for (const client of clients) await eventually(async () => await servesAll(client), { timeoutMs: 60_000 })
   }
   await Promise.all(clients.slice(primaries).map(async (client, index) => await follow(client, clients[index])))
   await ready()
@@ -79,14 +79,18 @@ export async function startCluster(scope: Scope, options: ClusterOptions = {}): 
 }
 
 async function startNode(scope: Scope, { binary, args = [] }: ClusterOptions) {
-  const bus = await freePort()
+  let bus = 0
   const server = await startRedis(scope, {
     appendonly: true,
     ...(binary === undefined ? {} : { binary }),
-    args: [
-      ...['--cluster-enabled', 'yes', '--cluster-config-file', 'nodes.conf', '--cluster-node-timeout', '2000'],
-      ...['--cluster-port', String(bus), '--cluster-announce-ip', '127.0.0.1', '--appendfsync', 'everysec', ...args],
-    ],
+    args: async () => {
+      bus = await freePort()
+      return [
+        // Longer than a busy machine keeps a node from answering: the others would declare it dead.
+        ...['--cluster-enabled', 'yes', '--cluster-config-file', 'nodes.conf', '--cluster-node-timeout', '5000'],
+        ...['--cluster-port', String(bus), '--cluster-announce-ip', '127.0.0.1', '--appendfsync', 'everysec', ...args],
+      ]
+    },
   })
   return { server, bus }
 }
@@ -94,8 +98,8 @@ async function startNode(scope: Scope, { binary, args = [] }: ClusterOptions) {
 async function follow(replica: Redis, primary: Redis | undefined): Promise<void> {
   if (primary === undefined) return
   const id = String(await primary.call('CLUSTER', 'MYID'))
-  await eventually(async () => (await replica.call('CLUSTER', 'REPLICATE', id)) === 'OK', { timeoutMs: 15_000 })
-  await eventually(async () => /master_link_status:up/.test(await replica.info('replication')), { timeoutMs: 15_000 })
+  await eventually(async () => (await replica.call('CLUSTER', 'REPLICATE', id)) === 'OK', { timeoutMs: 60_000 })
+  await eventually(async () => /master_link_status:up/.test(await replica.info('replication')), { timeoutMs: 60_000 })
 }
 
 async function servesAll(client: Redis): Promise<boolean> {

@@ -73,7 +73,7 @@ export async function openTopology(scope: Scope, { spec: given, refs = {}, redis
     launch,
     async start(name = 'pod-0') {
       const consumer = await launch(name)
-      await consumer.ready(15_000).catch((cause: unknown) => {
+      await consumer.ready().catch((cause: unknown) => {
         throw new Error(`not ready:\n${consumer.stdout()}${consumer.stderr()}`, { cause })
       })
       return consumer
@@ -85,7 +85,7 @@ export async function openTopology(scope: Scope, { spec: given, refs = {}, redis
     waiting: async () => await queueRedis.llen(`${queueKey}:wait`),
     pending: async () => await listPending(redis, place, { start: '-', count: 10_000 }),
     /** Each of the numbers is a job that waits, was added once, and nothing is left pending. */
-    async settled(numbers: readonly number[], timeoutMs = 15_000) {
+    async settled(numbers: readonly number[], timeoutMs = 60_000) {
       const wanted = numbers.toSorted((a, b) => a - b)
       await eventually(async () => (await queueRedis.llen(`${queueKey}:wait`)) >= wanted.length, { timeoutMs })
       await eventually(async () => (await listPending(redis, place, { start: '-', count: 1 })).length === 0, { timeoutMs })

@@ -1,4 +1,4 @@
-/** A primary, a replica and three sentinels that watch them; a failover takes about two seconds. */
+/** A primary, a replica and three sentinels that watch them; a failover takes about three seconds. */
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Redis } from 'ioredis'
@@ -30,17 +30,18 @@ export async function startSentinels(scope: Scope, { binary, args = [] }: Sentin
   const primary = await startRedis(scope, { ...program, args })
   const replica = await startRedis(scope, { ...program, args: [...args, '--replicaof', '127.0.0.1', String(primary.port)] })
   const replicaClient = replica.client()
-  await eventually(async () => /master_link_status:up/.test(await replicaClient.info('replication')), { timeoutMs: 15_000 })
+  await eventually(async () => /master_link_status:up/.test(await replicaClient.info('replication')), { timeoutMs: 60_000 })
   const started = await Promise.all([0, 1, 2].map((index) => startSentinel(scope, primary, index, binary)))
   const clients = started.map(({ port }) => primary.client({ port }))
-  await Promise.all(clients.map(async (client) => await eventually(() => knowsAll(client), { timeoutMs: 15_000 })))
+  await Promise.all(clients.map(async (client) => await eventually(() => knowsAll(client), { timeoutMs: 60_000 })))
   return {
     primary,
     replica,
     sentinels: started.map(({ daemon }) => daemon),
     addresses: started.map(({ port }) => `127.0.0.1:${port}`),
     async promoted() {
-      await eventually(async () => /role:master/.test(await replicaClient.info('replication')), { timeoutMs: 20_000 })
+      // Sentinels whose clock has jumped by two seconds, as on a machine that stood still, do nothing for half a minute.
+      await eventually(async () => /role:master/.test(await replicaClient.info('replication')), { timeoutMs: 90_000 })
     },
   }
 }
@@ -55,7 +56,7 @@ async function startSentinel(scope: Scope, primary: RedisServer, index: number, 
     'bind 127.0.0.1',
     `dir ${folder}`,
     `sentinel monitor ${masterName} 127.0.0.1 ${primary.port} 2`,
-    `sentinel down-after-milliseconds ${masterName} 700`,
+    `sentinel down-after-milliseconds ${masterName} 1500`,
     `sentinel failover-timeout ${masterName} 4000`,
   ]
   await writeFile(file, `${lines.join('\n')}\n`)
@@ -64,7 +65,7 @@ async function startSentinel(scope: Scope, primary: RedisServer, index: number, 
     command: binary ?? process.env['REDIS_SERVER'] ?? 'redis-server',
     args: [file, '--sentinel'],
     ready: (log) => log.includes('+monitor master'),
-    timeoutMs: 15_000,
+    timeoutMs: 60_000,
   })
   afterAllElse(scope, async () => await daemon.kill('SIGKILL'))
   await daemon.start()
