@@ -11,6 +11,7 @@ import { dashboard } from '../../build/chart/dashboard.ts'
 import { policyRule, rights } from '../../operator/rights.ts'
 import { needsApiServer, startApiServer } from '../support/apiserver.ts'
 import { projectRoot } from '../support/root.ts'
+import { eventually } from '../support/wait.ts'
 import { chartFolder, everything, helm, type Manifest, needsHelm, render, template } from './chart.ts'
 
 const kinds = (manifests: readonly Manifest[]) => manifests.map(({ kind }) => kind).sort()
@@ -167,6 +168,10 @@ test('a real API server takes all of it, in a namespace that enforces restricted
   assert.equal((await apply([...namespaces, ...monitoring])).code, 0)
   const wait = ['wait', '--for=condition=Established', 'crd', '--all', '--timeout=55s']
   assert.equal((await server.kubectl(wait)).code, 0)
+  // A pod is refused until a controller has made its namespace's own ServiceAccount.
+  await eventually(async () => assert.equal((await server.kubectl(['get', 'serviceaccount', 'default', '-n', 'ops'])).code, 0), {
+    timeoutMs: 60_000,
+  })
   for (const values of [everything, { ...everything, namespaces: ['farm'], replicas: 1 }]) {
     const { code, stderr } = await apply(await render(t, values), '--dry-run=server', '--validate=strict')
     assert.equal(code, 0, stderr)

@@ -205,6 +205,7 @@ const etcdDaemon = (bin: string, data: string, port: number): Daemon =>
       '--listen-peer-urls=http://127.0.0.1:0',
     ],
     ready: async () => (await fetch(`http://127.0.0.1:${port}/health`, { headers: { connection: 'close' } })).ok,
+    timeoutMs: 60_000,
   })
 
 const apiServerDaemon = (
@@ -269,6 +270,7 @@ const controllerManager = (
       '--kube-api-burst=400',
     ],
     ready,
+    timeoutMs: 60_000,
   })
 
 interface AuditEvent {
