@@ -15,6 +15,8 @@ export interface FaultCounts {
 
 export interface FaultPlan {
   readonly forMs: number
+  /** Faults that must have happened, even if it takes longer. */
+  readonly atLeast?: number
   /** Pause between two faults. */
   readonly pauseMs: readonly [least: number, most: number]
   /** How long a consumer is frozen: past minIdle and lockTTL; past the heartbeat. */
@@ -40,9 +42,10 @@ export async function injectFaults(
     }
   }
   const endsAt = performance.now() + plan.forMs
+  const happened = () => counts.consumersKilled + counts.consumersFrozen + counts.redisKilled
   const awake = () => fleet.members.filter(({ stoppedUntil }) => stoppedUntil === undefined)
 
-  while (performance.now() < endsAt) {
+  while (performance.now() < endsAt || happened() < (plan.atLeast ?? 0)) {
     await sleep(between(plan.pauseMs))
     thaw(performance.now())
     const chance = random()

@@ -18,7 +18,7 @@ export interface Crashes {
   close(): Promise<void>
 }
 
-const patience = { timeoutMs: 20_000, intervalMs: 4 } as const
+const patience = { timeoutMs: 60_000, intervalMs: 4 } as const
 
 /** @param servers the stream's Redis and, for the split path, the queue's */
 export async function prepareCrashes(path: PathKind, servers: readonly RedisServer[], victims: Victims): Promise<Crashes> {

@@ -5,7 +5,7 @@ import { test } from 'node:test'
 import { runTrial } from '../../bench/trial/trial.ts'
 import { seed } from '../support/seed.ts'
 
-const plan = { forMs: 8_000, pauseMs: [100, 1_000], frozenMs: [2_500, 4_000], redisDownMs: [50, 500] } as const
+const plan = { forMs: 8_000, atLeast: 4, pauseMs: [100, 1_000], frozenMs: [2_500, 4_000], redisDownMs: [50, 500] } as const
 
 test(`random faults under load: every key one job, every broken entry one dead letter (STREAMPIPELINE_SEED=${seed})`, async (t) => {
   const told: string[] = []
