@@ -33,7 +33,8 @@ export async function under(traffic: Traffic, work: () => Promise<void>): Promis
   }
 }
 
-const holder = async (): Promise<string> =>
+/** Who leads: the name of a pod, and which life of it. */
+export const holder = async (): Promise<string> =>
   (await get<{ spec: { holderIdentity?: string } }>('-n', operatorNamespace, 'lease', 'streampipeline-operator')).spec
     .holderIdentity ?? ''
 

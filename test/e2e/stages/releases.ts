@@ -12,6 +12,7 @@ import {
   consumerPods,
   isReady,
   operatorNamespace,
+  type Pod,
   pipelinesNamespace,
   release,
   restartsOf,
@@ -20,7 +21,7 @@ import {
 } from '../pipeline.ts'
 import type { Report } from '../stage.ts'
 import type { Traffic } from '../traffic.ts'
-import { justTwo, perSecond, under } from './faults.ts'
+import { holder, justTwo, perSecond, under } from './faults.ts'
 
 const predecessors = join(projectRoot, 'test', 'e2e', 'predecessors')
 const crd = 'streampipelines.streampipeline.dev'
@@ -44,6 +45,18 @@ async function withoutRestarts(work: () => Promise<unknown>, pipeline?: string):
   if (touched.length > 0) throw new Error(`consumers were restarted for nothing: ${touched.join(', ')}`)
 }
 
+/** Until the release that is installed now has a leader, and for a while after that: before, nobody would touch a consumer. */
+async function acted(): Promise<void> {
+  await kubectl('-n', operatorNamespace, 'rollout', 'status', 'deployment', `--timeout=${patience(60)}`)
+  await until(async () => {
+    const { items } = await get<{ items: Pod[] }>('-n', operatorNamespace, 'pods')
+    const present = items.filter(({ metadata }) => metadata.deletionTimestamp === undefined)
+    const [leader] = (await holder()).split('_')
+    return present.some(({ metadata }) => metadata.name === leader)
+  }, 40_000)
+  await sleep(2_000)
+}
+
 const chartOfCrd = async (): Promise<string> =>
   (await get<{ metadata: { labels: Record<string, string> } }>('crd', crd)).metadata.labels['helm.sh/chart'] ?? ''
 
@@ -62,9 +75,9 @@ export async function upgradeFrom(packaged: string, version: string, traffic: Tr
         const images = ['image', 'consumerImage'].flatMap((image) => ['--set', `${image}.tag=${version}`])
         await helm('install', release, packaged, ...images, ...wait)
         const earlier = await chartOfCrd()
-        await sleep(2_000)
+        await acted()
         await documented(/^helm upgrade/)
-        await sleep(2_000)
+        await acted()
         assert.notEqual(await chartOfCrd(), earlier, 'the upgrade reaches the CRD')
       }),
   )
