@@ -204,6 +204,8 @@ export function createConsumer(parts: ConsumerParts): Consumer {
   const reclaiming = async (recovered: Promise<void>) => {
     await recovered
     let outages = 0
+    // Those after which the others have had their time. One may begin within a round, or while they have it.
+    let rested = 0
     // A nudge waits here until it can be followed.
     let nudged = false
     lifecycle.onChange(({ kind }) => {
@@ -211,13 +213,15 @@ export function createConsumer(parts: ConsumerParts): Consumer {
     })
     // The first round comes at once: whom we replace may have handed back what he held.
     for (let jittered = 0; !draining(); jittered = pipeline.reclaim.intervalMs * (0.8 + 0.4 * random())) {
-      const seen = outages
       nudged = (await nudges.next(nudged ? 0 : jittered, lifecycle.draining)) || nudged
-      if (outages !== seen || !mayRead(lifecycle.state)) {
+      if (outages !== rested || !mayRead(lifecycle.state)) {
         await lifecycle.until((state) => mayRead(state) || draining())
         // During an outage nobody could renew what he holds. The others get the time to notice its end before their entries
         // are taken for abandoned, which would raise delivery counts by nothing but the outage.
-        if (outages !== seen) await rest(renewalMs)
+        if (outages !== rested) {
+          rested = outages
+          await rest(renewalMs)
+        }
         continue
       }
       await reclaimer.round(nudged)

@@ -97,3 +97,19 @@ test('Redis made a replica: READONLY is an outage, promoted it goes on', async (
   await add(5, 1)
   await eventually(async () => (await waiting()) === 6 && (await pending()).length === 0, patience)
 })
+
+test('an outage that begins within a round of reclaiming: after it, too, the others get their time to renew what they hold', async (t) => {
+  const { start, makeGroup, place, redis, waiting } = await onOwnServer(t)
+  await makeGroup()
+  const consumer = await start('pod-0')
+  // Nothing but a round claims here.
+  await redis.call('ACL', 'SETUSER', 'default', '-xclaim')
+  const left = redis.multi().xadd(place.stream, '*', 'job_id', '0')
+  left.call('XREADGROUP', 'GROUP', place.group, 'peer', 'STREAMS', place.stream, '>')
+  await left.exec()
+  await eventually(() => consumer.log().some(({ strikes }) => strikes !== undefined))
+  const begun = performance.now()
+  await redis.call('ACL', 'SETUSER', 'default', '+@all')
+  await eventually(async () => (await waiting()) === 1, { timeoutMs: 60_000 })
+  assert.ok(performance.now() - begun > 6_000, `taken after ${Math.round(performance.now() - begun)} ms`)
+})
