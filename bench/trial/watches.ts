@@ -38,6 +38,7 @@ export async function tryWatches(scope: Scope, { runs, seed, progress }: Watches
   const { failures, misdeeds, slowestMs, mostConnections } = await tryWatchFaults(cluster, {
     runs,
     seed,
+    limitMs: 5_000,
     onRun(runSeed, failure) {
       done++
       if (failure !== undefined) progress(`seed ${runSeed}: ${inspect(failure)}`)
