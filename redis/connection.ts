@@ -56,6 +56,8 @@ export function connect(address: RedisAddress, role: ConnectionRole): RedisConne
   const connection: RedisConnection = construct(address, common, waitsForSentinels(role))
   labels.set(connection, address.label)
   connection.on('error', (error: unknown) => socketErrors.set(connection, error))
+  if (connection instanceof Cluster) connection.on('+node', outliveSecondError)
+  else outliveSecondError(connection)
   connection.on('ready', () => socketErrors.delete(connection))
   if (address.kind === 'Sentinel') outliveSentinels(connection, role)
   return connection
@@ -196,6 +198,11 @@ AbstractConnector.prototype.disconnect = function (this: AbstractConnector): voi
   connector.stream?.on('error', ignoreLastWords)
   if (connector.stream?.closed) delete connector.stream
   disconnect.call(this)
+}
+
+/** So does one that nobody ended: for a certificate that the server missed, and for its reset. */
+function outliveSecondError(connection: Redis): void {
+  connection.on('error', () => void connection.stream?.on('error', ignoreLastWords))
 }
 
 /** Of a socket that is given up: what failed before is known. */

@@ -1,6 +1,7 @@
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'
 import { before, type TestContext, test } from 'node:test'
+import type { Redis } from 'ioredis'
 import { StreamPipelineError } from '../../api/errors.ts'
 import { type ConnectionRole, close, connect, failureOn, open, type RedisConnection } from '../../redis/connection.ts'
 import { redisFailure, replyCode } from '../../redis/replies.ts'
@@ -72,6 +73,14 @@ test('wrong password, wrong user, no password', async (t) => {
 test('TLS spoken to a plain server', async (t) => {
   const code = await codeOf(open(connectTo(t, server.port, { tls: {} })))
   assert.ok(['RedisTlsFailed', 'RedisUnreachable'].includes(code), code)
+})
+
+test('a socket that fails twice ends its connection, not the process', async (t) => {
+  const connection = connectTo(t, server.port, {}, 'Writer') as Redis
+  await open(connection)
+  const { stream } = connection
+  for (const message of ['certificate required', 'read ECONNRESET']) stream.emit('error', new Error(message))
+  assert.equal(await connection.ping(), 'PONG')
 })
 
 test('a user without the right, without the key', async (t) => {
