@@ -131,7 +131,7 @@ for (const { name, says, within, begin, end } of refusals) {
 }
 
 test('LOADING: a restart that takes its time', async (t) => {
-  const server = await startRedis(t, { appendonly: true, args: ['--key-load-delay', '3000'] })
+  const server = await startRedis(t, { appendonly: true, args: ['--key-load-delay', '6000'] })
   const { start, add, waiting, jobs, pending, dead } = openPipeline(t, server, { source: { stream: '{loading}:jobs' } })
   const consumer = await start('pod-0')
   await add(300)
