@@ -93,7 +93,7 @@ export async function serveTerm(parts: TermParts, stop: AbortSignal, cut: AbortS
   metrics.read(() =>
     caches.pipelines.list().map((object) => {
       const key = keyOf(object)
-      return { key, observation: watchers.observation(key), status: object.status }
+      return { key, pipeline: watchers.pipeline(key), observation: watchers.observation(key), status: object.status }
     }),
   )
   // Behind whatever changes: nobody waits for these.

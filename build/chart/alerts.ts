@@ -59,6 +59,14 @@ export const alertGroups: readonly AlertGroup[] = [
         '5m',
       ),
       alert(
+        'StreamPipelineDeadLettersFull',
+        'critical',
+        'No room for dead letters',
+        `The dead letters of ${pipeline} take {{ $value | humanizePercentage }} of their room; when it is full, entries that cannot become jobs stay pending.`,
+        'max by (namespace, name) (redis_stream_dead_letter_entries) / max by (namespace, name) (redis_stream_dead_letter_max_entries) > 0.9',
+        '5m',
+      ),
+      alert(
         'StreamPipelineEntriesLost',
         'critical',
         'Entries were trimmed before anybody read them',

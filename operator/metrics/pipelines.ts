@@ -3,6 +3,7 @@
  * beside what they are made of, but read and written out at each scrape; only counters are held. Gone with the pipeline.
  */
 import { Histogram, type Registry } from 'prom-client'
+import type { CompiledPipeline } from '../../api/compiled.ts'
 import type { StreamPipelineStatus } from '../../api/status.ts'
 import type { Sample } from '../../scaling/sample.ts'
 import { splitKey } from '../kubernetes/objects.ts'
@@ -11,6 +12,8 @@ import type { Observation } from '../plan/observed.ts'
 /** A pipeline at the moment of a scrape. */
 export interface PipelineReading {
   readonly key: string
+  /** None: its spec cannot be carried out. */
+  readonly pipeline: CompiledPipeline | undefined
   readonly observation: Observation
   /** As last written. */
   readonly status: StreamPipelineStatus | undefined
@@ -72,6 +75,12 @@ const families: readonly Family[] = [
   ),
   sampled('redis_stream_quarantined_entries', 'Pending entries near the delivery ceiling.', (sample) => sample.quarantined),
   sampled('redis_stream_dead_letter_entries', 'Dead letters kept.', (sample) => sample.deadLetters),
+  {
+    name: 'redis_stream_dead_letter_max_entries',
+    type: 'gauge',
+    help: 'Dead letters there is room for; with so many no further entry becomes one.',
+    values: ({ pipeline }) => (pipeline === undefined ? [] : [['', pipeline.deadLetter.maxEntries]]),
+  },
   decided('streampipeline_desired_replicas', 'Consumers there should be.', 'replicas'),
   decided('streampipeline_recommended_replicas', 'Consumers the model recommends, obeyed or not.', 'recommended'),
   {

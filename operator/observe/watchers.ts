@@ -2,6 +2,7 @@
  * The watchers of all pipelines: starts one when the reconciler asks for it, lets it look every few seconds, and tells when what
  * was seen would read differently in status. That test keeps an idle pipeline from being reconciled every five seconds.
  */
+import type { CompiledPipeline } from '../../api/compiled.ts'
 import type { StreamPipelineError } from '../../api/errors.ts'
 import type { Reaping } from '../../redis/stream/reaping.ts'
 import type { MadeDecision } from '../decisions.ts'
@@ -22,6 +23,8 @@ export interface PipelineWatchers {
   watch(key: string, watched: Watched): void
   unwatch(key: string): void
   observation(key: string): Observation
+  /** As it is watched now; none: nobody looks, or what its spec says cannot be carried out. */
+  pipeline(key: string): CompiledPipeline | undefined
   /** Ends all looks and closes all connections. Idempotent. */
   close(): Promise<void>
 }
@@ -153,6 +156,7 @@ export function createWatchers(options: WatchersOptions): PipelineWatchers {
       alarms.awake(key)
     },
     observation: observationOf,
+    pipeline: (key) => entries.get(key)?.watched.pipeline,
     async close() {
       for (const entry of entries.values()) end(entry)
       entries.clear()

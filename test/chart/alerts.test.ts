@@ -25,6 +25,10 @@ const noConsumer = (undelivered: string, available: string) => ({
   [`redis_stream_undelivered_entries{${ndvi}}`]: undelivered,
   [`streampipeline_condition{${ndvi},type="ConsumersAvailable",status="True"}`]: available,
 })
+const deadLetters = (kept: string, most: string) => ({
+  [`redis_stream_dead_letter_entries{${ndvi}}`]: kept,
+  [`redis_stream_dead_letter_max_entries{${ndvi}}`]: most,
+})
 const reclaims = (reclaimed: string) => ({
   [`stream_consumer_reclaimed_total{${consumer}}`]: reclaimed,
   [`stream_consumer_settled_total{${consumer},outcome="forwarded"}`]: '0+600x60',
@@ -70,6 +74,9 @@ const cases: readonly Case[] = [
     at: '20m',
     fires: false,
   },
+  { alert: 'StreamPipelineDeadLettersFull', series: deadLetters('905x20', '1000x20'), at: '10m', fires: true },
+  { alert: 'StreamPipelineDeadLettersFull', series: deadLetters('895x20', '1000x20'), at: '10m', fires: false },
+  { alert: 'StreamPipelineDeadLettersFull', series: deadLetters('1000x20', '5000x20'), at: '10m', fires: false },
   {
     alert: 'StreamPipelineEntriesLost',
     series: { [`redis_stream_lost_entries_total{${ndvi}}`]: '0x5 12x10' },

@@ -21,7 +21,7 @@ const metric = 'streampipeline_recommended_replicas'
 describe('the examples of others that obey the recommendation', () => {
   it('name a metric that the operator serves', () => {
     const metrics = createPipelineMetrics(new Registry())
-    metrics.read(() => [{ key: 'default/ndvi', observation: seen(pipelineObject()), status: undefined }])
+    metrics.read(() => [{ key: 'default/ndvi', pipeline: undefined, observation: seen(pipelineObject()), status: undefined }])
     assert.match(metrics.text(), new RegExp(`^${metric}\\{namespace="default",name="ndvi"\\} \\d`, 'm'))
   })
 
