@@ -85,7 +85,7 @@ const skip = needsPrometheus.skip || needsApiServer.skip
 
 test('a real Prometheus answers every query of the dashboard and evaluates every alert', {
   skip,
-  timeout: 600_000,
+  timeout: 400_000,
 }, async (t) => {
   const [server, cluster] = await Promise.all([startRedis(t), startCluster(t)])
   const redis = new Redis(server.port)

@@ -16,7 +16,7 @@ export interface TestReport {
 }
 
 /** A file that takes longer hangs; it is killed, and what it started with it. */
-const fileTimeoutMs = 600_000
+const fileTimeoutMs = 420_000
 
 const closingLine = /^(tests|suites|pass|fail|cancelled|skipped|todo|duration_ms) [\d.]+$/
 
