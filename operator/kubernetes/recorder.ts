@@ -67,6 +67,7 @@ export function createRecorder(options: RecorderOptions): EventRecorder {
   const allowances = new Map<string, Allowance>()
   /** One after another, so that a repetition finds its first Event written. */
   let tail: Promise<void> = Promise.resolve()
+  /** Neither written nor reported as a fault. */
   let unwritten = 0
   let closing: Promise<number> | undefined
   const givenUp = new AbortController()
@@ -80,8 +81,8 @@ export function createRecorder(options: RecorderOptions): EventRecorder {
   }
 
   async function yielding(sinceMs: number): Promise<void> {
-    const waits = () => busy() && clock.now() - sinceMs < longestWaitMs && !givenUp.signal.aborted
-    while (waits()) await pause(clock, waitMs, givenUp.signal)
+    const { signal } = givenUp
+    while (busy() && clock.now() - sinceMs < longestWaitMs && !signal.aborted) await pause(clock, waitMs, signal)
   }
 
   async function write(object: KubernetesObject, event: EventNote): Promise<void> {
@@ -133,16 +134,16 @@ export function createRecorder(options: RecorderOptions): EventRecorder {
   }
 
   async function told(object: KubernetesObject, event: EventNote, sinceMs: number): Promise<void> {
+    await yielding(sinceMs)
+    if (givenUp.signal.aborted) return
     try {
-      await yielding(sinceMs)
-      if (givenUp.signal.aborted) return
       await write(object, event)
-      unwritten -= 1
     } catch (thrown) {
+      // Whoever closes is told how many were given up.
       if (givenUp.signal.aborted) return
-      unwritten -= 1
       onFault(asFailure(thrown))
     }
+    unwritten -= 1
   }
 
   async function closed(signal: AbortSignal): Promise<number> {
