@@ -59,9 +59,9 @@ export const alertGroups: readonly AlertGroup[] = [
         '5m',
       ),
       alert(
-        'StreamPipelineDeadLettersFull',
-        'critical',
-        'No room for dead letters',
+        'StreamPipelineDeadLettersFillingUp',
+        'warning',
+        'There is hardly any room left for dead letters',
         `The dead letters of ${pipeline} take {{ $value | humanizePercentage }} of their room; when it is full, entries that cannot become jobs stay pending.`,
         'max by (namespace, name) (redis_stream_dead_letter_entries) / max by (namespace, name) (redis_stream_dead_letter_max_entries) > 0.9',
         '5m',

@@ -74,9 +74,9 @@ const cases: readonly Case[] = [
     at: '20m',
     fires: false,
   },
-  { alert: 'StreamPipelineDeadLettersFull', series: deadLetters('905x20', '1000x20'), at: '10m', fires: true },
-  { alert: 'StreamPipelineDeadLettersFull', series: deadLetters('895x20', '1000x20'), at: '10m', fires: false },
-  { alert: 'StreamPipelineDeadLettersFull', series: deadLetters('1000x20', '5000x20'), at: '10m', fires: false },
+  { alert: 'StreamPipelineDeadLettersFillingUp', series: deadLetters('905x20', '1000x20'), at: '10m', fires: true },
+  { alert: 'StreamPipelineDeadLettersFillingUp', series: deadLetters('895x20', '1000x20'), at: '10m', fires: false },
+  { alert: 'StreamPipelineDeadLettersFillingUp', series: deadLetters('1000x20', '5000x20'), at: '10m', fires: false },
   {
     alert: 'StreamPipelineEntriesLost',
     series: { [`redis_stream_lost_entries_total{${ndvi}}`]: '0x5 12x10' },
