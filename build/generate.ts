@@ -8,6 +8,7 @@ import { stringify } from 'yaml'
 import { crd } from '../api/crd.ts'
 import { chartFiles } from './chart/files.ts'
 import { conditions } from './conditions.ts'
+import { metricsDocument } from './metricsdoc.ts'
 import { redisDocument } from './redisdoc.ts'
 import { reference } from './reference.ts'
 import { root } from './root.ts'
@@ -25,6 +26,10 @@ export function generated(): ReadonlyMap<string, string> {
     [
       'docs/redis.md',
       `<!-- Generated from redis/rights.ts and build/redisdoc.ts by \`npm run generate\`. -->\n${redisDocument()}`,
+    ],
+    [
+      'docs/metrics.md',
+      `<!-- Generated from the metrics of operator, consumer and client by \`npm run generate\`; change them there. -->\n${metricsDocument()}`,
     ],
     ...chartFiles(),
   ])

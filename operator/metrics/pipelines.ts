@@ -37,7 +37,8 @@ interface Counts {
 
 type Value = readonly [labels: string, value: number]
 
-interface Family {
+/** One metric, of every pipeline. */
+export interface Family {
   readonly name: string
   readonly type: 'gauge' | 'counter'
   readonly help: string
@@ -60,7 +61,8 @@ const decided = (name: string, help: string, field: 'replicas' | 'recommended'):
   values: ({ observation }) => (observation.kind === 'None' ? [] : [['', observation.decision[field]]]),
 })
 
-const families: readonly Family[] = [
+/** Written out at each scrape. */
+export const families: readonly Family[] = [
   sampled('redis_stream_pending_entries', 'Entries delivered to a consumer and not settled.', (sample) => sample.pending),
   sampled(
     'redis_stream_pending_age_max_seconds',

@@ -1,0 +1,64 @@
+/** docs/metrics.md: what operator, consumer and worker export, from the metrics themselves. */
+import { Registry } from 'prom-client'
+import { createWorkerMetrics } from '../client/metrics.ts'
+import { createConsumerMetrics } from '../consumer/metrics.ts'
+import { createMachineryMetrics } from '../operator/metrics/machinery.ts'
+import { createPipelineMetrics, families } from '../operator/metrics/pipelines.ts'
+
+interface Exported {
+  readonly name: string
+  readonly help: string
+}
+
+/** Without those of every Node process. */
+const own = (registry: Registry): readonly Exported[] =>
+  registry.getMetricsAsArray().filter(({ name }) => !/^(?:nodejs|process)_/.test(name))
+
+/** What begins a sentence in one help text ends without a full stop in another. */
+const sentence = (help: string): string => `${help.replace(/\.$/, '').replaceAll('|', '\\|')}.`
+
+function table(metrics: readonly Exported[]): string {
+  const rows = metrics
+    .toSorted((a, b) => a.name.localeCompare(b.name))
+    .map(({ name, help }) => `| \`${name}\` | ${sentence(help)} |`)
+  return ['| Metric | |', '|---|---|', ...rows].join('\n')
+}
+
+export function metricsDocument(): string {
+  const [pipelines, machinery] = [new Registry(), new Registry()]
+  createPipelineMetrics(pipelines)
+  createMachineryMetrics(machinery)
+  const consumer = createConsumerMetrics({ namespace: 'default', name: 'ndvi' }).registry
+  const worker = createWorkerMetrics('ndvi').registry
+  return `# Metrics
+
+\`/metrics\` of operator and consumer, in the text format of Prometheus; a worker's are in the registry it is given. Each process also
+tells prom-client's own about Node (\`process_…\`, \`nodejs_…\`). A name that ends in \`_seconds\` is in seconds, one in \`_total\` only grows.
+The chart's alerts are listed in its README, each with a page in [runbooks](runbooks).
+
+## The operator, per pipeline
+
+Told by the leader. Labels \`namespace\` and \`name\`; \`streampipeline_condition\` has \`type\` and \`status\` as well,
+\`streampipeline_scaling_decisions_total\` has \`reason\`; \`streampipeline_observe_duration_seconds\` is of all pipelines together.
+
+${table([...families, ...own(pipelines)])}
+
+## The operator itself
+
+Under the names that dashboards for controller-runtime and client-go know.
+
+${table(own(machinery))}
+
+## A consumer
+
+Labels \`namespace\` and \`pipeline\`.
+
+${table(own(consumer))}
+
+## A worker of the library
+
+Label \`queue\`.
+
+${table(own(worker))}
+`
+}
