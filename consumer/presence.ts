@@ -2,7 +2,8 @@
  * The consumer's presence in the group: its heartbeat, the renewal of what it holds long, and the nudge it listens for. Beating
  * goes on while draining, or a long drain would look like a death; listening ends with it.
  */
-import type { RedisConnection } from '../redis/connection.ts'
+import { failure } from '../api/errors.ts'
+import { labelOf, type RedisConnection } from '../redis/connection.ts'
 import { renewEntries } from '../redis/stream/pending.ts'
 import { heartbeatIntervalMs, readNudge, sendHeartbeat } from '../redis/stream/registry.ts'
 import type { StreamPlace } from '../redis/stream/settlement.ts'
@@ -13,6 +14,13 @@ import { listenIntervalMs, type Nudges } from './nudges.ts'
 import { pause } from './pause.ts'
 import { mayRead } from './states.ts'
 import type { Tally } from './tally.ts'
+
+/**
+ * How long a beat may go unanswered before Redis counts as away. ioredis fails within seconds what it has not sent yet, but keeps what
+ * was under way when a socket fell silent until a server answers again: with a Redis that takes connections and says nothing, every
+ * loop could wait so, and nobody would tell.
+ */
+const unansweredMs = 10_000
 
 export interface PresenceParts {
   readonly connection: RedisConnection
@@ -61,6 +69,24 @@ export function createPresence(parts: PresenceParts): Presence {
     nudges.heard(reply.nudge)
   }
 
+  /** Tells when `work` takes too long, and waits for it all the same: it may have been done. */
+  const watched = async (work: Promise<void>) => {
+    let ended = false
+    const tell = () => {
+      if (ended) return
+      const detail = `a heartbeat has had no answer for ${unansweredMs} ms`
+      lifecycle.backendFailed(failure('RedisUnreachable', { address: labelOf(connection), detail }))
+    }
+    // An answer that came while this process itself stood still is read first.
+    const timer = setTimeout(() => setImmediate(tell), unansweredMs)
+    try {
+      await work
+    } finally {
+      ended = true
+      clearTimeout(timer)
+    }
+  }
+
   const renew = async (ageMs: number) => {
     const old = held.due(ageMs, parts.clock())
     if (old.length > 0) await renewEntries(connection, place, name, old)
@@ -73,7 +99,7 @@ export function createPresence(parts: PresenceParts): Presence {
       while (!leaving.aborted) {
         if (lifecycle.state.kind !== 'BackendDown') {
           await guarded(lifecycle, async () => {
-            await beat()
+            await watched(beat())
             await renew(parts.minIdleMs / 3)
           })
         }

@@ -1,6 +1,7 @@
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { startRedis } from '../support/redis.ts'
 import { eventually } from '../support/wait.ts'
 import { assertOnce, type ConsumerProcess, openPipeline } from './fixture.ts'
@@ -28,6 +29,26 @@ test('a Redis that hangs is an outage; woken, it goes on, and nothing is doubled
   await consumer.ready()
   await eventually(async () => (await waiting()) === 100 && (await pending()).length === 0, patience)
   assertOnce(await jobs(), 100)
+})
+
+test('a Redis that hangs is told in time, whatever was under way', async (t) => {
+  const told = async (afterMs: number) => {
+    const { server, add, start } = await onOwnServer(t)
+    const consumer = await start('pod-0')
+    await add(100)
+    await sleep(afterMs)
+    await server.kill('SIGSTOP')
+    const begun = performance.now()
+    try {
+      await unready(consumer)
+      return performance.now() - begun
+    } finally {
+      await server.kill('SIGCONT')
+    }
+  }
+  const tookMs = await Promise.all([5, 10, 15, 20, 25, 30].map(told))
+  // A heartbeat every two seconds that may go unanswered for ten; some twenty where none of them tells.
+  assert.ok(Math.max(...tookMs) < 18_000, `${tookMs.map(Math.round).join(', ')} ms`)
 })
 
 test('SIGTERM while Redis is away ends soon, with 0', async (t) => {
