@@ -25,7 +25,7 @@ export function generated(): ReadonlyMap<string, string> {
     ['docs/reference.md', `<!-- ${notice} -->\n${reference()}`],
     [
       'docs/redis.md',
-      `<!-- Generated from redis/rights.ts and build/redisdoc.ts by \`npm run generate\`. -->\n${redisDocument()}`,
+      `<!-- Generated from redis/preflight/permissions.ts and build/redisdoc.ts by \`npm run generate\`. -->\n${redisDocument()}`,
     ],
     [
       'docs/metrics.md',

@@ -3,10 +3,10 @@ import { compilePipeline, parsePipeline } from '../api/compile.ts'
 import type { CompiledPipeline } from '../api/compiled.ts'
 import { failure } from '../api/errors.ts'
 import { readPipelines } from '../api/files.ts'
-import { close, connect, open, type RedisConnection } from '../redis/connection.ts'
-import { checkKeys } from '../redis/preflight.ts'
-import { directoryReader, resolveTarget } from '../redis/references.ts'
-import { replyCode } from '../redis/replies.ts'
+import { close, connect, open, type RedisConnection } from '../redis/connect/connection.ts'
+import { directoryReader, resolveTarget } from '../redis/connect/references.ts'
+import { replyCode } from '../redis/connect/replies.ts'
+import { checkKeys } from '../redis/preflight/backends.ts'
 
 export interface PipelineRedis {
   readonly pipeline: CompiledPipeline

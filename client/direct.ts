@@ -2,9 +2,11 @@
  * The adding half of Direct mode: the forwarder that consumers use, without a stream. Same job id, same mark, same lock: while a
  * flip is under way both modes may run at once, and each key still makes one job.
  */
+
 import { setTimeout as sleep } from 'node:timers/promises'
 import { failure } from '../api/errors.ts'
-import type { Forwarder, ForwardItem } from '../redis/forward/forwarder.ts'
+import type { ForwardItem } from '../redis/bullmq/item.ts'
+import type { Forwarder } from '../redis/settle/forwarders/forwarder.ts'
 
 export interface DirectOutcome {
   readonly jobId: string

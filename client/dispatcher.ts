@@ -5,11 +5,12 @@
  * Which mode counts, first found: `mode` given in code; STREAMPIPELINE_MODE; the mode kept in Redis, read by the very script
  * that adds; the configuration's.
  */
+
 import type { CompiledPipeline } from '../api/compiled.ts'
 import { asFailure, failure, type StreamPipelineError } from '../api/errors.ts'
 import type { StreamPipelineInput } from '../api/schema/pipeline.ts'
+import { type ForwardItem, jsonOf } from '../redis/bullmq/item.ts'
 import { type DispatchConfig, type DispatchMode, dispatchMode, modeVariable } from '../redis/dispatchconfig.ts'
-import { type ForwardItem, jsonOf } from '../redis/forward/forwarder.ts'
 import type { Trace } from '../redis/payload/fields.ts'
 import { addDirectly } from './direct.ts'
 import { createLinks } from './links.ts'

@@ -15,7 +15,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { DelayedError, type Job } from 'bullmq'
 import { asFailure, failure, type StreamPipelineError } from '../api/errors.ts'
-import type { RedisConnection } from '../redis/connection.ts'
+import type { RedisConnection } from '../redis/connect/connection.ts'
 import { acquireLock, type ForeignLock, type HeldLock } from './lock.ts'
 import type { ExecutionOutcome, WorkerMetrics } from './metrics.ts'
 

@@ -12,8 +12,8 @@
  * recognises its own token, renewing and releasing are harmless when repeated.
  */
 import { randomUUID } from 'node:crypto'
-import type { RedisConnection } from '../redis/connection.ts'
-import { defineScript } from '../redis/script.ts'
+import type { RedisConnection } from '../redis/connect/connection.ts'
+import { defineScript } from '../redis/scripts/script.ts'
 
 const acquire = defineScript(
   'acquireExecution',

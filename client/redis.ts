@@ -4,8 +4,8 @@
  */
 import type { Cluster, Redis, RedisOptions } from 'ioredis'
 import type { RedisTarget } from '../api/compiled.ts'
-import { type ConnectionRole, close, connect, type RedisConnection } from '../redis/connection.ts'
-import { directoryReader, type RedisAddress, resolveTarget } from '../redis/references.ts'
+import { type ConnectionRole, close, connect, type RedisConnection } from '../redis/connect/connection.ts'
+import { directoryReader, type RedisAddress, resolveTarget } from '../redis/connect/references.ts'
 
 /**
  * `redis://[user:password@]host:port/database` (`rediss:` for TLS), or an ioredis connection, which is used as it is and never

@@ -4,9 +4,9 @@
  * connection may add twice; both entries carry one idempotency key, and the consumer forwards one.
  */
 import { failure } from '../api/errors.ts'
-import { labelOf, type RedisConnection } from '../redis/connection.ts'
+import { labelOf, type RedisConnection } from '../redis/connect/connection.ts'
 import type { DispatchMode } from '../redis/dispatchconfig.ts'
-import { defineScript, type ScriptArgument } from '../redis/script.ts'
+import { defineScript, type ScriptArgument } from '../redis/scripts/script.ts'
 
 /*
  * KEYS: the stream, and the mode's key unless the mode is pinned. ARGV: the mode where Redis has none, the approximate bound on

@@ -2,11 +2,12 @@
  * What every consumer does now and then beside moving entries: retention with its ledger, and the sweep of failed jobs. Each
  * consumer does it, none leads: both are single scripts that find nothing left to do where another was first.
  */
+
 import type { CompiledPipeline } from '../api/compiled.ts'
-import type { RedisConnection } from '../redis/connection.ts'
-import type { Sweep, Sweeper } from '../redis/forward/capture.ts'
+import type { RedisConnection } from '../redis/connect/connection.ts'
+import type { Sweep, Sweeper } from '../redis/deadletters/capture.ts'
+import type { StreamPlace } from '../redis/placement.ts'
 import { type RetentionReport, retainEntries } from '../redis/stream/retention.ts'
-import type { StreamPlace } from '../redis/stream/settlement.ts'
 
 /** Between two rounds of one consumer; jittered. */
 export const housekeepingIntervalMs = 10_000

@@ -4,8 +4,8 @@
  */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import { errorCatalogue } from '../api/errors.ts'
-import { deadLetterReasons } from '../redis/deadletters.ts'
-import type { PathKind } from '../redis/forward/settlepath.ts'
+import { deadLetterReasons } from '../redis/record.ts'
+import type { PathKind } from '../redis/settle/path.ts'
 import type { ConsumerObserver } from './parts.ts'
 import type { SettledOutcome } from './settler.ts'
 

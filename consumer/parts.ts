@@ -1,10 +1,11 @@
 /** What a consumer is assembled from, and who hears of what it does. */
+
 import type { CompiledPipeline } from '../api/compiled.ts'
-import type { RedisConnection } from '../redis/connection.ts'
-import type { ChosenPath } from '../redis/forward/choice.ts'
-import type { PathKind } from '../redis/forward/settlepath.ts'
+import type { RedisConnection } from '../redis/connect/connection.ts'
+import type { StreamPlace } from '../redis/placement.ts'
+import type { ChosenPath } from '../redis/settle/choose.ts'
+import type { PathKind } from '../redis/settle/path.ts'
 import type { GroupOutcome } from '../redis/stream/group.ts'
-import type { StreamPlace } from '../redis/stream/settlement.ts'
 import type { HousekeepingReport } from './housekeeping.ts'
 import type { ReclaimReport } from './reclaimer.ts'
 import type { BatchReport } from './settler.ts'

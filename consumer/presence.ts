@@ -2,11 +2,12 @@
  * The consumer's presence in the group: its heartbeat, the renewal of what it holds long, and the nudge it listens for. Beating
  * goes on while draining, or a long drain would look like a death; listening ends with it.
  */
+
 import { failure } from '../api/errors.ts'
-import { labelOf, type RedisConnection } from '../redis/connection.ts'
+import { labelOf, type RedisConnection } from '../redis/connect/connection.ts'
+import type { StreamPlace } from '../redis/placement.ts'
 import { renewEntries } from '../redis/stream/pending.ts'
 import { heartbeatIntervalMs, readNudge, sendHeartbeat } from '../redis/stream/registry.ts'
-import type { StreamPlace } from '../redis/stream/settlement.ts'
 import { guarded } from './defects.ts'
 import type { HeldEntries } from './held.ts'
 import type { Lifecycle } from './lifecycle.ts'

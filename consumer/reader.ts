@@ -8,8 +8,8 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { CompiledSource } from '../api/compiled.ts'
-import { failureOn, type RedisConnection } from '../redis/connection.ts'
-import { addressOf, nodeAt, nodeOf } from '../redis/node.ts'
+import { failureOn, type RedisConnection } from '../redis/connect/connection.ts'
+import { addressOf, nodeAt, nodeOf } from '../redis/connect/node.ts'
 import type { Delivery } from '../redis/stream/pending.ts'
 
 export interface Reader {

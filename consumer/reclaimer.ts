@@ -11,12 +11,14 @@
  * and nobody else will hold them. The same holds for what was delivered to us in a reply that never arrived; nobody attempted
  * that, so taking it up does not raise its count.
  */
+
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { CompiledPipeline } from '../api/compiled.ts'
 import type { StreamPipelineError } from '../api/errors.ts'
-import type { RedisConnection } from '../redis/connection.ts'
+import type { RedisConnection } from '../redis/connect/connection.ts'
+import type { StreamPlace } from '../redis/placement.ts'
 import { claimEntries, type Delivery, listPending, type PendingRow } from '../redis/stream/pending.ts'
-import { type Burial, type StreamPlace, settleEntries } from '../redis/stream/settlement.ts'
+import { type Burial, settleEntries } from '../redis/stream/settlement.ts'
 import { isCircuitOpen } from '../scaling/circuit.ts'
 import { guarded } from './defects.ts'
 import type { HeldEntries } from './held.ts'

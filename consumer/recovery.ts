@@ -1,7 +1,7 @@
 /**
  * The way out of BackendDown: wait out the back-off, ask Redis, make the group anew if it is gone, renew what is held, go on.
  */
-import { open } from '../redis/connection.ts'
+import { open } from '../redis/connect/connection.ts'
 import { ensureGroup } from '../redis/stream/group.ts'
 import { backendFailure } from './defects.ts'
 import type { Lifecycle } from './lifecycle.ts'

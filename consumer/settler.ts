@@ -3,11 +3,12 @@
  * tried again, as often as it takes, with everything still in memory; only draining ends that, and then its entries stay
  * pending and are handed back. Trying again after an unknown outcome is safe: what was forwarded has its mark.
  */
+
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { DeadLetterReason } from '../redis/deadletters.ts'
-import { jsonOf } from '../redis/forward/forwarder.ts'
-import type { SettlePath, Verdict } from '../redis/forward/settlepath.ts'
+import { jsonOf } from '../redis/bullmq/item.ts'
 import type { Codec } from '../redis/payload/codec.ts'
+import type { DeadLetterReason } from '../redis/record.ts'
+import type { SettlePath, Verdict } from '../redis/settle/path.ts'
 import type { Delivery } from '../redis/stream/pending.ts'
 import { backendFailure, guarded } from './defects.ts'
 import type { HeldEntries } from './held.ts'

@@ -1,7 +1,7 @@
 /** The scaling loop of a local run: observe, decide, scale the fleet, remember what was seen. One turn at a time. */
 import type { CompiledPipeline } from '../api/compiled.ts'
 import { asFailure } from '../api/errors.ts'
-import type { RedisConnection } from '../redis/connection.ts'
+import type { RedisConnection } from '../redis/connect/connection.ts'
 import { type Decision, decide } from '../scaling/decide.ts'
 import type { LoggedDecision } from '../scaling/decisionlog.ts'
 import { observe } from '../scaling/observe.ts'

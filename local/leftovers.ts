@@ -1,7 +1,7 @@
 /** What a demo run leaves in Redis: read at its end, for the ledger and for knowing when everything is finished. */
 import type { CompiledPipeline } from '../api/compiled.ts'
-import { failureOn, type RedisConnection } from '../redis/connection.ts'
-import { decodeDeadLetter } from '../redis/deadletters.ts'
+import { failureOn, type RedisConnection } from '../redis/connect/connection.ts'
+import { decodeDeadLetter } from '../redis/record.ts'
 import type { Sample } from '../scaling/sample.ts'
 
 /** Jobs that BullMQ has not finished with: waiting, running, delayed. */

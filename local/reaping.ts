@@ -5,7 +5,7 @@
  */
 import type { CompiledPipeline } from '../api/compiled.ts'
 import { asFailure } from '../api/errors.ts'
-import type { RedisConnection } from '../redis/connection.ts'
+import type { RedisConnection } from '../redis/connect/connection.ts'
 import { streamPlace } from '../redis/placement.ts'
 import { reapConsumer } from '../redis/stream/reaping.ts'
 import type { Dead } from './fleet.ts'

@@ -2,10 +2,30 @@
  * Where a pipeline's data lies: the stream with its dead letters, and the queue. Helper keys stand in the slot of what they
  * guard; marks and locks are written together with the job, so they go with the queue when it lives elsewhere.
  */
-import type { CompiledPipeline } from '../api/compiled.ts'
-import type { ForwardTarget } from './forward/forwarder.ts'
-import { keySpace } from './keys.ts'
-import type { StreamPlace } from './stream/settlement.ts'
+import type { CompiledJobOptions, CompiledPipeline } from '../api/compiled.ts'
+import { type KeySpace, keySpace } from './keys.ts'
+
+export interface StreamPlace {
+  readonly stream: string
+  readonly group: string
+  readonly deadLetters: string
+  readonly maxDeadLetters: number
+  readonly keys: KeySpace
+}
+
+/** Where jobs go and how long a key is remembered. */
+export interface ForwardTarget {
+  readonly queue: string
+  readonly prefix: string
+  readonly jobName: string
+  readonly jobOptions: CompiledJobOptions
+  /** How long a key is remembered, from forwarding. */
+  readonly windowMs: number
+  /** How long a crashed forwarder blocks a key. */
+  readonly lockTtlMs: number
+  /** Helper keys in the queue's slot: marks live with the queue, since they are written in one step with the job. */
+  readonly keys: KeySpace
+}
 
 export function streamPlace({ source, deadLetter }: CompiledPipeline): StreamPlace {
   return {

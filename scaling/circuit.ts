@@ -5,9 +5,9 @@
  * It is read from the state that the scaler keeps in Redis, and believed only while that is fresh: a scaler that is gone must not
  * keep dead letters back for ever.
  */
-import type { RedisConnection } from '../redis/connection.ts'
+import type { RedisConnection } from '../redis/connect/connection.ts'
 import type { KeySpace } from '../redis/keys.ts'
-import { defineScript } from '../redis/script.ts'
+import { defineScript } from '../redis/scripts/script.ts'
 import type { ScalingState } from './state.ts'
 
 /** Field of the `stats` hash that holds the scaler's state as JSON. */

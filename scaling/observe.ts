@@ -6,13 +6,13 @@
  * A stream or a group that does not exist is calm: no error, and no pending entries. Where the group is still to be made and
  * starts at the beginning, the entries already in the stream are undelivered, or nothing would ever wake a pipeline from zero.
  */
+
 import type { CompiledPipeline } from '../api/compiled.ts'
 import { failure } from '../api/errors.ts'
-import { failureOn, type RedisConnection } from '../redis/connection.ts'
-import { streamPlace } from '../redis/placement.ts'
+import { failureOn, type RedisConnection } from '../redis/connect/connection.ts'
+import { type StreamPlace, streamPlace } from '../redis/placement.ts'
 import { lookAtQueue, lookAtStream, pendingPageSize, type QueueLook } from '../redis/stream/look.ts'
 import { heartbeatTtlMs, parseHeartbeat } from '../redis/stream/registry.ts'
-import type { StreamPlace } from '../redis/stream/settlement.ts'
 import { idMs, isTimeId } from './entryid.ts'
 import { classifyPending, hidesHealthy, type PendingEntry } from './pending.ts'
 import * as replies from './replies.ts'

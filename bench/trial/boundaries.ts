@@ -1,5 +1,5 @@
 /** Every command boundary of a consumer's run, before and after, on every path, with real processes that get SIGKILL. */
-import type { PathKind } from '../../redis/forward/settlepath.ts'
+import type { PathKind } from '../../redis/settle/path.ts'
 import { pathKinds } from '../../test/crash/assemble.ts'
 import { prepareCrashes } from '../../test/crash/attempt.ts'
 import { processVictims } from '../../test/crash/victim.ts'

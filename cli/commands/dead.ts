@@ -2,8 +2,8 @@
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { formatAge } from '../../api/duration.ts'
 import { failure } from '../../api/errors.ts'
-import { type DeadLetter, type DeadLetterReason, deadLetterReasons } from '../../redis/deadletters.ts'
-import type { DeadLetters, ReplayOutcome } from '../../redis/forward/redrive.ts'
+import type { DeadLetters, ReplayOutcome } from '../../redis/deadletters/replay.ts'
+import { type DeadLetter, type DeadLetterReason, deadLetterReasons } from '../../redis/record.ts'
 
 interface DeadFlags {
   readonly file: string
@@ -64,8 +64,8 @@ function selection(command: Command): Command {
 async function withDeadLetters(flags: DeadFlags, work: (letters: DeadLetters) => Promise<void>): Promise<void> {
   const [{ withPipelineRedis }, { chooseSettlePath }, { createDeadLetters }, { forwardTarget, streamPlace }] = await Promise.all([
     import('../pipelineredis.ts'),
-    import('../../redis/forward/choice.ts'),
-    import('../../redis/forward/redrive.ts'),
+    import('../../redis/settle/choose.ts'),
+    import('../../redis/deadletters/replay.ts'),
     import('../../redis/placement.ts'),
   ])
   await withPipelineRedis(flags, async ({ pipeline, stream, queue }) => {

@@ -14,9 +14,9 @@
  * look, as if there were no alarm, and `refusal` says why.
  */
 import { asFailure, type StreamPipelineError } from '../../api/errors.ts'
-import { close, connect, failureOn, open, type RedisConnection } from '../../redis/connection.ts'
-import { nodeOf } from '../../redis/node.ts'
-import type { RedisAddress } from '../../redis/references.ts'
+import { close, connect, failureOn, open, type RedisConnection } from '../../redis/connect/connection.ts'
+import { nodeOf } from '../../redis/connect/node.ts'
+import type { RedisAddress } from '../../redis/connect/references.ts'
 import { backoffMs, type Clock, pause } from '../kubernetes/clock.ts'
 import type { RedisLease } from './connections.ts'
 import { readCommand, readFrom, type Sleeper, wokenBy } from './sleepers.ts'

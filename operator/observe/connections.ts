@@ -3,9 +3,9 @@
  * included, so a changed password is another address: the new connection is made and the old one goes with its last user.
  */
 import { createHash } from 'node:crypto'
-import { close, connect, failureOn, type RedisConnection } from '../../redis/connection.ts'
-import { checkServer } from '../../redis/preflight.ts'
-import type { RedisAddress } from '../../redis/references.ts'
+import { close, connect, failureOn, type RedisConnection } from '../../redis/connect/connection.ts'
+import type { RedisAddress } from '../../redis/connect/references.ts'
+import { checkServer } from '../../redis/preflight/backends.ts'
 import type { Clock } from '../kubernetes/clock.ts'
 import { checkWritable } from './diagnosis.ts'
 import { createTurns, type Turns } from './turns.ts'

@@ -5,10 +5,10 @@
 import { Cluster, Redis } from 'ioredis'
 import type { CompiledPipeline } from '../../api/compiled.ts'
 import { asFailure, failure, type StreamPipelineError } from '../../api/errors.ts'
-import { failureOn, labelOf, type RedisConnection } from '../../redis/connection.ts'
+import { failureOn, labelOf, type RedisConnection } from '../../redis/connect/connection.ts'
+import { redisFailure, replyCode } from '../../redis/connect/replies.ts'
 import { keySpace } from '../../redis/keys.ts'
-import { redisFailure, replyCode } from '../../redis/replies.ts'
-import { checkOperatorRights, checkRights } from '../../redis/rightscheck.ts'
+import { checkOperatorRights, checkRights } from '../../redis/preflight/permissioncheck.ts'
 
 /** Throws RedisNotReady at a replica. A write would tell too, but costs the connection: ioredis takes READONLY for a failover. */
 export async function checkWritable(connection: RedisConnection): Promise<void> {

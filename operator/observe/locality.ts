@@ -2,7 +2,7 @@
  * `redis://redis:6379` means the Service `redis` beside the pipeline: that is what the consumers' resolver makes of it. The operator
  * runs in another namespace, where the same name would be another Service or none, so it asks for the one the consumers mean.
  */
-import type { RedisAddress } from '../../redis/references.ts'
+import type { RedisAddress } from '../../redis/connect/references.ts'
 
 export type Locate = (namespace: string, address: RedisAddress) => RedisAddress
 

@@ -1,5 +1,5 @@
 /** What scaling remembers outlives the operator in the pipeline's own `stats` hash, so that a new leader need not learn it anew. */
-import type { RedisConnection } from '../../redis/connection.ts'
+import type { RedisConnection } from '../../redis/connect/connection.ts'
 import type { KeySpace } from '../../redis/keys.ts'
 import { stateField as field } from '../../scaling/circuit.ts'
 import type { ScalingState } from '../../scaling/state.ts'

@@ -3,7 +3,7 @@ import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { createSecureContext } from 'node:tls'
 import type { Reference, TlsTarget } from '../../api/compiled.ts'
 import { failure } from '../../api/errors.ts'
-import type { TlsAddress } from '../../redis/references.ts'
+import type { TlsAddress } from '../../redis/connect/references.ts'
 
 /** Throws InvalidReference. */
 export function checkTlsMaterial(target: TlsTarget | undefined, address: TlsAddress | undefined): void {

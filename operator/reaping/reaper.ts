@@ -6,7 +6,7 @@
  */
 import type { CompiledPipeline } from '../../api/compiled.ts'
 import { asFailure, type StreamPipelineError } from '../../api/errors.ts'
-import type { RedisConnection } from '../../redis/connection.ts'
+import type { RedisConnection } from '../../redis/connect/connection.ts'
 import { streamPlace } from '../../redis/placement.ts'
 import { type Reaping, reapConsumer } from '../../redis/stream/reaping.ts'
 import type { ConsumerSample, Sample } from '../../scaling/sample.ts'

@@ -8,7 +8,7 @@
  */
 import type { CompiledPayload } from '../../api/compiled.ts'
 import { failure } from '../../api/errors.ts'
-import type { DeadLetterReason } from '../deadletters.ts'
+import type { DeadLetterReason } from '../record.ts'
 import { createCoercion } from './coercion.ts'
 import { createFieldReader, type EntryFields, type Envelope, isReserved, NotText, show, type Trace } from './fields.ts'
 import { canonicalJson, keyHash } from './idempotency.ts'

@@ -4,9 +4,9 @@
  * a retained history, which would run it all again: it starts at the floor that the heartbeats keep, below which everything
  * was settled. The ledger begins anew with a group. A floor beyond what the stream ever held belongs to another life of the stream, and 0 is right.
  */
-import type { RedisConnection } from '../connection.ts'
+import type { RedisConnection } from '../connect/connection.ts'
 import type { KeySpace } from '../keys.ts'
-import { defineScript } from '../script.ts'
+import { defineScript } from '../scripts/script.ts'
 import { ledgerFunctions } from './ledger.ts'
 
 const ensure = defineScript(

@@ -13,9 +13,10 @@
  * deleted with pending entries, entries acknowledged by strangers. Such a step shows as a sum below zero, or as a cursor that
  * jumped; it is then rebased, counted in `rebases`, and what was lost before stays told.
  */
-import type { RedisConnection } from '../connection.ts'
-import { defineScript } from '../script.ts'
-import type { StreamPlace } from './settlement.ts'
+
+import type { RedisConnection } from '../connect/connection.ts'
+import type { StreamPlace } from '../placement.ts'
+import { defineScript } from '../scripts/script.ts'
 
 /** Lua shared with retention: fields(reply) → table; groupOf(stream, group); account(stream, group, stats) → lost, undelivered or nil. */
 export const ledgerFunctions = `local function fields(reply)

@@ -8,10 +8,11 @@
  *
  * XPENDING is never sent with IDLE, which scans the whole pending list (7 ms at 100,000).
  */
-import type { RedisConnection } from '../connection.ts'
-import { defineScript } from '../script.ts'
+
+import type { RedisConnection } from '../connect/connection.ts'
+import type { StreamPlace } from '../placement.ts'
+import { defineScript } from '../scripts/script.ts'
 import { ledgerFunctions } from './ledger.ts'
-import type { StreamPlace } from './settlement.ts'
 
 /** Entries after the cursor of which ids are read; fewer where entries are large. */
 const longestPage = 64

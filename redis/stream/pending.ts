@@ -8,10 +8,12 @@
  * XCLAIM deletes the pending row of an entry that was trimmed, silently, and so loses the last trace of it: every script here
  * looks first. Claiming and handing back leave a dead letter (`Trimmed`); renewing leaves the row to whoever settles or claims.
  */
+
 import type { StreamPipelineError } from '../../api/errors.ts'
-import { failureOn, type RedisConnection } from '../connection.ts'
-import { defineScript } from '../script.ts'
-import { buryFunction, type StreamPlace, unwritable } from './settlement.ts'
+import { failureOn, type RedisConnection } from '../connect/connection.ts'
+import type { StreamPlace } from '../placement.ts'
+import { defineScript } from '../scripts/script.ts'
+import { buryFunction, unwritable } from './settlement.ts'
 
 /** An entry as delivered: id, flat list field, value, …, and how often it has been delivered, this time included. */
 export interface Delivery {

@@ -12,12 +12,14 @@
  * zombie (a process that was declared dead and still runs) makes its name again with its next heartbeat, and is reaped again.
  * A name in the group that is not in the registry is somebody else's and never touched.
  */
+
 import type { StreamPipelineError } from '../../api/errors.ts'
-import type { RedisConnection } from '../connection.ts'
-import { defineScript } from '../script.ts'
+import type { RedisConnection } from '../connect/connection.ts'
+import type { StreamPlace } from '../placement.ts'
+import { defineScript } from '../scripts/script.ts'
 import { parseIdentity } from './identity.ts'
 import { buryTrimmedFunction } from './pending.ts'
-import { type StreamPlace, unwritable } from './settlement.ts'
+import { unwritable } from './settlement.ts'
 
 const reap = defineScript(
   'reap',

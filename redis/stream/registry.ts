@@ -6,9 +6,10 @@
  * The same script keeps the group's floor (see group.ts) and brings back what the consumer needs to hear: the nudge, how many
  * entries the server thinks it holds, and the server's time.
  */
-import { failureOn, type RedisConnection } from '../connection.ts'
-import { defineScript } from '../script.ts'
-import type { StreamPlace } from './settlement.ts'
+
+import { failureOn, type RedisConnection } from '../connect/connection.ts'
+import type { StreamPlace } from '../placement.ts'
+import { defineScript } from '../scripts/script.ts'
 
 /** How long a heartbeat lives: seven missed beats. Its absence alone is not death: under OOM nothing can be written. */
 export const heartbeatTtlMs = 15_000

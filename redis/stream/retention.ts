@@ -6,10 +6,11 @@
  * Trimming is approximate and limited (`~`, LIMIT 10000: about half a millisecond; an exact trim of a million entries held
  * Redis for 34 ms), so a round may leave more than the bound for the next one.
  */
-import type { RedisConnection } from '../connection.ts'
-import { defineScript } from '../script.ts'
+
+import type { RedisConnection } from '../connect/connection.ts'
+import type { StreamPlace } from '../placement.ts'
+import { defineScript } from '../scripts/script.ts'
 import { ledgerFunctions } from './ledger.ts'
-import type { StreamPlace } from './settlement.ts'
 
 const trim = defineScript(
   'retain',

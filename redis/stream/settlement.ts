@@ -4,11 +4,11 @@
  * the wrong type, memory) leaves its entry pending. A full one pushes out nothing: what is in it was lost from the stream. XACK's own return goes into the ledger, from which unread loss is computed.
  */
 import { failure, type StreamPipelineError } from '../../api/errors.ts'
-import { labelOf, type RedisConnection } from '../connection.ts'
-import type { DeadLetterReason } from '../deadletters.ts'
-import type { KeySpace } from '../keys.ts'
-import { replyCode } from '../replies.ts'
-import { defineScript, type ScriptArgument } from '../script.ts'
+import { labelOf, type RedisConnection } from '../connect/connection.ts'
+import { replyCode } from '../connect/replies.ts'
+import type { StreamPlace } from '../placement.ts'
+import type { DeadLetterReason } from '../record.ts'
+import { defineScript, type ScriptArgument } from '../scripts/script.ts'
 
 /**
  * Lua shared with the claim script: writes the record of one pending entry from the server's own copy of it.
@@ -89,14 +89,6 @@ export interface Settled {
   readonly burials: readonly BurialOutcome[]
   /** Why some are `refused`. */
   readonly refusal?: StreamPipelineError
-}
-
-export interface StreamPlace {
-  readonly stream: string
-  readonly group: string
-  readonly deadLetters: string
-  readonly maxDeadLetters: number
-  readonly keys: KeySpace
 }
 
 /** Longest `error` kept in a record, in UTF-16 units. */

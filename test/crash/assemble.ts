@@ -2,10 +2,10 @@
 import type { CompiledPipeline } from '../../api/compiled.ts'
 import { type Consumer, createConsumer } from '../../consumer/consumer.ts'
 import type { ConsumerConnections } from '../../consumer/parts.ts'
-import { connect } from '../../redis/connection.ts'
-import { chooseSettlePath } from '../../redis/forward/choice.ts'
-import type { PathKind } from '../../redis/forward/settlepath.ts'
+import { connect } from '../../redis/connect/connection.ts'
 import { streamPlace } from '../../redis/placement.ts'
+import { chooseSettlePath } from '../../redis/settle/choose.ts'
+import type { PathKind } from '../../redis/settle/path.ts'
 import { address, pipelineWith } from '../redis/resource.ts'
 
 export interface Assembly {

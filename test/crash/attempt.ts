@@ -3,7 +3,7 @@
  * a second consumer finish, execute the rest, check. A run that ends before its boundary was whole: there are no more boundaries.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { PathKind } from '../../redis/forward/settlepath.ts'
+import type { PathKind } from '../../redis/settle/path.ts'
 import type { RedisServer } from '../support/redis.ts'
 import { eventually } from '../support/wait.ts'
 import { assemble } from './assemble.ts'

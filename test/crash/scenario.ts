@@ -6,11 +6,11 @@
 import assert from 'node:assert/strict'
 import { Queue } from 'bullmq'
 import type { Redis } from 'ioredis'
-import { type DeadLetterReason, decodeDeadLetter } from '../../redis/deadletters.ts'
-import type { PathKind } from '../../redis/forward/settlepath.ts'
 import { jobId } from '../../redis/keys.ts'
 import { keyHash } from '../../redis/payload/idempotency.ts'
 import { forwardTarget, streamPlace } from '../../redis/placement.ts'
+import { type DeadLetterReason, decodeDeadLetter } from '../../redis/record.ts'
+import type { PathKind } from '../../redis/settle/path.ts'
 import { impatience, pipelineFor, windowMs } from './assemble.ts'
 
 /** Jobs expected per key of a valid entry. */

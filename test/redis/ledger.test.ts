@@ -2,15 +2,17 @@
  * The ledger against a model: random histories of adding, reading, settling, claiming, trimming and deleting on a real Redis,
  * with the loss compared after every step. RUNS and SEED choose how many histories and which.
  */
+
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Redis } from 'ioredis'
 import { keySpace } from '../../redis/keys.ts'
+import type { StreamPlace } from '../../redis/placement.ts'
 import { ensureGroup } from '../../redis/stream/group.ts'
 import { auditLedger } from '../../redis/stream/ledger.ts'
 import { claimEntries } from '../../redis/stream/pending.ts'
 import { retainEntries } from '../../redis/stream/retention.ts'
-import { type StreamPlace, settleEntries } from '../../redis/stream/settlement.ts'
+import { settleEntries } from '../../redis/stream/settlement.ts'
 import '../support/leaks.ts'
 import { startRedis } from '../support/redis.ts'
 

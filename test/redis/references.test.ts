@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import type { RedisTarget, Reference } from '../../api/compiled.ts'
 import { StreamPipelineError } from '../../api/errors.ts'
-import { directoryReader, resolveTarget } from '../../redis/references.ts'
+import { directoryReader, resolveTarget } from '../../redis/connect/references.ts'
 
 const none = directoryReader(undefined)
 const secret = (name: string, key: string): Reference => ({ kind: 'Secret', name, key, field: 'spec.redis.passwordFrom' })

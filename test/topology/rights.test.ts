@@ -1,21 +1,21 @@
 /** The least rights: enough for a whole run on every path, each of them used, and told by name when missing. */
-import { jsonOf } from '../../redis/forward/forwarder.ts'
+import { jsonOf } from '../../redis/bullmq/item.ts'
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'
-import { readFileSync } from 'node:fs'
+import { globSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { before, type TestContext, test } from 'node:test'
 import type { StreamPipelineError } from '../../api/errors.ts'
 import { readCommand } from '../../operator/observe/sleepers.ts'
-import { close, connect, open } from '../../redis/connection.ts'
-import { openBullQueue } from '../../redis/forward/bullqueue.ts'
-import { createSweeper } from '../../redis/forward/capture.ts'
-import { chooseSettlePath } from '../../redis/forward/choice.ts'
-import type { Verdict } from '../../redis/forward/settlepath.ts'
+import { openBullQueue } from '../../redis/bullmq/queue.ts'
+import { close, connect, open } from '../../redis/connect/connection.ts'
+import { createSweeper } from '../../redis/deadletters/capture.ts'
 import { createCodec } from '../../redis/payload/codec.ts'
 import { forwardTarget, streamPlace } from '../../redis/placement.ts'
-import { checkBackends } from '../../redis/preflight.ts'
-import { aclRules, rights } from '../../redis/rights.ts'
+import { checkBackends } from '../../redis/preflight/backends.ts'
+import { aclRules, rights } from '../../redis/preflight/permissions.ts'
+import { chooseSettlePath } from '../../redis/settle/choose.ts'
+import type { Verdict } from '../../redis/settle/path.ts'
 import { ensureGroup } from '../../redis/stream/group.ts'
 import { claimEntries, handBackEntries, renewEntries } from '../../redis/stream/pending.ts'
 import { reapConsumer } from '../../redis/stream/reaping.ts'
@@ -206,9 +206,9 @@ test('every right of the table was used by these runs', async () => {
 
 test('every command in the scripts is in the table', async (t) => {
   const listed = new Set(rights.map(({ command }) => command))
-  const ours = ['atomic', 'capture', 'composition', 'portable'].map((name) => `forward/${name}`)
-  const streams = ['group', 'ledger', 'look', 'pending', 'registry', 'retention', 'settlement'].map((name) => `stream/${name}`)
-  const texts = [...ours, ...streams].map((name) => readFileSync(join(projectRoot, 'redis', `${name}.ts`), 'utf8'))
+  const texts = globSync('redis/{stream,bullmq,settle,deadletters,scripts}/**/*.{ts,lua}', { cwd: projectRoot }).map((file) =>
+    readFileSync(join(projectRoot, file), 'utf8'),
+  )
   const connection = connect(address(near.port), 'Writer')
   t.after(() => close(connection))
   const bull = await openBullQueue(connection, 'texts', 'bull')

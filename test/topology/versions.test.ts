@@ -2,7 +2,7 @@
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { aclRules } from '../../redis/rights.ts'
+import { aclRules } from '../../redis/preflight/permissions.ts'
 import { pipelineWith } from '../redis/resource.ts'
 import { startRedis } from '../support/redis.ts'
 import { startCluster } from './support/cluster.ts'

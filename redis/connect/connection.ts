@@ -14,7 +14,7 @@
  * ioredis resends what was in flight when a connection comes back, so every command sent here must be safe to run twice.
  */
 import { AbstractConnector, Cluster, type CommonRedisOptions, Redis, type RedisOptions } from 'ioredis'
-import { failure } from '../api/errors.ts'
+import { failure } from '../../api/errors.ts'
 import type { RedisAddress } from './references.ts'
 import { redisFailure, replyCode } from './replies.ts'
 

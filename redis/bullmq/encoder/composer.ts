@@ -1,10 +1,12 @@
 /** BullMQ's arguments for a batch of jobs: by template where one holds, by asking BullMQ where none does. */
-import { failure } from '../../api/errors.ts'
-import { jobId } from '../keys.ts'
-import { type BullQueue, jobOptionsOf, type RecordedCall, recordAdd } from './bullqueue.ts'
-import { addScriptFor } from './composition.ts'
-import { dataOf, type ForwardItem, type ForwardTarget } from './forwarder.ts'
-import { encodeTime, fillTemplate, type JobShape, type JobTemplate, makeTemplate, type Parts, shapeOf } from './jobtemplate.ts'
+
+import { failure } from '../../../api/errors.ts'
+import { jobId } from '../../keys.ts'
+import type { ForwardTarget } from '../../placement.ts'
+import { addScriptFor } from '../addscript.ts'
+import { dataOf, type ForwardItem } from '../item.ts'
+import { type BullQueue, jobOptionsOf, type RecordedCall, recordAdd } from '../queue.ts'
+import { encodeTime, fillTemplate, type JobShape, type JobTemplate, makeTemplate, type Parts, shapeOf } from './template.ts'
 
 /** One job to add: the add script's three arguments; or why BullMQ refuses it. */
 export type JobCall =

@@ -7,9 +7,9 @@
  * or he finds no node for ever: that of a node that came back, and that of the replica that took over.
  */
 import { Cluster, type Redis } from 'ioredis'
-import { failure } from '../api/errors.ts'
+import { failure } from '../../api/errors.ts'
+import { slotOf } from '../keys.ts'
 import { labelOf, type RedisConnection } from './connection.ts'
-import { slotOf } from './keys.ts'
 
 /** `host:port` as the cluster's own map of slots has it; the same for every connection to one node. */
 export function addressOf(node: Redis): string {

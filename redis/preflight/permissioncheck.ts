@@ -6,12 +6,12 @@
  * A script's text holds the questions, and a pipeline brings only its keys: an operator asks a hundred questions about each of a
  * thousand pipelines every half minute.
  */
-import type { CompiledPipeline } from '../api/compiled.ts'
-import { failure } from '../api/errors.ts'
-import { labelOf, type RedisConnection } from './connection.ts'
-import { nodeOf } from './node.ts'
-import { isQueuePlace, keysOf, type Place, patternsOf, type Right, rights } from './rights.ts'
-import { defineScript, type Script } from './script.ts'
+import type { CompiledPipeline } from '../../api/compiled.ts'
+import { failure } from '../../api/errors.ts'
+import { labelOf, type RedisConnection } from '../connect/connection.ts'
+import { nodeOf } from '../connect/node.ts'
+import { defineScript, type Script } from '../scripts/script.ts'
+import { isQueuePlace, keysOf, type Place, patternsOf, type Right, rights } from './permissions.ts'
 
 interface Question {
   readonly command: string

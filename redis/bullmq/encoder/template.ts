@@ -7,10 +7,12 @@
  * them is kept. A template is believed only when it reproduces, byte by byte, what BullMQ sends for other jobs; if it does not, or
  * a part is found twice or never, there is no template and BullMQ is asked for every job, as it is for the rare ones that have more parts.
  */
+
 import type { Queue } from 'bullmq'
-import { jobId } from '../keys.ts'
-import { jobOptionsOf, recordAdd } from './bullqueue.ts'
-import { dataOf, type ForwardItem, type ForwardTarget, jsonOf } from './forwarder.ts'
+import { jobId } from '../../keys.ts'
+import type { ForwardTarget } from '../../placement.ts'
+import { dataOf, type ForwardItem, jsonOf } from '../item.ts'
+import { jobOptionsOf, recordAdd } from '../queue.ts'
 
 /** Bytes that stay, and between them the parts that change. */
 type Pattern = readonly (Uint8Array | PartName)[]

@@ -13,17 +13,20 @@
  * life between 1 and 2 *and* the job of the other one is already finished and removed: then a second job is made. The check of
  * the elapsed time before 2 narrows that window to the flight of one command.
  */
+
 import { randomUUID } from 'node:crypto'
 import { Job, type Queue } from 'bullmq'
 import type { ChainableCommander } from 'ioredis'
-import { asFailure, failure } from '../../api/errors.ts'
-import { failureOn, type RedisConnection } from '../connection.ts'
-import { jobId } from '../keys.ts'
-import { replyCode } from '../replies.ts'
-import { defineScript, loadScripts } from '../script.ts'
-import { type BullQueue, jobOptionsOf, openBullQueue } from './bullqueue.ts'
-import { typeFunctions } from './composition.ts'
-import { dataOf, type Forwarder, type ForwardItem, type ForwardOutcome, type ForwardTarget } from './forwarder.ts'
+import { asFailure, failure } from '../../../api/errors.ts'
+import { typeFunctions } from '../../bullmq/addscript.ts'
+import { dataOf, type ForwardItem } from '../../bullmq/item.ts'
+import { type BullQueue, jobOptionsOf, openBullQueue } from '../../bullmq/queue.ts'
+import { failureOn, type RedisConnection } from '../../connect/connection.ts'
+import { replyCode } from '../../connect/replies.ts'
+import { jobId } from '../../keys.ts'
+import type { ForwardTarget } from '../../placement.ts'
+import { defineScript, loadScripts } from '../../scripts/script.ts'
+import type { Forwarder, ForwardOutcome } from './forwarder.ts'
 import { confirmReplicas } from './replication.ts'
 
 /** Locks and looks, per key: replies {locked, marked, type of the job's key, its timestamp and finishedOn}; waiting, server time. */

@@ -3,9 +3,9 @@
  * send, and the keys they touch. One table, from which the ACL rules in docs/redis.md are written and by which users are checked
  * (rightscheck.ts).
  */
-import type { CompiledPipeline } from '../api/compiled.ts'
-import { hashTag } from './keys.ts'
-import { forwardTarget, streamPlace } from './placement.ts'
+import type { CompiledPipeline } from '../../api/compiled.ts'
+import { hashTag } from '../keys.ts'
+import { forwardTarget, streamPlace } from '../placement.ts'
 
 /**
  * Where a command is used: on the stream, the dead letters, the helper keys beside the stream (Helpers) or beside the queue

@@ -5,14 +5,17 @@
  * `WAIT` follows where the server has replicas: the stream's acknowledgement must not outlive a job and its mark that a failover
  * of the queue's Redis rolled back. Co-located pipelines have no such window: job, mark and acknowledgement share one offset.
  */
-import type { RedisConnection } from '../connection.ts'
-import { jobId } from '../keys.ts'
-import { defineScript, type Script } from '../script.ts'
-import type { BullQueue } from './bullqueue.ts'
-import { addScriptFor, queueScript } from './composition.ts'
-import type { Forwarder, ForwardItem, ForwardOutcome, ForwardTarget } from './forwarder.ts'
-import { createJobComposer } from './jobcomposer.ts'
-import { createPacker } from './packing.ts'
+
+import { addScriptFor, queueScript } from '../../bullmq/addscript.ts'
+import { createJobComposer } from '../../bullmq/encoder/composer.ts'
+import type { ForwardItem } from '../../bullmq/item.ts'
+import type { BullQueue } from '../../bullmq/queue.ts'
+import type { RedisConnection } from '../../connect/connection.ts'
+import { jobId } from '../../keys.ts'
+import type { ForwardTarget } from '../../placement.ts'
+import { createPacker } from '../../scripts/packer.ts'
+import { defineScript, type Script } from '../../scripts/script.ts'
+import type { Forwarder, ForwardOutcome } from './forwarder.ts'
 import { confirmReplicas } from './replication.ts'
 
 /** @param clock a job's time, milliseconds since 1970 */

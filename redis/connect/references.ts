@@ -4,8 +4,8 @@
  */
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { HostPort, RedisTarget, Reference } from '../api/compiled.ts'
-import { failure } from '../api/errors.ts'
+import type { HostPort, RedisTarget, Reference } from '../../api/compiled.ts'
+import { failure } from '../../api/errors.ts'
 
 /** Reads one key of a Secret or ConfigMap. Throws ReferenceMissing. */
 export type ReadReference = (reference: Reference) => Promise<string>

@@ -8,14 +8,16 @@
  * A process may be killed in between. Each test is therefore registered before it makes anything, and the next one, by whomever,
  * deletes what has been left for a minute.
  */
+
 import { randomUUID } from 'node:crypto'
 import { isDeepStrictEqual } from 'node:util'
-import { failureOn, type RedisConnection } from '../connection.ts'
+import { queueKeyTypes } from '../bullmq/addscript.ts'
+import { dataOf, type ForwardItem, jsonOf } from '../bullmq/item.ts'
+import { type BullQueue, jobOptionsOf, openBullQueue, recordAdd } from '../bullmq/queue.ts'
+import { failureOn, type RedisConnection } from '../connect/connection.ts'
 import { jobId } from '../keys.ts'
-import { type BullQueue, jobOptionsOf, openBullQueue, recordAdd } from './bullqueue.ts'
-import { queueKeyTypes } from './composition.ts'
-import { dataOf, type ForwardItem, type ForwardTarget, jsonOf } from './forwarder.ts'
-import { createSplitForwarder } from './split.ts'
+import type { ForwardTarget } from '../placement.ts'
+import { createSplitForwarder } from './forwarders/composed.ts'
 
 /** What differs from BullMQ, or undefined when nothing does. Throws catalogued errors when Redis refuses. */
 export async function selfTest(connection: RedisConnection, target: ForwardTarget): Promise<string | undefined> {

@@ -7,14 +7,14 @@
  * A job that still has its id is looked at first: one that BullMQ has not finished would run beside the replayed one, so the
  * record stays (`busy`); a finished one is removed, or it would swallow the new entry as a duplicate.
  */
+
 import { failure } from '../../api/errors.ts'
-import { failureOn, type RedisConnection } from '../connection.ts'
-import { type DeadLetter, type DeadLetterReason, decodeDeadLetter } from '../deadletters.ts'
+import type { BullScripts } from '../bullmq/queue.ts'
+import { failureOn, type RedisConnection } from '../connect/connection.ts'
 import { jobId } from '../keys.ts'
-import { defineScript } from '../script.ts'
-import type { StreamPlace } from '../stream/settlement.ts'
-import type { BullScripts } from './bullqueue.ts'
-import type { ForwardTarget } from './forwarder.ts'
+import type { ForwardTarget, StreamPlace } from '../placement.ts'
+import { type DeadLetter, type DeadLetterReason, decodeDeadLetter } from '../record.ts'
+import { defineScript } from '../scripts/script.ts'
 
 export type ReplayOutcome =
   | { readonly kind: 'replayed'; readonly id: string }

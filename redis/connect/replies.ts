@@ -2,7 +2,7 @@
  * Where Redis' own errors become the catalogue's. A reply error starts with its code (`READONLY You can't write…`): that word is
  * the protocol, the rest is prose and is only passed on. Everything else that ioredis throws is a connection that is not there.
  */
-import { asFailure, failure, StreamPipelineError } from '../api/errors.ts'
+import { asFailure, failure, StreamPipelineError } from '../../api/errors.ts'
 
 /** The code of a Redis error reply (`NOGROUP`, `OOM`, …), or undefined when it isn't one. */
 export function replyCode(thrown: unknown): string | undefined {

@@ -6,10 +6,12 @@
  * it is copied into this repository. The arguments come from its public `job.addJob`, given a transaction that only writes down
  * what it is told.
  */
+
 import { createHash } from 'node:crypto'
 import { Job, type JobsOptions, Queue } from 'bullmq'
-import { failureOn, type RedisConnection } from '../connection.ts'
-import type { ForwardItem, ForwardTarget } from './forwarder.ts'
+import { failureOn, type RedisConnection } from '../connect/connection.ts'
+import type { ForwardTarget } from '../placement.ts'
+import type { ForwardItem } from './item.ts'
 
 export interface BullScript {
   readonly lua: string

@@ -6,11 +6,13 @@
  * it only narrows a window, but a wide one: a process that was stopped for longer than marks live, and then goes on, would
  * forward anew what others settled long ago.
  */
-import type { RedisConnection } from '../connection.ts'
+
+import type { RedisConnection } from '../connect/connection.ts'
+import type { StreamPlace } from '../placement.ts'
 import { countDeliveries } from '../stream/pending.ts'
-import { type Burial, type StreamPlace, settleEntries } from '../stream/settlement.ts'
-import type { Forwarder, ForwardOutcome } from './forwarder.ts'
-import { type SettleOutcome, type SettlePath, settlementOf, type Verdict } from './settlepath.ts'
+import { type Burial, settleEntries } from '../stream/settlement.ts'
+import type { Forwarder, ForwardOutcome } from './forwarders/forwarder.ts'
+import { type SettleOutcome, type SettlePath, settlementOf, type Verdict } from './path.ts'
 
 /** @param stream the stream's connection */
 export function createTwoStepPath(

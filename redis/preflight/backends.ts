@@ -3,11 +3,11 @@
  * looked for at start because a script error half-way does not roll back: a key of the wrong type would leave a job hash that
  * is in no list, and a rerun would take it for success.
  */
-import type { CompiledPipeline } from '../api/compiled.ts'
-import { failure } from '../api/errors.ts'
-import { failureOn, labelOf, type RedisConnection } from './connection.ts'
-import { checkRights } from './rightscheck.ts'
-import { defineScript } from './script.ts'
+import type { CompiledPipeline } from '../../api/compiled.ts'
+import { failure } from '../../api/errors.ts'
+import { failureOn, labelOf, type RedisConnection } from '../connect/connection.ts'
+import { defineScript } from '../scripts/script.ts'
+import { checkRights } from './permissioncheck.ts'
 
 /** Oldest server whose streams behave as the scripts need (XAUTOCLAIM's trimmed ids, `lag`); what the tests run on. */
 const minimumVersion = [7, 0] as const

@@ -7,9 +7,9 @@
  * (a duplicate's job), and in a cluster it goes to the node of the keys. While their slot is on its way to another node it asks
  * the old one: a failover in that very moment is not covered.
  */
-import { failure } from '../../api/errors.ts'
-import { failureOn, labelOf, type RedisConnection } from '../connection.ts'
-import { nodeOf } from '../node.ts'
+import { failure } from '../../../api/errors.ts'
+import { failureOn, labelOf, type RedisConnection } from '../../connect/connection.ts'
+import { nodeOf } from '../../connect/node.ts'
 
 /** How long a replica may take to confirm a batch before the batch counts as failed and is tried again. */
 const replicationTimeoutMs = 1_000

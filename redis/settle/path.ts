@@ -9,9 +9,10 @@
  * Portable  a BullMQ whose scripts are unknown: lock, MULTI, release with the queue, then one script with the stream. A crash
  *           between ends as `duplicate`; its lock-expiry window is told in portable.ts.
  */
+
 import type { StreamPipelineError } from '../../api/errors.ts'
-import type { DeadLetterReason } from '../deadletters.ts'
-import type { ForwardItem } from './forwarder.ts'
+import type { ForwardItem } from '../bullmq/item.ts'
+import type { DeadLetterReason } from '../record.ts'
 
 export type PathKind = 'Atomic' | 'Split' | 'Portable'
 

@@ -12,7 +12,7 @@
  * - a job's own key that holds something else is a refusal of that one entry: an error would stop its whole batch for ever;
  * - no `#!lua` header: with one, a batch of nothing but duplicates was refused under OOM.
  */
-import type { BullScripts } from './bullqueue.ts'
+import type { BullScripts } from './queue.ts'
 
 /** Which of BullMQ's scripts adds with these options; as `addJobToTransaction` chooses. */
 export type AddScript = 'addStandardJob' | 'addDelayedJob' | 'addPrioritizedJob'

@@ -3,18 +3,19 @@
  * on this very server passes; otherwise the portable way, and the reason is said. Consumers and Direct dispatch choose by the
  * same rule: two ways at once on one key have no common lock.
  */
+
 import type { CompiledPipeline } from '../../api/compiled.ts'
-import type { RedisConnection } from '../connection.ts'
+import { type BullQueue, type BullScripts, fingerprint, openBullQueue } from '../bullmq/queue.ts'
+import type { RedisConnection } from '../connect/connection.ts'
 import { slotOf } from '../keys.ts'
-import { forwardTarget, streamPlace } from '../placement.ts'
-import { checkPortableRights } from '../rightscheck.ts'
+import { type ForwardTarget, forwardTarget, streamPlace } from '../placement.ts'
+import { checkPortableRights } from '../preflight/permissioncheck.ts'
 import { createAtomicPath } from './atomic.ts'
-import { type BullQueue, type BullScripts, fingerprint, openBullQueue } from './bullqueue.ts'
-import type { Forwarder, ForwardTarget } from './forwarder.ts'
-import { createPortableForwarder } from './portable.ts'
+import { createSplitForwarder } from './forwarders/composed.ts'
+import type { Forwarder } from './forwarders/forwarder.ts'
+import { createPortableForwarder } from './forwarders/portable.ts'
+import type { SettlePath } from './path.ts'
 import { selfTest } from './selftest.ts'
-import type { SettlePath } from './settlepath.ts'
-import { createSplitForwarder } from './split.ts'
 import { createTwoStepPath } from './twostep.ts'
 
 /** SHA-256 of the scripts that were read and tested in composition, by the BullMQ that has them. */

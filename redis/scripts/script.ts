@@ -3,7 +3,7 @@
  * EVALSHA and falls back to EVAL on NOSCRIPT, so a server that lost its script cache (restart, failover) needs no care here.
  */
 import { type ChainableCommander, Cluster } from 'ioredis'
-import { failureOn, type RedisConnection } from './connection.ts'
+import { failureOn, type RedisConnection } from '../connect/connection.ts'
 
 export type ScriptArgument = string | number | Buffer
 

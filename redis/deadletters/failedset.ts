@@ -10,8 +10,8 @@
  * a minute before it. For what a worker with a worse clock adds below that, each round also looks at the next few hundred of the
  * whole set, round and round: it is found later, but found.
  */
-import type { RedisConnection } from '../connection.ts'
-import { nodeOf } from '../node.ts'
+import type { RedisConnection } from '../connect/connection.ts'
+import { nodeOf } from '../connect/node.ts'
 
 export interface FailedSet {
   /** Passes on what is to be looked at now; the same id perhaps twice. What `handle` throws ends the round, the watermark unmoved. */

@@ -11,15 +11,15 @@
  *
  * No lease: sweepers that meet at one job find it gone.
  */
+
 import { encode } from '@msgpack/msgpack'
-import { failureOn, type RedisConnection } from '../connection.ts'
+import type { BullScripts } from '../bullmq/queue.ts'
+import { failureOn, type RedisConnection } from '../connect/connection.ts'
+import { replyCode } from '../connect/replies.ts'
 import type { Codec } from '../payload/codec.ts'
-import { replyCode } from '../replies.ts'
-import { defineScript } from '../script.ts'
-import type { StreamPlace } from '../stream/settlement.ts'
-import type { BullScripts } from './bullqueue.ts'
+import type { ForwardTarget, StreamPlace } from '../placement.ts'
+import { defineScript } from '../scripts/script.ts'
 import { createFailedSet } from './failedset.ts'
-import type { ForwardTarget } from './forwarder.ts'
 
 /** Lua: record(…) writes one dead letter of a failed job. */
 const recordFunction = `local function full(dead, maxDead)

@@ -9,18 +9,19 @@
  * cannot tell how long Redis was held: sized by them, pieces shrank to a few entries on a distant or busy server, and the fixed
  * cost of each made it busier still.
  */
+
 import { asFailure, type StreamPipelineError } from '../../api/errors.ts'
-import type { RedisConnection } from '../connection.ts'
-import type { DeadLetterReason } from '../deadletters.ts'
+import { addScriptFor, forwardFunctions } from '../bullmq/addscript.ts'
+import { createJobComposer, type JobCall } from '../bullmq/encoder/composer.ts'
+import type { BullQueue } from '../bullmq/queue.ts'
+import type { RedisConnection } from '../connect/connection.ts'
 import { jobId } from '../keys.ts'
-import { defineScript } from '../script.ts'
-import { buryFunction, type StreamPlace, unwritable } from '../stream/settlement.ts'
-import type { BullQueue } from './bullqueue.ts'
-import { addScriptFor, forwardFunctions } from './composition.ts'
-import type { ForwardTarget } from './forwarder.ts'
-import { createJobComposer, type JobCall } from './jobcomposer.ts'
-import { createPacker } from './packing.ts'
-import { type SettleOutcome, type SettlePath, settlementOf, type Verdict } from './settlepath.ts'
+import type { ForwardTarget, StreamPlace } from '../placement.ts'
+import type { DeadLetterReason } from '../record.ts'
+import { createPacker } from '../scripts/packer.ts'
+import { defineScript } from '../scripts/script.ts'
+import { buryFunction, unwritable } from '../stream/settlement.ts'
+import { type SettleOutcome, type SettlePath, settlementOf, type Verdict } from './path.ts'
 
 /**
  * Keys: stream, dead letters, stats, the add script's keys, then one mark per entry to forward. Arguments: group, dead-letter
