@@ -1,68 +1,28 @@
 /**
- * Writes every generated file from its one source, the schema or a table of build/chart; with `--check` writes nothing and fails,
- * naming the files that differ. `npm run generate`; CI runs the check.
+ * Writes every generated file; with `--check` writes nothing and fails, naming the files that differ. `npm run generate`; CI runs the
+ * check. The scripts' calls come first: the other documents are made from programs that call them, and load only when they are right.
  */
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { stringify } from 'yaml'
-import { crd } from '../api/crd.ts'
-import { chartFiles } from './chart/files.ts'
-import { conditions } from './conditions.ts'
-import { metricsDocument } from './metricsdoc.ts'
-import { redisDocument } from './redisdoc.ts'
-import { reference } from './reference.ts'
 import { root } from './root.ts'
+import { scriptCalls, scriptFile } from './scripts/generated.ts'
 
-/** File, relative to the repository, and what belongs in it. */
-export function generated(): ReadonlyMap<string, string> {
-  const notice = 'Generated from api/schema by `npm run generate`; change it there.'
-  return new Map([
-    ['crds/streampipelines.yaml', `# ${notice}\n${stringify(crd(), { aliasDuplicateObjects: false, lineWidth: 0 })}`],
-    [
-      'docs/conditions.md',
-      `<!-- Generated from operator/status/reasons.ts and api/errors.ts by \`npm run generate\`; change it there. -->\n${conditions()}`,
-    ],
-    ['docs/reference.md', `<!-- ${notice} -->\n${reference()}`],
-    [
-      'docs/redis.md',
-      `<!-- Generated from redis/preflight/permissions.ts and build/redisdoc.ts by \`npm run generate\`. -->\n${redisDocument()}`,
-    ],
-    [
-      'docs/metrics.md',
-      `<!-- Generated from the metrics of operator, consumer and client by \`npm run generate\`; change them there. -->\n${metricsDocument()}`,
-    ],
-    ...chartFiles(),
-  ])
+function write(file: string, content: string): void {
+  mkdirSync(dirname(join(root, file)), { recursive: true })
+  writeFileSync(join(root, file), content)
+  console.log(`wrote ${file}`)
 }
 
-function present(file: string): string | undefined {
-  try {
-    return readFileSync(join(root, file), 'utf8')
-  } catch (thrown) {
-    if ((thrown as NodeJS.ErrnoException).code === 'ENOENT') return undefined
-    throw thrown
-  }
-}
-
-/** The files that differ from what their sources make. */
-export function stale(): readonly string[] {
-  return [...generated()].filter(([file, content]) => present(file) !== content).map(([file]) => file)
-}
-
-function run(check: boolean): number {
+async function run(check: boolean): Promise<number> {
+  if (!check) write(scriptFile, scriptCalls())
+  const { generated, stale } = await import('./documents.ts')
   const differing = stale()
-  if (check) {
-    for (const file of differing)
-      console.error(`${file} is not what its source makes: run \`npm run generate\` and commit the result`)
-    return differing.length === 0 ? 0 : 1
-  }
   for (const [file, content] of generated()) {
     if (!differing.includes(file)) continue
-    mkdirSync(dirname(join(root, file)), { recursive: true })
-    writeFileSync(join(root, file), content)
-    console.log(`wrote ${file}`)
+    if (check) console.error(`${file} is not what its source makes: run \`npm run generate\` and commit the result`)
+    else write(file, content)
   }
-  return 0
+  return check && differing.length > 0 ? 1 : 0
 }
 
-if (import.meta.main) process.exitCode = run(process.argv.includes('--check'))
+if (import.meta.main) process.exitCode = await run(process.argv.includes('--check'))

@@ -46,10 +46,10 @@ export function createLinks({ redis, queueRedis, refs, pipeline, onError }: Link
 
   /** By the consumers' own rule: while a flip overlaps, both sides must go the same way. */
   const choose = async (connection: RedisConnection, config: DispatchConfig) => {
-    const { chosen, fallback } = await chooseForwarder(connection, targetOf(config))
-    forwarders.push(chosen)
+    const { forwarder, fallback } = await chooseForwarder(connection, targetOf(config))
+    forwarders.push(forwarder)
     if (fallback !== undefined) onError(failure('PortableForwarding', { queue: config.queue, detail: fallback }))
-    return chosen
+    return forwarder
   }
 
   return {

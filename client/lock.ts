@@ -13,32 +13,7 @@
  */
 import { randomUUID } from 'node:crypto'
 import type { RedisConnection } from '../redis/connect/connection.ts'
-import { defineScript } from '../redis/scripts/script.ts'
-
-const acquire = defineScript(
-  'acquireExecution',
-  `if redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) then return -3 end
-if redis.call('GET', KEYS[1]) == ARGV[1] then
-  redis.call('PEXPIRE', KEYS[1], ARGV[2])
-  return -3
-end
-return redis.call('PTTL', KEYS[1])`,
-)
-
-const renew = defineScript(
-  'renewExecution',
-  `if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
-return 0`,
-)
-
-const release = defineScript(
-  'releaseExecution',
-  `if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
-return 0`,
-)
-
-/** PTTL answers -1 and -2 for keys without expiry and without existence; this is neither. */
-const acquired = -3
+import { type AcquireExecutionReply, acquireExecution, releaseExecution, renewExecution } from '../redis/scripts/generated.ts'
 
 export type LockLoss = 'Taken' | 'Expired'
 
@@ -67,13 +42,13 @@ export async function acquireLock(
 ): Promise<HeldLock | ForeignLock> {
   const token = randomUUID()
   let askedAt: number
-  let answer: number
+  let answer: AcquireExecutionReply
   do {
     askedAt = performance.now()
-    answer = Number(await acquire.run(redis, [key], [token, ttlMs]))
+    answer = await acquireExecution(redis, { lock: key }, { token, ttlMs })
     // An answer that took half the lock's life (Redis was away meanwhile) leaves too little of it: ask again, same token.
-  } while (answer === acquired && performance.now() - askedAt > ttlMs / 2)
-  if (answer !== acquired) return { kind: 'Foreign', remainingMs: Math.max(0, answer) }
+  } while (answer.acquired && performance.now() - askedAt > ttlMs / 2)
+  if (!answer.acquired) return { kind: 'Foreign', remainingMs: Math.max(0, answer.remainingMs) }
   return holdLock(redis, key, token, ttlMs, askedAt, onLost)
 }
 
@@ -111,9 +86,9 @@ function holdLock(
     renewing = true
     const askedAt = performance.now()
     try {
-      const renewed = Number(await renew.run(redis, [key], [token, ttlMs]))
+      const { renewed } = await renewExecution(redis, { lock: key }, { token, ttlMs })
       if (state !== 'Held') return
-      if (renewed !== 1) return lose('Taken')
+      if (!renewed) return lose('Taken')
       clearTimeout(deadline)
       deadline = expireAt(askedAt)
     } catch {
@@ -128,7 +103,7 @@ function holdLock(
     async release() {
       if (state === 'Released') return
       stop('Released')
-      await release.run(redis, [key], [token])
+      await releaseExecution(redis, { lock: key }, { token })
     },
   }
 }

@@ -6,32 +6,7 @@
 import { failure } from '../api/errors.ts'
 import { labelOf, type RedisConnection } from '../redis/connect/connection.ts'
 import type { DispatchMode } from '../redis/dispatchconfig.ts'
-import { defineScript, type ScriptArgument } from '../redis/scripts/script.ts'
-
-/*
- * KEYS: the stream, and the mode's key unless the mode is pinned. ARGV: the mode where Redis has none, the approximate bound on
- * the stream (0: none), then per entry the number of its strings and the strings. Replies the ids, or nil: go Direct.
- */
-const add = defineScript(
-  'dispatchAdd',
-  `local mode = KEYS[2] and redis.call('GET', KEYS[2])
-if mode ~= 'Stream' and mode ~= 'Direct' then mode = ARGV[1] end
-if mode == 'Direct' then return false end
-local ids = {}
-local at = 3
-while at <= #ARGV do
-  local command = {'XADD', KEYS[1]}
-  if ARGV[2] ~= '0' then
-    command[3], command[4], command[5] = 'MAXLEN', '~', ARGV[2]
-  end
-  command[#command + 1] = '*'
-  local last = at + tonumber(ARGV[at])
-  for i = at + 1, last do command[#command + 1] = ARGV[i] end
-  ids[#ids + 1] = redis.call(unpack(command))
-  at = last + 1
-end
-return ids`,
-)
+import { dispatchAdd } from '../redis/scripts/generated.ts'
 
 /** Bounds of one script: it holds Redis while it runs. */
 const chunkEntries = 250
@@ -55,15 +30,14 @@ export async function addToStream(
   { stream, modeKey, mode, maxEntries }: StreamAdd,
   entries: readonly (readonly string[])[],
 ): Promise<string[]> {
-  const keys = modeKey === undefined ? [stream] : [stream, modeKey]
+  const keys = { stream, modeKeys: modeKey === undefined ? [] : [modeKey] }
   const ids: string[] = []
   for (const chunk of chunksOf(entries)) {
-    const args: ScriptArgument[] = [mode, maxEntries ?? 0]
-    for (const flat of chunk) args.push(flat.length, ...flat)
-    const reply = await add.run(connection, keys, args)
-    if (reply === null) return ids
-    if (!Array.isArray(reply) || reply.length !== chunk.length) throw unexpected(connection)
-    ids.push(...reply.map(String))
+    const lengths = chunk.map((flat) => flat.length)
+    const added = await dispatchAdd(connection, keys, { mode, maxEntries: maxEntries ?? 0, lengths, strings: chunk.flat() })
+    if (added.ids === undefined) return ids
+    if (added.ids.length !== chunk.length) throw unexpected(connection)
+    ids.push(...added.ids)
   }
   return ids
 }

@@ -17,7 +17,6 @@ import { close, open } from '../redis/connect/connection.ts'
 import { replyCode } from '../redis/connect/replies.ts'
 import { createSweeper, type Sweeper } from '../redis/deadletters/capture.ts'
 import { createCodec } from '../redis/payload/codec.ts'
-import { forwardTarget } from '../redis/placement.ts'
 import { checkBackends } from '../redis/preflight/backends.ts'
 import type { SettlePath } from '../redis/settle/path.ts'
 import { ensureGroup } from '../redis/stream/group.ts'
@@ -127,12 +126,12 @@ export function createConsumer(parts: ConsumerParts): Consumer {
       if (queue !== writer) await open(queue)
       await checkBackends(pipeline, writer, queue)
       if (path === undefined) {
-        const { chosen, fallback, scripts, together } = await parts.choosePath()
-        path = chosen
+        const plan = await parts.choosePath()
+        path = plan.path
         if (pipeline.deadLetter.failedJobs === 'Capture') {
-          sweeper = createSweeper({ stream: writer, queue, place, target: forwardTarget(pipeline), codec, scripts, together })
+          sweeper = createSweeper({ stream: writer, queue, codec, ...plan })
         }
-        observer.pathChosen(chosen.kind, fallback)
+        observer.pathChosen(plan.path.kind, plan.fallback)
       }
       observer.groupMade(await ensureGroup(writer, place.keys, pipeline.source, groupSeen))
       groupSeen = true

@@ -3,7 +3,7 @@
 import type { CompiledPipeline } from '../api/compiled.ts'
 import type { RedisConnection } from '../redis/connect/connection.ts'
 import type { StreamPlace } from '../redis/placement.ts'
-import type { ChosenPath } from '../redis/settle/choose.ts'
+import type { ForwardPlan } from '../redis/settle/choose.ts'
 import type { PathKind } from '../redis/settle/path.ts'
 import type { GroupOutcome } from '../redis/stream/group.ts'
 import type { HousekeepingReport } from './housekeeping.ts'
@@ -21,7 +21,7 @@ export interface ConsumerParts {
   readonly uid: string
   readonly connections: ConsumerConnections
   /** Chooses and proves the way of settling; asked at start, when the connections are open. */
-  readonly choosePath: () => Promise<ChosenPath>
+  readonly choosePath: () => Promise<ForwardPlan>
   readonly observer: ConsumerObserver
   /** Told of a defect in our own code: the process must not go on in doubt. */
   readonly fault: (thrown: unknown) => void

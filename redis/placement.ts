@@ -3,7 +3,7 @@
  * guard; marks and locks are written together with the job, so they go with the queue when it lives elsewhere.
  */
 import type { CompiledJobOptions, CompiledPipeline } from '../api/compiled.ts'
-import { type KeySpace, keySpace } from './keys.ts'
+import { type KeySpace, keySpace, slotOf } from './keys.ts'
 
 export interface StreamPlace {
   readonly stream: string
@@ -48,4 +48,25 @@ export function forwardTarget({ source, sink, idempotency }: CompiledPipeline): 
     lockTtlMs: idempotency.lockTtlMs,
     keys: keySpace(source.stream, source.group, anchor),
   }
+}
+
+/** Where everything of a pipeline lies; built once and handed to all who need a part of it. */
+export interface Placement {
+  readonly place: StreamPlace
+  readonly target: ForwardTarget
+  /** Whether one script may touch stream, dead letters and queue. */
+  readonly together: boolean
+}
+
+export function placementOf(pipeline: CompiledPipeline): Placement {
+  const place = streamPlace(pipeline)
+  const target = forwardTarget(pipeline)
+  const slots = new Set([place.stream, place.deadLetters, queueKey(target)].map(slotOf))
+  const together = pipeline.sink.redis === undefined && (pipeline.redis.kind !== 'Cluster' || slots.size === 1)
+  return { place, target, together }
+}
+
+/** What BullMQ's keys of a queue begin with, their last colon included. */
+export function queueKey({ prefix, queue }: Pick<ForwardTarget, 'prefix' | 'queue'>): string {
+  return `${prefix}:${queue}:`
 }

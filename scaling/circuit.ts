@@ -7,7 +7,7 @@
  */
 import type { RedisConnection } from '../redis/connect/connection.ts'
 import type { KeySpace } from '../redis/keys.ts'
-import { defineScript } from '../redis/scripts/script.ts'
+import { scalingState } from '../redis/scripts/generated.ts'
 import type { ScalingState } from './state.ts'
 
 /** Field of the `stats` hash that holds the scaler's state as JSON. */
@@ -16,17 +16,10 @@ export const stateField = 'scaling'
 /** The state is written every half minute. */
 const believedForMs = 120_000
 
-const read = defineScript(
-  'scalingState',
-  `local time = redis.call('TIME')
-return {redis.call('HGET', KEYS[1], ARGV[1]) or '', string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))}`,
-)
-
 /** Throws catalogued errors. */
 export async function isCircuitOpen(connection: RedisConnection, { stats }: Pick<KeySpace, 'stats'>): Promise<boolean> {
-  const reply = await read.run(connection, [stats], [stateField])
-  const [text, now] = Array.isArray(reply) ? reply : []
-  return opensCircuit(String(text ?? ''), Number(now))
+  const { state, now } = await scalingState(connection, { stats }, { field: stateField })
+  return opensCircuit(state, now)
 }
 
 /** @param text the state as kept @param nowMs server time */

@@ -62,20 +62,17 @@ function selection(command: Command): Command {
 }
 
 async function withDeadLetters(flags: DeadFlags, work: (letters: DeadLetters) => Promise<void>): Promise<void> {
-  const [{ withPipelineRedis }, { chooseSettlePath }, { createDeadLetters }, { forwardTarget, streamPlace }] = await Promise.all([
+  const [{ withPipelineRedis }, { chooseSettlePath }, { createDeadLetters }] = await Promise.all([
     import('../pipelineredis.ts'),
     import('../../redis/settle/choose.ts'),
     import('../../redis/deadletters/replay.ts'),
-    import('../../redis/placement.ts'),
   ])
   await withPipelineRedis(flags, async ({ pipeline, stream, queue }) => {
-    const { chosen, scripts, together } = await chooseSettlePath(pipeline, stream, queue)
+    const plan = await chooseSettlePath(pipeline, stream, queue)
     try {
-      await work(
-        createDeadLetters({ stream, queue, place: streamPlace(pipeline), target: forwardTarget(pipeline), scripts, together }),
-      )
+      await work(createDeadLetters({ stream, queue, ...plan }))
     } finally {
-      await chosen.close()
+      await plan.path.close()
     }
   })
 }

@@ -11,6 +11,8 @@ import { createHash } from 'node:crypto'
 import { Job, type JobsOptions, Queue } from 'bullmq'
 import { failureOn, type RedisConnection } from '../connect/connection.ts'
 import type { ForwardTarget } from '../placement.ts'
+import type { BullTexts } from '../scripts/bulltexts.ts'
+import { addScriptFor } from './addscript.ts'
 import type { ForwardItem } from './item.ts'
 
 export interface BullScript {
@@ -24,6 +26,8 @@ export type BullScripts = ReadonlyMap<string, BullScript>
 export interface BullQueue {
   readonly queue: Queue
   readonly scripts: BullScripts
+  /** The text of the add for jobs of these options, and of the removal, for scripts that hold them. */
+  textsFor(options: Parameters<typeof addScriptFor>[0]): BullTexts
   close(): Promise<void>
 }
 
@@ -53,10 +57,21 @@ export async function openBullQueue(connection: RedisConnection, name: string, p
   } finally {
     connection.defineCommand = define
   }
-  return { queue, scripts, close: async () => await queue.close() }
+  return {
+    queue,
+    scripts,
+    textsFor: (options) => ({ add: scripts.get(addScriptFor(options))?.lua ?? '', ...removalOf(scripts) }),
+    close: async () => await queue.close(),
+  }
 }
 
 function ignoreConnectionError() {}
+
+/** The text of BullMQ's removal, where it is known. */
+export function removalOf(scripts: BullScripts | undefined): Pick<BullTexts, 'remove'> {
+  const remove = scripts?.get('removeJob')?.lua
+  return remove === undefined ? {} : { remove }
+}
 
 /** Options of the job an item becomes: the target's, its id, and where it came from. */
 export function jobOptionsOf(target: ForwardTarget, item: ForwardItem, id: string): JobsOptions {

@@ -14,54 +14,14 @@
 
 import { encode } from '@msgpack/msgpack'
 import type { BullScripts } from '../bullmq/queue.ts'
+import { removalOf } from '../bullmq/queue.ts'
 import { failureOn, type RedisConnection } from '../connect/connection.ts'
 import { replyCode } from '../connect/replies.ts'
+import { jobId } from '../keys.ts'
 import type { Codec } from '../payload/codec.ts'
-import type { ForwardTarget, StreamPlace } from '../placement.ts'
-import { defineScript } from '../scripts/script.ts'
+import { type Placement, queueKey } from '../placement.ts'
+import { captureJobWith, failedJobStandsWith, recordJob, takeFailedJobWith } from '../scripts/generated.ts'
 import { createFailedSet } from './failedset.ts'
-
-/** Lua: record(…) writes one dead letter of a failed job. */
-const recordFunction = `local function full(dead, maxDead)
-  if redis.call('XLEN', dead) < tonumber(maxDead) then return nil end
-  return redis.error_reply('FULL ' .. dead .. ' holds ' .. maxDead .. ' dead letters')
-end
-local function record(stream, dead, maxDead, group, hash, origin, reason, attempts, firstSeen, redrives, fallback)
-  local payload = fallback
-  if origin ~= '' then
-    local entry = redis.call('XRANGE', stream, origin, origin)[1]
-    if entry then payload = cmsgpack.pack(entry[2]) end
-  end
-  local now = redis.call('TIME')
-  return redis.call('XADD', dead, '*',
-    'originalId', origin, 'stream', stream, 'group', group, 'consumer', '', 'deliveries', attempts,
-    'reason', 'JobFailed', 'error', string.sub(reason, 1, 1000), 'payload', payload, 'idempotencyKey', hash,
-    'firstSeen', firstSeen, 'deadAt', now[1] * 1000 + math.floor(now[2] / 1000), 'redrives', redrives)
-end
-`
-
-/** Lua: takeJob(prefix, id, finishedOn, tag) removes a failed job, or tags one that must stay; 1 removed, 2 kept, 0 not failed any more. */
-function takeFunction(scripts: BullScripts | undefined): string {
-  const remove = scripts?.get('removeJob')?.lua
-  return `local function bullRemove(KEYS, ARGV)
-${remove ?? 'return -1'}
-end
-local function standing(prefix, id, finishedOn)
-  if not redis.call('ZSCORE', prefix .. 'failed', id) then return nil end
-  local job = redis.call('HMGET', prefix .. id, 'finishedOn', 'spCaptured', 'parentKey')
-  if job[1] ~= finishedOn or job[2] == finishedOn then return nil end
-  local related = job[3] or redis.call('EXISTS', prefix .. id .. ':dependencies', prefix .. id .. ':processed') > 0
-  return related and 'related' or 'free'
-end
-local function takeJob(prefix, id, finishedOn, kind)
-  if kind == 'free' and ${remove === undefined ? 'false' : 'true'} then
-    if bullRemove({prefix .. id, prefix .. 'repeat'}, {id, '0', prefix}) == 1 then return 1 end
-  end
-  redis.call('HSET', prefix .. id, 'spCaptured', finishedOn)
-  return 2
-end
-`
-}
 
 export interface Sweep {
   /** Failed jobs recorded as dead letters, by what became of the job. */
@@ -77,13 +37,10 @@ export interface Sweeper {
 export interface SweeperParts {
   readonly stream: RedisConnection
   readonly queue: RedisConnection
-  readonly place: StreamPlace
-  readonly target: ForwardTarget
+  readonly placement: Placement
   readonly codec: Codec
   /** BullMQ's scripts where they are known; without them jobs are recorded and stay. */
   readonly scripts: BullScripts | undefined
-  /** Whether one script may touch stream, dead letters and queue. */
-  readonly together: boolean
 }
 
 interface FailedJob {
@@ -99,61 +56,32 @@ interface FailedJob {
 }
 
 export function createSweeper(parts: SweeperParts): Sweeper {
-  const { stream, queue, place, target } = parts
-  const prefix = `${target.prefix}:${target.queue}:`
-  const idPrefix = `e-${target.keys.scope}-`
-  const failed = createFailedSet({ queue, key: `${prefix}failed`, idPrefix, stream, stats: place.keys.stats })
-  const captureTogether = defineScript(
-    'captureJob',
-    `${recordFunction}${takeFunction(parts.scripts)}
-local kind = standing(KEYS[3], ARGV[1], ARGV[2])
-if not kind then return 0 end
-local job = KEYS[3] .. ARGV[1]
-if redis.call('HGET', job, 'spRecorded') ~= ARGV[2] then
-  if redis.acl_check_cmd and not redis.acl_check_cmd('HSET', job, 'spRecorded', ARGV[2]) then
-    return redis.error_reply('NOPERM the user may not HSET ' .. job)
-  end
-  local refused = full(KEYS[2], ARGV[3])
-  if refused then return refused end
-  record(KEYS[1], KEYS[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8], ARGV[9], ARGV[10], ARGV[11])
-  redis.call('HSET', job, 'spRecorded', ARGV[2])
-end
-return takeJob(KEYS[3], ARGV[1], ARGV[2], kind)`,
-  )
-  const look = defineScript('failedJob', `${takeFunction(parts.scripts)}return standing(KEYS[1], ARGV[1], ARGV[2])`)
-  const take = defineScript(
-    'takeJob',
-    `${takeFunction(parts.scripts)}
-local kind = standing(KEYS[1], ARGV[1], ARGV[2])
-return kind and takeJob(KEYS[1], ARGV[1], ARGV[2], kind) or 0`,
-  )
-  const recordOnce = defineScript(
-    'recordJob',
-    `${recordFunction}
-if redis.call('EXISTS', KEYS[3]) == 1 then return 0 end
-local refused = full(KEYS[2], ARGV[1])
-if refused then return refused end
-redis.call('SET', KEYS[3], '1', 'PX', ARGV[10])
-record(KEYS[1], KEYS[2], ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8], ARGV[9])
-return 1`,
-  )
+  const { stream, queue, codec, placement } = parts
+  const { place, target } = placement
+  const queueKeys = queueKey(target)
+  const idPrefix = jobId(target.keys.scope, '')
+  const failed = createFailedSet({ queue, key: `${queueKeys}failed`, idPrefix, stream, stats: place.keys.stats })
+  const removal = removalOf(parts.scripts)
+  const captureJob = captureJobWith(removal)
+  const failedJobStands = failedJobStandsWith(removal)
+  const takeFailedJob = takeFailedJobWith(removal)
+  const { group, maxDeadLetters, deadLetters } = place
 
-  const capture = async (job: FailedJob): Promise<number> => {
-    const told = [job.hash, job.origin, job.reason, job.attempts, job.firstSeen, job.redrives, job.payload]
-    const bounds = [place.maxDeadLetters, place.group]
-    if (parts.together) {
-      const args = [job.id, job.finishedOn, ...bounds, ...told]
-      return Number(await captureTogether.run(stream, [place.stream, place.deadLetters, prefix], args))
+  const capture = async ({ id, finishedOn, ...record }: FailedJob): Promise<number> => {
+    if (placement.together) {
+      const args = { id, finishedOn, maxDeadLetters, group, ...record }
+      return (await captureJob(stream, { stream: place.stream, deadLetters, queue: queueKeys }, args)).outcome
     }
-    if ((await look.run(queue, [prefix], [job.id, job.finishedOn])) === null) return 0
-    const token = `${place.keys.prefix}captured:${job.hash}:${job.finishedOn}`
-    await recordOnce.run(stream, [place.stream, place.deadLetters, token], [...bounds, ...told, target.windowMs])
-    return Number(await take.run(queue, [prefix], [job.id, job.finishedOn]))
+    if (!(await failedJobStands(queue, { queue: queueKeys }, { id, finishedOn })).stands) return 0
+    const token = `${place.keys.prefix}captured:${record.hash}:${finishedOn}`
+    const args = { maxDeadLetters, group, ...record, tokenTtlMs: target.windowMs }
+    await recordJob(stream, { stream: place.stream, deadLetters, token }, args)
+    return (await takeFailedJob(queue, { queue: queueKeys }, { id, finishedOn })).outcome
   }
 
   const readJob = async (id: string): Promise<FailedJob | undefined> => {
     const names = ['finishedOn', 'failedReason', 'atm', 'opts', 'data', 'timestamp', 'spCaptured'] as const
-    const [finishedOn, reason, attempts, opts, data, timestamp, captured] = await queue.hmget(prefix + id, ...names)
+    const [finishedOn, reason, attempts, opts, data, timestamp, captured] = await queue.hmget(queueKeys + id, ...names)
     if (!finishedOn || captured === finishedOn) return undefined
     const sp = originOf(opts)
     return {
@@ -165,7 +93,7 @@ return 1`,
       origin: sp.origin,
       firstSeen: sp.origin.split('-')[0] || (timestamp ?? '0'),
       redrives: sp.redrives,
-      payload: payloadOf(parts.codec, data),
+      payload: payloadOf(codec, data),
     }
   }
 

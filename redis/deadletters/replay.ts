@@ -10,11 +10,12 @@
 
 import { failure } from '../../api/errors.ts'
 import type { BullScripts } from '../bullmq/queue.ts'
+import { removalOf } from '../bullmq/queue.ts'
 import { failureOn, type RedisConnection } from '../connect/connection.ts'
 import { jobId } from '../keys.ts'
-import type { ForwardTarget, StreamPlace } from '../placement.ts'
+import { type Placement, queueKey } from '../placement.ts'
 import { type DeadLetter, type DeadLetterReason, decodeDeadLetter } from '../record.ts'
-import { defineScript } from '../scripts/script.ts'
+import { clearReplayWith, replayDeadLetterWith, restoreDeadLetter } from '../scripts/generated.ts'
 
 export type ReplayOutcome =
   | { readonly kind: 'replayed'; readonly id: string }
@@ -44,70 +45,18 @@ export interface DeadLetters {
 export interface DeadLetterParts {
   readonly stream: RedisConnection
   readonly queue: RedisConnection
-  readonly place: StreamPlace
-  readonly target: ForwardTarget
+  readonly placement: Placement
   readonly scripts: BullScripts | undefined
-  readonly together: boolean
 }
-
-/** Lua: clearJob(prefix, id, mark) → 'busy', or nil when neither job nor mark stands in the way any more. */
-function clearFunction(scripts: BullScripts | undefined): string {
-  return `local function bullRemove(KEYS, ARGV)
-${scripts?.get('removeJob')?.lua ?? 'return -1'}
-end
-local function clearJob(prefix, id, mark)
-  local job = prefix .. id
-  if redis.call('EXISTS', job) == 1 then
-    local finished = redis.call('ZSCORE', prefix .. 'completed', id) or redis.call('ZSCORE', prefix .. 'failed', id)
-    if not finished then return 'busy' end
-    bullRemove({job, prefix .. 'repeat'}, {id, '0', prefix})
-    if redis.call('EXISTS', job) == 1 then return 'busy' end
-  end
-  redis.call('DEL', mark)
-  return nil
-end
-`
-}
-
-/** Lua: restore(stream, dead, id) → the new entry's id, 'gone' or 'empty'. */
-const restoreFunction = `local function restore(stream, dead, id)
-  local record = redis.call('XRANGE', dead, id, id)[1]
-  if not record then return 'gone' end
-  local fields = {}
-  for i = 1, #record[2], 2 do fields[record[2][i]] = record[2][i + 1] end
-  if (fields.payload or '') == '' then return 'empty' end
-  local flat = cmsgpack.unpack(fields.payload)
-  local entry = {}
-  for i = 1, #flat, 2 do
-    if flat[i] ~= 'sp-redrives' then entry[#entry + 1] = flat[i]; entry[#entry + 1] = flat[i + 1] end
-  end
-  if #entry == 0 then return 'empty' end
-  entry[#entry + 1] = 'sp-redrives'
-  entry[#entry + 1] = tostring((tonumber(fields.redrives) or 0) + 1)
-  local added = redis.call('XADD', stream, '*', unpack(entry))
-  redis.call('XDEL', dead, id)
-  return added
-end
-`
-
-const restore = defineScript('restoreEntry', `${restoreFunction}return restore(KEYS[1], KEYS[2], ARGV[1])`)
 
 const pageSize = 200
 
 export function createDeadLetters(parts: DeadLetterParts): DeadLetters {
-  const { stream, queue, place, target } = parts
-  const prefix = `${target.prefix}:${target.queue}:`
-  const clear = defineScript('clearJob', `${clearFunction(parts.scripts)}return clearJob(KEYS[1], ARGV[1], KEYS[2])`)
-  const replayTogether = defineScript(
-    'replayEntry',
-    `${clearFunction(parts.scripts)}${restoreFunction}
-if #redis.call('XRANGE', KEYS[2], ARGV[1], ARGV[1]) == 0 then return 'gone' end
-if ARGV[2] ~= '' then
-  local standing = clearJob(KEYS[3], ARGV[2], KEYS[4])
-  if standing then return standing end
-end
-return restore(KEYS[1], KEYS[2], ARGV[1])`,
-  )
+  const { stream, queue, placement } = parts
+  const { place, target } = placement
+  const removal = removalOf(parts.scripts)
+  const clearReplay = clearReplayWith(removal)
+  const replayDeadLetter = replayDeadLetterWith(removal)
 
   const page = async (start: string, count: number) => {
     try {
@@ -117,16 +66,12 @@ return restore(KEYS[1], KEYS[2], ARGV[1])`,
     }
   }
 
-  const run = async (record: DeadLetter, job: string): Promise<unknown> => {
-    const mark = target.keys.mark(record.idempotencyKey)
-    if (parts.together) {
-      return await replayTogether.run(stream, [place.stream, place.deadLetters, prefix, mark], [record.id, job])
-    }
-    if (job !== '') {
-      const standing = await clear.run(queue, [prefix, mark], [job])
-      if (standing !== null) return standing
-    }
-    return await restore.run(stream, [place.stream, place.deadLetters], [record.id])
+  const run = async ({ id, idempotencyKey }: DeadLetter, job: string): Promise<string> => {
+    const keys = { stream: place.stream, deadLetters: place.deadLetters }
+    const queueKeys = { queue: queueKey(target), mark: target.keys.mark(idempotencyKey) }
+    if (placement.together) return (await replayDeadLetter(stream, { ...keys, ...queueKeys }, { id, jobId: job })).outcome
+    if (job !== '' && (await clearReplay(queue, queueKeys, { id: job })).outcome === 'busy') return 'busy'
+    return (await restoreDeadLetter(stream, keys, { id })).outcome
   }
 
   return {
@@ -151,7 +96,7 @@ return restore(KEYS[1], KEYS[2], ARGV[1])`,
     },
     async replay(record) {
       const job = record.idempotencyKey === '' ? '' : jobId(target.keys.scope, record.idempotencyKey)
-      const answer = String(await run(record, job))
+      const answer = await run(record, job)
       if (answer === 'busy') return { kind: 'busy', job }
       if (answer === 'gone' || answer === 'empty') return { kind: answer }
       return { kind: 'replayed', id: answer }

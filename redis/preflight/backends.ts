@@ -6,7 +6,7 @@
 import type { CompiledPipeline } from '../../api/compiled.ts'
 import { failure } from '../../api/errors.ts'
 import { failureOn, labelOf, type RedisConnection } from '../connect/connection.ts'
-import { defineScript } from '../scripts/script.ts'
+import { keyTypes } from '../scripts/generated.ts'
 import { checkRights } from './permissioncheck.ts'
 
 /** Oldest server whose streams behave as the scripts need (XAUTOCLAIM's trimmed ids, `lag`); what the tests run on. */
@@ -67,22 +67,14 @@ export async function checkServer(connection: RedisConnection): Promise<void> {
   }
 }
 
-/** In one command: an operator asks this of a thousand pipelines every half minute. KEYS: those asked about, of one slot. */
-const typesOf = defineScript(
-  'typesOf',
-  `local types = {}
-for i, key in ipairs(KEYS) do types[i] = redis.call('TYPE', key).ok end
-return types`,
-)
-
 type Expected = readonly (readonly [key: string, type: 'stream' | 'hash' | 'list' | 'zset' | 'string'])[]
 
 async function checkTypes(connection: RedisConnection, expected: Expected): Promise<void> {
   const keys = expected.map(([key]) => key)
-  const reply = await typesOf.run(connection, keys, [])
+  const { types } = await keyTypes(connection, { keys })
   for (const [index, [key, type]] of expected.entries()) {
-    const actual: unknown = Array.isArray(reply) ? reply[index] : undefined
-    if (typeof actual !== 'string') throw failure('Internal', { detail: `TYPE ${key} was not answered` })
+    const actual = types[index]
+    if (actual === undefined) throw failure('Internal', { detail: `TYPE ${key} was not answered` })
     if (actual !== 'none' && actual !== type) throw failure('WrongKeyType', { key, actual, expected: type })
   }
 }

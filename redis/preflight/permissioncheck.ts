@@ -3,14 +3,15 @@
  * script leaves half of its work done. Asked is `redis.acl_check_cmd`, from a script: what a user may do, it may ask, while ACL
  * DRYRUN is for administrators.
  *
- * A script's text holds the questions, and a pipeline brings only its keys: an operator asks a hundred questions about each of a
+ * The questions are packed once, and a pipeline brings only its keys: an operator asks a hundred questions about each of a
  * thousand pipelines every half minute.
  */
+import { encode } from '@msgpack/msgpack'
 import type { CompiledPipeline } from '../../api/compiled.ts'
 import { failure } from '../../api/errors.ts'
 import { labelOf, type RedisConnection } from '../connect/connection.ts'
 import { nodeOf } from '../connect/node.ts'
-import { defineScript, type Script } from '../scripts/script.ts'
+import { checkAcl } from '../scripts/generated.ts'
 import { isQueuePlace, keysOf, type Place, patternsOf, type Right, rights } from './permissions.ts'
 
 interface Question {
@@ -18,68 +19,58 @@ interface Question {
   readonly place: Place
 }
 
-/** Questions that are asked together, and the script that asks them. */
+/** Questions that are asked together, and as the script takes them. */
 interface Inquiry {
   readonly questions: readonly Question[]
-  readonly script: Script
+  readonly packed: Buffer
 }
 
-/** ARGV: a key of each, in this order. No KEYS: a script that declares one that is not granted is refused whole. */
+/** The script gets a key of each, in this order. */
 const places: readonly Place[] = ['Stream', 'DeadLetters', 'Helpers', 'Queue', 'Marks']
 
 const everywhere = () => true
 
 const inquiries = {
   /** Where stream and queue are behind one connection. */
-  both: inquiry('Rights', asked('Server'), everywhere),
+  both: inquiry(asked('Server'), everywhere),
   stream: { Server: streamInquiry('Server'), Cluster: streamInquiry('Cluster') },
   queue: { Server: queueInquiry('Server'), Cluster: queueInquiry('Cluster') },
-  operator: inquiry('OperatorRights', ({ only }) => only === 'Operator', everywhere),
-  portable: inquiry('PortableRights', ({ only }) => only === 'Portable', everywhere),
+  operator: inquiry(({ only }) => only === 'Operator', everywhere),
+  portable: inquiry(({ only }) => only === 'Portable', everywhere),
 } as const
 
 type Kind = 'Server' | 'Cluster'
 
 function streamInquiry(kind: Kind): Inquiry {
-  return inquiry(`StreamRightsAt${kind}`, asked(kind), (place) => !isQueuePlace(place))
+  return inquiry(asked(kind), (place) => !isQueuePlace(place))
 }
 
 function queueInquiry(kind: Kind): Inquiry {
-  return inquiry(`QueueRightsAt${kind}`, asked(kind), isQueuePlace)
+  return inquiry(asked(kind), isQueuePlace)
 }
 
 function asked(kind: Kind): (right: Right) => boolean {
   return ({ only }) => only === undefined || only === kind
 }
 
-function inquiry(name: string, which: (right: Right) => boolean, here: (place: Place) => boolean): Inquiry {
+function inquiry(which: (right: Right) => boolean, here: (place: Place) => boolean): Inquiry {
   const questions = rights.filter(which).flatMap(({ command, on }) => on.filter(here).map((place) => ({ command, place })))
-  const lua = `if not redis.acl_check_cmd then return {} end
-local denied, number = {}, 0
-local function ask(...)
-  number = number + 1
-  local known, allowed = pcall(redis.acl_check_cmd, ...)
-  if known and not allowed then denied[#denied + 1] = number end
-end
-${questions.map((question) => `ask(${wordsOf(question).join(', ')})`).join('\n')}
-return denied`
-  return { questions, script: defineScript(`check${name}`, lua) }
+  return { questions, packed: Buffer.from(encode(questions.map(packedQuestion))) }
 }
 
-/** The command with its key where it expects it, in Lua. */
-function wordsOf({ command, place }: Question): readonly string[] {
-  const name = command.split('|').map((word) => `'${word}'`)
-  const at = places.indexOf(place)
-  if (at === -1) return name
-  const key = `ARGV[${at + 1}]`
+/** Number of the key, its place among the words, and the command's words; see scripts/checkAcl.lua. */
+function packedQuestion({ command, place }: Question): readonly (string | number)[] {
+  const name = command.split('|')
+  const key = places.indexOf(place) + 1
+  if (key === 0) return [0, 0, ...name]
   switch (command) {
     case 'xreadgroup':
-      return [...name, "'GROUP'", "'g'", "'c'", "'STREAMS'", key, "'>'"]
+      return [key, name.length + 5, ...name, 'GROUP', 'g', 'c', 'STREAMS', '', '>']
     case 'eval':
     case 'evalsha':
-      return [...name, "'-'", "'1'", key]
+      return [key, name.length + 3, ...name, '-', '1', '']
     default:
-      return [...name, key]
+      return [key, name.length + 1, ...name, '']
   }
 }
 
@@ -108,12 +99,12 @@ async function check(
   pipeline: CompiledPipeline,
   connection: RedisConnection,
   near: Place,
-  { questions, script }: Inquiry,
+  { questions, packed }: Inquiry,
 ): Promise<void> {
   const keyOf = keysOf(pipeline)
   const keys = places.map((place) => keyOf[place] ?? '')
-  const reply = await script.run(await nodeOf(connection, keyOf[near] ?? ''), [], keys)
-  const denied = new Set(Array.isArray(reply) ? reply.map((number) => questions[Number(number) - 1]) : [])
+  const reply = await checkAcl(await nodeOf(connection, keyOf[near] ?? ''), { questions: packed, keys })
+  const denied = new Set(reply.denied.map((number) => questions[number - 1]))
   if (denied.size === 0) return
   throw failure('RedisPermissionDenied', { detail: `at ${labelOf(connection)}, ${describe(pipeline, questions, denied)}` })
 }

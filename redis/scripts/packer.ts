@@ -5,9 +5,9 @@
  * a payload that came packed would be hashed twice.
  */
 export interface Packer {
-  /** Appends one text; numbers arrive as text, as they would in a command. */
-  text(value: string | number): void
-  bytes(value: Uint8Array): void
+  text(value: string): void
+  /** Appends a number; it arrives as Lua's. */
+  integer(value: number): void
   /** Appends one text made of parts, which are UTF-8 or already bytes. */
   joined(parts: readonly (string | Uint8Array)[]): void
   /** The list; nothing may be appended afterwards. */
@@ -49,8 +49,13 @@ export function createPacker(capacity: number): Packer {
     count += 1
   }
   return {
-    text: (value) => joined([String(value)]),
-    bytes: (value) => joined([value]),
+    text: (value) => joined([value]),
+    integer(value) {
+      reserve(9)
+      packed[at] = 0xcb
+      at = packed.writeDoubleBE(value, at + 1)
+      count += 1
+    },
     joined,
     finish() {
       packed[0] = 0xdd

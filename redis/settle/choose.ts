@@ -1,17 +1,15 @@
 /**
- * Which way of forwarding a process uses. The composed script is used where its parts are known by their text and the self-test
- * on this very server passes; otherwise the portable way, and the reason is said. Consumers and Direct dispatch choose by the
- * same rule: two ways at once on one key have no common lock.
+ * How a process forwards. The composed script is used where its parts are known by their text and the self-test on this very server
+ * passes; otherwise the portable way, and the reason is reported. Consumers and Direct dispatch choose by the same rule: two ways at
+ * once on one key have no common lock.
  */
-
 import type { CompiledPipeline } from '../../api/compiled.ts'
 import { type BullQueue, type BullScripts, fingerprint, openBullQueue } from '../bullmq/queue.ts'
 import type { RedisConnection } from '../connect/connection.ts'
-import { slotOf } from '../keys.ts'
-import { type ForwardTarget, forwardTarget, streamPlace } from '../placement.ts'
+import { type ForwardTarget, type Placement, placementOf } from '../placement.ts'
 import { checkPortableRights } from '../preflight/permissioncheck.ts'
 import { createAtomicPath } from './atomic.ts'
-import { createSplitForwarder } from './forwarders/composed.ts'
+import { createComposedForwarder } from './forwarders/composed.ts'
 import type { Forwarder } from './forwarders/forwarder.ts'
 import { createPortableForwarder } from './forwarders/portable.ts'
 import type { SettlePath } from './path.ts'
@@ -26,85 +24,72 @@ export const knownScripts: ReadonlyMap<string, string> = new Map([
 /** `composed`: use BullMQ's scripts where they are known; `portable`: never. */
 export type PathPreference = 'composed' | 'portable'
 
-export interface Chosen<T> {
-  readonly chosen: T
-  /** Why it is not the composed way; undefined when it is. */
-  readonly fallback?: string
-}
-
-export interface ChosenPath extends Chosen<SettlePath> {
+/** How a consumer settles, and what the sweep and a replay need to go the same way. */
+export interface ForwardPlan {
+  readonly path: SettlePath
   /** BullMQ's scripts, where they are known and proven. */
-  readonly scripts?: BullScripts
-  /** Whether one script may touch stream, dead letters and queue. */
-  readonly together: boolean
+  readonly scripts: BullScripts | undefined
+  readonly placement: Placement
+  /** Why it is not the composed way; undefined when it is. */
+  readonly fallback: string | undefined
 }
 
-/** The forwarder for a queue, without a stream: Direct dispatch, and the queue's half of the split path. */
+export interface ChosenForwarder {
+  readonly forwarder: Forwarder
+  /** Why it is not the composed way; undefined when it is. */
+  readonly fallback: string | undefined
+}
+
+/** The forwarder for a queue, without a stream: Direct dispatch. */
 export async function chooseForwarder(
   connection: RedisConnection,
   target: ForwardTarget,
   preference: PathPreference = 'composed',
   known = knownScripts,
-): Promise<Chosen<Forwarder>> {
-  const composed = await composable(connection, target, preference, known)
-  if (composed.bull !== undefined) return { chosen: createSplitForwarder(connection, target, composed.bull) }
-  return { chosen: createPortableForwarder(connection, target), fallback: composed.reason }
+): Promise<ChosenForwarder> {
+  const { bull, fallback } = await composable(connection, target, preference, known)
+  if (bull === undefined) return { forwarder: createPortableForwarder(connection, target), fallback }
+  return { forwarder: createComposedForwarder(connection, target, bull), fallback }
 }
 
-/** The consumer's path. Throws RedisPermissionDenied where the portable path lacks a right. @param stream the stream's connection @param queue the queue's; the same where they share a Redis */
+/**
+ * The consumer's path. Throws RedisPermissionDenied where the portable path lacks a right.
+ * @param stream the stream's connection @param queue the queue's; the same where they share a Redis
+ */
 export async function chooseSettlePath(
   pipeline: CompiledPipeline,
   stream: RedisConnection,
   queue: RedisConnection,
   preference: PathPreference = 'composed',
   known = knownScripts,
-): Promise<ChosenPath> {
-  const place = streamPlace(pipeline)
-  const target = forwardTarget(pipeline)
-  const composed = await composable(queue, target, preference, known)
-  const near = together(pipeline, stream, queue)
-  const { maxDeliveries } = pipeline.delivery
-  if (composed.bull === undefined) {
-    await checkPortableRights(pipeline, queue)
-    const chosen = createTwoStepPath(stream, place, createPortableForwarder(queue, target), { maxDeliveries })
-    return { chosen, fallback: composed.reason, together: near }
-  }
-  const { scripts } = composed.bull
-  if (!near) {
-    return {
-      chosen: createTwoStepPath(stream, place, createSplitForwarder(queue, target, composed.bull), { maxDeliveries }),
-      scripts,
-      together: near,
-    }
-  }
-  return { chosen: createAtomicPath(stream, place, target, composed.bull, { maxDeliveries }), scripts, together: near }
+): Promise<ForwardPlan> {
+  const placement = placementOf(pipeline)
+  const { target, together } = placement
+  const { bull, fallback } = await composable(queue, target, preference, known)
+  const limits = { maxDeliveries: pipeline.delivery.maxDeliveries }
+  const plan = (path: SettlePath) => ({ path, scripts: bull?.scripts, placement, fallback })
+  if (bull !== undefined && together) return plan(createAtomicPath(stream, placement, bull, limits))
+  if (bull === undefined) await checkPortableRights(pipeline, queue)
+  const forwarder = bull === undefined ? createPortableForwarder(queue, target) : createComposedForwarder(queue, target, bull)
+  return plan(createTwoStepPath(stream, placement.place, forwarder, limits))
 }
 
-/** Whether one script may touch stream, dead letters and queue. */
-function together({ source, deadLetter, sink }: CompiledPipeline, stream: RedisConnection, queue: RedisConnection): boolean {
-  if (stream !== queue) return false
-  if (!stream.isCluster) return true
-  const slot = slotOf(source.stream)
-  return slotOf(deadLetter.stream) === slot && slotOf(`${sink.prefix}:${sink.queue}:wait`) === slot
-}
-
-type Composable = { readonly bull: BullQueue; readonly reason?: never } | { readonly bull?: never; readonly reason: string }
-
+/** BullMQ's queue where its scripts may be composed, or why they may not. */
 async function composable(
   connection: RedisConnection,
   target: ForwardTarget,
   preference: PathPreference,
   known: ReadonlyMap<string, string>,
-): Promise<Composable> {
-  if (preference === 'portable') return { reason: 'the portable path was asked for' }
+): Promise<{ readonly bull: BullQueue | undefined; readonly fallback: string | undefined }> {
+  if (preference === 'portable') return { bull: undefined, fallback: 'the portable path was asked for' }
   const bull = await openBullQueue(connection, target.queue, target.prefix)
   const print = fingerprint(bull.scripts)
   try {
     const isKnown = [...known.values()].some((value) => value === print)
-    const reason = isKnown ? await selfTest(connection, target) : 'the scripts of the installed BullMQ are not known'
-    if (reason === undefined) return { bull }
+    const fallback = isKnown ? await selfTest(connection, target) : 'the scripts of the installed BullMQ are not known'
+    if (fallback === undefined) return { bull, fallback }
     await bull.close()
-    return { reason }
+    return { bull: undefined, fallback }
   } catch (thrown) {
     await bull.close()
     throw thrown

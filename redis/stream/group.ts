@@ -6,39 +6,7 @@
  */
 import type { RedisConnection } from '../connect/connection.ts'
 import type { KeySpace } from '../keys.ts'
-import { defineScript } from '../scripts/script.ts'
-import { ledgerFunctions } from './ledger.ts'
-
-const ensure = defineScript(
-  'ensureGroup',
-  `${ledgerFunctions}
-local remembered = redis.call('HGET', KEYS[2], 'group')
-local known = remembered or ARGV[3] == '1'
-local start = ARGV[2]
-if known then
-  start = '0-0'
-  local floor = redis.call('HGET', KEYS[2], 'floor')
-  if floor and redis.call('EXISTS', KEYS[1]) == 1 then
-    local info = redis.call('XINFO', 'STREAM', KEYS[1])
-    for i = 1, #info, 2 do
-      if info[i] == 'last-generated-id' and not before(info[i + 1], floor) then start = floor end
-    end
-  end
-end
-local made = redis.pcall('XGROUP', 'CREATE', KEYS[1], ARGV[1], start, 'MKSTREAM')
-local outcome = known and 'recreated' or 'created'
-if made.err then
-  if string.sub(made.err, 1, 9) ~= 'BUSYGROUP' then return made end
-  outcome = 'exists'
-end
-if not remembered then redis.call('HSET', KEYS[2], 'group', ARGV[1]) end
-if outcome ~= 'exists' then
-  redis.call('HDEL', KEYS[2], 'base')
-  redis.call('HSET', KEYS[2], 'lostBefore', redis.call('HGET', KEYS[2], 'lost') or '0')
-  account(KEYS[1], ARGV[1], KEYS[2])
-end
-return {outcome, start}`,
-)
+import { ensureGroup as callEnsureGroup } from '../scripts/generated.ts'
 
 export type GroupOutcome = { readonly kind: 'created' | 'recreated' | 'exists'; readonly start: string }
 
@@ -53,7 +21,11 @@ export async function ensureGroup(
   existed = false,
 ): Promise<GroupOutcome> {
   const start = source.startFrom === 'Beginning' ? '0-0' : '$'
-  const reply = await ensure.run(connection, [source.stream, keys.stats], [source.group, start, existed ? 1 : 0])
-  const [kind, from] = Array.isArray(reply) ? reply : []
-  return { kind: kind === 'exists' || kind === 'recreated' ? kind : 'created', start: String(from) }
+  const made = await callEnsureGroup(
+    connection,
+    { stream: source.stream, stats: keys.stats },
+    { group: source.group, start, existed },
+  )
+  const { outcome } = made
+  return { kind: outcome === 'exists' || outcome === 'recreated' ? outcome : 'created', start: made.start }
 }

@@ -16,45 +16,9 @@
 import type { StreamPipelineError } from '../../api/errors.ts'
 import type { RedisConnection } from '../connect/connection.ts'
 import type { StreamPlace } from '../placement.ts'
-import { defineScript } from '../scripts/script.ts'
+import { reap } from '../scripts/generated.ts'
 import { parseIdentity } from './identity.ts'
-import { buryTrimmedFunction } from './pending.ts'
 import { unwritable } from './settlement.ts'
-
-const reap = defineScript(
-  'reap',
-  `${buryTrimmedFunction}
-local stream, dead, stats, consumers, nudge, heartbeat = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
-local group, name, uid, minIdle, maxDead = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5]
-local registered = redis.call('HGET', consumers, name)
-if registered ~= uid then return {'Changed', registered or ''} end
-if ARGV[6] == '1' and redis.call('EXISTS', heartbeat) == 1 then return {'Alive'} end
-local function held(from, count)
-  local rows = redis.pcall('XPENDING', stream, group, from, '+', count, name)
-  if rows.err and string.sub(rows.err, 1, 7) == 'NOGROUP' then return {}, true end
-  return rows, false
-end
-local rows, groupless = held(ARGV[7], ARGV[8])
-if rows.err then return rows end
-local released, trimmed, refusal = 0, 0, ''
-for _, row in ipairs(rows) do
-  if #redis.call('XRANGE', stream, row[1], row[1]) == 0 then
-    local written = buryTrimmed(stream, dead, stats, group, maxDead, row[1], 0)
-    if type(written) == 'table' then refusal = written.err else trimmed = trimmed + written end
-  elseif row[3] < minIdle then
-    redis.call('XCLAIM', stream, group, name, 0, row[1], 'IDLE', minIdle, 'JUSTID')
-    released = released + 1
-  end
-end
-if released > 0 then redis.call('INCR', nudge) end
-local last = #rows > 0 and rows[#rows][1] or ''
-local oldest = held('-', 1)[1]
-if oldest then return {'Released', released, trimmed, #rows, last, oldest[1], refusal} end
-if not groupless then redis.call('XGROUP', 'DELCONSUMER', stream, group, name) end
-redis.call('HDEL', consumers, name)
-redis.call('DEL', heartbeat)
-return {'Gone', released, trimmed, #rows, last}`,
-)
 
 /** Entries looked at per call of the script; a page of so many holds Redis for a few milliseconds. */
 const pageSize = 1_000
@@ -97,27 +61,31 @@ export type Reaping =
 
 /** Releases what a vanished consumer holds; takes its name away if that is nothing. Throws catalogued errors. */
 export async function reapConsumer(connection: RedisConnection, place: StreamPlace, deceased: Deceased): Promise<Reaping> {
-  const { keys } = place
+  const { stream, deadLetters, keys, group, maxDeadLetters } = place
   const { name, uid, minIdleMs, requireExpiredHeartbeat } = deceased
-  const touched = [place.stream, place.deadLetters, keys.stats, keys.consumers, keys.nudge, keys.consumer(name)]
-  const fixed = [place.group, name, uid, minIdleMs, place.maxDeadLetters, requireExpiredHeartbeat ? 1 : 0]
+  const touched = {
+    ...{ stream, deadLetters, stats: keys.stats, registry: keys.consumers, nudge: keys.nudge },
+    heartbeat: keys.consumer(name),
+  }
   let [entries, trimmed, seen] = [0, 0, 0]
   let refusal: StreamPipelineError | undefined
   for (let start = '-'; ; ) {
-    const reply: unknown = await reap.run(connection, touched, [...fixed, start, pageSize])
-    const [kind, ...told] = Array.isArray(reply) ? reply.map(String) : []
-    if (kind === 'Alive') return { kind }
-    if (kind === 'Changed') return strange(uid, told[0] ?? '')
-    const [released, buried, rows, last = '', oldestId = '', refused = ''] = told
-    entries += Number(released)
-    trimmed += Number(buried)
-    seen += Number(rows)
-    if (kind === 'Gone') return { kind, entries, trimmed }
-    if (refused !== '') refusal = unwritable(connection, place, refused)
-    if (Number(rows) < pageSize) {
-      return { kind: 'Released', entries, trimmed, pending: seen - trimmed, oldestId, ...(refusal && { refusal }) }
+    const page = await reap(connection, touched, {
+      ...{ group, name, uid, minIdleMs, maxDeadLetters, start, pageSize },
+      requireExpired: requireExpiredHeartbeat,
+    })
+    if (page.outcome === 'Alive') return { kind: 'Alive' }
+    if (page.outcome === 'Changed') return strange(uid, page.registered)
+    entries += page.released
+    trimmed += page.trimmed
+    seen += page.seen
+    if (page.outcome === 'Gone') return { kind: 'Gone', entries, trimmed }
+    if (page.refusal !== '') refusal = unwritable(connection, place, page.refusal)
+    if (page.seen < pageSize) {
+      const { oldest } = page
+      return { kind: 'Released', entries, trimmed, pending: seen - trimmed, oldestId: oldest, ...(refusal && { refusal }) }
     }
-    start = `(${last}`
+    start = `(${page.last}`
   }
 }
 

@@ -9,7 +9,7 @@
 
 import { failureOn, type RedisConnection } from '../connect/connection.ts'
 import type { StreamPlace } from '../placement.ts'
-import { defineScript } from '../scripts/script.ts'
+import { heartbeat as callHeartbeat, retire } from '../scripts/generated.ts'
 
 /** How long a heartbeat lives: seven missed beats. Its absence alone is not death: under OOM nothing can be written. */
 export const heartbeatTtlMs = 15_000
@@ -30,32 +30,6 @@ export interface Heartbeat {
   readonly reclaimed: number
 }
 
-const beat = defineScript(
-  'heartbeat',
-  `local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local summary = redis.call('XPENDING', KEYS[5], ARGV[1])
-local held = 0
-for _, row in ipairs(summary[4] or {}) do if row[1] == ARGV[2] then held = tonumber(row[2]) end end
-local floor = nil
-if summary[1] > 0 then
-  local ms, seq = string.match(summary[2], '^(%d+)-(%d+)$')
-  -- Lua's numbers are exact to 15 digits: below a longer one a lower floor is taken, or the last one stays.
-  if #seq <= 15 and seq ~= '0' then floor = ms .. '-' .. string.format('%.0f', seq - 1)
-  elseif #ms <= 15 and ms ~= '0' then floor = string.format('%.0f', ms - 1) .. '-18446744073709551615' end
-else
-  for _, group in ipairs(redis.call('XINFO', 'GROUPS', KEYS[5])) do
-    local fields = {}
-    for i = 1, #group, 2 do fields[group[i]] = group[i + 1] end
-    if fields.name == ARGV[1] then floor = fields['last-delivered-id'] end
-  end
-end
-if floor then redis.call('HSET', KEYS[3], 'floor', floor) end
-redis.call('HSET', KEYS[2], ARGV[2], ARGV[3])
-redis.call('SET', KEYS[1], '{"at":' .. string.format('%.0f', now) .. ',' .. string.sub(ARGV[4], 2), 'PX', ARGV[5])
-return {redis.call('GET', KEYS[4]) or '0', held, string.format('%.0f', now)}`,
-)
-
 export interface HeartbeatReply {
   /** Changes when somebody released entries that should be claimed now. */
   readonly nudge: string
@@ -72,14 +46,12 @@ export async function sendHeartbeat(
   consumer: string,
   heartbeat: Omit<Heartbeat, 'at'>,
 ): Promise<HeartbeatReply> {
-  const { keys } = place
-  const reply = await beat.run(
+  const { keys, stream, group } = place
+  return await callHeartbeat(
     connection,
-    [keys.consumer(consumer), keys.consumers, keys.stats, keys.nudge, place.stream],
-    [place.group, consumer, heartbeat.uid, JSON.stringify(heartbeat), heartbeatTtlMs],
+    { heartbeat: keys.consumer(consumer), registry: keys.consumers, stats: keys.stats, nudge: keys.nudge, stream },
+    { group, consumer, uid: heartbeat.uid, told: JSON.stringify(heartbeat), ttlMs: heartbeatTtlMs },
   )
-  const [nudge, held, now] = Array.isArray(reply) ? reply : []
-  return { nudge: String(nudge), held: Number(held), now: Number(now) }
 }
 
 /** The nudge alone. Throws catalogued errors. */
@@ -119,19 +91,9 @@ export function parseHeartbeat(text: string | null): Heartbeat | undefined {
   }
 }
 
-const retire = defineScript(
-  'retire',
-  `redis.call('DEL', KEYS[2])
-local rows = redis.pcall('XPENDING', KEYS[1], ARGV[1], '-', '+', 1, ARGV[2])
-if rows.err or #rows > 0 then return 0 end
-redis.call('XGROUP', 'DELCONSUMER', KEYS[1], ARGV[1], ARGV[2])
-redis.call('HDEL', KEYS[3], ARGV[2])
-return 1`,
-)
-
 /** Takes the consumer's name out of group and registry, if it holds nothing; DELCONSUMER would drop what it holds. */
 export async function retireConsumer(connection: RedisConnection, place: StreamPlace, consumer: string): Promise<boolean> {
-  const { keys } = place
-  const keysTouched = [place.stream, keys.consumer(consumer), keys.consumers]
-  return (await retire.run(connection, keysTouched, [place.group, consumer])) === 1
+  const { keys, stream, group } = place
+  const touched = { stream, heartbeat: keys.consumer(consumer), registry: keys.consumers }
+  return (await retire(connection, touched, { group, consumer })).retired
 }

@@ -9,41 +9,7 @@
 
 import type { RedisConnection } from '../connect/connection.ts'
 import type { StreamPlace } from '../placement.ts'
-import { defineScript } from '../scripts/script.ts'
-import { ledgerFunctions } from './ledger.ts'
-
-const trim = defineScript(
-  'retain',
-  `${ledgerFunctions}
-local stream, stats = KEYS[1], KEYS[2]
-local settledFor, maxEntries = tonumber(ARGV[2]), tonumber(ARGV[3])
-if redis.call('EXISTS', stream) == 0 then return {0, 0} end
-account(stream, ARGV[1], stats)
-local ignored = {}
-for i = 4, #ARGV do ignored[ARGV[i]] = true end
-local time = redis.call('TIME')
-local bound = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000) - settledFor) .. '-0'
-local groups = 0
-for _, reply in ipairs(redis.call('XINFO', 'GROUPS', stream)) do
-  local group = fields(reply)
-  if not ignored[group.name] then
-    groups = groups + 1
-    if group.pending > 0 then
-      local lowest = redis.call('XPENDING', stream, group.name)[2]
-      if before(lowest, bound) then bound = lowest end
-    end
-    local unread = redis.call('XRANGE', stream, '(' .. group['last-delivered-id'], '+', 'COUNT', 1)[1]
-    if unread and before(unread[1], bound) then bound = unread[1] end
-  end
-end
-local settled, cut = 0, 0
-if groups > 0 then settled = redis.call('XTRIM', stream, 'MINID', '~', bound, 'LIMIT', 10000) end
-if maxEntries > 0 and redis.call('XLEN', stream) > maxEntries then
-  cut = redis.call('XTRIM', stream, 'MAXLEN', '~', maxEntries, 'LIMIT', 10000)
-end
-if settled + cut > 0 then account(stream, ARGV[1], stats) end
-return {settled, cut}`,
-)
+import { retain } from '../scripts/generated.ts'
 
 export interface Retention {
   readonly settledForMs: number
@@ -65,8 +31,7 @@ export async function retainEntries(
   place: StreamPlace,
   retention: Retention,
 ): Promise<RetentionReport> {
-  const args = [place.group, retention.settledForMs, retention.maxEntries ?? 0, ...retention.ignoredGroups]
-  const reply = await trim.run(connection, [place.stream, place.keys.stats], args)
-  const [settled, cut] = Array.isArray(reply) ? reply : []
-  return { settled: Number(settled), cut: Number(cut) }
+  const { settledForMs, maxEntries = 0, ignoredGroups } = retention
+  const keys = { stream: place.stream, stats: place.keys.stats }
+  return await retain(connection, keys, { group: place.group, settledForMs, maxEntries, ignored: ignoredGroups })
 }

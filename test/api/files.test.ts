@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { stringify } from 'yaml'
 import { validateFile } from '../../api/index.ts'
-import { generated, stale } from '../../build/generate.ts'
+import { generated, stale } from '../../build/documents.ts'
 import '../support/leaks.ts'
 import { minimal, patched } from './table/resource.ts'
 

@@ -61,7 +61,7 @@ export function assemble({ path, ports, name }: Assembly, fault: (thrown: unknow
     connections,
     choosePath: async () => {
       const made = await chooseSettlePath(pipeline, writer, queue, preference)
-      if (made.chosen.kind !== path) throw new Error(`the path is ${made.chosen.kind}, not ${path}: ${made.fallback}`)
+      if (made.path.kind !== path) throw new Error(`the path is ${made.path.kind}, not ${path}: ${made.fallback}`)
       return made
     },
     observer: deaf,

@@ -19,9 +19,8 @@ before(async () => {
   servers = { stream, queue }
 })
 
-function sweeperOf({ connections, place, target, codec }: OpenPath) {
-  const { stream, queue, scripts, together } = connections
-  return createSweeper({ stream, queue, place, target, codec, scripts, together })
+function sweeperOf({ connections, codec }: OpenPath) {
+  return createSweeper({ ...connections, codec })
 }
 
 /** Works until `failed` jobs have failed, each as its payload says. */
@@ -91,12 +90,7 @@ function suite(kind: PathKind) {
       ...path.pipeline.payload,
       schema: { type: 'object', properties: { ...properties, k: { type: 'string', maxLength: 0 } } },
     }
-    const { stream, queue, scripts, together } = path.connections
-    const { place, target } = path
-    assert.deepEqual(
-      await createSweeper({ stream, queue, place, target, codec: createCodec(stricter), scripts, together }).sweep(),
-      swept(1),
-    )
+    assert.deepEqual(await createSweeper({ ...path.connections, codec: createCodec(stricter) }).sweep(), swept(1))
     const [letter] = await path.dead()
     assert.deepEqual(letter?.payload.map(String), sent)
   })

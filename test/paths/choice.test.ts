@@ -32,23 +32,23 @@ const open = (
 test('the installed BullMQ is known and proven: one script where all is together, two where the queue is elsewhere', async (t) => {
   const { connection, pipeline } = open(t)
   const near = await chooseSettlePath(pipeline, connection, connection)
-  t.after(() => near.chosen.close())
-  assert.deepEqual([near.chosen.kind, near.fallback, near.together], ['Atomic', undefined, true])
-  const { connection: other } = open(t)
-  const far = await chooseSettlePath(pipeline, connection, other)
-  t.after(() => far.chosen.close())
-  assert.deepEqual([far.chosen.kind, far.fallback, far.together], ['Split', undefined, false])
+  t.after(() => near.path.close())
+  assert.deepEqual([near.path.kind, near.fallback, near.placement.together], ['Atomic', undefined, true])
+  const elsewhere = open(t, { changes: { sink: { redis: { url: server.url } } } })
+  const far = await chooseSettlePath(elsewhere.pipeline, connection, elsewhere.connection)
+  t.after(() => far.path.close())
+  assert.deepEqual([far.path.kind, far.fallback, far.placement.together], ['Split', undefined, false])
   assert.deepEqual(await server.client().keys('*selftest*'), [], 'the self-test leaves nothing')
 })
 
 test('scripts of unknown text: the portable way, and why', async (t) => {
   const { connection, pipeline } = open(t, { alter: (lua) => `${lua}\n-- one more line` })
-  const { chosen, fallback, scripts } = await chooseSettlePath(pipeline, connection, connection)
-  t.after(() => chosen.close())
-  assert.deepEqual([chosen.kind, fallback, scripts], ['Portable', 'the scripts of the installed BullMQ are not known', undefined])
+  const { path, fallback, scripts } = await chooseSettlePath(pipeline, connection, connection)
+  t.after(() => path.close())
+  assert.deepEqual([path.kind, fallback, scripts], ['Portable', 'the scripts of the installed BullMQ are not known', undefined])
   const direct = await chooseForwarder(connection, forwardTarget(pipeline))
-  t.after(() => direct.chosen.close())
-  assert.equal(direct.chosen.kind, 'Portable', 'Direct dispatch chooses by the same rule')
+  t.after(() => direct.forwarder.close())
+  assert.equal(direct.forwarder.kind, 'Portable', 'Direct dispatch chooses by the same rule')
 })
 
 const faults: [what: string, alter: (lua: string, name: string) => string, says: RegExp][] = [
@@ -69,15 +69,9 @@ for (const [what, alter, says] of faults) {
     const print = fingerprint(bull.scripts)
     await bull.close()
     assert.ok(print)
-    const { chosen, fallback } = await chooseSettlePath(
-      pipeline,
-      connection,
-      connection,
-      'composed',
-      new Map([['altered', print]]),
-    )
-    t.after(() => chosen.close())
-    assert.equal(chosen.kind, 'Portable')
+    const { path, fallback } = await chooseSettlePath(pipeline, connection, connection, 'composed', new Map([['altered', print]]))
+    t.after(() => path.close())
+    assert.equal(path.kind, 'Portable')
     assert.match(fallback ?? '', says)
   })
 }

@@ -17,9 +17,8 @@ before(async () => {
 
 const jobOptions = { attempts: 1, removeOnFail: false }
 
-function sweeperOf({ connections, place, target, codec }: OpenPath) {
-  const { stream, queue, scripts, together } = connections
-  return createSweeper({ stream, queue, place, target, codec, scripts, together })
+function sweeperOf({ connections, codec }: OpenPath) {
+  return createSweeper({ ...connections, codec })
 }
 
 /** Fails the jobs of these keys as a worker whose clock shows `finishedOn`. */
@@ -159,8 +158,7 @@ test('replayed and failed again: a second record, which says so', async (t) => {
   await forwarded(path, 'again')
   await failAt(path, Date.now(), 'again')
   assert.equal((await sweeper.sweep()).removed, 1)
-  const { stream, queue, scripts, together } = path.connections
-  const letters = createDeadLetters({ stream, queue, place: path.place, target: path.target, scripts, together })
+  const letters = createDeadLetters(path.connections)
   const [first] = await path.dead()
   assert.ok(first)
   assert.equal((await letters.replay(first)).kind, 'replayed')

@@ -79,10 +79,10 @@ export async function openPath(scope: Scope, kind: PathKind, servers: Servers, c
   const openSettlePath = async () => {
     const stream = connect(address(servers.stream.port), 'Writer')
     const queueConnection = elsewhere ? connect(address(queueServer.port), 'Writer') : stream
-    const { chosen, scripts, together } = await chooseSettlePath(pipeline, stream, queueConnection, preference)
-    assert.equal(chosen.kind, kind)
-    opened.push({ path: chosen, connections: [stream, queueConnection] })
-    return { path: chosen, stream, queue: queueConnection, scripts, together }
+    const plan = await chooseSettlePath(pipeline, stream, queueConnection, preference)
+    assert.equal(plan.path.kind, kind)
+    opened.push({ path: plan.path, connections: [stream, queueConnection] })
+    return { ...plan, stream, queue: queueConnection }
   }
 
   await ensureGroup(streamClient, place.keys, pipeline.source)
@@ -121,13 +121,13 @@ export async function openPath(scope: Scope, kind: PathKind, servers: Servers, c
     /** Direct dispatch's forwarder for the same queue. */
     async direct() {
       const connection = connect(address(queueServer.port), 'Producer')
-      const { chosen } = await chooseForwarder(connection, target, preference)
+      const { forwarder } = await chooseForwarder(connection, target, preference)
       scope.after(async () => {
-        await chosen.close()
+        await forwarder.close()
         await close(connection)
       })
       const forward = (...keys: string[]) =>
-        chosen.forward(keys.map((k) => ({ hash: keyed(k), json: jsonOf({ k }), trace: {} }))).then(({ outcomes }) => outcomes)
+        forwarder.forward(keys.map((k) => ({ hash: keyed(k), json: jsonOf({ k }), trace: {} }))).then(({ outcomes }) => outcomes)
       return { forward }
     },
     async put(...fields: (string | Buffer)[]) {

@@ -46,7 +46,7 @@ async function setUp(placement: 'together' | 'elsewhere') {
   await queue.set(keys.mark(hash), '1')
   const bull = await openBullQueue(queue, name, 'bull')
   const together = placement === 'together'
-  const letters = createDeadLetters({ stream, queue, place, target, scripts: bull.scripts, together })
+  const letters = createDeadLetters({ stream, queue, placement: { place, target, together }, scripts: bull.scripts })
   return { name, stream, queue, place, target, letters, bull, hash, job: jobId(keys.scope, hash) }
 }
 

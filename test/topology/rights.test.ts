@@ -122,8 +122,8 @@ for (const [index, { way, jobOptions }] of ways.entries()) {
     const target = forwardTarget(pipeline)
     await checkBackends(pipeline, connection, connection)
     await ensureGroup(connection, place.keys, pipeline.source)
-    const { chosen, scripts, together } = await chooseSettlePath(pipeline, connection, connection, way)
-    t.after(() => chosen.close())
+    const { path, scripts, placement } = await chooseSettlePath(pipeline, connection, connection, way)
+    t.after(() => path.close())
     for (const value of ['a', 'a', 'b', 'c']) await admin.xadd(place.stream, '*', 'v', value)
     const reply = (await admin.xreadgroup('GROUP', place.group, 'gone', 'STREAMS', place.stream, '>')) as [
       string,
@@ -139,7 +139,7 @@ for (const [index, { way, jobOptions }] of ways.entries()) {
       { kind: 'Forward', id: again, item: item('a', again), redrives: 0 },
       { kind: 'Bury', id: b, reason: 'InvalidPayload', error: 'test', redrives: 0 },
     ]
-    const { outcomes } = await chosen.settle(verdicts)
+    const { outcomes } = await path.settle(verdicts)
     assert.deepEqual(
       outcomes.map(({ kind }) => kind),
       ['forwarded', 'duplicate', 'dead'],
@@ -150,7 +150,7 @@ for (const [index, { way, jobOptions }] of ways.entries()) {
     const job = `e-${place.keys.scope}-a`
     // Without its mark: the job is looked for, then, once it has failed, captured.
     await admin.del(target.keys.mark('a'))
-    const [second] = (await chosen.settle([{ kind: 'Forward', id: c, item: item('a', c), redrives: 0 }])).outcomes
+    const [second] = (await path.settle([{ kind: 'Forward', id: c, item: item('a', c), redrives: 0 }])).outcomes
     assert.ok(second?.kind === 'duplicate' || second?.kind === 'gone', JSON.stringify(second))
     await admin.hset(queueKey + job, { finishedOn: '5', failedReason: 'test', atm: '1' })
     await Promise.all([
@@ -160,8 +160,11 @@ for (const [index, { way, jobOptions }] of ways.entries()) {
     ])
     await admin.zadd(`${queueKey}failed`, 5, job)
     const codec = createCodec(pipeline.payload)
-    for (const side of new Set([together, false])) {
-      await createSweeper({ stream: connection, queue: connection, place, target, codec, scripts, together: side }).sweep()
+    for (const side of new Set([placement.together, false])) {
+      await createSweeper({
+        ...{ stream: connection, queue: connection, codec, scripts },
+        placement: { ...placement, together: side },
+      }).sweep()
     }
     assert.equal(await admin.xlen(place.deadLetters), 2)
     await admin.xtrim(place.stream, 'MAXLEN', 0)
@@ -262,8 +265,8 @@ for (const command of ['multi', 'exec', 'script|load']) {
     await grant(near, [...aclRules(pipeline).stream, `-${command}`])
     const connection = await restricted(t, near)
     await checkBackends(pipeline, connection, connection)
-    const { chosen } = await chooseSettlePath(pipeline, connection, connection)
-    await chosen.close()
+    const { path } = await chooseSettlePath(pipeline, connection, connection)
+    await path.close()
     await assert.rejects(
       chooseSettlePath(pipeline, connection, connection, 'portable'),
       ({ code, message }: StreamPipelineError) => {
@@ -273,7 +276,7 @@ for (const command of ['multi', 'exec', 'script|load']) {
       },
     )
     await grant(near, aclRules(pipeline).stream)
-    await (await chooseSettlePath(pipeline, connection, connection, 'portable')).chosen.close()
+    await (await chooseSettlePath(pipeline, connection, connection, 'portable')).path.close()
   })
 }
 

@@ -5,76 +5,81 @@
  * `WAIT` follows where the server has replicas: the stream's acknowledgement must not outlive a job and its mark that a failover
  * of the queue's Redis rolled back. Co-located pipelines have no such window: job, mark and acknowledgement share one offset.
  */
-
-import { addScriptFor, queueScript } from '../../bullmq/addscript.ts'
-import { createJobComposer } from '../../bullmq/encoder/composer.ts'
+import { createJobComposer, type JobCall } from '../../bullmq/encoder/composer.ts'
 import type { ForwardItem } from '../../bullmq/item.ts'
 import type { BullQueue } from '../../bullmq/queue.ts'
 import type { RedisConnection } from '../../connect/connection.ts'
 import { jobId } from '../../keys.ts'
-import type { ForwardTarget } from '../../placement.ts'
-import { createPacker } from '../../scripts/packer.ts'
-import { defineScript, type Script } from '../../scripts/script.ts'
+import { type ForwardTarget, queueKey } from '../../placement.ts'
+import { type ForwardJobsArguments, forwardJobsWith } from '../../scripts/generated.ts'
 import type { Forwarder, ForwardOutcome } from './forwarder.ts'
 import { confirmReplicas } from './replication.ts'
 
 /** @param clock a job's time, milliseconds since 1970 */
-export function createSplitForwarder(
+export function createComposedForwarder(
   connection: RedisConnection,
   target: ForwardTarget,
   bull: BullQueue,
   clock?: () => number,
 ): Forwarder {
-  const { keys } = target
-  const queueKey = `${target.prefix}:${target.queue}:`
-  const add = addScriptFor(target.jobOptions)
-  const script = defineScript('forwardJobs', queueScript(bull.scripts, add))
+  const { keys, windowMs } = target
+  const queue = queueKey(target)
+  const script = forwardJobsWith(bull.textsFor(target.jobOptions))
   const composer = createJobComposer(bull, target, clock)
 
-  const forward = async (items: readonly ForwardItem[]) => {
-    const calls = await composer.compose(items)
-    const packer = createPacker(256 * items.length)
-    const marks: string[] = []
-    const data: (string | Buffer)[] = []
-    for (const [index, { hash, origin = 'direct' }] of items.entries()) {
-      const call = calls[index]
-      if (call?.kind !== 'Add') continue
-      marks.push(keys.mark(hash))
-      data.push(call.data)
-      packer.text(jobId(keys.scope, hash))
-      packer.text(origin)
-      packer.joined(call.args)
-      packer.joined(call.options)
-    }
-    const reply =
-      marks.length === 0
-        ? [await waitingOn(script)]
-        : await script.run(
-            connection,
-            [...composer.keys, ...marks],
-            [queueKey, target.windowMs, composer.keys.length, packer.finish(), ...data],
-          )
-    const [waiting, ...answers] = Array.isArray(reply) ? reply : []
-    if (marks.length > 0) await confirmReplicas(connection, queueKey)
-    let next = 0
-    const outcomes = items.map((item, index): ForwardOutcome => {
-      const call = calls[index]
-      return call?.kind === 'Refused' ? { kind: 'Rejected', error: call.error } : answered(keys.scope, item, answers[next++])
-    })
-    return { outcomes, waiting: Number(waiting) }
+  /** Keeps nothing of the calls: they need not outlive the sending. */
+  const send = (items: readonly ForwardItem[], calls: readonly JobCall[]) => {
+    const contents = contentsOf(keys.scope, items, calls)
+    const marks = items.flatMap(({ hash }, index) => (calls[index]?.kind === 'Add' ? [keys.mark(hash)] : []))
+    return script(connection, { addKeys: composer.keys, marks }, { queue, windowMs, ...contents })
   }
 
-  const waitingOn = async (counting: Script) => {
-    const reply = await counting.run(connection, [`${queueKey}wait`], [queueKey, target.windowMs, 1])
-    return Number(Array.isArray(reply) ? reply[0] : 0)
+  const waiting = async () => {
+    const nothing = { queue, windowMs, items: [], data: [] }
+    return (await script(connection, { addKeys: [`${queue}wait`], marks: [] }, nothing)).waiting
   }
 
-  return { kind: 'Split', forward, waiting: async () => await waitingOn(script), close: bull.close }
+  return {
+    kind: 'Split',
+    async forward(items) {
+      const calls = await composer.compose(items)
+      const refusals = calls.map((call) => (call.kind === 'Refused' ? call.error : undefined))
+      if (refusals.every((error) => error !== undefined)) {
+        return { outcomes: refusals.map((error) => ({ kind: 'Rejected', error })), waiting: await waiting() }
+      }
+      const reply = await send(items, calls)
+      await confirmReplicas(connection, queue)
+      let next = 0
+      const outcomes = items.map(({ hash }, index): ForwardOutcome => {
+        const error = refusals[index]
+        if (error !== undefined) return { kind: 'Rejected', error }
+        return answered(jobId(keys.scope, hash), reply.outcomes[next++] ?? '')
+      })
+      return { outcomes, waiting: reply.waiting }
+    },
+    waiting,
+    close: bull.close,
+  }
 }
 
-function answered(scope: string, item: ForwardItem, answer: unknown): ForwardOutcome {
-  const id = jobId(scope, item.hash)
+function contentsOf(
+  scope: string,
+  items: readonly ForwardItem[],
+  calls: readonly JobCall[],
+): Pick<ForwardJobsArguments, 'items' | 'data'> {
+  const rows: ForwardJobsArguments['items'][number][] = []
+  const data: (string | Buffer)[] = []
+  for (const [index, { hash, origin = 'direct' }] of items.entries()) {
+    const call = calls[index]
+    if (call?.kind !== 'Add') continue
+    rows.push({ jobId: jobId(scope, hash), origin, add: call.args, options: call.options })
+    data.push(call.data)
+  }
+  return { items: rows, data }
+}
+
+function answered(id: string, answer: string): ForwardOutcome {
   if (answer === 'forwarded') return { kind: 'Forwarded', jobId: id }
   if (answer === 'duplicate') return { kind: 'Duplicate', jobId: id }
-  return { kind: 'Rejected', error: String(answer).replace(/^rejected:/, '') }
+  return { kind: 'Rejected', error: answer.replace(/^rejected:/, '') }
 }

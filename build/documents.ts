@@ -1,0 +1,49 @@
+/** Every generated file, from its one source: the schema, the headers of the scripts, or a table of build/chart. */
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { stringify } from 'yaml'
+import { crd } from '../api/crd.ts'
+import { chartFiles } from './chart/files.ts'
+import { conditions } from './conditions.ts'
+import { metricsDocument } from './metricsdoc.ts'
+import { redisDocument } from './redisdoc.ts'
+import { reference } from './reference.ts'
+import { root } from './root.ts'
+import { scriptCalls, scriptFile } from './scripts/generated.ts'
+
+/** File, relative to the repository, and what belongs in it. */
+export function generated(): ReadonlyMap<string, string> {
+  const notice = 'Generated from api/schema by `npm run generate`; change it there.'
+  return new Map([
+    ['crds/streampipelines.yaml', `# ${notice}\n${stringify(crd(), { aliasDuplicateObjects: false, lineWidth: 0 })}`],
+    [
+      'docs/conditions.md',
+      `<!-- Generated from operator/status/reasons.ts and api/errors.ts by \`npm run generate\`; change it there. -->\n${conditions()}`,
+    ],
+    ['docs/reference.md', `<!-- ${notice} -->\n${reference()}`],
+    [
+      'docs/redis.md',
+      `<!-- Generated from redis/preflight/permissions.ts and build/redisdoc.ts by \`npm run generate\`. -->\n${redisDocument()}`,
+    ],
+    [
+      'docs/metrics.md',
+      `<!-- Generated from the metrics of operator, consumer and client by \`npm run generate\`; change them there. -->\n${metricsDocument()}`,
+    ],
+    [scriptFile, scriptCalls()],
+    ...chartFiles(),
+  ])
+}
+
+function present(file: string): string | undefined {
+  try {
+    return readFileSync(join(root, file), 'utf8')
+  } catch (thrown) {
+    if ((thrown as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    throw thrown
+  }
+}
+
+/** The files that differ from what their sources make. */
+export function stale(): readonly string[] {
+  return [...generated()].filter(([file, content]) => present(file) !== content).map(([file]) => file)
+}

@@ -1,0 +1,172 @@
+/**
+ * The TypeScript of a script's typed call: its keys, arguments and reply as interfaces, how they are sent, how the reply is read.
+ * The calls are no async functions: those would keep the arguments, with the payloads of a batch, alive until the reply is there.
+ */
+import type { Field, Header } from './header.ts'
+import { layoutOf } from './lua.ts'
+
+const pascal = (name: string) => `${name[0]?.toUpperCase() ?? ''}${name.slice(1)}`
+
+const argumentType: Readonly<Record<string, string>> = {
+  text: 'string',
+  integer: 'number',
+  flag: 'boolean',
+  bytes: 'string | Buffer',
+  parts: 'readonly (string | Uint8Array)[]',
+  packed: 'Buffer',
+  'text[]': 'readonly string[]',
+  'integer[]': 'readonly number[]',
+  'bytes[]': 'readonly (string | Buffer)[]',
+}
+
+const replyType: Readonly<Record<string, string>> = {
+  text: 'string',
+  integer: 'number',
+  flag: 'boolean',
+  'integer?': 'number | undefined',
+  'text[]': 'readonly string[]',
+  'text[]?': 'readonly string[] | undefined',
+  'integer[]': 'readonly number[]',
+  'bytes[]': 'readonly Buffer[]',
+}
+
+const reader: Readonly<Record<string, string>> = {
+  text: 'text',
+  integer: 'integer',
+  flag: 'flag',
+  'integer?': 'maybeInteger',
+  'text[]': 'texts',
+  'text[]?': 'maybeTexts',
+  'integer[]': 'integers',
+  'bytes[]': 'buffers',
+}
+
+export function callOf(header: Header, lua: string): string {
+  const { name } = header
+  const type = pascal(name)
+  const rowsOf = (fields: readonly Field[]) => fields.filter((field) => field.type === 'rows')
+  const rowName = (field: Field) => `${type}${pascal(field.name.replace(/ies$/, 'y').replace(/s$/, ''))}`
+  const composed = lua.includes('-- @bullmq')
+  const reply = header.reply === undefined ? 'unknown' : `${type}Reply`
+  const parts = [
+    ...[...rowsOf(header.args)].map((field) => shape(rowName(field), field.columns, argumentType)),
+    shape(`${type}Keys`, header.keys, {}, keyType),
+    shape(`${type}Arguments`, header.args, argumentType, (field) => `readonly ${rowName(field)}[]`),
+    ...rowsOf(header.reply ?? []).map((field) => shape(`${rowName(field)}Reply`, field.columns, replyType)),
+    header.reply === undefined || header.inMulti
+      ? ''
+      : shape(`${type}Reply`, header.reply, replyType, (field) => `readonly ${rowName(field)}Reply[]`),
+    header.reply === undefined || header.inMulti ? '' : decoder(header, type, rowName),
+    `const ${name}Lua = \`${lua.replaceAll(/[\\`]|\$(?=\{)/g, '\\$&')}\`\n`,
+    composed ? composedCall(header, type, reply) : plainCall(header, type, reply),
+  ]
+  return parts.filter((part) => part !== '').join('\n')
+}
+
+const keyType = (field: Field) => (field.type.endsWith('[]') ? 'readonly string[]' : 'string')
+
+function shape(
+  name: string,
+  fields: readonly Field[],
+  types: Readonly<Record<string, string>>,
+  otherwise: (field: Field) => string = () => 'never',
+): string {
+  if (fields.length === 0) return ''
+  const lines = fields.flatMap((field) => [
+    ...(field.text === '' ? [] : [`  /** ${field.text} */`]),
+    `  readonly ${field.name}: ${types[field.type] ?? otherwise(field)}`,
+  ])
+  return `export interface ${name} {\n${lines.join('\n')}\n}\n`
+}
+
+function decoder({ name, reply = [] }: Header, type: string, rowName: (field: Field) => string): string {
+  const rowDecoders = reply
+    .filter((field) => field.type === 'rows')
+    .map((field) => {
+      const members = field.columns.map(
+        (column, index) => `${column.name}: ${reader[column.type] ?? ''}(at[${index}], '${name}')`,
+      )
+      return `function decode${rowName(field)}(reply: unknown): ${rowName(field)}Reply {
+  const at = list(reply, '${name}')
+  return { ${members.join(', ')} }
+}
+`
+    })
+  const members = reply.map((field, index) => {
+    if (field.type !== 'rows') return `${field.name}: ${reader[field.type] ?? ''}(at[${index}], '${name}')`
+    return `${field.name}: list(at[${index}], '${name}').map(decode${rowName(field)})`
+  })
+  return `${rowDecoders.join('\n')}function decode${type}(reply: unknown): ${type}Reply {
+  const at = list(reply, '${name}')
+  return { ${members.join(', ')} }
+}
+`
+}
+
+/** Statements that pack rows, and the expressions for keys and arguments. */
+function sent(header: Header) {
+  const { fixedKeys, keyLists, values, lists } = layoutOf(header)
+  const keys = [...fixedKeys.map(({ name }) => `keys.${name}`), ...keyLists.map(({ name }) => `...keys.${name}`)]
+  const statements = values
+    .filter(({ type }) => type === 'rows')
+    .map(({ name, columns }) => {
+      const packs = columns.map((column) => `    ${name}.${column.type === 'parts' ? 'joined' : column.type}(row.${column.name})`)
+      const size = columns.some(({ type }) => type === 'parts') ? 512 : 64 * columns.length
+      return `  const ${name} = createPacker(${size} * args.${name}.length)\n  for (const row of args.${name}) {\n${packs.join('\n')}\n  }\n`
+    })
+  const args = [
+    ...keyLists.slice(0, -1).map(({ name }) => `keys.${name}.length`),
+    ...values.map(({ name, type }) => {
+      if (type === 'rows') return `${name}.finish()`
+      return type === 'flag' ? `args.${name} ? 1 : 0` : `args.${name}`
+    }),
+    ...lists.slice(0, -1).map(({ name }) => `args.${name}.length`),
+    ...lists.map(({ name }) => `...args.${name}`),
+  ]
+  return { statements: statements.join(''), keys: `[${keys.join(', ')}]`, args: `[${args.join(', ')}]` }
+}
+
+const binary = ({ reply = [] }: Header) =>
+  reply.some(({ type, columns }) => type === 'bytes[]' || columns.some((column) => column.type === 'bytes[]'))
+
+function parametersOf(header: Header, type: string): string {
+  const keys = header.keys.length > 0 ? `, keys: ${type}Keys` : ''
+  return `${keys}${header.args.length > 0 ? `, args: ${type}Arguments` : ''}`
+}
+
+function plainCall(header: Header, type: string, reply: string): string {
+  const { name, summary, inMulti } = header
+  const { statements, keys, args } = sent(header)
+  const script = `const ${name}Script = defineScript('${name}', ${name}Lua)\n`
+  const run = `${name}Script.${binary(header) ? 'runBuffer' : 'run'}(connection, ${keys}, ${args})`
+  const call = inMulti
+    ? `/** ${summary} Appends it to a MULTI made from \`connection\`. */
+export function ${name}(multi: ChainableCommander, connection: RedisConnection${parametersOf(header, type)}): void {
+${statements}  ${name}Script.queue(multi, connection, ${keys}, ${args})
+}
+
+/** Makes servers know it again that have forgotten it. */
+export const ${name}Text = ${name}Lua
+`
+    : `/** ${summary} Throws catalogued errors. */
+export function ${name}(connection: RedisConnection${parametersOf(header, type)}): Promise<${reply}> {
+${statements}  return ${run}${header.reply === undefined ? '' : `.then(decode${type})`}
+}
+`
+  return `${script}\n${call}`
+}
+
+function composedCall(header: Header, type: string, reply: string): string {
+  const { name, summary } = header
+  const { statements, keys, args } = sent(header)
+  return `export type ${type} = (connection: RedisConnection${parametersOf(header, type)}) => Promise<${reply}>
+
+/** ${summary} Throws catalogued errors. @param bull BullMQ's own text, where it goes */
+export function ${name}With(bull: BullTexts): ${type} {
+  const script = defineScript('${name}', withBullTexts(${name}Lua, bull))
+  return (connection${header.keys.length > 0 ? ', keys' : ''}${header.args.length > 0 ? ', args' : ''}) => {
+${statements === '' ? '' : `${statements.trimEnd().replaceAll(/^/gm, '  ')}\n`}    return script.run(connection, ${keys}, ${args}).then(decode${type})
+  }
+}
+`
+}

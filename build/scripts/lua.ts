@@ -1,0 +1,103 @@
+/**
+ * The Lua text of a script as Redis gets it: the parts it includes, each once and after what it needs itself; then its keys and
+ * arguments under the names of its header; then its own text.
+ *
+ * The arguments' order: the number of items of each list of keys but the last; values; the number of items of each list but the last;
+ * the lists. `lists` says what belongs where, for both sides.
+ */
+import type { Field, Header, Source } from './header.ts'
+
+export interface Layout {
+  readonly fixedKeys: readonly Field[]
+  readonly keyLists: readonly Field[]
+  readonly values: readonly Field[]
+  readonly lists: readonly Field[]
+}
+
+const isList = ({ type }: Field) => type.endsWith('[]')
+
+export function layoutOf({ keys, args }: Header): Layout {
+  return {
+    fixedKeys: keys.filter((key) => !isList(key)),
+    keyLists: keys.filter(isList),
+    values: args.filter((field) => !isList(field)),
+    lists: args.filter(isList),
+  }
+}
+
+export interface Parts {
+  part(name: string): Omit<Source, 'header'>
+  /** What replaces `-- @table NAME`. */
+  table(name: string): string
+}
+
+export function luaOf(source: Source, parts: Parts): string {
+  const included: string[] = []
+  const texts: string[] = []
+  const include = (name: string) => {
+    if (included.includes(name)) return
+    included.push(name)
+    const { includes, body } = parts.part(name)
+    for (const needed of includes) include(needed)
+    texts.push(body)
+  }
+  const { header, includes, body } = source
+  const { values, lists, keyLists } = layoutOf(header)
+  if (lists.length + keyLists.length > 0 || values.some(({ type }) => type === 'rows') || /\bslice\(/.test(body)) include('rows')
+  for (const name of includes) include(name)
+  const whole = [...texts, ...prologue(header), body].join('\n')
+  const filled = whole.replaceAll(/^.*-- @table (\w+)$/gm, (_, name: string) => parts.table(name))
+  return filled.replaceAll(/^\s*--(?! @bullmq).*\n/gm, '').replaceAll(/\n{2,}/g, '\n')
+}
+
+/** Lua that gives keys and arguments their names. */
+function prologue(header: Header): readonly string[] {
+  const { fixedKeys, keyLists, values, lists } = layoutOf(header)
+  const lines: string[] = []
+  const bind = (fields: readonly Field[], expressions: readonly string[]) => {
+    if (fields.length > 0) lines.push(`local ${fields.map(({ name }) => name).join(', ')} = ${expressions.join(', ')}`)
+  }
+  bind(
+    fixedKeys,
+    fixedKeys.map((_, index) => `KEYS[${index + 1}]`),
+  )
+  let at = 1
+  let from = String(fixedKeys.length + 1)
+  for (const [index, list] of keyLists.entries()) {
+    const last = index === keyLists.length - 1
+    const count = last ? `#KEYS - (${from}) + 1` : `ARGV[${at++}]`
+    bind([list], [`slice(KEYS, ${from}, ${count})`])
+    if (!last) from = `${from} + #${list.name}`
+  }
+  const first = at
+  bind(
+    values,
+    values.map((field, index) => boundValue(field, `ARGV[${first + index}]`)),
+  )
+  at += values.length
+  const countsAt = at
+  from = String(at + Math.max(0, lists.length - 1))
+  for (const [index, list] of lists.entries()) {
+    const last = index === lists.length - 1
+    const count = last ? `#ARGV - (${from}) + 1` : `ARGV[${countsAt + index}]`
+    bind([list], [`slice(ARGV, ${from}, ${count})`])
+    if (list.type === 'integer[]') lines.push(`for i, value in ipairs(${list.name}) do ${list.name}[i] = tonumber(value) end`)
+    if (!last) from = `${from} + #${list.name}`
+  }
+  return lines
+}
+
+function boundValue({ type, columns }: Field, argument: string): string {
+  switch (type) {
+    case 'integer':
+      return `tonumber(${argument})`
+    case 'flag':
+      return `${argument} == '1'`
+    case 'packed':
+      return `cmsgpack.unpack(${argument})`
+    case 'rows':
+      return `rows(${argument}, ${columns.length})`
+    default:
+      return argument
+  }
+}

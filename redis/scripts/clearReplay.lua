@@ -1,0 +1,18 @@
+--[[
+  The queue's half of a replay, where the queue is elsewhere: removes what would swallow the new entry as a duplicate.
+
+  KEYS
+    queue     any      prefix of the queue's keys, with its last colon
+    mark      string
+
+  ARGV
+    id        text     of the job
+
+  REPLY
+    outcome   text     clear, or busy: the job is not finished, or cannot be removed
+
+  WRITES
+    1 clearJob's (lib/clearJob.lua)   a refusal leaves the dead letter; the next replay does the rest
+]]
+-- @include clearJob
+return {clearJob(queue, id, mark) or 'clear'}

@@ -1,0 +1,46 @@
+--[[
+  Makes the consumer group where it is missing. redis/stream/group.ts says where it starts.
+
+  KEYS
+    stream    stream
+    stats     hash     floor, ledger, and the name of the group that existed
+
+  ARGV
+    group     text
+    start     text     where a group that never existed begins: an id, or $
+    existed   flag     the caller has seen the group
+
+  REPLY
+    outcome   text     created, recreated or exists
+    start     text
+
+  WRITES
+    1 XGROUP CREATE              a refusal leaves nothing
+    2 HSET stats group           a refusal leaves a group that would start anew, were it deleted
+    3 HDEL, HSET stats           a refusal leaves the ledger of the group before; it is rebased
+]]
+-- @include ledger
+-- @include entryIds
+local remembered = redis.call('HGET', stats, 'group')
+local known = remembered or existed
+if known then
+  start = '0-0'
+  local floor = redis.call('HGET', stats, 'floor')
+  if floor and redis.call('EXISTS', stream) == 1 then
+    local last = fields(redis.call('XINFO', 'STREAM', stream))['last-generated-id']
+    if not before(last, floor) then start = floor end
+  end
+end
+local made = redis.pcall('XGROUP', 'CREATE', stream, group, start, 'MKSTREAM')
+local outcome = known and 'recreated' or 'created'
+if refused(made) then
+  if string.sub(made.err, 1, 9) ~= 'BUSYGROUP' then return made end
+  outcome = 'exists'
+end
+if not remembered then redis.call('HSET', stats, 'group', group) end
+if outcome ~= 'exists' then
+  redis.call('HDEL', stats, 'base')
+  redis.call('HSET', stats, 'lostBefore', redis.call('HGET', stats, 'lost') or '0')
+  account(stream, group, stats)
+end
+return {outcome, start}

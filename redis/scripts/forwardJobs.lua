@@ -1,0 +1,39 @@
+--[[
+  Forwards many items into the queue, without a stream: the queue's half of the split path, and Direct dispatch.
+
+  KEYS
+    addKeys       any[]     keys of BullMQ's add; one key of the queue where there are no items
+    marks         string[]  one per item
+
+  ARGV
+    queue         text      prefix of the queue's keys, with its last colon
+    windowMs      integer   life of a mark
+    items         rows
+      .jobId      text
+      .origin     text      id of the stream entry, or direct; kept in the mark
+      .add        parts     first argument of BullMQ's add
+      .options    parts     third argument of BullMQ's add
+    data          bytes[]   per item: the second argument of BullMQ's add
+
+  REPLY
+    waiting       integer   jobs that wait for a worker
+    outcomes      text[]    per item: forwarded, duplicate, or rejected: and why
+
+  WRITES
+    1 per item: forwardJob's (lib/forwardJob.lua)   a refusal ends the script; what came before has its mark, and ends as duplicate
+]]
+-- @include queueKeys
+-- @include forwardJob
+-- @include waitingJobs
+-- @include clock
+local wrong = wrongQueueKey(queue)
+if wrong then return wrong end
+local now = serverNow()
+local outcomes = {}
+for jobId, origin, add, options in items do
+  local index = #outcomes + 1
+  outcomes[index] = forwardJob(queue, windowMs, now, {
+    id = jobId, mark = marks[index], origin = origin, addKeys = addKeys, addArguments = {add, data[index], options}
+  })
+end
+return {waitingJobs(queue), outcomes}

@@ -1,0 +1,21 @@
+--[[
+  recordFailedJob(place, job) writes the dead letter of a failed job. The payload is the entry's own while the stream holds it.
+  place: stream, deadLetters, group. job: hash, origin (entry id or ''), reason, attempts, firstSeen, redrives, payload.
+  Returns nil, or an error reply.
+
+  WRITES
+    1 XADD deadLetters   a refusal is returned
+]]
+-- @include deadLetter
+local function recordFailedJob(place, job)
+  local payload = job.payload
+  if job.origin ~= '' then
+    local entry = redis.call('XRANGE', place.stream, job.origin, job.origin)[1]
+    if entry then payload = cmsgpack.pack(entry[2]) end
+  end
+  return writeDeadLetter(place.deadLetters, {
+    originalId = job.origin, stream = place.stream, group = place.group, consumer = '', deliveries = job.attempts,
+    reason = 'JobFailed', error = string.sub(job.reason, 1, 1000), payload = payload, idempotencyKey = job.hash,
+    firstSeen = job.firstSeen, redrives = job.redrives
+  })
+end

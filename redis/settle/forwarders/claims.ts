@@ -1,0 +1,74 @@
+/**
+ * What the portable path knows of each distinct key of a batch, from locking it to its outcome.
+ *
+ * Decided    nothing is to be done: a duplicate, somebody else's at the moment, or refused.
+ * Fresh      no mark, no job: ours to add.
+ * Existing   a job of this key stands for the mark, which is written anew, where missing, for what is left of the window.
+ * Outlived   a job that makes way: unmarked, finished and older than the window, retained only by removeOnComplete or
+ *            removeOnFail; or what a failed add left in no list, marked or not.
+ */
+import { failure } from '../../../api/errors.ts'
+import type { ForwardItem } from '../../bullmq/item.ts'
+import { jobId } from '../../keys.ts'
+import type { LockJobsStandingReply } from '../../scripts/generated.ts'
+import type { ForwardOutcome } from './forwarder.ts'
+
+export type Standing =
+  | { readonly kind: 'Decided'; readonly outcome: ForwardOutcome }
+  | { readonly kind: 'Fresh' }
+  | { readonly kind: 'Existing'; readonly finished: boolean; readonly marked: boolean; readonly remainingMs: number }
+  | { readonly kind: 'Outlived' }
+
+/** One distinct key of a batch: the first item that has it does the work, the others share its fate. */
+export interface Claim {
+  readonly item: ForwardItem
+  readonly id: string
+  readonly jobKey: string
+}
+
+/** @param queue prefix of the queue's keys, with its last colon */
+export function claimsOf(items: readonly ForwardItem[], scope: string, queue: string): Claim[] {
+  const claims = new Map<string, Claim>()
+  for (const item of items) {
+    if (claims.has(item.hash)) continue
+    const id = jobId(scope, item.hash)
+    claims.set(item.hash, { item, id, jobKey: queue + id })
+  }
+  return [...claims.values()]
+}
+
+/** How a key stands by what the lock step found. @param now server time, milliseconds */
+export function standingOf({ id, jobKey }: Claim, found: LockJobsStandingReply, now: number, windowMs: number): Standing {
+  const { locked, marked, holds, timestamp, finishedOn } = found
+  const mayHang = holds === 'hash' && finishedOn === ''
+  if (marked && !mayHang) return { kind: 'Decided', outcome: { kind: 'Duplicate', jobId: id } }
+  if (!locked) return { kind: 'Decided', outcome: { kind: 'Contended' } }
+  if (holds === 'none') return { kind: 'Fresh' }
+  if (holds !== 'hash') {
+    return { kind: 'Decided', outcome: { kind: 'Rejected', error: `key ${jobKey} holds a ${holds}, not a job` } }
+  }
+  const finished = finishedOn !== ''
+  const remainingMs = Number(timestamp || finishedOn || 0) + windowMs - now
+  if (finished && remainingMs <= 0) return { kind: 'Outlived' }
+  return { kind: 'Existing', finished, marked, remainingMs: Math.max(1_000, Math.ceil(remainingMs)) }
+}
+
+/** Too much of the lock's life is gone to start adding: whoever waits for it may take over any moment. */
+export function withoutWork(standing: Standing): ForwardOutcome {
+  return standing.kind === 'Decided' ? standing.outcome : { kind: 'Contended' }
+}
+
+/** Items that share a key with an earlier one of their batch are its duplicates, or wait like it. */
+export function share(
+  items: readonly ForwardItem[],
+  claims: readonly Claim[],
+  outcomes: readonly ForwardOutcome[],
+): ForwardOutcome[] {
+  const byHash = new Map(claims.map((claim, index) => [claim.item.hash, { first: claim.item, outcome: outcomes[index] }]))
+  return items.map((item) => {
+    const shared = byHash.get(item.hash)
+    if (shared?.outcome === undefined) throw failure('Internal', { detail: 'an item of the batch was left without an outcome' })
+    const { first, outcome } = shared
+    return outcome.kind === 'Forwarded' && first !== item ? { kind: 'Duplicate', jobId: outcome.jobId } : outcome
+  })
+}

@@ -1,0 +1,121 @@
+/**
+ * The portable path's MULTI: BullMQ's own `job.addJob(multi)` for each key that is to be added, and our marks, in one step. A failed
+ * member does not stop the others of a MULTI, so its last command marks only keys whose job is there.
+ */
+import { Job, type Queue } from 'bullmq'
+import type { ChainableCommander } from 'ioredis'
+import { failure } from '../../../api/errors.ts'
+import { dataOf } from '../../bullmq/item.ts'
+import { jobOptionsOf } from '../../bullmq/queue.ts'
+import { failureOn, type RedisConnection } from '../../connect/connection.ts'
+import { type ForwardTarget, queueKey } from '../../placement.ts'
+import { markJobs } from '../../scripts/generated.ts'
+import { list } from '../../scripts/reply.ts'
+import { type Claim, type Standing, withoutWork } from './claims.ts'
+import type { ForwardOutcome } from './forwarder.ts'
+
+type Transaction = Parameters<Job['addJob']>[0] & { exec(): Promise<unknown> }
+
+/** A claim that is being added, and the number of its command in the MULTI. */
+interface Added {
+  readonly claim: Claim
+  readonly index: number
+}
+
+/**
+ * Adds and marks. Throws catalogued errors, also where BullMQ's answer is not that the job was made.
+ * @param isLate asked last, in one breath with sending: preparing takes time, and a process may be stopped in the middle of it
+ */
+export async function addJobs(
+  connection: RedisConnection,
+  queue: Queue,
+  target: ForwardTarget,
+  claims: readonly Claim[],
+  standings: readonly Standing[],
+  isLate: () => boolean,
+): Promise<readonly ForwardOutcome[]> {
+  const multi = (await queue.getBackend().client).multi()
+  const commander = commanderOf(multi)
+  const outcomes: ForwardOutcome[] = []
+  const added: Added[] = []
+  let commands = 0
+  for (const [index, claim] of claims.entries()) {
+    const standing = standings[index] ?? { kind: 'Fresh' }
+    switch (standing.kind) {
+      case 'Decided':
+        outcomes[index] = standing.outcome
+        break
+      case 'Existing':
+        outcomes[index] = { kind: 'Duplicate', jobId: claim.id }
+        if (standing.marked) break
+        commander.set(target.keys.mark(claim.item.hash), originOf(claim), 'PX', standing.remainingMs)
+        commands += 1
+        break
+      case 'Fresh':
+      case 'Outlived': {
+        const error = await queueJob(queue, multi, target, claim)
+        outcomes[index] = error === undefined ? { kind: 'Forwarded', jobId: claim.id } : { kind: 'Rejected', error }
+        if (error === undefined) added.push({ claim, index: commands++ })
+        break
+      }
+      default:
+        standing satisfies never
+    }
+  }
+  if (commands === 0) return outcomes
+  if (added.length > 0) queueMarks(commander, connection, target, added)
+  if (isLate()) return standings.map(withoutWork)
+  checkAdded(await execute(connection, commander), added)
+  return outcomes
+}
+
+const originOf = ({ item }: Claim) => item.origin ?? 'direct'
+
+function queueMarks(
+  commander: ChainableCommander,
+  connection: RedisConnection,
+  target: ForwardTarget,
+  added: readonly Added[],
+): void {
+  const marks = added.map(({ claim }) => target.keys.mark(claim.item.hash))
+  const jobs = added.map(({ claim }) => claim.jobKey)
+  const origins = added.map(({ claim }) => originOf(claim))
+  markJobs(commander, connection, { marks, jobs }, { queue: queueKey(target), windowMs: target.windowMs, origins })
+}
+
+function checkAdded(replies: readonly unknown[], added: readonly Added[]): void {
+  const marked = added.length === 0 ? [] : list(list(replies.at(-1), 'markJobs')[0], 'markJobs')
+  for (const [order, { claim, index }] of added.entries()) {
+    if (replies[index] === claim.id && marked[order] === 1) continue
+    const detail = `job ${claim.id} was answered with ${String(replies[index])}`
+    throw failure('RedisCommandFailed', { command: 'add', detail })
+  }
+}
+
+/** Undefined when queued, else why BullMQ refuses it: it checks a job's options before anything is sent, with plain Errors. */
+async function queueJob(queue: Queue, multi: Transaction, target: ForwardTarget, claim: Claim): Promise<string | undefined> {
+  const { item, id } = claim
+  try {
+    await new Job(queue, target.jobName, dataOf(item), jobOptionsOf(target, item, id), id).addJob(multi)
+    return undefined
+  } catch (thrown) {
+    return thrown instanceof Error ? thrown.message : String(thrown)
+  }
+}
+
+/** BullMQ wraps ioredis' own MULTI object and leaves its commands on it. */
+function commanderOf(multi: unknown): ChainableCommander {
+  return multi as ChainableCommander
+}
+
+export async function execute(connection: RedisConnection, pipeline: ChainableCommander): Promise<unknown[]> {
+  let replies: [Error | null, unknown][] | null
+  try {
+    replies = await pipeline.exec()
+  } catch (thrown) {
+    throw failureOn(connection, thrown)
+  }
+  const failed = replies?.find(([error]) => error !== null)
+  if (replies === null || failed?.[0] != null) throw failureOn(connection, failed?.[0] ?? new Error('transaction discarded'))
+  return replies.map(([, reply]) => reply)
+}
