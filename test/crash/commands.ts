@@ -3,6 +3,8 @@
 export interface Command {
   /** `EVALSHA`, `CLIENT ID`; a defined script shows as the client calls it. */
   readonly name: string
+  /** The first two words, in capitals; the second is what a rule such as `CLIENT|ID` speaks of. */
+  readonly words: readonly [verb: string, object: string]
   /** The bytes as sent. */
   readonly bytes: Buffer
 }
@@ -38,8 +40,8 @@ export function createSplitter(): CommandSplitter {
     const bytes = rest.subarray(0, at)
     rest = rest.subarray(at)
     const [verb = '', object = ''] = words
-    const name = verb.toUpperCase()
-    return { name: twoWords.has(name) ? `${name} ${object.toUpperCase()}` : name, bytes }
+    const named = [verb.toUpperCase(), object.toUpperCase()] as const
+    return { name: twoWords.has(named[0]) ? named.join(' ') : named[0], words: named, bytes }
   }
 
   return {

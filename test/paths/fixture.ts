@@ -34,19 +34,21 @@ let names = 0
 export interface PathChanges extends SpecChanges {
   /** Beyond what a resource may say, for what BullMQ refuses. */
   readonly jobOptions?: Partial<CompiledJobOptions>
+  /** Fields of the idempotency key, `k` unless told; null: the whole payload. */
+  readonly key?: readonly string[] | null
   /** Shares stream, group or queue with another. */
   readonly name?: string
 }
 
 export async function openPath(scope: Scope, kind: PathKind, servers: Servers, changes: PathChanges = {}) {
-  const { jobOptions, name = `p${++names}`, ...spec } = changes
+  const { jobOptions, key = ['k'], name = `p${++names}`, ...spec } = changes
   const elsewhere = kind === 'Split'
   const queueServer = elsewhere ? servers.queue : servers.stream
   const written = pipelineWith({
     url: servers.stream.url,
     ...spec,
     source: { stream: `{${name}}:jobs`, ...spec.source },
-    payload: { idempotencyKey: ['k'], ...spec.payload },
+    payload: { ...(key === null ? {} : { idempotencyKey: key }), ...spec.payload },
     sink: { queue: name, ...(elsewhere ? { redis: { url: queueServer.url } } : {}), ...spec.sink },
   })
   const pipeline: CompiledPipeline = {

@@ -1,0 +1,79 @@
+/** A database that the server or the user's rights refuse: nobody may be served by database 0 instead. */
+import '../support/leaks.ts'
+import assert from 'node:assert/strict'
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, describe, type TestContext, test } from 'node:test'
+import { StreamPipelineError } from '../../api/errors.ts'
+import { createDispatcher } from '../../client/dispatcher.ts'
+import { type ConnectionRole, close, connect, open } from '../../redis/connect/connection.ts'
+import { writeConfig } from '../consumer/fixture.ts'
+import { runCli } from '../support/process.ts'
+import { startRedis } from '../support/redis.ts'
+import { address, pipelineWith } from './resource.ts'
+
+const server = await startRedis({ after })
+before(async () => {
+  await server.client().call('ACL', 'SETUSER', 'narrow', 'on', '>p', '~*', '&*', '+@all', '-select')
+})
+
+const cases = [
+  { what: 'a database that the server does not have', database: 99, user: {}, login: '' },
+  {
+    what: 'a user without the right to SELECT',
+    database: 3,
+    user: { username: 'narrow', password: 'p' },
+    login: 'narrow:p@',
+  },
+] as const
+
+for (const { what, database, user, login } of cases) {
+  describe(`${what}:`, () => suite(database, user, `redis://${login}127.0.0.1:${server.port}/${database}`))
+}
+
+/** A pipeline that takes this URL from a Secret, since a resource may hold no password. */
+async function pipelineAt(t: TestContext, url: string) {
+  const refs = await mkdtemp(join(tmpdir(), 'streampipeline-refs-'))
+  t.after(() => rm(refs, { recursive: true }))
+  await mkdir(join(refs, 'secret', 'redis'), { recursive: true })
+  await writeFile(join(refs, 'secret', 'redis', 'url'), url)
+  // Also when database 0 was written to, the next test finds it empty.
+  t.after(async () => void (await server.client().flushall()))
+  return { refs, spec: { redis: { urlFrom: { secretKeyRef: { name: 'redis', key: 'url' } } } } }
+}
+
+function suite(database: number, user: object, url: string) {
+  const named = (thrown: unknown) => {
+    assert.ok(thrown instanceof StreamPipelineError, String(thrown))
+    assert.match(thrown.advice, new RegExp(`database ${database}|select`, 'i'))
+    return true
+  }
+  const untouched = async () => assert.deepEqual(await server.client().keys('*'), [], 'database 0 is written to')
+
+  for (const role of ['Blocking', 'Writer', 'Observer', 'Producer'] satisfies ConnectionRole[]) {
+    test(`promise: no connection of the role ${role} opens`, { todo: true }, async (t) => {
+      const connection = connect(address(server.port, { database, ...user }), role)
+      t.after(() => close(connection))
+      await assert.rejects(open(connection, AbortSignal.timeout(5_000)), named)
+    })
+  }
+
+  for (const mode of ['Stream', 'Direct'] as const) {
+    test(`promise: ${mode} dispatch fails, and adds nothing to database 0`, { todo: true }, async (t) => {
+      const { refs, spec } = await pipelineAt(t, url)
+      const dispatcher = createDispatcher({ pipeline: pipelineWith(spec), refs, mode, env: {}, onError: () => undefined })
+      t.after(() => dispatcher.close())
+      await assert.rejects(dispatcher.dispatch({ k: 1 }), named)
+      await untouched()
+    })
+  }
+
+  test('promise: `dead list` fails, and names the database', { todo: true }, async (t) => {
+    const { refs, spec } = await pipelineAt(t, url)
+    const { code, stdout, stderr } = await runCli(t, ['dead', 'list', '-f', await writeConfig(t, spec), '--refs', refs])
+    assert.notEqual(code, 0, `it answers ${stdout}`)
+    assert.match(stderr, new RegExp(`database ${database}|select`, 'i'))
+    await untouched()
+  })
+}
