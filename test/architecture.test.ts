@@ -15,8 +15,8 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   process: ['api'],
   consumer: ['api', 'process', 'redis', 'scaling'],
   operator: ['api', 'process', 'redis', 'scaling'],
-  client: ['api', 'redis', 'scaling'],
-  local: ['api', 'redis', 'scaling', 'consumer', 'client', 'operator'],
+  client: ['api', 'process', 'redis', 'scaling'],
+  local: ['api', 'process', 'redis', 'scaling', 'consumer', 'client', 'operator'],
   cli: ['api', 'redis', 'scaling', 'consumer', 'client', 'operator', 'local'],
 }
 
