@@ -13,6 +13,8 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { asFailure, failure } from '../api/errors.ts'
+import { pause } from '../process/pause.ts'
+import { createSemaphore } from '../process/semaphore.ts'
 import { close, open } from '../redis/connect/connection.ts'
 import { replyCode } from '../redis/connect/replies.ts'
 import { createSweeper, type Sweeper } from '../redis/deadletters/capture.ts'
@@ -29,13 +31,11 @@ import { housekeepingIntervalMs, keepHouse } from './housekeeping.ts'
 import { createLifecycle, type Lifecycle } from './lifecycle.ts'
 import { createNudges } from './nudges.ts'
 import type { ConsumerParts } from './parts.ts'
-import { pause } from './pause.ts'
 import { createPresence } from './presence.ts'
 import { createReader } from './reader.ts'
 import { createReclaimer } from './reclaimer.ts'
 import { recovering } from './recovery.ts'
 import { createSettler } from './settler.ts'
-import { createSlots } from './slots.ts'
 import { isReady, mayRead } from './states.ts'
 import { createTally } from './tally.ts'
 
@@ -60,7 +60,8 @@ export function createConsumer(parts: ConsumerParts): Consumer {
   const lifecycle = createLifecycle(pipeline.sink.maxWaiting, clock)
   lifecycle.onChange(observer.stateChanged)
   const held = createHeldEntries()
-  const slots = createSlots(pipeline.source.inFlightBatches)
+  /** The batches in flight. */
+  const slots = createSemaphore(pipeline.source.inFlightBatches)
   const tally = createTally()
   const reader = createReader(blocking, writer, pipeline.source, name)
   let path: SettlePath | undefined

@@ -7,7 +7,8 @@
  */
 import { crd } from '../api/crd.ts'
 import { failure, type StreamPipelineError } from '../api/errors.ts'
-import { type Clock, pause } from './kubernetes/clock.ts'
+import { pause } from '../process/pause.ts'
+import type { Clock } from './kubernetes/clock.ts'
 import { isFailure } from './kubernetes/errors.ts'
 import type { Transport } from './kubernetes/transport.ts'
 import { pipelineType } from './plan/kinds.ts'
@@ -96,7 +97,7 @@ export function createCompatibilityCheck(options: CompatibilityOptions): Compati
     async run(signal) {
       while (!signal.aborted) {
         await read(signal)
-        await pause(clock, state.kind === 'Fits' ? everyMs : everyMs / 4, signal)
+        await pause(state.kind === 'Fits' ? everyMs : everyMs / 4, signal, clock.after)
       }
     },
   }

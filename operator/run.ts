@@ -5,6 +5,7 @@
  */
 import { pino } from 'pino'
 import { listen } from '../process/httpserver.ts'
+import { createLogger } from '../process/logger.ts'
 import { type Caches, createCaches } from './caches.ts'
 import { createCompatibilityCheck } from './compatibility.ts'
 import { createApplier } from './kubernetes/apply.ts'
@@ -35,15 +36,7 @@ export async function runOperator(options: OperatorOptions): Promise<number> {
   const credentials = loadCredentials(options.kubeconfig)
   const namespace = compiled.podNamespace ?? credentials.namespace ?? 'default'
   const output = options.log ?? pino.destination({ sync: true })
-  const log = pino(
-    {
-      level: compiled.logLevel,
-      base: null,
-      timestamp: pino.stdTimeFunctions.isoTime,
-      formatters: { level: (label) => ({ level: label }) },
-    },
-    output,
-  )
+  const log = createLogger(compiled.logLevel, output)
   const recordDecision = (line: string) => void output.write(line)
   const clock = systemClock
   const metrics = createMetrics()

@@ -11,7 +11,8 @@
  * when its duration has passed since its last renewal was seen.
  */
 import { asFailure, type StreamPipelineError } from '../../api/errors.ts'
-import { type Clock, pause } from './clock.ts'
+import { pause } from '../../process/pause.ts'
+import type { Clock } from './clock.ts'
 import { isFailure } from './errors.ts'
 import { compareVersions, type KubernetesObject, type ResourceType, resourcePath } from './objects.ts'
 import { createReflector } from './reflector.ts'
@@ -151,7 +152,7 @@ export function createElector(options: ElectorOptions): Elector {
     while (!until.aborted) {
       // Before and after the wait: a process that was frozen must not act for another while when it wakes.
       if (clock.now() >= renewedAtMs + renewDeadlineMs) return false
-      await pause(clock, Math.min(retryMs, renewedAtMs + renewDeadlineMs - clock.now()), until)
+      await pause(Math.min(retryMs, renewedAtMs + renewDeadlineMs - clock.now()), until, clock.after)
       if (until.aborted) break
       const startedMs = clock.now()
       const remainingMs = renewedAtMs + renewDeadlineMs - startedMs
@@ -252,7 +253,7 @@ export function createElector(options: ElectorOptions): Elector {
           // already was tried for just now.
           const expiresMs = seen === undefined ? 0 : takeableInMs(seen, clock.now())
           const retry = retryMs * (1 + clock.random() / 5)
-          await pause(clock, expiresMs > 0 ? Math.min(retry, expiresMs + 1) : retry, AbortSignal.any([stop, nudge.signal]))
+          await pause(expiresMs > 0 ? Math.min(retry, expiresMs + 1) : retry, AbortSignal.any([stop, nudge.signal]), clock.after)
         }
       } finally {
         wake = () => {}
