@@ -11,8 +11,8 @@ import {
 } from '../redis/dispatchconfig.ts'
 import { type KeySpace, keySpace } from '../redis/keys.ts'
 import { type Codec, createCodec } from '../redis/payload/codec.ts'
-import type { DispatcherOptions } from './dispatcher.ts'
 import { mountedConfig } from './mounted.ts'
+import type { DispatcherOptions } from './options.ts'
 
 export interface Plan {
   readonly config: DispatchConfig

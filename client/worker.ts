@@ -13,6 +13,7 @@ import { executionLock } from '../redis/keys.ts'
 import { createProcessor, type ExecutionContext, type Skipped } from './execution.ts'
 import { createWorkerMetrics } from './metrics.ts'
 import { type RedisInput, redisSource, workerConnection } from './redis.ts'
+import { warn } from './warn.ts'
 
 export interface WorkerOptions<Payload extends object, Result> {
   /** The BullMQ queue: `spec.sink.bullmq.queue`. */
@@ -60,9 +61,6 @@ const farewellMs = 3_000
 
 /** BullMQ's own pause after a command that a lost connection failed, 15 s, is one that its close() waits out. */
 const runRetryDelay = 1_000
-
-const warn = (error: StreamPipelineError) =>
-  process.emitWarning(error.advice, { type: 'StreamPipelineWarning', code: error.code })
 
 interface Started {
   readonly bull: BullWorker
