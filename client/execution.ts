@@ -31,7 +31,7 @@ export interface ExecutionContext<Payload> {
   upstream<T>(name: string, call: () => Promise<T> | T): Promise<T>
 }
 
-export interface ExecutionRules<Payload, Result> {
+interface ExecutionRules<Payload, Result> {
   readonly execute: (payload: Payload, context: ExecutionContext<Payload>) => Promise<Result> | Result
   readonly isTerminal: ((payload: Payload, context: ExecutionContext<Payload>) => Promise<boolean> | boolean) | undefined
   readonly key: (job: Job<Payload>) => string
@@ -40,7 +40,7 @@ export interface ExecutionRules<Payload, Result> {
   readonly postponeMs: number
 }
 
-export interface ExecutionSurroundings {
+interface ExecutionSurroundings {
   readonly redis: RedisConnection
   readonly metrics: WorkerMetrics
   /** Aborted when the worker closes: nothing that has not begun begins any more. */
@@ -53,7 +53,7 @@ export interface Skipped {
   readonly skipped: 'Terminal'
 }
 
-export type Processor<Payload, Result> = (
+type Processor<Payload, Result> = (
   job: Job<Payload>,
   token: string | undefined,
   cancelled: AbortSignal | undefined,

@@ -10,7 +10,7 @@ import type { DispatcherOptions } from './options.ts'
 import type { Plan } from './plan.ts'
 import { type Lease, leaseConnection, type RedisSource, redisSource } from './redis.ts'
 
-export interface Links {
+interface Links {
   /** The connection to the stream's Redis; nothing is sent by making it. */
   stream(): Promise<RedisConnection>
   /** The forwarder of a plan, on the queue's Redis. */

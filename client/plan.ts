@@ -21,7 +21,7 @@ export interface Plan {
   readonly keys: KeySpace
 }
 
-export interface Plans {
+interface Plans {
   /** The pipeline it was made from; undefined when it was made from a dispatch configuration. */
   readonly pipeline: CompiledPipeline | undefined
   /** The plan in force now; the same object as long as the configuration is the same. */

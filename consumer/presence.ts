@@ -23,7 +23,7 @@ import type { Tally } from './tally.ts'
  */
 const unansweredMs = 10_000
 
-export interface PresenceParts {
+interface PresenceParts {
   readonly connection: RedisConnection
   readonly place: StreamPlace
   readonly name: string

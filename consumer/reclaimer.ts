@@ -33,7 +33,7 @@ export interface ReclaimReport {
   readonly exhausted: readonly string[]
 }
 
-export interface ReclaimerParts {
+interface ReclaimerParts {
   readonly pipeline: CompiledPipeline
   readonly place: StreamPlace
   readonly consumer: string
@@ -49,7 +49,7 @@ export interface ReclaimerParts {
   readonly report: (round: ReclaimReport) => void
 }
 
-export interface Reclaimer {
+interface Reclaimer {
   /** This consumer's own entries, from before it started. */
   recoverOwn(): Promise<void>
   /** This consumer's own entries that it does not hold: delivered in replies that were lost with their connection. */

@@ -27,7 +27,7 @@ import type { ConsumerConnections, ConsumerObserver } from './parts.ts'
 import { probes } from './probes.ts'
 import { redisBackoff } from './states.ts'
 
-export interface ConsumeOptions {
+interface ConsumeOptions {
   /** The StreamPipeline resource. */
   readonly config: string
   /** Name in the group; default: POD_NAME, else the host's name. */

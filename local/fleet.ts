@@ -10,7 +10,7 @@ import { formatIdentity } from '../redis/stream/identity.ts'
 import { type Child, describeExit, type Exit, startChild } from './child.ts'
 import { type ReplicaEvent, type ReplicaState, transition } from './replicastates.ts'
 
-export interface FleetOptions {
+interface FleetOptions {
   /** Pipeline's name: names become `<name>-<slot>`. */
   readonly name: string
   /** This run: what the registry calls the owner of its consumers. */

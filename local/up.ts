@@ -34,7 +34,7 @@ import { listenForSignals, type Stopping } from './stopping.ts'
 import { isSound, type Summary, summaryJson, summaryText } from './summary.ts'
 import type { Phase } from './view.ts'
 
-export interface UpOptions {
+interface UpOptions {
   /** The resource's file. */
   readonly file: string
   /** Which pipeline, where the file holds several. */

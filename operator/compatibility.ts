@@ -13,7 +13,7 @@ import { isFailure } from './kubernetes/errors.ts'
 import type { Transport } from './kubernetes/transport.ts'
 import { pipelineType } from './plan/kinds.ts'
 
-export type Compatibility =
+type Compatibility =
   | { readonly kind: 'Unknown' }
   | { readonly kind: 'Fits' }
   | { readonly kind: 'Outdated'; readonly error: StreamPipelineError }
@@ -24,7 +24,7 @@ export interface CompatibilityCheck {
   run(signal: AbortSignal): Promise<void>
 }
 
-export interface CompatibilityOptions {
+interface CompatibilityOptions {
   readonly transport: Transport
   readonly clock: Clock
   /** While it fits; four times as often while it does not. */
@@ -57,7 +57,7 @@ function ownSchema(): Schema {
   return { properties: { ...(own && { spec: own }), ...(status && { status }) } }
 }
 
-export function judge(document: unknown): Compatibility {
+function judge(document: unknown): Compatibility {
   const { components } = document as { components?: { schemas?: Readonly<Record<string, Schema & Kinds>> } }
   const served = Object.values(components?.schemas ?? {}).find((schema) =>
     schema['x-kubernetes-group-version-kind']?.some(({ kind }) => kind === pipelineType.kind),

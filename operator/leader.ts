@@ -24,7 +24,7 @@ import { confirmByAsking } from './reaping/suspects.ts'
 import { createReconciler } from './reconcile.ts'
 import { loadSigningKey } from './signingkey.ts'
 
-export interface TermParts {
+interface TermParts {
   readonly transport: Transport
   readonly clock: Clock
   readonly caches: Caches

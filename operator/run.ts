@@ -24,7 +24,7 @@ import type { PipelineObject } from './plan/observed.ts'
 
 export type { OperatorOptions } from './options.ts'
 
-export const leaseName = 'streampipeline-operator'
+const leaseName = 'streampipeline-operator'
 const lastEventsMs = 3_000
 
 /**

@@ -9,7 +9,7 @@ export interface Semaphore {
 }
 
 /** A bound on the wait, for holders that may hang: after it the first in line gets a place above the limit. */
-export interface LongestWait {
+interface LongestWait {
   readonly ms: number
   readonly timer: Timer
 }

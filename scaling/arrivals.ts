@@ -91,7 +91,7 @@ function lately(history: readonly Arrival[], scatter: number): { readonly least:
   }
 }
 
-export interface ArrivalRate {
+interface ArrivalRate {
   /** Entries per second. */
   readonly perSecond: number
   /** Standard deviation by chance alone, as a share of it. */

@@ -13,7 +13,7 @@ import type { StartUp } from './startup.ts'
 /** Samples missing in a row after which onMetricsLoss applies and windows restart. */
 export const lossAfter = 3
 
-export interface Wanted {
+interface Wanted {
   readonly atMs: number
   readonly replicas: number
 }

@@ -19,7 +19,7 @@ import { createReflector } from './reflector.ts'
 import { createStore } from './store.ts'
 import type { Transport } from './transport.ts'
 
-export const leaseType: ResourceType = { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', plural: 'leases' }
+const leaseType: ResourceType = { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', plural: 'leases' }
 
 interface LeaseSpec {
   readonly holderIdentity?: string
@@ -34,12 +34,12 @@ export interface Lease extends KubernetesObject {
 }
 
 /** The Lease as this process has seen it change, by its own clock. */
-export interface SeenLease {
+interface SeenLease {
   readonly lease: Lease
   readonly changedAtMs: number
 }
 
-export interface ElectorOptions {
+interface ElectorOptions {
   readonly transport: Transport
   readonly clock: Clock
   readonly namespace: string
@@ -52,7 +52,7 @@ export interface ElectorOptions {
   readonly onFault?: (error: StreamPipelineError) => void
 }
 
-export interface Elector {
+interface Elector {
   readonly leading: boolean
   /**
    * Runs `lead` whenever this process holds the Lease, until `stop` aborts; then lets `lead` finish, releases and resolves.

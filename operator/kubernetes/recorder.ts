@@ -52,7 +52,7 @@ interface Allowance {
   readonly atMs: number
 }
 
-export interface RecorderOptions {
+interface RecorderOptions {
   readonly transport: Transport
   readonly clock: Clock
   readonly controller: string

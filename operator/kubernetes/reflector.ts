@@ -103,7 +103,7 @@ export interface Reflector {
   run(signal: AbortSignal): Promise<void>
 }
 
-export interface ReflectorOptions {
+interface ReflectorOptions {
   readonly transport: Transport
   readonly clock: Clock
   readonly type: ResourceType

@@ -23,7 +23,7 @@ import type { Clock } from '../kubernetes/clock.ts'
 import type { RedisLease } from './connections.ts'
 import { readCommand, readFrom, type Sleeper, wokenBy } from './sleepers.ts'
 
-export interface AlarmParts {
+interface AlarmParts {
   readonly clock: Clock
   /** The observer's connection, by which reads are ended, and where it leads. */
   readonly lease: RedisLease

@@ -47,7 +47,7 @@ export interface PipelineWatcher {
   close(): Promise<void>
 }
 
-export interface WatcherParts {
+interface WatcherParts {
   readonly reader: ReferenceReader
   readonly connections: RedisConnections
   readonly clock: Clock
