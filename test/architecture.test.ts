@@ -35,10 +35,14 @@ const read = (path: string): string => readFileSync(posix.join(projectRoot, path
 const sources = list('*.ts')
 const folderOf = (path: string): string => path.split('/')[0] ?? ''
 
+const commentLine = /^\s*(?:\/?\*|\/\/).*$/gm
+
 const importsOf = (path: string): string[] =>
-  [...read(path).matchAll(/(?:\bfrom|\bimport)\s*\(?\s*'(\.[^']+)'/g)].map(([, target = '']) =>
-    posix.join(posix.dirname(path), target),
-  )
+  [
+    ...read(path)
+      .replace(commentLine, '')
+      .matchAll(/(?:\bfrom|\bimport)\s*\(?\s*'(\.[^']+)'/g),
+  ].map(([, target = '']) => posix.join(posix.dirname(path), target))
 
 test('folders import only what stands below them', () => {
   const wrong = sources.flatMap((path) => {
@@ -49,6 +53,22 @@ test('folders import only what stands below them', () => {
       .map((target) => `${path} imports ${target}`)
   })
   assert.deepEqual(wrong, [])
+})
+
+/** Imports of types count: a reader of one file of a circle must read them all. The linter looks at imports of values only. */
+test('no files import one another in a circle', () => {
+  const known = new Set(sources)
+  const circles: string[] = []
+  const finished = new Set<string>()
+  const visit = (path: string, way: readonly string[]): void => {
+    const begin = way.indexOf(path)
+    if (begin !== -1) circles.push([...way.slice(begin), path].join(' → '))
+    if (begin !== -1 || finished.has(path)) return
+    for (const target of importsOf(path)) if (known.has(target)) visit(target, [...way, path])
+    finished.add(path)
+  }
+  for (const path of sources) visit(path, [])
+  assert.deepEqual(circles, [])
 })
 
 test(`no source file outside test/ is longer than ${longest} lines`, () => {
