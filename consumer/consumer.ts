@@ -47,7 +47,6 @@ const readEndMs = 2_000
 
 export interface Consumer {
   readonly lifecycle: Lifecycle
-  readonly inFlight: number
   /** One attempt at starting: connect, check, make the group. Throws why not; may be called again. Then the loops run. */
   start(): Promise<void>
   /** Drains until `deadline` and closes the connections. Idempotent; resolves when stopped. */
@@ -289,9 +288,6 @@ export function createConsumer(parts: ConsumerParts): Consumer {
 
   return {
     lifecycle,
-    get inFlight() {
-      return held.size
-    },
     start,
     async stop(deadlineMs) {
       stopping ??= drain(deadlineMs)

@@ -22,8 +22,6 @@ import { mainManager } from './plan/kinds.ts'
 import { reconcileAnnotation } from './plan/names.ts'
 import type { PipelineObject } from './plan/observed.ts'
 
-export type { OperatorOptions } from './options.ts'
-
 const leaseName = 'streampipeline-operator'
 const lastEventsMs = 3_000
 

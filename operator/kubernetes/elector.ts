@@ -53,7 +53,6 @@ interface ElectorOptions {
 }
 
 interface Elector {
-  readonly leading: boolean
   /**
    * Runs `lead` whenever this process holds the Lease, until `stop` aborts; then lets `lead` finish, releases and resolves.
    * `lead` gets two signals: `stop` asks for an orderly end, `cut` (the Lease is lost) for an immediate one.
@@ -88,7 +87,6 @@ export function createElector(options: ElectorOptions): Elector {
   const { leaseMs = 15_000, renewDeadlineMs = 10_000, retryMs = 2_000, onFault = () => {} } = options
   const path = resourcePath(leaseType, namespace, name)
   let seen: SeenLease | undefined
-  let leading = false
 
   const note = (lease: Lease): Lease => {
     seen = see(seen, lease, clock.now())
@@ -196,25 +194,14 @@ export function createElector(options: ElectorOptions): Elector {
   async function term(acquiredAtMs: number, stop: AbortSignal, lead: Parameters<Elector['run']>[1]): Promise<void> {
     const cut = new AbortController()
     const finished = new AbortController()
-    leading = true
     const work = lead(AbortSignal.any([stop, cut.signal]), cut.signal).finally(() => finished.abort())
     const kept = keep(acquiredAtMs, finished.signal).then((held) => {
-      if (!held) {
-        leading = false
-        cut.abort()
-      }
+      if (!held) cut.abort()
     })
-    try {
-      await Promise.all([work, kept])
-    } finally {
-      leading = false
-    }
+    await Promise.all([work, kept])
   }
 
   return {
-    get leading() {
-      return leading
-    },
     async run(stop, lead) {
       const closing = new AbortController()
       let wake = () => {}
