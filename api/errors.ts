@@ -225,7 +225,7 @@ export type ErrorCode = keyof typeof errorCatalogue
 
 type Placeholders<T extends string> = T extends `${string}{${infer Name}}${infer Rest}` ? Name | Placeholders<Rest> : never
 /** The parameters an entry's message and remedy need, read off the templates by the compiler. */
-export type ErrorParameters<C extends ErrorCode> = {
+type ErrorParameters<C extends ErrorCode> = {
   readonly [K in Placeholders<(typeof errorCatalogue)[C]['message']> | Placeholders<(typeof errorCatalogue)[C]['remedy']>]: string
 }
 

@@ -13,7 +13,7 @@ import { formatQuantity, parseQuantity } from './quantity.ts'
 import type { ConsumerSpec } from './schema/pipeline.ts'
 import type { Problem } from './validation/problem.ts'
 
-export interface MemoryNeed {
+interface MemoryNeed {
   /** Payload bytes of one batch, at most. */
   readonly batchBytes: number
   readonly batches: number
@@ -29,7 +29,7 @@ const processBytes = 128 * mebi
 /** Old space that the consumer's image sets (build/v8flags.ts). */
 export const imageHeapBytes = 96 * mebi
 /** Entries of the first read, when nothing is known of their size. */
-export const firstReadEntries = 16
+const firstReadEntries = 16
 const residentFactor = 8
 const heapFactor = 4
 

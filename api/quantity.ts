@@ -3,7 +3,7 @@
  * milli suffix is refused: a thousandth of a byte is always a slip (`256m` for `256Mi`).
  */
 
-export const quantityPattern = '^[0-9]+(\\.[0-9]+)?([eE][0-9]+|Ki|Mi|Gi|Ti|k|M|G|T)?$'
+const quantityPattern = '^[0-9]+(\\.[0-9]+)?([eE][0-9]+|Ki|Mi|Gi|Ti|k|M|G|T)?$'
 
 const suffixBytes: Readonly<Record<string, number>> = {
   Ki: 2 ** 10,

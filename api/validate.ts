@@ -13,7 +13,7 @@ import { shapeProblems } from './validation/shape.ts'
 
 export type { Problem } from './validation/problem.ts'
 
-export interface Admission {
+interface Admission {
   /** The document with defaults in, without status; worth using only where there are no problems. */
   readonly value: unknown
   readonly problems: readonly Problem[]

@@ -8,14 +8,14 @@ import { directoryReader, resolveTarget } from '../redis/connect/references.ts'
 import { replyCode } from '../redis/connect/replies.ts'
 import { checkKeys } from '../redis/preflight/backends.ts'
 
-export interface PipelineRedis {
+interface PipelineRedis {
   readonly pipeline: CompiledPipeline
   readonly stream: RedisConnection
   /** The same as `stream` unless the queue lives in another Redis. */
   readonly queue: RedisConnection
 }
 
-export interface PipelineSource {
+interface PipelineSource {
   readonly file: string
   /** Which pipeline, where the file holds several. */
   readonly name?: string

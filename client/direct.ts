@@ -8,7 +8,7 @@ import { failure } from '../api/errors.ts'
 import type { ForwardItem } from '../redis/bullmq/item.ts'
 import type { Forwarder } from '../redis/settle/forwarders/forwarder.ts'
 
-export interface DirectOutcome {
+interface DirectOutcome {
   readonly jobId: string
   /** `duplicate`: a job of this key was made within the window before. */
   readonly outcome: 'forwarded' | 'duplicate'

@@ -6,48 +6,17 @@
  * that adds; the configuration's.
  */
 
-import type { CompiledPipeline } from '../api/compiled.ts'
-import { asFailure, failure, type StreamPipelineError } from '../api/errors.ts'
-import type { StreamPipelineInput } from '../api/schema/pipeline.ts'
+import { asFailure, failure } from '../api/errors.ts'
 import { type ForwardItem, jsonOf } from '../redis/bullmq/item.ts'
-import { type DispatchConfig, type DispatchMode, dispatchMode, modeVariable } from '../redis/dispatchconfig.ts'
+import { type DispatchMode, dispatchMode, modeVariable } from '../redis/dispatchconfig.ts'
 import type { Trace } from '../redis/payload/fields.ts'
 import { addDirectly } from './direct.ts'
 import { createLinks } from './links.ts'
+import type { DispatcherOptions } from './options.ts'
 import { createDeadline } from './overdue.ts'
 import { createPlans, type Plan } from './plan.ts'
-import type { RedisInput } from './redis.ts'
 import { addToStream } from './streamadd.ts'
-
-export interface DispatcherOptions {
-  /** The pipeline: a StreamPipeline document, or the compiled form. Instead of `config`. */
-  readonly pipeline?: StreamPipelineInput | CompiledPipeline
-  /**
-   * What the operator published in the ConfigMap `<pipeline>-dispatch`: the object, or the folder it is mounted at, which is read
-   * again every few seconds. Default: the environment variable STREAMPIPELINE_DISPATCH.
-   */
-  readonly config?: DispatchConfig | string
-  /** Pins the mode. Default: environment variable STREAMPIPELINE_MODE; else Redis and the configuration decide. */
-  readonly mode?: DispatchMode
-  /** The stream's Redis. Default: the pipeline's; needed with `config`. */
-  readonly redis?: RedisInput
-  /** The queue's Redis, where that is another one. Default: the pipeline's, else `redis`. */
-  readonly queueRedis?: RedisInput
-  /** Folder with the Secrets and ConfigMaps that the pipeline's Redis refers to: `DIR/secret/NAME/KEY`. */
-  readonly refs?: string
-  /**
-   * How long one call may take, in milliseconds, before it fails with RedisUnreachable. Default 5,000. Once a thousand payloads
-   * have gone unanswered, calls are let through one at a time, and the others fail at once, until Redis answers.
-   */
-  readonly timeoutMs?: number
-  /**
-   * Told of what is amiss without stopping anything: a mounted configuration that became unreadable (the last one stays in force),
-   * and `PortableForwarding`, when jobs cannot be added by the composed script. Default: `process.emitWarning`.
-   */
-  readonly onError?: (error: StreamPipelineError) => void
-  /** Default `process.env`. */
-  readonly env?: Readonly<Record<string, string | undefined>>
-}
+import { warn } from './warn.ts'
 
 export interface DispatchOptions {
   /** W3C trace context to carry through to the job; one that is malformed is left out, as the standard says. */
@@ -156,9 +125,6 @@ export function createDispatcher<Payload extends object = Readonly<Record<string
 
 /** W3C Trace Context, version 00 and what later versions must begin with. */
 const traceparentForm = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(-|$)/
-
-const warn = (error: StreamPipelineError) =>
-  process.emitWarning(error.advice, { type: 'StreamPipelineWarning', code: error.code })
 
 function pinnedMode(given: string | undefined): DispatchMode | undefined {
   if (given === undefined || given === '') return undefined

@@ -12,9 +12,9 @@
  * The state is looked at under the lock: whoever held it before has recorded its result by then. After a loss we wait for the
  * handler to end, however it ends: throwing at once would let BullMQ start the job again beside a handler that still runs.
  */
-import { setTimeout as sleep } from 'node:timers/promises'
 import { DelayedError, type Job } from 'bullmq'
 import { asFailure, failure, type StreamPipelineError } from '../api/errors.ts'
+import { pause } from '../process/pause.ts'
 import type { RedisConnection } from '../redis/connect/connection.ts'
 import { acquireLock, type ForeignLock, type HeldLock } from './lock.ts'
 import type { ExecutionOutcome, WorkerMetrics } from './metrics.ts'
@@ -31,7 +31,7 @@ export interface ExecutionContext<Payload> {
   upstream<T>(name: string, call: () => Promise<T> | T): Promise<T>
 }
 
-export interface ExecutionRules<Payload, Result> {
+interface ExecutionRules<Payload, Result> {
   readonly execute: (payload: Payload, context: ExecutionContext<Payload>) => Promise<Result> | Result
   readonly isTerminal: ((payload: Payload, context: ExecutionContext<Payload>) => Promise<boolean> | boolean) | undefined
   readonly key: (job: Job<Payload>) => string
@@ -40,7 +40,7 @@ export interface ExecutionRules<Payload, Result> {
   readonly postponeMs: number
 }
 
-export interface ExecutionSurroundings {
+interface ExecutionSurroundings {
   readonly redis: RedisConnection
   readonly metrics: WorkerMetrics
   /** Aborted when the worker closes: nothing that has not begun begins any more. */
@@ -53,7 +53,7 @@ export interface Skipped {
   readonly skipped: 'Terminal'
 }
 
-export type Processor<Payload, Result> = (
+type Processor<Payload, Result> = (
   job: Job<Payload>,
   token: string | undefined,
   cancelled: AbortSignal | undefined,
@@ -104,9 +104,6 @@ export function createProcessor<Payload, Result>(
 
 const retryPauseMs = 1_000
 
-/** Closing cut the pause short; the next failure is then final. */
-const ignoreAbort = () => {}
-
 /** A Redis that is away or out of memory is no fault of the job's: ask again instead of using up an attempt. */
 async function takeLock(
   lockKey: string,
@@ -121,7 +118,7 @@ async function takeLock(
       const error = asFailure(thrown)
       if (!error.retryable || closing.aborted) throw error
       onError(error)
-      await sleep(retryPauseMs, undefined, { signal: closing }).catch(ignoreAbort)
+      await pause(retryPauseMs, closing)
     }
   }
 }

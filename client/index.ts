@@ -11,12 +11,12 @@ export { type DispatchConfig, type DispatchMode, parseDispatchConfig } from '../
 export {
   createDispatcher,
   type Dispatcher,
-  type DispatcherOptions,
   type DispatchOptions,
   type DispatchResult,
 } from './dispatcher.ts'
 export type { ExecutionContext, Skipped } from './execution.ts'
 export type { ExecutionOutcome } from './metrics.ts'
+export type { DispatcherOptions } from './options.ts'
 export type { PayloadOf } from './payloadtype.ts'
 export type { RedisInput } from './redis.ts'
 export { createWorker, type Worker, type WorkerOptions } from './worker.ts'

@@ -3,14 +3,14 @@ import type { CompiledPipeline } from '../api/compiled.ts'
 import { failure, type StreamPipelineError } from '../api/errors.ts'
 import { labelOf, type RedisConnection } from '../redis/connect/connection.ts'
 import type { DispatchConfig } from '../redis/dispatchconfig.ts'
-import { keySpace } from '../redis/keys.ts'
+import { targetOf } from '../redis/placement.ts'
 import { chooseForwarder } from '../redis/settle/choose.ts'
 import type { Forwarder } from '../redis/settle/forwarders/forwarder.ts'
-import type { DispatcherOptions } from './dispatcher.ts'
+import type { DispatcherOptions } from './options.ts'
 import type { Plan } from './plan.ts'
 import { type Lease, leaseConnection, type RedisSource, redisSource } from './redis.ts'
 
-export interface Links {
+interface Links {
   /** The connection to the stream's Redis; nothing is sent by making it. */
   stream(): Promise<RedisConnection>
   /** The forwarder of a plan, on the queue's Redis. */
@@ -86,13 +86,6 @@ function sourceOf(
 ): RedisSource | undefined {
   if (given !== undefined) return redisSource(given)
   return target === undefined ? undefined : { kind: 'Target', target, refs }
-}
-
-/** Marks and locks live with the queue: beside the stream unless the queue is in another Redis. */
-function targetOf(config: DispatchConfig) {
-  const { queue, prefix, jobName, jobOptions, windowMs, lockTtlMs, stream, group, queueElsewhere } = config
-  const keys = keySpace(stream, group, queueElsewhere ? `${prefix}:${queue}` : stream)
-  return { queue, prefix, jobName, jobOptions, windowMs, lockTtlMs, keys }
 }
 
 interface Lazy<T> {

@@ -4,7 +4,7 @@
  */
 import { Counter, Histogram, Registry } from 'prom-client'
 
-export const executionOutcomes = ['completed', 'failed', 'skipped', 'postponed', 'lock_lost'] as const
+const executionOutcomes = ['completed', 'failed', 'skipped', 'postponed', 'lock_lost'] as const
 
 /**
  * How one run of a job ended: `completed`; `failed`: the handler threw; `skipped`: its work was in a terminal state already;

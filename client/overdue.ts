@@ -9,7 +9,7 @@ import { asFailure, failure } from '../api/errors.ts'
 /** Payloads sent without an answer since the last one, from which on calls are let through one at a time. */
 export const maxUnanswered = 1_000
 
-export interface Deadline {
+interface Deadline {
   /**
    * Runs `work` for at most so long. Throws RedisUnreachable when that is over, or at once while too much is unanswered. What it
    * started may still come to pass afterwards. Its signal aborts a little earlier, so that what waits for something other than

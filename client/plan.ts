@@ -11,8 +11,8 @@ import {
 } from '../redis/dispatchconfig.ts'
 import { type KeySpace, keySpace } from '../redis/keys.ts'
 import { type Codec, createCodec } from '../redis/payload/codec.ts'
-import type { DispatcherOptions } from './dispatcher.ts'
 import { mountedConfig } from './mounted.ts'
+import type { DispatcherOptions } from './options.ts'
 
 export interface Plan {
   readonly config: DispatchConfig
@@ -21,7 +21,7 @@ export interface Plan {
   readonly keys: KeySpace
 }
 
-export interface Plans {
+interface Plans {
   /** The pipeline it was made from; undefined when it was made from a dispatch configuration. */
   readonly pipeline: CompiledPipeline | undefined
   /** The plan in force now; the same object as long as the configuration is the same. */

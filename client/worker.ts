@@ -3,16 +3,17 @@
  * and upstream metrics. BullMQ runs a job at least once; with these, work whose handler records its result runs effectively once.
  */
 import { once } from 'node:events'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { type WorkerOptions as BullOptions, Worker as BullWorker, type Job } from 'bullmq'
 import type { Registry } from 'prom-client'
 import { failure, type StreamPipelineError } from '../api/errors.ts'
+import { pause } from '../process/pause.ts'
 import { close as closeConnection, labelOf, open, type RedisConnection } from '../redis/connect/connection.ts'
 import { redisFailure } from '../redis/connect/replies.ts'
 import { executionLock } from '../redis/keys.ts'
 import { createProcessor, type ExecutionContext, type Skipped } from './execution.ts'
 import { createWorkerMetrics } from './metrics.ts'
 import { type RedisInput, redisSource, workerConnection } from './redis.ts'
+import { warn } from './warn.ts'
 
 export interface WorkerOptions<Payload extends object, Result> {
   /** The BullMQ queue: `spec.sink.bullmq.queue`. */
@@ -61,16 +62,10 @@ const farewellMs = 3_000
 /** BullMQ's own pause after a command that a lost connection failed, 15 s, is one that its close() waits out. */
 const runRetryDelay = 1_000
 
-const warn = (error: StreamPipelineError) =>
-  process.emitWarning(error.advice, { type: 'StreamPipelineWarning', code: error.code })
-
 interface Started {
   readonly bull: BullWorker
   readonly connection: RedisConnection
 }
-
-/** The farewell came in time; its timer was called off. */
-const ignoreAbort = () => {}
 
 function atLeast(option: string, value: number, least: number): void {
   if (!(value >= least)) throw failure('InvalidOption', { option, detail: `a number of at least ${least}, not ${value}` })
@@ -142,7 +137,7 @@ export function createWorker<Payload extends object, Result = unknown>(options: 
     const overdue = (async () => {
       do {
         await Promise.allSettled(running)
-        await sleep(farewellMs, undefined, { signal: inTime.signal }).catch(ignoreAbort)
+        await pause(farewellMs, inTime.signal)
         // One more may have begun whose lock was asked for before.
       } while (running.size > 0 && !inTime.signal.aborted)
     })()

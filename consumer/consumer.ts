@@ -13,6 +13,8 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { asFailure, failure } from '../api/errors.ts'
+import { pause } from '../process/pause.ts'
+import { createSemaphore } from '../process/semaphore.ts'
 import { close, open } from '../redis/connect/connection.ts'
 import { replyCode } from '../redis/connect/replies.ts'
 import { createSweeper, type Sweeper } from '../redis/deadletters/capture.ts'
@@ -28,13 +30,11 @@ import { housekeepingIntervalMs, keepHouse } from './housekeeping.ts'
 import { createLifecycle, type Lifecycle } from './lifecycle.ts'
 import { createNudges } from './nudges.ts'
 import type { ConsumerParts } from './parts.ts'
-import { pause } from './pause.ts'
 import { createPresence } from './presence.ts'
 import { createReader } from './reader.ts'
 import { createReclaimer } from './reclaimer.ts'
 import { recovering } from './recovery.ts'
 import { createSettler } from './settler.ts'
-import { createSlots } from './slots.ts'
 import { isReady, mayRead } from './states.ts'
 import { createTally } from './tally.ts'
 
@@ -46,7 +46,6 @@ const readEndMs = 2_000
 
 export interface Consumer {
   readonly lifecycle: Lifecycle
-  readonly inFlight: number
   /** One attempt at starting: connect, check, make the group. Throws why not; may be called again. Then the loops run. */
   start(): Promise<void>
   /** Drains until `deadline` and closes the connections. Idempotent; resolves when stopped. */
@@ -59,7 +58,8 @@ export function createConsumer(parts: ConsumerParts): Consumer {
   const lifecycle = createLifecycle(pipeline.sink.maxWaiting, clock)
   lifecycle.onChange(observer.stateChanged)
   const held = createHeldEntries()
-  const slots = createSlots(pipeline.source.inFlightBatches)
+  /** The batches in flight. */
+  const slots = createSemaphore(pipeline.source.inFlightBatches)
   const tally = createTally()
   const reader = createReader(blocking, writer, pipeline.source, name)
   let path: SettlePath | undefined
@@ -287,9 +287,6 @@ export function createConsumer(parts: ConsumerParts): Consumer {
 
   return {
     lifecycle,
-    get inFlight() {
-      return held.size
-    },
     start,
     async stop(deadlineMs) {
       stopping ??= drain(deadlineMs)

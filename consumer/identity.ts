@@ -1,7 +1,7 @@
 /** Who this consumer is, from what its surroundings say: see redis/stream/identity.ts. */
 import { formatIdentity, localOwner, type Supervisor } from '../redis/stream/identity.ts'
 
-export interface Surroundings {
+interface Surroundings {
   /** metadata.uid of the StreamPipeline; empty for a file that no API server has seen. */
   readonly pipelineUid: string
   readonly env: Readonly<Record<string, string | undefined>>

@@ -18,7 +18,7 @@ const refusals = Object.entries(errorCatalogue)
   .filter(([code]) => code.startsWith('Redis'))
   .map(([, { reason }]) => reason)
 
-export interface ConsumerMetrics {
+interface ConsumerMetrics {
   readonly registry: Registry
   readonly observer: ConsumerObserver
 }

@@ -3,7 +3,7 @@
  * now. One that comes while a round is under way is kept for the next, which is then a round from the start: the entries it is
  * about may lie before the cursor.
  */
-import { setTimeout as sleep } from 'node:timers/promises'
+import { pause } from '../process/pause.ts'
 
 /** How often it is asked for, beside what heartbeats bring: released entries should be in work again within two seconds. */
 export const listenIntervalMs = 500
@@ -31,7 +31,7 @@ export function createNudges(): Nudges {
       if (!untaken) {
         const waking = new AbortController()
         wake = () => waking.abort()
-        await sleep(ms, undefined, { signal: AbortSignal.any([signal, waking.signal]) }).catch(ignoreAbort)
+        await pause(ms, AbortSignal.any([signal, waking.signal]))
       }
       const nudged = untaken
       untaken = false
@@ -39,6 +39,3 @@ export function createNudges(): Nudges {
     },
   }
 }
-
-/** Woken is what it is meant to be. */
-function ignoreAbort() {}

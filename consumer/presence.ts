@@ -4,6 +4,7 @@
  */
 
 import { failure } from '../api/errors.ts'
+import { pause } from '../process/pause.ts'
 import { labelOf, type RedisConnection } from '../redis/connect/connection.ts'
 import type { StreamPlace } from '../redis/placement.ts'
 import { renewEntries } from '../redis/stream/pending.ts'
@@ -12,7 +13,6 @@ import { guarded } from './defects.ts'
 import type { HeldEntries } from './held.ts'
 import type { Lifecycle } from './lifecycle.ts'
 import { listenIntervalMs, type Nudges } from './nudges.ts'
-import { pause } from './pause.ts'
 import { mayRead } from './states.ts'
 import type { Tally } from './tally.ts'
 
@@ -23,7 +23,7 @@ import type { Tally } from './tally.ts'
  */
 const unansweredMs = 10_000
 
-export interface PresenceParts {
+interface PresenceParts {
   readonly connection: RedisConnection
   readonly place: StreamPlace
   readonly name: string

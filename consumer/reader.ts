@@ -12,7 +12,7 @@ import { failureOn, type RedisConnection } from '../redis/connect/connection.ts'
 import { addressOf, nodeAt, nodeOf } from '../redis/connect/node.ts'
 import type { Delivery } from '../redis/stream/pending.ts'
 
-export interface Reader {
+interface Reader {
   /** New entries, delivered for the first time; empty when the block ended without any. Throws catalogued errors. */
   read(): Promise<readonly Delivery[]>
   /** Ends a read that is blocking now, if it can be done at once; the next may begin. Throws when Redis cannot be asked. */

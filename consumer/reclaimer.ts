@@ -15,6 +15,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { CompiledPipeline } from '../api/compiled.ts'
 import type { StreamPipelineError } from '../api/errors.ts'
+import type { Semaphore } from '../process/semaphore.ts'
 import type { RedisConnection } from '../redis/connect/connection.ts'
 import type { StreamPlace } from '../redis/placement.ts'
 import { claimEntries, type Delivery, listPending, type PendingRow } from '../redis/stream/pending.ts'
@@ -23,7 +24,6 @@ import { isCircuitOpen } from '../scaling/circuit.ts'
 import { guarded } from './defects.ts'
 import type { HeldEntries } from './held.ts'
 import type { Lifecycle } from './lifecycle.ts'
-import type { Slots } from './slots.ts'
 import { mayRead } from './states.ts'
 
 export interface ReclaimReport {
@@ -33,14 +33,15 @@ export interface ReclaimReport {
   readonly exhausted: readonly string[]
 }
 
-export interface ReclaimerParts {
+interface ReclaimerParts {
   readonly pipeline: CompiledPipeline
   readonly place: StreamPlace
   readonly consumer: string
   readonly connection: RedisConnection
   readonly held: HeldEntries
   readonly lifecycle: Lifecycle
-  readonly slots: Slots
+  /** The batches in flight. */
+  readonly slots: Semaphore
   /** Ends a read that blocks: it holds a slot for nothing, which is wanted here. */
   readonly endRead: () => Promise<void>
   readonly clock: () => number
@@ -48,7 +49,7 @@ export interface ReclaimerParts {
   readonly report: (round: ReclaimReport) => void
 }
 
-export interface Reclaimer {
+interface Reclaimer {
   /** This consumer's own entries, from before it started. */
   recoverOwn(): Promise<void>
   /** This consumer's own entries that it does not hold: delivered in replies that were lost with their connection. */

@@ -1,14 +1,15 @@
 /**
  * The way out of BackendDown: wait out the back-off, ask Redis, make the group anew if it is gone, renew what is held, go on.
  */
+import { backoffMs } from '../process/backoff.ts'
+import { pause } from '../process/pause.ts'
 import { open } from '../redis/connect/connection.ts'
 import { ensureGroup } from '../redis/stream/group.ts'
 import { backendFailure } from './defects.ts'
 import type { Lifecycle } from './lifecycle.ts'
 import type { ConsumerParts } from './parts.ts'
-import { pause } from './pause.ts'
 import type { Presence } from './presence.ts'
-import { backoffMs } from './states.ts'
+import { redisBackoff } from './states.ts'
 
 /** Runs until draining begins. */
 export async function recovering(parts: ConsumerParts, lifecycle: Lifecycle, presence: Presence): Promise<void> {
@@ -17,7 +18,7 @@ export async function recovering(parts: ConsumerParts, lifecycle: Lifecycle, pre
   for (;;) {
     const state = await lifecycle.until(({ kind }) => kind === 'BackendDown' || kind === 'Draining' || kind === 'Stopped')
     if (state.kind !== 'BackendDown') return
-    await pause(backoffMs(state.strikes, random()), lifecycle.draining)
+    await pause(backoffMs(state.strikes, redisBackoff, random()), lifecycle.draining)
     if (lifecycle.draining.aborted) return
     try {
       await open(writer)
@@ -31,7 +32,7 @@ export async function recovering(parts: ConsumerParts, lifecycle: Lifecycle, pre
       lifecycle.backendFailed(backendFailure(thrown))
       // Renewing needs no memory: under OOM, which may last, what is held stays ours.
       await presence.renew(pipeline.reclaim.minIdleMs / 3).catch(ignoreRenewal)
-      await pause(backoffMs(state.strikes + 1, random()), lifecycle.draining)
+      await pause(backoffMs(state.strikes + 1, redisBackoff, random()), lifecycle.draining)
     }
   }
 }

@@ -6,14 +6,15 @@
  * before it starts a container); what may pass (Redis away) is tried again.
  */
 import { hostname } from 'node:os'
-import { setTimeout as sleep } from 'node:timers/promises'
-import { pino } from 'pino'
 import { compilePipeline, parsePipeline } from '../api/compile.ts'
 import type { CompiledPipeline } from '../api/compiled.ts'
 import { asFailure, failure, type StreamPipelineError } from '../api/errors.ts'
 import { exitCodeOf, exitCodes } from '../api/exitcodes.ts'
 import { readPipelines } from '../api/files.ts'
+import { backoffMs } from '../process/backoff.ts'
 import { listen, parseListen } from '../process/httpserver.ts'
+import { createLogger } from '../process/logger.ts'
+import { pause } from '../process/pause.ts'
 import { connect, labelOf } from '../redis/connect/connection.ts'
 import { directoryReader, type ReadReference, resolveTarget } from '../redis/connect/references.ts'
 import { streamPlace } from '../redis/placement.ts'
@@ -24,9 +25,9 @@ import { createLogObserver } from './logging.ts'
 import { createConsumerMetrics } from './metrics.ts'
 import type { ConsumerConnections, ConsumerObserver } from './parts.ts'
 import { probes } from './probes.ts'
-import { backoffMs } from './states.ts'
+import { redisBackoff } from './states.ts'
 
-export interface ConsumeOptions {
+interface ConsumeOptions {
   /** The StreamPipeline resource. */
   readonly config: string
   /** Name in the group; default: POD_NAME, else the host's name. */
@@ -43,12 +44,7 @@ export interface ConsumeOptions {
 }
 
 export async function runConsumer(options: ConsumeOptions): Promise<number> {
-  const log = pino({
-    level: 'info',
-    base: null,
-    timestamp: pino.stdTimeFunctions.isoTime,
-    formatters: { level: (label) => ({ level: label }) },
-  })
+  const log = createLogger('info')
   const tell = (error: StreamPipelineError) => log.error({ code: error.code, remedy: error.remedy }, error.message)
   let consumer: Consumer | undefined
   const fault = Promise.withResolvers<number>()
@@ -117,22 +113,25 @@ async function live(
  * the blocking connection and says nothing would hold an attempt for ever: what is under way then fails when connections are closed.
  */
 async function started(consumer: Consumer, signal: AbortSignal, label: string, patienceMs: number): Promise<boolean> {
-  const over = sleep(patienceMs, undefined, { signal, ref: false }).then(() => 'over' as const, ignoreAbort)
+  const left = new AbortController()
+  const ended = AbortSignal.any([signal, left.signal])
+  const over = pause(patienceMs, ended).then(() => (ended.aborted ? undefined : ('over' as const)))
   let error = failure('RedisUnreachable', { address: label, detail: `no answer within ${patienceMs} ms` })
-  for (let attempt = 1; !signal.aborted; attempt++) {
-    const outcome = await Promise.race([consumer.start().then(() => 'started' as const, asFailure), over])
-    if (outcome === 'started') return true
-    if (outcome === undefined) return false
-    if (outcome === 'over') throw error
-    error = outcome
-    if (!error.retryable) throw error
-    await Promise.race([sleep(backoffMs(attempt, Math.random()), undefined, { signal }).catch(ignoreAbort), over])
+  try {
+    for (let attempt = 1; !signal.aborted; attempt++) {
+      const outcome = await Promise.race([consumer.start().then(() => 'started' as const, asFailure), over])
+      if (outcome === 'started') return true
+      if (outcome === undefined) return false
+      if (outcome === 'over') throw error
+      error = outcome
+      if (!error.retryable) throw error
+      await Promise.race([pause(backoffMs(attempt, redisBackoff, Math.random()), ended), over])
+    }
+    return false
+  } finally {
+    left.abort()
   }
-  return false
 }
-
-/** The signal says it by itself. */
-function ignoreAbort() {}
 
 async function once(signal: AbortSignal): Promise<void> {
   if (signal.aborted) return

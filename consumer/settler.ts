@@ -17,7 +17,7 @@ import { isReady } from './states.ts'
 
 export type SettledOutcome = 'forwarded' | 'duplicate' | 'dead' | 'gone'
 
-export interface DeadReport {
+interface DeadReport {
   readonly id: string
   readonly reason: DeadLetterReason
   readonly error: string
@@ -33,7 +33,7 @@ export interface BatchReport {
   readonly withheld?: number
 }
 
-export interface SettlerParts {
+interface SettlerParts {
   /** The way chosen at start. */
   readonly path: () => SettlePath
   readonly codec: Codec
@@ -44,7 +44,7 @@ export interface SettlerParts {
   readonly report: (batch: BatchReport) => void
 }
 
-export interface Settler {
+interface Settler {
   /** Settles a batch that is in `held`. Resolves when all is settled, or when draining leaves the rest pending. */
   settle(batch: readonly Delivery[]): Promise<void>
   /** Asks the queue how much waits, for the state. */

@@ -13,6 +13,7 @@
  * Stopped        the end. `clean` says whether everything held was settled or handed back.
  */
 import type { StreamPipelineError } from '../api/errors.ts'
+import type { Backoff } from '../process/backoff.ts'
 
 export type ConsumerState =
   | { readonly kind: 'Starting'; readonly since: number; readonly failure?: StreamPipelineError }
@@ -109,7 +110,5 @@ export function isReady(state: ConsumerState): boolean {
   return state.kind === 'Running' || state.kind === 'Backpressured'
 }
 
-/** Wait before Redis is asked again, doubling from 100 ms to 10 s; `random` in [0, 1) spreads the upper half. */
-export function backoffMs(strikes: number, random: number): number {
-  return Math.min(10_000, 100 * 2 ** Math.min(strikes - 1, 10)) * (0.5 + random / 2)
-}
+/** The wait before Redis is asked again. */
+export const redisBackoff: Backoff = { baseMs: 100, maxMs: 10_000 }

@@ -23,7 +23,7 @@ export interface Child {
 
 const tailLines = 20
 
-export interface ChildOptions {
+interface ChildOptions {
   readonly env?: NodeJS.ProcessEnv
   /** Every complete line of output. */
   readonly onLine?: (line: string) => void

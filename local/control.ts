@@ -21,7 +21,7 @@ export interface Control {
   readonly maxReplicas: number
 }
 
-export interface ControlParts {
+interface ControlParts {
   readonly pipeline: CompiledPipeline
   readonly redis: RedisConnection
   readonly queue: RedisConnection

@@ -3,14 +3,14 @@
  * falls. Names are slots (`ndvi-1`, `ndvi-2`, …) and a restarted process keeps its slot's name.
  */
 import { randomUUID } from 'node:crypto'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { asFailure, failure, type StreamPipelineError } from '../api/errors.ts'
 import { ownerVariable } from '../consumer/identity.ts'
+import { pause } from '../process/pause.ts'
 import { formatIdentity } from '../redis/stream/identity.ts'
 import { type Child, describeExit, type Exit, startChild } from './child.ts'
 import { type ReplicaEvent, type ReplicaState, transition } from './replicastates.ts'
 
-export interface FleetOptions {
+interface FleetOptions {
   /** Pipeline's name: names become `<name>-<slot>`. */
   readonly name: string
   /** This run: what the registry calls the owner of its consumers. */
@@ -95,7 +95,7 @@ export function createFleet(options: FleetOptions): Fleet {
 
   async function backOff(slot: Slot, until: number): Promise<void> {
     // Stopping cuts the wait short; the state says Stopped then.
-    await sleep(Math.max(0, until - performance.now()), undefined, { signal: waking.signal }).catch(() => {})
+    await pause(Math.max(0, until - performance.now()), waking.signal)
     dispatch(slot, { kind: 'Spawned' })
   }
 

@@ -17,7 +17,7 @@ export interface Reaper {
   turn(): Promise<void>
 }
 
-export interface ReaperParts {
+interface ReaperParts {
   readonly pipeline: CompiledPipeline
   readonly redis: RedisConnection
   readonly onEvent: (line: string) => void

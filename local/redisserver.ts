@@ -13,7 +13,7 @@ import { failure } from '../api/errors.ts'
 import { type Child, describeExit, startChild } from './child.ts'
 import { provideRedisServer, type System, thisSystem } from './redisinstall.ts'
 
-export interface PrivateRedis {
+interface PrivateRedis {
   readonly url: string
   readonly port: number
   readonly folder: string
@@ -23,7 +23,7 @@ export interface PrivateRedis {
   stop(): Promise<void>
 }
 
-export interface PrivateRedisOptions {
+interface PrivateRedisOptions {
   /** Told what is going on, a line at a time: installation, a crash and the restart after it. */
   readonly progress?: (line: string) => void
   /** What to look for programs in; this machine unless a test says otherwise. */

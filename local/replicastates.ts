@@ -9,6 +9,7 @@
  * Draining     asked to stop (SIGTERM): it finishes or hands back what it holds.
  * Stopped      the end.
  */
+import { type Backoff, backoffMs } from '../process/backoff.ts'
 import type { Exit } from './child.ts'
 
 export type ReplicaState =
@@ -24,8 +25,7 @@ export type ReplicaEvent =
   | { readonly kind: 'Exited'; readonly exit: Exit }
   | { readonly kind: 'DrainRequested' }
 
-const firstBackoffMs = 200
-const longestBackoffMs = 10_000
+const restart: Backoff = { baseMs: 200, maxMs: 10_000 }
 /** A process that ran for this long did not crash because of how it was started. */
 const soundAfterMs = 30_000
 
@@ -52,7 +52,7 @@ function live(state: Extract<ReplicaState, { kind: 'Starting' | 'Running' }>, ev
       return state.kind === 'Starting' ? { kind: 'Running', since: now, crashes: state.crashes } : state
     case 'Exited': {
       const crashes = state.kind === 'Running' && now - state.since >= soundAfterMs ? 1 : state.crashes + 1
-      return { kind: 'BackingOff', until: now + backoffMs(crashes), crashes, exit: event.exit }
+      return { kind: 'BackingOff', until: now + backoffMs(crashes, restart), crashes, exit: event.exit }
     }
     case 'DrainRequested':
       return { kind: 'Draining', since: now }
@@ -62,5 +62,3 @@ function live(state: Extract<ReplicaState, { kind: 'Starting' | 'Running' }>, ev
       return event satisfies never
   }
 }
-
-export const backoffMs = (crashes: number): number => Math.min(longestBackoffMs, firstBackoffMs * 2 ** (crashes - 1))

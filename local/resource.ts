@@ -8,7 +8,7 @@ import { failure } from '../api/errors.ts'
 import { readPipelines } from '../api/files.ts'
 import type { StreamPipeline } from '../api/schema/pipeline.ts'
 
-export interface LocalResource {
+interface LocalResource {
   readonly resource: StreamPipeline
   readonly pipeline: CompiledPipeline
 }

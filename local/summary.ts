@@ -4,7 +4,7 @@ import type { Ledger } from './demo/ledger.ts'
 import { grouped } from './numbers.ts'
 
 /** Of a run that only moves other people's entries. */
-export interface Moved {
+interface Moved {
   readonly entries: number
   readonly forwarded: number
   readonly duplicates: number

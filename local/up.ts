@@ -9,11 +9,11 @@ import { randomInt } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { hostname, tmpdir } from 'node:os'
 import { extname, join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import type { CompiledPipeline } from '../api/compiled.ts'
 import { asFailure } from '../api/errors.ts'
 import { exitCodeOf, exitCodes } from '../api/exitcodes.ts'
+import { pause } from '../process/pause.ts'
 import { close, connect, open, type RedisConnection } from '../redis/connect/connection.ts'
 import { directoryReader, resolveTarget } from '../redis/connect/references.ts'
 import { scopeOf } from '../redis/keys.ts'
@@ -34,7 +34,7 @@ import { listenForSignals, type Stopping } from './stopping.ts'
 import { isSound, type Summary, summaryJson, summaryText } from './summary.ts'
 import type { Phase } from './view.ts'
 
-export interface UpOptions {
+interface UpOptions {
   /** The resource's file. */
   readonly file: string
   /** Which pipeline, where the file holds several. */
@@ -230,12 +230,9 @@ async function turn(session: Session, phase: Phase, until: AbortSignal): Promise
   await reaper.turn()
   show(session, phase)
   const rest = tickMs(pipeline.scaling.targetAgeMs) - (performance.now() - began)
-  await sleep(Math.max(0, rest), undefined, { signal: AbortSignal.any([until, fault]) }).catch(ignoreAbort)
+  await pause(Math.max(0, rest), AbortSignal.any([until, fault]))
   fault.throwIfAborted()
 }
-
-/** The signal says it by itself. */
-function ignoreAbort(): void {}
 
 function show({ pipeline, redisLabel, startedAt, control, fleet, demo, screen }: Session, phase: Phase): void {
   const { sample, decision, totals } = control

@@ -35,7 +35,7 @@ export interface Caches {
   run(signal: AbortSignal): Promise<void>
 }
 
-export interface CachesOptions {
+interface CachesOptions {
   readonly transport: Transport
   readonly clock: Clock
   /** Empty: all. */
@@ -51,7 +51,7 @@ export interface CachesOptions {
 /** Index of pods and children: the pipeline they belong to. */
 export const byPipeline = 'pipeline'
 
-export function pipelineKeyOf(object: KubernetesObject): string | undefined {
+function pipelineKeyOf(object: KubernetesObject): string | undefined {
   const name = object.metadata.labels?.[nameLabel]
   return name === undefined ? undefined : `${object.metadata.namespace ?? ''}/${name}`
 }

@@ -7,12 +7,13 @@
  */
 import { crd } from '../api/crd.ts'
 import { failure, type StreamPipelineError } from '../api/errors.ts'
-import { type Clock, pause } from './kubernetes/clock.ts'
+import { pause } from '../process/pause.ts'
+import type { Clock } from './kubernetes/clock.ts'
 import { isFailure } from './kubernetes/errors.ts'
 import type { Transport } from './kubernetes/transport.ts'
 import { pipelineType } from './plan/kinds.ts'
 
-export type Compatibility =
+type Compatibility =
   | { readonly kind: 'Unknown' }
   | { readonly kind: 'Fits' }
   | { readonly kind: 'Outdated'; readonly error: StreamPipelineError }
@@ -23,7 +24,7 @@ export interface CompatibilityCheck {
   run(signal: AbortSignal): Promise<void>
 }
 
-export interface CompatibilityOptions {
+interface CompatibilityOptions {
   readonly transport: Transport
   readonly clock: Clock
   /** While it fits; four times as often while it does not. */
@@ -56,7 +57,7 @@ function ownSchema(): Schema {
   return { properties: { ...(own && { spec: own }), ...(status && { status }) } }
 }
 
-export function judge(document: unknown): Compatibility {
+function judge(document: unknown): Compatibility {
   const { components } = document as { components?: { schemas?: Readonly<Record<string, Schema & Kinds>> } }
   const served = Object.values(components?.schemas ?? {}).find((schema) =>
     schema['x-kubernetes-group-version-kind']?.some(({ kind }) => kind === pipelineType.kind),
@@ -96,7 +97,7 @@ export function createCompatibilityCheck(options: CompatibilityOptions): Compati
     async run(signal) {
       while (!signal.aborted) {
         await read(signal)
-        await pause(clock, state.kind === 'Fits' ? everyMs : everyMs / 4, signal)
+        await pause(state.kind === 'Fits' ? everyMs : everyMs / 4, signal, clock.after)
       }
     },
   }

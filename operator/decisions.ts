@@ -9,7 +9,7 @@ export type RecordedDecisions = 'none' | 'changes' | 'all'
 
 export type MadeDecision = Omit<LoggedDecision, 'version' | 'pipeline'>
 
-export interface DecisionRecorder {
+interface DecisionRecorder {
   /** @param pipeline `namespace/name` */
   made(pipeline: string, decision: MadeDecision): void
   forget(pipeline: string): void

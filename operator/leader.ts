@@ -2,12 +2,14 @@
  * What only the leader does: reconcile, look at Redis, record Events. One term of office, from taking the Lease to losing it or
  * to the process's end. The caches it works on are kept warm by standbys too.
  */
+
 import type { Logger } from 'pino'
+import { pause } from '../process/pause.ts'
 import type { Caches } from './caches.ts'
 import type { CompatibilityCheck } from './compatibility.ts'
 import { createDecisionRecorder } from './decisions.ts'
 import type { Applier } from './kubernetes/apply.ts'
-import { type Clock, pause } from './kubernetes/clock.ts'
+import type { Clock } from './kubernetes/clock.ts'
 import { type ControllerObserver, createController, type Outcome, workers } from './kubernetes/controller.ts'
 import { keyOf } from './kubernetes/objects.ts'
 import type { WorkQueue } from './kubernetes/queue.ts'
@@ -22,7 +24,7 @@ import { confirmByAsking } from './reaping/suspects.ts'
 import { createReconciler } from './reconcile.ts'
 import { loadSigningKey } from './signingkey.ts'
 
-export interface TermParts {
+interface TermParts {
   readonly transport: Transport
   readonly clock: Clock
   readonly caches: Caches
@@ -120,7 +122,7 @@ async function signingKeyOf({ transport, clock, log, namespace }: TermParts, sto
     } catch (thrown) {
       if (stop.aborted) break
       log.error({ err: thrown, namespace }, 'the signing key cannot be read or made')
-      await pause(clock, signingKeyRetryMs, stop)
+      await pause(signingKeyRetryMs, stop, clock.after)
     }
   }
   return undefined

@@ -5,7 +5,7 @@ import { failure } from '../api/errors.ts'
 import { type ListenAddress, parseListen } from '../process/httpserver.ts'
 import type { RecordedDecisions } from './decisions.ts'
 
-export type LogLevel = 'debug' | 'info' | 'warn' | 'error'
+type LogLevel = 'debug' | 'info' | 'warn' | 'error'
 
 export interface OperatorOptions {
   /** `a,b`; empty or absent: all namespaces. */

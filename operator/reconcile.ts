@@ -35,7 +35,7 @@ import { deploymentStages, scale } from './plan/replicas.ts'
 import { deletionCostAnnotation, markingsOf } from './plan/victims.ts'
 import { livingPods } from './reaping/suspects.ts'
 
-export interface ReconcilerParts {
+interface ReconcilerParts {
   readonly transport: Transport
   readonly clock: Clock
   readonly caches: Caches

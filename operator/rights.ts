@@ -98,7 +98,7 @@ export const rights: readonly Right[] = [
   },
 ]
 
-export interface PolicyRule {
+interface PolicyRule {
   readonly apiGroups: readonly string[]
   readonly resources: readonly string[]
   readonly resourceNames?: readonly string[]

@@ -5,6 +5,7 @@
  */
 import { pino } from 'pino'
 import { listen } from '../process/httpserver.ts'
+import { createLogger } from '../process/logger.ts'
 import { type Caches, createCaches } from './caches.ts'
 import { createCompatibilityCheck } from './compatibility.ts'
 import { createApplier } from './kubernetes/apply.ts'
@@ -21,9 +22,7 @@ import { mainManager } from './plan/kinds.ts'
 import { reconcileAnnotation } from './plan/names.ts'
 import type { PipelineObject } from './plan/observed.ts'
 
-export type { OperatorOptions } from './options.ts'
-
-export const leaseName = 'streampipeline-operator'
+const leaseName = 'streampipeline-operator'
 const lastEventsMs = 3_000
 
 /**
@@ -35,15 +34,7 @@ export async function runOperator(options: OperatorOptions): Promise<number> {
   const credentials = loadCredentials(options.kubeconfig)
   const namespace = compiled.podNamespace ?? credentials.namespace ?? 'default'
   const output = options.log ?? pino.destination({ sync: true })
-  const log = pino(
-    {
-      level: compiled.logLevel,
-      base: null,
-      timestamp: pino.stdTimeFunctions.isoTime,
-      formatters: { level: (label) => ({ level: label }) },
-    },
-    output,
-  )
+  const log = createLogger(compiled.logLevel, output)
   const recordDecision = (line: string) => void output.write(line)
   const clock = systemClock
   const metrics = createMetrics()

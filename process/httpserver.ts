@@ -9,7 +9,7 @@ export interface Answer {
   readonly body: string
 }
 
-export interface HttpListener {
+interface HttpListener {
   /** The port listened on, also where 0 was asked for. */
   readonly port: number
   /** Idempotent. */

@@ -8,7 +8,8 @@
 import { z } from 'zod'
 import type { CompiledPayload, CompiledPipeline } from '../api/compiled.ts'
 import { failure } from '../api/errors.ts'
-import { keySpace, scopeOf } from './keys.ts'
+import { scopeOf } from './keys.ts'
+import { targetFields } from './placement.ts'
 
 /** Name of the ConfigMap's key, of the file it is mounted as, and of the environment variable. */
 export const dispatchVariable = 'STREAMPIPELINE_DISPATCH'
@@ -97,19 +98,15 @@ function readJson(text: string, origin: string): unknown {
 
 /** The dispatch configuration of a pipeline. Pure. @param mode what is published, while a flip waits for its time */
 export function dispatchConfigOf(pipeline: CompiledPipeline, mode: DispatchMode = pipeline.mode): DispatchConfig {
-  const { source, payload, idempotency, sink } = pipeline
+  const { source, payload } = pipeline
+  const { stream, group, queueElsewhere, ...target } = targetFields(pipeline)
   return {
     version: 1,
     mode,
-    stream: source.stream,
-    group: source.group,
-    scope: keySpace(source.stream, source.group).scope,
-    queue: sink.queue,
-    prefix: sink.prefix,
-    jobName: sink.jobName,
-    jobOptions: sink.jobOptions,
-    windowMs: idempotency.windowMs,
-    lockTtlMs: idempotency.lockTtlMs,
+    stream,
+    group,
+    scope: scopeOf(stream, group),
+    ...target,
     encoding: payload.encoding,
     field: payload.field,
     ...(payload.schema === undefined ? {} : { schema: payload.schema }),
@@ -117,7 +114,7 @@ export function dispatchConfigOf(pipeline: CompiledPipeline, mode: DispatchMode 
     maxBytes: payload.maxBytes,
     maxFields: payload.maxFields,
     ...(source.retention.maxEntries === undefined ? {} : { maxEntries: source.retention.maxEntries }),
-    queueElsewhere: sink.redis !== undefined,
+    queueElsewhere,
   }
 }
 

@@ -37,17 +37,37 @@ export function streamPlace({ source, deadLetter }: CompiledPipeline): StreamPla
   }
 }
 
-export function forwardTarget({ source, sink, idempotency }: CompiledPipeline): ForwardTarget {
-  const anchor = sink.redis === undefined ? source.stream : `${sink.prefix}:${sink.queue}`
+/** The fields that a target is made from. A dispatch configuration holds them, too, under the same names. */
+interface TargetFields extends Omit<ForwardTarget, 'keys'> {
+  readonly stream: string
+  readonly group: string
+  /** True when the queue lives in another Redis than the stream. */
+  readonly queueElsewhere: boolean
+}
+
+export function targetFields({ source, sink, idempotency }: CompiledPipeline): TargetFields {
   return {
+    stream: source.stream,
+    group: source.group,
     queue: sink.queue,
     prefix: sink.prefix,
     jobName: sink.jobName,
     jobOptions: sink.jobOptions,
     windowMs: idempotency.windowMs,
     lockTtlMs: idempotency.lockTtlMs,
-    keys: keySpace(source.stream, source.group, anchor),
+    queueElsewhere: sink.redis !== undefined,
   }
+}
+
+/** Consumers and direct dispatch derive the target here: while a flip overlaps, both must use the same keys. */
+export function targetOf(fields: TargetFields): ForwardTarget {
+  const { stream, group, queue, prefix, jobName, jobOptions, windowMs, lockTtlMs, queueElsewhere } = fields
+  const keys = keySpace(stream, group, queueElsewhere ? `${prefix}:${queue}` : stream)
+  return { queue, prefix, jobName, jobOptions, windowMs, lockTtlMs, keys }
+}
+
+export function forwardTarget(pipeline: CompiledPipeline): ForwardTarget {
+  return targetOf(targetFields(pipeline))
 }
 
 /** Where everything of a pipeline lies; built once and handed to all who need a part of it. */

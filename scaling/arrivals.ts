@@ -10,43 +10,15 @@
  *
  * What chance does is measured, too: entries that come in clumps vary more than single ones (dispersion.ts).
  */
+import { type Arrival, stepWindowMs } from './arrivalhistory.ts'
 import { dispersion } from './dispersion.ts'
 
-export interface Arrival {
-  readonly atMs: number
-  readonly added: number
-}
-
 const windowsMs = [60_000, 120_000, 300_000, 600_000, 1_200_000, 1_800_000] as const
-const longestMs = 1_800_000
 const enoughEntries = 1000
-const stepWindowMs = 15_000
 /** With less history than this a rate is divided by it all the same: one early burst is not yet a rate. */
 const leastSpanMs = 10_000
 /** Standard deviations beyond which a difference is no chance. */
 const beyondChance = 3
-
-/** Spacing of remembered points by their age: long windows need no fine ends, and the state stays small at any tick. */
-function spacingMs(ageMs: number): number {
-  if (ageMs <= stepWindowMs) return 0
-  if (ageMs <= 120_000) return 5_000
-  return ageMs <= 600_000 ? 15_000 : 60_000
-}
-
-/** A counter that fell means that the stream was made anew: history starts there. */
-export function rememberArrival(history: readonly Arrival[], latest: Arrival): readonly Arrival[] {
-  const last = history.at(-1)
-  if (last !== undefined && latest.added < last.added) return [latest]
-  const kept: Arrival[] = []
-  let keptMs = Number.NEGATIVE_INFINITY
-  for (const point of history) {
-    const ageMs = latest.atMs - point.atMs
-    if (ageMs > longestMs + spacingMs(longestMs) || point.atMs - keptMs < spacingMs(ageMs)) continue
-    kept.push(point)
-    keptMs = point.atMs
-  }
-  return [...kept, latest]
-}
 
 interface Grown {
   readonly entries: number
@@ -119,7 +91,7 @@ function lately(history: readonly Arrival[], scatter: number): { readonly least:
   }
 }
 
-export interface ArrivalRate {
+interface ArrivalRate {
   /** Entries per second. */
   readonly perSecond: number
   /** Standard deviation by chance alone, as a share of it. */

@@ -7,7 +7,8 @@
  * Under Manual the same is computed and reported as `recommended`, and spec.replicas is what is decided; under mode Direct the
  * lower bound is zero, and once nothing is left that outranks Manual, too.
  */
-import { arrivalRate, rememberArrival } from './arrivals.ts'
+import { rememberArrival } from './arrivalhistory.ts'
+import { arrivalRate } from './arrivals.ts'
 import { learnCapacity, perReplica } from './capacity.ts'
 import { type Downstream, learnDownstream, watching } from './downstream.ts'
 import { guards, isQuiet, type LimitedBy, type Proposal, type Situation } from './guards.ts'

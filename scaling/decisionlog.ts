@@ -25,7 +25,7 @@ export function decisionLine(logged: Omit<LoggedDecision, 'version'>): string {
   return `${JSON.stringify({ version: 1, ...logged })}\n`
 }
 
-export interface DecisionLog {
+interface DecisionLog {
   write(logged: Omit<LoggedDecision, 'version'>): void
   /** Idempotent. */
   close(): void

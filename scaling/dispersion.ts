@@ -3,7 +3,7 @@
  * stream, about n for one that comes in clumps of n. From neighbouring counts, so that a load that grows does not look erratic;
  * and from the median of their differences, so that a step does not, nor a batch now and then.
  */
-import type { Arrival } from './arrivals.ts'
+import type { Arrival } from './arrivalhistory.ts'
 
 /** With fewer differences than this a median says little. */
 const leastDifferences = 8

@@ -22,7 +22,7 @@ import { readyOf, type Sample } from './sample.ts'
 import { settledBy } from './service.ts'
 
 /** Throughput at a number of ready replicas, over a stretch in which entries waited all the time. */
-export interface Level {
+interface Level {
   readonly atMs: number
   readonly ready: number
   readonly perSecond: number
@@ -108,7 +108,7 @@ export const isQueueFull = (sample: Sample, policy: ScalingPolicy): boolean =>
 export const usefulReplicas = (downstream: Downstream): number | undefined =>
   downstream.kind === 'Watching' ? undefined : downstream.replicas
 
-export interface Evidence {
+interface Evidence {
   readonly sample: Sample
   readonly previousMs: number | undefined
   /** As it was before this sample: its marks are where consumers' counters stood. */

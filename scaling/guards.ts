@@ -41,7 +41,7 @@ export interface Situation {
   readonly wanted: number
 }
 
-export type Guard = (proposal: Proposal, situation: Situation) => Proposal
+type Guard = (proposal: Proposal, situation: Situation) => Proposal
 
 /** More consumers would only fill a queue that its workers don't empty. */
 const fullQueue: Guard = (proposal, { sample, state, policy }) => {

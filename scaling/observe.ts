@@ -16,7 +16,7 @@ import { heartbeatTtlMs, parseHeartbeat } from '../redis/stream/registry.ts'
 import { idMs, isTimeId } from './entryid.ts'
 import { classifyPending, hidesHealthy, type PendingEntry } from './pending.ts'
 import * as replies from './replies.ts'
-import type { ConsumerSample, Sample } from './sample.ts'
+import { type ConsumerSample, emptySample, type Sample } from './sample.ts'
 import {
   type Counted,
   extrapolate,
@@ -57,13 +57,14 @@ async function seenAt(redis: RedisConnection, pipeline: CompiledPipeline): Promi
   const { atMs, registry, ledger, deadLetters, type, stream, group } = replies.readLook(await lookAtStream(redis, place))
   if (type !== 'none' && type !== 'stream') throw failure('WrongKeyType', { key, actual: type, expected: 'stream' })
   const base = { atMs, deadLetters, lost: ledger?.lost ?? 0 }
-  if (stream === undefined) return { ...base, ...nothing, consumers: await registeredConsumers(redis, place, registry) }
+  const nothing = { ...emptySample(atMs), ...base }
+  if (stream === undefined) return { ...nothing, consumers: await registeredConsumers(redis, place, registry) }
   if (group === undefined) {
     const waiting = startFrom === 'Beginning' ? stream.length : 0
     const ages = agesOf(atMs, stream, waiting === 0 ? undefined : stream.firstId, undefined)
     const consumers = await registeredConsumers(redis, place, registry)
     const { entriesAdded, lastGeneratedId: lastId } = stream
-    return { ...base, ...nothing, ...ages, undelivered: waiting, entriesAdded, lastId, consumers }
+    return { ...nothing, ...ages, undelivered: waiting, entriesAdded, lastId, consumers }
   }
 
   const { facts, first } = group
@@ -95,22 +96,6 @@ async function seenAt(redis: RedisConnection, pipeline: CompiledPipeline): Promi
     lastId: stream.lastGeneratedId,
     consumers,
   }
-}
-
-/** A stream nobody has written to. */
-const nothing = {
-  groupExists: false,
-  undelivered: 0,
-  undeliveredExact: true,
-  undeliveredAgeMs: 0,
-  timeIds: true,
-  pending: 0,
-  pendingAgeMs: 0,
-  orphaned: 0,
-  quarantined: 0,
-  oldestAgeMs: 0,
-  entriesAdded: 0,
-  lastId: '0-0',
 }
 
 /**

@@ -15,7 +15,7 @@ export interface PendingEntry {
   readonly deliveries: number
 }
 
-export interface PendingContext {
+interface PendingContext {
   /** All pending entries by consumer, from the summary. */
   readonly totals: ReadonlyMap<string, number>
   /** Consumers that are gone, or silent for longer than minIdle: everything they hold is orphaned. */
@@ -25,7 +25,7 @@ export interface PendingContext {
   readonly firstId?: string
 }
 
-export interface PendingFacts {
+interface PendingFacts {
   readonly quarantined: number
   readonly orphaned: number
   /** Oldest listed entry that is healthy and still in the stream. */

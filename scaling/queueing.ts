@@ -6,7 +6,7 @@
  * Sakasegawa's approximation of Erlang's formula, and how long falls off exponentially with the room there is.
  */
 
-export interface Flow {
+interface Flow {
   /** Per second. */
   readonly arrivals: number
   /** One replica's entries per second. */

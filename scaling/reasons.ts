@@ -4,7 +4,7 @@ import type { ScalingPolicy } from './policy.ts'
 import type { Sample } from './sample.ts'
 import { workOf } from './sample.ts'
 
-export interface Told {
+interface Told {
   readonly sample: Sample
   readonly policy: ScalingPolicy
   readonly arrivals: number

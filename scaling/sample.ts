@@ -50,6 +50,29 @@ export interface Sample {
   readonly consumers: readonly ConsumerSample[]
 }
 
+/** Of a stream and a queue that nobody has written to. */
+export function emptySample(atMs: number): Sample {
+  return {
+    atMs,
+    groupExists: false,
+    undelivered: 0,
+    undeliveredExact: true,
+    undeliveredAgeMs: 0,
+    timeIds: true,
+    pending: 0,
+    pendingAgeMs: 0,
+    orphaned: 0,
+    quarantined: 0,
+    oldestAgeMs: 0,
+    deadLetters: 0,
+    queueWaiting: 0,
+    entriesAdded: 0,
+    lastId: '0-0',
+    lost: 0,
+    consumers: [],
+  }
+}
+
 /** Work that is there to be done: nobody holds it. */
 export const workOf = (sample: Sample): number => sample.undelivered + sample.orphaned
 

@@ -8,7 +8,7 @@
 
 import { chanceReplicas } from './queueing.ts'
 
-export interface Load {
+interface Load {
   /** Arrivals per second. */
   readonly arrivals: number
   /** One replica's entries per second; undefined while unknown. */
@@ -31,7 +31,7 @@ export interface Load {
 const utilisation = ({ startUpMs, targetMs }: Pick<Load, 'startUpMs' | 'targetMs'>): number =>
   0.9 - 0.15 * Math.min(1, startUpMs / targetMs)
 
-export interface Needed {
+interface Needed {
   /** To keep up with arrivals. */
   readonly keepUp: number
   /** On top, to clear what waits before it is late. */

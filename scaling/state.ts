@@ -2,7 +2,7 @@
  * What `decide` remembers between ticks: plain JSON, kept by the caller (the operator keeps it in Redis, `up` in memory).
  * Losing it is safe: the next decision starts from what runs and does not shrink for one scaleDownDelay.
  */
-import type { Arrival } from './arrivals.ts'
+import type { Arrival } from './arrivalhistory.ts'
 import type { Capacity } from './capacity.ts'
 import type { Downstream } from './downstream.ts'
 import type { Outage } from './outage.ts'
@@ -13,7 +13,7 @@ import type { StartUp } from './startup.ts'
 /** Samples missing in a row after which onMetricsLoss applies and windows restart. */
 export const lossAfter = 3
 
-export interface Wanted {
+interface Wanted {
   readonly atMs: number
   readonly replicas: number
 }

@@ -15,10 +15,20 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   process: ['api'],
   consumer: ['api', 'process', 'redis', 'scaling'],
   operator: ['api', 'process', 'redis', 'scaling'],
-  client: ['api', 'redis', 'scaling'],
-  local: ['api', 'redis', 'scaling', 'consumer', 'client', 'operator'],
+  client: ['api', 'process', 'redis', 'scaling'],
+  local: ['api', 'process', 'redis', 'scaling', 'consumer', 'client', 'operator'],
   cli: ['api', 'redis', 'scaling', 'consumer', 'client', 'operator', 'local'],
 }
+
+/** The floors of redis/, lowest first: each imports only from floors below it, and from its own folder. */
+const redisFloors: readonly (readonly string[])[] = [
+  ['keys.ts', 'record.ts'],
+  ['payload', 'placement.ts'],
+  ['connect', 'dispatchconfig.ts'],
+  ['scripts'],
+  ['stream', 'bullmq', 'preflight'],
+  ['settle', 'deadletters'],
+]
 
 const longest = 400
 
@@ -35,10 +45,14 @@ const read = (path: string): string => readFileSync(posix.join(projectRoot, path
 const sources = list('*.ts')
 const folderOf = (path: string): string => path.split('/')[0] ?? ''
 
+const commentLine = /^\s*(?:\/?\*|\/\/).*$/gm
+
 const importsOf = (path: string): string[] =>
-  [...read(path).matchAll(/(?:\bfrom|\bimport)\s*\(?\s*'(\.[^']+)'/g)].map(([, target = '']) =>
-    posix.join(posix.dirname(path), target),
-  )
+  [
+    ...read(path)
+      .replace(commentLine, '')
+      .matchAll(/(?:\bfrom|\bimport)\s*\(?\s*'(\.[^']+)'/g),
+  ].map(([, target = '']) => posix.join(posix.dirname(path), target))
 
 test('folders import only what stands below them', () => {
   const wrong = sources.flatMap((path) => {
@@ -49,6 +63,47 @@ test('folders import only what stands below them', () => {
       .map((target) => `${path} imports ${target}`)
   })
   assert.deepEqual(wrong, [])
+})
+
+test('redis/ imports only what stands on a lower floor', () => {
+  const roomOf = (path: string) => path.split('/')[1] ?? ''
+  const floorOf = (path: string) => redisFloors.findIndex((floor) => floor.includes(roomOf(path)))
+  const inside = sources.filter((path) => folderOf(path) === 'redis')
+  assert.deepEqual(
+    inside.filter((path) => floorOf(path) === -1),
+    [],
+    'each has a floor',
+  )
+  const wrong = inside.flatMap((path) =>
+    importsOf(path)
+      .filter((target) => folderOf(target) === 'redis' && roomOf(target) !== roomOf(path) && floorOf(target) >= floorOf(path))
+      .map((target) => `${path} imports ${target}`),
+  )
+  assert.deepEqual(wrong, [])
+})
+
+test('Lua stands in .lua files', () => {
+  const holds = sources.filter(
+    (path) =>
+      mayImport[folderOf(path)] !== undefined && !path.includes('generated') && /\bredis\.p?call\('|\bKEYS\[\d/.test(read(path)),
+  )
+  assert.deepEqual(holds, [])
+})
+
+/** Imports of types count: a reader of one file of a circle must read them all. The linter looks at imports of values only. */
+test('no files import one another in a circle', () => {
+  const known = new Set(sources)
+  const circles: string[] = []
+  const finished = new Set<string>()
+  const visit = (path: string, way: readonly string[]): void => {
+    const begin = way.indexOf(path)
+    if (begin !== -1) circles.push([...way.slice(begin), path].join(' → '))
+    if (begin !== -1 || finished.has(path)) return
+    for (const target of importsOf(path)) if (known.has(target)) visit(target, [...way, path])
+    finished.add(path)
+  }
+  for (const path of sources) visit(path, [])
+  assert.deepEqual(circles, [])
 })
 
 test(`no source file outside test/ is longer than ${longest} lines`, () => {

@@ -20,7 +20,7 @@ export const kind = 'StreamPipeline'
 export const plural = 'streampipelines'
 
 /** Longest name: the ReplicaSet hash and pod suffix that follow it must fit into 63 characters. */
-export const longestName = 52
+const longestName = 52
 
 const reclaim = z.strictObject({
   minIdle: duration('1s', '24h').default('60s').describe('An entry held longer than this without a sign of life is taken over.'),
@@ -116,7 +116,7 @@ const specRules: readonly Rule[] = [
   },
 ]
 
-export const specSchema = guarded(
+const specSchema = guarded(
   z.strictObject({
     mode: z
       .enum(['Stream', 'Direct'])

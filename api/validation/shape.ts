@@ -2,7 +2,7 @@
 import type { Structure } from '../structure.ts'
 import { isRecord, type Problem, under } from './problem.ts'
 
-export interface ShapeProblem extends Problem {
+interface ShapeProblem extends Problem {
   /** The API server runs no CEL rule on a value with such a fault. */
   readonly blocking: boolean
 }

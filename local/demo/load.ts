@@ -29,7 +29,7 @@ const brokenShare = 0.01
 /** How far back a request is repeated. */
 const memory = 500
 
-export interface Load {
+interface Load {
   /** @param nowMs milliseconds since 1970 */
   next(nowMs: number): Offer
 }

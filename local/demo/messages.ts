@@ -11,7 +11,7 @@ export interface ThreadInput {
 export type ThreadCommand = { readonly kind: 'Finish' }
 
 /** A thread that cannot go on. */
-export interface ThreadFailed {
+interface ThreadFailed {
   readonly kind: 'Failed'
   readonly detail: string
 }

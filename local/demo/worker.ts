@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { parentPort, workerData } from 'node:worker_threads'
 import { asFailure } from '../../api/errors.ts'
 import { createWorker } from '../../client/worker.ts'
+import { pause } from '../../process/pause.ts'
 import { close, connect } from '../../redis/connect/connection.ts'
 import { directoryReader, resolveTarget } from '../../redis/connect/references.ts'
 import { loadResource } from '../resource.ts'
@@ -63,7 +64,7 @@ async function work(): Promise<void> {
   while (!finish.signal.aborted) {
     tell({ kind: 'Executed', executions: total })
     // Ends early when asked to finish.
-    await sleep(reportMs, undefined, { signal: finish.signal }).catch(() => {})
+    await pause(reportMs, finish.signal)
   }
   await worker.close()
   await close(redis)

@@ -29,7 +29,7 @@ export interface ApplyStage {
   readonly object: KubernetesObject
 }
 
-export interface ApplyRequest {
+interface ApplyRequest {
   readonly type: ResourceType
   readonly desired: KubernetesObject
   readonly owner: OwnerReference
@@ -42,7 +42,7 @@ export interface ApplyRequest {
   readonly stages?: (desired: KubernetesObject, live: KubernetesObject | undefined) => readonly ApplyStage[]
 }
 
-export type ApplyOutcome =
+type ApplyOutcome =
   | { readonly kind: 'Skipped' }
   | { readonly kind: 'Applied'; readonly object: KubernetesObject; readonly created: boolean }
 
@@ -180,7 +180,7 @@ function withUid(object: KubernetesObject, uid: string): KubernetesObject {
 }
 
 /** Of the JSON form with keys sorted, so that the order of construction does not matter. */
-export function contentHash(value: unknown): string {
+function contentHash(value: unknown): string {
   return createHash('sha256').update(canonicalJson(value)).digest('base64url')
 }
 

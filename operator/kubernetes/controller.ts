@@ -38,7 +38,7 @@ export interface ControllerObserver {
   readonly active?: (workers: number) => void
 }
 
-export interface Controller {
+interface Controller {
   /**
    * Works until `stop` aborts, then waits for what is under way; `cut` aborting interrupts that too. Never rejects.
    */

@@ -11,14 +11,15 @@
  * when its duration has passed since its last renewal was seen.
  */
 import { asFailure, type StreamPipelineError } from '../../api/errors.ts'
-import { type Clock, pause } from './clock.ts'
+import { pause } from '../../process/pause.ts'
+import type { Clock } from './clock.ts'
 import { isFailure } from './errors.ts'
 import { compareVersions, type KubernetesObject, type ResourceType, resourcePath } from './objects.ts'
 import { createReflector } from './reflector.ts'
 import { createStore } from './store.ts'
 import type { Transport } from './transport.ts'
 
-export const leaseType: ResourceType = { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', plural: 'leases' }
+const leaseType: ResourceType = { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', plural: 'leases' }
 
 interface LeaseSpec {
   readonly holderIdentity?: string
@@ -33,12 +34,12 @@ export interface Lease extends KubernetesObject {
 }
 
 /** The Lease as this process has seen it change, by its own clock. */
-export interface SeenLease {
+interface SeenLease {
   readonly lease: Lease
   readonly changedAtMs: number
 }
 
-export interface ElectorOptions {
+interface ElectorOptions {
   readonly transport: Transport
   readonly clock: Clock
   readonly namespace: string
@@ -51,8 +52,7 @@ export interface ElectorOptions {
   readonly onFault?: (error: StreamPipelineError) => void
 }
 
-export interface Elector {
-  readonly leading: boolean
+interface Elector {
   /**
    * Runs `lead` whenever this process holds the Lease, until `stop` aborts; then lets `lead` finish, releases and resolves.
    * `lead` gets two signals: `stop` asks for an orderly end, `cut` (the Lease is lost) for an immediate one.
@@ -87,7 +87,6 @@ export function createElector(options: ElectorOptions): Elector {
   const { leaseMs = 15_000, renewDeadlineMs = 10_000, retryMs = 2_000, onFault = () => {} } = options
   const path = resourcePath(leaseType, namespace, name)
   let seen: SeenLease | undefined
-  let leading = false
 
   const note = (lease: Lease): Lease => {
     seen = see(seen, lease, clock.now())
@@ -151,7 +150,7 @@ export function createElector(options: ElectorOptions): Elector {
     while (!until.aborted) {
       // Before and after the wait: a process that was frozen must not act for another while when it wakes.
       if (clock.now() >= renewedAtMs + renewDeadlineMs) return false
-      await pause(clock, Math.min(retryMs, renewedAtMs + renewDeadlineMs - clock.now()), until)
+      await pause(Math.min(retryMs, renewedAtMs + renewDeadlineMs - clock.now()), until, clock.after)
       if (until.aborted) break
       const startedMs = clock.now()
       const remainingMs = renewedAtMs + renewDeadlineMs - startedMs
@@ -195,25 +194,14 @@ export function createElector(options: ElectorOptions): Elector {
   async function term(acquiredAtMs: number, stop: AbortSignal, lead: Parameters<Elector['run']>[1]): Promise<void> {
     const cut = new AbortController()
     const finished = new AbortController()
-    leading = true
     const work = lead(AbortSignal.any([stop, cut.signal]), cut.signal).finally(() => finished.abort())
     const kept = keep(acquiredAtMs, finished.signal).then((held) => {
-      if (!held) {
-        leading = false
-        cut.abort()
-      }
+      if (!held) cut.abort()
     })
-    try {
-      await Promise.all([work, kept])
-    } finally {
-      leading = false
-    }
+    await Promise.all([work, kept])
   }
 
   return {
-    get leading() {
-      return leading
-    },
     async run(stop, lead) {
       const closing = new AbortController()
       let wake = () => {}
@@ -252,7 +240,7 @@ export function createElector(options: ElectorOptions): Elector {
           // already was tried for just now.
           const expiresMs = seen === undefined ? 0 : takeableInMs(seen, clock.now())
           const retry = retryMs * (1 + clock.random() / 5)
-          await pause(clock, expiresMs > 0 ? Math.min(retry, expiresMs + 1) : retry, AbortSignal.any([stop, nudge.signal]))
+          await pause(expiresMs > 0 ? Math.min(retry, expiresMs + 1) : retry, AbortSignal.any([stop, nudge.signal]), clock.after)
         }
       } finally {
         wake = () => {}

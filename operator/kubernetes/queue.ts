@@ -24,7 +24,7 @@ type KeyState =
   | { readonly kind: 'Running'; readonly sinceMs: number }
   | { readonly kind: 'RunningDirty'; readonly sinceMs: number; readonly priority: Priority; readonly dirtySinceMs: number }
 
-export interface Taken {
+interface Taken {
   readonly key: string
   /** From the first add to the take. */
   readonly waitedMs: number

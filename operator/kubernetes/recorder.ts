@@ -7,7 +7,8 @@
  */
 import { randomBytes } from 'node:crypto'
 import { asFailure, type StreamPipelineError } from '../../api/errors.ts'
-import { type Clock, pause } from './clock.ts'
+import { pause } from '../../process/pause.ts'
+import type { Clock } from './clock.ts'
 import { microTime } from './elector.ts'
 import { isFailure } from './errors.ts'
 import { type KubernetesObject, keyOf, type ResourceType, resourcePath } from './objects.ts'
@@ -51,7 +52,7 @@ interface Allowance {
   readonly atMs: number
 }
 
-export interface RecorderOptions {
+interface RecorderOptions {
   readonly transport: Transport
   readonly clock: Clock
   readonly controller: string
@@ -82,7 +83,7 @@ export function createRecorder(options: RecorderOptions): EventRecorder {
 
   async function yielding(sinceMs: number): Promise<void> {
     const { signal } = givenUp
-    while (busy() && clock.now() - sinceMs < longestWaitMs && !signal.aborted) await pause(clock, waitMs, signal)
+    while (busy() && clock.now() - sinceMs < longestWaitMs && !signal.aborted) await pause(waitMs, signal, clock.after)
   }
 
   async function write(object: KubernetesObject, event: EventNote): Promise<void> {

@@ -11,7 +11,9 @@
  * closes in good order after it has told something is simply opened again at once.
  */
 import { asFailure, type StreamPipelineError } from '../../api/errors.ts'
-import { backoffMs, type Clock, pause } from './clock.ts'
+import { type Backoff, backoffMs } from '../../process/backoff.ts'
+import { pause } from '../../process/pause.ts'
+import type { Clock } from './clock.ts'
 import { statusFailure } from './errors.ts'
 import { type KubernetesObject, type ResourceType, resourcePath, withoutManagedFields } from './objects.ts'
 import type { MutableStore } from './store.ts'
@@ -101,7 +103,7 @@ export interface Reflector {
   run(signal: AbortSignal): Promise<void>
 }
 
-export interface ReflectorOptions {
+interface ReflectorOptions {
   readonly transport: Transport
   readonly clock: Clock
   readonly type: ResourceType
@@ -118,7 +120,7 @@ const pageSize = 200
 const watchSeconds = 290
 const idleMarginMs = 20_000
 /** Shorter than client-go's 30 s: what is decided on an old cache for so long is a surprise, and a request every few seconds is not. */
-const longestPauseMs = 4_000
+const interruption: Backoff = { baseMs: 200, maxMs: 4_000 }
 
 export function createReflector<T extends KubernetesObject>(options: ReflectorOptions, store: MutableStore<T>): Reflector {
   const { transport, clock, type } = options
@@ -184,7 +186,7 @@ export function createReflector<T extends KubernetesObject>(options: ReflectorOp
         return await watch(state.resourceVersion, signal)
       case 'Backoff': {
         options.onBackoff?.(state.cause, state.attempt)
-        await pause(clock, backoffMs(state.attempt, 200, longestPauseMs, clock.random()), signal)
+        await pause(backoffMs(state.attempt, interruption, clock.random()), signal, clock.after)
         enter({ kind: 'Waited' })
         return
       }

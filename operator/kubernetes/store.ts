@@ -9,7 +9,7 @@ export type StoreChange<T> =
   | { readonly kind: 'Set'; readonly key: string; readonly object: T; readonly before: T | undefined; readonly resync: boolean }
   | { readonly kind: 'Removed'; readonly key: string; readonly before: T }
 
-export type StoreHandler<T> = (change: StoreChange<T>) => void
+type StoreHandler<T> = (change: StoreChange<T>) => void
 
 export interface Store<T extends KubernetesObject> {
   get(key: string): T | undefined
@@ -30,7 +30,7 @@ export interface MutableStore<T extends KubernetesObject> extends Store<T> {
   condense(key: string): void
 }
 
-export interface StoreOptions<T> {
+interface StoreOptions<T> {
   /** Name → value under which an object is found; undefined: not in that index. */
   readonly indexes?: Readonly<Record<string, (object: T) => string | undefined>>
   /** What is kept of a condensed object. Default: all. */

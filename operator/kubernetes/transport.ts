@@ -10,7 +10,7 @@ import type { KubernetesObject } from './objects.ts'
 
 export type Query = Readonly<Record<string, string | number | boolean | undefined>>
 
-export interface KubernetesRequest {
+interface KubernetesRequest {
   readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
   readonly path: string
   readonly query?: Query
@@ -33,7 +33,7 @@ export interface Transport {
   close(): Promise<void>
 }
 
-export interface TransportOptions {
+interface TransportOptions {
   /** Told of each answer, for rest_client_requests_total; code 0: no answer came. */
   readonly onResponse?: (method: string, code: number) => void
   /** Of one request, from sending to its last byte. */

@@ -13,7 +13,7 @@ export interface MachineryMetrics {
   measure(source: QueueMeasures): void
 }
 
-export interface QueueMeasures {
+interface QueueMeasures {
   depth(): number
   longestRunningMs(): number
   /** Of all keys under way together. */

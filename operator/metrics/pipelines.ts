@@ -10,7 +10,7 @@ import { splitKey } from '../kubernetes/objects.ts'
 import type { Observation } from '../plan/observed.ts'
 
 /** A pipeline at the moment of a scrape. */
-export interface PipelineReading {
+interface PipelineReading {
   readonly key: string
   /** None: its spec cannot be carried out. */
   readonly pipeline: CompiledPipeline | undefined
@@ -38,7 +38,7 @@ interface Counts {
 type Value = readonly [labels: string, value: number]
 
 /** One metric, of every pipeline. */
-export interface Family {
+interface Family {
   readonly name: string
   readonly type: 'gauge' | 'counter'
   readonly help: string

@@ -14,14 +14,16 @@
  * look, as if there were no alarm, and `refusal` says why.
  */
 import { asFailure, type StreamPipelineError } from '../../api/errors.ts'
+import { type Backoff, backoffMs } from '../../process/backoff.ts'
+import { pause } from '../../process/pause.ts'
 import { close, connect, failureOn, open, type RedisConnection } from '../../redis/connect/connection.ts'
 import { nodeOf } from '../../redis/connect/node.ts'
 import type { RedisAddress } from '../../redis/connect/references.ts'
-import { backoffMs, type Clock, pause } from '../kubernetes/clock.ts'
+import type { Clock } from '../kubernetes/clock.ts'
 import type { RedisLease } from './connections.ts'
 import { readCommand, readFrom, type Sleeper, wokenBy } from './sleepers.ts'
 
-export interface AlarmParts {
+interface AlarmParts {
   readonly clock: Clock
   /** The observer's connection, by which reads are ended, and where it leads. */
   readonly lease: RedisLease
@@ -53,6 +55,7 @@ const gatherMs = 20
 /** A read that has not reached the server yet cannot be ended. */
 const unblockTries = 10
 const retryRefusedMs = 30_000
+const reconnecting: Backoff = { baseMs: 100, maxMs: 2_000 }
 
 export function createAlarm({ clock, lease, onWake }: AlarmParts): Alarm {
   const sleepers = new Map<string, Sleeper>()
@@ -88,7 +91,7 @@ export function createAlarm({ clock, lease, onWake }: AlarmParts): Alarm {
         if (error.code === 'Internal' && !stop.signal.aborted) for (const key of [...sleepers.keys()]) refuse(key, error)
         await hangUp()
         state = { kind: 'Waiting' }
-        await pause(clock, backoffMs(++attempt, 100, 2_000, clock.random()), stop.signal)
+        await pause(backoffMs(++attempt, reconnecting, clock.random()), stop.signal, clock.after)
       }
     }
     await hangUp()
@@ -180,10 +183,10 @@ export function createAlarm({ clock, lease, onWake }: AlarmParts): Alarm {
 
   /** Ends the read under way, so that the next one waits for the newcomers, too. */
   async function join(): Promise<void> {
-    await pause(clock, gatherMs, stop.signal)
+    await pause(gatherMs, stop.signal, clock.after)
     for (let tries = 0; incomplete && mayUnblock && tries < unblockTries && !stop.signal.aborted; tries++) {
       if (state.kind === 'Reading') await unblock(state.clientId)
-      await pause(clock, gatherMs, stop.signal)
+      await pause(gatherMs, stop.signal, clock.after)
     }
   }
 

@@ -5,7 +5,7 @@ import { type Alarm, createAlarm } from './alarm.ts'
 import type { RedisLease } from './connections.ts'
 import { type Sleeper, wardOf } from './sleepers.ts'
 
-export interface Alarms {
+interface Alarms {
   /** It was found asleep; to be said after each look that finds it so. */
   sleeps(key: string, lease: RedisLease, sleeper: Sleeper): void
   awake(key: string): void
@@ -15,7 +15,7 @@ export interface Alarms {
   close(): Promise<void>
 }
 
-export interface AlarmsParts {
+interface AlarmsParts {
   readonly clock: Clock
   /** An entry came that is new to it. */
   readonly onWake: (key: string) => void

@@ -3,12 +3,12 @@
  * included, so a changed password is another address: the new connection is made and the old one goes with its last user.
  */
 import { createHash } from 'node:crypto'
+import { createSemaphore, type Semaphore } from '../../process/semaphore.ts'
 import { close, connect, failureOn, type RedisConnection } from '../../redis/connect/connection.ts'
 import type { RedisAddress } from '../../redis/connect/references.ts'
 import { checkServer } from '../../redis/preflight/backends.ts'
 import type { Clock } from '../kubernetes/clock.ts'
 import { checkWritable } from './diagnosis.ts'
-import { createTurns, type Turns } from './turns.ts'
 
 export interface RedisLease {
   readonly connection: RedisConnection
@@ -16,8 +16,8 @@ export interface RedisLease {
   readonly address: RedisAddress
   /** Equal for equal addresses; holds no secret. */
   readonly id: string
-  /** Of looks over this connection. */
-  readonly turns: Turns
+  /** Looks over this connection: a thousand that begin together would outlast the time limit of their own commands. */
+  readonly looks: Semaphore
   /**
    * Whether the server takes writes and is set up as it must be; asked once every two seconds for all that look over this connection.
    * Throws RedisNotReady, RedisUnfit, or why Redis could not be asked.
@@ -34,6 +34,7 @@ export interface RedisConnections {
 }
 
 const looksAtOnce = 16
+/** A look that has waited this long begins all the same: a Redis that hangs should be reported soon. */
 const longestWaitMs = 5_000
 const serverEveryMs = 2_000
 
@@ -41,7 +42,7 @@ export function addressId(address: RedisAddress): string {
   return createHash('sha256').update(JSON.stringify(address)).digest('base64url')
 }
 
-interface Held extends Pick<RedisLease, 'connection' | 'turns' | 'serverFit'> {
+interface Held extends Pick<RedisLease, 'connection' | 'looks' | 'serverFit'> {
   users: number
 }
 
@@ -62,7 +63,7 @@ export function createConnections(clock: Clock): RedisConnections {
     let last: { readonly atMs: number; readonly outcome: Promise<void> } | undefined
     return {
       connection,
-      turns: createTurns(clock, looksAtOnce, longestWaitMs),
+      looks: createSemaphore(looksAtOnce, { ms: longestWaitMs, timer: clock.after }),
       serverFit() {
         if (last === undefined || clock.now() - last.atMs >= serverEveryMs) {
           last = { atMs: clock.now(), outcome: isFit(connection) }
@@ -84,7 +85,7 @@ export function createConnections(clock: Clock): RedisConnections {
         connection: entry.connection,
         address,
         id,
-        turns: entry.turns,
+        looks: entry.looks,
         serverFit: entry.serverFit,
         async release() {
           if (released) return

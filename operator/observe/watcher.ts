@@ -47,7 +47,7 @@ export interface PipelineWatcher {
   close(): Promise<void>
 }
 
-export interface WatcherParts {
+interface WatcherParts {
   readonly reader: ReferenceReader
   readonly connections: RedisConnections
   readonly clock: Clock
@@ -185,8 +185,9 @@ export function createPipelineWatcher(parts: WatcherParts): PipelineWatcher {
       let leave = () => {}
       try {
         streamLease = await leaseFor(watched.pipeline.redis, watched.pipeline.namespace, streamLease)
-        leave = await streamLease.turns.enter(signal)
-        if (signal.aborted) return
+        const entered = await streamLease.looks.take(signal)
+        if (entered === undefined) return
+        leave = entered
         const { connection } = streamLease
         const { sample: found, refusal } = await sampled(watched, streamLease)
         const { sample, vanished } = await reaper.reap(connection, watched.pipeline, watched.livingPods, found)

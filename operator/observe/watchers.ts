@@ -29,7 +29,7 @@ export interface PipelineWatchers {
   close(): Promise<void>
 }
 
-export interface WatchersOptions {
+interface WatchersOptions {
   readonly reader: ReferenceReader
   readonly clock: Clock
   readonly everyMs: number

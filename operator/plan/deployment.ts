@@ -9,7 +9,7 @@ const configFolder = '/etc/streampipeline'
 const referencesFolder = '/var/run/streampipeline/refs'
 export const consumerPort = 9090
 
-export interface DeploymentInput {
+interface DeploymentInput {
   readonly name: string
   readonly consumer: ConsumerSpec
   /** Used where `consumer.image` is empty. */
@@ -49,7 +49,7 @@ function given(fields: Json): Json {
   )
 }
 
-export function deploymentSpec(input: DeploymentInput): Json {
+function deploymentSpec(input: DeploymentInput): Json {
   const { name, consumer } = input
   return {
     revisionHistoryLimit: 3,

@@ -11,7 +11,7 @@ import type { Observed, PodObject } from './observed.ts'
 
 export const deletionCostAnnotation = 'controller.kubernetes.io/pod-deletion-cost'
 
-export interface Marking {
+interface Marking {
   readonly pod: PodObject
   /** Null: the mark is to go. */
   readonly cost: string | null

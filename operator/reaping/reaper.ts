@@ -14,7 +14,7 @@ import type { Clock } from '../kubernetes/clock.ts'
 import { type ConfirmGone, type Suspect, suspects } from './suspects.ts'
 import type { Release, VanishedConsumer } from './vanished.ts'
 
-export interface ReaperParts {
+interface ReaperParts {
   readonly clock: Clock
   readonly confirmGone: ConfirmGone
   /** Told of what was done, not of what was found as it was left. */
@@ -22,7 +22,7 @@ export interface ReaperParts {
   readonly onFault: (error: StreamPipelineError) => void
 }
 
-export interface Reaped {
+interface Reaped {
   /** What was seen, less the names that are gone and the last heartbeats of the dead, whose entries are nobody's. */
   readonly sample: Sample
   /** Those whose names are not gone yet. */

@@ -11,7 +11,7 @@ import type { ConditionReason } from './reasons.ts'
 import { roundCount } from './rounding.ts'
 import { strangersText } from './strangers.ts'
 
-export interface Verdict {
+interface Verdict {
   readonly status: 'True' | 'False' | 'Unknown'
   /** From conditionReasons, or an error's. */
   readonly reason: string

@@ -11,7 +11,7 @@ import { hasEnded } from '../reaping/suspects.ts'
 import { type VanishedConsumer, vanishedLine } from '../reaping/vanished.ts'
 import { roundAge, roundCount } from './rounding.ts'
 
-export type ConsumersStatus = NonNullable<StreamPipelineStatus['consumers']>
+type ConsumersStatus = NonNullable<StreamPipelineStatus['consumers']>
 
 const mostLines = 10
 
@@ -73,7 +73,7 @@ function podTrouble(pod: PodObject): string[] {
     : [`${pod.metadata.name ?? ''}  ${trouble.reason}  ${trouble.detail}`.replaceAll('\n', ' ').slice(0, 512)]
 }
 
-export interface Trouble {
+interface Trouble {
   readonly reason: 'ImagePullFailed' | 'ConsumersCrashing' | 'ContainerNotCreated' | 'Unschedulable' | 'PodsEnded'
   readonly pod: string
   readonly detail: string

@@ -75,6 +75,6 @@ function conditions(before: readonly Condition[], verdicts: Verdicts, generation
 }
 
 /** Whole seconds, as Kubernetes writes times. */
-export function timestamp(nowMs: number): string {
+function timestamp(nowMs: number): string {
   return new Date(nowMs).toISOString().replace(/\.\d+Z$/, 'Z')
 }

@@ -1,7 +1,7 @@
 /** BullMQ's scripts that add a job, and the keys of a queue. */
 
 /** Which of BullMQ's scripts adds with these options; as `addJobToTransaction` chooses. */
-export type AddScript = 'addStandardJob' | 'addDelayedJob' | 'addPrioritizedJob'
+type AddScript = 'addStandardJob' | 'addDelayedJob' | 'addPrioritizedJob'
 
 export function addScriptFor(options: { readonly delay?: number; readonly priority?: number }): AddScript {
   if (options.delay !== undefined && options.delay > 0) return 'addDelayedJob'

@@ -15,7 +15,7 @@ import type { BullTexts } from '../scripts/bulltexts.ts'
 import { addScriptFor } from './addscript.ts'
 import type { ForwardItem } from './item.ts'
 
-export interface BullScript {
+interface BullScript {
   readonly lua: string
   readonly keys: number
 }

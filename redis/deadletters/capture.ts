@@ -34,7 +34,7 @@ export interface Sweeper {
   sweep(): Promise<Sweep>
 }
 
-export interface SweeperParts {
+interface SweeperParts {
   readonly stream: RedisConnection
   readonly queue: RedisConnection
   readonly placement: Placement

@@ -13,12 +13,12 @@
 import type { RedisConnection } from '../connect/connection.ts'
 import { nodeOf } from '../connect/node.ts'
 
-export interface FailedSet {
+interface FailedSet {
   /** Passes on what is to be looked at now; the same id perhaps twice. What `handle` throws ends the round, the watermark unmoved. */
   round(handle: (id: string) => Promise<void>): Promise<void>
 }
 
-export interface FailedSetParts {
+interface FailedSetParts {
   /** The queue's Redis, and the key of its failed set. */
   readonly queue: RedisConnection
   readonly key: string

@@ -26,7 +26,7 @@ export type ReplayOutcome =
   /** The record holds no payload: the entry had been trimmed before it could be read. */
   | { readonly kind: 'empty' }
 
-export interface DeadLetterFilter {
+interface DeadLetterFilter {
   readonly reason?: DeadLetterReason
   /** Records older than this id's time are left out. */
   readonly from?: string
@@ -42,7 +42,7 @@ export interface DeadLetters {
   purge(ids: readonly string[]): Promise<number>
 }
 
-export interface DeadLetterParts {
+interface DeadLetterParts {
   readonly stream: RedisConnection
   readonly queue: RedisConnection
   readonly placement: Placement

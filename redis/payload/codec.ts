@@ -15,9 +15,9 @@ import { canonicalJson, keyHash } from './idempotency.ts'
 import { parseExactly } from './json.ts'
 import { createValidator } from './validator.ts'
 
-export type PayloadObject = Readonly<Record<string, unknown>>
+type PayloadObject = Readonly<Record<string, unknown>>
 
-export type Decoded =
+type Decoded =
   | {
       readonly kind: 'Valid'
       readonly data: PayloadObject

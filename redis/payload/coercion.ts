@@ -8,7 +8,7 @@ import { parseExactly } from './json.ts'
 type JsonSchema = Readonly<Record<string, unknown>>
 
 /** Coerces by the types the top-level property declares. */
-export type Coercion = (field: string, text: string) => unknown
+type Coercion = (field: string, text: string) => unknown
 
 export function createCoercion(schema: JsonSchema | undefined): Coercion {
   const properties = schema?.['properties']

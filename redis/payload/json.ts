@@ -6,7 +6,7 @@
 /** Deeper nesting than any honest payload has. */
 export const maxDepth = 100
 
-export type Parsed = { readonly kind: 'Value'; readonly value: unknown } | { readonly kind: 'Unfit'; readonly why: string }
+type Parsed = { readonly kind: 'Value'; readonly value: unknown } | { readonly kind: 'Unfit'; readonly why: string }
 
 /** `why` completes "field x …"; it never quotes the text (V8's own message would). */
 export function parseExactly(text: string): Parsed {

@@ -6,7 +6,7 @@ import type { ErrorObject } from 'ajv/dist/2020.js'
 import { compilePayloadSchema } from '../../api/validation/payload-schema.ts'
 
 /** Says what is wrong with a payload, or undefined when nothing is. */
-export type Validator = (data: object) => string | undefined
+type Validator = (data: object) => string | undefined
 
 export function createValidator(schema: Readonly<Record<string, unknown>> | undefined): Validator {
   if (schema === undefined) return () => undefined

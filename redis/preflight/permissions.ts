@@ -5,7 +5,7 @@
  */
 import type { CompiledPipeline } from '../../api/compiled.ts'
 import { hashTag } from '../keys.ts'
-import { forwardTarget, streamPlace } from '../placement.ts'
+import { forwardTarget, queueKey, streamPlace } from '../placement.ts'
 
 /**
  * Where a command is used: on the stream, the dead letters, the helper keys beside the stream (Helpers) or beside the queue
@@ -102,7 +102,7 @@ export function keysOf(pipeline: CompiledPipeline): Readonly<Partial<Record<Plac
     Stream: stream,
     DeadLetters: deadLetters,
     Helpers: keys.stats,
-    Queue: `${target.prefix}:${target.queue}:wait`,
+    Queue: `${queueKey(target)}wait`,
     Marks: target.keys.mark('-'),
   }
 }
@@ -117,7 +117,7 @@ export function patternsOf(pipeline: CompiledPipeline): Readonly<Partial<Record<
     Stream: escaped(stream),
     DeadLetters: escaped(deadLetters),
     Helpers: besides(keys.prefix),
-    Queue: `${escaped(`${target.prefix}:${target.queue}:`)}*`,
+    Queue: `${escaped(queueKey(target))}*`,
     Marks: besides(target.keys.prefix),
   }
 }
@@ -126,7 +126,7 @@ export function patternsOf(pipeline: CompiledPipeline): Readonly<Partial<Record<
 const escaped = (key: string) => key.replaceAll(/[\\*?[\]^]/g, '\\$&')
 
 /** The least rights as ACL rules, for the user at the stream's Redis and, where the queue is elsewhere, the one there. */
-export interface AclRules {
+interface AclRules {
   readonly stream: readonly string[]
   readonly queue?: readonly string[]
 }

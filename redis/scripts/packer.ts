@@ -4,7 +4,7 @@
  * of forwarding it. Only what is long stays an argument of its own: Redis 7 hashes every byte of each string that enters Lua, so
  * a payload that came packed would be hashed twice.
  */
-export interface Packer {
+interface Packer {
   text(value: string): void
   /** Appends a number; it arrives as Lua's. */
   integer(value: number): void

@@ -5,7 +5,7 @@
 import { type ChainableCommander, Cluster } from 'ioredis'
 import { failureOn, type RedisConnection } from '../connect/connection.ts'
 
-export type ScriptArgument = string | number | Buffer
+type ScriptArgument = string | number | Buffer
 
 export interface Script {
   readonly name: string

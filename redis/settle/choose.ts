@@ -17,12 +17,12 @@ import { selfTest } from './selftest.ts'
 import { createTwoStepPath } from './twostep.ts'
 
 /** SHA-256 of the scripts that were read and tested in composition, by the BullMQ that has them. */
-export const knownScripts: ReadonlyMap<string, string> = new Map([
+const knownScripts: ReadonlyMap<string, string> = new Map([
   ['6.7.0', '9ab11ce426740c8c4aec3e6738110cc1f4c74368fa802d142fa826693362cd8f'],
 ])
 
 /** `composed`: use BullMQ's scripts where they are known; `portable`: never. */
-export type PathPreference = 'composed' | 'portable'
+type PathPreference = 'composed' | 'portable'
 
 /** How a consumer settles, and what the sweep and a replay need to go the same way. */
 export interface ForwardPlan {
@@ -34,7 +34,7 @@ export interface ForwardPlan {
   readonly fallback: string | undefined
 }
 
-export interface ChosenForwarder {
+interface ChosenForwarder {
   readonly forwarder: Forwarder
   /** Why it is not the composed way; undefined when it is. */
   readonly fallback: string | undefined

@@ -37,7 +37,7 @@ export type SettleOutcome =
   /** Redis refused it, or did not answer, as the settlement's `failure` says: try again, which is safe. */
   | { readonly kind: 'unsettled' }
 
-export interface Settlement {
+interface Settlement {
   /** One per verdict, in order. */
   readonly outcomes: readonly SettleOutcome[]
   /** Jobs waiting for a worker (wait and prioritized), as of this settlement. */

@@ -16,7 +16,7 @@ import { dataOf, type ForwardItem, jsonOf } from '../bullmq/item.ts'
 import { type BullQueue, jobOptionsOf, openBullQueue, recordAdd } from '../bullmq/queue.ts'
 import { failureOn, type RedisConnection } from '../connect/connection.ts'
 import { jobId } from '../keys.ts'
-import type { ForwardTarget } from '../placement.ts'
+import { type ForwardTarget, queueKey } from '../placement.ts'
 import { createComposedForwarder } from './forwarders/composed.ts'
 
 /** What differs from BullMQ, or undefined when nothing does. Throws catalogued errors when Redis refuses. */
@@ -68,7 +68,7 @@ async function register(connection: RedisConnection, target: ForwardTarget, run:
 async function tidy(connection: RedisConnection, target: ForwardTarget, run: string): Promise<void> {
   const id = jobId(target.keys.scope, hashOfRun(run))
   const prefixes = [prefixOfRun(target, run, 'bullmq'), prefixOfRun(target, run, 'composed')]
-  const litter = prefixes.flatMap((prefix) => keysOf(`${prefix}:${target.queue}:`, id).map(([key]) => key))
+  const litter = prefixes.flatMap((prefix) => keysOf(queueKey({ prefix, queue: target.queue }), id).map(([key]) => key))
   await connection.del(...litter, target.keys.mark(hashOfRun(run)))
   await connection.hdel(registryOf(target), run)
 }
@@ -105,7 +105,7 @@ async function outlived(
   id: string,
   once: () => Promise<string | undefined>,
 ): Promise<string | undefined> {
-  const key = `${scratch.prefix}:${scratch.queue}:`
+  const key = queueKey(scratch)
   await connection.hset(key + id, { timestamp: '1', finishedOn: '1' })
   await connection.lrem(`${key}wait`, '0', id)
   await connection.zrem(`${key}delayed`, id)
@@ -138,7 +138,7 @@ async function dump(connection: RedisConnection, { prefix, queue }: ForwardTarge
     }
   }
   const parts = await Promise.all(
-    keysOf(`${prefix}:${queue}:`, id).map(async ([key, type, part]) => [part, await read(key, type)] as const),
+    keysOf(queueKey({ prefix, queue }), id).map(async ([key, type, part]) => [part, await read(key, type)] as const),
   )
   return Object.fromEntries(parts)
 }

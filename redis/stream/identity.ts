@@ -5,7 +5,7 @@
  *   3f1c…-pipeline-uid/9a40…-pod-uid            a pod of the operator's
  *   local-host-4711-1763830000000/5f0e…         a child of a local run, or a consumer started by hand
  */
-export interface Identity {
+interface Identity {
   /** The StreamPipeline's metadata.uid; `local-…` where no operator is in charge. */
   readonly owner: string
   /** Different for each process that ever bears the name: the pod's uid, or process id and start. */

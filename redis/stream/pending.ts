@@ -63,7 +63,7 @@ export async function countDeliveries(
   return (await callCountDeliveries(connection, { stream: place.stream }, { group: place.group, ids })).counts
 }
 
-export interface Claimed {
+interface Claimed {
   readonly claimed: readonly Delivery[]
   readonly trimmed: number
   /** Ids dealt with, from the first on; fewer than were given where they exceed the bound on bytes. */

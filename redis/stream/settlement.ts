@@ -22,7 +22,7 @@ export interface Burial {
 }
 
 /** `refused`: the record could not be written; the entry stays pending. */
-export type BurialOutcome = 'dead' | 'gone' | 'refused'
+type BurialOutcome = 'dead' | 'gone' | 'refused'
 
 export interface Settled {
   readonly acknowledged: number

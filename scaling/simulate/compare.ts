@@ -7,7 +7,7 @@ import { type Breaches, ours, type Recorded } from './ours.ts'
 import type { Scenario } from './scenario.ts'
 import { type Controller, type Run, simulate } from './world.ts'
 
-export interface Scored {
+interface Scored {
   readonly late: number
   readonly entries: number
   readonly replicaSeconds: number

@@ -10,7 +10,7 @@ export const syncSeconds = 15
 const tolerance = 0.1
 const stabilisationSeconds = 300
 
-export interface Horizontal {
+interface Horizontal {
   /**
    * @param ratio measured through wanted
    * @param pods the ratio multiplies them

@@ -12,12 +12,12 @@ import { type Controller, type Run, simulate } from './world.ts'
 
 const stepSeconds = 5
 
-export const scheduled = (curve: ArrayLike<number>): Controller => ({
+const scheduled = (curve: ArrayLike<number>): Controller => ({
   every: 1,
   decide: ({ at }) => curve[Math.min(at, curve.length - 1)] ?? 0,
 })
 
-export interface OracleRun {
+interface OracleRun {
   readonly run: Run
   /** It could keep the target. */
   readonly keeps: boolean

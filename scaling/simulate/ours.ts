@@ -7,7 +7,7 @@ import type { Scenario } from './scenario.ts'
 import type { Controller, View } from './world.ts'
 
 /** A Monday at midnight, UTC: where schedules begin to count. */
-export const beginsMs = Date.UTC(2026, 0, 5)
+const beginsMs = Date.UTC(2026, 0, 5)
 
 export interface Recorded {
   readonly sample: Sample | undefined

@@ -16,7 +16,7 @@ export interface Pod {
 export const isServing = (pod: Pod): boolean => pod.state === 'Starting' || pod.state === 'Running'
 
 /** Counted when replicas change, not every second. */
-export interface Census {
+interface Census {
   /** When one becomes ready or crashes, at the earliest. */
   readonly dueAt: number
   readonly ready: number

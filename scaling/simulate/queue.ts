@@ -5,7 +5,7 @@
 import { quarantineDeliveries } from '../pending.ts'
 import type { Load } from './load.ts'
 
-export interface Redelivery {
+interface Redelivery {
   readonly entry: number
   readonly readyAt: number
   /** Nobody holds it: its replica is gone. */

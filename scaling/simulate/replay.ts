@@ -9,7 +9,7 @@ import type { LoggedDecision } from '../decisionlog.ts'
 import type { ScalingPolicy } from '../policy.ts'
 import type { ScalingState } from '../state.ts'
 
-export interface Change {
+interface Change {
   /** Server time; undefined where there was no sample. */
   readonly at?: string
   readonly recorded: number
@@ -18,7 +18,7 @@ export interface Change {
   readonly nowReason: string
 }
 
-export interface Replay {
+interface Replay {
   readonly decisions: number
   /** With the recorded states and policies, decisions that came out otherwise: 0, unless the log is of another version. */
   readonly notReproduced: number

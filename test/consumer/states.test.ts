@@ -5,8 +5,7 @@ import fc from 'fast-check'
 import { failure } from '../../api/errors.ts'
 import { createHeldEntries } from '../../consumer/held.ts'
 import { createLifecycle } from '../../consumer/lifecycle.ts'
-import { createSlots } from '../../consumer/slots.ts'
-import { backoffMs, type ConsumerEvent, type ConsumerState, isReady, mayRead, transition } from '../../consumer/states.ts'
+import { type ConsumerEvent, type ConsumerState, isReady, mayRead, transition } from '../../consumer/states.ts'
 import { createTally } from '../../consumer/tally.ts'
 import { parseListen } from '../../process/httpserver.ts'
 import { seed } from '../support/seed.ts'
@@ -151,18 +150,6 @@ test('whatever happens: Stopped is for ever, Draining only ends, time never deci
   )
 })
 
-test('back-off doubles to ten seconds, spread over its upper half', () => {
-  assert.deepEqual([backoffMs(1, 0), backoffMs(2, 0), backoffMs(3, 0)], [50, 100, 200])
-  fc.assert(
-    fc.property(fc.integer({ min: 1, max: 1_000_000 }), fc.double({ min: 0, max: 0.999_999, noNaN: true }), (strikes, random) => {
-      const ms = backoffMs(strikes, random)
-      assert.ok(ms >= 50 && ms <= 10_000)
-      assert.ok(backoffMs(strikes + 1, random) >= ms)
-    }),
-    { seed },
-  )
-})
-
 test('the lifecycle tells listeners, wakes who waits, and aborts sleepers when draining begins', async () => {
   const lifecycle = createLifecycle(maxWaiting, () => 1)
   const seen: string[] = []
@@ -178,32 +165,6 @@ test('the lifecycle tells listeners, wakes who waits, and aborts sleepers when d
   assert.equal((await woken).kind, 'Draining')
   lifecycle.dispatch({ kind: 'Drained', clean: true })
   assert.deepEqual(seen, ['Starting>Running', 'Running>BackendDown', 'BackendDown>Draining', 'Draining>Stopped'])
-})
-
-test('slots: never more than the limit, none lost, freed once, the aborted leave empty-handed', async () => {
-  const slots = createSlots(3)
-  const never = new AbortController().signal
-  let most = 0
-  const work = async () => {
-    const free = await slots.take(never)
-    most = Math.max(most, slots.used)
-    await new Promise((resolve) => setImmediate(resolve))
-    free?.()
-    free?.()
-  }
-  const all = Promise.all(Array.from({ length: 50 }, work))
-  await slots.idle()
-  await all
-  assert.deepEqual([most, slots.used], [3, 0])
-  const held = await Promise.all([1, 2, 3].map(async () => await slots.take(never)))
-  const stop = new AbortController()
-  const waiting = slots.take(stop.signal)
-  stop.abort()
-  assert.equal(await waiting, undefined)
-  assert.equal(await slots.take(stop.signal), undefined)
-  for (const free of held) free?.()
-  assert.equal(slots.used, 0)
-  await slots.idle()
 })
 
 test('held entries are due by their own age, once', () => {

@@ -5,7 +5,7 @@ import { ownerReferenceOf } from '../../operator/plan/names.ts'
 import type { Observation, Observed, PipelineObject, ReadSpec } from '../../operator/plan/observed.ts'
 import { decide } from '../../scaling/decide.ts'
 import { scalingPolicy } from '../../scaling/policy.ts'
-import type { Sample } from '../../scaling/sample.ts'
+import { emptySample, type Sample } from '../../scaling/sample.ts'
 
 export const nowMs = Date.UTC(2026, 10, 22, 16, 0, 0)
 
@@ -31,25 +31,7 @@ export function read(object: PipelineObject): Extract<ReadSpec, { kind: 'Sound' 
 }
 
 export function sample(more: Partial<Sample> = {}): Sample {
-  return {
-    atMs: nowMs,
-    groupExists: true,
-    undelivered: 0,
-    undeliveredExact: true,
-    undeliveredAgeMs: 0,
-    timeIds: true,
-    pending: 0,
-    pendingAgeMs: 0,
-    orphaned: 0,
-    quarantined: 0,
-    oldestAgeMs: 0,
-    deadLetters: 0,
-    queueWaiting: 0,
-    entriesAdded: 0,
-    lost: 0,
-    consumers: [],
-    ...more,
-  }
+  return { ...emptySample(nowMs), groupExists: true, ...more }
 }
 
 /** What the operator would have seen and decided. */

@@ -10,6 +10,7 @@ import { openPipeline } from '../consumer/fixture.ts'
 import { fileScope } from '../redis/scope.ts'
 import { startRedis } from '../support/redis.ts'
 import { eventually } from '../support/wait.ts'
+import { sweeperOf } from './failing.ts'
 import { kindsOf, type OpenPath, openPath, type PathChanges, pathKinds, type Servers } from './fixture.ts'
 
 let servers: Servers
@@ -18,10 +19,6 @@ before(async () => {
   const [stream, queue] = await Promise.all([startRedis(scope), startRedis(scope)])
   servers = { stream, queue }
 })
-
-function sweeperOf({ connections, codec }: OpenPath) {
-  return createSweeper({ ...connections, codec })
-}
 
 /** Works until `failed` jobs have failed, each as its payload says. */
 async function fail(t: TestContext, path: OpenPath, failed: number, how: () => Error = () => new Error('not today')) {

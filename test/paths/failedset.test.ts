@@ -2,10 +2,10 @@
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'
 import { before, test } from 'node:test'
-import { createSweeper } from '../../redis/deadletters/capture.ts'
 import { createDeadLetters } from '../../redis/deadletters/replay.ts'
 import { fileScope } from '../redis/scope.ts'
 import { startRedis } from '../support/redis.ts'
+import { sweeperOf } from './failing.ts'
 import { type OpenPath, openPath, type Servers } from './fixture.ts'
 
 let servers: Servers
@@ -16,10 +16,6 @@ before(async () => {
 })
 
 const jobOptions = { attempts: 1, removeOnFail: false }
-
-function sweeperOf({ connections, codec }: OpenPath) {
-  return createSweeper({ ...connections, codec })
-}
 
 /** Fails the jobs of these keys as a worker whose clock shows `finishedOn`. */
 async function failAt({ queueClient, queueKey, id }: OpenPath, finishedOn: number, ...keys: string[]) {

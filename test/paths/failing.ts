@@ -6,14 +6,12 @@ import { createDeadLetters } from '../../redis/deadletters/replay.ts'
 import { eventually } from '../support/wait.ts'
 import type { OpenPath } from './fixture.ts'
 
-export function sweeperOf({ connections, place, target, codec }: OpenPath) {
-  const { stream, queue, scripts, together } = connections
-  return createSweeper({ stream, queue, place, target, codec, scripts, together })
+export function sweeperOf({ connections, codec }: OpenPath) {
+  return createSweeper({ ...connections, codec })
 }
 
-export function deadLettersOf({ connections, place, target }: OpenPath) {
-  const { stream, queue, scripts, together } = connections
-  return createDeadLetters({ stream, queue, place, target, scripts, together })
+export function deadLettersOf({ connections }: OpenPath) {
+  return createDeadLetters(connections)
 }
 
 /** Works until `count` jobs have failed; each does `first` before it fails. */

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { type Arrival, arrivalRate, rememberArrival } from '../../scaling/arrivals.ts'
+import { type Arrival, rememberArrival } from '../../scaling/arrivalhistory.ts'
+import { arrivalRate } from '../../scaling/arrivals.ts'
 
 /** What is remembered after ticks of five seconds that each bring so many entries. */
 function history(ticks: number, entriesIn: (tick: number) => number): readonly Arrival[] {

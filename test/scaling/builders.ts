@@ -1,31 +1,13 @@
 /** Builders of what `decide` takes: calm values, overridden by what a test is about. */
 import type { Heartbeat } from '../../redis/stream/registry.ts'
 import type { ScalingPolicy } from '../../scaling/policy.ts'
-import type { ConsumerSample, Sample } from '../../scaling/sample.ts'
+import { type ConsumerSample, emptySample, type Sample } from '../../scaling/sample.ts'
 import type { ScalingState } from '../../scaling/state.ts'
 
 const atMs = 1_000_000
 
 export function sampleWith(over: Partial<Sample> = {}): Sample {
-  return {
-    atMs,
-    groupExists: true,
-    undelivered: 0,
-    undeliveredExact: true,
-    undeliveredAgeMs: 0,
-    timeIds: true,
-    pending: 0,
-    pendingAgeMs: 0,
-    orphaned: 0,
-    quarantined: 0,
-    oldestAgeMs: over.undeliveredAgeMs ?? 0,
-    deadLetters: 0,
-    queueWaiting: 0,
-    entriesAdded: 0,
-    lost: 0,
-    consumers: [],
-    ...over,
-  }
+  return { ...emptySample(atMs), groupExists: true, oldestAgeMs: over.undeliveredAgeMs ?? 0, ...over }
 }
 
 export function consumers(count: number, beat: Partial<Heartbeat> = {}): ConsumerSample[] {

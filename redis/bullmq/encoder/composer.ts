@@ -13,7 +13,7 @@ export type JobCall =
   | { readonly kind: 'Add'; readonly args: Parts; readonly data: string | Buffer; readonly options: Parts }
   | { readonly kind: 'Refused'; readonly error: string }
 
-export interface JobComposer {
+interface JobComposer {
   /** Keys of the add script, the same for every job; none before the first job was composed. */
   readonly keys: readonly string[]
   /** One call per item, in order. */

@@ -1,0 +1,36 @@
+/** What an application may say when it makes a dispatcher. */
+import type { CompiledPipeline } from '../api/compiled.ts'
+import type { StreamPipelineError } from '../api/errors.ts'
+import type { StreamPipelineInput } from '../api/schema/pipeline.ts'
+import type { DispatchConfig, DispatchMode } from '../redis/dispatchconfig.ts'
+import type { RedisInput } from './redis.ts'
+
+export interface DispatcherOptions {
+  /** The pipeline: a StreamPipeline document, or the compiled form. Instead of `config`. */
+  readonly pipeline?: StreamPipelineInput | CompiledPipeline
+  /**
+   * What the operator published in the ConfigMap `<pipeline>-dispatch`: the object, or the folder it is mounted at, which is read
+   * again every few seconds. Default: the environment variable STREAMPIPELINE_DISPATCH.
+   */
+  readonly config?: DispatchConfig | string
+  /** Pins the mode. Default: environment variable STREAMPIPELINE_MODE; else Redis and the configuration decide. */
+  readonly mode?: DispatchMode
+  /** The stream's Redis. Default: the pipeline's; needed with `config`. */
+  readonly redis?: RedisInput
+  /** The queue's Redis, where that is another one. Default: the pipeline's, else `redis`. */
+  readonly queueRedis?: RedisInput
+  /** Folder with the Secrets and ConfigMaps that the pipeline's Redis refers to: `DIR/secret/NAME/KEY`. */
+  readonly refs?: string
+  /**
+   * How long one call may take, in milliseconds, before it fails with RedisUnreachable. Default 5,000. Once a thousand payloads
+   * have gone unanswered, calls are let through one at a time, and the others fail at once, until Redis answers.
+   */
+  readonly timeoutMs?: number
+  /**
+   * Told of what is amiss without stopping anything: a mounted configuration that became unreadable (the last one stays in force),
+   * and `PortableForwarding`, when jobs cannot be added by the composed script. Default: `process.emitWarning`.
+   */
+  readonly onError?: (error: StreamPipelineError) => void
+  /** Default `process.env`. */
+  readonly env?: Readonly<Record<string, string | undefined>>
+}

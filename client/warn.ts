@@ -1,0 +1,6 @@
+/** Where errors go that nobody asked to hear of: Node's warnings, which an application sees on standard error. */
+import type { StreamPipelineError } from '../api/errors.ts'
+
+export function warn(error: StreamPipelineError): void {
+  process.emitWarning(error.advice, { type: 'StreamPipelineWarning', code: error.code })
+}
