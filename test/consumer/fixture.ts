@@ -21,6 +21,9 @@ const quick: SpecChanges = {
   consumer: { logLevel: 'Debug', terminationGracePeriodSeconds: 10 },
 }
 
+/** The environment of a consumer that payloads can kill (traps.ts). */
+export const withTraps = { NODE_OPTIONS: '--import ./test/consumer/traps.ts' }
+
 export interface LogLine {
   readonly level: string
   readonly msg: string

@@ -57,3 +57,33 @@ for (const path of ['Atomic', 'Portable'] as const) {
     assert.equal((await consumer.stop()).code, 0)
   })
 }
+
+test('many more withheld entries than are looked at together keep their count, and get their own reason', {
+  todo: true,
+}, async (t) => {
+  const room = 1_000
+  const { redis, start, place, pipeline, pending, dead, heartbeat } = openPipeline(t, server, {
+    source: { stream: '{many}:jobs' },
+    sink: { queue: 'many' },
+    payload: { maxFields: 1 },
+    deadLetter: { maxEntries: room },
+    delivery: { maxDeliveries: 2 },
+    // Some seconds longer than what was withheld waits for its next try.
+    reclaim: { minIdle: '8s', interval: '1s' },
+  })
+  await redis.eval(`for i = 1, ARGV[1] do redis.call('XADD', KEYS[1], '*', 'reason', 'Trimmed') end`, 1, place.deadLetters, room)
+  await start('pod-0')
+  const batch = redis.pipeline()
+  for (let i = 0; i < 600; i++) batch.xadd(place.stream, '*', 'job_id', String(i), 'second', 'field')
+  await batch.exec()
+  await eventually(async () => (await pending()).length === 600)
+  const beat = async () => (await heartbeat('pod-0'))?.at ?? 0
+  const first = await beat()
+  const { minIdleMs, intervalMs } = pipeline.reclaim
+  await eventually(async () => (await beat()) > first + minIdleMs + 2 * intervalMs)
+  const counts = [...new Set((await pending()).map(({ deliveries }) => deliveries))]
+  await redis.del(place.deadLetters)
+  await eventually(async () => (await pending()).length === 0)
+  const reasons = [...new Set((await dead()).map(({ reason }) => reason))]
+  assert.deepEqual({ counts, reasons }, { counts: [1], reasons: ['TooManyFields'] })
+})

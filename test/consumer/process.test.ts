@@ -1,13 +1,14 @@
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'
 import { before, type TestContext, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { fileScope } from '../redis/scope.ts'
 import { freePort } from '../support/port.ts'
 import { runCli, startProcess } from '../support/process.ts'
 import { type RedisServer, startRedis } from '../support/redis.ts'
 import { silentAfterFirst } from '../support/silentway.ts'
 import { eventually } from '../support/wait.ts'
-import { assertOnce, openPipeline, writeConfig } from './fixture.ts'
+import { assertOnce, openPipeline, withTraps, writeConfig } from './fixture.ts'
 
 let server: RedisServer
 const scope = fileScope()
@@ -201,6 +202,27 @@ test('asked to stop while Redis is silent in the middle of the start: 0, soon', 
   // Its patience would have lasted for a minute.
   assert.ok(performance.now() - begun < 20_000)
 })
+
+for (const what of ['read', 'taken over'] as const) {
+  test(`a defect in the middle of a batch that was ${what} ends with 70 and a line in the log`, {
+    todo: what === 'read',
+  }, async (t) => {
+    const { redis, place, makeGroup, read, start } = own(t)
+    const add = async () => await redis.xadd(place.stream, '*', 'job_id', 'defect')
+    if (what === 'taken over') {
+      await makeGroup()
+      await add()
+      await read('dead-pod', 1)
+    }
+    const consumer = await start('pod-0', { ready: what === 'read', env: withTraps })
+    if (what === 'read') await add()
+    const exit = await Promise.race([consumer.exit, sleep(20_000, 'still running' as const, { ref: false })])
+    assert.deepEqual(exit, { code: 70, signal: null }, consumer.stderr())
+    const line = consumer.log().find(({ code }) => code === 'Internal')
+    assert.match(line?.msg ?? consumer.stdout(), /a defect of ours/)
+    assert.equal(consumer.stderr(), '')
+  })
+}
 
 test('backpressure: above maxWaiting reading stops, the backlog stays in the stream, then it resumes', async (t) => {
   const { add, start, waiting, redis, queueKey, place, heartbeat } = own(t, {

@@ -4,7 +4,7 @@ import { before, type TestContext, test } from 'node:test'
 import { fileScope } from '../redis/scope.ts'
 import { type RedisServer, startRedis } from '../support/redis.ts'
 import { eventually } from '../support/wait.ts'
-import { assertOnce, openPipeline } from './fixture.ts'
+import { assertOnce, openPipeline, withTraps } from './fixture.ts'
 
 let server: RedisServer
 const scope = fileScope()
@@ -86,6 +86,28 @@ test('a hundred innocents beside one that kills its process: none is dead-letter
     [[killer, 'MaxDeliveries']],
   )
   assertOnce(await jobs().then((found) => [...found, '50']), 101)
+})
+
+test('of two deliveries the second is alone: an entry that kills its process takes no neighbour along', {
+  todo: true,
+}, async (t) => {
+  const { redis, makeGroup, read, start, pending, dead, jobs, waiting, place } = own(t, { delivery: { maxDeliveries: 2 } })
+  await makeGroup()
+  const batch = redis.pipeline()
+  for (let i = 0; i < 100; i++) batch.xadd(place.stream, '*', 'job_id', i === 50 ? 'deadly' : String(i))
+  await batch.exec()
+  // The first life ended in the middle of this batch.
+  const ids = await read('pod-0', 100)
+  const isDone = async () => (await waiting()) + (await dead()).length === 100
+  for (let life = 2; life < 10 && !(await isDone()); life++) {
+    const consumer = await start('pod-0', { ready: false, env: withTraps })
+    await eventually(async () => !consumer.running() || (await isDone()), { timeoutMs: 30_000 })
+    await consumer.stop('SIGKILL')
+  }
+  const letters = await dead()
+  assert.deepEqual([letters.length, letters[0]?.originalId, letters[0]?.reason], [1, ids[50], 'MaxDeliveries'])
+  assertOnce(await jobs().then((found) => [...found, '50']), 100)
+  assert.deepEqual(await pending(), [])
 })
 
 test('SIGTERM: what is held is finished, the name retired, exit 0', async (t) => {

@@ -10,6 +10,7 @@ import { readCommand } from '../../operator/observe/sleepers.ts'
 import { openBullQueue } from '../../redis/bullmq/queue.ts'
 import { close, connect, open } from '../../redis/connect/connection.ts'
 import { createSweeper } from '../../redis/deadletters/capture.ts'
+import { createDeadLetters } from '../../redis/deadletters/replay.ts'
 import { createCodec } from '../../redis/payload/codec.ts'
 import { forwardTarget, streamPlace } from '../../redis/placement.ts'
 import { checkBackends } from '../../redis/preflight/backends.ts'
@@ -21,6 +22,7 @@ import { claimEntries, handBackEntries, renewEntries } from '../../redis/stream/
 import { reapConsumer } from '../../redis/stream/reaping.ts'
 import { retireConsumer } from '../../redis/stream/registry.ts'
 import { retainEntries } from '../../redis/stream/retention.ts'
+import { settleEntries } from '../../redis/stream/settlement.ts'
 import { observe } from '../../scaling/observe.ts'
 import { address, pipelineWith, type SpecChanges } from '../redis/resource.ts'
 import { fileScope } from '../redis/scope.ts'
@@ -192,6 +194,31 @@ test('an operator with no other rights looks, decides, reaps and waits for the e
   assert.equal((await reapConsumer(connection, place, deceased)).kind, 'Released')
   const [command = '', ...args] = readCommand(new Map([[place.stream, '0-0']]), 100)
   assert.ok(Array.isArray(await connection.call(command, ...args)))
+  assert.deepEqual(await refusals(near), [])
+})
+
+test('a person with no other rights lists, replays and purges dead letters', { todo: true }, async (t) => {
+  const pipeline = pipelineWith({ source: { stream: 'graves' }, sink: { queue: 'graves' } })
+  await grant(near, aclRules(pipeline).stream)
+  const connection = await restricted(t, near)
+  const place = streamPlace(pipeline)
+  const target = forwardTarget(pipeline)
+  const plan = await chooseSettlePath(pipeline, connection, connection)
+  t.after(() => plan.path.close())
+  const admin = near.client()
+  await admin.xgroup('CREATE', place.stream, place.group, '0', 'MKSTREAM')
+  for (const value of ['a', 'b']) {
+    const id = String(await admin.xadd(place.stream, '*', 'v', value))
+    await admin.xreadgroup('GROUP', place.group, 'me', 'STREAMS', place.stream, '>')
+    await settleEntries(connection, place, [], [{ id, reason: 'JobFailed', error: 'test', hash: value, redrives: 0 }])
+    await admin.set(target.keys.mark(value), id)
+  }
+  const letters = createDeadLetters({ stream: connection, queue: connection, ...plan })
+  const [first, second] = await Array.fromAsync(letters.list({}))
+  assert.ok(first && second)
+  assert.equal((await letters.replay(first)).kind, 'replayed')
+  assert.equal(await letters.purge([second.id]), 1)
+  assert.deepEqual([await admin.xlen(place.stream), await admin.xlen(place.deadLetters)], [3, 0])
   assert.deepEqual(await refusals(near), [])
 })
 
