@@ -13,7 +13,7 @@ import { exitCodeOf, exitCodes } from '../api/exitcodes.ts'
 import { readPipelines } from '../api/files.ts'
 import { backoffMs } from '../process/backoff.ts'
 import { listen, parseListen } from '../process/httpserver.ts'
-import { createLogger } from '../process/logger.ts'
+import { createLogger, standardOutput } from '../process/logger.ts'
 import { pause } from '../process/pause.ts'
 import { connect, labelOf } from '../redis/connect/connection.ts'
 import { directoryReader, type ReadReference, resolveTarget } from '../redis/connect/references.ts'
@@ -44,7 +44,7 @@ interface ConsumeOptions {
 }
 
 export async function runConsumer(options: ConsumeOptions): Promise<number> {
-  const log = createLogger('info')
+  const log = createLogger('info', standardOutput())
   const tell = (error: StreamPipelineError) => log.error({ code: error.code, remedy: error.remedy }, error.message)
   let consumer: Consumer | undefined
   const fault = Promise.withResolvers<number>()

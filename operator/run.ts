@@ -3,9 +3,8 @@
  * way finish (or are cut after ten seconds), the Lease is released, Events that still wait are written (for three seconds), watches
  * and connections close, exit code 0.
  */
-import { pino } from 'pino'
 import { listen } from '../process/httpserver.ts'
-import { createLogger } from '../process/logger.ts'
+import { createLogger, standardOutput } from '../process/logger.ts'
 import { type Caches, createCaches } from './caches.ts'
 import { createCompatibilityCheck } from './compatibility.ts'
 import { createApplier } from './kubernetes/apply.ts'
@@ -33,7 +32,7 @@ export async function runOperator(options: OperatorOptions): Promise<number> {
   const compiled = compileOptions(options)
   const credentials = loadCredentials(options.kubeconfig)
   const namespace = compiled.podNamespace ?? credentials.namespace ?? 'default'
-  const output = options.log ?? pino.destination({ sync: true })
+  const output = options.log ?? standardOutput()
   const log = createLogger(compiled.logLevel, output)
   const recordDecision = (line: string) => void output.write(line)
   const clock = systemClock
