@@ -102,6 +102,13 @@ export const errorCatalogue = {
     remedy:
       'replay or purge dead letters with `streampipeline dead`, or raise deadLetter.maxEntries; entries that should become dead letters stay pending meanwhile',
   },
+  QueueHeld: {
+    message: 'the queue takes no jobs: {detail}',
+    kind: 'Retryable',
+    reason: 'QueueHeld',
+    remedy:
+      'resume the queue with the program that paused it, or move that program to BullMQ 6; when it resumes, it would lose the jobs added meanwhile, so entries stay pending',
+  },
   RedisCommandFailed: {
     message: 'Redis refused {command}: {detail}',
     kind: 'Retryable',

@@ -51,6 +51,8 @@ async function settle(forwarder: Forwarder, items: readonly ForwardItem[], signa
           break
         case 'Rejected':
           throw failure('PayloadRejected', { detail: `BullMQ refuses the job: ${outcome.error}` })
+        case 'Failed':
+          throw outcome.failure
         case 'Contended':
         case undefined:
           again.push(item)

@@ -232,7 +232,9 @@ export function createConsumer(parts: ConsumerParts): Consumer {
     await recovered
     while (!draining()) {
       await rest(heartbeatIntervalMs)
-      if (mayRead(lifecycle.state) && presence.missesEntries()) await reclaimer.regainLost()
+      if (!mayRead(lifecycle.state)) continue
+      if (presence.missesEntries()) await reclaimer.regainLost()
+      if (held.withheld > 0) await reclaimer.retryWithheld()
     }
   }
 

@@ -1,29 +1,55 @@
 /**
- * The entries this process has in memory: read or claimed and not yet settled. Only they are renewed: an entry that the server
- * counts as ours but that never reached us (a lost reply) must grow idle and be reclaimed.
+ * The entries this process answers for. Only they are renewed: an entry that the server counts as ours but that never reached us
+ * (a lost reply) must grow idle and be reclaimed.
+ *
+ * Held       read or claimed, in memory, and being settled.
+ * Withheld   to be dead-lettered, but the dead-letter stream is full. Only the id stays here: the bytes are fetched again when there
+ *            is room. Renewed like the others, so that no peer takes them over and counts a delivery.
  */
 export interface HeldEntries {
+  /** Of both kinds. */
   readonly size: number
+  /** How many are withheld. */
+  readonly withheld: number
   has(id: string): boolean
+  /** Held from now on; withheld no longer. */
   add(ids: readonly string[], now: number): void
   remove(ids: readonly string[]): void
+  /** Of those that are held, these are withheld from now on. */
+  withhold(ids: readonly string[]): void
+  /** Up to `count` withheld ids, the oldest first. */
+  oldestWithheld(count: number): readonly string[]
   /** Those not renewed (or taken) for at least `ageMs`; they count as renewed at `now`. */
   due(ageMs: number, now: number): readonly string[]
 }
 
 export function createHeldEntries(): HeldEntries {
   const renewedAt = new Map<string, number>()
+  const withheld = new Set<string>()
   return {
     get size() {
       return renewedAt.size
     },
+    get withheld() {
+      return withheld.size
+    },
     has: (id) => renewedAt.has(id),
     add(ids, now) {
-      for (const id of ids) renewedAt.set(id, now)
+      for (const id of ids) {
+        renewedAt.set(id, now)
+        withheld.delete(id)
+      }
     },
     remove(ids) {
-      for (const id of ids) renewedAt.delete(id)
+      for (const id of ids) {
+        renewedAt.delete(id)
+        withheld.delete(id)
+      }
     },
+    withhold(ids) {
+      for (const id of ids) if (renewedAt.has(id)) withheld.add(id)
+    },
+    oldestWithheld: (count) => [...withheld].slice(0, count),
     due(ageMs, now) {
       const ids = [...renewedAt].filter(([, at]) => now - at >= ageMs).map(([id]) => id)
       for (const id of ids) renewedAt.set(id, now)

@@ -61,7 +61,7 @@ export function createPresence(parts: PresenceParts): Presence {
     const reply = await sendHeartbeat(connection, place, name, {
       uid: parts.uid,
       state: lifecycle.state.kind,
-      inFlight: held.size,
+      inFlight: held.size - held.withheld,
       path: parts.path(),
       ...parts.tally.read(),
     })

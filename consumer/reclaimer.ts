@@ -4,8 +4,8 @@
  *
  * - at or over the ceiling: buried on the server, without being fetched; but while the scaler's circuit is open, since nothing
  *   succeeds anywhere, they are kept, and one of them is attempted in each round, uncounted, to see whether it does again;
- * - once: claimed in batches, right before the attempt;
- * - more often: claimed and attempted alone, fewest deliveries first. Whatever kills its process then takes nobody with it.
+ * - below it: claimed right before the attempt, fewest deliveries first, with those that were delivered as often. Each delivery
+ *   halves the batch, and an entry with one delivery left is attempted alone: whatever kills its process then takes nobody with it.
  *
  * The first round after a start also takes this consumer's own entries, however fresh: a restarted container keeps its name,
  * and nobody else will hold them. The same holds for what was delivered to us in a reply that never arrived; nobody attempted
@@ -49,11 +49,19 @@ interface ReclaimerParts {
   readonly report: (round: ReclaimReport) => void
 }
 
+/** How many entries that were delivered so often are attempted together. */
+export function attemptedTogether(batchSize: number, deliveries: number, maxDeliveries: number): number {
+  if (maxDeliveries - deliveries <= 1) return 1
+  return Math.max(1, Math.floor(batchSize / 2 ** deliveries))
+}
+
 interface Reclaimer {
   /** This consumer's own entries, from before it started. */
   recoverOwn(): Promise<void>
   /** This consumer's own entries that it does not hold: delivered in replies that were lost with their connection. */
   regainLost(): Promise<void>
+  /** Entries that found no room in the dead-letter stream: a batch, and more as long as there is room. */
+  retryWithheld(): Promise<void>
   /** One round over what is idle, from where the last one was cut short; `fromStart`: from the oldest entry on. */
   round(fromStart: boolean): Promise<void>
 }
@@ -100,14 +108,13 @@ export function createReclaimer(parts: ReclaimerParts): Reclaimer {
    * Claims and settles one batch in a slot of its own: as many of the rows, from the first on, as `batchBytes` allows. Returns how
    * many; 0 when draining or an outage ended the round.
    */
-  const attempt = async (rows: readonly PendingRow[], minIdle: number, counts = true) => {
+  const attempt = async (ids: readonly string[], minIdle: number, counts = true) => {
     const free = await takeSlot()
     if (free === undefined || !mayRead(lifecycle.state)) {
       free?.()
       return 0
     }
     try {
-      const ids = rows.map(({ id }) => id)
       // Without a time to wait for, entries are ours by name or not at all.
       const how = { counts, own: minIdle === 0, maxBytes: batchBytes }
       const { claimed, trimmed, seen, refusal } = await claimEntries(connection, place, consumer, minIdle, ids, how)
@@ -115,6 +122,9 @@ export function createReclaimer(parts: ReclaimerParts): Reclaimer {
         claimed.map(({ id }) => id),
         parts.clock(),
       )
+      const taken = new Set(claimed.map(({ id }) => id))
+      // Settled by another, or trimmed: not ours any more, if it was.
+      held.remove(ids.slice(0, seen).filter((id) => !taken.has(id)))
       parts.report({ claimed: counts ? claimed.length : 0, trimmed, exhausted: [] })
       if (claimed.length > 0) await parts.settle(claimed)
       if (refusal !== undefined) tellRefusal(refusal)
@@ -125,25 +135,33 @@ export function createReclaimer(parts: ReclaimerParts): Reclaimer {
   }
 
   /** In batches. Returns false when the round was ended before the last. */
-  const attemptAll = async (rows: readonly PendingRow[], minIdle: number, counts = true) => {
+  const attemptAll = async (rows: readonly PendingRow[], minIdle: number, counts = true, together = batchSize) => {
     for (let at = 0; at < rows.length; ) {
-      const seen = await attempt(rows.slice(at, at + batchSize), minIdle, counts)
+      const ids = rows.slice(at, at + together).map(({ id }) => id)
+      const seen = await attempt(ids, minIdle, counts)
       if (seen === 0) return false
       at += seen
     }
     return true
   }
 
+  /** Those that were delivered as often with one another, fewest deliveries first. Returns as `attemptAll`. */
+  const attemptSuspects = async (rows: readonly PendingRow[], minIdle: number) => {
+    const byDeliveries = Map.groupBy(rows, ({ deliveries }) => deliveries)
+    for (const [deliveries, alike] of [...byDeliveries].toSorted(([a], [b]) => a - b)) {
+      const together = attemptedTogether(batchSize, deliveries, maxDeliveries)
+      if (!(await attemptAll(alike, minIdle, true, together))) return false
+    }
+    return true
+  }
+
   const workOff = async (rows: readonly PendingRow[], minIdle: number) => {
-    const mine = rows.filter(({ id }) => !held.has(id)).toSorted((a, b) => a.deliveries - b.deliveries)
+    const mine = rows.filter(({ id }) => !held.has(id))
     const worn = mine.filter((row) => row.deliveries >= maxDeliveries)
     const keep = worn.length > 0 && (await isCircuitOpen(connection, place.keys))
     if (!keep) await bury(worn, minIdle)
-    const fresh = mine.filter((row) => row.deliveries <= 1 && row.deliveries < maxDeliveries)
-    if (!(await attemptAll(fresh, minIdle))) return false
-    for (const row of mine.filter(({ deliveries }) => deliveries > 1 && deliveries < maxDeliveries)) {
-      if (!(await attemptAll([row], minIdle))) return false
-    }
+    const suspects = mine.filter(({ deliveries }) => deliveries < maxDeliveries)
+    if (!(await attemptSuspects(suspects, minIdle))) return false
     const [probe] = worn
     // Not one of our own from before: if it killed us it would do so again, before anything is read.
     return !keep || probe === undefined || minIdle === 0 || (await attemptAll([probe], minIdle, false))
@@ -169,10 +187,17 @@ export function createReclaimer(parts: ReclaimerParts): Reclaimer {
       await guarded(lifecycle, async () => {
         const page = { start: '-', count: pageSize, minIdleMs: lostAfterMs, consumer }
         const lost = (await listPending(connection, place, page)).filter(({ id }) => !held.has(id))
-        // One that was attempted before is attempted alone, as ever.
         const [again, fresh] = [lost.filter(({ deliveries }) => deliveries > 1), lost.filter(({ deliveries }) => deliveries <= 1)]
         if (!(await attemptAll(fresh, lostAfterMs, false))) return
-        for (const row of again) if (!(await attemptAll([row], lostAfterMs))) return
+        await attemptSuspects(again, lostAfterMs)
+      })
+    },
+    async retryWithheld() {
+      await guarded(lifecycle, async () => {
+        for (let before = Number.POSITIVE_INFINITY; held.withheld > 0 && held.withheld < before; ) {
+          before = held.withheld
+          if ((await attempt(held.oldestWithheld(batchSize), 0, false)) === 0) return
+        }
       })
     },
     async round(fromStart) {

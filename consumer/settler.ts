@@ -106,8 +106,8 @@ export function createSettler(parts: SettlerParts): Settler {
         (thrown: unknown) => backendFailure(thrown),
       )
       if (failure?.code === 'DeadLettersFull') {
-        // Left pending, unheld, and so taken up again within seconds (presence.ts), uncounted: the others must not wait for it.
-        held.remove(rest.map(({ id }) => id))
+        // Tried again within seconds (reclaimer.ts), uncounted: the others must not wait for it.
+        held.withhold(rest.map(({ id }) => id))
         const outcomes = { forwarded: 0, duplicate: 0, dead: 0, gone: 0 }
         parts.report({ entries: 0, outcomes, dead: [], durationMs: parts.clock() - begun, withheld: rest.length })
         return
@@ -128,7 +128,8 @@ export function createSettler(parts: SettlerParts): Settler {
 
   // The bytes are let go of at once, and by nobody else held: their buffers live in whole socket reads, and what outlives two
   // collections costs the most.
-  return { settle: (batch) => settle(batch.map(judge)), observeQueue }
+  // Async from the start: a defect in decoding is the caller's to report, not an exception in the middle of its turn.
+  return { settle: async (batch) => await settle(batch.map(judge)), observeQueue }
 }
 
 /** While draining a failed batch is not tried again, a contended one until the deadline. */

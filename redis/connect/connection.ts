@@ -137,6 +137,11 @@ export function failureOn(connection: RedisConnection, thrown: unknown) {
   return redisFailure(thrown, labelOf(connection), socketErrors.get(connection))
 }
 
+/** What a script reports of a command that the server rejected inside it. @param reply as the server wrote it, its code first */
+export function rejectionOn(connection: RedisConnection, reply: string) {
+  return failureOn(connection, Object.assign(new Error(reply), { name: 'ReplyError' }))
+}
+
 /** Connects and waits until commands are accepted. Throws RedisUnreachable, RedisAuthFailed, RedisTlsFailed, RedisNotReady. */
 export async function open(connection: RedisConnection, signal?: AbortSignal): Promise<void> {
   if (connection.status === 'ready') return

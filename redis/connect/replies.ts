@@ -45,6 +45,8 @@ function replyFailure(code: string, thrown: Error, address: string): StreamPipel
       return failure('RedisAuthFailed', { address, detail }, thrown)
     case 'NOPERM':
       return failure('RedisPermissionDenied', { detail }, thrown)
+    case 'QUEUEHELD':
+      return failure('QueueHeld', { detail }, thrown)
     case 'OOM':
       return failure('RedisOutOfMemory', { address, detail }, thrown)
     case 'READONLY':

@@ -48,6 +48,7 @@ export const rights: readonly Right[] = [
   { command: 'xlen', on: ['Stream', 'DeadLetters'], why: 'retention; room for dead letters' },
   { command: 'xtrim', on: ['Stream'], why: 'retention' },
   { command: 'xrange', on: ['Stream', 'Marks'], why: 'payloads of dead letters, trimmed entries; the self-test' },
+  { command: 'xdel', on: ['DeadLetters'], why: 'taking back a record whose entry could not be acknowledged' },
   { command: 'xadd', on: ['DeadLetters', ...queue], why: 'dead letters; the queue’s events' },
   { command: 'get', on: ['Helpers', ...queue], why: 'nudge; BullMQ’s counters' },
   { command: 'set', on: ['Helpers', 'Marks'], why: 'heartbeat; marks and locks' },

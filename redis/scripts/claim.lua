@@ -25,37 +25,45 @@
       .id           text
       .fields       bytes[]   field, value, …
       .deliveries   integer   with this one
-    refusal         text      why a record could not be written; empty when none was refused
+    refusal         text      why a record could not be written, or an entry claimed; empty when none was refused
     seen            integer   ids dealt with, from the first on
 
   WRITES
     1 HINCRBY stats settled 0         refused for want of memory, before XCLAIM counts a delivery that cannot succeed
     2 per id: deadLetterTrimmed's, or XCLAIM
-                                      a refusal of XCLAIM ends the script: what was claimed before is found under our name
+                                      a refusal of XCLAIM ends the claiming; what was claimed before is returned
 ]]
 -- @include trimmedEntry
+-- @include existence
+-- @include clock
 redis.call('HINCRBY', stats, 'settled', 0)
 local place = {stream = stream, deadLetters = deadLetters, stats = stats, group = group, max = maxDeadLetters}
+local now, exists = serverNow(), existenceIn(stream)
 local claimed, trimmed, refusal, seen, bytes = {}, 0, '', 0, 0
 for _, id in ipairs(ids) do
-  local found = redis.call('XRANGE', stream, id, id)[1]
-  local size = 0
-  for _, part in ipairs(found and found[2] or {}) do size = size + #part end
-  if #claimed > 0 and bytes + size > maxBytes then break end
-  seen = seen + 1
-  if not found then
-    local outcome = deadLetterTrimmed(place, id, minIdleMs)
-    if refused(outcome) then refusal = outcome.err elseif outcome == 'dead' then trimmed = trimmed + 1 end
-  else
-    local row = redis.call('XPENDING', stream, group, id, id, 1)[1]
-    if row and (not own or row[2] == consumer) then
+  local row = redis.call('XPENDING', stream, group, id, id, 1)[1]
+  if row and (not own or row[2] == consumer) then
+    if not exists(id) then
+      local outcome = deadLetterTrimmed(place, id, now, minIdleMs, row)
+      if refused(outcome) then refusal = outcome.err elseif outcome == 'dead' then trimmed = trimmed + 1 end
+    elseif row[3] >= minIdleMs then
+      -- Its size is known only once it has been copied.
+      local size = 0
+      for _, part in ipairs(redis.call('XRANGE', stream, id, id)[1][2]) do size = size + #part end
+      if #claimed > 0 and bytes + size > maxBytes then break end
       local count = row[4] + (counts and 1 or 0)
-      local entry = redis.call('XCLAIM', stream, group, consumer, minIdleMs, id, 'RETRYCOUNT', count)[1]
-      if entry then
-        claimed[#claimed + 1] = {entry[1], entry[2], count}
+      local taken = attempt(redis.call, 'XCLAIM', stream, group, consumer, minIdleMs, id, 'RETRYCOUNT', count)
+      if refused(taken) then
+        if #claimed == 0 then return taken end
+        refusal = taken.err
+        break
+      end
+      if taken[1] then
+        claimed[#claimed + 1] = {taken[1][1], taken[1][2], count}
         bytes = bytes + size
       end
     end
   end
+  seen = seen + 1
 end
 return {trimmed, claimed, refusal, seen}

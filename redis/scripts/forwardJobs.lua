@@ -16,11 +16,11 @@
     data          bytes[]   per item: the second argument of BullMQ's add
 
   REPLY
-    waiting       integer   jobs that wait for a worker
-    outcomes      text[]    per item: forwarded, duplicate, or rejected: and why
+    waiting       integer   jobs that wait, for a worker or for their time
+    outcomes      text[]    per item: forwarded, duplicate, rejected: and why, or refused: and the server's refusal
 
   WRITES
-    1 per item: forwardJob's (lib/forwardJob.lua)   a refusal ends the script; what came before has its mark, and ends as duplicate
+    1 per item: forwardJob's (lib/forwardJob.lua)   a refusal leaves nothing of that item's job
 ]]
 -- @include queueKeys
 -- @include forwardJob
@@ -28,12 +28,19 @@
 -- @include clock
 local wrong = wrongQueueKey(queue)
 if wrong then return wrong end
-local now = serverNow()
-local outcomes = {}
+local waiting = waitingJobs(queue)
+local forwarding = createForwarding(queue, windowMs, serverNow())
+local decisions = {}
 for jobId, origin, add, options in items do
-  local index = #outcomes + 1
-  outcomes[index] = forwardJob(queue, windowMs, now, {
+  local index = #decisions + 1
+  decisions[index] = forwarding.decide({
     id = jobId, mark = marks[index], origin = origin, addKeys = addKeys, addArguments = {add, data[index], options}
   })
 end
-return {waitingJobs(queue), outcomes}
+local outcomes, added = {}, 0
+for i, decision in ipairs(decisions) do
+  local outcome = forwarding.carryOut(decision)
+  if outcome == 'forwarded' then added = added + 1 end
+  outcomes[i] = refused(outcome) and 'refused:' .. refused(outcome) or outcome
+end
+return {waiting + added, outcomes}

@@ -75,6 +75,11 @@ const auditLedgerLua = `local function fields(reply)
   return map
 end
 local function refused(reply) return type(reply) == 'table' and reply.err or nil end
+local function attempt(work, ...)
+  local done, result = pcall(work, ...)
+  if done then return result end
+  return {err = refused(result) or tostring(result)}
+end
 local function groupOf(stream, name)
   for _, reply in ipairs(redis.call('XINFO', 'GROUPS', stream)) do
     local group = fields(reply)
@@ -198,18 +203,24 @@ local function fields(reply)
   return map
 end
 local function refused(reply) return type(reply) == 'table' and reply.err or nil end
-local function roomForDeadLetter(deadLetters, max)
+local function attempt(work, ...)
+  local done, result = pcall(work, ...)
+  if done then return result end
+  return {err = refused(result) or tostring(result)}
+end
+local function roomForDeadLetter(deadLetters, max, before)
   local length = redis.pcall('XLEN', deadLetters)
   if refused(length) then return length end
-  if length < max then return nil end
+  if length + (before or 0) < max then return nil end
   return redis.error_reply('FULL ' .. deadLetters .. ' holds ' .. max .. ' dead letters')
 end
-local function writeDeadLetter(deadLetters, record)
+local function writeDeadLetter(deadLetters, record, now)
   local written = redis.pcall('XADD', deadLetters, '*',
     'originalId', record.originalId, 'stream', record.stream, 'group', record.group, 'consumer', record.consumer,
     'deliveries', record.deliveries, 'reason', record.reason, 'error', record.error, 'payload', record.payload,
-    'idempotencyKey', record.idempotencyKey, 'firstSeen', record.firstSeen, 'deadAt', serverNow(), 'redrives', record.redrives)
-  return refused(written) and written or nil
+    'idempotencyKey', record.idempotencyKey, 'firstSeen', record.firstSeen, 'deadAt', now or serverNow(), 'redrives', record.redrives)
+  if refused(written) then return written end
+  return nil, written
 end
 local function recordFailedJob(place, job)
   local payload = job.payload
@@ -338,7 +349,7 @@ export interface ClaimReply {
   /** entries that became dead letters */
   readonly trimmed: number
   readonly claimed: readonly ClaimClaimedReply[]
-  /** why a record could not be written; empty when none was refused */
+  /** why a record could not be written, or an entry claimed; empty when none was refused */
   readonly refusal: string
   /** ids dealt with, from the first on */
   readonly seen: number
@@ -376,72 +387,143 @@ local function fields(reply)
   return map
 end
 local function refused(reply) return type(reply) == 'table' and reply.err or nil end
-local function roomForDeadLetter(deadLetters, max)
+local function attempt(work, ...)
+  local done, result = pcall(work, ...)
+  if done then return result end
+  return {err = refused(result) or tostring(result)}
+end
+local function roomForDeadLetter(deadLetters, max, before)
   local length = redis.pcall('XLEN', deadLetters)
   if refused(length) then return length end
-  if length < max then return nil end
+  if length + (before or 0) < max then return nil end
   return redis.error_reply('FULL ' .. deadLetters .. ' holds ' .. max .. ' dead letters')
 end
-local function writeDeadLetter(deadLetters, record)
+local function writeDeadLetter(deadLetters, record, now)
   local written = redis.pcall('XADD', deadLetters, '*',
     'originalId', record.originalId, 'stream', record.stream, 'group', record.group, 'consumer', record.consumer,
     'deliveries', record.deliveries, 'reason', record.reason, 'error', record.error, 'payload', record.payload,
-    'idempotencyKey', record.idempotencyKey, 'firstSeen', record.firstSeen, 'deadAt', serverNow(), 'redrives', record.redrives)
-  return refused(written) and written or nil
+    'idempotencyKey', record.idempotencyKey, 'firstSeen', record.firstSeen, 'deadAt', now or serverNow(), 'redrives', record.redrives)
+  if refused(written) then return written end
+  return nil, written
 end
-local function deadLetterEntry(place, id, letter)
-  local row = redis.call('XPENDING', place.stream, place.group, id, id, 1)[1]
-  if not row or row[3] < (letter.minIdleMs or 0) or row[4] < (letter.minDeliveries or 0) then return 'gone' end
-  if redis.acl_check_cmd and not redis.acl_check_cmd('XACK', place.stream, place.group, id) then
-    return redis.error_reply('NOPERM the user may not XACK ' .. place.stream)
+local function createLetters(place)
+  local decided, written = {}, {}
+  local barred, bytes = nil, 0
+  local function mayWrite(id)
+    if barred == nil then barred = redis.acl_check_cmd and not redis.acl_check_cmd('XACK', place.stream, place.group, id) end
+    if barred then return redis.error_reply('NOPERM the user may not XACK ' .. place.stream) end
+    return roomForDeadLetter(place.deadLetters, place.max, #decided)
   end
-  local full = roomForDeadLetter(place.deadLetters, place.max)
-  if full then return full end
-  local entry = redis.call('XRANGE', place.stream, id, id)[1]
-  local reason, failure = letter.reason, letter.error
-  if not entry and reason ~= 'Trimmed' then failure = failure .. ' (the entry itself has been trimmed)' end
-  return writeDeadLetter(place.deadLetters, {
-    originalId = id, stream = place.stream, group = place.group, consumer = row[2], deliveries = row[4],
-    reason = reason, error = failure, payload = entry and cmsgpack.pack(entry[2]) or '', idempotencyKey = letter.hash,
-    firstSeen = string.match(id, '^%d+'), redrives = letter.redrives
-  }) or 'dead'
+  local letters = {}
+  function letters.decide(id, letter, row)
+    row = row or redis.call('XPENDING', place.stream, place.group, id, id, 1)[1]
+    if not row or row[3] < (letter.minIdleMs or 0) or row[4] < (letter.minDeliveries or 0) then return 'gone' end
+    local refusal = mayWrite(id)
+    if refusal then return refusal end
+    local entry = letter.reason ~= 'Trimmed' and redis.call('XRANGE', place.stream, id, id)[1]
+    local failure = letter.error
+    if not entry and letter.reason ~= 'Trimmed' then failure = failure .. ' (the entry itself has been trimmed)' end
+    local payload = entry and cmsgpack.pack(entry[2]) or ''
+    bytes = bytes + #payload
+    decided[#decided + 1] = {
+      originalId = id, stream = place.stream, group = place.group, consumer = row[2], deliveries = row[4],
+      reason = letter.reason, error = failure, payload = payload, idempotencyKey = letter.hash,
+      firstSeen = string.match(id, '^%d+'), redrives = letter.redrives
+    }
+    return 'dead'
+  end
+  function letters.bytes() return bytes end
+  function letters.write(now)
+    local ids, refusals = {}, {}
+    for _, record in ipairs(decided) do
+      local refusal, id = writeDeadLetter(place.deadLetters, record, now)
+      if refusal then refusals[record.originalId] = refusal
+      else
+        written[#written + 1] = id
+        ids[#ids + 1] = record.originalId
+      end
+    end
+    return ids, refusals
+  end
+  function letters.undo()
+    for _, id in ipairs(written) do attempt(redis.call, 'XDEL', place.deadLetters, id) end
+  end
+  return letters
 end
-local function deadLetterTrimmed(place, id, minIdleMs)
-  local outcome = deadLetterEntry(place, id, {
+local function deadLetterTrimmed(place, id, now, minIdleMs, row)
+  local letters = createLetters(place)
+  local outcome = letters.decide(id, {
     reason = 'Trimmed', error = 'trimmed from the stream while pending', hash = '', redrives = 0, minIdleMs = minIdleMs
-  })
-  if outcome == 'dead' then
-    redis.call('XACK', place.stream, place.group, id)
-    redis.call('HINCRBY', place.stats, 'trimmedPending', 1)
+  }, row)
+  if outcome ~= 'dead' then return outcome end
+  local _, refusals = letters.write(now)
+  if refusals[id] then return refusals[id] end
+  local acknowledged = attempt(redis.call, 'XACK', place.stream, place.group, id)
+  if refused(acknowledged) then
+    letters.undo()
+    return acknowledged
+  end
+  if refused(attempt(redis.call, 'HINCRBY', place.stats, 'trimmedPending', 1)) then
+    attempt(redis.call, 'HDEL', place.stats, 'trimmedPending', 'base')
   end
   return outcome
+end
+local function before(a, b)
+  local ms, seq = string.match(a, '^(%d+)-(%d+)$')
+  local otherMs, otherSeq = string.match(b, '^(%d+)-(%d+)$')
+  local function less(x, y)
+    if #x <= 15 and #y <= 15 then return tonumber(x) < tonumber(y) end
+    return string.rep('0', 20 - #x) .. x < string.rep('0', 20 - #y) .. y
+  end
+  if ms ~= otherMs then return less(ms, otherMs) end
+  return less(seq, otherSeq)
+end
+local function existenceIn(stream)
+  if redis.call('EXISTS', stream) == 0 then return function() return false, 0 end end
+  local about = fields(redis.call('XINFO', 'STREAM', stream))
+  local first, last = about['first-entry'] and about['first-entry'][1], about['last-generated-id']
+  local deleted = about['max-deleted-entry-id'] or last
+  return function(id)
+    if not first or before(id, first) or before(last, id) then return false, 0 end
+    if before(deleted, id) then return true, 0 end
+    local entry = redis.call('XRANGE', stream, id, id)[1]
+    if not entry then return false, 0 end
+    local bytes = 0
+    for _, part in ipairs(entry[2]) do bytes = bytes + #part end
+    return true, bytes
+  end
 end
 local stream, deadLetters, stats = KEYS[1], KEYS[2], KEYS[3]
 local group, consumer, minIdleMs, maxDeadLetters, counts, own, maxBytes = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5] == '1', ARGV[6] == '1', tonumber(ARGV[7])
 local ids = slice(ARGV, 8, #ARGV - (8) + 1)
 redis.call('HINCRBY', stats, 'settled', 0)
 local place = {stream = stream, deadLetters = deadLetters, stats = stats, group = group, max = maxDeadLetters}
+local now, exists = serverNow(), existenceIn(stream)
 local claimed, trimmed, refusal, seen, bytes = {}, 0, '', 0, 0
 for _, id in ipairs(ids) do
-  local found = redis.call('XRANGE', stream, id, id)[1]
-  local size = 0
-  for _, part in ipairs(found and found[2] or {}) do size = size + #part end
-  if #claimed > 0 and bytes + size > maxBytes then break end
-  seen = seen + 1
-  if not found then
-    local outcome = deadLetterTrimmed(place, id, minIdleMs)
-    if refused(outcome) then refusal = outcome.err elseif outcome == 'dead' then trimmed = trimmed + 1 end
-  else
-    local row = redis.call('XPENDING', stream, group, id, id, 1)[1]
-    if row and (not own or row[2] == consumer) then
+  local row = redis.call('XPENDING', stream, group, id, id, 1)[1]
+  if row and (not own or row[2] == consumer) then
+    if not exists(id) then
+      local outcome = deadLetterTrimmed(place, id, now, minIdleMs, row)
+      if refused(outcome) then refusal = outcome.err elseif outcome == 'dead' then trimmed = trimmed + 1 end
+    elseif row[3] >= minIdleMs then
+      local size = 0
+      for _, part in ipairs(redis.call('XRANGE', stream, id, id)[1][2]) do size = size + #part end
+      if #claimed > 0 and bytes + size > maxBytes then break end
       local count = row[4] + (counts and 1 or 0)
-      local entry = redis.call('XCLAIM', stream, group, consumer, minIdleMs, id, 'RETRYCOUNT', count)[1]
-      if entry then
-        claimed[#claimed + 1] = {entry[1], entry[2], count}
+      local taken = attempt(redis.call, 'XCLAIM', stream, group, consumer, minIdleMs, id, 'RETRYCOUNT', count)
+      if refused(taken) then
+        if #claimed == 0 then return taken end
+        refusal = taken.err
+        break
+      end
+      if taken[1] then
+        claimed[#claimed + 1] = {taken[1][1], taken[1][2], count}
         bytes = bytes + size
       end
     end
   end
+  seen = seen + 1
 end
 return {trimmed, claimed, refusal, seen}
 `
@@ -663,6 +745,11 @@ const ensureGroupLua = `local function fields(reply)
   return map
 end
 local function refused(reply) return type(reply) == 'table' and reply.err or nil end
+local function attempt(work, ...)
+  local done, result = pcall(work, ...)
+  if done then return result end
+  return {err = refused(result) or tostring(result)}
+end
 local function groupOf(stream, name)
   for _, reply in ipairs(redis.call('XINFO', 'GROUPS', stream)) do
     local group = fields(reply)
@@ -699,11 +786,14 @@ local function account(stream, groupName, stats)
   return lost + earlier
 end
 local function before(a, b)
-  local function padded(id)
-    local ms, seq = string.match(id, '^(%d+)-(%d+)$')
-    return string.rep('0', 20 - #ms) .. ms .. string.rep('0', 20 - #seq) .. seq
+  local ms, seq = string.match(a, '^(%d+)-(%d+)$')
+  local otherMs, otherSeq = string.match(b, '^(%d+)-(%d+)$')
+  local function less(x, y)
+    if #x <= 15 and #y <= 15 then return tonumber(x) < tonumber(y) end
+    return string.rep('0', 20 - #x) .. x < string.rep('0', 20 - #y) .. y
   end
-  return padded(a) < padded(b)
+  if ms ~= otherMs then return less(ms, otherMs) end
+  return less(seq, otherSeq)
 end
 local stream, stats = KEYS[1], KEYS[2]
 local group, start, existed = ARGV[1], ARGV[2], ARGV[3] == '1'
@@ -826,9 +916,9 @@ export interface ForwardJobsArguments {
 }
 
 export interface ForwardJobsReply {
-  /** jobs that wait for a worker */
+  /** jobs that wait, for a worker or for their time */
   readonly waiting: number
-  /** per item: forwarded, duplicate, or rejected: and why */
+  /** per item: forwarded, duplicate, rejected: and why, or refused: and the server's refusal */
   readonly outcomes: readonly string[]
 }
 
@@ -877,11 +967,30 @@ local function wrongQueueKey(queue)
   end
   return nil
 end
+local function heldQueue(queue)
+  local held = redis.call('EXISTS', queue .. 'paused') == 1
+  if not held then
+    local meta = redis.call('HMGET', queue .. 'meta', 'paused', 'version')
+    held = meta[1] and meta[2] and string.match(meta[2], '^bullmq[%w-]*:[0-5]%.') ~= nil
+  end
+  return held and redis.error_reply('QUEUEHELD ' .. queue .. ' is paused by a BullMQ before version 6') or nil
+end
 local function bullRemove(job, id, queue)
   local function remove(KEYS, ARGV)
     -- @bullmq remove
   end
   return remove({job, queue .. 'repeat'}, {id, '0', queue})
+end
+local function fields(reply)
+  local map = {}
+  for i = 1, #reply, 2 do map[reply[i]] = reply[i + 1] end
+  return map
+end
+local function refused(reply) return type(reply) == 'table' and reply.err or nil end
+local function attempt(work, ...)
+  local done, result = pcall(work, ...)
+  if done then return result end
+  return {err = refused(result) or tostring(result)}
 end
 local function bullAdd(KEYS, ARGV)
   -- @bullmq add
@@ -895,31 +1004,80 @@ local function inQueue(queue, id)
   end
   return false
 end
-local function forwardJob(queue, windowMs, now, job)
-  local key = queue .. job.id
-  if redis.call('EXISTS', job.mark, key) > 0 then
+local function createForwarding(queue, windowMs, now)
+  local held = heldQueue(queue)
+  local added = {}
+  local function since(text)
+    local time = tonumber(text)
+    if time and time > 0 and time <= now then return time end
+    return now
+  end
+  local function standing(job)
+    local key = queue .. job.id
+    if redis.call('EXISTS', job.mark, key) == 0 then return 'add' end
     if redis.call('EXISTS', job.mark) == 1 then return 'duplicate' end
     local holds = redis.call('TYPE', key).ok
-    if holds ~= 'hash' then return 'rejected:key ' .. key .. ' holds a ' .. holds .. ', not a job' end
+    if holds ~= 'hash' then return 'rejected', 'key ' .. key .. ' holds a ' .. holds .. ', not a job' end
     local known = redis.call('HMGET', key, 'timestamp', 'finishedOn')
-    local remaining = tonumber(known[1] or known[2] or 0) + windowMs - now
-    if known[2] and remaining <= 0 then
-      bullRemove(key, job.id, queue)
-      redis.call('DEL', key)
-    elseif known[2] or inQueue(queue, job.id) then
-      redis.call('SET', job.mark, job.origin, 'PX', math.max(1000, math.ceil(remaining)))
-      return 'duplicate'
-    else
-      redis.call('DEL', key)
+    local remaining = math.ceil(since(known[2] or known[1]) + windowMs - now)
+    if known[2] then
+      if remaining > 0 then return 'existing', math.max(1000, remaining) end
+      return 'add', 'finished'
     end
+    if inQueue(queue, job.id) then return 'existing', math.max(1000, remaining) end
+    return 'add', 'unfinished'
   end
-  local added = bullAdd(job.addKeys, job.addArguments)
-  if type(added) == 'number' and added < 0 then return 'rejected:BullMQ refused to add the job, code ' .. added end
-  redis.call('SET', job.mark, job.origin, 'PX', windowMs)
-  return 'forwarded'
+  local forwarding = {}
+  function forwarding.decide(job)
+    local decision = {job = job, kind = 'duplicate', after = added[job.id]}
+    if not decision.after then
+      decision.kind, decision.detail = standing(job)
+      if decision.kind == 'add' then
+        if held then decision.kind, decision.detail = 'refused', held else added[job.id] = decision end
+      end
+    end
+    return decision
+  end
+  local function clear(job)
+    if redis.call('EXISTS', queue .. job.id) == 0 then return end
+    redis.call('LREM', queue .. 'wait', 0, job.id)
+    for _, set in ipairs({'delayed', 'prioritized', 'completed', 'failed'}) do redis.call('ZREM', queue .. set, job.id) end
+    redis.call('DEL', queue .. job.id)
+  end
+  local function add(job, present)
+    if present == 'finished' then bullRemove(queue .. job.id, job.id, queue) end
+    if present then redis.call('DEL', queue .. job.id) end
+    return bullAdd(job.addKeys, job.addArguments)
+  end
+  function forwarding.carryOut(decision)
+    local job, kind = decision.job, decision.kind
+    if decision.after and decision.after.outcome ~= 'forwarded' then return decision.after.outcome end
+    if kind == 'duplicate' then return kind end
+    if kind == 'rejected' then return 'rejected:' .. decision.detail end
+    if kind == 'refused' then return decision.detail end
+    if kind == 'existing' then
+      local marked = attempt(redis.call, 'SET', job.mark, job.origin, 'PX', decision.detail)
+      return refused(marked) and marked or 'duplicate'
+    end
+    local result = attempt(add, job, decision.detail)
+    if type(result) == 'number' and result < 0 then
+      decision.outcome = 'rejected:BullMQ refused to add the job, code ' .. result
+      return decision.outcome
+    end
+    local marked = refused(result) and result or attempt(redis.call, 'SET', job.mark, job.origin, 'PX', windowMs)
+    if refused(marked) then
+      attempt(clear, job)
+      decision.outcome = marked
+      return marked
+    end
+    decision.outcome = 'forwarded'
+    return 'forwarded'
+  end
+  return forwarding
 end
 local function waitingJobs(queue)
-  return redis.call('LLEN', queue .. 'wait') + redis.call('ZCARD', queue .. 'prioritized')
+  return redis.call('LLEN', queue .. 'wait') + redis.call('LLEN', queue .. 'paused') +
+    redis.call('ZCARD', queue .. 'prioritized') + redis.call('ZCARD', queue .. 'delayed')
 end
 local function serverNow()
   local time = redis.call('TIME')
@@ -932,15 +1090,22 @@ local queue, windowMs, items = ARGV[2], tonumber(ARGV[3]), rows(ARGV[4], 4)
 local data = slice(ARGV, 5, #ARGV - (5) + 1)
 local wrong = wrongQueueKey(queue)
 if wrong then return wrong end
-local now = serverNow()
-local outcomes = {}
+local waiting = waitingJobs(queue)
+local forwarding = createForwarding(queue, windowMs, serverNow())
+local decisions = {}
 for jobId, origin, add, options in items do
-  local index = #outcomes + 1
-  outcomes[index] = forwardJob(queue, windowMs, now, {
+  local index = #decisions + 1
+  decisions[index] = forwarding.decide({
     id = jobId, mark = marks[index], origin = origin, addKeys = addKeys, addArguments = {add, data[index], options}
   })
 end
-return {waitingJobs(queue), outcomes}
+local outcomes, added = {}, 0
+for i, decision in ipairs(decisions) do
+  local outcome = forwarding.carryOut(decision)
+  if outcome == 'forwarded' then added = added + 1 end
+  outcomes[i] = refused(outcome) and 'refused:' .. refused(outcome) or outcome
+end
+return {waiting + added, outcomes}
 `
 
 export type ForwardJobs = (connection: RedisConnection, keys: ForwardJobsKeys, args: ForwardJobsArguments) => Promise<ForwardJobsReply>
@@ -983,15 +1148,15 @@ export interface HandBackArguments {
 export interface HandBackReply {
   /** made claimable */
   readonly returned: number
-  /** rows of the page */
-  readonly seen: number
-  /** id of its last row; empty without any */
+  /** the page was full, or this call has copied enough */
+  readonly more: boolean
+  /** id of the last row dealt with; empty without any */
   readonly last: string
 }
 
 function decodeHandBack(reply: unknown): HandBackReply {
   const at = list(reply, 'handBack')
-  return { returned: integer(at[0], 'handBack'), seen: integer(at[1], 'handBack'), last: text(at[2], 'handBack') }
+  return { returned: integer(at[0], 'handBack'), more: flag(at[1], 'handBack'), last: text(at[2], 'handBack') }
 }
 
 const handBackLua = `local function serverNow()
@@ -1005,62 +1170,133 @@ local function fields(reply)
   return map
 end
 local function refused(reply) return type(reply) == 'table' and reply.err or nil end
-local function roomForDeadLetter(deadLetters, max)
+local function attempt(work, ...)
+  local done, result = pcall(work, ...)
+  if done then return result end
+  return {err = refused(result) or tostring(result)}
+end
+local function roomForDeadLetter(deadLetters, max, before)
   local length = redis.pcall('XLEN', deadLetters)
   if refused(length) then return length end
-  if length < max then return nil end
+  if length + (before or 0) < max then return nil end
   return redis.error_reply('FULL ' .. deadLetters .. ' holds ' .. max .. ' dead letters')
 end
-local function writeDeadLetter(deadLetters, record)
+local function writeDeadLetter(deadLetters, record, now)
   local written = redis.pcall('XADD', deadLetters, '*',
     'originalId', record.originalId, 'stream', record.stream, 'group', record.group, 'consumer', record.consumer,
     'deliveries', record.deliveries, 'reason', record.reason, 'error', record.error, 'payload', record.payload,
-    'idempotencyKey', record.idempotencyKey, 'firstSeen', record.firstSeen, 'deadAt', serverNow(), 'redrives', record.redrives)
-  return refused(written) and written or nil
+    'idempotencyKey', record.idempotencyKey, 'firstSeen', record.firstSeen, 'deadAt', now or serverNow(), 'redrives', record.redrives)
+  if refused(written) then return written end
+  return nil, written
 end
-local function deadLetterEntry(place, id, letter)
-  local row = redis.call('XPENDING', place.stream, place.group, id, id, 1)[1]
-  if not row or row[3] < (letter.minIdleMs or 0) or row[4] < (letter.minDeliveries or 0) then return 'gone' end
-  if redis.acl_check_cmd and not redis.acl_check_cmd('XACK', place.stream, place.group, id) then
-    return redis.error_reply('NOPERM the user may not XACK ' .. place.stream)
+local function createLetters(place)
+  local decided, written = {}, {}
+  local barred, bytes = nil, 0
+  local function mayWrite(id)
+    if barred == nil then barred = redis.acl_check_cmd and not redis.acl_check_cmd('XACK', place.stream, place.group, id) end
+    if barred then return redis.error_reply('NOPERM the user may not XACK ' .. place.stream) end
+    return roomForDeadLetter(place.deadLetters, place.max, #decided)
   end
-  local full = roomForDeadLetter(place.deadLetters, place.max)
-  if full then return full end
-  local entry = redis.call('XRANGE', place.stream, id, id)[1]
-  local reason, failure = letter.reason, letter.error
-  if not entry and reason ~= 'Trimmed' then failure = failure .. ' (the entry itself has been trimmed)' end
-  return writeDeadLetter(place.deadLetters, {
-    originalId = id, stream = place.stream, group = place.group, consumer = row[2], deliveries = row[4],
-    reason = reason, error = failure, payload = entry and cmsgpack.pack(entry[2]) or '', idempotencyKey = letter.hash,
-    firstSeen = string.match(id, '^%d+'), redrives = letter.redrives
-  }) or 'dead'
+  local letters = {}
+  function letters.decide(id, letter, row)
+    row = row or redis.call('XPENDING', place.stream, place.group, id, id, 1)[1]
+    if not row or row[3] < (letter.minIdleMs or 0) or row[4] < (letter.minDeliveries or 0) then return 'gone' end
+    local refusal = mayWrite(id)
+    if refusal then return refusal end
+    local entry = letter.reason ~= 'Trimmed' and redis.call('XRANGE', place.stream, id, id)[1]
+    local failure = letter.error
+    if not entry and letter.reason ~= 'Trimmed' then failure = failure .. ' (the entry itself has been trimmed)' end
+    local payload = entry and cmsgpack.pack(entry[2]) or ''
+    bytes = bytes + #payload
+    decided[#decided + 1] = {
+      originalId = id, stream = place.stream, group = place.group, consumer = row[2], deliveries = row[4],
+      reason = letter.reason, error = failure, payload = payload, idempotencyKey = letter.hash,
+      firstSeen = string.match(id, '^%d+'), redrives = letter.redrives
+    }
+    return 'dead'
+  end
+  function letters.bytes() return bytes end
+  function letters.write(now)
+    local ids, refusals = {}, {}
+    for _, record in ipairs(decided) do
+      local refusal, id = writeDeadLetter(place.deadLetters, record, now)
+      if refusal then refusals[record.originalId] = refusal
+      else
+        written[#written + 1] = id
+        ids[#ids + 1] = record.originalId
+      end
+    end
+    return ids, refusals
+  end
+  function letters.undo()
+    for _, id in ipairs(written) do attempt(redis.call, 'XDEL', place.deadLetters, id) end
+  end
+  return letters
 end
-local function deadLetterTrimmed(place, id, minIdleMs)
-  local outcome = deadLetterEntry(place, id, {
+local function deadLetterTrimmed(place, id, now, minIdleMs, row)
+  local letters = createLetters(place)
+  local outcome = letters.decide(id, {
     reason = 'Trimmed', error = 'trimmed from the stream while pending', hash = '', redrives = 0, minIdleMs = minIdleMs
-  })
-  if outcome == 'dead' then
-    redis.call('XACK', place.stream, place.group, id)
-    redis.call('HINCRBY', place.stats, 'trimmedPending', 1)
+  }, row)
+  if outcome ~= 'dead' then return outcome end
+  local _, refusals = letters.write(now)
+  if refusals[id] then return refusals[id] end
+  local acknowledged = attempt(redis.call, 'XACK', place.stream, place.group, id)
+  if refused(acknowledged) then
+    letters.undo()
+    return acknowledged
+  end
+  if refused(attempt(redis.call, 'HINCRBY', place.stats, 'trimmedPending', 1)) then
+    attempt(redis.call, 'HDEL', place.stats, 'trimmedPending', 'base')
   end
   return outcome
+end
+local function before(a, b)
+  local ms, seq = string.match(a, '^(%d+)-(%d+)$')
+  local otherMs, otherSeq = string.match(b, '^(%d+)-(%d+)$')
+  local function less(x, y)
+    if #x <= 15 and #y <= 15 then return tonumber(x) < tonumber(y) end
+    return string.rep('0', 20 - #x) .. x < string.rep('0', 20 - #y) .. y
+  end
+  if ms ~= otherMs then return less(ms, otherMs) end
+  return less(seq, otherSeq)
+end
+local function existenceIn(stream)
+  if redis.call('EXISTS', stream) == 0 then return function() return false, 0 end end
+  local about = fields(redis.call('XINFO', 'STREAM', stream))
+  local first, last = about['first-entry'] and about['first-entry'][1], about['last-generated-id']
+  local deleted = about['max-deleted-entry-id'] or last
+  return function(id)
+    if not first or before(id, first) or before(last, id) then return false, 0 end
+    if before(deleted, id) then return true, 0 end
+    local entry = redis.call('XRANGE', stream, id, id)[1]
+    if not entry then return false, 0 end
+    local bytes = 0
+    for _, part in ipairs(entry[2]) do bytes = bytes + #part end
+    return true, bytes
+  end
 end
 local stream, nudge, deadLetters, stats = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local group, consumer, idleMs, start, maxDeadLetters, pageSize = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6])
 local place = {stream = stream, deadLetters = deadLetters, stats = stats, group = group, max = maxDeadLetters}
+local now, exists = serverNow(), existenceIn(stream)
 local held = redis.call('XPENDING', stream, group, start, '+', pageSize, consumer)
-local returned = 0
+if #held > 0 then redis.call('INCR', nudge) end
+local returned, seen, bytes = 0, 0, 0
 for _, row in ipairs(held) do
-  if #redis.call('XRANGE', stream, row[1], row[1]) == 0 then
-    deadLetterTrimmed(place, row[1], 0)
-  else
+  if bytes > 1048576 then break end
+  local there, copied = exists(row[1])
+  bytes = bytes + copied
+  if there then
     local count = row[4] > 0 and row[4] - 1 or 0
     redis.call('XCLAIM', stream, group, consumer, 0, row[1], 'IDLE', idleMs, 'RETRYCOUNT', count, 'JUSTID')
     returned = returned + 1
+  else
+    deadLetterTrimmed(place, row[1], now, 0, row)
   end
+  seen = seen + 1
 end
-if returned > 0 then redis.call('INCR', nudge) end
-return {returned, #held, #held > 0 and held[#held][1] or ''}
+return {returned, (seen < #held or #held == pageSize) and 1 or 0, seen > 0 and held[seen][1] or ''}
 `
 
 const handBackScript = defineScript('handBack', handBackLua)
@@ -1111,6 +1347,11 @@ const heartbeatLua = `local function fields(reply)
   return map
 end
 local function refused(reply) return type(reply) == 'table' and reply.err or nil end
+local function attempt(work, ...)
+  local done, result = pcall(work, ...)
+  if done then return result end
+  return {err = refused(result) or tostring(result)}
+end
 local function groupOf(stream, name)
   for _, reply in ipairs(redis.call('XINFO', 'GROUPS', stream)) do
     local group = fields(reply)
@@ -1227,6 +1468,8 @@ export interface LockJobsReply {
   readonly waiting: number
   /** server time, ms */
   readonly now: number
+  /** why the queue takes no jobs now (lib/queueKeys.lua); empty when it does */
+  readonly held: string
   /** per key */
   readonly standings: readonly LockJobsStandingReply[]
 }
@@ -1237,7 +1480,7 @@ function decodeLockJobsStanding(reply: unknown): LockJobsStandingReply {
 }
 function decodeLockJobs(reply: unknown): LockJobsReply {
   const at = list(reply, 'lockJobs')
-  return { waiting: integer(at[0], 'lockJobs'), now: integer(at[1], 'lockJobs'), standings: list(at[2], 'lockJobs').map(decodeLockJobsStanding) }
+  return { waiting: integer(at[0], 'lockJobs'), now: integer(at[1], 'lockJobs'), held: text(at[2], 'lockJobs'), standings: list(at[3], 'lockJobs').map(decodeLockJobsStanding) }
 }
 
 const lockJobsLua = `local function slice(list, from, count)
@@ -1280,8 +1523,28 @@ local function wrongQueueKey(queue)
   end
   return nil
 end
+local function heldQueue(queue)
+  local held = redis.call('EXISTS', queue .. 'paused') == 1
+  if not held then
+    local meta = redis.call('HMGET', queue .. 'meta', 'paused', 'version')
+    held = meta[1] and meta[2] and string.match(meta[2], '^bullmq[%w-]*:[0-5]%.') ~= nil
+  end
+  return held and redis.error_reply('QUEUEHELD ' .. queue .. ' is paused by a BullMQ before version 6') or nil
+end
+local function fields(reply)
+  local map = {}
+  for i = 1, #reply, 2 do map[reply[i]] = reply[i + 1] end
+  return map
+end
+local function refused(reply) return type(reply) == 'table' and reply.err or nil end
+local function attempt(work, ...)
+  local done, result = pcall(work, ...)
+  if done then return result end
+  return {err = refused(result) or tostring(result)}
+end
 local function waitingJobs(queue)
-  return redis.call('LLEN', queue .. 'wait') + redis.call('ZCARD', queue .. 'prioritized')
+  return redis.call('LLEN', queue .. 'wait') + redis.call('LLEN', queue .. 'paused') +
+    redis.call('ZCARD', queue .. 'prioritized') + redis.call('ZCARD', queue .. 'delayed')
 end
 local function serverNow()
   local time = redis.call('TIME')
@@ -1301,7 +1564,7 @@ for i = 1, #locks do
   local job = holds == 'hash' and redis.call('HMGET', jobs[i], 'timestamp', 'finishedOn') or {}
   standings[i] = {locked, redis.call('EXISTS', marks[i]), holds, job[1] or '', job[2] or ''}
 end
-return {waitingJobs(queue), digits(serverNow()), standings}
+return {waitingJobs(queue), digits(serverNow()), refused(heldQueue(queue)) or '', standings}
 `
 
 const lockJobsScript = defineScript('lockJobs', lockJobsLua)
@@ -1382,6 +1645,11 @@ local function fields(reply)
   return map
 end
 local function refused(reply) return type(reply) == 'table' and reply.err or nil end
+local function attempt(work, ...)
+  local done, result = pcall(work, ...)
+  if done then return result end
+  return {err = refused(result) or tostring(result)}
+end
 local function groupOf(stream, name)
   for _, reply in ipairs(redis.call('XINFO', 'GROUPS', stream)) do
     local group = fields(reply)
@@ -1486,6 +1754,14 @@ local function wrongQueueKey(queue)
   end
   return nil
 end
+local function heldQueue(queue)
+  local held = redis.call('EXISTS', queue .. 'paused') == 1
+  if not held then
+    local meta = redis.call('HMGET', queue .. 'meta', 'paused', 'version')
+    held = meta[1] and meta[2] and string.match(meta[2], '^bullmq[%w-]*:[0-5]%.') ~= nil
+  end
+  return held and redis.error_reply('QUEUEHELD ' .. queue .. ' is paused by a BullMQ before version 6') or nil
+end
 local marks = slice(KEYS, 1, ARGV[1])
 local jobs = slice(KEYS, 1 + #marks, #KEYS - (1 + #marks) + 1)
 local queue, windowMs = ARGV[2], tonumber(ARGV[3])
@@ -1547,9 +1823,11 @@ export interface ReapReply {
   readonly released: number
   /** entries that became dead letters */
   readonly trimmed: number
-  /** rows of the page */
+  /** rows dealt with */
   readonly seen: number
-  /** id of its last row; empty without any */
+  /** the page was full, or this call has copied enough */
+  readonly more: boolean
+  /** id of the last row dealt with; empty without any */
   readonly last: string
   /** with Released: id of the oldest entry that is still under the name */
   readonly oldest: string
@@ -1559,7 +1837,7 @@ export interface ReapReply {
 
 function decodeReap(reply: unknown): ReapReply {
   const at = list(reply, 'reap')
-  return { outcome: text(at[0], 'reap'), registered: text(at[1], 'reap'), released: integer(at[2], 'reap'), trimmed: integer(at[3], 'reap'), seen: integer(at[4], 'reap'), last: text(at[5], 'reap'), oldest: text(at[6], 'reap'), refusal: text(at[7], 'reap') }
+  return { outcome: text(at[0], 'reap'), registered: text(at[1], 'reap'), released: integer(at[2], 'reap'), trimmed: integer(at[3], 'reap'), seen: integer(at[4], 'reap'), more: flag(at[5], 'reap'), last: text(at[6], 'reap'), oldest: text(at[7], 'reap'), refusal: text(at[8], 'reap') }
 }
 
 const reapLua = `local function serverNow()
@@ -1573,51 +1851,124 @@ local function fields(reply)
   return map
 end
 local function refused(reply) return type(reply) == 'table' and reply.err or nil end
-local function roomForDeadLetter(deadLetters, max)
+local function attempt(work, ...)
+  local done, result = pcall(work, ...)
+  if done then return result end
+  return {err = refused(result) or tostring(result)}
+end
+local function roomForDeadLetter(deadLetters, max, before)
   local length = redis.pcall('XLEN', deadLetters)
   if refused(length) then return length end
-  if length < max then return nil end
+  if length + (before or 0) < max then return nil end
   return redis.error_reply('FULL ' .. deadLetters .. ' holds ' .. max .. ' dead letters')
 end
-local function writeDeadLetter(deadLetters, record)
+local function writeDeadLetter(deadLetters, record, now)
   local written = redis.pcall('XADD', deadLetters, '*',
     'originalId', record.originalId, 'stream', record.stream, 'group', record.group, 'consumer', record.consumer,
     'deliveries', record.deliveries, 'reason', record.reason, 'error', record.error, 'payload', record.payload,
-    'idempotencyKey', record.idempotencyKey, 'firstSeen', record.firstSeen, 'deadAt', serverNow(), 'redrives', record.redrives)
-  return refused(written) and written or nil
+    'idempotencyKey', record.idempotencyKey, 'firstSeen', record.firstSeen, 'deadAt', now or serverNow(), 'redrives', record.redrives)
+  if refused(written) then return written end
+  return nil, written
 end
-local function deadLetterEntry(place, id, letter)
-  local row = redis.call('XPENDING', place.stream, place.group, id, id, 1)[1]
-  if not row or row[3] < (letter.minIdleMs or 0) or row[4] < (letter.minDeliveries or 0) then return 'gone' end
-  if redis.acl_check_cmd and not redis.acl_check_cmd('XACK', place.stream, place.group, id) then
-    return redis.error_reply('NOPERM the user may not XACK ' .. place.stream)
+local function createLetters(place)
+  local decided, written = {}, {}
+  local barred, bytes = nil, 0
+  local function mayWrite(id)
+    if barred == nil then barred = redis.acl_check_cmd and not redis.acl_check_cmd('XACK', place.stream, place.group, id) end
+    if barred then return redis.error_reply('NOPERM the user may not XACK ' .. place.stream) end
+    return roomForDeadLetter(place.deadLetters, place.max, #decided)
   end
-  local full = roomForDeadLetter(place.deadLetters, place.max)
-  if full then return full end
-  local entry = redis.call('XRANGE', place.stream, id, id)[1]
-  local reason, failure = letter.reason, letter.error
-  if not entry and reason ~= 'Trimmed' then failure = failure .. ' (the entry itself has been trimmed)' end
-  return writeDeadLetter(place.deadLetters, {
-    originalId = id, stream = place.stream, group = place.group, consumer = row[2], deliveries = row[4],
-    reason = reason, error = failure, payload = entry and cmsgpack.pack(entry[2]) or '', idempotencyKey = letter.hash,
-    firstSeen = string.match(id, '^%d+'), redrives = letter.redrives
-  }) or 'dead'
+  local letters = {}
+  function letters.decide(id, letter, row)
+    row = row or redis.call('XPENDING', place.stream, place.group, id, id, 1)[1]
+    if not row or row[3] < (letter.minIdleMs or 0) or row[4] < (letter.minDeliveries or 0) then return 'gone' end
+    local refusal = mayWrite(id)
+    if refusal then return refusal end
+    local entry = letter.reason ~= 'Trimmed' and redis.call('XRANGE', place.stream, id, id)[1]
+    local failure = letter.error
+    if not entry and letter.reason ~= 'Trimmed' then failure = failure .. ' (the entry itself has been trimmed)' end
+    local payload = entry and cmsgpack.pack(entry[2]) or ''
+    bytes = bytes + #payload
+    decided[#decided + 1] = {
+      originalId = id, stream = place.stream, group = place.group, consumer = row[2], deliveries = row[4],
+      reason = letter.reason, error = failure, payload = payload, idempotencyKey = letter.hash,
+      firstSeen = string.match(id, '^%d+'), redrives = letter.redrives
+    }
+    return 'dead'
+  end
+  function letters.bytes() return bytes end
+  function letters.write(now)
+    local ids, refusals = {}, {}
+    for _, record in ipairs(decided) do
+      local refusal, id = writeDeadLetter(place.deadLetters, record, now)
+      if refusal then refusals[record.originalId] = refusal
+      else
+        written[#written + 1] = id
+        ids[#ids + 1] = record.originalId
+      end
+    end
+    return ids, refusals
+  end
+  function letters.undo()
+    for _, id in ipairs(written) do attempt(redis.call, 'XDEL', place.deadLetters, id) end
+  end
+  return letters
 end
-local function deadLetterTrimmed(place, id, minIdleMs)
-  local outcome = deadLetterEntry(place, id, {
+local function deadLetterTrimmed(place, id, now, minIdleMs, row)
+  local letters = createLetters(place)
+  local outcome = letters.decide(id, {
     reason = 'Trimmed', error = 'trimmed from the stream while pending', hash = '', redrives = 0, minIdleMs = minIdleMs
-  })
-  if outcome == 'dead' then
-    redis.call('XACK', place.stream, place.group, id)
-    redis.call('HINCRBY', place.stats, 'trimmedPending', 1)
+  }, row)
+  if outcome ~= 'dead' then return outcome end
+  local _, refusals = letters.write(now)
+  if refusals[id] then return refusals[id] end
+  local acknowledged = attempt(redis.call, 'XACK', place.stream, place.group, id)
+  if refused(acknowledged) then
+    letters.undo()
+    return acknowledged
+  end
+  if refused(attempt(redis.call, 'HINCRBY', place.stats, 'trimmedPending', 1)) then
+    attempt(redis.call, 'HDEL', place.stats, 'trimmedPending', 'base')
   end
   return outcome
 end
+local function before(a, b)
+  local ms, seq = string.match(a, '^(%d+)-(%d+)$')
+  local otherMs, otherSeq = string.match(b, '^(%d+)-(%d+)$')
+  local function less(x, y)
+    if #x <= 15 and #y <= 15 then return tonumber(x) < tonumber(y) end
+    return string.rep('0', 20 - #x) .. x < string.rep('0', 20 - #y) .. y
+  end
+  if ms ~= otherMs then return less(ms, otherMs) end
+  return less(seq, otherSeq)
+end
+local function existenceIn(stream)
+  if redis.call('EXISTS', stream) == 0 then return function() return false, 0 end end
+  local about = fields(redis.call('XINFO', 'STREAM', stream))
+  local first, last = about['first-entry'] and about['first-entry'][1], about['last-generated-id']
+  local deleted = about['max-deleted-entry-id'] or last
+  return function(id)
+    if not first or before(id, first) or before(last, id) then return false, 0 end
+    if before(deleted, id) then return true, 0 end
+    local entry = redis.call('XRANGE', stream, id, id)[1]
+    if not entry then return false, 0 end
+    local bytes = 0
+    for _, part in ipairs(entry[2]) do bytes = bytes + #part end
+    return true, bytes
+  end
+end
 local stream, deadLetters, stats, registry, nudge, heartbeat = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local group, name, uid, minIdleMs, maxDeadLetters, requireExpired, start, pageSize = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6] == '1', ARGV[7], tonumber(ARGV[8])
+local function answer(outcome, more)
+  more = more or {}
+  return {
+    outcome, more.registered or '', more.released or 0, more.trimmed or 0, more.seen or 0, more.more and 1 or 0, more.last or '',
+    more.oldest or '', more.refusal or ''
+  }
+end
 local registered = redis.call('HGET', registry, name)
-if registered ~= uid then return {'Changed', registered or '', 0, 0, 0, '', '', ''} end
-if requireExpired and redis.call('EXISTS', heartbeat) == 1 then return {'Alive', '', 0, 0, 0, '', '', ''} end
+if registered ~= uid then return answer('Changed', {registered = registered}) end
+if requireExpired and redis.call('EXISTS', heartbeat) == 1 then return answer('Alive') end
 local function held(from, count)
   local page = redis.pcall('XPENDING', stream, group, from, '+', count, name)
   if refused(page) and string.sub(page.err, 1, 7) == 'NOGROUP' then return {}, true end
@@ -1626,24 +1977,34 @@ end
 local page, groupless = held(start, pageSize)
 if refused(page) then return page end
 local place = {stream = stream, deadLetters = deadLetters, stats = stats, group = group, max = maxDeadLetters}
-local released, trimmed, refusal = 0, 0, ''
+local now, exists = serverNow(), existenceIn(stream)
+local young = false
+for _, row in ipairs(page) do young = young or row[3] < minIdleMs end
+if young then redis.call('INCR', nudge) end
+local found = {released = 0, trimmed = 0, seen = 0}
+local bytes = 0
 for _, row in ipairs(page) do
-  if #redis.call('XRANGE', stream, row[1], row[1]) == 0 then
-    local outcome = deadLetterTrimmed(place, row[1], 0)
-    if refused(outcome) then refusal = outcome.err elseif outcome == 'dead' then trimmed = trimmed + 1 end
+  if bytes > 1048576 then break end
+  local there, copied = exists(row[1])
+  bytes = bytes + copied
+  if not there then
+    local outcome = deadLetterTrimmed(place, row[1], now, 0, row)
+    if refused(outcome) then found.refusal = outcome.err elseif outcome == 'dead' then found.trimmed = found.trimmed + 1 end
   elseif row[3] < minIdleMs then
     redis.call('XCLAIM', stream, group, name, 0, row[1], 'IDLE', minIdleMs, 'JUSTID')
-    released = released + 1
+    found.released = found.released + 1
   end
+  found.seen = found.seen + 1
 end
-if released > 0 then redis.call('INCR', nudge) end
-local last = #page > 0 and page[#page][1] or ''
+found.more = found.seen < #page or #page == pageSize
+found.last = found.seen > 0 and page[found.seen][1] or ''
 local oldest = held('-', 1)[1]
-if oldest then return {'Released', '', released, trimmed, #page, last, oldest[1], refusal} end
+found.oldest = oldest and oldest[1]
+if oldest then return answer('Released', found) end
 if not groupless then redis.call('XGROUP', 'DELCONSUMER', stream, group, name) end
 redis.call('HDEL', registry, name)
 redis.call('DEL', heartbeat)
-return {'Gone', '', released, trimmed, #page, last, '', ''}
+return answer('Gone', found)
 `
 
 const reapScript = defineScript('reap', reapLua)
@@ -1701,18 +2062,24 @@ local function fields(reply)
   return map
 end
 local function refused(reply) return type(reply) == 'table' and reply.err or nil end
-local function roomForDeadLetter(deadLetters, max)
+local function attempt(work, ...)
+  local done, result = pcall(work, ...)
+  if done then return result end
+  return {err = refused(result) or tostring(result)}
+end
+local function roomForDeadLetter(deadLetters, max, before)
   local length = redis.pcall('XLEN', deadLetters)
   if refused(length) then return length end
-  if length < max then return nil end
+  if length + (before or 0) < max then return nil end
   return redis.error_reply('FULL ' .. deadLetters .. ' holds ' .. max .. ' dead letters')
 end
-local function writeDeadLetter(deadLetters, record)
+local function writeDeadLetter(deadLetters, record, now)
   local written = redis.pcall('XADD', deadLetters, '*',
     'originalId', record.originalId, 'stream', record.stream, 'group', record.group, 'consumer', record.consumer,
     'deliveries', record.deliveries, 'reason', record.reason, 'error', record.error, 'payload', record.payload,
-    'idempotencyKey', record.idempotencyKey, 'firstSeen', record.firstSeen, 'deadAt', serverNow(), 'redrives', record.redrives)
-  return refused(written) and written or nil
+    'idempotencyKey', record.idempotencyKey, 'firstSeen', record.firstSeen, 'deadAt', now or serverNow(), 'redrives', record.redrives)
+  if refused(written) then return written end
+  return nil, written
 end
 local function recordFailedJob(place, job)
   local payload = job.payload
@@ -1841,11 +2208,13 @@ export interface RenewArguments {
 
 export interface RenewReply {
   readonly renewed: number
+  /** ids dealt with, from the first on; fewer where this call has copied enough */
+  readonly seen: number
 }
 
 function decodeRenew(reply: unknown): RenewReply {
   const at = list(reply, 'renew')
-  return { renewed: integer(at[0], 'renew') }
+  return { renewed: integer(at[0], 'renew'), seen: integer(at[1], 'renew') }
 }
 
 const renewLua = `local function slice(list, from, count)
@@ -1860,17 +2229,60 @@ local function rows(packed, width)
     return unpack(list, at, at + width - 1)
   end
 end
+local function fields(reply)
+  local map = {}
+  for i = 1, #reply, 2 do map[reply[i]] = reply[i + 1] end
+  return map
+end
+local function refused(reply) return type(reply) == 'table' and reply.err or nil end
+local function attempt(work, ...)
+  local done, result = pcall(work, ...)
+  if done then return result end
+  return {err = refused(result) or tostring(result)}
+end
+local function before(a, b)
+  local ms, seq = string.match(a, '^(%d+)-(%d+)$')
+  local otherMs, otherSeq = string.match(b, '^(%d+)-(%d+)$')
+  local function less(x, y)
+    if #x <= 15 and #y <= 15 then return tonumber(x) < tonumber(y) end
+    return string.rep('0', 20 - #x) .. x < string.rep('0', 20 - #y) .. y
+  end
+  if ms ~= otherMs then return less(ms, otherMs) end
+  return less(seq, otherSeq)
+end
+local function existenceIn(stream)
+  if redis.call('EXISTS', stream) == 0 then return function() return false, 0 end end
+  local about = fields(redis.call('XINFO', 'STREAM', stream))
+  local first, last = about['first-entry'] and about['first-entry'][1], about['last-generated-id']
+  local deleted = about['max-deleted-entry-id'] or last
+  return function(id)
+    if not first or before(id, first) or before(last, id) then return false, 0 end
+    if before(deleted, id) then return true, 0 end
+    local entry = redis.call('XRANGE', stream, id, id)[1]
+    if not entry then return false, 0 end
+    local bytes = 0
+    for _, part in ipairs(entry[2]) do bytes = bytes + #part end
+    return true, bytes
+  end
+end
 local stream = KEYS[1]
 local group, consumer = ARGV[1], ARGV[2]
 local ids = slice(ARGV, 3, #ARGV - (3) + 1)
-local renewed = 0
+local exists = existenceIn(stream)
+local renewed, seen, bytes = 0, 0, 0
 for _, id in ipairs(ids) do
-  if #redis.call('XPENDING', stream, group, id, id, 1, consumer) == 1 and #redis.call('XRANGE', stream, id, id) == 1 then
-    redis.call('XCLAIM', stream, group, consumer, 0, id, 'JUSTID')
-    renewed = renewed + 1
+  if bytes > 1048576 then break end
+  if #redis.call('XPENDING', stream, group, id, id, 1, consumer) == 1 then
+    local there, copied = exists(id)
+    bytes = bytes + copied
+    if there then
+      redis.call('XCLAIM', stream, group, consumer, 0, id, 'JUSTID')
+      renewed = renewed + 1
+    end
   end
+  seen = seen + 1
 end
-return {renewed}
+return {renewed, seen}
 `
 
 const renewScript = defineScript('renew', renewLua)
@@ -1963,6 +2375,11 @@ local function fields(reply)
   return map
 end
 local function refused(reply) return type(reply) == 'table' and reply.err or nil end
+local function attempt(work, ...)
+  local done, result = pcall(work, ...)
+  if done then return result end
+  return {err = refused(result) or tostring(result)}
+end
 local function restoreEntry(stream, deadLetters, id)
   local found = redis.call('XRANGE', deadLetters, id, id)[1]
   if not found then return 'gone' end
@@ -2028,6 +2445,11 @@ const restoreDeadLetterLua = `local function fields(reply)
   return map
 end
 local function refused(reply) return type(reply) == 'table' and reply.err or nil end
+local function attempt(work, ...)
+  local done, result = pcall(work, ...)
+  if done then return result end
+  return {err = refused(result) or tostring(result)}
+end
 local function restoreEntry(stream, deadLetters, id)
   local found = redis.call('XRANGE', deadLetters, id, id)[1]
   if not found then return 'gone' end
@@ -2105,6 +2527,11 @@ local function fields(reply)
   return map
 end
 local function refused(reply) return type(reply) == 'table' and reply.err or nil end
+local function attempt(work, ...)
+  local done, result = pcall(work, ...)
+  if done then return result end
+  return {err = refused(result) or tostring(result)}
+end
 local function groupOf(stream, name)
   for _, reply in ipairs(redis.call('XINFO', 'GROUPS', stream)) do
     local group = fields(reply)
@@ -2141,11 +2568,14 @@ local function account(stream, groupName, stats)
   return lost + earlier
 end
 local function before(a, b)
-  local function padded(id)
-    local ms, seq = string.match(id, '^(%d+)-(%d+)$')
-    return string.rep('0', 20 - #ms) .. ms .. string.rep('0', 20 - #seq) .. seq
+  local ms, seq = string.match(a, '^(%d+)-(%d+)$')
+  local otherMs, otherSeq = string.match(b, '^(%d+)-(%d+)$')
+  local function less(x, y)
+    if #x <= 15 and #y <= 15 then return tonumber(x) < tonumber(y) end
+    return string.rep('0', 20 - #x) .. x < string.rep('0', 20 - #y) .. y
   end
-  return padded(a) < padded(b)
+  if ms ~= otherMs then return less(ms, otherMs) end
+  return less(seq, otherSeq)
 end
 local function serverNow()
   local time = redis.call('TIME')
@@ -2302,7 +2732,7 @@ export interface SettleArguments {
 export interface SettleReply {
   /** entries that XACK removed, dead letters included */
   readonly acknowledged: number
-  /** per letter: dead, gone, or the server's refusal of its record */
+  /** per letter: dead, gone, the server's refusal of its record, or later: this call has copied enough */
   readonly outcomes: readonly string[]
 }
 
@@ -2334,56 +2764,148 @@ local function fields(reply)
   return map
 end
 local function refused(reply) return type(reply) == 'table' and reply.err or nil end
-local function roomForDeadLetter(deadLetters, max)
+local function attempt(work, ...)
+  local done, result = pcall(work, ...)
+  if done then return result end
+  return {err = refused(result) or tostring(result)}
+end
+local function roomForDeadLetter(deadLetters, max, before)
   local length = redis.pcall('XLEN', deadLetters)
   if refused(length) then return length end
-  if length < max then return nil end
+  if length + (before or 0) < max then return nil end
   return redis.error_reply('FULL ' .. deadLetters .. ' holds ' .. max .. ' dead letters')
 end
-local function writeDeadLetter(deadLetters, record)
+local function writeDeadLetter(deadLetters, record, now)
   local written = redis.pcall('XADD', deadLetters, '*',
     'originalId', record.originalId, 'stream', record.stream, 'group', record.group, 'consumer', record.consumer,
     'deliveries', record.deliveries, 'reason', record.reason, 'error', record.error, 'payload', record.payload,
-    'idempotencyKey', record.idempotencyKey, 'firstSeen', record.firstSeen, 'deadAt', serverNow(), 'redrives', record.redrives)
-  return refused(written) and written or nil
+    'idempotencyKey', record.idempotencyKey, 'firstSeen', record.firstSeen, 'deadAt', now or serverNow(), 'redrives', record.redrives)
+  if refused(written) then return written end
+  return nil, written
 end
-local function deadLetterEntry(place, id, letter)
-  local row = redis.call('XPENDING', place.stream, place.group, id, id, 1)[1]
-  if not row or row[3] < (letter.minIdleMs or 0) or row[4] < (letter.minDeliveries or 0) then return 'gone' end
-  if redis.acl_check_cmd and not redis.acl_check_cmd('XACK', place.stream, place.group, id) then
-    return redis.error_reply('NOPERM the user may not XACK ' .. place.stream)
+local function createLetters(place)
+  local decided, written = {}, {}
+  local barred, bytes = nil, 0
+  local function mayWrite(id)
+    if barred == nil then barred = redis.acl_check_cmd and not redis.acl_check_cmd('XACK', place.stream, place.group, id) end
+    if barred then return redis.error_reply('NOPERM the user may not XACK ' .. place.stream) end
+    return roomForDeadLetter(place.deadLetters, place.max, #decided)
   end
-  local full = roomForDeadLetter(place.deadLetters, place.max)
-  if full then return full end
-  local entry = redis.call('XRANGE', place.stream, id, id)[1]
-  local reason, failure = letter.reason, letter.error
-  if not entry and reason ~= 'Trimmed' then failure = failure .. ' (the entry itself has been trimmed)' end
-  return writeDeadLetter(place.deadLetters, {
-    originalId = id, stream = place.stream, group = place.group, consumer = row[2], deliveries = row[4],
-    reason = reason, error = failure, payload = entry and cmsgpack.pack(entry[2]) or '', idempotencyKey = letter.hash,
-    firstSeen = string.match(id, '^%d+'), redrives = letter.redrives
-  }) or 'dead'
+  local letters = {}
+  function letters.decide(id, letter, row)
+    row = row or redis.call('XPENDING', place.stream, place.group, id, id, 1)[1]
+    if not row or row[3] < (letter.minIdleMs or 0) or row[4] < (letter.minDeliveries or 0) then return 'gone' end
+    local refusal = mayWrite(id)
+    if refusal then return refusal end
+    local entry = letter.reason ~= 'Trimmed' and redis.call('XRANGE', place.stream, id, id)[1]
+    local failure = letter.error
+    if not entry and letter.reason ~= 'Trimmed' then failure = failure .. ' (the entry itself has been trimmed)' end
+    local payload = entry and cmsgpack.pack(entry[2]) or ''
+    bytes = bytes + #payload
+    decided[#decided + 1] = {
+      originalId = id, stream = place.stream, group = place.group, consumer = row[2], deliveries = row[4],
+      reason = letter.reason, error = failure, payload = payload, idempotencyKey = letter.hash,
+      firstSeen = string.match(id, '^%d+'), redrives = letter.redrives
+    }
+    return 'dead'
+  end
+  function letters.bytes() return bytes end
+  function letters.write(now)
+    local ids, refusals = {}, {}
+    for _, record in ipairs(decided) do
+      local refusal, id = writeDeadLetter(place.deadLetters, record, now)
+      if refusal then refusals[record.originalId] = refusal
+      else
+        written[#written + 1] = id
+        ids[#ids + 1] = record.originalId
+      end
+    end
+    return ids, refusals
+  end
+  function letters.undo()
+    for _, id in ipairs(written) do attempt(redis.call, 'XDEL', place.deadLetters, id) end
+  end
+  return letters
+end
+local function acknowledge(place, ids, recorded)
+  local acknowledged = attempt(redis.call, 'XACK', place.stream, place.group, unpack(ids))
+  if refused(acknowledged) then return acknowledged end
+  local function count(field, number)
+    if number > 0 and refused(attempt(redis.call, 'HINCRBY', place.stats, field, number)) then
+      attempt(redis.call, 'HDEL', place.stats, field, 'base')
+    end
+  end
+  count('settled', acknowledged)
+  count('dead', recorded)
+  return acknowledged
+end
+local function wrongType(key, expected)
+  local actual = redis.call('TYPE', key).ok
+  if actual == 'none' or actual == expected then return nil end
+  return redis.error_reply('WRONGTYPE ' .. key .. ' holds a ' .. actual .. ', not a ' .. expected)
+end
+local queueKeyTypes = {
+  ['wait'] = 'list',
+  ['paused'] = 'list',
+  ['active'] = 'list',
+  ['meta'] = 'hash',
+  ['id'] = 'string',
+  ['pc'] = 'string',
+  ['completed'] = 'zset',
+  ['failed'] = 'zset',
+  ['delayed'] = 'zset',
+  ['prioritized'] = 'zset',
+  ['waiting-children'] = 'zset',
+  ['marker'] = 'zset',
+  ['repeat'] = 'zset',
+  ['events'] = 'stream',
+}
+local function wrongQueueKey(queue)
+  for part, expected in pairs(queueKeyTypes) do
+    local wrong = wrongType(queue .. part, expected)
+    if wrong then return wrong end
+  end
+  return nil
+end
+local function heldQueue(queue)
+  local held = redis.call('EXISTS', queue .. 'paused') == 1
+  if not held then
+    local meta = redis.call('HMGET', queue .. 'meta', 'paused', 'version')
+    held = meta[1] and meta[2] and string.match(meta[2], '^bullmq[%w-]*:[0-5]%.') ~= nil
+  end
+  return held and redis.error_reply('QUEUEHELD ' .. queue .. ' is paused by a BullMQ before version 6') or nil
 end
 local stream, deadLetters, stats = KEYS[1], KEYS[2], KEYS[3]
 local group, maxDeadLetters, letters = ARGV[1], tonumber(ARGV[2]), rows(ARGV[3], 7)
 local acknowledged = slice(ARGV, 4, #ARGV - (4) + 1)
-local place = {stream = stream, deadLetters = deadLetters, group = group, max = maxDeadLetters}
-local outcomes, recorded = {}, 0
+local place = {stream = stream, deadLetters = deadLetters, stats = stats, group = group, max = maxDeadLetters}
+local wrong = wrongType(stream, 'stream') or wrongType(stats, 'hash')
+if wrong then return wrong end
+local now = serverNow()
+local pending = createLetters(place)
+local decided = {}
 for id, reason, failure, hash, redrives, minIdleMs, minDeliveries in letters do
-  local outcome = deadLetterEntry(place, id, {
+  local outcome = pending.bytes() > 1048576 and 'later' or pending.decide(id, {
     reason = reason, error = failure, hash = hash, redrives = redrives, minIdleMs = minIdleMs, minDeliveries = minDeliveries
   })
-  if outcome == 'dead' then
-    acknowledged[#acknowledged + 1] = id
-    recorded = recorded + 1
-  end
-  outcomes[#outcomes + 1] = refused(outcome) or outcome
+  decided[#decided + 1] = {id, outcome}
 end
+local recorded, refusals = pending.write(now)
+local ids = {}
+for i, id in ipairs(acknowledged) do ids[i] = id end
+for _, id in ipairs(recorded) do ids[#ids + 1] = id end
 local settled = 0
-if #acknowledged > 0 then
-  settled = redis.call('XACK', stream, group, unpack(acknowledged))
-  if settled > 0 then redis.call('HINCRBY', stats, 'settled', settled) end
-  if recorded > 0 then redis.call('HINCRBY', stats, 'dead', recorded) end
+if #ids > 0 then
+  settled = acknowledge(place, ids, #recorded)
+  if refused(settled) then
+    pending.undo()
+    return settled
+  end
+end
+local outcomes = {}
+for i, decision in ipairs(decided) do
+  local outcome = refusals[decision[1]] or decision[2]
+  outcomes[i] = refused(outcome) or outcome
 end
 return {settled, outcomes}
 `
@@ -2463,9 +2985,9 @@ export interface SettleAtomicallyArguments {
 }
 
 export interface SettleAtomicallyReply {
-  /** jobs that wait for a worker */
+  /** jobs that wait, for a worker or for their time */
   readonly waiting: number
-  /** per entry: forwarded, duplicate, gone, exhausted, rejected, or ! and the refusal of its record */
+  /** per entry: forwarded, duplicate, gone, exhausted, rejected, refused: and the refusal of its job, or */
   readonly forwarded: readonly string[]
   /** per letter: dead, gone, or ! and the refusal of its record */
   readonly lettered: readonly string[]
@@ -2516,11 +3038,30 @@ local function wrongQueueKey(queue)
   end
   return nil
 end
+local function heldQueue(queue)
+  local held = redis.call('EXISTS', queue .. 'paused') == 1
+  if not held then
+    local meta = redis.call('HMGET', queue .. 'meta', 'paused', 'version')
+    held = meta[1] and meta[2] and string.match(meta[2], '^bullmq[%w-]*:[0-5]%.') ~= nil
+  end
+  return held and redis.error_reply('QUEUEHELD ' .. queue .. ' is paused by a BullMQ before version 6') or nil
+end
 local function bullRemove(job, id, queue)
   local function remove(KEYS, ARGV)
     -- @bullmq remove
   end
   return remove({job, queue .. 'repeat'}, {id, '0', queue})
+end
+local function fields(reply)
+  local map = {}
+  for i = 1, #reply, 2 do map[reply[i]] = reply[i + 1] end
+  return map
+end
+local function refused(reply) return type(reply) == 'table' and reply.err or nil end
+local function attempt(work, ...)
+  local done, result = pcall(work, ...)
+  if done then return result end
+  return {err = refused(result) or tostring(result)}
 end
 local function bullAdd(KEYS, ARGV)
   -- @bullmq add
@@ -2534,72 +3075,155 @@ local function inQueue(queue, id)
   end
   return false
 end
-local function forwardJob(queue, windowMs, now, job)
-  local key = queue .. job.id
-  if redis.call('EXISTS', job.mark, key) > 0 then
+local function createForwarding(queue, windowMs, now)
+  local held = heldQueue(queue)
+  local added = {}
+  local function since(text)
+    local time = tonumber(text)
+    if time and time > 0 and time <= now then return time end
+    return now
+  end
+  local function standing(job)
+    local key = queue .. job.id
+    if redis.call('EXISTS', job.mark, key) == 0 then return 'add' end
     if redis.call('EXISTS', job.mark) == 1 then return 'duplicate' end
     local holds = redis.call('TYPE', key).ok
-    if holds ~= 'hash' then return 'rejected:key ' .. key .. ' holds a ' .. holds .. ', not a job' end
+    if holds ~= 'hash' then return 'rejected', 'key ' .. key .. ' holds a ' .. holds .. ', not a job' end
     local known = redis.call('HMGET', key, 'timestamp', 'finishedOn')
-    local remaining = tonumber(known[1] or known[2] or 0) + windowMs - now
-    if known[2] and remaining <= 0 then
-      bullRemove(key, job.id, queue)
-      redis.call('DEL', key)
-    elseif known[2] or inQueue(queue, job.id) then
-      redis.call('SET', job.mark, job.origin, 'PX', math.max(1000, math.ceil(remaining)))
-      return 'duplicate'
-    else
-      redis.call('DEL', key)
+    local remaining = math.ceil(since(known[2] or known[1]) + windowMs - now)
+    if known[2] then
+      if remaining > 0 then return 'existing', math.max(1000, remaining) end
+      return 'add', 'finished'
     end
+    if inQueue(queue, job.id) then return 'existing', math.max(1000, remaining) end
+    return 'add', 'unfinished'
   end
-  local added = bullAdd(job.addKeys, job.addArguments)
-  if type(added) == 'number' and added < 0 then return 'rejected:BullMQ refused to add the job, code ' .. added end
-  redis.call('SET', job.mark, job.origin, 'PX', windowMs)
-  return 'forwarded'
+  local forwarding = {}
+  function forwarding.decide(job)
+    local decision = {job = job, kind = 'duplicate', after = added[job.id]}
+    if not decision.after then
+      decision.kind, decision.detail = standing(job)
+      if decision.kind == 'add' then
+        if held then decision.kind, decision.detail = 'refused', held else added[job.id] = decision end
+      end
+    end
+    return decision
+  end
+  local function clear(job)
+    if redis.call('EXISTS', queue .. job.id) == 0 then return end
+    redis.call('LREM', queue .. 'wait', 0, job.id)
+    for _, set in ipairs({'delayed', 'prioritized', 'completed', 'failed'}) do redis.call('ZREM', queue .. set, job.id) end
+    redis.call('DEL', queue .. job.id)
+  end
+  local function add(job, present)
+    if present == 'finished' then bullRemove(queue .. job.id, job.id, queue) end
+    if present then redis.call('DEL', queue .. job.id) end
+    return bullAdd(job.addKeys, job.addArguments)
+  end
+  function forwarding.carryOut(decision)
+    local job, kind = decision.job, decision.kind
+    if decision.after and decision.after.outcome ~= 'forwarded' then return decision.after.outcome end
+    if kind == 'duplicate' then return kind end
+    if kind == 'rejected' then return 'rejected:' .. decision.detail end
+    if kind == 'refused' then return decision.detail end
+    if kind == 'existing' then
+      local marked = attempt(redis.call, 'SET', job.mark, job.origin, 'PX', decision.detail)
+      return refused(marked) and marked or 'duplicate'
+    end
+    local result = attempt(add, job, decision.detail)
+    if type(result) == 'number' and result < 0 then
+      decision.outcome = 'rejected:BullMQ refused to add the job, code ' .. result
+      return decision.outcome
+    end
+    local marked = refused(result) and result or attempt(redis.call, 'SET', job.mark, job.origin, 'PX', windowMs)
+    if refused(marked) then
+      attempt(clear, job)
+      decision.outcome = marked
+      return marked
+    end
+    decision.outcome = 'forwarded'
+    return 'forwarded'
+  end
+  return forwarding
 end
 local function serverNow()
   local time = redis.call('TIME')
   return time[1] * 1000 + math.floor(time[2] / 1000)
 end
 local function digits(number) return string.format('%.0f', number) end
-local function fields(reply)
-  local map = {}
-  for i = 1, #reply, 2 do map[reply[i]] = reply[i + 1] end
-  return map
-end
-local function refused(reply) return type(reply) == 'table' and reply.err or nil end
-local function roomForDeadLetter(deadLetters, max)
+local function roomForDeadLetter(deadLetters, max, before)
   local length = redis.pcall('XLEN', deadLetters)
   if refused(length) then return length end
-  if length < max then return nil end
+  if length + (before or 0) < max then return nil end
   return redis.error_reply('FULL ' .. deadLetters .. ' holds ' .. max .. ' dead letters')
 end
-local function writeDeadLetter(deadLetters, record)
+local function writeDeadLetter(deadLetters, record, now)
   local written = redis.pcall('XADD', deadLetters, '*',
     'originalId', record.originalId, 'stream', record.stream, 'group', record.group, 'consumer', record.consumer,
     'deliveries', record.deliveries, 'reason', record.reason, 'error', record.error, 'payload', record.payload,
-    'idempotencyKey', record.idempotencyKey, 'firstSeen', record.firstSeen, 'deadAt', serverNow(), 'redrives', record.redrives)
-  return refused(written) and written or nil
+    'idempotencyKey', record.idempotencyKey, 'firstSeen', record.firstSeen, 'deadAt', now or serverNow(), 'redrives', record.redrives)
+  if refused(written) then return written end
+  return nil, written
 end
-local function deadLetterEntry(place, id, letter)
-  local row = redis.call('XPENDING', place.stream, place.group, id, id, 1)[1]
-  if not row or row[3] < (letter.minIdleMs or 0) or row[4] < (letter.minDeliveries or 0) then return 'gone' end
-  if redis.acl_check_cmd and not redis.acl_check_cmd('XACK', place.stream, place.group, id) then
-    return redis.error_reply('NOPERM the user may not XACK ' .. place.stream)
+local function createLetters(place)
+  local decided, written = {}, {}
+  local barred, bytes = nil, 0
+  local function mayWrite(id)
+    if barred == nil then barred = redis.acl_check_cmd and not redis.acl_check_cmd('XACK', place.stream, place.group, id) end
+    if barred then return redis.error_reply('NOPERM the user may not XACK ' .. place.stream) end
+    return roomForDeadLetter(place.deadLetters, place.max, #decided)
   end
-  local full = roomForDeadLetter(place.deadLetters, place.max)
-  if full then return full end
-  local entry = redis.call('XRANGE', place.stream, id, id)[1]
-  local reason, failure = letter.reason, letter.error
-  if not entry and reason ~= 'Trimmed' then failure = failure .. ' (the entry itself has been trimmed)' end
-  return writeDeadLetter(place.deadLetters, {
-    originalId = id, stream = place.stream, group = place.group, consumer = row[2], deliveries = row[4],
-    reason = reason, error = failure, payload = entry and cmsgpack.pack(entry[2]) or '', idempotencyKey = letter.hash,
-    firstSeen = string.match(id, '^%d+'), redrives = letter.redrives
-  }) or 'dead'
+  local letters = {}
+  function letters.decide(id, letter, row)
+    row = row or redis.call('XPENDING', place.stream, place.group, id, id, 1)[1]
+    if not row or row[3] < (letter.minIdleMs or 0) or row[4] < (letter.minDeliveries or 0) then return 'gone' end
+    local refusal = mayWrite(id)
+    if refusal then return refusal end
+    local entry = letter.reason ~= 'Trimmed' and redis.call('XRANGE', place.stream, id, id)[1]
+    local failure = letter.error
+    if not entry and letter.reason ~= 'Trimmed' then failure = failure .. ' (the entry itself has been trimmed)' end
+    local payload = entry and cmsgpack.pack(entry[2]) or ''
+    bytes = bytes + #payload
+    decided[#decided + 1] = {
+      originalId = id, stream = place.stream, group = place.group, consumer = row[2], deliveries = row[4],
+      reason = letter.reason, error = failure, payload = payload, idempotencyKey = letter.hash,
+      firstSeen = string.match(id, '^%d+'), redrives = letter.redrives
+    }
+    return 'dead'
+  end
+  function letters.bytes() return bytes end
+  function letters.write(now)
+    local ids, refusals = {}, {}
+    for _, record in ipairs(decided) do
+      local refusal, id = writeDeadLetter(place.deadLetters, record, now)
+      if refusal then refusals[record.originalId] = refusal
+      else
+        written[#written + 1] = id
+        ids[#ids + 1] = record.originalId
+      end
+    end
+    return ids, refusals
+  end
+  function letters.undo()
+    for _, id in ipairs(written) do attempt(redis.call, 'XDEL', place.deadLetters, id) end
+  end
+  return letters
+end
+local function acknowledge(place, ids, recorded)
+  local acknowledged = attempt(redis.call, 'XACK', place.stream, place.group, unpack(ids))
+  if refused(acknowledged) then return acknowledged end
+  local function count(field, number)
+    if number > 0 and refused(attempt(redis.call, 'HINCRBY', place.stats, field, number)) then
+      attempt(redis.call, 'HDEL', place.stats, field, 'base')
+    end
+  end
+  count('settled', acknowledged)
+  count('dead', recorded)
+  return acknowledged
 end
 local function waitingJobs(queue)
-  return redis.call('LLEN', queue .. 'wait') + redis.call('ZCARD', queue .. 'prioritized')
+  return redis.call('LLEN', queue .. 'wait') + redis.call('LLEN', queue .. 'paused') +
+    redis.call('ZCARD', queue .. 'prioritized') + redis.call('ZCARD', queue .. 'delayed')
 end
 local stream, deadLetters, stats = KEYS[1], KEYS[2], KEYS[3]
 local addKeys = slice(KEYS, 4, ARGV[1])
@@ -2608,56 +3232,68 @@ local group, maxDeadLetters, maxDeliveries, queue, windowMs, hashAt, firstId, la
 local data = slice(ARGV, 13, #ARGV - (13) + 1)
 local wrong = wrongQueueKey(queue) or wrongType(stream, 'stream') or wrongType(stats, 'hash')
 if wrong then return wrong end
-local now = serverNow()
-local place = {stream = stream, deadLetters = deadLetters, group = group, max = maxDeadLetters}
-local settled, recorded = {}, 0
-local deliveries = {}
+local place = {stream = stream, deadLetters = deadLetters, stats = stats, group = group, max = maxDeadLetters}
+local now, waiting = serverNow(), waitingJobs(queue)
+local forwarding, pending = createForwarding(queue, windowMs, now), createLetters(place)
+local rowOf = {}
 if count > 0 then
-  for _, row in ipairs(redis.call('XPENDING', stream, group, firstId, lastId, count)) do deliveries[row[1]] = row[4] end
+  for _, row in ipairs(redis.call('XPENDING', stream, group, firstId, lastId, count)) do rowOf[row[1]] = row end
 end
-local function deliveriesOf(id)
-  if deliveries[id] then return deliveries[id] end
-  local row = redis.call('XPENDING', stream, group, id, id, 1)[1]
-  return row and row[4]
-end
-local function deadLetter(id, reason, failure, hash, redrives, outcome)
-  local written = deadLetterEntry(place, id, {reason = reason, error = failure, hash = hash, redrives = redrives})
-  if refused(written) then return '!' .. refused(written) end
-  if written == 'gone' then return written end
-  settled[#settled + 1] = id
-  recorded = recorded + 1
-  return outcome
-end
-local function settleOne(index, id, redrives, jobId, add, options)
-  local delivered = deliveriesOf(id)
-  if not delivered then return 'gone' end
-  local hash = string.sub(jobId, hashAt)
-  if delivered > maxDeliveries then
-    local failure = 'delivered ' .. delivered .. ' times; the ceiling is ' .. maxDeliveries
-    return deadLetter(id, 'MaxDeliveries', failure, hash, redrives, 'exhausted')
-  end
-  local outcome = forwardJob(queue, windowMs, now, {
-    id = jobId, mark = marks[index], origin = id, addKeys = addKeys, addArguments = {add, data[index], options}
-  })
-  if string.sub(outcome, 1, 9) == 'rejected:' then
-    return deadLetter(id, 'SinkRejected', string.sub(outcome, 10), hash, redrives, 'rejected')
-  end
-  settled[#settled + 1] = id
-  return outcome
-end
-local forwarded, lettered = {}, {}
+local function pendingRow(id) return rowOf[id] or redis.call('XPENDING', stream, group, id, id, 1)[1] end
+local jobs, others = {}, {}
 for id, redrives, jobId, add, options in entries do
-  forwarded[#forwarded + 1] = settleOne(#forwarded + 1, id, redrives, jobId, add, options)
+  local index = #jobs + 1
+  local row = pendingRow(id)
+  local job = {id = id, redrives = redrives, hash = string.sub(jobId, hashAt), row = row}
+  jobs[index] = job
+  if not row then job.outcome = 'gone'
+  elseif row[4] > maxDeliveries then
+    local failure = 'delivered ' .. row[4] .. ' times; the ceiling is ' .. maxDeliveries
+    job.outcome = pending.decide(id, {reason = 'MaxDeliveries', error = failure, hash = job.hash, redrives = redrives}, row)
+    if job.outcome == 'dead' then job.outcome = 'exhausted' end
+  else
+    job.decision = forwarding.decide({
+      id = jobId, mark = marks[index], origin = id, addKeys = addKeys, addArguments = {add, data[index], options}
+    })
+  end
 end
 for id, redrives, hash, reason, failure in letters do
-  lettered[#lettered + 1] = deadLetter(id, reason, failure, hash, redrives, 'dead')
+  local letter = {reason = reason, error = failure, hash = hash, redrives = redrives}
+  others[#others + 1] = {id = id, outcome = pending.decide(id, letter, pendingRow(id))}
 end
+local settled, added = {}, 0
+for _, job in ipairs(jobs) do
+  if job.decision then
+    local outcome = forwarding.carryOut(job.decision)
+    if refused(outcome) then job.outcome = 'refused:' .. refused(outcome)
+    elseif string.sub(outcome, 1, 9) == 'rejected:' then
+      local letter = {reason = 'SinkRejected', error = string.sub(outcome, 10), hash = job.hash, redrives = job.redrives}
+      job.outcome = pending.decide(job.id, letter, job.row)
+      if job.outcome == 'dead' then job.outcome = 'rejected' end
+    else
+      settled[#settled + 1] = job.id
+      if outcome == 'forwarded' then added = added + 1 end
+      job.outcome = outcome
+    end
+  end
+end
+local recorded, refusals = pending.write(now)
+for _, id in ipairs(recorded) do settled[#settled + 1] = id end
 if #settled > 0 then
-  local acknowledged = redis.call('XACK', stream, group, unpack(settled))
-  redis.call('HINCRBY', stats, 'settled', acknowledged)
-  if recorded > 0 then redis.call('HINCRBY', stats, 'dead', recorded) end
+  local acknowledged = acknowledge(place, settled, #recorded)
+  if refused(acknowledged) then
+    pending.undo()
+    return acknowledged
+  end
 end
-return {waitingJobs(queue), forwarded, lettered}
+local function textOf(item)
+  local refusal = refused(refusals[item.id]) or refused(item.outcome)
+  return refusal and '!' .. refusal or item.outcome
+end
+local forwarded, lettered = {}, {}
+for i, job in ipairs(jobs) do forwarded[i] = textOf(job) end
+for i, letter in ipairs(others) do lettered[i] = textOf(letter) end
+return {waiting + added, forwarded, lettered}
 `
 
 export type SettleAtomically = (connection: RedisConnection, keys: SettleAtomicallyKeys, args: SettleAtomicallyArguments) => Promise<SettleAtomicallyReply>
@@ -2743,4 +3379,35 @@ export function takeFailedJobWith(bull: BullTexts): TakeFailedJob {
   return (connection, keys, args) => {
     return script.run(connection, [keys.queue], [args.id, args.finishedOn]).then(decodeTakeFailedJob)
   }
+}
+
+// waitingJobs.lua
+
+export interface WaitingJobsKeys {
+  /** prefix of the queue's keys, with its last colon */
+  readonly queue: string
+}
+
+export interface WaitingJobsReply {
+  readonly waiting: number
+}
+
+function decodeWaitingJobs(reply: unknown): WaitingJobsReply {
+  const at = list(reply, 'waitingJobs')
+  return { waiting: integer(at[0], 'waitingJobs') }
+}
+
+const waitingJobsLua = `local function waitingJobs(queue)
+  return redis.call('LLEN', queue .. 'wait') + redis.call('LLEN', queue .. 'paused') +
+    redis.call('ZCARD', queue .. 'prioritized') + redis.call('ZCARD', queue .. 'delayed')
+end
+local queue = KEYS[1]
+return {waitingJobs(queue)}
+`
+
+const waitingJobsScript = defineScript('waitingJobs', waitingJobsLua)
+
+/** How many jobs wait, for a worker or for their time. Throws catalogued errors. */
+export function waitingJobs(connection: RedisConnection, keys: WaitingJobsKeys): Promise<WaitingJobsReply> {
+  return waitingJobsScript.run(connection, [keys.queue], []).then(decodeWaitingJobs)
 }

@@ -17,25 +17,32 @@
 
   REPLY
     returned        integer   made claimable
-    seen            integer   rows of the page
-    last            text      id of its last row; empty without any
+    more            flag      the page was full, or this call has copied enough
+    last            text      id of the last row dealt with; empty without any
 
   WRITES
-    1 per row: deadLetterTrimmed's, or XCLAIM JUSTID   a refusal ends the script; the rest grows idle and is reclaimed
-    2 INCR nudge                                       a refusal leaves entries that the next round finds
+    1 INCR nudge                                       a refusal leaves entries that grow idle and are reclaimed
+    2 per row: deadLetterTrimmed's, or XCLAIM JUSTID   a refusal ends the script; the rest grows idle and is reclaimed
 ]]
 -- @include trimmedEntry
+-- @include existence
+-- @include clock
 local place = {stream = stream, deadLetters = deadLetters, stats = stats, group = group, max = maxDeadLetters}
+local now, exists = serverNow(), existenceIn(stream)
 local held = redis.call('XPENDING', stream, group, start, '+', pageSize, consumer)
-local returned = 0
+if #held > 0 then redis.call('INCR', nudge) end
+local returned, seen, bytes = 0, 0, 0
 for _, row in ipairs(held) do
-  if #redis.call('XRANGE', stream, row[1], row[1]) == 0 then
-    deadLetterTrimmed(place, row[1], 0)
-  else
+  if bytes > 1048576 then break end
+  local there, copied = exists(row[1])
+  bytes = bytes + copied
+  if there then
     local count = row[4] > 0 and row[4] - 1 or 0
     redis.call('XCLAIM', stream, group, consumer, 0, row[1], 'IDLE', idleMs, 'RETRYCOUNT', count, 'JUSTID')
     returned = returned + 1
+  else
+    deadLetterTrimmed(place, row[1], now, 0, row)
   end
+  seen = seen + 1
 end
-if returned > 0 then redis.call('INCR', nudge) end
-return {returned, #held, #held > 0 and held[#held][1] or ''}
+return {returned, (seen < #held or #held == pageSize) and 1 or 0, seen > 0 and held[seen][1] or ''}

@@ -14,6 +14,7 @@
   REPLY
     waiting       integer   jobs that wait for a worker
     now           integer   server time, ms
+    held          text      why the queue takes no jobs now (lib/queueKeys.lua); empty when it does
     standings     rows      per key
       .locked     flag      ours now
       .marked     flag
@@ -25,6 +26,7 @@
     1 SET lock NX, per key   a refusal leaves the locks before it, which expire
 ]]
 -- @include queueKeys
+-- @include replies
 -- @include waitingJobs
 -- @include clock
 local wrong = wrongQueueKey(queue)
@@ -36,4 +38,4 @@ for i = 1, #locks do
   local job = holds == 'hash' and redis.call('HMGET', jobs[i], 'timestamp', 'finishedOn') or {}
   standings[i] = {locked, redis.call('EXISTS', marks[i]), holds, job[1] or '', job[2] or ''}
 end
-return {waitingJobs(queue), digits(serverNow()), standings}
+return {waitingJobs(queue), digits(serverNow()), refused(heldQueue(queue)) or '', standings}

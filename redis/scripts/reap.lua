@@ -25,21 +25,31 @@
     registered       text      with Changed: the uid that the registry holds
     released         integer   entries made claimable
     trimmed          integer   entries that became dead letters
-    seen             integer   rows of the page
-    last             text      id of its last row; empty without any
+    seen             integer   rows dealt with
+    more             flag      the page was full, or this call has copied enough
+    last             text      id of the last row dealt with; empty without any
     oldest           text      with Released: id of the oldest entry that is still under the name
     refusal          text      why a record could not be written; empty when none was refused
 
   WRITES
-    1 per row: deadLetterTrimmed's, or XCLAIM JUSTID   a refusal ends the script; the next reaping does the rest
-    2 INCR nudge                                       a refusal leaves entries that the next round finds
+    1 INCR nudge                                       a refusal ends the script; the next reaping does the rest
+    2 per row: deadLetterTrimmed's, or XCLAIM JUSTID   the same
     3 XGROUP DELCONSUMER, only of a name that holds nothing
     4 HDEL registry, DEL heartbeat                     a refusal leaves a name that is reaped again
 ]]
 -- @include trimmedEntry
+-- @include existence
+-- @include clock
+local function answer(outcome, more)
+  more = more or {}
+  return {
+    outcome, more.registered or '', more.released or 0, more.trimmed or 0, more.seen or 0, more.more and 1 or 0, more.last or '',
+    more.oldest or '', more.refusal or ''
+  }
+end
 local registered = redis.call('HGET', registry, name)
-if registered ~= uid then return {'Changed', registered or '', 0, 0, 0, '', '', ''} end
-if requireExpired and redis.call('EXISTS', heartbeat) == 1 then return {'Alive', '', 0, 0, 0, '', '', ''} end
+if registered ~= uid then return answer('Changed', {registered = registered}) end
+if requireExpired and redis.call('EXISTS', heartbeat) == 1 then return answer('Alive') end
 local function held(from, count)
   local page = redis.pcall('XPENDING', stream, group, from, '+', count, name)
   if refused(page) and string.sub(page.err, 1, 7) == 'NOGROUP' then return {}, true end
@@ -48,21 +58,31 @@ end
 local page, groupless = held(start, pageSize)
 if refused(page) then return page end
 local place = {stream = stream, deadLetters = deadLetters, stats = stats, group = group, max = maxDeadLetters}
-local released, trimmed, refusal = 0, 0, ''
+local now, exists = serverNow(), existenceIn(stream)
+local young = false
+for _, row in ipairs(page) do young = young or row[3] < minIdleMs end
+if young then redis.call('INCR', nudge) end
+local found = {released = 0, trimmed = 0, seen = 0}
+local bytes = 0
 for _, row in ipairs(page) do
-  if #redis.call('XRANGE', stream, row[1], row[1]) == 0 then
-    local outcome = deadLetterTrimmed(place, row[1], 0)
-    if refused(outcome) then refusal = outcome.err elseif outcome == 'dead' then trimmed = trimmed + 1 end
+  if bytes > 1048576 then break end
+  local there, copied = exists(row[1])
+  bytes = bytes + copied
+  if not there then
+    local outcome = deadLetterTrimmed(place, row[1], now, 0, row)
+    if refused(outcome) then found.refusal = outcome.err elseif outcome == 'dead' then found.trimmed = found.trimmed + 1 end
   elseif row[3] < minIdleMs then
     redis.call('XCLAIM', stream, group, name, 0, row[1], 'IDLE', minIdleMs, 'JUSTID')
-    released = released + 1
+    found.released = found.released + 1
   end
+  found.seen = found.seen + 1
 end
-if released > 0 then redis.call('INCR', nudge) end
-local last = #page > 0 and page[#page][1] or ''
+found.more = found.seen < #page or #page == pageSize
+found.last = found.seen > 0 and page[found.seen][1] or ''
 local oldest = held('-', 1)[1]
-if oldest then return {'Released', '', released, trimmed, #page, last, oldest[1], refusal} end
+found.oldest = oldest and oldest[1]
+if oldest then return answer('Released', found) end
 if not groupless then redis.call('XGROUP', 'DELCONSUMER', stream, group, name) end
 redis.call('HDEL', registry, name)
 redis.call('DEL', heartbeat)
-return {'Gone', '', released, trimmed, #page, last, '', ''}
+return answer('Gone', found)

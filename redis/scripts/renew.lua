@@ -12,15 +12,24 @@
 
   REPLY
     renewed   integer
+    seen      integer   ids dealt with, from the first on; fewer where this call has copied enough
 
   WRITES
-    1 XCLAIM JUSTID, per id   a refusal leaves the rest as idle as they are
+    1 XCLAIM JUSTID, per id   a refusal ends the script and leaves the rest as idle as they are
 ]]
-local renewed = 0
+-- @include existence
+local exists = existenceIn(stream)
+local renewed, seen, bytes = 0, 0, 0
 for _, id in ipairs(ids) do
-  if #redis.call('XPENDING', stream, group, id, id, 1, consumer) == 1 and #redis.call('XRANGE', stream, id, id) == 1 then
-    redis.call('XCLAIM', stream, group, consumer, 0, id, 'JUSTID')
-    renewed = renewed + 1
+  if bytes > 1048576 then break end
+  if #redis.call('XPENDING', stream, group, id, id, 1, consumer) == 1 then
+    local there, copied = exists(id)
+    bytes = bytes + copied
+    if there then
+      redis.call('XCLAIM', stream, group, consumer, 0, id, 'JUSTID')
+      renewed = renewed + 1
+    end
   end
+  seen = seen + 1
 end
-return {renewed}
+return {renewed, seen}

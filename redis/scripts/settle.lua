@@ -21,30 +21,45 @@
 
   REPLY
     acknowledged     integer   entries that XACK removed, dead letters included
-    outcomes         text[]    per letter: dead, gone, or the server's refusal of its record
+    outcomes         text[]    per letter: dead, gone, the server's refusal of its record, or later: this call has copied enough
 
   WRITES
     1 XADD deadLetters, per letter   a refusal leaves that entry pending; the others are settled
-    2 XACK stream                    a refusal leaves everything pending; records that were written are written again
-    3 HINCRBY stats settled, dead    a refusal leaves the ledger short, until it is rebased
+    2 XACK stream                    a refusal leaves everything pending, and the records are deleted again
+    3 HINCRBY stats settled, dead    a refusal ends that ledger: the next audit begins another
 ]]
 -- @include deadLetterEntry
-local place = {stream = stream, deadLetters = deadLetters, group = group, max = maxDeadLetters}
-local outcomes, recorded = {}, 0
+-- @include settled
+-- @include clock
+-- @include queueKeys
+local place = {stream = stream, deadLetters = deadLetters, stats = stats, group = group, max = maxDeadLetters}
+local wrong = wrongType(stream, 'stream') or wrongType(stats, 'hash')
+if wrong then return wrong end
+local now = serverNow()
+local pending = createLetters(place)
+local decided = {}
 for id, reason, failure, hash, redrives, minIdleMs, minDeliveries in letters do
-  local outcome = deadLetterEntry(place, id, {
+  -- Payloads are copied: a call ends at about a MiB of them.
+  local outcome = pending.bytes() > 1048576 and 'later' or pending.decide(id, {
     reason = reason, error = failure, hash = hash, redrives = redrives, minIdleMs = minIdleMs, minDeliveries = minDeliveries
   })
-  if outcome == 'dead' then
-    acknowledged[#acknowledged + 1] = id
-    recorded = recorded + 1
-  end
-  outcomes[#outcomes + 1] = refused(outcome) or outcome
+  decided[#decided + 1] = {id, outcome}
 end
+local recorded, refusals = pending.write(now)
+local ids = {}
+for i, id in ipairs(acknowledged) do ids[i] = id end
+for _, id in ipairs(recorded) do ids[#ids + 1] = id end
 local settled = 0
-if #acknowledged > 0 then
-  settled = redis.call('XACK', stream, group, unpack(acknowledged))
-  if settled > 0 then redis.call('HINCRBY', stats, 'settled', settled) end
-  if recorded > 0 then redis.call('HINCRBY', stats, 'dead', recorded) end
+if #ids > 0 then
+  settled = acknowledge(place, ids, #recorded)
+  if refused(settled) then
+    pending.undo()
+    return settled
+  end
+end
+local outcomes = {}
+for i, decision in ipairs(decided) do
+  local outcome = refusals[decision[1]] or decision[2]
+  outcomes[i] = refused(outcome) or outcome
 end
 return {settled, outcomes}

@@ -36,75 +36,90 @@
     data             bytes[]   per entry: the second argument of BullMQ's add
 
   REPLY
-    waiting          integer   jobs that wait for a worker
-    forwarded        text[]    per entry: forwarded, duplicate, gone, exhausted, rejected, or ! and the refusal of its record
+    waiting          integer   jobs that wait, for a worker or for their time
+    forwarded        text[]    per entry: forwarded, duplicate, gone, exhausted, rejected, refused: and the refusal of its job, or
+                               ! and the refusal of its record
     lettered         text[]    per letter: dead, gone, or ! and the refusal of its record
 
   WRITES
-    1 per entry: forwardJob's (lib/forwardJob.lua), or XADD deadLetters
-                                    a refusal of the record leaves that entry pending; a refusal inside the add ends the script:
-                                    what came before is in the queue with its mark, and ends as duplicate
-    2 per letter: XADD deadLetters  a refusal leaves that entry pending
-    3 XACK stream                   a refusal leaves everything pending; jobs end as duplicates, records are written again
-    4 HINCRBY stats settled, dead   a refusal leaves the ledger short, until it is rebased
+    1 per entry: forwardJob's (lib/forwardJob.lua)   a refusal leaves that entry pending, and nothing of its job
+    2 XADD deadLetters, per letter                   a refusal leaves that entry pending
+    3 XACK stream                                    a refusal leaves everything pending: jobs end as duplicates, records are deleted again
+    4 HINCRBY stats settled, dead                    a refusal ends that ledger: the next audit begins another
 ]]
 -- @include queueKeys
 -- @include forwardJob
 -- @include deadLetterEntry
+-- @include settled
 -- @include waitingJobs
+-- @include clock
 local wrong = wrongQueueKey(queue) or wrongType(stream, 'stream') or wrongType(stats, 'hash')
 if wrong then return wrong end
-local now = serverNow()
-local place = {stream = stream, deadLetters = deadLetters, group = group, max = maxDeadLetters}
-local settled, recorded = {}, 0
+local place = {stream = stream, deadLetters = deadLetters, stats = stats, group = group, max = maxDeadLetters}
+local now, waiting = serverNow(), waitingJobs(queue)
+local forwarding, pending = createForwarding(queue, windowMs, now), createLetters(place)
 
-local deliveries = {}
+local rowOf = {}
 if count > 0 then
-  for _, row in ipairs(redis.call('XPENDING', stream, group, firstId, lastId, count)) do deliveries[row[1]] = row[4] end
+  for _, row in ipairs(redis.call('XPENDING', stream, group, firstId, lastId, count)) do rowOf[row[1]] = row end
 end
-local function deliveriesOf(id)
-  if deliveries[id] then return deliveries[id] end
-  local row = redis.call('XPENDING', stream, group, id, id, 1)[1]
-  return row and row[4]
-end
+local function pendingRow(id) return rowOf[id] or redis.call('XPENDING', stream, group, id, id, 1)[1] end
 
-local function deadLetter(id, reason, failure, hash, redrives, outcome)
-  local written = deadLetterEntry(place, id, {reason = reason, error = failure, hash = hash, redrives = redrives})
-  if refused(written) then return '!' .. refused(written) end
-  if written == 'gone' then return written end
-  settled[#settled + 1] = id
-  recorded = recorded + 1
-  return outcome
-end
-
-local function settleOne(index, id, redrives, jobId, add, options)
-  local delivered = deliveriesOf(id)
-  if not delivered then return 'gone' end
-  local hash = string.sub(jobId, hashAt)
-  if delivered > maxDeliveries then
-    local failure = 'delivered ' .. delivered .. ' times; the ceiling is ' .. maxDeliveries
-    return deadLetter(id, 'MaxDeliveries', failure, hash, redrives, 'exhausted')
-  end
-  local outcome = forwardJob(queue, windowMs, now, {
-    id = jobId, mark = marks[index], origin = id, addKeys = addKeys, addArguments = {add, data[index], options}
-  })
-  if string.sub(outcome, 1, 9) == 'rejected:' then
-    return deadLetter(id, 'SinkRejected', string.sub(outcome, 10), hash, redrives, 'rejected')
-  end
-  settled[#settled + 1] = id
-  return outcome
-end
-
-local forwarded, lettered = {}, {}
+-- Decide.
+local jobs, others = {}, {}
 for id, redrives, jobId, add, options in entries do
-  forwarded[#forwarded + 1] = settleOne(#forwarded + 1, id, redrives, jobId, add, options)
+  local index = #jobs + 1
+  local row = pendingRow(id)
+  local job = {id = id, redrives = redrives, hash = string.sub(jobId, hashAt), row = row}
+  jobs[index] = job
+  if not row then job.outcome = 'gone'
+  elseif row[4] > maxDeliveries then
+    local failure = 'delivered ' .. row[4] .. ' times; the ceiling is ' .. maxDeliveries
+    job.outcome = pending.decide(id, {reason = 'MaxDeliveries', error = failure, hash = job.hash, redrives = redrives}, row)
+    if job.outcome == 'dead' then job.outcome = 'exhausted' end
+  else
+    job.decision = forwarding.decide({
+      id = jobId, mark = marks[index], origin = id, addKeys = addKeys, addArguments = {add, data[index], options}
+    })
+  end
 end
 for id, redrives, hash, reason, failure in letters do
-  lettered[#lettered + 1] = deadLetter(id, reason, failure, hash, redrives, 'dead')
+  local letter = {reason = reason, error = failure, hash = hash, redrives = redrives}
+  others[#others + 1] = {id = id, outcome = pending.decide(id, letter, pendingRow(id))}
 end
+
+-- Write: jobs, records, the acknowledgement.
+local settled, added = {}, 0
+for _, job in ipairs(jobs) do
+  if job.decision then
+    local outcome = forwarding.carryOut(job.decision)
+    if refused(outcome) then job.outcome = 'refused:' .. refused(outcome)
+    elseif string.sub(outcome, 1, 9) == 'rejected:' then
+      local letter = {reason = 'SinkRejected', error = string.sub(outcome, 10), hash = job.hash, redrives = job.redrives}
+      job.outcome = pending.decide(job.id, letter, job.row)
+      if job.outcome == 'dead' then job.outcome = 'rejected' end
+    else
+      settled[#settled + 1] = job.id
+      if outcome == 'forwarded' then added = added + 1 end
+      job.outcome = outcome
+    end
+  end
+end
+local recorded, refusals = pending.write(now)
+for _, id in ipairs(recorded) do settled[#settled + 1] = id end
 if #settled > 0 then
-  local acknowledged = redis.call('XACK', stream, group, unpack(settled))
-  redis.call('HINCRBY', stats, 'settled', acknowledged)
-  if recorded > 0 then redis.call('HINCRBY', stats, 'dead', recorded) end
+  local acknowledged = acknowledge(place, settled, #recorded)
+  if refused(acknowledged) then
+    pending.undo()
+    return acknowledged
+  end
 end
-return {waitingJobs(queue), forwarded, lettered}
+
+local function textOf(item)
+  local refusal = refused(refusals[item.id]) or refused(item.outcome)
+  return refusal and '!' .. refusal or item.outcome
+end
+local forwarded, lettered = {}, {}
+for i, job in ipairs(jobs) do forwarded[i] = textOf(job) end
+for i, letter in ipairs(others) do lettered[i] = textOf(letter) end
+return {waiting + added, forwarded, lettered}

@@ -5,23 +5,19 @@
  * there is nothing in between for a crash to fall into.
  *
  * The script holds Redis for some 20–70 µs an entry. A batch is therefore cut into pieces, and other clients get their turn
- * between them. All are sent at once: over a distance a batch then still costs one round trip. Their size is fixed. Round trips
- * cannot tell how long Redis was held: sized by them, pieces shrank to a few entries on a distant or busy server, and the fixed
- * cost of each made it busier still.
+ * between them (pieces.ts). All are sent at once: over a distance a batch then still costs one round trip.
  */
 import { asFailure, type StreamPipelineError } from '../../api/errors.ts'
 import { createJobComposer, type JobCall } from '../bullmq/encoder/composer.ts'
 import type { BullQueue } from '../bullmq/queue.ts'
-import type { RedisConnection } from '../connect/connection.ts'
+import { type RedisConnection, rejectionOn } from '../connect/connection.ts'
 import { jobId } from '../keys.ts'
 import { type Placement, queueKey } from '../placement.ts'
 import type { DeadLetterReason } from '../record.ts'
 import { type SettleAtomicallyArguments, type SettleAtomicallyReply, settleAtomicallyWith } from '../scripts/generated.ts'
 import { unwritable } from '../stream/settlement.ts'
 import { type SettleOutcome, type SettlePath, settlementOf, type Verdict } from './path.ts'
-
-/** Most entries settled by one run of the script: one to two milliseconds of Redis' time. */
-const pieceSize = 36
+import { piecesOf } from './pieces.ts'
 
 export function createAtomicPath(
   connection: RedisConnection,
@@ -46,16 +42,23 @@ export function createAtomicPath(
     return { reply, final: steps.map(({ verdict }) => verdict) }
   }
 
+  /** Why some entries stay pending. That of a job goes before that of a record, which may be only a lack of room. */
+  const failureIn = (texts: readonly string[]) => {
+    const refused = texts.find((text) => text.startsWith('refused:'))
+    if (refused !== undefined) return rejectionOn(connection, refused.slice('refused:'.length))
+    const unwritten = texts.find((text) => text.startsWith('!'))
+    return unwritten === undefined ? undefined : unwritable(connection, place, unwritten.slice(1))
+  }
+
   const settlePiece = async (verdicts: readonly Verdict[]) => {
     const items = verdicts.flatMap((verdict) => (verdict.kind === 'Forward' ? [verdict.item] : []))
     const { reply, final } = send(withRefusals(verdicts, await composer.compose(items)))
     const settled = await reply
     const texts = inOrder(final, settled)
-    const refusal = texts.find((text) => text.startsWith('!'))
     return {
       waiting: settled.waiting,
       outcomes: texts.map((text, index) => outcomeOf(final[index], text)),
-      failure: refusal === undefined ? undefined : unwritable(connection, place, refusal.slice(1)),
+      failure: failureIn(texts),
     }
   }
 
@@ -83,13 +86,6 @@ export function createAtomicPath(
     waiting: async () => (await send([]).reply).waiting,
     close: bull.close,
   }
-}
-
-/** Pieces of even size, so that the last is no straggler. */
-function piecesOf(verdicts: readonly Verdict[]): readonly (readonly Verdict[])[] {
-  const count = Math.ceil(verdicts.length / pieceSize)
-  const size = Math.ceil(verdicts.length / count)
-  return Array.from({ length: count }, (_, index) => verdicts.slice(index * size, (index + 1) * size))
 }
 
 type Burying = Extract<Verdict, { kind: 'Bury' }>
@@ -151,7 +147,7 @@ function outcomeOf(verdict: Verdict | undefined, outcome: string): SettleOutcome
     case 'dead':
       return verdict?.kind === 'Bury' ? dead(verdict.reason, verdict.error) : { kind: 'unsettled' }
     default:
-      // The server refused the record: the entry stays pending.
+      // The server refused the job or the record: the entry stays pending.
       return { kind: 'unsettled' }
   }
 }

@@ -7,6 +7,7 @@
  * forward anew what others settled long ago.
  */
 
+import type { StreamPipelineError } from '../../api/errors.ts'
 import type { RedisConnection } from '../connect/connection.ts'
 import type { StreamPlace } from '../placement.ts'
 import { countDeliveries } from '../stream/pending.ts'
@@ -49,6 +50,8 @@ export function createTwoStepPath(
             return { kind: step.outcome }
           case 'Wait':
             return { kind: 'contended' }
+          case 'Unsettled':
+            return { kind: 'unsettled' }
           case 'Gone':
             return { kind: 'gone' }
           case 'Bury': {
@@ -61,7 +64,8 @@ export function createTwoStepPath(
             return step satisfies never
         }
       })
-      return settlementOf(outcomes, waiting, result.refusal)
+      const failed = planned.find((step) => step.kind === 'Unsettled')
+      return settlementOf(outcomes, waiting, failed?.failure ?? result.refusal)
     },
     waiting: forwarder.waiting,
     close: forwarder.close,
@@ -72,6 +76,7 @@ type Step =
   | { readonly kind: 'Acknowledge'; readonly id: string; readonly outcome: 'forwarded' | 'duplicate' }
   | { readonly kind: 'Bury'; readonly burial: Burial }
   | { readonly kind: 'Wait' }
+  | { readonly kind: 'Unsettled'; readonly failure: StreamPipelineError }
   | { readonly kind: 'Gone' }
 
 const isWithin = (deliveries: number, ceiling: number) => deliveries > 0 && deliveries <= ceiling
@@ -93,6 +98,8 @@ function plan(verdict: Verdict, outcome: ForwardOutcome | undefined): Step {
       return { kind: 'Acknowledge', id, outcome: 'duplicate' }
     case 'Rejected':
       return { kind: 'Bury', burial: { id, reason: 'SinkRejected', error: outcome.error, hash: item.hash, redrives } }
+    case 'Failed':
+      return { kind: 'Unsettled', failure: outcome.failure }
     case 'Contended':
     case undefined:
       return { kind: 'Wait' }

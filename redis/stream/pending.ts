@@ -106,7 +106,13 @@ export async function renewEntries(
   consumer: string,
   ids: readonly string[],
 ): Promise<number> {
-  return (await renew(connection, { stream: place.stream }, { group: place.group, consumer, ids })).renewed
+  let renewed = 0
+  for (let at = 0; at < ids.length; ) {
+    const part = await renew(connection, { stream: place.stream }, { group: place.group, consumer, ids: ids.slice(at) })
+    renewed += part.renewed
+    at += Math.max(1, part.seen)
+  }
+  return renewed
 }
 
 /** Rows of one call of the script, which holds Redis for a few milliseconds. */
@@ -123,13 +129,13 @@ export async function handBackEntries(
   let total = 0
   let start = '-'
   for (;;) {
-    const { returned, seen, last } = await handBack(
+    const { returned, more, last } = await handBack(
       connection,
       { stream, nudge: keys.nudge, deadLetters, stats: keys.stats },
       { group, consumer, idleMs, start, maxDeadLetters, pageSize: handBackPage },
     )
     total += returned
-    if (seen < handBackPage) return total
+    if (!more) return total
     start = `(${last}`
   }
 }

@@ -81,7 +81,7 @@ export async function reapConsumer(connection: RedisConnection, place: StreamPla
     seen += page.seen
     if (page.outcome === 'Gone') return { kind: 'Gone', entries, trimmed }
     if (page.refusal !== '') refusal = unwritable(connection, place, page.refusal)
-    if (page.seen < pageSize) {
+    if (!page.more) {
       const { oldest } = page
       return { kind: 'Released', entries, trimmed, pending: seen - trimmed, oldestId: oldest, ...(refusal && { refusal }) }
     }

@@ -47,18 +47,24 @@ export async function settleEntries(
     minIdleMs: only?.minIdleMs ?? 0,
     minDeliveries: only?.minDeliveries ?? 0,
   }))
-  const settled = await settle(
-    connection,
-    { stream, deadLetters, stats: keys.stats },
-    { group, maxDeadLetters, acknowledged, letters },
-  )
+  const outcomes: BurialOutcome[] = []
   let refusal: StreamPipelineError | undefined
-  const outcomes = settled.outcomes.map((outcome): BurialOutcome => {
-    if (outcome === 'dead' || outcome === 'gone') return outcome
-    refusal = unwritable(connection, place, outcome)
-    return 'refused'
-  })
-  return { acknowledged: settled.acknowledged, burials: outcomes, ...(refusal && { refusal }) }
+  let total = 0
+  do {
+    // The first call acknowledges; one is enough unless it ends for the bytes of its records.
+    const settled = await settle(
+      connection,
+      { stream, deadLetters, stats: keys.stats },
+      { group, maxDeadLetters, acknowledged: total === 0 ? acknowledged : [], letters: letters.slice(outcomes.length) },
+    )
+    total += settled.acknowledged
+    for (const outcome of settled.outcomes) {
+      if (outcome === 'later') break
+      if (outcome !== 'dead' && outcome !== 'gone') refusal = unwritable(connection, place, outcome)
+      outcomes.push(outcome === 'dead' || outcome === 'gone' ? outcome : 'refused')
+    }
+  } while (outcomes.length < letters.length)
+  return { acknowledged: total, burials: outcomes, ...(refusal && { refusal }) }
 }
 
 /** What the server said of a dead letter it did not take. */

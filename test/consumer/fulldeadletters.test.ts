@@ -58,9 +58,7 @@ for (const path of ['Atomic', 'Portable'] as const) {
   })
 }
 
-test('many more withheld entries than are looked at together keep their count, and get their own reason', {
-  todo: true,
-}, async (t) => {
+test('many more withheld entries than are looked at together keep their count, and get their own reason', async (t) => {
   const room = 1_000
   const { redis, start, place, pipeline, pending, dead, heartbeat } = openPipeline(t, server, {
     source: { stream: '{many}:jobs' },

@@ -88,9 +88,7 @@ test('a hundred innocents beside one that kills its process: none is dead-letter
   assertOnce(await jobs().then((found) => [...found, '50']), 101)
 })
 
-test('of two deliveries the second is alone: an entry that kills its process takes no neighbour along', {
-  todo: true,
-}, async (t) => {
+test('of two deliveries the second is alone: an entry that kills its process takes no neighbour along', async (t) => {
   const { redis, makeGroup, read, start, pending, dead, jobs, waiting, place } = own(t, { delivery: { maxDeliveries: 2 } })
   await makeGroup()
   const batch = redis.pipeline()

@@ -44,9 +44,7 @@ async function pauseInBetween(t: TestContext, kind: PathKind) {
 for (const kind of pathKinds) describe(`${kind}:`, () => suite(kind))
 
 function suite(kind: PathKind) {
-  test('promise: every acknowledged job is in a list after BullMQ 5 resumed the queue, and the rest follows', {
-    todo: true,
-  }, async (t) => {
+  test('every acknowledged job is in a list after BullMQ 5 resumed the queue, and the rest follows', async (t) => {
     const { path, acknowledged, rest } = await pauseInBetween(t, kind)
     const live = new Set(await path.live())
     assert.deepEqual(
@@ -58,9 +56,7 @@ function suite(kind: PathKind) {
     assert.deepEqual((await path.live()).toSorted(), [...early, ...late].map(path.id).toSorted())
   })
 
-  test('promise: entries sent again after such a pause make one job each, and none twice', {
-    todo: kind !== 'Portable',
-  }, async (t) => {
+  test('entries sent again after such a pause make one job each, and none twice', async (t) => {
     const { path, put, rest } = await pauseInBetween(t, kind)
     await path.settle(rest)
     await path.settle(await put([...early, ...late]))

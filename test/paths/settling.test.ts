@@ -176,7 +176,7 @@ function suite(kind: PathKind) {
 
   describe('a job without a mark, added before the window began and finished within it', () => {
     for (const state of ['completed', 'failed']) {
-      test(`in ${state}: duplicate, as the window counts from its finish`, { todo: true }, async (t) => {
+      test(`in ${state}: duplicate, as the window counts from its finish`, async (t) => {
         const path = await open(t, { idempotency: { window: '24h' } })
         const { putKeys, read, settle, live, id, jobKey, mark, queueClient, queueKey } = path
         await putKeys('a')
@@ -195,17 +195,17 @@ function suite(kind: PathKind) {
   })
 
   describe('a job whose times somebody spoilt costs only its own entry', () => {
-    const spoilt: [what: string, hash: Record<string, string>, list: string | undefined, todo: boolean][] = [
-      ['no number, in no list', { timestamp: 'soon' }, undefined, kind !== 'Portable'],
-      ['no number, waiting', { timestamp: 'soon' }, 'wait', true],
-      ['no number, finished', { timestamp: 'soon', finishedOn: 'later' }, 'completed', true],
-      ['not a number by name, waiting', { timestamp: 'nan' }, 'wait', kind === 'Portable'],
-      ['endless, waiting', { timestamp: 'inf' }, 'wait', true],
-      ['beyond any date, waiting', { timestamp: '1e30' }, 'wait', true],
-      ['empty, waiting', { timestamp: '' }, 'wait', kind !== 'Portable'],
+    const spoilt: [what: string, hash: Record<string, string>, list: string | undefined][] = [
+      ['no number, in no list', { timestamp: 'soon' }, undefined],
+      ['no number, waiting', { timestamp: 'soon' }, 'wait'],
+      ['no number, finished', { timestamp: 'soon', finishedOn: 'later' }, 'completed'],
+      ['not a number by name, waiting', { timestamp: 'nan' }, 'wait'],
+      ['endless, waiting', { timestamp: 'inf' }, 'wait'],
+      ['beyond any date, waiting', { timestamp: '1e30' }, 'wait'],
+      ['empty, waiting', { timestamp: '' }, 'wait'],
     ]
-    for (const [what, hash, list, todo] of spoilt) {
-      test(what, { todo }, async (t) => {
+    for (const [what, hash, list] of spoilt) {
+      test(what, async (t) => {
         const { putKeys, read, settle, live, pending, id, jobKey, queueClient, queueKey } = await open(t)
         await queueClient.hset(jobKey('bad'), { name: 'x', data: '{}', opts: '{}', ...hash })
         if (list === 'wait') await queueClient.lpush(queueKey + list, id('bad'))

@@ -1,26 +1,28 @@
 --[[
   The only writer of the dead-letter record; redis/record.ts reads it back.
 
-  roomForDeadLetter(deadLetters, max) returns nil when one more record fits, or an error reply: FULL, or the server's own.
-  writeDeadLetter(deadLetters, record) adds one record and returns nil, or the server's error reply.
+  roomForDeadLetter(deadLetters, max, before) returns nil when one more record fits, or an error reply: FULL, or the server's own.
+  before: records that will be written before it, default 0.
+  writeDeadLetter(deadLetters, record, now) adds one record. It returns nil and the record's id, or the server's error reply.
   record: originalId, stream, group, consumer, deliveries, reason, error, payload (MessagePack of field, value, …), idempotencyKey,
-  firstSeen (ms), redrives. deadAt is the server's time.
+  firstSeen (ms), redrives. now: the server's time, ms; asked for where it is not given.
 
   WRITES
     1 XADD deadLetters   a refusal is returned, and nothing was written
 ]]
 -- @include clock
 -- @include replies
-local function roomForDeadLetter(deadLetters, max)
+local function roomForDeadLetter(deadLetters, max, before)
   local length = redis.pcall('XLEN', deadLetters)
   if refused(length) then return length end
-  if length < max then return nil end
+  if length + (before or 0) < max then return nil end
   return redis.error_reply('FULL ' .. deadLetters .. ' holds ' .. max .. ' dead letters')
 end
-local function writeDeadLetter(deadLetters, record)
+local function writeDeadLetter(deadLetters, record, now)
   local written = redis.pcall('XADD', deadLetters, '*',
     'originalId', record.originalId, 'stream', record.stream, 'group', record.group, 'consumer', record.consumer,
     'deliveries', record.deliveries, 'reason', record.reason, 'error', record.error, 'payload', record.payload,
-    'idempotencyKey', record.idempotencyKey, 'firstSeen', record.firstSeen, 'deadAt', serverNow(), 'redrives', record.redrives)
-  return refused(written) and written or nil
+    'idempotencyKey', record.idempotencyKey, 'firstSeen', record.firstSeen, 'deadAt', now or serverNow(), 'redrives', record.redrives)
+  if refused(written) then return written end
+  return nil, written
 end

@@ -1,30 +1,60 @@
 --[[
-  deadLetterEntry(place, id, letter) records one pending entry, from the server's own copy of it. It does not acknowledge.
-  place: stream, deadLetters, group, max. letter: reason, error, hash, redrives, and minIdleMs and minDeliveries (default 0), which
-  leave alone an entry that somebody may be working on.
-  Returns 'dead', 'gone' (not pending any more, or not as overdue as demanded), or an error reply.
+  Dead letters of pending entries, decided first and written afterwards.
 
-  Redis refuses for want of memory only until a script has written, so nothing is written before the record. A user who may not
-  acknowledge gets no record either: the entry would stay pending and be recorded again.
+  createLetters(place) begins; place: stream, deadLetters, stats, group, max.
+  letters.decide(id, letter) reads what the record needs from the server's own copy of the entry, and returns 'dead', 'gone' (not
+  pending any more, or not as overdue as demanded) or an error reply. letter: reason, error, hash, redrives, and minIdleMs and
+  minDeliveries (default 0), which leave alone an entry that a consumer may be working on. row: its pending row, where it is known.
+  letters.write(now) writes what was decided. It returns the ids whose record was written, and a table id → error reply.
+  letters.undo() deletes those records.
+
+  A user who may not acknowledge gets no record: the entry would stay pending and be recorded again.
 
   WRITES
-    1 XADD deadLetters   a refusal is returned; the entry stays pending
+    1 XADD deadLetters, per letter   a refusal is returned; that entry stays pending
 ]]
 -- @include deadLetter
-local function deadLetterEntry(place, id, letter)
-  local row = redis.call('XPENDING', place.stream, place.group, id, id, 1)[1]
-  if not row or row[3] < (letter.minIdleMs or 0) or row[4] < (letter.minDeliveries or 0) then return 'gone' end
-  if redis.acl_check_cmd and not redis.acl_check_cmd('XACK', place.stream, place.group, id) then
-    return redis.error_reply('NOPERM the user may not XACK ' .. place.stream)
+local function createLetters(place)
+  local decided, written = {}, {}
+  local barred, bytes = nil, 0
+  local function mayWrite(id)
+    if barred == nil then barred = redis.acl_check_cmd and not redis.acl_check_cmd('XACK', place.stream, place.group, id) end
+    if barred then return redis.error_reply('NOPERM the user may not XACK ' .. place.stream) end
+    return roomForDeadLetter(place.deadLetters, place.max, #decided)
   end
-  local full = roomForDeadLetter(place.deadLetters, place.max)
-  if full then return full end
-  local entry = redis.call('XRANGE', place.stream, id, id)[1]
-  local reason, failure = letter.reason, letter.error
-  if not entry and reason ~= 'Trimmed' then failure = failure .. ' (the entry itself has been trimmed)' end
-  return writeDeadLetter(place.deadLetters, {
-    originalId = id, stream = place.stream, group = place.group, consumer = row[2], deliveries = row[4],
-    reason = reason, error = failure, payload = entry and cmsgpack.pack(entry[2]) or '', idempotencyKey = letter.hash,
-    firstSeen = string.match(id, '^%d+'), redrives = letter.redrives
-  }) or 'dead'
+  local letters = {}
+  function letters.decide(id, letter, row)
+    row = row or redis.call('XPENDING', place.stream, place.group, id, id, 1)[1]
+    if not row or row[3] < (letter.minIdleMs or 0) or row[4] < (letter.minDeliveries or 0) then return 'gone' end
+    local refusal = mayWrite(id)
+    if refusal then return refusal end
+    local entry = letter.reason ~= 'Trimmed' and redis.call('XRANGE', place.stream, id, id)[1]
+    local failure = letter.error
+    if not entry and letter.reason ~= 'Trimmed' then failure = failure .. ' (the entry itself has been trimmed)' end
+    local payload = entry and cmsgpack.pack(entry[2]) or ''
+    bytes = bytes + #payload
+    decided[#decided + 1] = {
+      originalId = id, stream = place.stream, group = place.group, consumer = row[2], deliveries = row[4],
+      reason = letter.reason, error = failure, payload = payload, idempotencyKey = letter.hash,
+      firstSeen = string.match(id, '^%d+'), redrives = letter.redrives
+    }
+    return 'dead'
+  end
+  function letters.bytes() return bytes end
+  function letters.write(now)
+    local ids, refusals = {}, {}
+    for _, record in ipairs(decided) do
+      local refusal, id = writeDeadLetter(place.deadLetters, record, now)
+      if refusal then refusals[record.originalId] = refusal
+      else
+        written[#written + 1] = id
+        ids[#ids + 1] = record.originalId
+      end
+    end
+    return ids, refusals
+  end
+  function letters.undo()
+    for _, id in ipairs(written) do attempt(redis.call, 'XDEL', place.deadLetters, id) end
+  end
+  return letters
 end

@@ -1,10 +1,13 @@
 --[[
-  before(a, b) compares two entry ids. Both parts have up to 20 digits, more than a Lua number holds, so they are compared as text.
+  before(a, b) compares two entry ids. Each part may have up to 20 digits, more than a Lua number holds: long ones are compared as text.
 ]]
 local function before(a, b)
-  local function padded(id)
-    local ms, seq = string.match(id, '^(%d+)-(%d+)$')
-    return string.rep('0', 20 - #ms) .. ms .. string.rep('0', 20 - #seq) .. seq
+  local ms, seq = string.match(a, '^(%d+)-(%d+)$')
+  local otherMs, otherSeq = string.match(b, '^(%d+)-(%d+)$')
+  local function less(x, y)
+    if #x <= 15 and #y <= 15 then return tonumber(x) < tonumber(y) end
+    return string.rep('0', 20 - #x) .. x < string.rep('0', 20 - #y) .. y
   end
-  return padded(a) < padded(b)
+  if ms ~= otherMs then return less(ms, otherMs) end
+  return less(seq, otherSeq)
 end

@@ -1,20 +1,28 @@
 --[[
-  deadLetterTrimmed(place, id, minIdleMs) records and lets go of a pending entry that the stream no longer holds.
-  place: stream, deadLetters, stats, group, max. Returns what deadLetterEntry returns.
+  deadLetterTrimmed(place, id, now, minIdleMs, row) records and lets go of a pending entry that the stream no longer holds.
+  place: stream, deadLetters, stats, group, max. row: its pending row, where it is known. Returns 'dead', 'gone' or an error reply.
 
   WRITES
     1 XADD deadLetters            a refusal is returned; the entry stays pending
-    2 XACK stream                 a refusal leaves record and pending row; deadLetterEntry asked for the right before
-    3 HINCRBY stats               a refusal leaves the ledger one short, until it is rebased
+    2 XACK stream                 a refusal is returned, and the record is deleted again
+    3 HINCRBY stats               a refusal ends that ledger: without `base` the next audit begins another
 ]]
 -- @include deadLetterEntry
-local function deadLetterTrimmed(place, id, minIdleMs)
-  local outcome = deadLetterEntry(place, id, {
+local function deadLetterTrimmed(place, id, now, minIdleMs, row)
+  local letters = createLetters(place)
+  local outcome = letters.decide(id, {
     reason = 'Trimmed', error = 'trimmed from the stream while pending', hash = '', redrives = 0, minIdleMs = minIdleMs
-  })
-  if outcome == 'dead' then
-    redis.call('XACK', place.stream, place.group, id)
-    redis.call('HINCRBY', place.stats, 'trimmedPending', 1)
+  }, row)
+  if outcome ~= 'dead' then return outcome end
+  local _, refusals = letters.write(now)
+  if refusals[id] then return refusals[id] end
+  local acknowledged = attempt(redis.call, 'XACK', place.stream, place.group, id)
+  if refused(acknowledged) then
+    letters.undo()
+    return acknowledged
+  end
+  if refused(attempt(redis.call, 'HINCRBY', place.stats, 'trimmedPending', 1)) then
+    attempt(redis.call, 'HDEL', place.stats, 'trimmedPending', 'base')
   end
   return outcome
 end

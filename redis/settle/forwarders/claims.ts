@@ -48,9 +48,15 @@ export function standingOf({ id, jobKey }: Claim, found: LockJobsStandingReply, 
     return { kind: 'Decided', outcome: { kind: 'Rejected', error: `key ${jobKey} holds a ${holds}, not a job` } }
   }
   const finished = finishedOn !== ''
-  const remainingMs = Number(timestamp || finishedOn || 0) + windowMs - now
+  const remainingMs = since(finished ? finishedOn : timestamp, now) + windowMs - now
   if (finished && remainingMs <= 0) return { kind: 'Outlived' }
   return { kind: 'Existing', finished, marked, remainingMs: Math.max(1_000, Math.ceil(remainingMs)) }
+}
+
+/** A time that another program wrote into a job is believed only where it can be true; else it counts from now. */
+function since(text: string, now: number): number {
+  const time = Number(text)
+  return time > 0 && time <= now ? time : now
 }
 
 /** Too much of the lock's life is gone to start adding: whoever waits for it may take over any moment. */

@@ -5,14 +5,17 @@
  * `WAIT` follows where the server has replicas: the stream's acknowledgement must not outlive a job and its mark that a failover
  * of the queue's Redis rolled back. Co-located pipelines have no such window: job, mark and acknowledgement share one offset.
  */
+
+import { asFailure } from '../../../api/errors.ts'
 import { createJobComposer, type JobCall } from '../../bullmq/encoder/composer.ts'
 import type { ForwardItem } from '../../bullmq/item.ts'
 import type { BullQueue } from '../../bullmq/queue.ts'
-import type { RedisConnection } from '../../connect/connection.ts'
+import { type RedisConnection, rejectionOn } from '../../connect/connection.ts'
 import { jobId } from '../../keys.ts'
 import { type ForwardTarget, queueKey } from '../../placement.ts'
 import { type ForwardJobsArguments, forwardJobsWith } from '../../scripts/generated.ts'
-import type { Forwarder, ForwardOutcome } from './forwarder.ts'
+import { piecesOf } from '../pieces.ts'
+import type { Forwarded, Forwarder, ForwardOutcome } from './forwarder.ts'
 import { confirmReplicas } from './replication.ts'
 
 /** @param clock a job's time, milliseconds since 1970 */
@@ -39,27 +42,56 @@ export function createComposedForwarder(
     return (await script(connection, { addKeys: [`${queue}wait`], marks: [] }, nothing)).waiting
   }
 
+  const forwardPiece = async (items: readonly ForwardItem[]): Promise<Forwarded> => {
+    const calls = await composer.compose(items)
+    const refusals = calls.map((call) => (call.kind === 'Refused' ? call.error : undefined))
+    if (refusals.every((error) => error !== undefined)) {
+      return { outcomes: refusals.map((error) => ({ kind: 'Rejected', error })), waiting: await waiting() }
+    }
+    const reply = await send(items, calls)
+    let next = 0
+    const outcomes = items.map(({ hash }, index): ForwardOutcome => {
+      const error = refusals[index]
+      if (error !== undefined) return { kind: 'Rejected', error }
+      return answered(connection, jobId(keys.scope, hash), reply.outcomes[next++] ?? '')
+    })
+    return { outcomes, waiting: reply.waiting }
+  }
+
   return {
     kind: 'Split',
     async forward(items) {
-      const calls = await composer.compose(items)
-      const refusals = calls.map((call) => (call.kind === 'Refused' ? call.error : undefined))
-      if (refusals.every((error) => error !== undefined)) {
-        return { outcomes: refusals.map((error) => ({ kind: 'Rejected', error })), waiting: await waiting() }
-      }
-      const reply = await send(items, calls)
+      const forwarded = await inPieces(items, forwardPiece)
       await confirmReplicas(connection, queue)
-      let next = 0
-      const outcomes = items.map(({ hash }, index): ForwardOutcome => {
-        const error = refusals[index]
-        if (error !== undefined) return { kind: 'Rejected', error }
-        return answered(jobId(keys.scope, hash), reply.outcomes[next++] ?? '')
-      })
-      return { outcomes, waiting: reply.waiting }
+      return forwarded
     },
     waiting,
     close: bull.close,
   }
+}
+
+/** All are sent at once, and all have ended before a failure of one is returned. Throws when every piece failed. */
+async function inPieces(
+  items: readonly ForwardItem[],
+  forward: (piece: readonly ForwardItem[]) => Promise<Forwarded>,
+): Promise<Forwarded> {
+  const pieces = piecesOf(items)
+  const results = await Promise.allSettled(pieces.map(forward))
+  const outcomes: ForwardOutcome[] = []
+  let waiting = 0
+  let failures = 0
+  for (const [index, result] of results.entries()) {
+    if (result.status === 'fulfilled') {
+      outcomes.push(...result.value.outcomes)
+      waiting = result.value.waiting
+    } else {
+      failures += 1
+      const failure = asFailure(result.reason)
+      if (failures === pieces.length) throw failure
+      outcomes.push(...(pieces[index] ?? []).map(() => ({ kind: 'Failed', failure }) as const))
+    }
+  }
+  return { outcomes, waiting }
 }
 
 function contentsOf(
@@ -78,7 +110,8 @@ function contentsOf(
   return { items: rows, data }
 }
 
-function answered(id: string, answer: string): ForwardOutcome {
+function answered(connection: RedisConnection, id: string, answer: string): ForwardOutcome {
+  if (answer.startsWith('refused:')) return { kind: 'Failed', failure: rejectionOn(connection, answer.slice('refused:'.length)) }
   if (answer === 'forwarded') return { kind: 'Forwarded', jobId: id }
   if (answer === 'duplicate') return { kind: 'Duplicate', jobId: id }
   return { kind: 'Rejected', error: answer.replace(/^rejected:/, '') }

@@ -3,6 +3,7 @@
  * each item whether a job was made. It does not touch the stream: acknowledging is the consumer's step, and Direct dispatch
  * has no stream at all.
  */
+import type { StreamPipelineError } from '../../../api/errors.ts'
 import type { ForwardItem } from '../../bullmq/item.ts'
 
 export type ForwardOutcome =
@@ -12,6 +13,8 @@ export type ForwardOutcome =
   | { readonly kind: 'Contended' }
   /** BullMQ refuses this very job; trying again cannot help. */
   | { readonly kind: 'Rejected'; readonly error: string }
+  /** Redis refused it, or did not answer: try again. */
+  | { readonly kind: 'Failed'; readonly failure: StreamPipelineError }
 
 export interface Forwarded {
   readonly outcomes: readonly ForwardOutcome[]

@@ -18,15 +18,15 @@ import type { Queue } from 'bullmq'
 import { asFailure } from '../../../api/errors.ts'
 import type { ForwardItem } from '../../bullmq/item.ts'
 import { type BullQueue, openBullQueue } from '../../bullmq/queue.ts'
-import { failureOn, type RedisConnection } from '../../connect/connection.ts'
+import { failureOn, type RedisConnection, rejectionOn } from '../../connect/connection.ts'
 import { replyCode } from '../../connect/replies.ts'
 import { type ForwardTarget, queueKey } from '../../placement.ts'
-import { lockJobs, markJobsText, releaseLocks } from '../../scripts/generated.ts'
+import { lockJobs, markJobsText, releaseLocks, waitingJobs } from '../../scripts/generated.ts'
 import { loadScripts } from '../../scripts/script.ts'
 import { type Claim, claimsOf, type Standing, share, standingOf, withoutWork } from './claims.ts'
 import type { Forwarder } from './forwarder.ts'
 import { confirmReplicas } from './replication.ts'
-import { addJobs, execute } from './transaction.ts'
+import { addJobs } from './transaction.ts'
 
 export function createPortableForwarder(
   connection: RedisConnection,
@@ -50,7 +50,7 @@ export function createPortableForwarder(
       if (standing.kind !== 'Outlived') continue
       // The next holder of the lock may have put a live job in its place.
       if (isLate()) return found.map(withoutWork)
-      await removeJob(connection, opened, claim)
+      await removeJob(connection, opened, claim, target.keys.mark(claim.item.hash))
     }
     return await addJobs(connection, opened, target, claims, standings, isLate)
   }
@@ -83,9 +83,7 @@ export function createPortableForwarder(
       }
     },
     async waiting() {
-      const pipeline = connection.pipeline().llen(`${queue}wait`).zcard(`${queue}prioritized`)
-      const [wait, prioritized] = await execute(connection, pipeline)
-      return Number(wait) + Number(prioritized)
+      return (await waitingJobs(connection, { queue })).waiting
     },
     async close() {
       await bull?.close()
@@ -105,9 +103,13 @@ async function lock(connection: RedisConnection, target: ForwardTarget, claims: 
     },
     { token, lockTtlMs, queue: queueKey(target) },
   )
-  const standings = locked.standings.flatMap((found, index) => {
+  const held = locked.held === '' ? undefined : rejectionOn(connection, locked.held)
+  const standings = locked.standings.flatMap((found, index): Standing[] => {
     const claim = claims[index]
-    return claim === undefined ? [] : [standingOf(claim, found, locked.now, windowMs)]
+    if (claim === undefined) return []
+    const standing = standingOf(claim, found, locked.now, windowMs)
+    const adds = standing.kind === 'Fresh' || standing.kind === 'Outlived'
+    return adds && held !== undefined ? [{ kind: 'Decided', outcome: { kind: 'Failed', failure: held } } as const] : [standing]
   })
   return { standings, waiting: locked.waiting }
 }
@@ -138,8 +140,12 @@ async function examined(connection: RedisConnection, queue: Queue, claim: Claim,
   }
 }
 
-async function removeJob(connection: RedisConnection, queue: Queue, claim: Claim): Promise<void> {
+/**
+ * The mark goes first: were it left beside a job that is half removed, the entry would end as its duplicate, and no job would be there.
+ */
+async function removeJob(connection: RedisConnection, queue: Queue, claim: Claim, mark: string): Promise<void> {
   try {
+    await connection.del(mark)
     await queue.remove(claim.id)
     // What BullMQ would not remove (a lock left behind) must not be taken for the job that is added now.
     await connection.del(claim.jobKey)

@@ -108,7 +108,7 @@ function commanderOf(multi: unknown): ChainableCommander {
   return multi as ChainableCommander
 }
 
-export async function execute(connection: RedisConnection, pipeline: ChainableCommander): Promise<unknown[]> {
+async function execute(connection: RedisConnection, pipeline: ChainableCommander): Promise<unknown[]> {
   let replies: [Error | null, unknown][] | null
   try {
     replies = await pipeline.exec()
