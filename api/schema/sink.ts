@@ -43,7 +43,9 @@ const bullmq = guarded(
     jobOptions: jobOptions.prefault({ removeOnFail: { age: '168h' } }).describe('Options of every job.'),
     maxWaiting: count(1, most)
       .default(50_000)
-      .describe('Backpressure: reading stops while the queue has more jobs waiting, and starts again below 80 % of it.'),
+      .describe(
+        'Backpressure: reading stops while the queue holds more jobs that wait, for a worker or for their time (waiting, prioritised, delayed, paused), and starts again below 80 % of it.',
+      ),
     redis: redisSchema
       .optional()
       .describe(
