@@ -2,12 +2,13 @@
  * Writes every generated file; with `--check` writes nothing and fails, naming the files that differ. `npm run generate`; CI runs the
  * check. The scripts' calls come first: the other documents are made from programs that call them, and load only when they are right.
  */
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { root } from './root.ts'
 import { scriptCalls, scriptFile } from './scripts/generated.ts'
 
 function write(file: string, content: string): void {
+  if (existsSync(join(root, file)) && readFileSync(join(root, file), 'utf8') === content) return
   mkdirSync(dirname(join(root, file)), { recursive: true })
   writeFileSync(join(root, file), content)
   console.log(`wrote ${file}`)
