@@ -18,13 +18,21 @@ export interface Fleet {
   readonly ended: readonly string[]
 }
 
-export async function startFleet(scope: Scope, program: string, config: string, size: number): Promise<Fleet> {
+/** @param env added to the environment of each */
+export async function startFleet(
+  scope: Scope,
+  program: string,
+  config: string,
+  size: number,
+  env: Readonly<Record<string, string>> = {},
+): Promise<Fleet> {
   const members: Member[] = []
   const ended: string[] = []
   let named = 0
 
   const start = async (name: string) => {
-    const process = await startProcess(scope, [program, 'consume', '--config', config, '--name', name, '--listen', '127.0.0.1:0'])
+    const args = [program, 'consume', '--config', config, '--name', name, '--listen', '127.0.0.1:0']
+    const process = await startProcess(scope, args, { env })
     void process.exit.then(({ code, signal }) => {
       if (signal === null)
         ended.push(`${name} ended with ${code}:\n${process.stdout().slice(-2_000)}${process.stderr().slice(-2_000)}`)

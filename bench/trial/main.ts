@@ -4,6 +4,7 @@
  *   npm run trial                            30 minutes
  *   npm run trial -- --for 2h --seed 7       longer; --quick: one minute
  *   npm run trial -- --path Split            the queue in another Redis, which is killed as well
+ *   npm run trial -- --path Portable         a BullMQ whose scripts are not known
  *   npm run trial -- --boundaries            a kill at every command boundary of a consumer's run
  *   npm run trial -- --scale-downs 1000      going up and down under load; --processes: consumers as processes of their own
  *   npm run trial -- --wakes 200             how long sleeping pipelines take to wake, with 200 more asleep
@@ -42,7 +43,10 @@ const { values: options } = parseArgs({
 const forMs = parseDuration(options.quick ? '45s' : options.for)
 const { path } = options
 if (forMs === undefined) throw new Error(`--for ${options.for} is not a duration such as 90s, 30m or 2h`)
-if (path !== 'Atomic' && path !== 'Split') throw new Error(`--path ${path} is neither Atomic nor Split`)
+if (path !== 'Atomic' && path !== 'Split' && path !== 'Portable') {
+  throw new Error(`--path ${path} is none of Atomic, Split and Portable`)
+}
+const chosenPath = path
 /** What is tried so many times; a trial of nothing would succeed. */
 function times(option: 'wakes' | 'scale-downs' | 'watch-faults' | 'replacements'): number | undefined {
   const text = options[option]
@@ -74,7 +78,7 @@ async function chosen(): Promise<{ readonly ok: boolean }> {
     })
   }
   const plan = { forMs: forMs ?? 0, pauseMs: [200, 1_800], frozenMs: [3_000, 17_000], redisDownMs: [50, 1_500] } as const
-  return await runTrial(scope, { plan, path: path === 'Split' ? path : 'Atomic', seed, perSecond: 300, consumers: 3, progress })
+  return await runTrial(scope, { plan, path: chosenPath, seed, perSecond: 300, consumers: 3, progress })
 }
 
 try {

@@ -16,6 +16,7 @@ import { ledgerOf } from '../../local/demo/ledger.ts'
 import { randomFrom } from '../../local/demo/load.ts'
 import { streamPlace } from '../../redis/placement.ts'
 import { decodeDeadLetter } from '../../redis/record.ts'
+import type { PathKind } from '../../redis/settle/path.ts'
 import { startRedis } from '../../test/support/redis.ts'
 import { projectRoot } from '../../test/support/root.ts'
 import type { Scope } from '../../test/support/scope.ts'
@@ -28,7 +29,7 @@ import { startProducer } from './load.ts'
 
 export interface TrialOptions {
   readonly plan: FaultPlan
-  readonly path: 'Atomic' | 'Split'
+  readonly path: PathKind
   readonly seed: number
   readonly perSecond: number
   readonly consumers: number
@@ -38,7 +39,7 @@ export interface TrialOptions {
 export interface TrialResult {
   readonly ok: boolean
   readonly seed: number
-  readonly path: 'Atomic' | 'Split'
+  readonly path: PathKind
   readonly faults: FaultCounts
   readonly entries: number
   readonly uniqueKeys: number
@@ -83,7 +84,7 @@ export async function runTrial(scope: Scope, options: TrialOptions): Promise<Tri
     pipeline.sink.prefix,
   )
   scope.after(executions.close)
-  const fleet = await startFleet(scope, join(projectRoot, 'cli', 'main.ts'), config, options.consumers)
+  const fleet = await startFleet(scope, join(projectRoot, 'cli', 'main.ts'), config, options.consumers, environmentOf(path))
   const producer = startProducer(stream, pipeline.source.stream, seed, options.perSecond)
   const faults = await injectFaults(plan, fleet, servers, randomFrom(seed + 1), options.progress)
   const { keys, broken } = await producer.stop()
@@ -137,6 +138,11 @@ export async function runTrial(scope: Scope, options: TrialOptions): Promise<Tri
     seconds: Math.round((performance.now() - begun) / 100) / 10,
     drainSeconds: Math.round(drainSeconds * 10) / 10,
   }
+}
+
+/** A BullMQ whose scripts nobody has read: its text differs, and the consumers go the portable way. */
+function environmentOf(path: PathKind): Readonly<Record<string, string>> {
+  return path === 'Portable' ? { NODE_OPTIONS: `--import ${join(projectRoot, 'test', 'paths', 'altered.ts')}` } : {}
 }
 
 /** Short times, so that much happens; a ceiling that repeated kills don't reach. */
