@@ -174,6 +174,56 @@ function suite(kind: PathKind) {
     }
   })
 
+  describe('a job without a mark, added before the window began and finished within it', () => {
+    for (const state of ['completed', 'failed']) {
+      test(`in ${state}: duplicate, as the window counts from its finish`, { todo: true }, async (t) => {
+        const path = await open(t, { idempotency: { window: '24h' } })
+        const { putKeys, read, settle, live, id, jobKey, mark, queueClient, queueKey } = path
+        await putKeys('a')
+        await settle(await read())
+        const [hour, now] = [3_600_000, Date.now()]
+        await queueClient.del(mark('a'), `${queueKey}wait`)
+        await queueClient.hset(jobKey('a'), { timestamp: now - 25 * hour, finishedOn: now - hour })
+        await queueClient.zadd(queueKey + state, now - hour, id('a'))
+        await putKeys('a')
+        assert.deepEqual(kindsOf(await settle(await read())), ['duplicate'])
+        assert.deepEqual(await live(), [])
+        const ttl = await queueClient.pttl(mark('a'))
+        assert.ok(ttl > 0 && ttl <= 24 * hour, String(ttl))
+      })
+    }
+  })
+
+  describe('a job whose times somebody spoilt costs only its own entry', () => {
+    const spoilt: [what: string, hash: Record<string, string>, list: string | undefined, todo: boolean][] = [
+      ['no number, in no list', { timestamp: 'soon' }, undefined, kind !== 'Portable'],
+      ['no number, waiting', { timestamp: 'soon' }, 'wait', true],
+      ['no number, finished', { timestamp: 'soon', finishedOn: 'later' }, 'completed', true],
+      ['not a number by name, waiting', { timestamp: 'nan' }, 'wait', kind === 'Portable'],
+      ['endless, waiting', { timestamp: 'inf' }, 'wait', true],
+      ['beyond any date, waiting', { timestamp: '1e30' }, 'wait', true],
+      ['empty, waiting', { timestamp: '' }, 'wait', kind !== 'Portable'],
+    ]
+    for (const [what, hash, list, todo] of spoilt) {
+      test(what, { todo }, async (t) => {
+        const { putKeys, read, settle, live, pending, id, jobKey, queueClient, queueKey } = await open(t)
+        await queueClient.hset(jobKey('bad'), { name: 'x', data: '{}', opts: '{}', ...hash })
+        if (list === 'wait') await queueClient.lpush(queueKey + list, id('bad'))
+        else if (list !== undefined) await queueClient.zadd(queueKey + list, 1, id('bad'))
+        await putKeys('good', 'bad', 'fine')
+        const entries = await read()
+        const outcomes = await settle(entries)
+        const [good, bad = '', fine] = kindsOf(outcomes)
+        assert.deepEqual([good, fine], ['forwarded', 'forwarded'])
+        assert.ok(['forwarded', 'duplicate', 'dead'].includes(bad), bad)
+        assert.deepEqual(await pending(), [])
+        const jobs = await live()
+        assert.ok(jobs.includes(id('good')) && jobs.includes(id('fine')))
+        assert.equal(new Set(jobs).size, jobs.length)
+      })
+    }
+  })
+
   test('a dead-letter stream of another type: the entry stays pending, the others are settled; mended, it is buried', async (t) => {
     const { put, putKeys, read, settle, settleWith, judge, stream, place, pending, dead, live } = await open(t)
     await stream.set(place.deadLetters, 'text')
