@@ -11,6 +11,7 @@ import { fileScope } from '../redis/scope.ts'
 import type { RedisServer } from '../support/redis.ts'
 import { eventually } from '../support/wait.ts'
 import { type RedisCluster, startCluster } from './support/cluster.ts'
+import { otherCluster } from './support/otherioredis.ts'
 import { numbers, openTopology, type Topology } from './support/pipeline.ts'
 
 let cluster: RedisCluster
@@ -145,6 +146,17 @@ test('the node of a key is found again when its connection has ended and no comm
   assert.notEqual(after, before)
   assert.equal(addressOf(after), addressOf(before))
   assert.equal(await after.ping(), 'PONG')
+})
+
+test('a Cluster of the application’s own copy of ioredis is asked at the node of the key', { todo: true }, async (t) => {
+  const lent = otherCluster(t, cluster)
+  for (const key of ['bull{other}:q:', 'bull{another}:q:', '{near:jobs}:x']) {
+    await lent.set(key, '1')
+    const node = await nodeOf(lent, key)
+    assert.ok(!Object.is(node, lent), 'the whole Cluster is taken for one node')
+    assert.equal(addressOf(node), `127.0.0.1:${cluster.nodeOf(key).port}`, key)
+    assert.equal(nodeAt(lent, addressOf(node)), node)
+  }
 })
 
 /** As an administrator does it: both sides are told, keys go one by one, then everybody hears who has the slot. */
