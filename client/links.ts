@@ -46,9 +46,10 @@ export function createLinks({ redis, queueRedis, refs, pipeline, onError }: Link
 
   /** By the consumers' own rule: while a flip overlaps, both sides must go the same way. */
   const choose = async (connection: RedisConnection, config: DispatchConfig) => {
-    const { forwarder, fallback } = await chooseForwarder(connection, targetOf(config))
+    const { forwarder, fallback, confirmation } = await chooseForwarder(connection, targetOf(config))
     forwarders.push(forwarder)
     if (fallback !== undefined) onError(failure('PortableForwarding', { queue: config.queue, detail: fallback }))
+    confirmation.listen({ changed: (amiss) => amiss !== undefined && onError(amiss), unconfirmed: () => {} })
     return forwarder
   }
 

@@ -9,7 +9,8 @@ export function replyCode(thrown: unknown): string | undefined {
   if (!(thrown instanceof Error)) return undefined
   if (thrown instanceof StreamPipelineError) return replyCode(thrown.cause)
   if (thrown.name !== 'ReplyError') return undefined
-  return /^[A-Z][A-Z0-9]*/.exec(thrown.message)?.[0]
+  // Proxies word their refusals without one.
+  return /^[A-Z][A-Z0-9]*/.exec(thrown.message)?.[0] ?? 'ERR'
 }
 
 const tlsCodes = /^(ERR_TLS|ERR_SSL|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_|EPROTO)/

@@ -12,20 +12,23 @@ import type { RedisConnection } from '../../connect/connection.ts'
 import { jobId } from '../../keys.ts'
 import { type ForwardTarget, queueKey } from '../../placement.ts'
 import { type ForwardJobsArguments, forwardJobsWith } from '../../scripts/generated.ts'
+import { createConfirming } from './confirming.ts'
 import type { Forwarder, ForwardOutcome } from './forwarder.ts'
-import { confirmReplicas } from './replication.ts'
+import type { Confirmation } from './replication.ts'
 
 /** @param clock a job's time, milliseconds since 1970 */
 export function createComposedForwarder(
   connection: RedisConnection,
   target: ForwardTarget,
   bull: BullQueue,
+  confirmation: Confirmation,
   clock?: () => number,
 ): Forwarder {
   const { keys, windowMs } = target
   const queue = queueKey(target)
   const script = forwardJobsWith(bull.textsFor(target.jobOptions))
   const composer = createJobComposer(bull, target, clock)
+  const confirmed = createConfirming(confirmation)
 
   /** Keeps nothing of the calls: they need not outlive the sending. */
   const send = (items: readonly ForwardItem[], calls: readonly JobCall[]) => {
@@ -48,14 +51,13 @@ export function createComposedForwarder(
         return { outcomes: refusals.map((error) => ({ kind: 'Rejected', error })), waiting: await waiting() }
       }
       const reply = await send(items, calls)
-      await confirmReplicas(connection, queue)
       let next = 0
       const outcomes = items.map(({ hash }, index): ForwardOutcome => {
         const error = refusals[index]
         if (error !== undefined) return { kind: 'Rejected', error }
         return answered(jobId(keys.scope, hash), reply.outcomes[next++] ?? '')
       })
-      return { outcomes, waiting: reply.waiting }
+      return { outcomes: await confirmed(items, outcomes), waiting: reply.waiting }
     },
     waiting,
     close: bull.close,
