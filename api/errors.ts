@@ -134,6 +134,12 @@ export const errorCatalogue = {
     remedy:
       'nothing is wrong, but adding takes more round trips and a lock: install the BullMQ that this release names as its dependency; docs/guarantees.md tells the paths apart',
   },
+  ReplicationUnconfirmed: {
+    message: 'jobs at {address} are acknowledged without the confirmation of a replica: {detail}',
+    kind: 'Retryable',
+    reason: 'ReplicationUnconfirmed',
+    remedy: '{advice}; until then a failover of the queue’s Redis may lose jobs that were acknowledged',
+  },
   Closed: {
     message: 'the {what} was closed',
     kind: 'Terminal',

@@ -15,8 +15,8 @@ export {
   type DispatchResult,
 } from './dispatcher.ts'
 export type { ExecutionContext, Skipped } from './execution.ts'
+export type { RedisInput } from './lent.ts'
 export type { ExecutionOutcome } from './metrics.ts'
 export type { DispatcherOptions } from './options.ts'
 export type { PayloadOf } from './payloadtype.ts'
-export type { RedisInput } from './redis.ts'
 export { createWorker, type Worker, type WorkerOptions } from './worker.ts'

@@ -27,11 +27,11 @@ interface LinkOptions extends Pick<DispatcherOptions, 'redis' | 'queueRedis' | '
 }
 
 export function createLinks({ redis, queueRedis, refs, pipeline, onError }: LinkOptions): Links {
-  const streamSource = sourceOf(redis, pipeline?.redis, refs)
+  const streamSource = sourceOf('redis', redis, pipeline?.redis, refs)
   if (streamSource === undefined) {
     throw failure('InvalidOption', { option: 'redis', detail: 'a dispatch configuration names no Redis: give its URL' })
   }
-  const queueSource = sourceOf(queueRedis, pipeline?.sink.redis, refs)
+  const queueSource = sourceOf('queueRedis', queueRedis, pipeline?.sink.redis, refs)
   const streamLease = lazy(() => leaseConnection(streamSource, 'Producer'))
   const queueLease = queueSource && lazy(() => leaseConnection(queueSource, 'Producer'))
   let latest: { readonly config: DispatchConfig; readonly forwarder: Promise<Forwarder> } | undefined
@@ -46,9 +46,10 @@ export function createLinks({ redis, queueRedis, refs, pipeline, onError }: Link
 
   /** By the consumers' own rule: while a flip overlaps, both sides must go the same way. */
   const choose = async (connection: RedisConnection, config: DispatchConfig) => {
-    const { forwarder, fallback } = await chooseForwarder(connection, targetOf(config))
+    const { forwarder, fallback, confirmation } = await chooseForwarder(connection, targetOf(config))
     forwarders.push(forwarder)
     if (fallback !== undefined) onError(failure('PortableForwarding', { queue: config.queue, detail: fallback }))
+    confirmation.listen({ changed: (amiss) => amiss !== undefined && onError(amiss), unconfirmed: () => {} })
     return forwarder
   }
 
@@ -80,12 +81,14 @@ export function createLinks({ redis, queueRedis, refs, pipeline, onError }: Link
 }
 
 function sourceOf(
+  option: 'redis' | 'queueRedis',
   given: DispatcherOptions['redis'],
   target: CompiledPipeline['redis'] | undefined,
   refs: string | undefined,
 ): RedisSource | undefined {
-  if (given !== undefined) return redisSource(given)
-  return target === undefined ? undefined : { kind: 'Target', target, refs }
+  const named = target && { target, refs }
+  if (given !== undefined) return redisSource(given, option, named)
+  return named && { kind: 'Target', ...named }
 }
 
 interface Lazy<T> {

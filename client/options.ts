@@ -3,7 +3,7 @@ import type { CompiledPipeline } from '../api/compiled.ts'
 import type { StreamPipelineError } from '../api/errors.ts'
 import type { StreamPipelineInput } from '../api/schema/pipeline.ts'
 import type { DispatchConfig, DispatchMode } from '../redis/dispatchconfig.ts'
-import type { RedisInput } from './redis.ts'
+import type { RedisInput } from './lent.ts'
 
 export interface DispatcherOptions {
   /** The pipeline: a StreamPipeline document, or the compiled form. Instead of `config`. */

@@ -2,25 +2,67 @@
  * How the application names its Redis: a URL, a target of a pipeline, or a connection of its own. Connections made here are
  * ended here; a connection that was passed in stays the caller's.
  */
-import type { Cluster, Redis, RedisOptions } from 'ioredis'
+import type { RedisOptions } from 'ioredis'
 import type { RedisTarget } from '../api/compiled.ts'
-import { type ConnectionRole, close, connect, type RedisConnection } from '../redis/connect/connection.ts'
-import { directoryReader, type RedisAddress, resolveTarget } from '../redis/connect/references.ts'
+import { asFailure } from '../api/errors.ts'
+import { type ConnectionRole, close, connect, isCluster, type RedisConnection } from '../redis/connect/connection.ts'
+import { directoryReader, parseRedisUrl, type RedisAddress, resolveTarget } from '../redis/connect/references.ts'
+import { checkDatabase, checkInput, checkLent, databaseOf } from './lent.ts'
 
-/**
- * `redis://[user:password@]host:port/database` (`rediss:` for TLS), or an ioredis connection, which is used as it is and never
- * closed by this library.
- */
-export type RedisInput = string | RedisConnection
+/** A target of a pipeline, whose Secrets lie in a folder. */
+export interface Named {
+  readonly target: RedisTarget
+  readonly refs: string | undefined
+}
 
 /** Where a connection will come from. A target's Secrets are read only then: factories do no I/O. */
 export type RedisSource =
   | { readonly kind: 'Url'; readonly url: string }
-  | { readonly kind: 'Borrowed'; readonly connection: RedisConnection }
+  | {
+      readonly kind: 'Borrowed'
+      readonly connection: RedisConnection
+      readonly option: string
+      readonly instead: Named | undefined
+    }
   | { readonly kind: 'Target'; readonly target: RedisTarget; readonly refs: string | undefined }
 
-export function redisSource(input: RedisInput): RedisSource {
-  return typeof input === 'string' ? { kind: 'Url', url: input } : { kind: 'Borrowed', connection: input }
+/**
+ * @param option the name under which it was passed
+ * @param instead what the pipeline names: the same keys in another database are nobody's
+ * Throws InvalidOption for what cannot be used.
+ */
+export function redisSource(input: unknown, option: string, instead?: Named): RedisSource {
+  const given = checkInput(input, option)
+  checkDatabase(option, databaseOf(given), instead && plainDatabase(instead.target))
+  return typeof given === 'string' ? { kind: 'Url', url: given } : { kind: 'Borrowed', connection: given, option, instead }
+}
+
+/** Undefined where a Secret has to be read. */
+function plainDatabase(target: RedisTarget): number | undefined {
+  switch (target.kind) {
+    case 'Url':
+      return parseRedisUrl(target.url)?.database
+    case 'Sentinel':
+      return target.database
+    case 'Cluster':
+      return 0
+    case 'UrlFrom':
+      return undefined
+    default:
+      return target satisfies never
+  }
+}
+
+async function databaseNamedBy({ target, refs }: Named): Promise<number | undefined> {
+  if (target.kind !== 'UrlFrom') return plainDatabase(target)
+  try {
+    const address = await resolveTarget(target, directoryReader(refs))
+    return address.kind === 'Cluster' ? 0 : address.database
+  } catch (thrown) {
+    // An application that passes a connection needs none of the pipeline's Secrets.
+    if (asFailure(thrown).code === 'Internal') throw thrown
+    return undefined
+  }
 }
 
 export interface Lease {
@@ -29,9 +71,16 @@ export interface Lease {
   end(): Promise<void>
 }
 
-/** A connection to use, made or borrowed; nothing is sent yet. Throws ReferenceMissing, InvalidReference, InvalidOption. */
+/**
+ * A connection to use, made or borrowed. On one that was made nothing is sent yet; one that was borrowed is asked where it leads.
+ * Throws ReferenceMissing, InvalidReference, InvalidOption, and why a borrowed one cannot be asked.
+ */
 export async function leaseConnection(source: RedisSource, role: ConnectionRole): Promise<Lease> {
-  if (source.kind === 'Borrowed') return { connection: source.connection, end: async () => {} }
+  if (source.kind === 'Borrowed') {
+    const { connection, option, instead } = source
+    await checkLent(connection, option, instead && (await databaseNamedBy(instead)))
+    return { connection, end: async () => {} }
+  }
   const connection = connect(await addressOf(source), role)
   return { connection, end: async () => await close(connection) }
 }
@@ -46,12 +95,12 @@ export async function workerConnection(source: RedisSource): Promise<RedisConnec
   if (source.kind !== 'Borrowed') return connect(await addressOf(source), 'BullWorker')
   const patient = { lazyConnect: true, maxRetriesPerRequest: null, enableOfflineQueue: true } as const
   const { connection } = source
-  if (connection.isCluster) {
-    const own = (connection as Cluster).duplicate([], { lazyConnect: true, enableOfflineQueue: true, redisOptions: patient })
+  if (isCluster(connection)) {
+    const own = connection.duplicate([], { lazyConnect: true, enableOfflineQueue: true, redisOptions: patient })
     withoutTimeLimits(own.options.redisOptions ?? {})
     return own
   }
-  const own = (connection as Redis).duplicate(patient)
+  const own = connection.duplicate(patient)
   withoutTimeLimits(own.options)
   return own
 }

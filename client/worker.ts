@@ -7,12 +7,12 @@ import { type WorkerOptions as BullOptions, Worker as BullWorker, type Job } fro
 import type { Registry } from 'prom-client'
 import { failure, type StreamPipelineError } from '../api/errors.ts'
 import { pause } from '../process/pause.ts'
-import { close as closeConnection, labelOf, open, type RedisConnection } from '../redis/connect/connection.ts'
-import { redisFailure } from '../redis/connect/replies.ts'
+import { close as closeConnection, failureOn, open, type RedisConnection } from '../redis/connect/connection.ts'
 import { executionLock } from '../redis/keys.ts'
 import { createProcessor, type ExecutionContext, type Skipped } from './execution.ts'
+import { checkPrimary, type RedisInput } from './lent.ts'
 import { createWorkerMetrics } from './metrics.ts'
-import { type RedisInput, redisSource, workerConnection } from './redis.ts'
+import { redisSource, workerConnection } from './redis.ts'
 import { warn } from './warn.ts'
 
 export interface WorkerOptions<Payload extends object, Result> {
@@ -67,6 +67,17 @@ interface Started {
   readonly connection: RedisConnection
 }
 
+async function cutOff(bull: BullWorker | undefined, connection: RedisConnection): Promise<void> {
+  const ended = closeConnection(connection)
+  const blocking = await bull?.getBackend().blockingClient
+  // Its own name for the duplicate it made of ours.
+  if (blocking !== undefined) await closeConnection(blocking as unknown as RedisConnection)
+  await ended
+}
+
+/** Each command reports it by itself. */
+function ignoreConnectionError() {}
+
 function atLeast(option: string, value: number, least: number): void {
   if (!(value >= least)) throw failure('InvalidOption', { option, detail: `a number of at least ${least}, not ${value}` })
 }
@@ -78,6 +89,7 @@ export function createWorker<Payload extends object, Result = unknown>(options: 
   atLeast('lockTtlMs', lockTtlMs, 300)
   atLeast('postponeMs', postponeMs, 0)
   atLeast('concurrency', concurrency, 1)
+  const source = redisSource(options.redis, 'redis')
   const metrics = createWorkerMetrics(queue, options.registry)
   const closing = new AbortController()
   /** What the application's own functions are at. What we ask Redis around them may take as long as Redis is away. */
@@ -94,13 +106,29 @@ export function createWorker<Payload extends object, Result = unknown>(options: 
     }
 
   async function begin(): Promise<Started> {
-    const connection = await workerConnection(redisSource(options.redis))
+    const connection = await workerConnection(source)
+    // One that was lent may be a plain ioredis one: without a listener it prints what its commands report.
+    connection.on('error', ignoreConnectionError)
+    let bull: BullWorker | undefined
     try {
       await open(connection, closing.signal)
+      await checkPrimary(connection, 'redis')
+      bull = makeBull(connection)
+      // BullMQ waits for its blocking connection, however long that takes; closing does not.
+      if (!closing.signal.aborted) await Promise.race([bull.waitUntilReady(), once(closing.signal, 'abort')])
     } catch (thrown) {
-      await closeConnection(connection)
-      throw thrown
+      const farewell = bull?.close(true)
+      await Promise.allSettled([farewell, cutOff(bull, connection)])
+      throw failureOn(connection, thrown)
     }
+    const report = reporter(connection)
+    if (!closing.signal.aborted) bull.run().catch(report)
+    return { bull, connection }
+  }
+
+  const reporter = (connection: RedisConnection) => (thrown: unknown) => onError(failureOn(connection, thrown))
+
+  function makeBull(connection: RedisConnection): BullWorker {
     const process = createProcessor<Payload, Result>(
       {
         execute: tracked(options.execute),
@@ -112,18 +140,19 @@ export function createWorker<Payload extends object, Result = unknown>(options: 
       },
       { redis: connection, metrics, closing: closing.signal, onError },
     )
-    const report = (thrown: unknown) => onError(redisFailure(thrown, labelOf(connection)))
-    const bull = new BullWorker<Payload, Result | Skipped>(
-      queue,
-      // BullMQ hands the signal of a cancelled job only to a function that declares three parameters.
-      async (job, token, cancelled) => await process(job, token, cancelled),
-      { runRetryDelay, ...options.bullmq, connection, prefix, concurrency, autorun: false },
-    )
-    bull.on('error', report)
-    // BullMQ waits for its blocking connection, however long that takes; closing does not.
-    if (!closing.signal.aborted) await Promise.race([bull.waitUntilReady(), once(closing.signal, 'abort')])
-    if (!closing.signal.aborted) bull.run().catch(report)
-    return { bull, connection }
+    try {
+      const bull = new BullWorker<Payload, Result | Skipped>(
+        queue,
+        // BullMQ hands the signal of a cancelled job only to a function that declares three parameters.
+        async (job, token, cancelled) => await process(job, token, cancelled),
+        { runRetryDelay, ...options.bullmq, connection, prefix, concurrency, autorun: false },
+      )
+      bull.on('error', reporter(connection))
+      return bull
+    } catch (thrown) {
+      const detail = `BullMQ refuses it: ${thrown instanceof Error ? thrown.message : String(thrown)}`
+      throw failure('InvalidOption', { option: 'bullmq', detail }, thrown)
+    }
   }
 
   async function end(): Promise<void> {
@@ -144,11 +173,7 @@ export function createWorker<Payload extends object, Result = unknown>(options: 
     await Promise.race([farewell, overdue])
     if (!inTime.signal.aborted) {
       // BullMQ still waits for an answer of Redis, on either connection.
-      const ended = closeConnection(connection)
-      const blocking = await bull.getBackend().blockingClient
-      // Its own name for the duplicate it made of ours.
-      if (blocking !== undefined) await closeConnection(blocking as unknown as RedisConnection)
-      await Promise.all([ended, farewell])
+      await Promise.all([cutOff(bull, connection), farewell])
     }
     await closeConnection(connection)
   }

@@ -132,6 +132,7 @@ export function createConsumer(parts: ConsumerParts): Consumer {
           sweeper = createSweeper({ stream: writer, queue, codec, ...plan })
         }
         observer.pathChosen(plan.path.kind, plan.fallback)
+        plan.confirmation?.listen({ changed: observer.confirmationChanged, unconfirmed: observer.unconfirmed })
       }
       observer.groupMade(await ensureGroup(writer, place.keys, pipeline.source, groupSeen))
       groupSeen = true

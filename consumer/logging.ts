@@ -13,6 +13,12 @@ export function createLogObserver(log: Logger): ConsumerObserver {
       if (fallback === undefined) log.info({ path }, 'forward path chosen')
       else log.warn({ path, fallback }, 'fell back to the portable forward path')
     },
+    confirmationChanged(amiss) {
+      if (amiss === undefined) log.info('replicas confirm again')
+      else log.warn({ code: amiss.code, remedy: amiss.remedy }, amiss.message)
+    },
+    // One line at the change says it; a line per batch would drown the rest.
+    unconfirmed() {},
     groupMade(outcome) {
       if (outcome.kind === 'recreated') log.warn({ start: outcome.start }, 'the consumer group was gone and has been made again')
       else if (outcome.kind === 'created') log.info({ start: outcome.start }, 'consumer group made')

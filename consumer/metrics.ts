@@ -74,6 +74,11 @@ export function createConsumerMetrics(pipeline: { readonly namespace: string; re
     labelNames: ['path'],
     registers,
   })
+  const unconfirmed = new Counter({
+    name: 'stream_consumer_unconfirmed_batches_total',
+    help: 'Batches acknowledged although no replica of the queue’s Redis confirmed them, where it has or had replicas.',
+    registers,
+  })
   for (const outcome of outcomes) settled.inc({ outcome }, 0)
   for (const reason of refusals) failures.inc({ reason }, 0)
   for (const reason of deadLetterReasons) deadLetters.inc({ reason }, 0)
@@ -86,6 +91,8 @@ export function createConsumerMetrics(pipeline: { readonly namespace: string; re
         if (state.kind === 'BackendDown') failures.inc({ reason: state.failure.reason })
       },
       pathChosen: (kind) => forwardPath.set({ path: kind }, 1),
+      confirmationChanged() {},
+      unconfirmed: () => unconfirmed.inc(),
       groupMade() {},
       batchSettled(report) {
         for (const outcome of outcomes) if (report.outcomes[outcome] > 0) settled.inc({ outcome }, report.outcomes[outcome])

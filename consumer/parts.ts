@@ -1,6 +1,7 @@
 /** What a consumer is assembled from, and who hears of what it does. */
 
 import type { CompiledPipeline } from '../api/compiled.ts'
+import type { StreamPipelineError } from '../api/errors.ts'
 import type { RedisConnection } from '../redis/connect/connection.ts'
 import type { StreamPlace } from '../redis/placement.ts'
 import type { ForwardPlan } from '../redis/settle/choose.ts'
@@ -41,6 +42,10 @@ export interface ConsumerObserver {
   stateChanged(state: ConsumerState, previous: ConsumerState): void
   /** @param fallback why it is not the composed way */
   pathChosen(kind: PathKind, fallback: string | undefined): void
+  /** Batches go on without a replica's confirmation, or might: why; undefined when all is well again. */
+  confirmationChanged(amiss: StreamPipelineError | undefined): void
+  /** A batch is acknowledged that no replica confirmed. */
+  unconfirmed(): void
   groupMade(outcome: GroupOutcome): void
   batchSettled(report: BatchReport): void
   reclaimed(report: ReclaimReport): void

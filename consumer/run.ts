@@ -165,6 +165,14 @@ function both(first: ConsumerObserver, second: ConsumerObserver): ConsumerObserv
       first.pathChosen(kind, fallback)
       second.pathChosen(kind, fallback)
     },
+    confirmationChanged(amiss) {
+      first.confirmationChanged(amiss)
+      second.confirmationChanged(amiss)
+    },
+    unconfirmed() {
+      first.unconfirmed()
+      second.unconfirmed()
+    },
     groupMade(outcome) {
       first.groupMade(outcome)
       second.groupMade(outcome)

@@ -49,6 +49,8 @@ export async function runInThisProcess(pipeline: CompiledPipeline, { metadata }:
     observer: {
       stateChanged: nothing,
       pathChosen: nothing,
+      confirmationChanged: nothing,
+      unconfirmed: nothing,
       groupMade: nothing,
       batchSettled({ outcomes }) {
         tally.duplicates += outcomes.duplicate

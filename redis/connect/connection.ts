@@ -15,6 +15,7 @@
  */
 import { AbstractConnector, Cluster, type CommonRedisOptions, Redis, type RedisOptions } from 'ioredis'
 import { failure } from '../../api/errors.ts'
+import { failUnfit } from './handshake.ts'
 import type { RedisAddress } from './references.ts'
 import { redisFailure, replyCode } from './replies.ts'
 
@@ -56,11 +57,19 @@ export function connect(address: RedisAddress, role: ConnectionRole): RedisConne
   const connection: RedisConnection = construct(address, common, waitsForSentinels(role))
   labels.set(connection, address.label)
   connection.on('error', (error: unknown) => socketErrors.set(connection, error))
-  if (connection instanceof Cluster) connection.on('+node', outliveSecondError)
-  else outliveSecondError(connection)
+  if (isCluster(connection)) connection.on('+node', outliveSecondError)
+  else {
+    outliveSecondError(connection)
+    failUnfit(connection, address.label)
+  }
   connection.on('ready', () => socketErrors.delete(connection))
   if (address.kind === 'Sentinel') outliveSentinels(connection, role)
   return connection
+}
+
+/** By what it says of itself: a connection that an application lends may be of another copy of ioredis, with classes of its own. */
+export function isCluster(connection: RedisConnection): connection is Cluster {
+  return connection.isCluster
 }
 
 /**
@@ -167,7 +176,7 @@ export async function close(connection: RedisConnection): Promise<void> {
   }
   const ended = new Promise<void>((resolve) => connection.once('end', () => resolve()))
   closing.set(connection, ended)
-  if (connection instanceof Cluster) endCluster(connection)
+  if (isCluster(connection)) endCluster(connection)
   else {
     if (connection.status === 'reconnecting') connection.connect().catch(ignoreLastAttempt)
     connection.disconnect()

@@ -6,10 +6,10 @@
  * is answered MOVED, CLUSTERDOWN or not at all. Whoever asks for the node before he sends such a command must have the map asked for,
  * or he finds no node for ever: that of a node that came back, and that of the replica that took over.
  */
-import { Cluster, type Redis } from 'ioredis'
+import type { Cluster, Redis } from 'ioredis'
 import { failure } from '../../api/errors.ts'
 import { slotOf } from '../keys.ts'
-import { labelOf, type RedisConnection } from './connection.ts'
+import { isCluster, labelOf, type RedisConnection } from './connection.ts'
 
 /** `host:port` as the cluster's own map of slots has it; the same for every connection to one node. */
 export function addressOf(node: Redis): string {
@@ -18,7 +18,7 @@ export function addressOf(node: Redis): string {
 
 /** The connection to the server that has this key, in a cluster by its map of slots, asked for anew if need be. Throws RedisNotReady. */
 export async function nodeOf(connection: RedisConnection, key: string): Promise<Redis> {
-  if (!(connection instanceof Cluster)) return connection
+  if (!isCluster(connection)) return connection
   const slot = slotOf(key)
   const known = () => nodeAt(connection, connection.slots[slot]?.[0])
   const node = known() ?? (await newMap(connection).then(known))
@@ -29,7 +29,7 @@ export async function nodeOf(connection: RedisConnection, key: string): Promise<
 
 /** The connection to the node of this address; undefined when it is not in the cluster any more. */
 export function nodeAt(connection: RedisConnection, address: string | undefined): Redis | undefined {
-  if (!(connection instanceof Cluster)) return connection
+  if (!isCluster(connection)) return connection
   return connection.nodes('all').find((node) => addressOf(node) === address)
 }
 

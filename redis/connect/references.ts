@@ -100,11 +100,20 @@ interface Given {
 }
 
 function fromUrl(text: string, given: Given, refused: () => Error): RedisAddress {
+  const address = parseRedisUrl(text, given)
+  if (address === undefined) throw refused()
+  return address
+}
+
+const nothingGiven: Given = { username: undefined, password: undefined, tls: undefined }
+
+/** Undefined when it has not the form `redis://[user:password@]host:port/database`. What is given beside it wins. */
+export function parseRedisUrl(text: string, given: Given = nothingGiven): Extract<RedisAddress, { kind: 'Server' }> | undefined {
   const url = URL.canParse(text) ? new URL(text) : undefined
   const database = url === undefined ? undefined : databaseOf(url.pathname)
-  if (url === undefined || database === undefined || !/^rediss?:$/.test(url.protocol) || url.hostname === '') throw refused()
+  if (url === undefined || database === undefined || !/^rediss?:$/.test(url.protocol) || url.hostname === '') return undefined
   const [username, password] = [url.username, url.password].map(unescaped)
-  if (username === undefined || password === undefined) throw refused()
+  if (username === undefined || password === undefined) return undefined
   const host = url.hostname.replace(/^\[|\]$/g, '')
   const port = url.port === '' ? 6379 : Number(url.port)
   return {

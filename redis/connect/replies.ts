@@ -9,7 +9,8 @@ export function replyCode(thrown: unknown): string | undefined {
   if (!(thrown instanceof Error)) return undefined
   if (thrown instanceof StreamPipelineError) return replyCode(thrown.cause)
   if (thrown.name !== 'ReplyError') return undefined
-  return /^[A-Z][A-Z0-9]*/.exec(thrown.message)?.[0]
+  // Proxies word their refusals without one.
+  return /^[A-Z][A-Z0-9]*/.exec(thrown.message)?.[0] ?? 'ERR'
 }
 
 const tlsCodes = /^(ERR_TLS|ERR_SSL|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_|EPROTO)/
@@ -24,6 +25,7 @@ export function redisFailure(thrown: unknown, address: string, lastSocketError?:
   const first = firstOfTransaction(thrown)
   const code = replyCode(first)
   if (code !== undefined) return replyFailure(code, first, address)
+  if (lastSocketError instanceof StreamPipelineError) return lastSocketError
   const told = lastSocketError instanceof Error ? lastSocketError : thrown
   if (replyCode(told) !== undefined) return redisFailure(told, address)
   const systemCode = 'code' in told && typeof told.code === 'string' ? told.code : ''
@@ -63,8 +65,20 @@ function replyFailure(code: string, thrown: Error, address: string): StreamPipel
     case 'EXECABORT':
       return failure('RedisNotReady', { address, reply: code, detail }, thrown)
     default:
+      if (isUnknownCommand(detail)) {
+        const advice = `allow ${commandOf(thrown)}, at the server and at what stands before it; docs/redis.md lists what is needed`
+        return failure('RedisUnfit', { address, detail: `it does not have ${commandOf(thrown)}: ${detail}`, advice }, thrown)
+      }
       return failure('RedisCommandFailed', { command: commandOf(thrown), detail }, thrown)
   }
+}
+
+/**
+ * Redis has no code for it. A server that words it otherwise shows as RedisCommandFailed, which names the command as well. Nothing is
+ * done but to name it: what can be done without asks for no reason.
+ */
+function isUnknownCommand(message: string): boolean {
+  return /^ERR unknown (command|subcommand)\b/i.test(message)
 }
 
 /** ioredis attaches the command it sent to the error; its arguments may be payload and are left out. */

@@ -2,8 +2,8 @@
  * Lua scripts as values: named, with their text, run on any connection or queued on a pipeline. ioredis' `defineCommand` sends
  * EVALSHA and falls back to EVAL on NOSCRIPT, so a server that lost its script cache (restart, failover) needs no care here.
  */
-import { type ChainableCommander, Cluster } from 'ioredis'
-import { failureOn, type RedisConnection } from '../connect/connection.ts'
+import type { ChainableCommander } from 'ioredis'
+import { failureOn, isCluster, type RedisConnection } from '../connect/connection.ts'
 
 type ScriptArgument = string | number | Buffer
 
@@ -62,7 +62,7 @@ export function defineScript(name: string, lua: string): Script {
  * it would go on sending EVALSHA. Servers forget on SCRIPT FLUSH and, from 7.4, evict what was loaded by EVAL.
  */
 export async function loadScripts(connection: RedisConnection, texts: readonly string[]): Promise<void> {
-  const servers = connection instanceof Cluster ? connection.nodes('master') : [connection]
+  const servers = isCluster(connection) ? connection.nodes('master') : [connection]
   try {
     await Promise.all(servers.flatMap((server) => texts.map((lua) => server.script('LOAD', lua))))
   } catch (thrown) {

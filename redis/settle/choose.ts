@@ -6,12 +6,14 @@
 import type { CompiledPipeline } from '../../api/compiled.ts'
 import { type BullQueue, type BullScripts, fingerprint, openBullQueue } from '../bullmq/queue.ts'
 import type { RedisConnection } from '../connect/connection.ts'
-import { type ForwardTarget, type Placement, placementOf } from '../placement.ts'
+import { type ForwardTarget, type Placement, placementOf, queueKey } from '../placement.ts'
 import { checkPortableRights } from '../preflight/permissioncheck.ts'
 import { createAtomicPath } from './atomic.ts'
 import { createComposedForwarder } from './forwarders/composed.ts'
 import type { Forwarder } from './forwarders/forwarder.ts'
 import { createPortableForwarder } from './forwarders/portable.ts'
+import { type Confirmation, createConfirmation } from './forwarders/replication.ts'
+import { checkTransactions } from './forwarders/transaction.ts'
 import type { SettlePath } from './path.ts'
 import { selfTest } from './selftest.ts'
 import { createTwoStepPath } from './twostep.ts'
@@ -32,10 +34,13 @@ export interface ForwardPlan {
   readonly placement: Placement
   /** Why it is not the composed way; undefined when it is. */
   readonly fallback: string | undefined
+  /** How replicas confirm; undefined where one script does it all. */
+  readonly confirmation: Confirmation | undefined
 }
 
 interface ChosenForwarder {
   readonly forwarder: Forwarder
+  readonly confirmation: Confirmation
   /** Why it is not the composed way; undefined when it is. */
   readonly fallback: string | undefined
 }
@@ -48,8 +53,23 @@ export async function chooseForwarder(
   known = knownScripts,
 ): Promise<ChosenForwarder> {
   const { bull, fallback } = await composable(connection, target, preference, known)
-  if (bull === undefined) return { forwarder: createPortableForwarder(connection, target), fallback }
-  return { forwarder: createComposedForwarder(connection, target, bull), fallback }
+  return { ...(await forwarderBy(connection, target, bull)), fallback }
+}
+
+async function forwarderBy(connection: RedisConnection, target: ForwardTarget, bull: BullQueue | undefined) {
+  const confirmation = createConfirmation(connection, queueKey(target))
+  const forwarder =
+    bull === undefined
+      ? createPortableForwarder(connection, target, undefined, confirmation)
+      : createComposedForwarder(connection, target, bull, confirmation)
+  try {
+    await confirmation.learn()
+    if (bull === undefined) await checkTransactions(connection, queueKey(target))
+  } catch (thrown) {
+    await forwarder.close()
+    throw thrown
+  }
+  return { forwarder, confirmation }
 }
 
 /**
@@ -67,11 +87,13 @@ export async function chooseSettlePath(
   const { target, together } = placement
   const { bull, fallback } = await composable(queue, target, preference, known)
   const limits = { maxDeliveries: pipeline.delivery.maxDeliveries }
-  const plan = (path: SettlePath) => ({ path, scripts: bull?.scripts, placement, fallback })
-  if (bull !== undefined && together) return plan(createAtomicPath(stream, placement, bull, limits))
+  const plan = { scripts: bull?.scripts, placement, fallback }
+  if (bull !== undefined && together) {
+    return { ...plan, path: createAtomicPath(stream, placement, bull, limits), confirmation: undefined }
+  }
   if (bull === undefined) await checkPortableRights(pipeline, queue)
-  const forwarder = bull === undefined ? createPortableForwarder(queue, target) : createComposedForwarder(queue, target, bull)
-  return plan(createTwoStepPath(stream, placement.place, forwarder, limits))
+  const { forwarder, confirmation } = await forwarderBy(queue, target, bull)
+  return { ...plan, path: createTwoStepPath(stream, placement.place, forwarder, limits), confirmation }
 }
 
 /** BullMQ's queue where its scripts may be composed, or why they may not. */

@@ -18,6 +18,7 @@ import { failureOn, type RedisConnection } from '../connect/connection.ts'
 import { jobId } from '../keys.ts'
 import { type ForwardTarget, queueKey } from '../placement.ts'
 import { createComposedForwarder } from './forwarders/composed.ts'
+import { noConfirmation } from './forwarders/replication.ts'
 
 /** What differs from BullMQ, or undefined when nothing does. Throws catalogued errors when Redis refuses. */
 export async function selfTest(connection: RedisConnection, target: ForwardTarget): Promise<string | undefined> {
@@ -86,7 +87,7 @@ async function compare(
   const call = await recordAdd(theirs.queue, reference.jobName, dataOf(item), jobOptionsOf(reference, item, id), timestamp)
   if (typeof call === 'string') return `BullMQ refuses jobs with these options: ${call}`
   await theirs.queue.add(reference.jobName, dataOf(item), { ...jobOptionsOf(reference, item, id), timestamp })
-  const forwarder = createComposedForwarder(connection, scratch, ours, () => timestamp)
+  const forwarder = createComposedForwarder(connection, scratch, ours, noConfirmation, () => timestamp)
   const once = async () => (await forwarder.forward([item])).outcomes[0]?.kind
   if ((await once()) !== 'Forwarded') return 'the composed script did not forward'
   const [expected, actual] = await Promise.all([dump(connection, reference, id), dump(connection, scratch, id)])

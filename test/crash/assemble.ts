@@ -80,6 +80,8 @@ export function assemble({ path, ports, name }: Assembly, fault: (thrown: unknow
 const deaf = {
   stateChanged() {},
   pathChosen() {},
+  confirmationChanged() {},
+  unconfirmed() {},
   groupMade() {},
   batchSettled() {},
   reclaimed() {},

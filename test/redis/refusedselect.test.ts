@@ -7,10 +7,11 @@ import { join } from 'node:path'
 import { after, before, describe, type TestContext, test } from 'node:test'
 import { StreamPipelineError } from '../../api/errors.ts'
 import { createDispatcher } from '../../client/dispatcher.ts'
-import { type ConnectionRole, close, connect, open } from '../../redis/connect/connection.ts'
+import { type ConnectionRole, close, connect, failureOn, isCluster, open } from '../../redis/connect/connection.ts'
 import { writeConfig } from '../consumer/fixture.ts'
 import { runCli } from '../support/process.ts'
 import { startRedis } from '../support/redis.ts'
+import { eventually } from '../support/wait.ts'
 import { address, pipelineWith } from './resource.ts'
 
 const server = await startRedis({ after })
@@ -52,7 +53,7 @@ function suite(database: number, user: object, url: string) {
   const untouched = async () => assert.deepEqual(await server.client().keys('*'), [], 'database 0 is written to')
 
   for (const role of ['Blocking', 'Writer', 'Observer', 'Producer'] satisfies ConnectionRole[]) {
-    test(`promise: no connection of the role ${role} opens`, { todo: true }, async (t) => {
+    test(`no connection of the role ${role} opens`, async (t) => {
       const connection = connect(address(server.port, { database, ...user }), role)
       t.after(() => close(connection))
       await assert.rejects(open(connection, AbortSignal.timeout(5_000)), named)
@@ -60,7 +61,7 @@ function suite(database: number, user: object, url: string) {
   }
 
   for (const mode of ['Stream', 'Direct'] as const) {
-    test(`promise: ${mode} dispatch fails, and adds nothing to database 0`, { todo: true }, async (t) => {
+    test(`${mode} dispatch fails, and adds nothing to database 0`, async (t) => {
       const { refs, spec } = await pipelineAt(t, url)
       const dispatcher = createDispatcher({ pipeline: pipelineWith(spec), refs, mode, env: {}, onError: () => undefined })
       t.after(() => dispatcher.close())
@@ -69,7 +70,7 @@ function suite(database: number, user: object, url: string) {
     })
   }
 
-  test('promise: `dead list` fails, and names the database', { todo: true }, async (t) => {
+  test('`dead list` fails, and names the database', async (t) => {
     const { refs, spec } = await pipelineAt(t, url)
     const { code, stdout, stderr } = await runCli(t, ['dead', 'list', '-f', await writeConfig(t, spec), '--refs', refs])
     assert.notEqual(code, 0, `it answers ${stdout}`)
@@ -77,3 +78,46 @@ function suite(database: number, user: object, url: string) {
     await untouched()
   })
 }
+
+describe('a right to SELECT that is taken away and given back:', () => {
+  const grant = async (rule: '+select' | '-select') => {
+    const admin = server.client()
+    await admin.call('ACL', 'SETUSER', 'wide', 'on', '>p', '~*', '&*', '+@all', rule)
+    await admin.call('CLIENT', 'KILL', 'USER', 'wide')
+  }
+  const wide = address(server.port, { database: 3, username: 'wide', password: 'p' })
+  const denied = (thrown: unknown) => {
+    assert.ok(thrown instanceof StreamPipelineError, String(thrown))
+    assert.equal(thrown.code, 'RedisPermissionDenied', thrown.message)
+    return true
+  }
+
+  for (const role of ['Blocking', 'Writer', 'Observer', 'Producer', 'BullWorker'] satisfies ConnectionRole[]) {
+    test(`${role}: after a reconnect commands fail, those in flight too, until it is granted again`, async (t) => {
+      await grant('+select')
+      t.after(async () => void (await server.client().flushall()))
+      const connection = connect(wide, role)
+      // As BullMQ makes its blocking connection.
+      const made = role === 'BullWorker' && !isCluster(connection) ? connection.duplicate() : connection
+      t.after(() => Promise.all([close(made), close(connection)]))
+      const failing = (work: Promise<unknown>) =>
+        work.then(
+          (answer) => assert.fail(`answered with ${String(answer)}`),
+          (thrown: unknown) => failureOn(connection, thrown),
+        )
+      await open(made)
+      const inFlight = failing(made.blpop('nothing', 0))
+      await eventually(async () => /cmd=blpop/.test(String(await server.client().client('LIST'))))
+      await grant('-select')
+      const ended = await inFlight
+      // Those that do not wait for another attempt end with the connection.
+      if (role !== 'Observer') denied(ended)
+      await failing(made.set('k', 'v'))
+      assert.deepEqual(await server.client().keys('*'), [], 'database 0 is written to')
+      await grant('+select')
+      await eventually(async () => (await made.set('k', 'v')) === 'OK', { timeoutMs: 10_000 })
+      assert.equal(await server.client({ db: 3 }).get('k'), 'v')
+      assert.deepEqual(await server.client().keys('*'), [])
+    })
+  }
+})

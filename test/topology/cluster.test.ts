@@ -148,7 +148,7 @@ test('the node of a key is found again when its connection has ended and no comm
   assert.equal(await after.ping(), 'PONG')
 })
 
-test('a Cluster of the application’s own copy of ioredis is asked at the node of the key', { todo: true }, async (t) => {
+test('a Cluster of the application’s own copy of ioredis is asked at the node of the key', async (t) => {
   const lent = otherCluster(t, cluster)
   for (const key of ['bull{other}:q:', 'bull{another}:q:', '{near:jobs}:x']) {
     await lent.set(key, '1')

@@ -15,20 +15,23 @@ import { jobId } from '../../keys.ts'
 import { type ForwardTarget, queueKey } from '../../placement.ts'
 import { type ForwardJobsArguments, forwardJobsWith } from '../../scripts/generated.ts'
 import { piecesOf } from '../pieces.ts'
+import { createConfirming } from './confirming.ts'
 import type { Forwarded, Forwarder, ForwardOutcome } from './forwarder.ts'
-import { confirmReplicas } from './replication.ts'
+import type { Confirmation } from './replication.ts'
 
 /** @param clock a job's time, milliseconds since 1970 */
 export function createComposedForwarder(
   connection: RedisConnection,
   target: ForwardTarget,
   bull: BullQueue,
+  confirmation: Confirmation,
   clock?: () => number,
 ): Forwarder {
   const { keys, windowMs } = target
   const queue = queueKey(target)
   const script = forwardJobsWith(bull.textsFor(target.jobOptions))
   const composer = createJobComposer(bull, target, clock)
+  const confirmed = createConfirming(confirmation)
 
   /** Keeps nothing of the calls: they need not outlive the sending. */
   const send = (items: readonly ForwardItem[], calls: readonly JobCall[]) => {
@@ -61,9 +64,8 @@ export function createComposedForwarder(
   return {
     kind: 'Split',
     async forward(items) {
-      const forwarded = await inPieces(items, forwardPiece)
-      await confirmReplicas(connection, queue)
-      return forwarded
+      const { outcomes, waiting: count } = await inPieces(items, forwardPiece)
+      return { outcomes: await confirmed(items, outcomes), waiting: count }
     },
     waiting,
     close: bull.close,

@@ -24,16 +24,19 @@ import { type ForwardTarget, queueKey } from '../../placement.ts'
 import { lockJobs, markJobsText, releaseLocks, waitingJobs } from '../../scripts/generated.ts'
 import { loadScripts } from '../../scripts/script.ts'
 import { type Claim, claimsOf, type Standing, share, standingOf, withoutWork } from './claims.ts'
+import { createConfirming } from './confirming.ts'
 import type { Forwarder } from './forwarder.ts'
-import { confirmReplicas } from './replication.ts'
+import { type Confirmation, createConfirmation } from './replication.ts'
 import { addJobs } from './transaction.ts'
 
 export function createPortableForwarder(
   connection: RedisConnection,
   target: ForwardTarget,
   clock: () => number = () => performance.now(),
+  confirmation: Confirmation = createConfirmation(connection, queueKey(target)),
 ): Forwarder {
   const queue = queueKey(target)
+  const confirmed = createConfirming(confirmation)
   let bull: BullQueue | undefined
 
   const openQueue = async () => {
@@ -63,8 +66,7 @@ export function createPortableForwarder(
       const { standings, waiting } = await lock(connection, target, claims, token)
       const isLate = () => clock() - begun > target.lockTtlMs / 2
       const outcomes = isLate() ? standings.map(withoutWork) : await add(claims, standings, isLate)
-      await confirmReplicas(connection, queue)
-      return { outcomes: share(items, claims, outcomes), waiting }
+      return { outcomes: await confirmed(items, share(items, claims, outcomes)), waiting }
     } finally {
       await release(connection, target, claims, token)
     }

@@ -11,6 +11,7 @@ import { failureOn, type RedisConnection } from '../../connect/connection.ts'
 import { type ForwardTarget, queueKey } from '../../placement.ts'
 import { markJobs } from '../../scripts/generated.ts'
 import { list } from '../../scripts/reply.ts'
+import { loadScripts } from '../../scripts/script.ts'
 import { type Claim, type Standing, withoutWork } from './claims.ts'
 import type { ForwardOutcome } from './forwarder.ts'
 
@@ -106,6 +107,16 @@ async function queueJob(queue: Queue, multi: Transaction, target: ForwardTarget,
 /** BullMQ wraps ioredis' own MULTI object and leaves its commands on it. */
 function commanderOf(multi: unknown): ChainableCommander {
   return multi as ChainableCommander
+}
+
+/**
+ * That the server takes what this way needs, before anything is added: ioredis sends SCRIPT where a server forgot a script, and
+ * a MULTI that is refused half-way would leave the batch to be tried again for ever. Throws catalogued errors.
+ * @param key of the queue
+ */
+export async function checkTransactions(connection: RedisConnection, key: string): Promise<void> {
+  await loadScripts(connection, ['return 1'])
+  await execute(connection, connection.multi().exists(key))
 }
 
 async function execute(connection: RedisConnection, pipeline: ChainableCommander): Promise<unknown[]> {
