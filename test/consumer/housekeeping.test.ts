@@ -1,0 +1,55 @@
+/** One round of housekeeping catches up with what has come together since the last, however much a consumer forwards in between. */
+import '../support/leaks.ts'
+import assert from 'node:assert/strict'
+import { before, test } from 'node:test'
+import type { Redis } from 'ioredis'
+import { keepHouse } from '../../consumer/housekeeping.ts'
+import { streamPlace } from '../../redis/placement.ts'
+import { ensureGroup } from '../../redis/stream/group.ts'
+import { settleEntries } from '../../redis/stream/settlement.ts'
+import { pipelineWith } from '../redis/resource.ts'
+import { fileScope } from '../redis/scope.ts'
+import { startRedis } from '../support/redis.ts'
+
+/** More than one trim takes away: a few seconds of one consumer's work. */
+const many = 35_000
+/** Trimming is approximate, by nodes of a stream: so many entries have one by default. */
+const nodeEntries = 100
+
+let redis: Redis
+const scope = fileScope()
+before(async () => {
+  redis = (await startRedis(scope)).client()
+})
+
+async function lay(stream: string, retention: object) {
+  const pipeline = pipelineWith({ source: { stream, retention } })
+  const place = streamPlace(pipeline)
+  await ensureGroup(redis, place.keys, pipeline.source)
+  await redis.eval(`for i = 1, ARGV[1] do redis.call('XADD', KEYS[1], '*', 'n', i) end`, 1, stream, many)
+  return {
+    place,
+    round: async () => await keepHouse(pipeline, redis, place, undefined),
+    left: async () => await redis.xlen(stream),
+  }
+}
+
+test('all that is settled and old enough goes', async () => {
+  const { place, round, left } = await lay('settled:jobs', { settledFor: '0s' })
+  for (let settled = 0; settled < many; ) {
+    const reply = (await redis.xreadgroup('GROUP', place.group, 'c', 'COUNT', 5_000, 'STREAMS', place.stream, '>')) as [
+      string,
+      [string, string[]][],
+    ][]
+    const ids = reply[0]?.[1].map(([id]) => id) ?? []
+    settled += (await settleEntries(redis, place, ids, [])).acknowledged
+  }
+  await round()
+  assert.ok((await left()) <= nodeEntries, `${await left()} of ${many} settled entries stay`)
+})
+
+test('the stream is cut to maxEntries', async () => {
+  const { round, left } = await lay('bounded:jobs', { maxEntries: 1_000 })
+  await round()
+  assert.ok((await left()) <= 1_000 + nodeEntries, `${await left()} entries stay; maxEntries is 1000`)
+})
