@@ -26,7 +26,7 @@ import { type Delivery, handBackEntries } from '../redis/stream/pending.ts'
 import { heartbeatIntervalMs, retireConsumer } from '../redis/stream/registry.ts'
 import { backendFailure, guarded } from './defects.ts'
 import { createHeldEntries } from './held.ts'
-import { housekeepingIntervalMs, keepHouse } from './housekeeping.ts'
+import { createRounds, keepHouse, mayRetain } from './housekeeping.ts'
 import { createLifecycle, type Lifecycle } from './lifecycle.ts'
 import { createNudges } from './nudges.ts'
 import type { ConsumerParts } from './parts.ts'
@@ -249,10 +249,17 @@ export function createConsumer(parts: ConsumerParts): Consumer {
   }
 
   const tidying = async () => {
+    const rounds = createRounds(pipeline, clock())
     while (!draining()) {
-      await rest(housekeepingIntervalMs * (0.8 + 0.4 * random()))
-      if (draining() || !isReady(lifecycle.state)) continue
-      await guarded(lifecycle, async () => observer.housekept(await keepHouse(pipeline, writer, place, sweeper)))
+      await rest(rounds.waitMs * (0.8 + 0.4 * random()))
+      if (draining() || !mayRetain(lifecycle.state)) continue
+      await guarded(lifecycle, async () => {
+        const sweeps = isReady(lifecycle.state) && rounds.isSweepDue(clock())
+        const report = await keepHouse(pipeline, writer, place, sweeps ? sweeper : undefined, lifecycle.draining)
+        const { forwarded, duplicates, dead } = tally.read()
+        rounds.done(report, sweeps, forwarded + duplicates + dead, clock())
+        observer.housekept(report)
+      })
     }
   }
 

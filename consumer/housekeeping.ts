@@ -1,6 +1,9 @@
 /**
  * What every consumer does now and then beside moving entries: retention with its ledger, and the sweep of failed jobs. Each
  * consumer does it, none leads: both are single scripts that find nothing left to do where another was first.
+ *
+ * Retention comes each second while there is work for it: something was trimmed, entries were settled, or `maxEntries` bounds the
+ * stream, which may grow while nobody reads. It rests for longer and longer while there is none.
  */
 
 import type { CompiledPipeline } from '../api/compiled.ts'
@@ -8,20 +11,57 @@ import type { RedisConnection } from '../redis/connect/connection.ts'
 import type { Sweep, Sweeper } from '../redis/deadletters/capture.ts'
 import type { StreamPlace } from '../redis/placement.ts'
 import { type RetentionReport, retainEntries } from '../redis/stream/retention.ts'
+import type { ConsumerState } from './states.ts'
 
-/** Between two rounds of one consumer; jittered. */
+/** Between two rounds of one consumer where there is nothing to do; jittered. */
 export const housekeepingIntervalMs = 10_000
+const busyIntervalMs = 1_000
 
 export interface HousekeepingReport extends RetentionReport, Sweep {}
 
-/** One round. @param sweeper undefined with `failedJobs: Leave`. Throws catalogued errors. */
+/** One round. @param sweeper undefined with `failedJobs: Leave`, or while no sweep is due. Throws catalogued errors. */
 export async function keepHouse(
   { source }: CompiledPipeline,
   connection: RedisConnection,
   place: StreamPlace,
   sweeper: Sweeper | undefined,
+  signal?: AbortSignal,
 ): Promise<HousekeepingReport> {
-  const retained = await retainEntries(connection, place, source.retention)
+  const retained = await retainEntries(connection, place, source.retention, signal)
   const swept = (await sweeper?.sweep()) ?? { removed: 0, kept: 0 }
   return { ...retained, ...swept }
 }
+
+/** When the next round comes, and whether it sweeps. */
+export interface Rounds {
+  /** Until the next round, without jitter. */
+  readonly waitMs: number
+  isSweepDue(nowMs: number): boolean
+  /** @param settled entries that this consumer has settled so far */
+  done(report: Pick<HousekeepingReport, 'settled' | 'cut'>, swept: boolean, settled: number, nowMs: number): void
+}
+
+export function createRounds({ source }: CompiledPipeline, nowMs: number): Rounds {
+  const bounded = source.retention.maxEntries !== undefined
+  let waitMs = bounded ? busyIntervalMs : housekeepingIntervalMs
+  let [sweptAtMs, settledBefore] = [nowMs, 0]
+  return {
+    get waitMs() {
+      return waitMs
+    },
+    // Rounds are jittered: a sweep that is nearly due is not put off by another round.
+    isSweepDue: (now) => now - sweptAtMs >= housekeepingIntervalMs * 0.8,
+    done({ settled: trimmed, cut }, swept, settled, now) {
+      if (swept) sweptAtMs = now
+      const busy = bounded || trimmed + cut > 0 || settled > settledBefore
+      waitMs = busy ? busyIntervalMs : Math.min(housekeepingIntervalMs, waitMs * 2)
+      settledBefore = settled
+    },
+  }
+}
+
+/** Out of memory is when retention is needed most: trimming is what Redis still allows. */
+export const mayRetain = (state: ConsumerState): boolean =>
+  state.kind === 'Running' ||
+  state.kind === 'Backpressured' ||
+  (state.kind === 'BackendDown' && state.failure.code === 'RedisOutOfMemory')

@@ -4,9 +4,12 @@
  */
 import type { Logger } from 'pino'
 import type { ConsumerObserver } from './parts.ts'
+import { createRetentionLog } from './retentionlog.ts'
 import type { ConsumerState } from './states.ts'
 
-export function createLogObserver(log: Logger): ConsumerObserver {
+/** @param source what the consumer reads */
+export function createLogObserver(log: Logger, { stream, group }: { stream: string; group: string }): ConsumerObserver {
+  const tellRetention = createRetentionLog(log, stream, group)
   return {
     stateChanged: (state, previous) => tellState(log, state, previous),
     pathChosen(path, fallback) {
@@ -34,9 +37,8 @@ export function createLogObserver(log: Logger): ConsumerObserver {
       for (const entry of exhausted) log.warn({ entry, reason: 'MaxDeliveries' }, 'dead letter')
     },
     heartbeatSent() {},
-    housekept({ settled, cut, removed, kept }) {
-      if (settled > 0) log.debug({ entries: settled }, 'settled entries trimmed')
-      if (cut > 0) log.warn({ entries: cut }, 'entries over source.retention.maxEntries trimmed, read or not')
+    housekept({ removed, kept, ...retained }) {
+      tellRetention(retained)
       if (removed + kept > 0) log.warn({ removed, kept, reason: 'JobFailed' }, 'failed jobs became dead letters')
     },
     handedBack: (handedBack, retired, totals) => log.info({ handedBack, retired, ...totals }, 'left the group'),

@@ -6,12 +6,15 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom
 import { errorCatalogue } from '../api/errors.ts'
 import { deadLetterReasons } from '../redis/record.ts'
 import type { PathKind } from '../redis/settle/path.ts'
+import type { Pin } from '../redis/stream/retention.ts'
 import type { ConsumerObserver } from './parts.ts'
 import type { SettledOutcome } from './settler.ts'
 
 const outcomes = ['forwarded', 'duplicate', 'dead', 'gone'] as const satisfies readonly SettledOutcome[]
 
 const paths = ['Atomic', 'Split', 'Portable'] as const satisfies readonly PathKind[]
+
+const pinKinds = ['pending', 'unread'] as const satisfies readonly Pin['kind'][]
 
 /** How Redis refuses: a first refusal counts only where there was a 0 before. */
 const refusals = Object.entries(errorCatalogue)
@@ -68,6 +71,22 @@ export function createConsumerMetrics(pipeline: { readonly namespace: string; re
     labelNames: ['why'],
     registers,
   })
+  const pinned = new Gauge({
+    name: 'stream_consumer_retention_pinned_seconds',
+    help: 'For how long one and the same entry, pending or unread in a group, has kept older ones in the stream; 0 without one.',
+    labelNames: ['why'],
+    registers,
+  })
+  const unaccounted = new Gauge({
+    name: 'stream_consumer_unaccounted_entries',
+    help: 'Entries that others took from the group and that are still in the stream, at most.',
+    registers,
+  })
+  const undecided = new Gauge({
+    name: 'stream_consumer_undecided_entries',
+    help: 'Entries that were trimmed unread or taken by others; counts cannot tell which.',
+    registers,
+  })
   const forwardPath = new Gauge({
     name: 'stream_consumer_forward_path',
     help: '1 for the way of forwarding in use.',
@@ -83,6 +102,7 @@ export function createConsumerMetrics(pipeline: { readonly namespace: string; re
   for (const reason of refusals) failures.inc({ reason }, 0)
   for (const reason of deadLetterReasons) deadLetters.inc({ reason }, 0)
   for (const path of paths) forwardPath.set({ path }, 0)
+  for (const why of pinKinds) pinned.set({ why }, 0)
 
   return {
     registry,
@@ -108,9 +128,12 @@ export function createConsumerMetrics(pipeline: { readonly namespace: string; re
         }
       },
       heartbeatSent: (atMs) => heartbeat.set(atMs / 1000),
-      housekept({ settled: trimmed, cut, removed, kept }) {
+      housekept({ settled: trimmed, cut, removed, kept, pin, ...missing }) {
         retained.inc({ why: 'settled' }, trimmed)
         retained.inc({ why: 'maxEntries' }, cut)
+        for (const why of pinKinds) pinned.set({ why }, pin?.kind === why ? pin.forMs / 1000 : 0)
+        unaccounted.set(missing.unaccounted)
+        undecided.set(missing.undecided)
         if (removed + kept > 0) deadLetters.inc({ reason: 'JobFailed' }, removed + kept)
       },
       handedBack() {},

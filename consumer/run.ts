@@ -66,7 +66,7 @@ export async function runConsumer(options: ConsumeOptions): Promise<number> {
       }),
       connections,
       choosePath: async () => await chooseSettlePath(pipeline, connections.writer, connections.queue),
-      observer: both(metrics.observer, createLogObserver(log)),
+      observer: both(metrics.observer, createLogObserver(log, pipeline.source)),
       fault(thrown) {
         tell(asFailure(thrown))
         fault.resolve(exitCodes.fault)

@@ -34,22 +34,21 @@
                                       a refusal of XCLAIM ends the claiming; what was claimed before is returned
 ]]
 -- @include trimmedEntry
--- @include existence
 -- @include clock
 redis.call('HINCRBY', stats, 'settled', 0)
 local place = {stream = stream, deadLetters = deadLetters, stats = stats, group = group, max = maxDeadLetters}
-local now, exists = serverNow(), existenceIn(stream)
+local now = serverNow()
 local claimed, trimmed, refusal, seen, bytes = {}, 0, '', 0, 0
 for _, id in ipairs(ids) do
   local row = redis.call('XPENDING', stream, group, id, id, 1)[1]
-  if row and (not own or row[2] == consumer) then
-    if not exists(id) then
+  if row and row[3] >= minIdleMs and (not own or row[2] == consumer) then
+    local entry = redis.call('XRANGE', stream, id, id)[1]
+    if not entry then
       local outcome = deadLetterTrimmed(place, id, now, minIdleMs, row)
       if refused(outcome) then refusal = outcome.err elseif outcome == 'dead' then trimmed = trimmed + 1 end
-    elseif row[3] >= minIdleMs then
-      -- Its size is known only once it has been copied.
+    else
       local size = 0
-      for _, part in ipairs(redis.call('XRANGE', stream, id, id)[1][2]) do size = size + #part end
+      for _, part in ipairs(entry[2]) do size = size + #part end
       if #claimed > 0 and bytes + size > maxBytes then break end
       local count = row[4] + (counts and 1 or 0)
       local taken = attempt(redis.call, 'XCLAIM', stream, group, consumer, minIdleMs, id, 'RETRYCOUNT', count)

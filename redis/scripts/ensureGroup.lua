@@ -20,7 +20,6 @@
     3 HDEL, HSET stats           a refusal leaves the ledger of the group before; it is rebased
 ]]
 -- @include ledger
--- @include entryIds
 local remembered = redis.call('HGET', stats, 'group')
 local known = remembered or existed
 if known then
@@ -39,8 +38,7 @@ if refused(made) then
 end
 if not remembered then redis.call('HSET', stats, 'group', group) end
 if outcome ~= 'exists' then
-  redis.call('HDEL', stats, 'base')
-  redis.call('HSET', stats, 'lostBefore', redis.call('HGET', stats, 'lost') or '0')
+  redis.call('HDEL', stats, 'base', 'seen')
   account(stream, group, stats)
 end
 return {outcome, start}

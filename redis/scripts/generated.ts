@@ -62,11 +62,19 @@ export interface AuditLedgerArguments {
 export interface AuditLedgerReply {
   /** entries lost unread so far; nothing while it cannot be known without counting */
   readonly lost: number | undefined
+  /** entries that other hands took and that are still in the stream, at most */
+  readonly unaccounted: number
+  /** entries cut unread or taken by other hands; counts do not say which */
+  readonly undecided: number
+  /** id before the first of both; empty without any */
+  readonly from: string
+  /** server time, ms, after which they went; 0 without any */
+  readonly since: number
 }
 
 function decodeAuditLedger(reply: unknown): AuditLedgerReply {
   const at = list(reply, 'auditLedger')
-  return { lost: maybeInteger(at[0], 'auditLedger') }
+  return { lost: maybeInteger(at[0], 'auditLedger'), unaccounted: integer(at[1], 'auditLedger'), undecided: integer(at[2], 'auditLedger'), from: text(at[3], 'auditLedger'), since: integer(at[4], 'auditLedger') }
 }
 
 const auditLedgerLua = `local function fields(reply)
@@ -87,43 +95,173 @@ local function groupOf(stream, name)
   end
   return nil
 end
-local function number(stats, field) return tonumber(redis.call('HGET', stats, field) or '0') end
-local function undelivered(stream, info, cursor)
-  local first = redis.call('XRANGE', stream, '(' .. cursor, '+', 'COUNT', 1)[1]
-  if not first then return 0 end
-  if info['first-entry'] and info['first-entry'][1] == first[1] then return info.length end
-  return nil
+local function before(a, b)
+  local ms, seq = string.match(a, '^(%d+)-(%d+)$')
+  local otherMs, otherSeq = string.match(b, '^(%d+)-(%d+)$')
+  local function less(x, y)
+    if #x <= 15 and #y <= 15 then return tonumber(x) < tonumber(y) end
+    return string.rep('0', 20 - #x) .. x < string.rep('0', 20 - #y) .. y
+  end
+  if ms ~= otherMs then return less(ms, otherMs) end
+  return less(seq, otherSeq)
 end
-local function account(stream, groupName, stats)
-  local info, group = fields(redis.call('XINFO', 'STREAM', stream)), groupOf(stream, groupName)
-  if not group then return nil end
-  local waiting = undelivered(stream, info, group['last-delivered-id'])
-  if not waiting then return nil end
-  local known = number(stats, 'settled') + number(stats, 'trimmedPending') + group.pending + waiting
-  local base, earlier = redis.call('HGET', stats, 'base'), number(stats, 'lostBefore')
-  if not base then
-    redis.call('HSET', stats, 'base', info['entries-added'] - known, 'lost', earlier)
-    return earlier
-  end
-  local lost = info['entries-added'] - base - known
-  local told = number(stats, 'lost')
-  if lost + earlier < told then
-    redis.call('HSET', stats, 'base', info['entries-added'] - known, 'lostBefore', told)
-    redis.call('HINCRBY', stats, 'rebases', 1)
-    return told
-  end
-  if lost + earlier > told then redis.call('HSET', stats, 'lost', lost + earlier) end
-  return lost + earlier
+local function successor(id)
+  local ms, seq = string.match(id, '^(%d+)-(%d+)$')
+  return #seq <= 15 and ms .. '-' .. string.format('%.0f', seq + 1) or nil
+end
+local function predecessor(id)
+  local ms, seq = string.match(id, '^(%d+)-(%d+)$')
+  if #seq <= 15 and seq ~= '0' then return ms .. '-' .. string.format('%.0f', seq - 1) end
+  if #ms <= 15 and ms ~= '0' then return string.format('%.0f', ms - 1) .. '-18446744073709551615' end
+  return nil
 end
 local function serverNow()
   local time = redis.call('TIME')
   return time[1] * 1000 + math.floor(time[2] / 1000)
 end
 local function digits(number) return string.format('%.0f', number) end
+local seenFields = {'cursor', 'gone', 'open', 'sumCursor', 'sumUnread', 'sumAdded', 'sumFloor', 'sumAt'}
+local function seenFrom(text)
+  if not text then return nil end
+  local seen, at = {}, 0
+  for word in string.gmatch(text, '%S+') do
+    at = at + 1
+    seen[seenFields[at]] = tonumber(word) or word
+  end
+  return at == #seenFields and seen or nil
+end
+local function seenText(seen)
+  local words = {}
+  for i, name in ipairs(seenFields) do
+    words[i] = type(seen[name]) == 'number' and digits(seen[name]) or seen[name]
+  end
+  return table.concat(words, ' ')
+end
+local function undelivered(info, cursor)
+  if info.length == 0 or not before(cursor, info['last-entry'][1]) then return 0 end
+  if before(cursor, info['first-entry'][1]) then return info.length end
+  return nil
+end
+local function openRemovals(info, gone, seen)
+  local removed = gone - seen.gone
+  if removed <= 0 then return 0 end
+  local first, deleted = info['first-entry'], info['max-deleted-entry-id'] or '0-0'
+  if first and not before(seen.cursor, first[1]) and not before(seen.cursor, deleted) then return 0 end
+  return removed
+end
+local function cutUnread(state, seen, grown)
+  local most = math.min(grown, seen.open)
+  if most <= 0 then return 0, 0 end
+  if state.cursor == seen.sumCursor then
+    return math.max(0, math.min(most, seen.sumUnread + state.added - seen.sumAdded - state.waiting)), 0
+  end
+  local undecided = math.min(most, state.info.length - state.waiting)
+  return most - undecided, undecided
+end
+local function takeUp(state, seen, taken, undecided)
+  if taken + undecided > 0 and state.unaccounted + state.undecided == 0 then
+    state.missingFrom, state.missingSince = seen.sumFloor, seen.sumAt
+  end
+  if taken + undecided > 0 then state.missingTo = state.cursor end
+  state.unaccounted = state.unaccounted + taken
+  state.undecided = state.undecided + undecided
+end
+local function compare(state, seen, now)
+  local known = state.settled + state.trimmedPending + state.group.pending + state.waiting
+  local told = state.told - state.lostBefore
+  if not state.base then
+    state.base, state.lostBefore = state.added - known, state.told
+  else
+    local grown = state.added - state.base - known - told
+    if grown > 0 then
+      local cut, undecided = cutUnread(state, seen, grown)
+      takeUp(state, seen, grown - cut - undecided, undecided)
+      state.told = state.told + cut
+      state.base = state.base + grown - cut
+    elseif grown < 0 then
+      state.base = state.base + grown
+      state.unaccounted = math.max(0, state.unaccounted + grown)
+      state.rebased = true
+    end
+  end
+  state.lost = state.told
+  seen.open = 0
+  seen.sumCursor, seen.sumUnread, seen.sumAdded, seen.sumAt = state.cursor, state.waiting, state.added, now
+  seen.sumFloor = state.lowest and (predecessor(state.lowest) or '0-0') or state.cursor
+end
+local function forget(state)
+  if state.unaccounted + state.undecided == 0 then return end
+  local first = state.info['first-entry']
+  if not first or before(state.missingTo, first[1]) then
+    state.told, state.lostBefore = state.told + state.undecided, state.lostBefore + state.undecided
+    state.unaccounted, state.undecided = 0, 0
+  elseif not before(state.missingFrom, state.cursor) then
+    state.unaccounted, state.undecided = 0, 0
+  else
+    state.unaccounted = math.min(state.unaccounted, state.info.length - (state.waiting or 1))
+  end
+  if state.lost then state.lost = state.told end
+end
+local function assess(stream, groupName, stats)
+  local info, group = fields(redis.call('XINFO', 'STREAM', stream)), groupOf(stream, groupName)
+  if not group then return nil end
+  local names = {'base', 'settled', 'trimmedPending', 'lost', 'lostBefore', 'unaccounted', 'undecided'}
+  local held = redis.call('HMGET', stats, 'missingFrom', 'missingTo', 'missingSince', 'seen', unpack(names))
+  local state = {
+    info = info, group = group, added = info['entries-added'], cursor = group['last-delivered-id'],
+    missingFrom = held[1], missingTo = held[2], missingSince = tonumber(held[3] or nil), rebased = false
+  }
+  for i, name in ipairs(names) do state[name] = tonumber(held[i + 4] or '0') end
+  if not held[5] then state.base = nil end
+  state.told, state.lost = state.lost, nil
+  local highest = nil
+  if group.pending > 0 then
+    local summary = redis.call('XPENDING', stream, groupName)
+    state.lowest, highest = summary[2], summary[3]
+  end
+  local gone, now = state.added - info.length, serverNow()
+  local seen = seenFrom(held[4]) or {
+    cursor = state.cursor, gone = gone, open = 0,
+    sumCursor = '?', sumUnread = 0, sumAdded = state.added, sumFloor = '0-0', sumAt = now
+  }
+  seen.open = seen.open + openRemovals(info, gone, seen)
+  if before(state.cursor, seen.sumFloor) then seen.sumFloor = state.cursor end
+  seen.cursor, seen.gone = state.cursor, gone
+  state.waiting, state.seen = undelivered(info, state.cursor), seen
+  if highest and before(state.cursor, highest) then state.waiting = nil end
+  if state.waiting then compare(state, seen, now) end
+  forget(state)
+  return state
+end
+local function record(stats, state)
+  local written = {'lost', state.told, 'lostBefore', state.lostBefore, 'seen', seenText(state.seen)}
+  if state.base then
+    written[#written + 1] = 'base'
+    written[#written + 1] = state.base
+  end
+  for _, name in ipairs({'unaccounted', 'undecided', 'missingFrom', 'missingTo', 'missingSince'}) do
+    if state[name] then
+      written[#written + 1] = name
+      written[#written + 1] = state[name]
+    end
+  end
+  redis.call('HSET', stats, unpack(written))
+  if state.rebased then redis.call('HINCRBY', stats, 'rebases', 1) end
+end
+local function account(stream, groupName, stats)
+  local state = assess(stream, groupName, stats)
+  if state then record(stats, state) end
+  return state
+end
 local stream, stats = KEYS[1], KEYS[2]
 local group = ARGV[1]
-local lost = account(stream, group, stats)
-return {lost and digits(lost) or false}
+local state = account(stream, group, stats)
+if not state then return {false, 0, 0, '', 0} end
+local missing = state.unaccounted + state.undecided > 0
+return {
+  state.lost and digits(state.lost) or false, state.unaccounted, state.undecided,
+  missing and state.missingFrom or '', missing and digits(state.missingSince) or 0
+}
 `
 
 const auditLedgerScript = defineScript('auditLedger', auditLedgerLua)
@@ -468,47 +606,23 @@ local function deadLetterTrimmed(place, id, now, minIdleMs, row)
   end
   return outcome
 end
-local function before(a, b)
-  local ms, seq = string.match(a, '^(%d+)-(%d+)$')
-  local otherMs, otherSeq = string.match(b, '^(%d+)-(%d+)$')
-  local function less(x, y)
-    if #x <= 15 and #y <= 15 then return tonumber(x) < tonumber(y) end
-    return string.rep('0', 20 - #x) .. x < string.rep('0', 20 - #y) .. y
-  end
-  if ms ~= otherMs then return less(ms, otherMs) end
-  return less(seq, otherSeq)
-end
-local function existenceIn(stream)
-  if redis.call('EXISTS', stream) == 0 then return function() return false, 0 end end
-  local about = fields(redis.call('XINFO', 'STREAM', stream))
-  local first, last = about['first-entry'] and about['first-entry'][1], about['last-generated-id']
-  local deleted = about['max-deleted-entry-id'] or last
-  return function(id)
-    if not first or before(id, first) or before(last, id) then return false, 0 end
-    if before(deleted, id) then return true, 0 end
-    local entry = redis.call('XRANGE', stream, id, id)[1]
-    if not entry then return false, 0 end
-    local bytes = 0
-    for _, part in ipairs(entry[2]) do bytes = bytes + #part end
-    return true, bytes
-  end
-end
 local stream, deadLetters, stats = KEYS[1], KEYS[2], KEYS[3]
 local group, consumer, minIdleMs, maxDeadLetters, counts, own, maxBytes = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5] == '1', ARGV[6] == '1', tonumber(ARGV[7])
 local ids = slice(ARGV, 8, #ARGV - (8) + 1)
 redis.call('HINCRBY', stats, 'settled', 0)
 local place = {stream = stream, deadLetters = deadLetters, stats = stats, group = group, max = maxDeadLetters}
-local now, exists = serverNow(), existenceIn(stream)
+local now = serverNow()
 local claimed, trimmed, refusal, seen, bytes = {}, 0, '', 0, 0
 for _, id in ipairs(ids) do
   local row = redis.call('XPENDING', stream, group, id, id, 1)[1]
-  if row and (not own or row[2] == consumer) then
-    if not exists(id) then
+  if row and row[3] >= minIdleMs and (not own or row[2] == consumer) then
+    local entry = redis.call('XRANGE', stream, id, id)[1]
+    if not entry then
       local outcome = deadLetterTrimmed(place, id, now, minIdleMs, row)
       if refused(outcome) then refusal = outcome.err elseif outcome == 'dead' then trimmed = trimmed + 1 end
-    elseif row[3] >= minIdleMs then
+    else
       local size = 0
-      for _, part in ipairs(redis.call('XRANGE', stream, id, id)[1][2]) do size = size + #part end
+      for _, part in ipairs(entry[2]) do size = size + #part end
       if #claimed > 0 and bytes + size > maxBytes then break end
       local count = row[4] + (counts and 1 or 0)
       local taken = attempt(redis.call, 'XCLAIM', stream, group, consumer, minIdleMs, id, 'RETRYCOUNT', count)
@@ -757,34 +871,6 @@ local function groupOf(stream, name)
   end
   return nil
 end
-local function number(stats, field) return tonumber(redis.call('HGET', stats, field) or '0') end
-local function undelivered(stream, info, cursor)
-  local first = redis.call('XRANGE', stream, '(' .. cursor, '+', 'COUNT', 1)[1]
-  if not first then return 0 end
-  if info['first-entry'] and info['first-entry'][1] == first[1] then return info.length end
-  return nil
-end
-local function account(stream, groupName, stats)
-  local info, group = fields(redis.call('XINFO', 'STREAM', stream)), groupOf(stream, groupName)
-  if not group then return nil end
-  local waiting = undelivered(stream, info, group['last-delivered-id'])
-  if not waiting then return nil end
-  local known = number(stats, 'settled') + number(stats, 'trimmedPending') + group.pending + waiting
-  local base, earlier = redis.call('HGET', stats, 'base'), number(stats, 'lostBefore')
-  if not base then
-    redis.call('HSET', stats, 'base', info['entries-added'] - known, 'lost', earlier)
-    return earlier
-  end
-  local lost = info['entries-added'] - base - known
-  local told = number(stats, 'lost')
-  if lost + earlier < told then
-    redis.call('HSET', stats, 'base', info['entries-added'] - known, 'lostBefore', told)
-    redis.call('HINCRBY', stats, 'rebases', 1)
-    return told
-  end
-  if lost + earlier > told then redis.call('HSET', stats, 'lost', lost + earlier) end
-  return lost + earlier
-end
 local function before(a, b)
   local ms, seq = string.match(a, '^(%d+)-(%d+)$')
   local otherMs, otherSeq = string.match(b, '^(%d+)-(%d+)$')
@@ -794,6 +880,154 @@ local function before(a, b)
   end
   if ms ~= otherMs then return less(ms, otherMs) end
   return less(seq, otherSeq)
+end
+local function successor(id)
+  local ms, seq = string.match(id, '^(%d+)-(%d+)$')
+  return #seq <= 15 and ms .. '-' .. string.format('%.0f', seq + 1) or nil
+end
+local function predecessor(id)
+  local ms, seq = string.match(id, '^(%d+)-(%d+)$')
+  if #seq <= 15 and seq ~= '0' then return ms .. '-' .. string.format('%.0f', seq - 1) end
+  if #ms <= 15 and ms ~= '0' then return string.format('%.0f', ms - 1) .. '-18446744073709551615' end
+  return nil
+end
+local function serverNow()
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+local function digits(number) return string.format('%.0f', number) end
+local seenFields = {'cursor', 'gone', 'open', 'sumCursor', 'sumUnread', 'sumAdded', 'sumFloor', 'sumAt'}
+local function seenFrom(text)
+  if not text then return nil end
+  local seen, at = {}, 0
+  for word in string.gmatch(text, '%S+') do
+    at = at + 1
+    seen[seenFields[at]] = tonumber(word) or word
+  end
+  return at == #seenFields and seen or nil
+end
+local function seenText(seen)
+  local words = {}
+  for i, name in ipairs(seenFields) do
+    words[i] = type(seen[name]) == 'number' and digits(seen[name]) or seen[name]
+  end
+  return table.concat(words, ' ')
+end
+local function undelivered(info, cursor)
+  if info.length == 0 or not before(cursor, info['last-entry'][1]) then return 0 end
+  if before(cursor, info['first-entry'][1]) then return info.length end
+  return nil
+end
+local function openRemovals(info, gone, seen)
+  local removed = gone - seen.gone
+  if removed <= 0 then return 0 end
+  local first, deleted = info['first-entry'], info['max-deleted-entry-id'] or '0-0'
+  if first and not before(seen.cursor, first[1]) and not before(seen.cursor, deleted) then return 0 end
+  return removed
+end
+local function cutUnread(state, seen, grown)
+  local most = math.min(grown, seen.open)
+  if most <= 0 then return 0, 0 end
+  if state.cursor == seen.sumCursor then
+    return math.max(0, math.min(most, seen.sumUnread + state.added - seen.sumAdded - state.waiting)), 0
+  end
+  local undecided = math.min(most, state.info.length - state.waiting)
+  return most - undecided, undecided
+end
+local function takeUp(state, seen, taken, undecided)
+  if taken + undecided > 0 and state.unaccounted + state.undecided == 0 then
+    state.missingFrom, state.missingSince = seen.sumFloor, seen.sumAt
+  end
+  if taken + undecided > 0 then state.missingTo = state.cursor end
+  state.unaccounted = state.unaccounted + taken
+  state.undecided = state.undecided + undecided
+end
+local function compare(state, seen, now)
+  local known = state.settled + state.trimmedPending + state.group.pending + state.waiting
+  local told = state.told - state.lostBefore
+  if not state.base then
+    state.base, state.lostBefore = state.added - known, state.told
+  else
+    local grown = state.added - state.base - known - told
+    if grown > 0 then
+      local cut, undecided = cutUnread(state, seen, grown)
+      takeUp(state, seen, grown - cut - undecided, undecided)
+      state.told = state.told + cut
+      state.base = state.base + grown - cut
+    elseif grown < 0 then
+      state.base = state.base + grown
+      state.unaccounted = math.max(0, state.unaccounted + grown)
+      state.rebased = true
+    end
+  end
+  state.lost = state.told
+  seen.open = 0
+  seen.sumCursor, seen.sumUnread, seen.sumAdded, seen.sumAt = state.cursor, state.waiting, state.added, now
+  seen.sumFloor = state.lowest and (predecessor(state.lowest) or '0-0') or state.cursor
+end
+local function forget(state)
+  if state.unaccounted + state.undecided == 0 then return end
+  local first = state.info['first-entry']
+  if not first or before(state.missingTo, first[1]) then
+    state.told, state.lostBefore = state.told + state.undecided, state.lostBefore + state.undecided
+    state.unaccounted, state.undecided = 0, 0
+  elseif not before(state.missingFrom, state.cursor) then
+    state.unaccounted, state.undecided = 0, 0
+  else
+    state.unaccounted = math.min(state.unaccounted, state.info.length - (state.waiting or 1))
+  end
+  if state.lost then state.lost = state.told end
+end
+local function assess(stream, groupName, stats)
+  local info, group = fields(redis.call('XINFO', 'STREAM', stream)), groupOf(stream, groupName)
+  if not group then return nil end
+  local names = {'base', 'settled', 'trimmedPending', 'lost', 'lostBefore', 'unaccounted', 'undecided'}
+  local held = redis.call('HMGET', stats, 'missingFrom', 'missingTo', 'missingSince', 'seen', unpack(names))
+  local state = {
+    info = info, group = group, added = info['entries-added'], cursor = group['last-delivered-id'],
+    missingFrom = held[1], missingTo = held[2], missingSince = tonumber(held[3] or nil), rebased = false
+  }
+  for i, name in ipairs(names) do state[name] = tonumber(held[i + 4] or '0') end
+  if not held[5] then state.base = nil end
+  state.told, state.lost = state.lost, nil
+  local highest = nil
+  if group.pending > 0 then
+    local summary = redis.call('XPENDING', stream, groupName)
+    state.lowest, highest = summary[2], summary[3]
+  end
+  local gone, now = state.added - info.length, serverNow()
+  local seen = seenFrom(held[4]) or {
+    cursor = state.cursor, gone = gone, open = 0,
+    sumCursor = '?', sumUnread = 0, sumAdded = state.added, sumFloor = '0-0', sumAt = now
+  }
+  seen.open = seen.open + openRemovals(info, gone, seen)
+  if before(state.cursor, seen.sumFloor) then seen.sumFloor = state.cursor end
+  seen.cursor, seen.gone = state.cursor, gone
+  state.waiting, state.seen = undelivered(info, state.cursor), seen
+  if highest and before(state.cursor, highest) then state.waiting = nil end
+  if state.waiting then compare(state, seen, now) end
+  forget(state)
+  return state
+end
+local function record(stats, state)
+  local written = {'lost', state.told, 'lostBefore', state.lostBefore, 'seen', seenText(state.seen)}
+  if state.base then
+    written[#written + 1] = 'base'
+    written[#written + 1] = state.base
+  end
+  for _, name in ipairs({'unaccounted', 'undecided', 'missingFrom', 'missingTo', 'missingSince'}) do
+    if state[name] then
+      written[#written + 1] = name
+      written[#written + 1] = state[name]
+    end
+  end
+  redis.call('HSET', stats, unpack(written))
+  if state.rebased then redis.call('HINCRBY', stats, 'rebases', 1) end
+end
+local function account(stream, groupName, stats)
+  local state = assess(stream, groupName, stats)
+  if state then record(stats, state) end
+  return state
 end
 local stream, stats = KEYS[1], KEYS[2]
 local group, start, existed = ARGV[1], ARGV[2], ARGV[3] == '1'
@@ -815,8 +1049,7 @@ if refused(made) then
 end
 if not remembered then redis.call('HSET', stats, 'group', group) end
 if outcome ~= 'exists' then
-  redis.call('HDEL', stats, 'base')
-  redis.call('HSET', stats, 'lostBefore', redis.call('HGET', stats, 'lost') or '0')
+  redis.call('HDEL', stats, 'base', 'seen')
   account(stream, group, stats)
 end
 return {outcome, start}
@@ -1260,6 +1493,16 @@ local function before(a, b)
   end
   if ms ~= otherMs then return less(ms, otherMs) end
   return less(seq, otherSeq)
+end
+local function successor(id)
+  local ms, seq = string.match(id, '^(%d+)-(%d+)$')
+  return #seq <= 15 and ms .. '-' .. string.format('%.0f', seq + 1) or nil
+end
+local function predecessor(id)
+  local ms, seq = string.match(id, '^(%d+)-(%d+)$')
+  if #seq <= 15 and seq ~= '0' then return ms .. '-' .. string.format('%.0f', seq - 1) end
+  if #ms <= 15 and ms ~= '0' then return string.format('%.0f', ms - 1) .. '-18446744073709551615' end
+  return nil
 end
 local function existenceIn(stream)
   if redis.call('EXISTS', stream) == 0 then return function() return false, 0 end end
@@ -1942,6 +2185,16 @@ local function before(a, b)
   if ms ~= otherMs then return less(ms, otherMs) end
   return less(seq, otherSeq)
 end
+local function successor(id)
+  local ms, seq = string.match(id, '^(%d+)-(%d+)$')
+  return #seq <= 15 and ms .. '-' .. string.format('%.0f', seq + 1) or nil
+end
+local function predecessor(id)
+  local ms, seq = string.match(id, '^(%d+)-(%d+)$')
+  if #seq <= 15 and seq ~= '0' then return ms .. '-' .. string.format('%.0f', seq - 1) end
+  if #ms <= 15 and ms ~= '0' then return string.format('%.0f', ms - 1) .. '-18446744073709551615' end
+  return nil
+end
 local function existenceIn(stream)
   if redis.call('EXISTS', stream) == 0 then return function() return false, 0 end end
   local about = fields(redis.call('XINFO', 'STREAM', stream))
@@ -2250,6 +2503,16 @@ local function before(a, b)
   if ms ~= otherMs then return less(ms, otherMs) end
   return less(seq, otherSeq)
 end
+local function successor(id)
+  local ms, seq = string.match(id, '^(%d+)-(%d+)$')
+  return #seq <= 15 and ms .. '-' .. string.format('%.0f', seq + 1) or nil
+end
+local function predecessor(id)
+  local ms, seq = string.match(id, '^(%d+)-(%d+)$')
+  if #seq <= 15 and seq ~= '0' then return ms .. '-' .. string.format('%.0f', seq - 1) end
+  if #ms <= 15 and ms ~= '0' then return string.format('%.0f', ms - 1) .. '-18446744073709551615' end
+  return nil
+end
 local function existenceIn(stream)
   if redis.call('EXISTS', stream) == 0 then return function() return false, 0 end end
   local about = fields(redis.call('XINFO', 'STREAM', stream))
@@ -2483,7 +2746,7 @@ export function restoreDeadLetter(connection: RedisConnection, keys: RestoreDead
 
 export interface RetainKeys {
   readonly stream: string
-  /** the ledger */
+  /** the ledger, and what retention remembers */
   readonly stats: string
 }
 
@@ -2493,6 +2756,10 @@ export interface RetainArguments {
   readonly settledForMs: number
   /** the most that the stream may hold, read or not; 0 for no bound */
   readonly maxEntries: number
+  /** what one call may trim … */
+  readonly mostEntries: number
+  /** … and how large that may be */
+  readonly mostBytes: number
   /** groups that do not hold entries back */
   readonly ignored: readonly string[]
 }
@@ -2502,11 +2769,27 @@ export interface RetainReply {
   readonly settled: number
   /** trimmed above maxEntries, read or not */
   readonly cut: number
+  /** the call ended for its bounds; there may be more to trim */
+  readonly more: boolean
+  /** the group that holds back what is old enough; empty when none does */
+  readonly pinGroup: string
+  /** pending or unread */
+  readonly pinKind: string
+  /** the entry it holds */
+  readonly pinId: string
+  /** since when this entry has been holding, at least */
+  readonly pinnedMs: number
+  /** mean entries of a stream's node */
+  readonly nodeEntries: number
+  /** as auditLedger says */
+  readonly unaccounted: number
+  readonly undecided: number
+  readonly from: string
 }
 
 function decodeRetain(reply: unknown): RetainReply {
   const at = list(reply, 'retain')
-  return { settled: integer(at[0], 'retain'), cut: integer(at[1], 'retain') }
+  return { settled: integer(at[0], 'retain'), cut: integer(at[1], 'retain'), more: flag(at[2], 'retain'), pinGroup: text(at[3], 'retain'), pinKind: text(at[4], 'retain'), pinId: text(at[5], 'retain'), pinnedMs: integer(at[6], 'retain'), nodeEntries: integer(at[7], 'retain'), unaccounted: integer(at[8], 'retain'), undecided: integer(at[9], 'retain'), from: text(at[10], 'retain') }
 }
 
 const retainLua = `local function slice(list, from, count)
@@ -2539,34 +2822,6 @@ local function groupOf(stream, name)
   end
   return nil
 end
-local function number(stats, field) return tonumber(redis.call('HGET', stats, field) or '0') end
-local function undelivered(stream, info, cursor)
-  local first = redis.call('XRANGE', stream, '(' .. cursor, '+', 'COUNT', 1)[1]
-  if not first then return 0 end
-  if info['first-entry'] and info['first-entry'][1] == first[1] then return info.length end
-  return nil
-end
-local function account(stream, groupName, stats)
-  local info, group = fields(redis.call('XINFO', 'STREAM', stream)), groupOf(stream, groupName)
-  if not group then return nil end
-  local waiting = undelivered(stream, info, group['last-delivered-id'])
-  if not waiting then return nil end
-  local known = number(stats, 'settled') + number(stats, 'trimmedPending') + group.pending + waiting
-  local base, earlier = redis.call('HGET', stats, 'base'), number(stats, 'lostBefore')
-  if not base then
-    redis.call('HSET', stats, 'base', info['entries-added'] - known, 'lost', earlier)
-    return earlier
-  end
-  local lost = info['entries-added'] - base - known
-  local told = number(stats, 'lost')
-  if lost + earlier < told then
-    redis.call('HSET', stats, 'base', info['entries-added'] - known, 'lostBefore', told)
-    redis.call('HINCRBY', stats, 'rebases', 1)
-    return told
-  end
-  if lost + earlier > told then redis.call('HSET', stats, 'lost', lost + earlier) end
-  return lost + earlier
-end
 local function before(a, b)
   local ms, seq = string.match(a, '^(%d+)-(%d+)$')
   local otherMs, otherSeq = string.match(b, '^(%d+)-(%d+)$')
@@ -2577,46 +2832,314 @@ local function before(a, b)
   if ms ~= otherMs then return less(ms, otherMs) end
   return less(seq, otherSeq)
 end
+local function successor(id)
+  local ms, seq = string.match(id, '^(%d+)-(%d+)$')
+  return #seq <= 15 and ms .. '-' .. string.format('%.0f', seq + 1) or nil
+end
+local function predecessor(id)
+  local ms, seq = string.match(id, '^(%d+)-(%d+)$')
+  if #seq <= 15 and seq ~= '0' then return ms .. '-' .. string.format('%.0f', seq - 1) end
+  if #ms <= 15 and ms ~= '0' then return string.format('%.0f', ms - 1) .. '-18446744073709551615' end
+  return nil
+end
 local function serverNow()
   local time = redis.call('TIME')
   return time[1] * 1000 + math.floor(time[2] / 1000)
 end
 local function digits(number) return string.format('%.0f', number) end
-local stream, stats = KEYS[1], KEYS[2]
-local group, settledForMs, maxEntries = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
-local ignored = slice(ARGV, 4, #ARGV - (4) + 1)
-if redis.call('EXISTS', stream) == 0 then return {0, 0} end
-account(stream, group, stats)
-local ignores = {}
-for _, name in ipairs(ignored) do ignores[name] = true end
-local bound = digits(serverNow() - settledForMs) .. '-0'
-local groups = 0
-for _, reply in ipairs(redis.call('XINFO', 'GROUPS', stream)) do
-  local info = fields(reply)
-  if not ignores[info.name] then
-    groups = groups + 1
-    if info.pending > 0 then
-      local lowest = redis.call('XPENDING', stream, info.name)[2]
-      if before(lowest, bound) then bound = lowest end
+local seenFields = {'cursor', 'gone', 'open', 'sumCursor', 'sumUnread', 'sumAdded', 'sumFloor', 'sumAt'}
+local function seenFrom(text)
+  if not text then return nil end
+  local seen, at = {}, 0
+  for word in string.gmatch(text, '%S+') do
+    at = at + 1
+    seen[seenFields[at]] = tonumber(word) or word
+  end
+  return at == #seenFields and seen or nil
+end
+local function seenText(seen)
+  local words = {}
+  for i, name in ipairs(seenFields) do
+    words[i] = type(seen[name]) == 'number' and digits(seen[name]) or seen[name]
+  end
+  return table.concat(words, ' ')
+end
+local function undelivered(info, cursor)
+  if info.length == 0 or not before(cursor, info['last-entry'][1]) then return 0 end
+  if before(cursor, info['first-entry'][1]) then return info.length end
+  return nil
+end
+local function openRemovals(info, gone, seen)
+  local removed = gone - seen.gone
+  if removed <= 0 then return 0 end
+  local first, deleted = info['first-entry'], info['max-deleted-entry-id'] or '0-0'
+  if first and not before(seen.cursor, first[1]) and not before(seen.cursor, deleted) then return 0 end
+  return removed
+end
+local function cutUnread(state, seen, grown)
+  local most = math.min(grown, seen.open)
+  if most <= 0 then return 0, 0 end
+  if state.cursor == seen.sumCursor then
+    return math.max(0, math.min(most, seen.sumUnread + state.added - seen.sumAdded - state.waiting)), 0
+  end
+  local undecided = math.min(most, state.info.length - state.waiting)
+  return most - undecided, undecided
+end
+local function takeUp(state, seen, taken, undecided)
+  if taken + undecided > 0 and state.unaccounted + state.undecided == 0 then
+    state.missingFrom, state.missingSince = seen.sumFloor, seen.sumAt
+  end
+  if taken + undecided > 0 then state.missingTo = state.cursor end
+  state.unaccounted = state.unaccounted + taken
+  state.undecided = state.undecided + undecided
+end
+local function compare(state, seen, now)
+  local known = state.settled + state.trimmedPending + state.group.pending + state.waiting
+  local told = state.told - state.lostBefore
+  if not state.base then
+    state.base, state.lostBefore = state.added - known, state.told
+  else
+    local grown = state.added - state.base - known - told
+    if grown > 0 then
+      local cut, undecided = cutUnread(state, seen, grown)
+      takeUp(state, seen, grown - cut - undecided, undecided)
+      state.told = state.told + cut
+      state.base = state.base + grown - cut
+    elseif grown < 0 then
+      state.base = state.base + grown
+      state.unaccounted = math.max(0, state.unaccounted + grown)
+      state.rebased = true
     end
-    local unread = redis.call('XRANGE', stream, '(' .. info['last-delivered-id'], '+', 'COUNT', 1)[1]
-    if unread and before(unread[1], bound) then bound = unread[1] end
+  end
+  state.lost = state.told
+  seen.open = 0
+  seen.sumCursor, seen.sumUnread, seen.sumAdded, seen.sumAt = state.cursor, state.waiting, state.added, now
+  seen.sumFloor = state.lowest and (predecessor(state.lowest) or '0-0') or state.cursor
+end
+local function forget(state)
+  if state.unaccounted + state.undecided == 0 then return end
+  local first = state.info['first-entry']
+  if not first or before(state.missingTo, first[1]) then
+    state.told, state.lostBefore = state.told + state.undecided, state.lostBefore + state.undecided
+    state.unaccounted, state.undecided = 0, 0
+  elseif not before(state.missingFrom, state.cursor) then
+    state.unaccounted, state.undecided = 0, 0
+  else
+    state.unaccounted = math.min(state.unaccounted, state.info.length - (state.waiting or 1))
+  end
+  if state.lost then state.lost = state.told end
+end
+local function assess(stream, groupName, stats)
+  local info, group = fields(redis.call('XINFO', 'STREAM', stream)), groupOf(stream, groupName)
+  if not group then return nil end
+  local names = {'base', 'settled', 'trimmedPending', 'lost', 'lostBefore', 'unaccounted', 'undecided'}
+  local held = redis.call('HMGET', stats, 'missingFrom', 'missingTo', 'missingSince', 'seen', unpack(names))
+  local state = {
+    info = info, group = group, added = info['entries-added'], cursor = group['last-delivered-id'],
+    missingFrom = held[1], missingTo = held[2], missingSince = tonumber(held[3] or nil), rebased = false
+  }
+  for i, name in ipairs(names) do state[name] = tonumber(held[i + 4] or '0') end
+  if not held[5] then state.base = nil end
+  state.told, state.lost = state.lost, nil
+  local highest = nil
+  if group.pending > 0 then
+    local summary = redis.call('XPENDING', stream, groupName)
+    state.lowest, highest = summary[2], summary[3]
+  end
+  local gone, now = state.added - info.length, serverNow()
+  local seen = seenFrom(held[4]) or {
+    cursor = state.cursor, gone = gone, open = 0,
+    sumCursor = '?', sumUnread = 0, sumAdded = state.added, sumFloor = '0-0', sumAt = now
+  }
+  seen.open = seen.open + openRemovals(info, gone, seen)
+  if before(state.cursor, seen.sumFloor) then seen.sumFloor = state.cursor end
+  seen.cursor, seen.gone = state.cursor, gone
+  state.waiting, state.seen = undelivered(info, state.cursor), seen
+  if highest and before(state.cursor, highest) then state.waiting = nil end
+  if state.waiting then compare(state, seen, now) end
+  forget(state)
+  return state
+end
+local function record(stats, state)
+  local written = {'lost', state.told, 'lostBefore', state.lostBefore, 'seen', seenText(state.seen)}
+  if state.base then
+    written[#written + 1] = 'base'
+    written[#written + 1] = state.base
+  end
+  for _, name in ipairs({'unaccounted', 'undecided', 'missingFrom', 'missingTo', 'missingSince'}) do
+    if state[name] then
+      written[#written + 1] = name
+      written[#written + 1] = state[name]
+    end
+  end
+  redis.call('HSET', stats, unpack(written))
+  if state.rebased then redis.call('HINCRBY', stats, 'rebases', 1) end
+end
+local function account(stream, groupName, stats)
+  local state = assess(stream, groupName, stats)
+  if state then record(stats, state) end
+  return state
+end
+local stepEntries, exactCost, exactBytes, smallNode = 128, 8, 524288, 128
+local function sizeOf(entry)
+  local bytes = 1
+  for _, part in ipairs(entry[2]) do bytes = bytes + #part end
+  return bytes
+end
+local function nextStep(stream, budget, bound)
+  local head = redis.call('XRANGE', stream, '-', '+', 'COUNT', 1)[1]
+  if not head or bound and not before(head[1], bound) then return nil end
+  if budget.entries <= 0 or budget.bytes <= 0 then
+    budget.spent = true
+    return nil
+  end
+  local bytes = sizeOf(head)
+  return math.max(1, math.min(stepEntries, math.floor(budget.bytes / bytes))), bytes
+end
+local function pay(budget, entries, bytes, cost)
+  budget.entries, budget.bytes = budget.entries - entries * cost, budget.bytes - entries * bytes
+  return entries
+end
+local function exactlyBelow(stream, bound, most)
+  local upTo, from, seen, bytes = bound, '-', 0, 0
+  while true do
+    local page = redis.call('XRANGE', stream, from, '+', 'COUNT', math.min(8 + seen, most + 1 - seen))
+    for _, entry in ipairs(page) do
+      if not before(entry[1], bound) then return redis.call('XTRIM', stream, 'MINID', '=', bound) end
+      seen, bytes, from, upTo = seen + 1, bytes + sizeOf(entry), '(' .. entry[1], entry[1]
+      if seen > most or seen > 1 and bytes > exactBytes then return redis.call('XTRIM', stream, 'MINID', '=', upTo) end
+    end
+    if #page == 0 then return redis.call('XTRIM', stream, 'MINID', '=', bound) end
   end
 end
-local settled, cut = 0, 0
-if groups > 0 then settled = redis.call('XTRIM', stream, 'MINID', '~', bound, 'LIMIT', 10000) end
-if maxEntries > 0 and redis.call('XLEN', stream) > maxEntries then
-  cut = redis.call('XTRIM', stream, 'MAXLEN', '~', maxEntries, 'LIMIT', 10000)
+local function trimBelow(stream, bound, budget, most)
+  local total = 0
+  while total < most do
+    local step, bytes = nextStep(stream, budget, bound)
+    if not step then break end
+    step = math.min(step, most - total)
+    local removed = redis.call('XTRIM', stream, 'MINID', '~', bound, 'LIMIT', step)
+    local cost = 1
+    if removed == 0 then
+      if most == math.huge and budget.nodeEntries <= smallNode and step == stepEntries then break end
+      removed, cost = exactlyBelow(stream, bound, step), exactCost
+    end
+    if removed == 0 then break end
+    total = total + pay(budget, removed, bytes, cost)
+  end
+  return total
 end
-if settled + cut > 0 then account(stream, group, stats) end
-return {settled, cut}
+local function trimAbove(stream, over, budget)
+  local total = 0
+  while total < over do
+    local step, bytes = nextStep(stream, budget, nil)
+    if not step then break end
+    step = math.min(step, over - total)
+    local left = redis.call('XLEN', stream) - step
+    local removed, cost = redis.call('XTRIM', stream, 'MAXLEN', '~', left, 'LIMIT', step), 1
+    if removed == 0 then
+      removed, cost = redis.call('XTRIM', stream, 'MAXLEN', '=', left), exactCost
+    end
+    total = total + pay(budget, removed, bytes, cost)
+  end
+  return total
+end
+local stream, stats = KEYS[1], KEYS[2]
+local group, settledForMs, maxEntries, mostEntries, mostBytes = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
+local ignored = slice(ARGV, 6, #ARGV - (6) + 1)
+if redis.call('EXISTS', stream) == 0 then return {0, 0, 0, '', '', '', 0, 0, 0, 0, ''} end
+local state = assess(stream, group, stats)
+local info = state and state.info or fields(redis.call('XINFO', 'STREAM', stream))
+local now = serverNow()
+local budget = {entries = mostEntries, bytes = mostBytes, nodeEntries = math.ceil(info.length / math.max(1, info['radix-tree-keys']))}
+local ignores = {}
+for _, name in ipairs(ignored) do ignores[name] = true end
+local function neededFrom()
+  local pin = {groups = 0}
+  local function hold(name, kind, id, first)
+    if not pin.id or before(id, pin.id) then pin.group, pin.kind, pin.id, pin.first = name, kind, id, first end
+  end
+  for _, reply in ipairs(redis.call('XINFO', 'GROUPS', stream)) do
+    local each = fields(reply)
+    if not ignores[each.name] then
+      pin.groups = pin.groups + 1
+      if each.pending > 0 then
+        local lowest = redis.call('XPENDING', stream, each.name)[2]
+        hold(each.name, 'pending', lowest, lowest)
+      end
+      local cursor = each['last-delivered-id']
+      local nextId = successor(cursor) or cursor
+      if info.length > 0 and before(cursor, info['last-entry'][1]) then hold(each.name, 'unread', nextId, nil) end
+    end
+  end
+  return pin
+end
+local pin = neededFrom()
+local milestone = nil
+local function oldUntil()
+  if settledForMs == 0 then return '18446744073709551615-18446744073709551615' end
+  if info.length == 0 then return '0-0' end
+  local ms = tonumber(string.match(info['first-entry'][1], '^%d+'))
+  if ms >= 1262304000000 and ms <= now + 86400000 then return digits(now - settledForMs) .. '-0' end
+  local held = redis.call('HGET', stats, 'milestone')
+  local at, id = string.match(held or '', '^(%d+) (%S+)$')
+  local old = at and now - at >= settledForMs
+  if not at or old then milestone = digits(now) .. ' ' .. (pin.id or successor(info['last-generated-id']) or info['last-generated-id']) end
+  return old and id or '0-0'
+end
+local old = oldUntil()
+local pinned = pin.id ~= nil and before(pin.id, old)
+local bound = pinned and pin.id or old
+local settled, cut, unread = 0, 0, 0
+if pin.groups > 0 then settled = trimBelow(stream, bound, budget, math.huge) end
+local over = maxEntries > 0 and redis.call('XLEN', stream) - maxEntries or 0
+if over > 0 then
+  local cursor = state and state.cursor
+  local readUntil = cursor and info.length > 0 and before(cursor, info['last-entry'][1]) and (successor(cursor) or cursor)
+  if readUntil then cut = trimBelow(stream, readUntil, budget, over) end
+  if cut < over then
+    unread = trimAbove(stream, over - cut, budget)
+    cut = cut + unread
+  end
+  if not readUntil then unread = 0 end
+end
+if state then
+  state.told = state.told + unread
+  state.seen.gone = state.seen.gone + settled + cut
+  state.seen.sumUnread = state.seen.sumUnread - unread
+  record(stats, state)
+end
+local pinnedMs = 0
+if pinned then
+  if pin.kind == 'unread' then
+    local first = redis.call('XRANGE', stream, pin.id, '+', 'COUNT', 1)[1]
+    pin.first = first and first[1] or pin.id
+  end
+  local held = redis.call('HGET', stats, 'pin')
+  local since, name = string.match(held or '', '^(%d+) (.*)$')
+  local text = pin.kind .. ' ' .. pin.first .. ' ' .. pin.group
+  if name ~= text then
+    since = digits(now)
+    redis.call('HSET', stats, 'pin', since .. ' ' .. text)
+  end
+  pinnedMs = now - since
+elseif redis.call('HEXISTS', stats, 'pin') == 1 then
+  redis.call('HDEL', stats, 'pin')
+end
+if milestone then redis.call('HSET', stats, 'milestone', milestone) end
+local missing = state and state.unaccounted + state.undecided > 0
+return {
+  settled, cut, budget.spent and 1 or 0,
+  pinned and pin.group or '', pinned and pin.kind or '', pinned and pin.first or '', pinnedMs, budget.nodeEntries,
+  state and state.unaccounted or 0, state and state.undecided or 0, missing and state.missingFrom or ''
+}
 `
 
 const retainScript = defineScript('retain', retainLua)
 
-/** Retention in one step: a group made, or an entry read or claimed, between looking and trimming would lose data. Throws catalogued errors. */
+/** Retention in one step: a group made, or an entry read or claimed, between looking and trimming would lose data. redis/stream/retention.ts says how calls make a round, and what is measured. Throws catalogued errors. */
 export function retain(connection: RedisConnection, keys: RetainKeys, args: RetainArguments): Promise<RetainReply> {
-  return retainScript.run(connection, [keys.stream, keys.stats], [args.group, args.settledForMs, args.maxEntries, ...args.ignored]).then(decodeRetain)
+  return retainScript.run(connection, [keys.stream, keys.stats], [args.group, args.settledForMs, args.maxEntries, args.mostEntries, args.mostBytes, ...args.ignored]).then(decodeRetain)
 }
 
 // retire.lua

@@ -1,24 +1,62 @@
 /**
- * The ledger: how many entries were lost unread, exactly. Redis counts every entry ever added; every entry of the group is
- * later settled (XACK's own returns are summed in the same scripts), dead-lettered as trimmed while pending, pending, or
- * undelivered. What is missing from that sum was cut before anybody read it:
+ * The ledger: how many entries were lost unread. Redis counts every entry ever added; every entry of the group is later settled
+ * (XACK's own returns are summed in the same scripts), dead-lettered as trimmed while pending, pending, or undelivered. What is
+ * missing from that sum went otherwise:
  *
- *     lost = entries-added − base − settled − trimmedPending − pending − undelivered
+ *     missing = entries-added − base − settled − trimmedPending − pending − undelivered
  *
  * The formula over `entries-read` that comes to mind was NULL in a quarter of random histories and sometimes wrong; this one
  * was right in all of 60,000. Undelivered is known without counting when nothing is, or when the stream's first entry lies past
  * the group's cursor, and entries are lost unread only by cuts that pass the cursor: so the sum is formed just then.
  *
- * `base` makes the formula true when the ledger begins, and again after what it cannot see: XGROUP SETID, XSETID, a consumer
- * deleted with pending entries, entries acknowledged by strangers. Such a step shows as a sum below zero, or as a cursor that
- * jumped; it is then rebased, counted in `rebases`, and what was lost before stays told.
+ * An entry that is newly missing was either cut unread (lost), or taken by other hands: acknowledged by a stranger, forgotten by
+ * XGROUP DELCONSUMER, skipped by XGROUP SETID. What was taken is *unaccounted* while it is in the stream. At most as
+ * many were cut as left the stream, and Redis counts those too (entries-added − length). So, since the sum before:
+ *
+ * 1. Nothing left the stream, or only entries at or below the cursor: all were taken. Head trims pass the first entry, XDEL
+ *    raises max-deleted-entry-id, so a look at both is proof; retention counts what it trims itself.
+ * 2. The cursor has not moved: nobody read, so what the undelivered ones lack was cut. Exact.
+ * 3. Nothing at or below the cursor is in the stream any more: they were cut, as far as anybody can know.
+ * 4. Otherwise counts cannot tell: *undecided*, between two times. Once the last of them has left the stream they count as lost.
+ *
+ * What is not lost goes into `base`, so that the sum goes on exactly. A sum that falls (SETID backward, a restored stream) is
+ * rebased and counted in `rebases`; what was lost before stays. Unaccounted entries end by leaving the stream, or by being
+ * undelivered again. XSETID with another ENTRIESADDED is taken for entries added, and cannot be seen.
  */
 
 import type { RedisConnection } from '../connect/connection.ts'
 import type { StreamPlace } from '../placement.ts'
 import { auditLedger as callAuditLedger } from '../scripts/generated.ts'
 
+export interface Ledger {
+  /** Entries cut unread so far; absent while it cannot be told without counting. */
+  readonly lost?: number
+  /** Entries that other hands took and that are still in the stream, at most. */
+  readonly unaccounted: number
+  /** Cut unread or taken by other hands. */
+  readonly undecided: number
+  /** Id before the first of those two; empty without any. */
+  readonly from: string
+  /** They went after this: milliseconds since the epoch, server time; 0 without any. */
+  readonly since: number
+}
+
+/** Brings the ledger up to date. Throws catalogued errors. */
+export async function readLedger(connection: RedisConnection, place: StreamPlace): Promise<Ledger> {
+  const keys = { stream: place.stream, stats: place.keys.stats }
+  const { lost, ...missing } = await callAuditLedger(connection, keys, { group: place.group })
+  return { ...missing, ...(lost === undefined ? {} : { lost }) }
+}
+
 /** Entries lost unread so far, or undefined while it cannot be told without counting. Throws catalogued errors. */
 export async function auditLedger(connection: RedisConnection, place: StreamPlace): Promise<number | undefined> {
-  return (await callAuditLedger(connection, { stream: place.stream, stats: place.keys.stats }, { group: place.group })).lost
+  return (await readLedger(connection, place)).lost
+}
+
+/**
+ * The command that has unaccounted entries delivered again. Settled ones after that id come again with them; they end as duplicates
+ * while their marks live (idempotency.window). XCLAIM FORCE would spare them, but needs the ids, which no counter knows.
+ */
+export function redeliverCommand(stream: string, group: string, from: string): string {
+  return `XGROUP SETID ${stream} ${group} ${from}`
 }

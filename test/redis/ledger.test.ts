@@ -9,27 +9,17 @@ import type { Redis } from 'ioredis'
 import { keySpace } from '../../redis/keys.ts'
 import type { StreamPlace } from '../../redis/placement.ts'
 import { ensureGroup } from '../../redis/stream/group.ts'
-import { auditLedger } from '../../redis/stream/ledger.ts'
+import { auditLedger, readLedger } from '../../redis/stream/ledger.ts'
 import { claimEntries } from '../../redis/stream/pending.ts'
 import { retainEntries } from '../../redis/stream/retention.ts'
 import { settleEntries } from '../../redis/stream/settlement.ts'
 import '../support/leaks.ts'
 import { startRedis } from '../support/redis.ts'
+import { randomFrom } from './random.ts'
 
 const seed = Number(process.env['SEED'] ?? Date.now() % 1_000_000)
 /** Compared sums; a hundred times as many with RUNS=100000. */
 const wanted = Number(process.env['RUNS'] ?? 1_500)
-
-/** Mulberry32: small, seeded, good enough to choose steps. */
-function randomFrom(state: number): () => number {
-  let a = state >>> 0
-  return () => {
-    a = (a + 0x6d2b79f5) >>> 0
-    let t = Math.imul(a ^ (a >>> 15), a | 1)
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61)
-    return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296
-  }
-}
 
 /** What should be true: entries unread and still there, unread and gone, pending, by id. */
 interface Model {
@@ -109,7 +99,7 @@ test(`what was cut unread is counted exactly over random histories (SEED=${seed}
   const server = await startRedis(t)
   const redis = server.client() as Redis
   const random = randomFrom(seed)
-  let compared = 0
+  let [compared, exact] = [0, 0]
   for (let history = 0; compared < wanted; history++) {
     const stream = `h${history}`
     const place = { stream, group: 'g', deadLetters: `${stream}:dead`, maxDeadLetters: 1_000, keys: keySpace(stream, 'g') }
@@ -121,14 +111,17 @@ test(`what was cut unread is counted exactly over random histories (SEED=${seed}
     for (let n = 0; n < 25; n++) {
       await step(redis, place, model, random)
       await notice(redis, place, model)
-      const lost = await auditLedger(redis, place)
+      const { lost, unaccounted, undecided } = await readLedger(redis, place)
       if (lost === undefined) continue
       compared += 1
-      assert.equal(lost, model.lost, `history ${history}, step ${n}`)
+      exact += undecided === 0 ? 1 : 0
+      const where = `history ${history}, step ${n}: ${lost} lost, ${undecided} undecided, truly ${model.lost}`
+      assert.ok(lost <= model.lost && model.lost <= lost + undecided, where)
+      assert.equal(unaccounted, 0, where)
     }
     await redis.del(stream, place.deadLetters, place.keys.stats)
   }
-  t.diagnostic(`${compared} sums compared`)
+  t.diagnostic(`${compared} sums compared, ${exact} of them exact`)
 })
 
 /** A group whose ledger has begun, with ten entries that nobody has read. */
@@ -168,9 +161,7 @@ const strangersSteps: readonly (readonly [what: string, step: (given: TenUnread)
   ],
 ]
 for (const [what, step] of strangersSteps) {
-  test(`promise: nothing counts as lost when ${what}, and a real loss afterwards is counted exactly`, {
-    todo: true,
-  }, async (t) => {
+  test(`nothing counts as lost when ${what}, and a real loss afterwards is counted exactly`, async (t) => {
     const given = await tenUnread(t)
     await step(given)
     await given.read('mine')

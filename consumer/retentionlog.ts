@@ -1,0 +1,34 @@
+/** What the log says of retention: each trouble once, not at each round. */
+import type { Logger } from 'pino'
+import { redeliverCommand } from '../redis/stream/ledger.ts'
+import type { RetentionReport } from '../redis/stream/retention.ts'
+
+/** An entry that holds for less is a backlog on its way. */
+const pinnedForMs = 60_000
+/** Looking at the first entry of a node of so many, all deleted, takes a quarter of a millisecond, and that several times a round. */
+const largeNode = 5_000
+
+/** The numbers of entries that went another way come with the command that has them delivered again. */
+export function createRetentionLog(log: Logger, stream: string, group: string) {
+  let pinned = ''
+  let missing = 0
+  let largeTold = false
+  return ({ settled, cut, pin, nodeEntries, unaccounted, undecided, missingFrom }: RetentionReport) => {
+    if (settled > 0) log.debug({ entries: settled }, 'settled entries trimmed')
+    if (cut > 0) log.warn({ entries: cut }, 'entries over source.retention.maxEntries trimmed, read or not')
+    if (pin !== undefined && pin.forMs >= pinnedForMs) {
+      if (pinned !== pin.id) log.warn({ ...pin }, 'retention waits for an entry; older ones stay in the stream')
+      pinned = pin.id
+    } else pinned = ''
+    if (unaccounted + undecided > missing) {
+      const command = redeliverCommand(stream, group, missingFrom)
+      log.warn({ unaccounted, undecided, command }, 'others took entries from the group; the command has them delivered again')
+    }
+    missing = unaccounted + undecided
+    if (nodeEntries > largeNode && !largeTold) {
+      const remedy = 'set stream-node-max-entries to 100'
+      log.warn({ nodeEntries, remedy }, 'the stream has large nodes; trimming them holds Redis for milliseconds')
+      largeTold = true
+    }
+  }
+}
