@@ -3,7 +3,7 @@
   A user may ask for its own rights in this way, while ACL DRYRUN is for administrators.
 
   ARGV
-    questions   packed    list of {number of the key in `keys`, its place among the words, words…}; 0 where the command has no key
+    questions   packed    list of {n, at, words…}: the command's words, of which word `at` is replaced by keys[n]; 0 where it has no key
     keys        text[]
 
   REPLY

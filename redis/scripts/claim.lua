@@ -14,9 +14,9 @@
     consumer        text      who takes over
     minIdleMs       integer   only what is idle for so long
     maxDeadLetters  integer
-    counts          flag      it raises the delivery count
+    counts          flag      whether the delivery count goes up
     own             flag      only what is still under this consumer's name
-    maxBytes        integer   entries are claimed while together they are no larger; one at least
+    maxBytes        integer   the most that the claimed entries may hold together; the first is claimed whatever its size
     ids             text[]
 
   REPLY
@@ -29,13 +29,15 @@
     seen            integer   ids dealt with, from the first on
 
   WRITES
-    1 HINCRBY stats settled 0         refused for want of memory, before XCLAIM counts a delivery that cannot succeed
+    1 HSET stats group                what it holds already; refused for want of memory, before XCLAIM counts a delivery that cannot
+                                      succeed: then nothing was claimed
     2 per id: deadLetterTrimmed's, or XCLAIM
-                                      a refusal of XCLAIM ends the claiming; what was claimed before is returned
+                                      a refused record is returned; a refused XCLAIM ends the claiming, and what was claimed before is
+                                      returned, or its error where nothing was
 ]]
 -- @include trimmedEntry
 -- @include clock
-redis.call('HINCRBY', stats, 'settled', 0)
+redis.call('HSET', stats, 'group', group)
 local place = {stream = stream, deadLetters = deadLetters, stats = stats, group = group, max = maxDeadLetters}
 local now = serverNow()
 local claimed, trimmed, refusal, seen, bytes = {}, 0, '', 0, 0

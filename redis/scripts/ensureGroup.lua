@@ -12,7 +12,7 @@
 
   REPLY
     outcome   text     created, recreated or exists
-    start     text
+    start     text     where the group was made; of no meaning with exists
 
   WRITES
     1 XGROUP CREATE              a refusal leaves nothing

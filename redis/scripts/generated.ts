@@ -86,7 +86,12 @@ local function refused(reply) return type(reply) == 'table' and reply.err or nil
 local function attempt(work, ...)
   local done, result = pcall(work, ...)
   if done then return result end
-  return {err = refused(result) or tostring(result)}
+  local reply = refused(result) or tostring(result)
+  if work == redis.call and redis.acl_check_cmd then
+    local known, allowed = pcall(redis.acl_check_cmd, ...)
+    if known and not allowed then reply = 'NOPERM the user may not send ' .. table.concat({...}, ' ', 1, 2) end
+  end
+  return {err = reply}
 end
 local function groupOf(stream, name)
   for _, reply in ipairs(redis.call('XINFO', 'GROUPS', stream)) do
@@ -211,7 +216,12 @@ local function assess(stream, groupName, stats)
     info = info, group = group, added = info['entries-added'], cursor = group['last-delivered-id'],
     missingFrom = held[1], missingTo = held[2], missingSince = tonumber(held[3] or nil), rebased = false
   }
-  for i, name in ipairs(names) do state[name] = tonumber(held[i + 4] or '0') end
+  if not tonumber(held[5] or nil) then held[5] = false end
+  for i, name in ipairs(names) do
+    local count = tonumber(held[i + 4] or '0')
+    if not count then held[5] = false end
+    state[name] = count or 0
+  end
   if not held[5] then state.base = nil end
   state.told, state.lost = state.lost, nil
   local highest = nil
@@ -344,7 +354,12 @@ local function refused(reply) return type(reply) == 'table' and reply.err or nil
 local function attempt(work, ...)
   local done, result = pcall(work, ...)
   if done then return result end
-  return {err = refused(result) or tostring(result)}
+  local reply = refused(result) or tostring(result)
+  if work == redis.call and redis.acl_check_cmd then
+    local known, allowed = pcall(redis.acl_check_cmd, ...)
+    if known and not allowed then reply = 'NOPERM the user may not send ' .. table.concat({...}, ' ', 1, 2) end
+  end
+  return {err = reply}
 end
 local function roomForDeadLetter(deadLetters, max, before)
   local length = redis.pcall('XLEN', deadLetters)
@@ -404,7 +419,7 @@ export function captureJobWith(bull: BullTexts): CaptureJob {
 // checkAcl.lua
 
 export interface CheckAclArguments {
-  /** list of {number of the key in `keys`, its place among the words, words…}; 0 where the command has no key */
+  /** list of {n, at, words…}: the command's words, of which word `at` is replaced by keys[n]; 0 where it has no key */
   readonly questions: Buffer
   readonly keys: readonly string[]
 }
@@ -466,11 +481,11 @@ export interface ClaimArguments {
   /** only what is idle for so long */
   readonly minIdleMs: number
   readonly maxDeadLetters: number
-  /** it raises the delivery count */
+  /** whether the delivery count goes up */
   readonly counts: boolean
   /** only what is still under this consumer's name */
   readonly own: boolean
-  /** entries are claimed while together they are no larger; one at least */
+  /** the most that the claimed entries may hold together; the first is claimed whatever its size */
   readonly maxBytes: number
   readonly ids: readonly string[]
 }
@@ -528,7 +543,12 @@ local function refused(reply) return type(reply) == 'table' and reply.err or nil
 local function attempt(work, ...)
   local done, result = pcall(work, ...)
   if done then return result end
-  return {err = refused(result) or tostring(result)}
+  local reply = refused(result) or tostring(result)
+  if work == redis.call and redis.acl_check_cmd then
+    local known, allowed = pcall(redis.acl_check_cmd, ...)
+    if known and not allowed then reply = 'NOPERM the user may not send ' .. table.concat({...}, ' ', 1, 2) end
+  end
+  return {err = reply}
 end
 local function roomForDeadLetter(deadLetters, max, before)
   local length = redis.pcall('XLEN', deadLetters)
@@ -609,7 +629,7 @@ end
 local stream, deadLetters, stats = KEYS[1], KEYS[2], KEYS[3]
 local group, consumer, minIdleMs, maxDeadLetters, counts, own, maxBytes = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5] == '1', ARGV[6] == '1', tonumber(ARGV[7])
 local ids = slice(ARGV, 8, #ARGV - (8) + 1)
-redis.call('HINCRBY', stats, 'settled', 0)
+redis.call('HSET', stats, 'group', group)
 local place = {stream = stream, deadLetters = deadLetters, stats = stats, group = group, max = maxDeadLetters}
 local now = serverNow()
 local claimed, trimmed, refusal, seen, bytes = {}, 0, '', 0, 0
@@ -845,6 +865,7 @@ export interface EnsureGroupArguments {
 export interface EnsureGroupReply {
   /** created, recreated or exists */
   readonly outcome: string
+  /** where the group was made; of no meaning with exists */
   readonly start: string
 }
 
@@ -862,7 +883,12 @@ local function refused(reply) return type(reply) == 'table' and reply.err or nil
 local function attempt(work, ...)
   local done, result = pcall(work, ...)
   if done then return result end
-  return {err = refused(result) or tostring(result)}
+  local reply = refused(result) or tostring(result)
+  if work == redis.call and redis.acl_check_cmd then
+    local known, allowed = pcall(redis.acl_check_cmd, ...)
+    if known and not allowed then reply = 'NOPERM the user may not send ' .. table.concat({...}, ' ', 1, 2) end
+  end
+  return {err = reply}
 end
 local function groupOf(stream, name)
   for _, reply in ipairs(redis.call('XINFO', 'GROUPS', stream)) do
@@ -987,7 +1013,12 @@ local function assess(stream, groupName, stats)
     info = info, group = group, added = info['entries-added'], cursor = group['last-delivered-id'],
     missingFrom = held[1], missingTo = held[2], missingSince = tonumber(held[3] or nil), rebased = false
   }
-  for i, name in ipairs(names) do state[name] = tonumber(held[i + 4] or '0') end
+  if not tonumber(held[5] or nil) then held[5] = false end
+  for i, name in ipairs(names) do
+    local count = tonumber(held[i + 4] or '0')
+    if not count then held[5] = false end
+    state[name] = count or 0
+  end
   if not held[5] then state.base = nil end
   state.told, state.lost = state.lost, nil
   local highest = nil
@@ -1223,7 +1254,12 @@ local function refused(reply) return type(reply) == 'table' and reply.err or nil
 local function attempt(work, ...)
   local done, result = pcall(work, ...)
   if done then return result end
-  return {err = refused(result) or tostring(result)}
+  local reply = refused(result) or tostring(result)
+  if work == redis.call and redis.acl_check_cmd then
+    local known, allowed = pcall(redis.acl_check_cmd, ...)
+    if known and not allowed then reply = 'NOPERM the user may not send ' .. table.concat({...}, ' ', 1, 2) end
+  end
+  return {err = reply}
 end
 local function bullAdd(KEYS, ARGV)
   -- @bullmq add
@@ -1278,7 +1314,10 @@ local function createForwarding(queue, windowMs, now)
     redis.call('DEL', queue .. job.id)
   end
   local function add(job, present)
-    if present == 'finished' then bullRemove(queue .. job.id, job.id, queue) end
+    if present == 'finished' then
+      bullRemove(queue .. job.id, job.id, queue)
+      for _, set in ipairs({'completed', 'failed'}) do redis.call('ZREM', queue .. set, job.id) end
+    end
     if present then redis.call('DEL', queue .. job.id) end
     return bullAdd(job.addKeys, job.addArguments)
   end
@@ -1406,7 +1445,12 @@ local function refused(reply) return type(reply) == 'table' and reply.err or nil
 local function attempt(work, ...)
   local done, result = pcall(work, ...)
   if done then return result end
-  return {err = refused(result) or tostring(result)}
+  local reply = refused(result) or tostring(result)
+  if work == redis.call and redis.acl_check_cmd then
+    local known, allowed = pcall(redis.acl_check_cmd, ...)
+    if known and not allowed then reply = 'NOPERM the user may not send ' .. table.concat({...}, ' ', 1, 2) end
+  end
+  return {err = reply}
 end
 local function roomForDeadLetter(deadLetters, max, before)
   local length = redis.pcall('XLEN', deadLetters)
@@ -1593,7 +1637,12 @@ local function refused(reply) return type(reply) == 'table' and reply.err or nil
 local function attempt(work, ...)
   local done, result = pcall(work, ...)
   if done then return result end
-  return {err = refused(result) or tostring(result)}
+  local reply = refused(result) or tostring(result)
+  if work == redis.call and redis.acl_check_cmd then
+    local known, allowed = pcall(redis.acl_check_cmd, ...)
+    if known and not allowed then reply = 'NOPERM the user may not send ' .. table.concat({...}, ' ', 1, 2) end
+  end
+  return {err = reply}
 end
 local function groupOf(stream, name)
   for _, reply in ipairs(redis.call('XINFO', 'GROUPS', stream)) do
@@ -1707,7 +1756,7 @@ export interface LockJobsStandingReply {
 }
 
 export interface LockJobsReply {
-  /** jobs that wait for a worker */
+  /** jobs that wait, for a worker or for their time */
   readonly waiting: number
   /** server time, ms */
   readonly now: number
@@ -1783,7 +1832,12 @@ local function refused(reply) return type(reply) == 'table' and reply.err or nil
 local function attempt(work, ...)
   local done, result = pcall(work, ...)
   if done then return result end
-  return {err = refused(result) or tostring(result)}
+  local reply = refused(result) or tostring(result)
+  if work == redis.call and redis.acl_check_cmd then
+    local known, allowed = pcall(redis.acl_check_cmd, ...)
+    if known and not allowed then reply = 'NOPERM the user may not send ' .. table.concat({...}, ' ', 1, 2) end
+  end
+  return {err = reply}
 end
 local function waitingJobs(queue)
   return redis.call('LLEN', queue .. 'wait') + redis.call('LLEN', queue .. 'paused') +
@@ -1891,7 +1945,12 @@ local function refused(reply) return type(reply) == 'table' and reply.err or nil
 local function attempt(work, ...)
   local done, result = pcall(work, ...)
   if done then return result end
-  return {err = refused(result) or tostring(result)}
+  local reply = refused(result) or tostring(result)
+  if work == redis.call and redis.acl_check_cmd then
+    local known, allowed = pcall(redis.acl_check_cmd, ...)
+    if known and not allowed then reply = 'NOPERM the user may not send ' .. table.concat({...}, ' ', 1, 2) end
+  end
+  return {err = reply}
 end
 local function groupOf(stream, name)
   for _, reply in ipairs(redis.call('XINFO', 'GROUPS', stream)) do
@@ -2097,7 +2156,12 @@ local function refused(reply) return type(reply) == 'table' and reply.err or nil
 local function attempt(work, ...)
   local done, result = pcall(work, ...)
   if done then return result end
-  return {err = refused(result) or tostring(result)}
+  local reply = refused(result) or tostring(result)
+  if work == redis.call and redis.acl_check_cmd then
+    local known, allowed = pcall(redis.acl_check_cmd, ...)
+    if known and not allowed then reply = 'NOPERM the user may not send ' .. table.concat({...}, ' ', 1, 2) end
+  end
+  return {err = reply}
 end
 local function roomForDeadLetter(deadLetters, max, before)
   local length = redis.pcall('XLEN', deadLetters)
@@ -2255,8 +2319,8 @@ local oldest = held('-', 1)[1]
 found.oldest = oldest and oldest[1]
 if oldest then return answer('Released', found) end
 if not groupless then redis.call('XGROUP', 'DELCONSUMER', stream, group, name) end
-redis.call('HDEL', registry, name)
 redis.call('DEL', heartbeat)
+redis.call('HDEL', registry, name)
 return answer('Gone', found)
 `
 
@@ -2318,7 +2382,12 @@ local function refused(reply) return type(reply) == 'table' and reply.err or nil
 local function attempt(work, ...)
   local done, result = pcall(work, ...)
   if done then return result end
-  return {err = refused(result) or tostring(result)}
+  local reply = refused(result) or tostring(result)
+  if work == redis.call and redis.acl_check_cmd then
+    local known, allowed = pcall(redis.acl_check_cmd, ...)
+    if known and not allowed then reply = 'NOPERM the user may not send ' .. table.concat({...}, ' ', 1, 2) end
+  end
+  return {err = reply}
 end
 local function roomForDeadLetter(deadLetters, max, before)
   local length = redis.pcall('XLEN', deadLetters)
@@ -2491,7 +2560,12 @@ local function refused(reply) return type(reply) == 'table' and reply.err or nil
 local function attempt(work, ...)
   local done, result = pcall(work, ...)
   if done then return result end
-  return {err = refused(result) or tostring(result)}
+  local reply = refused(result) or tostring(result)
+  if work == redis.call and redis.acl_check_cmd then
+    local known, allowed = pcall(redis.acl_check_cmd, ...)
+    if known and not allowed then reply = 'NOPERM the user may not send ' .. table.concat({...}, ' ', 1, 2) end
+  end
+  return {err = reply}
 end
 local function before(a, b)
   local ms, seq = string.match(a, '^(%d+)-(%d+)$')
@@ -2641,7 +2715,12 @@ local function refused(reply) return type(reply) == 'table' and reply.err or nil
 local function attempt(work, ...)
   local done, result = pcall(work, ...)
   if done then return result end
-  return {err = refused(result) or tostring(result)}
+  local reply = refused(result) or tostring(result)
+  if work == redis.call and redis.acl_check_cmd then
+    local known, allowed = pcall(redis.acl_check_cmd, ...)
+    if known and not allowed then reply = 'NOPERM the user may not send ' .. table.concat({...}, ' ', 1, 2) end
+  end
+  return {err = reply}
 end
 local function restoreEntry(stream, deadLetters, id)
   local found = redis.call('XRANGE', deadLetters, id, id)[1]
@@ -2711,7 +2790,12 @@ local function refused(reply) return type(reply) == 'table' and reply.err or nil
 local function attempt(work, ...)
   local done, result = pcall(work, ...)
   if done then return result end
-  return {err = refused(result) or tostring(result)}
+  local reply = refused(result) or tostring(result)
+  if work == redis.call and redis.acl_check_cmd then
+    local known, allowed = pcall(redis.acl_check_cmd, ...)
+    if known and not allowed then reply = 'NOPERM the user may not send ' .. table.concat({...}, ' ', 1, 2) end
+  end
+  return {err = reply}
 end
 local function restoreEntry(stream, deadLetters, id)
   local found = redis.call('XRANGE', deadLetters, id, id)[1]
@@ -2813,7 +2897,12 @@ local function refused(reply) return type(reply) == 'table' and reply.err or nil
 local function attempt(work, ...)
   local done, result = pcall(work, ...)
   if done then return result end
-  return {err = refused(result) or tostring(result)}
+  local reply = refused(result) or tostring(result)
+  if work == redis.call and redis.acl_check_cmd then
+    local known, allowed = pcall(redis.acl_check_cmd, ...)
+    if known and not allowed then reply = 'NOPERM the user may not send ' .. table.concat({...}, ' ', 1, 2) end
+  end
+  return {err = reply}
 end
 local function groupOf(stream, name)
   for _, reply in ipairs(redis.call('XINFO', 'GROUPS', stream)) do
@@ -2938,7 +3027,12 @@ local function assess(stream, groupName, stats)
     info = info, group = group, added = info['entries-added'], cursor = group['last-delivered-id'],
     missingFrom = held[1], missingTo = held[2], missingSince = tonumber(held[3] or nil), rebased = false
   }
-  for i, name in ipairs(names) do state[name] = tonumber(held[i + 4] or '0') end
+  if not tonumber(held[5] or nil) then held[5] = false end
+  for i, name in ipairs(names) do
+    local count = tonumber(held[i + 4] or '0')
+    if not count then held[5] = false end
+    state[name] = count or 0
+  end
   if not held[5] then state.base = nil end
   state.told, state.lost = state.lost, nil
   local highest = nil
@@ -3091,7 +3185,7 @@ local old = oldUntil()
 local pinned = pin.id ~= nil and before(pin.id, old)
 local bound = pinned and pin.id or old
 local settled, cut, unread = 0, 0, 0
-if pin.groups > 0 then settled = trimBelow(stream, bound, budget, math.huge) end
+if state and pin.groups > 0 then settled = trimBelow(stream, bound, budget, math.huge) end
 local over = maxEntries > 0 and redis.call('XLEN', stream) - maxEntries or 0
 if over > 0 then
   local cursor = state and state.cursor
@@ -3176,7 +3270,7 @@ return {1}
 
 const retireScript = defineScript('retire', retireLua)
 
-/** Takes a consumer's name out of group and registry, if it holds nothing: DELCONSUMER would drop what it holds. Throws catalogued errors. */
+/** Ends a consumer's heartbeat, and takes its name out of group and registry if it holds nothing: DELCONSUMER would drop what it holds. Throws catalogued errors. */
 export function retire(connection: RedisConnection, keys: RetireKeys, args: RetireArguments): Promise<RetireReply> {
   return retireScript.run(connection, [keys.stream, keys.heartbeat, keys.registry], [args.group, args.consumer]).then(decodeRetire)
 }
@@ -3290,7 +3384,12 @@ local function refused(reply) return type(reply) == 'table' and reply.err or nil
 local function attempt(work, ...)
   local done, result = pcall(work, ...)
   if done then return result end
-  return {err = refused(result) or tostring(result)}
+  local reply = refused(result) or tostring(result)
+  if work == redis.call and redis.acl_check_cmd then
+    local known, allowed = pcall(redis.acl_check_cmd, ...)
+    if known and not allowed then reply = 'NOPERM the user may not send ' .. table.concat({...}, ' ', 1, 2) end
+  end
+  return {err = reply}
 end
 local function roomForDeadLetter(deadLetters, max, before)
   local length = redis.pcall('XLEN', deadLetters)
@@ -3494,10 +3593,11 @@ export interface SettleAtomicallyArguments {
   readonly windowMs: number
   /** where the key's hash begins in a job id, from 1 */
   readonly hashAt: number
-  /** first and last id of entries and letters, in stream order … */
+  /** of entries and letters together: the first id in stream order, */
   readonly firstId: string
+  /** the last, */
   readonly lastId: string
-  /** … and their number */
+  /** and how many there are */
   readonly count: number
   /** to forward */
   readonly entries: readonly SettleAtomicallyEntry[]
@@ -3510,9 +3610,9 @@ export interface SettleAtomicallyArguments {
 export interface SettleAtomicallyReply {
   /** jobs that wait, for a worker or for their time */
   readonly waiting: number
-  /** per entry: forwarded, duplicate, gone, exhausted, rejected, refused: and the refusal of its job, or */
+  /** per entry: forwarded, duplicate, gone; exhausted or rejected, with its record written; refused:<why> */
   readonly forwarded: readonly string[]
-  /** per letter: dead, gone, or ! and the refusal of its record */
+  /** per letter: dead, gone, or !<why> where its record was refused */
   readonly lettered: readonly string[]
 }
 
@@ -3584,7 +3684,12 @@ local function refused(reply) return type(reply) == 'table' and reply.err or nil
 local function attempt(work, ...)
   local done, result = pcall(work, ...)
   if done then return result end
-  return {err = refused(result) or tostring(result)}
+  local reply = refused(result) or tostring(result)
+  if work == redis.call and redis.acl_check_cmd then
+    local known, allowed = pcall(redis.acl_check_cmd, ...)
+    if known and not allowed then reply = 'NOPERM the user may not send ' .. table.concat({...}, ' ', 1, 2) end
+  end
+  return {err = reply}
 end
 local function bullAdd(KEYS, ARGV)
   -- @bullmq add
@@ -3639,7 +3744,10 @@ local function createForwarding(queue, windowMs, now)
     redis.call('DEL', queue .. job.id)
   end
   local function add(job, present)
-    if present == 'finished' then bullRemove(queue .. job.id, job.id, queue) end
+    if present == 'finished' then
+      bullRemove(queue .. job.id, job.id, queue)
+      for _, set in ipairs({'completed', 'failed'}) do redis.call('ZREM', queue .. set, job.id) end
+    end
     if present then redis.call('DEL', queue .. job.id) end
     return bullAdd(job.addKeys, job.addArguments)
   end

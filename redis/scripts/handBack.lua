@@ -22,7 +22,8 @@
 
   WRITES
     1 INCR nudge                                       a refusal leaves entries that grow idle and are reclaimed
-    2 per row: deadLetterTrimmed's, or XCLAIM JUSTID   a refusal ends the script; the rest grows idle and is reclaimed
+    2 per row: deadLetterTrimmed's, or XCLAIM JUSTID   a refused record leaves its entry pending; a refused XCLAIM ends the script, and
+                                                       the rest grows idle and is reclaimed
 ]]
 -- @include trimmedEntry
 -- @include existence

@@ -12,7 +12,7 @@
     queue         text      prefix of the queue's keys, with its last colon
 
   REPLY
-    waiting       integer   jobs that wait for a worker
+    waiting       integer   jobs that wait, for a worker or for their time
     now           integer   server time, ms
     held          text      why the queue takes no jobs now (lib/queueKeys.lua); empty when it does
     standings     rows      per key

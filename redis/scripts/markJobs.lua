@@ -17,7 +17,7 @@
     marked      integer[] per job: 1 where its mark was written
 
   WRITES
-    1 SET mark, per job   a refusal leaves jobs without marks: they stand for them
+    1 SET mark, per job   a refusal leaves a job without its mark: the job stands for it
 ]]
 -- @include queueKeys
 local wrong = wrongQueueKey(queue)

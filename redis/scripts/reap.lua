@@ -33,9 +33,9 @@
 
   WRITES
     1 INCR nudge                                       a refusal ends the script; the next reaping does the rest
-    2 per row: deadLetterTrimmed's, or XCLAIM JUSTID   the same
+    2 per row: deadLetterTrimmed's, or XCLAIM JUSTID   a refused record is returned; a refused XCLAIM ends the script
     3 XGROUP DELCONSUMER, only of a name that holds nothing
-    4 HDEL registry, DEL heartbeat                     a refusal leaves a name that is reaped again
+    4 DEL heartbeat, HDEL registry                     a refusal leaves a name that is reaped again
 ]]
 -- @include trimmedEntry
 -- @include existence
@@ -83,6 +83,6 @@ local oldest = held('-', 1)[1]
 found.oldest = oldest and oldest[1]
 if oldest then return answer('Released', found) end
 if not groupless then redis.call('XGROUP', 'DELCONSUMER', stream, group, name) end
-redis.call('HDEL', registry, name)
 redis.call('DEL', heartbeat)
+redis.call('HDEL', registry, name)
 return answer('Gone', found)

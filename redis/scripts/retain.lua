@@ -83,7 +83,8 @@ local pinned = pin.id ~= nil and before(pin.id, old)
 local bound = pinned and pin.id or old
 
 local settled, cut, unread = 0, 0, 0
-if pin.groups > 0 then settled = trimBelow(stream, bound, budget, math.huge) end
+-- Without our group nobody knows what it has read: it is made again where it was.
+if state and pin.groups > 0 then settled = trimBelow(stream, bound, budget, math.huge) end
 local over = maxEntries > 0 and redis.call('XLEN', stream) - maxEntries or 0
 if over > 0 then
   local cursor = state and state.cursor

@@ -1,5 +1,5 @@
 --[[
-  Takes a consumer's name out of group and registry, if it holds nothing: DELCONSUMER would drop what it holds.
+  Ends a consumer's heartbeat, and takes its name out of group and registry if it holds nothing: DELCONSUMER would drop what it holds.
 
   KEYS
     stream     stream

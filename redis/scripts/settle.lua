@@ -25,7 +25,8 @@
 
   WRITES
     1 XADD deadLetters, per letter   a refusal leaves that entry pending; the others are settled
-    2 XACK stream                    a refusal leaves everything pending, and the records are deleted again
+    2 XACK stream                    a refusal leaves everything pending; the records are deleted again, if that is
+                                     not refused as well
     3 HINCRBY stats settled, dead    a refusal ends that ledger: the next audit begins another
 ]]
 -- @include deadLetterEntry

@@ -18,9 +18,9 @@
     queue            text      prefix of the queue's keys, with its last colon
     windowMs         integer   life of a mark
     hashAt           integer   where the key's hash begins in a job id, from 1
-    firstId          text      first and last id of entries and letters, in stream order …
-    lastId           text
-    count            integer   … and their number
+    firstId          text      of entries and letters together: the first id in stream order,
+    lastId           text      the last,
+    count            integer   and how many there are
     entries          rows      to forward
       .id            text
       .redrives      integer
@@ -37,14 +37,15 @@
 
   REPLY
     waiting          integer   jobs that wait, for a worker or for their time
-    forwarded        text[]    per entry: forwarded, duplicate, gone, exhausted, rejected, refused: and the refusal of its job, or
-                               ! and the refusal of its record
-    lettered         text[]    per letter: dead, gone, or ! and the refusal of its record
+    forwarded        text[]    per entry: forwarded, duplicate, gone; exhausted or rejected, with its record written; refused:<why>
+                               where its job was refused; !<why> where its record was
+    lettered         text[]    per letter: dead, gone, or !<why> where its record was refused
 
   WRITES
     1 per entry: forwardJob's (lib/forwardJob.lua)   a refusal leaves that entry pending, and nothing of its job
     2 XADD deadLetters, per letter                   a refusal leaves that entry pending
-    3 XACK stream                                    a refusal leaves everything pending: jobs end as duplicates, records are deleted again
+    3 XACK stream                                    a refusal leaves everything pending: jobs end as duplicates; records are deleted again, if
+                                                     that is not refused as well
     4 HINCRBY stats settled, dead                    a refusal ends that ledger: the next audit begins another
 ]]
 -- @include queueKeys

@@ -5,17 +5,18 @@
   createForwarding(queue, windowMs, now) begins.
   forwarding.decide(job) returns a decision, whose `kind` is
     'duplicate'   a mark, or another item of this script, stands for the key
-    'existing'    a job stands for it, finished within the window or still in one of the queue's lists; the mark is written again, for
-                  the rest of the window, counted from the job's finish
-    'add'         to be added; a job that was finished longer ago, or that an aborted add left in no list, makes way: taking that
-                  for success would lose the work
+    'existing'    a job stands for it, finished within the window or still in one of the queue's lists; the mark is written again for
+                  the rest of the window (a second at least), counted from the job's finish, or from its making until then
+    'add'         to be added. A job makes way that was finished longer ago. So does one that an aborted add left in no list: nobody
+                  would ever work on it
     'rejected'    the job's key holds something else; an error would stop its whole batch for ever
     'refused'     the queue is held (queueKeys.lua)
   Times that other programs wrote into a job are believed only where they can be true.
-  forwarding.carryOut(decision) returns 'forwarded', 'duplicate', 'rejected:<why>', or an error reply: then nothing of it is left.
+  forwarding.carryOut(decision) returns 'forwarded', 'duplicate', 'rejected:<why>', or an error reply: then no job of it is
+  left; BullMQ's events and counters are not taken back.
 
   WRITES
-    1 BullMQ's removal, DEL job   of a job that makes way; a refusal is returned, and the job makes way again
+    1 BullMQ's removal, ZREM, DEL job   of a job that makes way; a refusal is returned, and what is left of the job is removed
     2 BullMQ's add                a refusal is returned; the half of a job that it left is removed again
     3 SET mark                    a refusal is returned; the job is removed again
 ]]
@@ -68,8 +69,9 @@ local function createForwarding(queue, windowMs, now)
     end
     return decision
   end
-  -- Without a hash nothing was written, and nothing may be: Redis refuses for want of memory only until a script has written. The
-  -- hash goes last: as long as it is there, the next attempt knows that something was left.
+  -- Where there is no hash, the add wrote nothing, and this must write nothing either: Redis refuses for want of memory only until a
+  -- script has written, and the next entry would then be added without memory. The hash goes last: as long as it is there, the next
+  -- attempt knows that something was left.
   local function clear(job)
     if redis.call('EXISTS', queue .. job.id) == 0 then return end
     redis.call('LREM', queue .. 'wait', 0, job.id)
@@ -77,8 +79,11 @@ local function createForwarding(queue, windowMs, now)
     redis.call('DEL', queue .. job.id)
   end
   local function add(job, present)
-    if present == 'finished' then bullRemove(queue .. job.id, job.id, queue) end
-    -- What BullMQ would not remove (a lock left behind) must not be taken for the job that is added now.
+    if present == 'finished' then
+      bullRemove(queue .. job.id, job.id, queue)
+      -- What BullMQ would not remove (a lock left behind) must not be taken for the job that is added now, nor stay in another list.
+      for _, set in ipairs({'completed', 'failed'}) do redis.call('ZREM', queue .. set, job.id) end
+    end
     if present then redis.call('DEL', queue .. job.id) end
     return bullAdd(job.addKeys, job.addArguments)
   end

@@ -113,7 +113,13 @@ local function assess(stream, groupName, stats)
     info = info, group = group, added = info['entries-added'], cursor = group['last-delivered-id'],
     missingFrom = held[1], missingTo = held[2], missingSince = tonumber(held[3] or nil), rebased = false
   }
-  for i, name in ipairs(names) do state[name] = tonumber(held[i + 4] or '0') end
+  if not tonumber(held[5] or nil) then held[5] = false end
+  for i, name in ipairs(names) do
+    local count = tonumber(held[i + 4] or '0')
+    -- A count that another program spoilt ends this ledger: the sum begins anew.
+    if not count then held[5] = false end
+    state[name] = count or 0
+  end
   if not held[5] then state.base = nil end
   state.told, state.lost = state.lost, nil
   local highest = nil

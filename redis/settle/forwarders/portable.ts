@@ -53,7 +53,7 @@ export function createPortableForwarder(
       if (standing.kind !== 'Outlived') continue
       // The next holder of the lock may have put a live job in its place.
       if (isLate()) return found.map(withoutWork)
-      await removeJob(connection, opened, claim, target.keys.mark(claim.item.hash))
+      await removeJob(connection, opened, target, claim)
     }
     return await addJobs(connection, opened, target, claims, standings, isLate)
   }
@@ -145,11 +145,12 @@ async function examined(connection: RedisConnection, queue: Queue, claim: Claim,
 /**
  * The mark goes first: were it left beside a job that is half removed, the entry would end as its duplicate, and no job would be there.
  */
-async function removeJob(connection: RedisConnection, queue: Queue, claim: Claim, mark: string): Promise<void> {
+async function removeJob(connection: RedisConnection, queue: Queue, target: ForwardTarget, claim: Claim): Promise<void> {
   try {
-    await connection.del(mark)
+    await connection.del(target.keys.mark(claim.item.hash))
     await queue.remove(claim.id)
-    // What BullMQ would not remove (a lock left behind) must not be taken for the job that is added now.
+    // What BullMQ would not remove (a lock left behind) must not be taken for the job that is added now, nor stay in another list.
+    for (const set of ['completed', 'failed']) await connection.zrem(queueKey(target) + set, claim.id)
     await connection.del(claim.jobKey)
   } catch (thrown) {
     throw failureOn(connection, thrown)
