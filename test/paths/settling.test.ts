@@ -4,6 +4,8 @@ import assert from 'node:assert/strict'
 import { before, describe, type TestContext, test } from 'node:test'
 import { StreamPipelineError } from '../../api/errors.ts'
 import type { PathKind } from '../../redis/settle/path.ts'
+import { auditLedger } from '../../redis/stream/ledger.ts'
+import { claimEntries } from '../../redis/stream/pending.ts'
 import { fileScope } from '../redis/scope.ts'
 import { startRedis } from '../support/redis.ts'
 import { digest, kindsOf, openPath, type PathChanges, pathKinds, type Servers } from './fixture.ts'
@@ -193,6 +195,35 @@ function suite(kind: PathKind) {
       })
     }
   })
+
+  test('a finished job that makes way leaves its set, also where BullMQ would not remove it', async (t) => {
+    const { putKeys, read, settle, live, id, jobKey, mark, queueClient, queueKey } = await open(t)
+    await queueClient.hset(jobKey('a'), { name: 'x', data: '{}', opts: '{}', timestamp: 1, finishedOn: 1 })
+    await queueClient.zadd(`${queueKey}completed`, 1, id('a'))
+    await queueClient.set(`${jobKey('a')}:lock`, 'left behind')
+    await putKeys('a')
+    assert.deepEqual(kindsOf(await settle(await read())), ['forwarded'])
+    assert.deepEqual([await live(), await queueClient.zrange(`${queueKey}completed`, '0', '-1')], [[id('a')], []])
+    assert.equal(await queueClient.exists(mark('a')), 1)
+  })
+
+  for (const field of ['settled', 'dead', 'trimmedPending', 'base']) {
+    test(`the count ${field} that somebody spoilt stops nothing, and the ledger begins anew`, async (t) => {
+      const { put, putKeys, read, settle, stream, place, pending } = await open(t)
+      await putKeys('a')
+      await settle(await read())
+      await auditLedger(stream, place)
+      await stream.hset(place.keys.stats, field, 'many')
+      await putKeys('b')
+      await put('k', 'twice', 'k', 'twice')
+      assert.deepEqual(kindsOf(await settle(await read())), ['forwarded', 'dead'])
+      const gone = await put('k', 'c')
+      await read('gone')
+      await stream.xdel(place.stream, gone)
+      await claimEntries(stream, place, 'me', 0, [gone])
+      assert.deepEqual([await pending(), await auditLedger(stream, place)], [[], 0])
+    })
+  }
 
   describe('a job whose times somebody spoilt costs only its own entry', () => {
     const spoilt: [what: string, hash: Record<string, string>, list: string | undefined][] = [

@@ -50,6 +50,16 @@ test('unread entries stay, however old', async () => {
   assert.deepEqual(await left(), from(4))
 })
 
+test('nothing goes as settled while its own group is missing: nobody knows what it has read', async () => {
+  const { place, read, settle, retain, left } = await lay('groupless')
+  await read('ndvi', 4)
+  await settle(0, 4)
+  await redis.xgroup('CREATE', place.stream, 'other', '$')
+  await redis.xgroup('DESTROY', place.stream, place.group)
+  assert.equal((await retain()).settled, 0)
+  assert.deepEqual(await left(), from(0))
+})
+
 test('the lowest pending entry stays, and all after it', async () => {
   const { read, settle, retain, left } = await lay('pending')
   await read('ndvi', 10)
