@@ -4,6 +4,8 @@
 const benches: Readonly<Record<string, () => Promise<unknown>>> = {
   forward: () => import('./forward/main.ts'),
   operator: () => import('./operator/main.ts'),
+  redis: () => import('./redis/main.ts'),
+  consumer: () => import('./consumer/main.ts'),
 }
 
 const [name = ''] = process.argv.slice(2)
