@@ -12,15 +12,17 @@ export interface Collections {
   readonly pausesMs: { readonly scavenges: readonly number[]; readonly markCompacts: readonly number[] }
 }
 
-/** Milliseconds since the isolate's start, length of the pause, kind, and bytes promoted. */
-const line = /^\[\d+:0x[\da-f]+\] +(\d+) ms: pause=([\d.]+) .*?\bgc=(\w+) .*? promoted=(\d+) /gm
+/** Milliseconds since the isolate's start, length of the pause, kind, and bytes promoted; as Node 26 writes them. */
+const line = /^\[\d+:[^\]]+\] +(\d+) ms: GC: \{"pause":([\d.]+),.*?"gc":"(\w+)",.*?"promoted":(\d+),/gm
 
 /**
  * @param output all that the process wrote
- * @param span milliseconds since its start. V8 counts from a moment some ten milliseconds later.
+ * @param span milliseconds since its start. V8 counts from a moment some ten milliseconds later
  */
 export function collections(output: string, span: { readonly fromMs: number; readonly toMs: number }): Collections {
-  const within = [...output.matchAll(line)]
+  const all = [...output.matchAll(line)]
+  if (all.length === 0) throw new Error(`this V8 traces collections in another form:\n${output.slice(0, 2_000)}`)
+  const within = all
     .map(([, at, pause, kind, promoted]) => ({
       atMs: Number(at),
       pauseMs: Number(pause),
