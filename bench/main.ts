@@ -1,9 +1,16 @@
 /**
  * `npm run bench`: `npm run bench -- NAME …` runs that bench with the rest of the arguments; without a name it is `forward`.
+ *
+ *   forward    the consumer beside bare `addBulk` and the loop that articles show
+ *   redis      memory of a mark, and the longest command that a batch causes
+ *   consumer   the consumer's CPU for an entry, its latency under an even load, and V8's collections
+ *   operator   many pipelines on a real API server
  */
 const benches: Readonly<Record<string, () => Promise<unknown>>> = {
   forward: () => import('./forward/main.ts'),
   operator: () => import('./operator/main.ts'),
+  redis: () => import('./redis/main.ts'),
+  consumer: () => import('./consumer/main.ts'),
 }
 
 const [name = ''] = process.argv.slice(2)

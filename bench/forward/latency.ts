@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Redis } from 'ioredis'
 import { createScope } from '../support/scope.ts'
 import { percentile } from '../support/statistics.ts'
-import { type Bench, startContender } from './measure.ts'
+import { type Bench, startContender, untilQueued } from './measure.ts'
 import { entryFields, names, type PayloadKind } from './workload.ts'
 
 export interface Latency {
@@ -17,36 +17,50 @@ export interface Latency {
   readonly p99Ms: number
 }
 
-const warmUpMs = 1_500
-/** After the last entry was added, at half the rate that the consumer has reached. */
-const allQueuedWithinMs = 60_000
+/** A paced load, and what the consumer wrote meanwhile. */
+export interface PacedRun {
+  readonly latency: Latency
+  /** All that the consumer has written to stdout, from its start to its end. */
+  readonly output: string
+  /** When the measured entries came, to the last job: milliseconds since the consumer's start. */
+  readonly measured: { readonly fromMs: number; readonly toMs: number }
+}
 
-export async function measureLatency(bench: Bench, kind: PayloadKind, perSecond: number, forMs: number): Promise<Latency> {
+const warmUpMs = 1_500
+
+export const measureLatency = async (bench: Bench, kind: PayloadKind, perSecond: number, forMs: number): Promise<Latency> =>
+  (await runPaced(bench, kind, perSecond, forMs)).latency
+
+export async function runPaced(bench: Bench, kind: PayloadKind, perSecond: number, forMs: number): Promise<PacedRun> {
   const scope = createScope()
   try {
     const redis = bench.server.client()
+    scope.after(() => redis.disconnect())
     await redis.flushall()
     const meta = `${names.prefix}:${names.queue}:meta`
     // Else BullMQ trims the events of all but the last ten thousand jobs.
     await redis.hset(meta, 'opts.maxLenEvents', '10000000')
     const input = { url: bench.server.url, payload: kind, count: 0, inFlight: 1 }
+    const started = performance.now()
     const child = await startContender(scope, bench, 'streampipeline', input)
     await child.output(/"running"/)
-    const ids = await pace(redis, kind, perSecond, warmUpMs + forMs)
-    const wait = `${names.prefix}:${names.queue}:wait`
-    const deadline = performance.now() + allQueuedWithinMs
-    for (let queued = 0; queued < ids.length; queued = await redis.llen(wait)) {
-      if (performance.now() > deadline) throw new Error(`only ${queued} of ${ids.length} entries are jobs`)
-      if (!child.running()) throw new Error(`the consumer ended:\n${child.stdout()}${child.stderr()}`)
-      await sleep(20)
-    }
+    const warm = await pace(redis, kind, perSecond, warmUpMs, 0)
+    const fromMs = performance.now() - started
+    const entries = await pace(redis, kind, perSecond, forMs, warm.length)
+    const { at } = await untilQueued(redis, child, warm.length + entries.length)
+    // What V8 writes lies in a buffer of the C library until the process ends.
+    await child.stop()
     const addedAt = await additions(redis)
-    const delays = ids.slice(Math.floor(ids.length * (warmUpMs / (warmUpMs + forMs)))).map(({ id, hash }) => {
+    const delays = entries.map(({ id, hash }) => {
       const added = addedAt.get(hash)
-      if (added === undefined) throw new Error(`no event tells when the job of entry ${id} was added`)
+      if (added === undefined) throw new Error(`no event says when the job of entry ${id} was added`)
       return added - Number(id.split('-')[0])
     })
-    return { perSecond, entries: delays.length, p50Ms: percentile(delays, 0.5), p99Ms: percentile(delays, 0.99) }
+    return {
+      latency: { perSecond, entries: delays.length, p50Ms: percentile(delays, 0.5), p99Ms: percentile(delays, 0.99) },
+      output: child.stdout(),
+      measured: { fromMs, toMs: at - started },
+    }
   } finally {
     await scope.close()
   }
@@ -58,11 +72,11 @@ interface Paced {
   readonly hash: string
 }
 
-/** Adds entries evenly; a tick that comes late adds what is due by then. */
-async function pace(redis: Redis, kind: PayloadKind, perSecond: number, forMs: number): Promise<readonly Paced[]> {
+/** Adds entries evenly, the payload `first` and those after it; a tick that comes late adds what is due by then. */
+async function pace(redis: Redis, kind: PayloadKind, perSecond: number, forMs: number, first: number): Promise<readonly Paced[]> {
   const { keyHash } = await import('../../redis/payload/idempotency.ts')
   const total = Math.floor((perSecond * forMs) / 1_000)
-  const fields = Array.from({ length: total }, (_, index) => entryFields(kind, index))
+  const fields = Array.from({ length: total }, (_, index) => entryFields(kind, first + index))
   const begun = performance.now()
   const sent: Promise<unknown>[] = []
   for (let next = 0; next < total; ) {

@@ -11,34 +11,27 @@
 import { parseArgs } from 'node:util'
 import { compilePipeline, parsePipeline } from '../../api/compile.ts'
 import { memoryNeed } from '../../api/memory.ts'
-import { mallocSettings, v8Flags } from '../../build/v8flags.ts'
 import { startProcess } from '../../test/support/process.ts'
 import { startRedis } from '../../test/support/redis.ts'
 import { createScope } from '../support/scope.ts'
 import { median } from '../support/statistics.ts'
 import { bundleConsumer } from './bundle.ts'
+import { consumerOptions, consumerSettings } from './consumersettings.ts'
 import { measureLatency } from './latency.ts'
 import { type Bench, type Contender, measure } from './measure.ts'
 import { type Counts, fullPlan, quickPlan, roundTripMs } from './plan.ts'
 import { type Distance, report, type Sample, table } from './report.ts'
 import { type PayloadKind, pipelineDocument } from './workload.ts'
 
-const imageEnvironment = Object.entries(mallocSettings.consumer)
-  .map(([variable, value]) => `${variable}=${value}`)
-  .join(' ')
-
 const { values: options } = parseArgs({
   options: {
     quick: { type: 'boolean', default: false },
     output: { type: 'string', short: 'o', default: 'table' },
-    'consumer-flags': { type: 'string', default: v8Flags.consumer },
-    'consumer-env': { type: 'string', default: imageEnvironment },
+    ...consumerOptions,
   },
 })
 const plan = options.quick ? quickPlan : fullPlan
-const words = (text: string) => text.split(' ').filter((word) => word !== '')
-const consumerFlags = words(options['consumer-flags'])
-const consumerEnvironment = Object.fromEntries(words(options['consumer-env']).map((pair) => pair.split('=', 2)))
+const { consumerFlags, consumerEnvironment } = consumerSettings(options)
 const progress = (line: string) => console.error(line)
 
 /** What `validate` states for this pipeline. */

@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import type { Redis } from 'ioredis'
 import { type RunningProcess, startProcess } from '../../test/support/process.ts'
 import type { RedisServer } from '../../test/support/redis.ts'
 import { peakResidentBytes } from '../support/processmemory.ts'
@@ -55,23 +56,38 @@ export async function measure(
       count,
       inFlight: 1,
     })
-    const wait = `${names.prefix}:${names.queue}:wait`
-    const deadline = performance.now() + withinMs
     let warm: { readonly jobs: number; readonly at: number } | undefined
-    for (;;) {
-      const jobs = await redis.llen(wait)
-      const now = performance.now()
-      if (warm === undefined && jobs >= count * warmUpShare) warm = { jobs, at: now }
-      if (warm !== undefined && jobs >= count) {
-        const perSecond = ((jobs - warm.jobs) / (now - warm.at)) * 1_000
-        return { perSecond, peakResidentBytes: await peakResidentBytes(child.pid) }
-      }
-      if (now > deadline) throw new Error(`${contender} queued ${jobs} of ${count} jobs within ${withinMs} ms`)
-      if (!child.running()) throw new Error(`${contender} ended:\n${child.stdout()}${child.stderr()}`)
-      await sleep(pollMs)
-    }
+    const end = await untilQueued(redis, child, count, (jobs, at) => {
+      if (warm === undefined && jobs >= count * warmUpShare) warm = { jobs, at }
+    })
+    const perSecond = ((end.jobs - (warm?.jobs ?? 0)) / (end.at - (warm?.at ?? Number.NaN))) * 1_000
+    return { perSecond, peakResidentBytes: await peakResidentBytes(child.pid) }
   } finally {
     await scope.close()
+  }
+}
+
+/**
+ * Counts the jobs every few milliseconds until there are `count`, and hands each reading to `seen`.
+ *
+ * @returns the last reading; `at` is of the clock of `performance`
+ */
+export async function untilQueued(
+  redis: Redis,
+  child: RunningProcess,
+  count: number,
+  seen: (jobs: number, at: number) => void = () => undefined,
+): Promise<{ readonly jobs: number; readonly at: number }> {
+  const wait = `${names.prefix}:${names.queue}:wait`
+  const deadline = performance.now() + withinMs
+  for (;;) {
+    const jobs = await redis.llen(wait)
+    const at = performance.now()
+    seen(jobs, at)
+    if (jobs >= count) return { jobs, at }
+    if (at > deadline) throw new Error(`${jobs} of ${count} jobs are queued after ${withinMs} ms`)
+    if (!child.running()) throw new Error(`the process ended before all jobs were queued:\n${child.stdout()}${child.stderr()}`)
+    await sleep(pollMs)
   }
 }
 

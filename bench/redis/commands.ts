@@ -1,0 +1,89 @@
+/**
+ * How long a batch keeps a Redis from everybody else: its longest single command, as SLOWLOG has it, and what the main thread works
+ * for an entry. A transaction's commands are in SLOWLOG one by one, so the transaction as a whole is told apart.
+ */
+import type { Redis } from 'ioredis'
+import type { PathKind } from '../../redis/settle/path.ts'
+import { openPath } from '../../test/paths/fixture.ts'
+import { startRedis } from '../../test/support/redis.ts'
+import { entryFields } from '../forward/workload.ts'
+import { createScope } from '../support/scope.ts'
+import { infoNumber, readEntries, settleEntries } from './settling.ts'
+
+export type Place = 'stream' | 'queue' | 'both'
+
+export interface BatchCost {
+  readonly path: PathKind
+  /** Whose Redis it is; one holds both, except on the split path. */
+  readonly at: Place
+  readonly batch: number
+  readonly longestMs: number
+  /** The longest MULTI, to be exact the mean of those of this batch; 0 without one. */
+  readonly transactionMs: number
+  /** NaN where the server does not count its main thread. */
+  readonly cpuMicrosecondsPerEntry: number
+}
+
+/** Commands that a script calls are logged, too, each at a price; hardly one of them takes so long. */
+const loggedFromMicroseconds = 50
+
+/** @returns one for each batch and each Redis; batches of every size take turns */
+export async function batchCosts(kind: PathKind, sizes: readonly number[], rounds: number): Promise<readonly BatchCost[]> {
+  const scope = createScope()
+  try {
+    const [stream, queue] = await Promise.all([startRedis(scope), startRedis(scope)])
+    const path = await openPath(scope, kind, { stream, queue }, { key: ['request_hash'] })
+    const servers: readonly [Place, Redis][] =
+      kind === 'Split'
+        ? [
+            ['stream', path.stream],
+            ['queue', path.queueClient],
+          ]
+        : [['both', path.stream]]
+    let index = 0
+    const next = (count: number) => Array.from({ length: count }, () => entryFields('1KiB', index++))
+    // Connections, scripts and code that V8 has not compiled yet.
+    for (const size of sizes) await settleEntries(path, await readEntries(path, next(size)))
+    const costs: BatchCost[] = []
+    for (let round = 0; round < rounds; round++) {
+      for (const batch of sizes) {
+        const entries = await readEntries(path, next(batch))
+        const meters = await Promise.all(servers.map(async ([at, redis]) => ({ at, read: await startMeter(redis) })))
+        await settleEntries(path, entries)
+        for (const { at, read } of meters) {
+          const { cpuMicroseconds, ...found } = await read()
+          costs.push({ path: kind, at, batch, ...found, cpuMicrosecondsPerEntry: cpuMicroseconds / batch })
+        }
+      }
+    }
+    return costs
+  } finally {
+    await scope.close()
+  }
+}
+
+/** @returns a function that says what the server did since */
+async function startMeter(redis: Redis) {
+  await redis.config('SET', 'slowlog-log-slower-than', loggedFromMicroseconds)
+  await redis.config('SET', 'slowlog-max-len', 100_000)
+  await redis.config('RESETSTAT')
+  await redis.call('SLOWLOG', 'RESET')
+  const before = await mainThreadMicroseconds(redis)
+  return async () => {
+    const cpuMicroseconds = (await mainThreadMicroseconds(redis)) - before
+    const logged = (await redis.call('SLOWLOG', 'GET', '-1')) as readonly (readonly [id: number, at: number, took: number])[]
+    const [, calls = 0, took = 0] = (/^cmdstat_exec:calls=(\d+),usec=(\d+)/m.exec(await redis.info('commandstats')) ?? []).map(
+      Number,
+    )
+    return {
+      cpuMicroseconds,
+      longestMs: logged.reduce((most, [, , microseconds]) => Math.max(most, microseconds), 0) / 1_000,
+      transactionMs: calls === 0 ? 0 : took / calls / 1_000,
+    }
+  }
+}
+
+async function mainThreadMicroseconds(redis: Redis): Promise<number> {
+  const cpu = await redis.info('cpu')
+  return (infoNumber(cpu, 'used_cpu_user_main_thread') + infoNumber(cpu, 'used_cpu_sys_main_thread')) * 1_000_000
+}
