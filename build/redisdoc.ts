@@ -53,6 +53,41 @@ check this at start, with the types of all keys and the rights of their user, an
 | \`sink.bullmq.redis\` | The queue elsewhere: another server, another cluster, or another slot of the same cluster. Jobs go first, and where their server has replicas one of them confirms each batch (\`WAIT\`) before the stream is acknowledged. |
 | \`tls\` | \`caFrom\` for a private authority, \`certFrom\` and \`keyFrom\` for a client certificate, \`serverName\` where the certificate has another name than the address. |
 
+A database that the server does not have, or whose \`SELECT\` the user lacks, fails the connection, at start and after each reconnect.
+Nothing is ever written to database 0 instead.
+
+## Servers that lack commands
+
+Managed services and proxies take some commands away. Each part works without those it can do without; for the others it refuses
+to start, before anything is added, and names the command. Scripts run inside the server and are not concerned.
+
+| Lacking | What happens |
+|---|---|
+| \`ACL\`, \`CONFIG\`, \`DEBUG\`, \`FUNCTION\`, \`HELLO\`, \`MEMORY\`, \`SAVE\` and the like | Nothing: they are not needed. |
+| \`CLIENT\`, or one of its subcommands | Connections have no names. A blocking read is cut off at the end rather than woken. |
+| \`ROLE\` | \`INFO replication\` is asked for replicas. |
+| \`ROLE\` and \`INFO replication\` | Split and Portable: a warning, \`ReplicationUnconfirmed\`; \`WAIT\` is tried every ten seconds, and for each batch once it was answered by a replica. |
+| \`WAIT\` | Split and Portable: a warning where there are replicas, and \`stream_consumer_unconfirmed_batches_total\` counts. |
+| \`SELECT\` | Only database 0 can be used. |
+| \`MULTI\`, \`SCRIPT LOAD\` | The portable path refuses to start; the others work. |
+| \`TIME\` | The composed paths, and direct dispatch, refuse to start. |
+| \`INFO server\`, \`INFO memory\` | Consumers refuse to start: neither version nor eviction can be judged. |
+| \`INFO\` | Everything refuses to start. |
+
+## A connection that the application lends
+
+\`createDispatcher\` and \`createWorker\` take a URL or a connection of ioredis, of any copy and of the majors 4 to 6, a Cluster
+too. What cannot be used is refused with \`InvalidOption\` before anything is sent on it:
+
+| Lent | |
+|---|---|
+| A client of another library, plain options, a URL without \`redis://\` or \`rediss://\` | Refused at once. |
+| \`keyPrefix\` | Refused at once: nobody would find what it writes. BullMQ refuses it, too. |
+| \`readOnly\`, \`role: 'slave'\`, \`scaleReads\` other than \`master\` | Refused at once. |
+| A connection to a replica | The first dispatch and the worker's start fail with \`RedisNotReady\`. |
+| Another database than the pipeline names, by its options or selected since | Refused at once, or by the first dispatch. A dispatch configuration names no database. |
+| \`lazyConnect\`, \`enableOfflineQueue: false\`, time limits | Works. The first dispatch waits until the connection is ready. |
+
 ## The pipeline's user
 
 The least rights of the user that consumers and the operator share, for stream \`ndvi:jobs\` and queue \`ndvi\`. A right that is missing is named in the consumer's log and

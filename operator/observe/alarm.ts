@@ -239,7 +239,7 @@ export function createAlarm({ clock, lease, onWake }: AlarmParts): Alarm {
 
 /** Refused for what was asked, not for the state Redis is in. */
 const isAboutStreams = ({ code }: StreamPipelineError): boolean =>
-  code === 'RedisPermissionDenied' || code === 'RedisCommandFailed'
+  code === 'RedisPermissionDenied' || code === 'RedisCommandFailed' || code === 'RedisUnfit'
 
 /** In a cluster the node that has the slot now: a blocked connection follows no redirection. */
 async function placeOf({ address, connection }: RedisLease, stream: string): Promise<RedisAddress> {

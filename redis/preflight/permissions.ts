@@ -28,7 +28,7 @@ const queue = ['Queue', 'Marks'] as const
 
 export const rights: readonly Right[] = [
   { command: 'ping', on: servers, why: 'opening a connection' },
-  { command: 'info', on: servers, why: 'version and maxmemory-policy' },
+  { command: 'info', on: servers, why: 'version, maxmemory-policy, and replicas where ROLE is lacking' },
   { command: 'select', on: servers, why: 'a database other than 0' },
   { command: 'client|setname', on: servers, why: 'names connections, for CLIENT LIST' },
   { command: 'client|id', on: ['StreamServer'], why: 'the blocking read, so that it can be ended' },

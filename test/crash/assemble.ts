@@ -1,7 +1,7 @@
 /** A consumer on given ports, made as the command makes it, but impatient: a crash is recovered from in milliseconds. */
 import type { CompiledPipeline } from '../../api/compiled.ts'
 import { type Consumer, createConsumer } from '../../consumer/consumer.ts'
-import type { ConsumerConnections } from '../../consumer/parts.ts'
+import type { ConsumerConnections, ConsumerObserver } from '../../consumer/parts.ts'
 import { connect } from '../../redis/connect/connection.ts'
 import { streamPlace } from '../../redis/placement.ts'
 import { chooseSettlePath } from '../../redis/settle/choose.ts'
@@ -77,7 +77,8 @@ export function assemble({ path, ports, name }: Assembly, fault: (thrown: unknow
   }
 }
 
-const deaf = {
+/** Hears of everything and does nothing. */
+export const deaf: ConsumerObserver = {
   stateChanged() {},
   pathChosen() {},
   confirmationChanged() {},
