@@ -2541,67 +2541,79 @@ local function account(stream, groupName, stats)
   if state then record(stats, state) end
   return state
 end
-local stepEntries, exactCost, exactBytes, smallNode = 128, 8, 524288, 128
+local firstLimit, lastLimit, exactEntries, exactBytes = 128, 16384, 512, 524288
 local function sizeOf(entry)
   local bytes = 1
   for _, part in ipairs(entry[2]) do bytes = bytes + #part end
   return bytes
 end
-local function nextStep(stream, budget, bound)
-  local head = redis.call('XRANGE', stream, '-', '+', 'COUNT', 1)[1]
-  if not head or bound and not before(head[1], bound) then return nil end
+local function nextSize(stream, budget, bound)
   if budget.entries <= 0 or budget.bytes <= 0 then
     budget.spent = true
     return nil
   end
-  local bytes = sizeOf(head)
-  return math.max(1, math.min(stepEntries, math.floor(budget.bytes / bytes))), bytes
+  local head = budget.head or redis.call('XRANGE', stream, '-', '+', 'COUNT', 1)[1]
+  budget.head = head
+  if not head or bound and not before(head[1], bound) then return nil end
+  return sizeOf(head)
 end
-local function pay(budget, entries, bytes, cost)
-  budget.entries, budget.bytes = budget.entries - entries * cost, budget.bytes - entries * bytes
-  return entries
-end
-local function exactlyBelow(stream, bound, most)
-  local upTo, from, seen, bytes = bound, '-', 0, 0
+local function trimNodes(stream, how, bound, budget, most, bytes)
+  local fits = math.max(16, math.floor(budget.bytes / bytes))
+  local limit = budget.limit or firstLimit
   while true do
-    local page = redis.call('XRANGE', stream, from, '+', 'COUNT', math.min(8 + seen, most + 1 - seen))
-    for _, entry in ipairs(page) do
-      if not before(entry[1], bound) then return redis.call('XTRIM', stream, 'MINID', '=', bound) end
-      seen, bytes, from, upTo = seen + 1, bytes + sizeOf(entry), '(' .. entry[1], entry[1]
-      if seen > most or seen > 1 and bytes > exactBytes then return redis.call('XTRIM', stream, 'MINID', '=', upTo) end
+    local step = math.min(limit, most, fits)
+    local removed = redis.call('XTRIM', stream, how, '~', bound, 'LIMIT', step)
+    if removed > 0 then
+      budget.limit = limit
+      return removed
     end
-    if #page == 0 then return redis.call('XTRIM', stream, 'MINID', '=', bound) end
+    if step < limit or limit >= lastLimit then return 0 end
+    limit = limit * 2
   end
 end
-local function trimBelow(stream, bound, budget, most)
+local function exactEnd(stream, bound, most, rest, bytes)
+  local count = math.min(most, math.max(1, math.floor(exactBytes / bytes)))
+  local page = redis.call('XRANGE', stream, '-', '+', 'COUNT', math.min(16, count + 1))
+  local largest = 1
+  for _, entry in ipairs(page) do largest = math.max(largest, sizeOf(entry)) end
+  count = math.min(count, math.max(1, math.floor(exactBytes / largest)))
+  if count >= #page then page = redis.call('XRANGE', stream, '-', '+', 'COUNT', count + 1) end
+  local last = page[math.min(#page, count + 1)][1]
+  if #page > count and before(last, bound) then return last, true end
+  local beyond = page[rest + 1]
+  return bound, beyond ~= nil and before(beyond[1], bound)
+end
+local function pay(budget, entries, bytes)
+  budget.entries, budget.bytes, budget.head = budget.entries - entries, budget.bytes - entries * bytes, nil
+  return entries
+end
+local function trimBelow(stream, bound, budget, most, rest)
   local total = 0
   while total < most do
-    local step, bytes = nextStep(stream, budget, bound)
-    if not step then break end
-    step = math.min(step, most - total)
-    local removed = redis.call('XTRIM', stream, 'MINID', '~', bound, 'LIMIT', step)
-    local cost = 1
+    local bytes = nextSize(stream, budget, bound)
+    if not bytes then break end
+    local removed = trimNodes(stream, 'MINID', bound, budget, most - total, bytes)
     if removed == 0 then
-      if most == math.huge and budget.nodeEntries <= smallNode and step == stepEntries then break end
-      removed, cost = exactlyBelow(stream, bound, step), exactCost
+      local upTo, more = exactEnd(stream, bound, math.min(exactEntries, most - total), rest, bytes)
+      if not more then break end
+      removed = redis.call('XTRIM', stream, 'MINID', '=', upTo)
+      budget.entries = 0
     end
-    if removed == 0 then break end
-    total = total + pay(budget, removed, bytes, cost)
+    total = total + pay(budget, removed, bytes)
   end
   return total
 end
 local function trimAbove(stream, over, budget)
-  local total = 0
+  local total, length = 0, redis.call('XLEN', stream)
   while total < over do
-    local step, bytes = nextStep(stream, budget, nil)
-    if not step then break end
-    step = math.min(step, over - total)
-    local left = redis.call('XLEN', stream) - step
-    local removed, cost = redis.call('XTRIM', stream, 'MAXLEN', '~', left, 'LIMIT', step), 1
+    local bytes = nextSize(stream, budget, nil)
+    if not bytes then break end
+    local removed = trimNodes(stream, 'MAXLEN', length - over, budget, over - total, bytes)
     if removed == 0 then
-      removed, cost = redis.call('XTRIM', stream, 'MAXLEN', '=', left), exactCost
+      removed = redis.call('XTRIM', stream, 'MAXLEN', '=', length - total - math.min(exactEntries, over - total))
+      budget.entries = 0
     end
-    total = total + pay(budget, removed, bytes, cost)
+    total = total + pay(budget, removed, bytes)
   end
   return total
 end
@@ -2612,7 +2624,8 @@ if redis.call('EXISTS', stream) == 0 then return {0, 0, 0, '', '', '', 0, 0, 0, 
 local state = assess(stream, group, stats)
 local info = state and state.info or fields(redis.call('XINFO', 'STREAM', stream))
 local now = serverNow()
-local budget = {entries = mostEntries, bytes = mostBytes, nodeEntries = math.ceil(info.length / math.max(1, info['radix-tree-keys']))}
+local budget = {entries = mostEntries, bytes = mostBytes, head = info['first-entry'] or nil}
+local nodeEntries = math.ceil(info.length / math.max(1, info['radix-tree-keys']))
 local ignores = {}
 for _, name in ipairs(ignored) do ignores[name] = true end
 local function neededFrom()
@@ -2652,12 +2665,12 @@ local old = oldUntil()
 local pinned = pin.id ~= nil and before(pin.id, old)
 local bound = pinned and pin.id or old
 local settled, cut, unread = 0, 0, 0
-if pin.groups > 0 then settled = trimBelow(stream, bound, budget, math.huge) end
+if pin.groups > 0 then settled = trimBelow(stream, bound, budget, math.huge, 128) end
 local over = maxEntries > 0 and redis.call('XLEN', stream) - maxEntries or 0
 if over > 0 then
   local cursor = state and state.cursor
   local readUntil = cursor and info.length > 0 and before(cursor, info['last-entry'][1]) and (successor(cursor) or cursor)
-  if readUntil then cut = trimBelow(stream, readUntil, budget, over) end
+  if readUntil then cut = trimBelow(stream, readUntil, budget, over, 0) end
   if cut < over then
     unread = trimAbove(stream, over - cut, budget)
     cut = cut + unread
@@ -2691,7 +2704,7 @@ if milestone then redis.call('HSET', stats, 'milestone', milestone) end
 local missing = state and state.unaccounted + state.undecided > 0
 return {
   settled, cut, budget.spent and 1 or 0,
-  pinned and pin.group or '', pinned and pin.kind or '', pinned and pin.first or '', pinnedMs, budget.nodeEntries,
+  pinned and pin.group or '', pinned and pin.kind or '', pinned and pin.first or '', pinnedMs, nodeEntries,
   state and state.unaccounted or 0, state and state.undecided or 0, missing and state.missingFrom or ''
 }
 `

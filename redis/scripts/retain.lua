@@ -38,7 +38,8 @@ if redis.call('EXISTS', stream) == 0 then return {0, 0, 0, '', '', '', 0, 0, 0, 
 local state = assess(stream, group, stats)
 local info = state and state.info or fields(redis.call('XINFO', 'STREAM', stream))
 local now = serverNow()
-local budget = {entries = mostEntries, bytes = mostBytes, nodeEntries = math.ceil(info.length / math.max(1, info['radix-tree-keys']))}
+local budget = {entries = mostEntries, bytes = mostBytes, head = info['first-entry'] or nil}
+local nodeEntries = math.ceil(info.length / math.max(1, info['radix-tree-keys']))
 
 local ignores = {}
 for _, name in ipairs(ignored) do ignores[name] = true end
@@ -83,12 +84,12 @@ local pinned = pin.id ~= nil and before(pin.id, old)
 local bound = pinned and pin.id or old
 
 local settled, cut, unread = 0, 0, 0
-if pin.groups > 0 then settled = trimBelow(stream, bound, budget, math.huge) end
+if pin.groups > 0 then settled = trimBelow(stream, bound, budget, math.huge, 128) end
 local over = maxEntries > 0 and redis.call('XLEN', stream) - maxEntries or 0
 if over > 0 then
   local cursor = state and state.cursor
   local readUntil = cursor and info.length > 0 and before(cursor, info['last-entry'][1]) and (successor(cursor) or cursor)
-  if readUntil then cut = trimBelow(stream, readUntil, budget, over) end
+  if readUntil then cut = trimBelow(stream, readUntil, budget, over, 0) end
   if cut < over then
     unread = trimAbove(stream, over - cut, budget)
     cut = cut + unread
@@ -123,6 +124,6 @@ if milestone then redis.call('HSET', stats, 'milestone', milestone) end
 local missing = state and state.unaccounted + state.undecided > 0
 return {
   settled, cut, budget.spent and 1 or 0,
-  pinned and pin.group or '', pinned and pin.kind or '', pinned and pin.first or '', pinnedMs, budget.nodeEntries,
+  pinned and pin.group or '', pinned and pin.kind or '', pinned and pin.first or '', pinnedMs, nodeEntries,
   state and state.unaccounted or 0, state and state.undecided or 0, missing and state.missingFrom or ''
 }
