@@ -1643,6 +1643,23 @@ local function groupOf(stream, name)
   end
   return nil
 end
+local function before(a, b)
+  local function padded(id)
+    local ms, seq = string.match(id, '^(%d+)-(%d+)$')
+    return string.rep('0', 20 - #ms) .. ms .. string.rep('0', 20 - #seq) .. seq
+  end
+  return padded(a) < padded(b)
+end
+local function successor(id)
+  local ms, seq = string.match(id, '^(%d+)-(%d+)$')
+  return #seq <= 15 and ms .. '-' .. string.format('%.0f', seq + 1) or nil
+end
+local function predecessor(id)
+  local ms, seq = string.match(id, '^(%d+)-(%d+)$')
+  if #seq <= 15 and seq ~= '0' then return ms .. '-' .. string.format('%.0f', seq - 1) end
+  if #ms <= 15 and ms ~= '0' then return string.format('%.0f', ms - 1) .. '-18446744073709551615' end
+  return nil
+end
 local stream, registry, stats, deadLetters = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local group, longestPage, pageBytes, pendingPage = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local ledger = slice(ARGV, 5, #ARGV - (5) + 1)
@@ -1673,6 +1690,13 @@ found[8] = {page, ids}
 found[9] = redis.call('XPENDING', stream, group)
 found[10] = redis.call('XPENDING', stream, group, '-', '+', pendingPage)
 found[11] = redis.call('XINFO', 'CONSUMERS', stream, group)
+local since, kind, id, holder = string.match(redis.call('HGET', stats, 'pin') or '', '^(%d+) (%a+) (%S+) (.*)$')
+local held = holder and groupOf(stream, holder)
+if held and first and not before(id, first[1]) then
+  local unread = before(held['last-delivered-id'], id)
+  local pending = kind == 'pending' and #redis.call('XPENDING', stream, holder, id, id, 1) == 1
+  if pending or kind == 'unread' and unread then found[12] = {holder, kind, id, since} end
+end
 return found
 `
 
