@@ -97,9 +97,15 @@ local function before(a, b)
   end
   return padded(a) < padded(b)
 end
+local largest = '18446744073709551615'
+local function plusOne(text)
+  local head, digit, nines = string.match(text, '^(%d-)([0-8]?)(9*)$')
+  return head .. (digit == '' and '1' or string.char(string.byte(digit) + 1)) .. string.rep('0', #nines)
+end
 local function successor(id)
   local ms, seq = string.match(id, '^(%d+)-(%d+)$')
-  return #seq <= 15 and ms .. '-' .. string.format('%.0f', seq + 1) or nil
+  if seq ~= largest then return ms .. '-' .. plusOne(seq) end
+  return ms == largest and id or plusOne(ms) .. '-0'
 end
 local function predecessor(id)
   local ms, seq = string.match(id, '^(%d+)-(%d+)$')
@@ -812,9 +818,15 @@ local function before(a, b)
   end
   return padded(a) < padded(b)
 end
+local largest = '18446744073709551615'
+local function plusOne(text)
+  local head, digit, nines = string.match(text, '^(%d-)([0-8]?)(9*)$')
+  return head .. (digit == '' and '1' or string.char(string.byte(digit) + 1)) .. string.rep('0', #nines)
+end
 local function successor(id)
   local ms, seq = string.match(id, '^(%d+)-(%d+)$')
-  return #seq <= 15 and ms .. '-' .. string.format('%.0f', seq + 1) or nil
+  if seq ~= largest then return ms .. '-' .. plusOne(seq) end
+  return ms == largest and id or plusOne(ms) .. '-0'
 end
 local function predecessor(id)
   local ms, seq = string.match(id, '^(%d+)-(%d+)$')
@@ -1650,9 +1662,15 @@ local function before(a, b)
   end
   return padded(a) < padded(b)
 end
+local largest = '18446744073709551615'
+local function plusOne(text)
+  local head, digit, nines = string.match(text, '^(%d-)([0-8]?)(9*)$')
+  return head .. (digit == '' and '1' or string.char(string.byte(digit) + 1)) .. string.rep('0', #nines)
+end
 local function successor(id)
   local ms, seq = string.match(id, '^(%d+)-(%d+)$')
-  return #seq <= 15 and ms .. '-' .. string.format('%.0f', seq + 1) or nil
+  if seq ~= largest then return ms .. '-' .. plusOne(seq) end
+  return ms == largest and id or plusOne(ms) .. '-0'
 end
 local function predecessor(id)
   local ms, seq = string.match(id, '^(%d+)-(%d+)$')
@@ -2417,9 +2435,15 @@ local function before(a, b)
   end
   return padded(a) < padded(b)
 end
+local largest = '18446744073709551615'
+local function plusOne(text)
+  local head, digit, nines = string.match(text, '^(%d-)([0-8]?)(9*)$')
+  return head .. (digit == '' and '1' or string.char(string.byte(digit) + 1)) .. string.rep('0', #nines)
+end
 local function successor(id)
   local ms, seq = string.match(id, '^(%d+)-(%d+)$')
-  return #seq <= 15 and ms .. '-' .. string.format('%.0f', seq + 1) or nil
+  if seq ~= largest then return ms .. '-' .. plusOne(seq) end
+  return ms == largest and id or plusOne(ms) .. '-0'
 end
 local function predecessor(id)
   local ms, seq = string.match(id, '^(%d+)-(%d+)$')
@@ -2666,8 +2690,7 @@ local function neededFrom()
         hold(each.name, 'pending', lowest, lowest)
       end
       local cursor = each['last-delivered-id']
-      local nextId = successor(cursor) or cursor
-      if info.length > 0 and before(cursor, info['last-entry'][1]) then hold(each.name, 'unread', nextId, nil) end
+      if info.length > 0 and before(cursor, info['last-entry'][1]) then hold(each.name, 'unread', successor(cursor), nil) end
     end
   end
   return pin
@@ -2682,7 +2705,7 @@ local function oldUntil()
   local held = redis.call('HGET', stats, 'milestone')
   local at, id = string.match(held or '', '^(%d+) (%S+)$')
   local old = at and now - at >= settledForMs
-  if not at or old then milestone = digits(now) .. ' ' .. (pin.id or successor(info['last-generated-id']) or info['last-generated-id']) end
+  if not at or old then milestone = digits(now) .. ' ' .. (pin.id or successor(info['last-generated-id'])) end
   return old and id or '0-0'
 end
 local old = oldUntil()
@@ -2693,7 +2716,7 @@ if pin.groups > 0 then settled = trimBelow(stream, bound, budget, math.huge, 128
 local over = maxEntries > 0 and redis.call('XLEN', stream) - maxEntries or 0
 if over > 0 then
   local cursor = state and state.cursor
-  local readUntil = cursor and info.length > 0 and before(cursor, info['last-entry'][1]) and (successor(cursor) or cursor)
+  local readUntil = cursor and info.length > 0 and before(cursor, info['last-entry'][1]) and successor(cursor)
   if readUntil then cut = trimBelow(stream, readUntil, budget, over, 0) end
   if cut < over then
     unread = trimAbove(stream, over - cut, budget)
@@ -2707,12 +2730,13 @@ if state then
   state.seen.sumUnread = state.seen.sumUnread - unread
   record(stats, state)
 end
+if pinned and pin.kind == 'unread' then
+  local first = redis.call('XRANGE', stream, pin.id, '+', 'COUNT', 1)[1]
+  pin.first = first and first[1]
+  pinned = first ~= nil and before(pin.first, old)
+end
 local pinnedMs = 0
 if pinned then
-  if pin.kind == 'unread' then
-    local first = redis.call('XRANGE', stream, pin.id, '+', 'COUNT', 1)[1]
-    pin.first = first and first[1] or pin.id
-  end
   local held = redis.call('HGET', stats, 'pin')
   local since, name = string.match(held or '', '^(%d+) (.*)$')
   local text = pin.kind .. ' ' .. pin.first .. ' ' .. pin.group
