@@ -117,7 +117,7 @@ if pinned then
     redis.call('HSET', stats, 'pin', since .. ' ' .. text)
   end
   pinnedMs = now - since
-elseif redis.call('HEXISTS', stats, 'pin') == 1 then
+elseif redis.call('HGET', stats, 'pin') then
   redis.call('HDEL', stats, 'pin')
 end
 if milestone then redis.call('HSET', stats, 'milestone', milestone) end
