@@ -57,6 +57,7 @@ export const statusSchema = z.strictObject({
       oldestAge: z.string().max(32).optional().describe('Age of the oldest entry that waits.'),
       deadLettered: number().optional().describe('Dead letters kept.'),
       lost: number().optional().describe('Entries trimmed unread, ever.'),
+      unaccounted: number().optional().describe('Entries others took, still in the stream, at most.'),
     })
     .optional()
     .describe('What waits, rounded.'),

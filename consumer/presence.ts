@@ -97,14 +97,20 @@ export function createPresence(parts: PresenceParts): Presence {
     beat,
     renew,
     async beating(leaving) {
+      // An entry is renewed well before it is idle enough for a peer: more often than the heart beats, where that is short.
+      const everyMs = Math.min(heartbeatIntervalMs, parts.minIdleMs / 4)
+      let beatAt = Number.NEGATIVE_INFINITY
       while (!leaving.aborted) {
         if (lifecycle.state.kind !== 'BackendDown') {
           await guarded(lifecycle, async () => {
-            await watched(beat())
+            if (parts.clock() - beatAt > heartbeatIntervalMs - everyMs) {
+              beatAt = parts.clock()
+              await watched(beat())
+            }
             await renew(parts.minIdleMs / 3)
           })
         }
-        await pause(heartbeatIntervalMs, leaving)
+        await pause(everyMs, leaving)
       }
     },
     async listening() {

@@ -33,6 +33,11 @@ function backlog({ sample }: View): string {
   const parts = [`${grouped(sample.undelivered)} undelivered`, `${grouped(sample.pending)} being forwarded`]
   if (sample.quarantined > 0) parts.push(`${grouped(sample.quarantined)} failing again and again`)
   if (sample.lost > 0) parts.push(`${grouped(sample.lost)} LOST (trimmed unread)`)
+  if (sample.missing !== undefined) {
+    const { unaccounted, undecided } = sample.missing
+    if (unaccounted > 0) parts.push(`${grouped(unaccounted)} TAKEN BY OTHERS (still in the stream)`)
+    if (undecided > 0) parts.push(`${grouped(undecided)} LOST OR TAKEN BY OTHERS`)
+  }
   return parts.join(', ')
 }
 

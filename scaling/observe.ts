@@ -54,9 +54,10 @@ export async function observe(
 async function seenAt(redis: RedisConnection, pipeline: CompiledPipeline): Promise<Omit<Sample, keyof QueueLook>> {
   const { stream: key, group: groupName, startFrom } = pipeline.source
   const place = streamPlace(pipeline)
-  const { atMs, registry, ledger, deadLetters, type, stream, group } = replies.readLook(await lookAtStream(redis, place))
+  const { atMs, registry, ledger, deadLetters, type, stream, group, pin } = replies.readLook(await lookAtStream(redis, place))
   if (type !== 'none' && type !== 'stream') throw failure('WrongKeyType', { key, actual: type, expected: 'stream' })
-  const base = { atMs, deadLetters, lost: ledger?.lost ?? 0 }
+  const missing = ledger?.missing
+  const base = { atMs, deadLetters, lost: ledger?.lost ?? 0, ...(missing && { missing }), ...(pin && { pin }) }
   const nothing = { ...emptySample(atMs), ...base }
   if (stream === undefined) return { ...nothing, consumers: await registeredConsumers(redis, place, registry) }
   if (group === undefined) {

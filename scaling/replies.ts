@@ -36,6 +36,16 @@ export interface Look {
   readonly type: string
   readonly stream?: StreamFacts
   readonly group?: GroupLook
+  readonly pin?: PinLook
+}
+
+/** An entry that retention waits for. */
+export interface PinLook {
+  readonly group: string
+  readonly kind: string
+  readonly id: string
+  /** By the server's clock. */
+  readonly sinceMs: number
 }
 
 export interface GroupLook {
@@ -48,7 +58,7 @@ export interface GroupLook {
 }
 
 export function readLook(reply: unknown): Look {
-  const [time, registry, ledger, deadLetters, type, stream, group, first, summary, page, consumers] = list(reply)
+  const [time, registry, ledger, deadLetters, type, stream, group, first, summary, page, consumers, pin] = list(reply)
   const [cursor, lag] = list(group)
   const [limit, ids] = list(first)
   return {
@@ -58,6 +68,7 @@ export function readLook(reply: unknown): Look {
     deadLetters: Number(deadLetters ?? 0),
     type: String(type),
     ...(stream === undefined ? {} : { stream: readStream(stream) }),
+    ...(pin === undefined || pin === null ? {} : { pin: readPin(pin) }),
     ...(group === undefined
       ? {}
       : {
@@ -83,6 +94,11 @@ function readStream(reply: unknown): StreamFacts {
   }
 }
 
+function readPin(reply: unknown): PinLook {
+  const [group, kind, id, since] = list(reply)
+  return { group: String(group), kind: String(kind), id: String(id), sinceMs: Number(since) }
+}
+
 /** Characters of an entry's fields. */
 function entryBytes(entry: unknown): number {
   return list(list(entry)[1]).reduce<number>((sum, text) => sum + String(text).length, 0)
@@ -91,8 +107,11 @@ function entryBytes(entry: unknown): number {
 function readLedger(reply: unknown): LedgerFacts | undefined {
   const [base, ...rest] = list(reply)
   if (base === null || base === undefined) return undefined
-  const [settled = 0, trimmedPending = 0, lost = 0, lostBefore = 0] = rest.map((value) => numberOr(value, 0))
-  return { base: Number(base), settled, trimmedPending, lost, lostBefore }
+  const [settled = 0, trimmedPending = 0, lost = 0, lostBefore = 0, unaccounted = 0, undecided = 0, , missingSinceMs = 0] =
+    rest.map((value) => numberOr(value, 0))
+  const missing =
+    unaccounted + undecided === 0 ? {} : { missing: { unaccounted, undecided, from: String(rest[6]), sinceMs: missingSinceMs } }
+  return { base: Number(base), settled, trimmedPending, lost, lostBefore, ...missing }
 }
 
 export interface ConsumerFacts {

@@ -1,5 +1,8 @@
 /** What one look at a pipeline's Redis tells: the input of `decide`. Plain JSON; ages come from the server's clock. */
+
 import { type Heartbeat, heartbeatIntervalMs } from '../redis/stream/registry.ts'
+import type { PinLook } from './replies.ts'
+import type { Missing } from './undelivered.ts'
 
 export interface ConsumerSample {
   readonly name: string
@@ -47,6 +50,10 @@ export interface Sample {
   readonly lastId?: string
   /** Entries trimmed unread, as the ledger counts them. */
   readonly lost: number
+  /** Entries that others took from the group; absent where nobody did. */
+  readonly missing?: Missing
+  /** The entry for which retention waits; absent where there is none. */
+  readonly pin?: PinLook
   readonly consumers: readonly ConsumerSample[]
 }
 

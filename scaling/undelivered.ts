@@ -54,6 +54,20 @@ export interface LedgerFacts {
   readonly trimmedPending: number
   readonly lost: number
   readonly lostBefore: number
+  /** Absent where nothing is. */
+  readonly missing?: Missing
+}
+
+/** Entries that went another way than through us, as the ledger counts them (redis/stream/ledger.ts). */
+export interface Missing {
+  /** Taken by others and still in the stream, at most. */
+  readonly unaccounted: number
+  /** Trimmed unread or taken by others: counts cannot tell which. */
+  readonly undecided: number
+  /** Id before the first of them. */
+  readonly from: string
+  /** They went after this, by the server's clock. */
+  readonly sinceMs: number
 }
 
 /** What the ledger's sum leaves for entries nobody was given; undefined while there is no ledger. */

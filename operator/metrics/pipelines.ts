@@ -91,6 +91,21 @@ export const families: readonly Family[] = [
     help: 'Consumer pods there are.',
     values: ({ status }) => (status === undefined ? [] : [['', status.replicas ?? 0]]),
   },
+  sampled(
+    'redis_stream_unaccounted_entries',
+    'Entries that others took from the group and that are still in the stream, at most.',
+    ({ missing }) => missing?.unaccounted ?? 0,
+  ),
+  sampled(
+    'redis_stream_undecided_entries',
+    'Entries trimmed unread or taken by others; counts cannot tell which.',
+    ({ missing }) => missing?.undecided ?? 0,
+  ),
+  sampled(
+    'redis_stream_retention_pinned_seconds',
+    'For how long one and the same pending or unread entry has kept older ones in the stream; 0 without one.',
+    ({ atMs, pin }) => (pin === undefined ? 0 : Math.max(0, atMs - pin.sinceMs) / 1000),
+  ),
   {
     name: 'redis_stream_lost_entries_total',
     type: 'counter',

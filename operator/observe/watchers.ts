@@ -215,6 +215,8 @@ function visible(observation: Observation, nowMs: number, quietMs: number, maxWa
       observation.sample.queuePaused,
     ],
     sample && [sample.undelivered, sample.pending, sample.quarantined, sample.deadLetters, sample.lost].map(roundCount),
+    sample?.missing,
+    sample?.pin?.id,
     sample && sample.queueWaiting >= maxWaiting,
     sample && roundAge(sample.oldestAgeMs),
     sample?.consumers.map(({ name, heartbeat }) => [name, heartbeat !== undefined]),

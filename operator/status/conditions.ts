@@ -7,6 +7,7 @@ import type { ConditionType } from '../../api/status.ts'
 import { consumerName, isPaused, reconcileAnnotation } from '../plan/names.ts'
 import type { Observed } from '../plan/observed.ts'
 import { troubleOf } from './consumers.ts'
+import { intactOf } from './dataintact.ts'
 import type { ConditionReason } from './reasons.ts'
 import { roundCount } from './rounding.ts'
 import { strangersText } from './strangers.ts'
@@ -203,12 +204,5 @@ function drainedOf({ spec, observation, settings }: Observed, nowMs: number): Ve
 function dataIntactOf({ observation, spec }: Observed): Verdict {
   const sample = observation.kind === 'None' ? undefined : observation.sample
   if (sample === undefined) return verdict('Unknown', 'NotObservedYet', 'Known when Redis answers')
-  const letters = spec.kind === 'Sound' ? spec.pipeline.deadLetter : undefined
-  if (sample.lost === 0 && letters !== undefined && sample.deadLetters >= letters.maxEntries) {
-    const text = `the dead-letter stream ${letters.stream} holds deadLetter.maxEntries (${letters.maxEntries}): entries that should become dead letters stay pending until there is room. Replay or purge them with streampipeline dead, or raise maxEntries`
-    return verdict('False', 'DeadLettersFull', text)
-  }
-  if (sample.lost === 0) return verdict('True', 'NothingLost', 'No entry was trimmed unread')
-  const message = `${roundCount(sample.lost)} entries were trimmed before anybody read them: raise source.retention.maxEntries, keep producers from trimming, or add consumers`
-  return verdict('False', 'EntriesLost', message)
+  return intactOf(sample, spec.kind === 'Sound' ? spec.pipeline : undefined)
 }

@@ -90,6 +90,22 @@ export const conditionReasons = {
     tone: 'Bad',
     meaning: 'deadLetter.maxEntries dead letters are kept: what should become another stays pending until there is room.',
   },
+  EntriesUnaccounted: {
+    types: ['DataIntact'],
+    tone: 'Bad',
+    meaning:
+      'Others took entries that are still in the stream. Nothing is lost: the message has the command that delivers them again.',
+  },
+  EntriesUndecided: {
+    types: ['DataIntact'],
+    tone: 'Bad',
+    meaning: 'Entries were trimmed unread or taken by others, and counts cannot tell which.',
+  },
+  RetentionPinned: {
+    types: ['DataIntact'],
+    tone: 'Neutral',
+    meaning: 'One pending or unread entry has kept older ones in the stream for ten minutes.',
+  },
   EntriesLost: { types: ['DataIntact'], tone: 'Bad', meaning: 'Entries were trimmed before anybody read them.' },
 } as const satisfies Record<string, ReasonEntry>
 

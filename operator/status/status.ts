@@ -29,6 +29,9 @@ export function statusOf(observed: Observed, replicas: number, nowMs: number): S
             oldestAge: roundAge(sample.oldestAgeMs),
             deadLettered: roundCount(sample.deadLetters),
             lost: roundCount(sample.lost),
+            ...(sample.missing === undefined
+              ? {}
+              : { unaccounted: roundCount(sample.missing.unaccounted + sample.missing.undecided) }),
           },
         }),
     consumers: consumersStatus(object.metadata.uid ?? '', observed.pods, sample, vanished),

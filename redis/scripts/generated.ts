@@ -110,9 +110,15 @@ local function before(a, b)
   if ms ~= otherMs then return less(ms, otherMs) end
   return less(seq, otherSeq)
 end
+local largest = '18446744073709551615'
+local function plusOne(text)
+  local head, digit, nines = string.match(text, '^(%d-)([0-8]?)(9*)$')
+  return head .. (digit == '' and '1' or string.char(string.byte(digit) + 1)) .. string.rep('0', #nines)
+end
 local function successor(id)
   local ms, seq = string.match(id, '^(%d+)-(%d+)$')
-  return #seq <= 15 and ms .. '-' .. string.format('%.0f', seq + 1) or nil
+  if seq ~= largest then return ms .. '-' .. plusOne(seq) end
+  return ms == largest and id or plusOne(ms) .. '-0'
 end
 local function predecessor(id)
   local ms, seq = string.match(id, '^(%d+)-(%d+)$')
@@ -907,9 +913,15 @@ local function before(a, b)
   if ms ~= otherMs then return less(ms, otherMs) end
   return less(seq, otherSeq)
 end
+local largest = '18446744073709551615'
+local function plusOne(text)
+  local head, digit, nines = string.match(text, '^(%d-)([0-8]?)(9*)$')
+  return head .. (digit == '' and '1' or string.char(string.byte(digit) + 1)) .. string.rep('0', #nines)
+end
 local function successor(id)
   local ms, seq = string.match(id, '^(%d+)-(%d+)$')
-  return #seq <= 15 and ms .. '-' .. string.format('%.0f', seq + 1) or nil
+  if seq ~= largest then return ms .. '-' .. plusOne(seq) end
+  return ms == largest and id or plusOne(ms) .. '-0'
 end
 local function predecessor(id)
   local ms, seq = string.match(id, '^(%d+)-(%d+)$')
@@ -1538,9 +1550,15 @@ local function before(a, b)
   if ms ~= otherMs then return less(ms, otherMs) end
   return less(seq, otherSeq)
 end
+local largest = '18446744073709551615'
+local function plusOne(text)
+  local head, digit, nines = string.match(text, '^(%d-)([0-8]?)(9*)$')
+  return head .. (digit == '' and '1' or string.char(string.byte(digit) + 1)) .. string.rep('0', #nines)
+end
 local function successor(id)
   local ms, seq = string.match(id, '^(%d+)-(%d+)$')
-  return #seq <= 15 and ms .. '-' .. string.format('%.0f', seq + 1) or nil
+  if seq ~= largest then return ms .. '-' .. plusOne(seq) end
+  return ms == largest and id or plusOne(ms) .. '-0'
 end
 local function predecessor(id)
   local ms, seq = string.match(id, '^(%d+)-(%d+)$')
@@ -1959,6 +1977,32 @@ local function groupOf(stream, name)
   end
   return nil
 end
+local function before(a, b)
+  local ms, seq = string.match(a, '^(%d+)-(%d+)$')
+  local otherMs, otherSeq = string.match(b, '^(%d+)-(%d+)$')
+  local function less(x, y)
+    if #x <= 15 and #y <= 15 then return tonumber(x) < tonumber(y) end
+    return string.rep('0', 20 - #x) .. x < string.rep('0', 20 - #y) .. y
+  end
+  if ms ~= otherMs then return less(ms, otherMs) end
+  return less(seq, otherSeq)
+end
+local largest = '18446744073709551615'
+local function plusOne(text)
+  local head, digit, nines = string.match(text, '^(%d-)([0-8]?)(9*)$')
+  return head .. (digit == '' and '1' or string.char(string.byte(digit) + 1)) .. string.rep('0', #nines)
+end
+local function successor(id)
+  local ms, seq = string.match(id, '^(%d+)-(%d+)$')
+  if seq ~= largest then return ms .. '-' .. plusOne(seq) end
+  return ms == largest and id or plusOne(ms) .. '-0'
+end
+local function predecessor(id)
+  local ms, seq = string.match(id, '^(%d+)-(%d+)$')
+  if #seq <= 15 and seq ~= '0' then return ms .. '-' .. string.format('%.0f', seq - 1) end
+  if #ms <= 15 and ms ~= '0' then return string.format('%.0f', ms - 1) .. '-18446744073709551615' end
+  return nil
+end
 local stream, registry, stats, deadLetters = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local group, longestPage, pageBytes, pendingPage = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local ledger = slice(ARGV, 5, #ARGV - (5) + 1)
@@ -1989,6 +2033,13 @@ found[8] = {page, ids}
 found[9] = redis.call('XPENDING', stream, group)
 found[10] = redis.call('XPENDING', stream, group, '-', '+', pendingPage)
 found[11] = redis.call('XINFO', 'CONSUMERS', stream, group)
+local since, kind, id, holder = string.match(redis.call('HGET', stats, 'pin') or '', '^(%d+) (%a+) (%S+) (.*)$')
+local held = holder and groupOf(stream, holder)
+if held and first and not before(id, first[1]) then
+  local unread = before(held['last-delivered-id'], id)
+  local pending = kind == 'pending' and #redis.call('XPENDING', stream, holder, id, id, 1) == 1
+  if pending or kind == 'unread' and unread then found[12] = {holder, kind, id, since} end
+end
 return found
 `
 
@@ -2249,9 +2300,15 @@ local function before(a, b)
   if ms ~= otherMs then return less(ms, otherMs) end
   return less(seq, otherSeq)
 end
+local largest = '18446744073709551615'
+local function plusOne(text)
+  local head, digit, nines = string.match(text, '^(%d-)([0-8]?)(9*)$')
+  return head .. (digit == '' and '1' or string.char(string.byte(digit) + 1)) .. string.rep('0', #nines)
+end
 local function successor(id)
   local ms, seq = string.match(id, '^(%d+)-(%d+)$')
-  return #seq <= 15 and ms .. '-' .. string.format('%.0f', seq + 1) or nil
+  if seq ~= largest then return ms .. '-' .. plusOne(seq) end
+  return ms == largest and id or plusOne(ms) .. '-0'
 end
 local function predecessor(id)
   local ms, seq = string.match(id, '^(%d+)-(%d+)$')
@@ -2577,9 +2634,15 @@ local function before(a, b)
   if ms ~= otherMs then return less(ms, otherMs) end
   return less(seq, otherSeq)
 end
+local largest = '18446744073709551615'
+local function plusOne(text)
+  local head, digit, nines = string.match(text, '^(%d-)([0-8]?)(9*)$')
+  return head .. (digit == '' and '1' or string.char(string.byte(digit) + 1)) .. string.rep('0', #nines)
+end
 local function successor(id)
   local ms, seq = string.match(id, '^(%d+)-(%d+)$')
-  return #seq <= 15 and ms .. '-' .. string.format('%.0f', seq + 1) or nil
+  if seq ~= largest then return ms .. '-' .. plusOne(seq) end
+  return ms == largest and id or plusOne(ms) .. '-0'
 end
 local function predecessor(id)
   local ms, seq = string.match(id, '^(%d+)-(%d+)$')
@@ -2921,9 +2984,15 @@ local function before(a, b)
   if ms ~= otherMs then return less(ms, otherMs) end
   return less(seq, otherSeq)
 end
+local largest = '18446744073709551615'
+local function plusOne(text)
+  local head, digit, nines = string.match(text, '^(%d-)([0-8]?)(9*)$')
+  return head .. (digit == '' and '1' or string.char(string.byte(digit) + 1)) .. string.rep('0', #nines)
+end
 local function successor(id)
   local ms, seq = string.match(id, '^(%d+)-(%d+)$')
-  return #seq <= 15 and ms .. '-' .. string.format('%.0f', seq + 1) or nil
+  if seq ~= largest then return ms .. '-' .. plusOne(seq) end
+  return ms == largest and id or plusOne(ms) .. '-0'
 end
 local function predecessor(id)
   local ms, seq = string.match(id, '^(%d+)-(%d+)$')
@@ -3074,67 +3143,79 @@ local function account(stream, groupName, stats)
   if state then record(stats, state) end
   return state
 end
-local stepEntries, exactCost, exactBytes, smallNode = 128, 8, 524288, 128
+local firstLimit, lastLimit, exactEntries, exactBytes = 128, 16384, 512, 524288
 local function sizeOf(entry)
   local bytes = 1
   for _, part in ipairs(entry[2]) do bytes = bytes + #part end
   return bytes
 end
-local function nextStep(stream, budget, bound)
-  local head = redis.call('XRANGE', stream, '-', '+', 'COUNT', 1)[1]
-  if not head or bound and not before(head[1], bound) then return nil end
+local function nextSize(stream, budget, bound)
   if budget.entries <= 0 or budget.bytes <= 0 then
     budget.spent = true
     return nil
   end
-  local bytes = sizeOf(head)
-  return math.max(1, math.min(stepEntries, math.floor(budget.bytes / bytes))), bytes
+  local head = budget.head or redis.call('XRANGE', stream, '-', '+', 'COUNT', 1)[1]
+  budget.head = head
+  if not head or bound and not before(head[1], bound) then return nil end
+  return sizeOf(head)
 end
-local function pay(budget, entries, bytes, cost)
-  budget.entries, budget.bytes = budget.entries - entries * cost, budget.bytes - entries * bytes
-  return entries
-end
-local function exactlyBelow(stream, bound, most)
-  local upTo, from, seen, bytes = bound, '-', 0, 0
+local function trimNodes(stream, how, bound, budget, most, bytes)
+  local fits = math.max(16, math.floor(budget.bytes / bytes))
+  local limit = budget.limit or firstLimit
   while true do
-    local page = redis.call('XRANGE', stream, from, '+', 'COUNT', math.min(8 + seen, most + 1 - seen))
-    for _, entry in ipairs(page) do
-      if not before(entry[1], bound) then return redis.call('XTRIM', stream, 'MINID', '=', bound) end
-      seen, bytes, from, upTo = seen + 1, bytes + sizeOf(entry), '(' .. entry[1], entry[1]
-      if seen > most or seen > 1 and bytes > exactBytes then return redis.call('XTRIM', stream, 'MINID', '=', upTo) end
+    local step = math.min(limit, most, fits)
+    local removed = redis.call('XTRIM', stream, how, '~', bound, 'LIMIT', step)
+    if removed > 0 then
+      budget.limit = limit
+      return removed
     end
-    if #page == 0 then return redis.call('XTRIM', stream, 'MINID', '=', bound) end
+    if step < limit or limit >= lastLimit then return 0 end
+    limit = limit * 2
   end
 end
-local function trimBelow(stream, bound, budget, most)
+local function exactEnd(stream, bound, most, rest, bytes)
+  local count = math.min(most, math.max(1, math.floor(exactBytes / bytes)))
+  local page = redis.call('XRANGE', stream, '-', '+', 'COUNT', math.min(16, count + 1))
+  local largest = 1
+  for _, entry in ipairs(page) do largest = math.max(largest, sizeOf(entry)) end
+  count = math.min(count, math.max(1, math.floor(exactBytes / largest)))
+  if count >= #page then page = redis.call('XRANGE', stream, '-', '+', 'COUNT', count + 1) end
+  local last = page[math.min(#page, count + 1)][1]
+  if #page > count and before(last, bound) then return last, true end
+  local beyond = page[rest + 1]
+  return bound, beyond ~= nil and before(beyond[1], bound)
+end
+local function pay(budget, entries, bytes)
+  budget.entries, budget.bytes, budget.head = budget.entries - entries, budget.bytes - entries * bytes, nil
+  return entries
+end
+local function trimBelow(stream, bound, budget, most, rest)
   local total = 0
   while total < most do
-    local step, bytes = nextStep(stream, budget, bound)
-    if not step then break end
-    step = math.min(step, most - total)
-    local removed = redis.call('XTRIM', stream, 'MINID', '~', bound, 'LIMIT', step)
-    local cost = 1
+    local bytes = nextSize(stream, budget, bound)
+    if not bytes then break end
+    local removed = trimNodes(stream, 'MINID', bound, budget, most - total, bytes)
     if removed == 0 then
-      if most == math.huge and budget.nodeEntries <= smallNode and step == stepEntries then break end
-      removed, cost = exactlyBelow(stream, bound, step), exactCost
+      local upTo, more = exactEnd(stream, bound, math.min(exactEntries, most - total), rest, bytes)
+      if not more then break end
+      removed = redis.call('XTRIM', stream, 'MINID', '=', upTo)
+      budget.entries = 0
     end
-    if removed == 0 then break end
-    total = total + pay(budget, removed, bytes, cost)
+    total = total + pay(budget, removed, bytes)
   end
   return total
 end
 local function trimAbove(stream, over, budget)
-  local total = 0
+  local total, length = 0, redis.call('XLEN', stream)
   while total < over do
-    local step, bytes = nextStep(stream, budget, nil)
-    if not step then break end
-    step = math.min(step, over - total)
-    local left = redis.call('XLEN', stream) - step
-    local removed, cost = redis.call('XTRIM', stream, 'MAXLEN', '~', left, 'LIMIT', step), 1
+    local bytes = nextSize(stream, budget, nil)
+    if not bytes then break end
+    local removed = trimNodes(stream, 'MAXLEN', length - over, budget, over - total, bytes)
     if removed == 0 then
-      removed, cost = redis.call('XTRIM', stream, 'MAXLEN', '=', left), exactCost
+      removed = redis.call('XTRIM', stream, 'MAXLEN', '=', length - total - math.min(exactEntries, over - total))
+      budget.entries = 0
     end
-    total = total + pay(budget, removed, bytes, cost)
+    total = total + pay(budget, removed, bytes)
   end
   return total
 end
@@ -3145,7 +3226,8 @@ if redis.call('EXISTS', stream) == 0 then return {0, 0, 0, '', '', '', 0, 0, 0, 
 local state = assess(stream, group, stats)
 local info = state and state.info or fields(redis.call('XINFO', 'STREAM', stream))
 local now = serverNow()
-local budget = {entries = mostEntries, bytes = mostBytes, nodeEntries = math.ceil(info.length / math.max(1, info['radix-tree-keys']))}
+local budget = {entries = mostEntries, bytes = mostBytes, head = info['first-entry'] or nil}
+local nodeEntries = math.ceil(info.length / math.max(1, info['radix-tree-keys']))
 local ignores = {}
 for _, name in ipairs(ignored) do ignores[name] = true end
 local function neededFrom()
@@ -3162,8 +3244,7 @@ local function neededFrom()
         hold(each.name, 'pending', lowest, lowest)
       end
       local cursor = each['last-delivered-id']
-      local nextId = successor(cursor) or cursor
-      if info.length > 0 and before(cursor, info['last-entry'][1]) then hold(each.name, 'unread', nextId, nil) end
+      if info.length > 0 and before(cursor, info['last-entry'][1]) then hold(each.name, 'unread', successor(cursor), nil) end
     end
   end
   return pin
@@ -3178,19 +3259,19 @@ local function oldUntil()
   local held = redis.call('HGET', stats, 'milestone')
   local at, id = string.match(held or '', '^(%d+) (%S+)$')
   local old = at and now - at >= settledForMs
-  if not at or old then milestone = digits(now) .. ' ' .. (pin.id or successor(info['last-generated-id']) or info['last-generated-id']) end
+  if not at or old then milestone = digits(now) .. ' ' .. (pin.id or successor(info['last-generated-id'])) end
   return old and id or '0-0'
 end
 local old = oldUntil()
 local pinned = pin.id ~= nil and before(pin.id, old)
 local bound = pinned and pin.id or old
 local settled, cut, unread = 0, 0, 0
-if state and pin.groups > 0 then settled = trimBelow(stream, bound, budget, math.huge) end
+if state and pin.groups > 0 then settled = trimBelow(stream, bound, budget, math.huge, 128) end
 local over = maxEntries > 0 and redis.call('XLEN', stream) - maxEntries or 0
 if over > 0 then
   local cursor = state and state.cursor
-  local readUntil = cursor and info.length > 0 and before(cursor, info['last-entry'][1]) and (successor(cursor) or cursor)
-  if readUntil then cut = trimBelow(stream, readUntil, budget, over) end
+  local readUntil = cursor and info.length > 0 and before(cursor, info['last-entry'][1]) and successor(cursor)
+  if readUntil then cut = trimBelow(stream, readUntil, budget, over, 0) end
   if cut < over then
     unread = trimAbove(stream, over - cut, budget)
     cut = cut + unread
@@ -3203,12 +3284,13 @@ if state then
   state.seen.sumUnread = state.seen.sumUnread - unread
   record(stats, state)
 end
+if pinned and pin.kind == 'unread' then
+  local first = redis.call('XRANGE', stream, pin.id, '+', 'COUNT', 1)[1]
+  pin.first = first and first[1]
+  pinned = first ~= nil and before(pin.first, old)
+end
 local pinnedMs = 0
 if pinned then
-  if pin.kind == 'unread' then
-    local first = redis.call('XRANGE', stream, pin.id, '+', 'COUNT', 1)[1]
-    pin.first = first and first[1] or pin.id
-  end
   local held = redis.call('HGET', stats, 'pin')
   local since, name = string.match(held or '', '^(%d+) (.*)$')
   local text = pin.kind .. ' ' .. pin.first .. ' ' .. pin.group
@@ -3217,14 +3299,14 @@ if pinned then
     redis.call('HSET', stats, 'pin', since .. ' ' .. text)
   end
   pinnedMs = now - since
-elseif redis.call('HEXISTS', stats, 'pin') == 1 then
+elseif redis.call('HGET', stats, 'pin') then
   redis.call('HDEL', stats, 'pin')
 end
 if milestone then redis.call('HSET', stats, 'milestone', milestone) end
 local missing = state and state.unaccounted + state.undecided > 0
 return {
   settled, cut, budget.spent and 1 or 0,
-  pinned and pin.group or '', pinned and pin.kind or '', pinned and pin.first or '', pinnedMs, budget.nodeEntries,
+  pinned and pin.group or '', pinned and pin.kind or '', pinned and pin.first or '', pinnedMs, nodeEntries,
   state and state.unaccounted or 0, state and state.undecided or 0, missing and state.missingFrom or ''
 }
 `

@@ -21,6 +21,7 @@
     none
 ]]
 -- @include group
+-- @include entryIds
 local function size(entry)
   local bytes = 0
   if entry then for _, text in ipairs(entry[2]) do bytes = bytes + #text end end
@@ -48,4 +49,12 @@ found[8] = {page, ids}
 found[9] = redis.call('XPENDING', stream, group)
 found[10] = redis.call('XPENDING', stream, group, '-', '+', pendingPage)
 found[11] = redis.call('XINFO', 'CONSUMERS', stream, group)
+-- What retention said last of an entry that it waits for, if that is still so.
+local since, kind, id, holder = string.match(redis.call('HGET', stats, 'pin') or '', '^(%d+) (%a+) (%S+) (.*)$')
+local held = holder and groupOf(stream, holder)
+if held and first and not before(id, first[1]) then
+  local unread = before(held['last-delivered-id'], id)
+  local pending = kind == 'pending' and #redis.call('XPENDING', stream, holder, id, id, 1) == 1
+  if pending or kind == 'unread' and unread then found[12] = {holder, kind, id, since} end
+end
 return found

@@ -38,7 +38,8 @@ if redis.call('EXISTS', stream) == 0 then return {0, 0, 0, '', '', '', 0, 0, 0, 
 local state = assess(stream, group, stats)
 local info = state and state.info or fields(redis.call('XINFO', 'STREAM', stream))
 local now = serverNow()
-local budget = {entries = mostEntries, bytes = mostBytes, nodeEntries = math.ceil(info.length / math.max(1, info['radix-tree-keys']))}
+local budget = {entries = mostEntries, bytes = mostBytes, head = info['first-entry'] or nil}
+local nodeEntries = math.ceil(info.length / math.max(1, info['radix-tree-keys']))
 
 local ignores = {}
 for _, name in ipairs(ignored) do ignores[name] = true end
@@ -57,8 +58,7 @@ local function neededFrom()
         hold(each.name, 'pending', lowest, lowest)
       end
       local cursor = each['last-delivered-id']
-      local nextId = successor(cursor) or cursor
-      if info.length > 0 and before(cursor, info['last-entry'][1]) then hold(each.name, 'unread', nextId, nil) end
+      if info.length > 0 and before(cursor, info['last-entry'][1]) then hold(each.name, 'unread', successor(cursor), nil) end
     end
   end
   return pin
@@ -75,7 +75,7 @@ local function oldUntil()
   local held = redis.call('HGET', stats, 'milestone')
   local at, id = string.match(held or '', '^(%d+) (%S+)$')
   local old = at and now - at >= settledForMs
-  if not at or old then milestone = digits(now) .. ' ' .. (pin.id or successor(info['last-generated-id']) or info['last-generated-id']) end
+  if not at or old then milestone = digits(now) .. ' ' .. (pin.id or successor(info['last-generated-id'])) end
   return old and id or '0-0'
 end
 local old = oldUntil()
@@ -84,12 +84,12 @@ local bound = pinned and pin.id or old
 
 local settled, cut, unread = 0, 0, 0
 -- Without our group nobody knows what it has read: it is made again where it was.
-if state and pin.groups > 0 then settled = trimBelow(stream, bound, budget, math.huge) end
+if state and pin.groups > 0 then settled = trimBelow(stream, bound, budget, math.huge, 128) end
 local over = maxEntries > 0 and redis.call('XLEN', stream) - maxEntries or 0
 if over > 0 then
   local cursor = state and state.cursor
-  local readUntil = cursor and info.length > 0 and before(cursor, info['last-entry'][1]) and (successor(cursor) or cursor)
-  if readUntil then cut = trimBelow(stream, readUntil, budget, over) end
+  local readUntil = cursor and info.length > 0 and before(cursor, info['last-entry'][1]) and successor(cursor)
+  if readUntil then cut = trimBelow(stream, readUntil, budget, over, 0) end
   if cut < over then
     unread = trimAbove(stream, over - cut, budget)
     cut = cut + unread
@@ -103,12 +103,13 @@ if state then
   state.seen.sumUnread = state.seen.sumUnread - unread
   record(stats, state)
 end
+if pinned and pin.kind == 'unread' then
+  local first = redis.call('XRANGE', stream, pin.id, '+', 'COUNT', 1)[1]
+  pin.first = first and first[1]
+  pinned = first ~= nil and before(pin.first, old)
+end
 local pinnedMs = 0
 if pinned then
-  if pin.kind == 'unread' then
-    local first = redis.call('XRANGE', stream, pin.id, '+', 'COUNT', 1)[1]
-    pin.first = first and first[1] or pin.id
-  end
   local held = redis.call('HGET', stats, 'pin')
   local since, name = string.match(held or '', '^(%d+) (.*)$')
   local text = pin.kind .. ' ' .. pin.first .. ' ' .. pin.group
@@ -117,13 +118,13 @@ if pinned then
     redis.call('HSET', stats, 'pin', since .. ' ' .. text)
   end
   pinnedMs = now - since
-elseif redis.call('HEXISTS', stats, 'pin') == 1 then
+elseif redis.call('HGET', stats, 'pin') then
   redis.call('HDEL', stats, 'pin')
 end
 if milestone then redis.call('HSET', stats, 'milestone', milestone) end
 local missing = state and state.unaccounted + state.undecided > 0
 return {
   settled, cut, budget.spent and 1 or 0,
-  pinned and pin.group or '', pinned and pin.kind or '', pinned and pin.first or '', pinnedMs, budget.nodeEntries,
+  pinned and pin.group or '', pinned and pin.kind or '', pinned and pin.first or '', pinnedMs, nodeEntries,
   state and state.unaccounted or 0, state and state.undecided or 0, missing and state.missingFrom or ''
 }

@@ -16,7 +16,10 @@ const longestPage = 64
 const pageBytes = 65_536
 export const pendingPageSize = 100
 
-const ledgerFields = ['base', 'settled', 'trimmedPending', 'lost', 'lostBefore'] as const
+const ledgerFields = [
+  ...(['base', 'settled', 'trimmedPending', 'lost', 'lostBefore'] as const),
+  ...(['unaccounted', 'undecided', 'missingFrom', 'missingSince'] as const),
+] as const
 
 /** Its answer as it comes; `scaling/replies.ts` reads it. Throws catalogued errors; WRONGTYPE shows as RedisCommandFailed. */
 export async function lookAtStream(connection: RedisConnection, place: StreamPlace): Promise<unknown> {

@@ -10,9 +10,9 @@
  * An entry's age is its id's. Ids that are no times (before 2010, more than a day ahead) have none: what was settled at a look is
  * old enough `settledFor` after it. It stays for up to twice as long, and goes no earlier.
  *
- * Trimming is approximate: it frees whole nodes of the stream, and leaves the rest of one. Where nodes hold more than 128 entries
- * (stream-node-max-entries) the rest goes exactly, which is dearer. Deleted entries take memory until their node is gone, and every look at
- * the stream's first entry walks over them: 5 ms in a node of 100,000 entries.
+ * Trimming is approximate: it frees whole nodes of the stream, and leaves the rest of one. Where that is more than 128 entries
+ * (large nodes, by stream-node-max-entries or -bytes) they go exactly, 512 a call. Deleted entries take memory until their node is gone, and
+ * every look at the stream's first entry walks over them: 5 ms in a node of 100,000 entries.
  */
 
 import type { RedisConnection } from '../connect/connection.ts'
@@ -50,9 +50,9 @@ export interface RetentionReport {
   readonly missingFrom: string
 }
 
-/** What one call may trim. 5,000 small entries take Redis about a millisecond, 8 MiB of large ones two. */
-const mostEntries = 5_000
-const mostBytes = 8 * 2 ** 20
+/** What one call may trim: about a millisecond of Redis, and less where entries are small. */
+const mostEntries = 1_000
+const mostBytes = 2 * 2 ** 20
 
 /** Trims all there is to trim and brings the ledger up to date; an abort ends it after the call under way. Throws catalogued errors. */
 export async function retainEntries(

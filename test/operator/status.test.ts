@@ -32,6 +32,7 @@ const taken = failure('NameTaken', { kind: 'ConfigMap', name: 'ndvi-consumer', o
 const forbidden = failure('KubernetesForbidden', { detail: 'deployments.apps is forbidden' })
 const unsound = failure('InvalidPipeline', { subject: 'ndvi', problems: 'spec.payload.schema: strict mode' })
 const lostSample = { lost: 12_345 }
+const takenByOthers = { unaccounted: 7, undecided: 0, from: '5-1', sinceMs: 1_763_830_000_000 }
 
 type Row = readonly [sentence: string, o: Observed, type: ConditionType, status: string, reason: string, message: RegExp]
 const rows: readonly Row[] = [
@@ -169,6 +170,40 @@ const rows: readonly Row[] = [
     'False',
     'EntriesLost',
     /12300 entries.*maxEntries/,
+  ],
+  [
+    'lost and taken entries',
+    observed(object, { observation: seen(object, { ...lostSample, missing: takenByOthers }) }),
+    'DataIntact',
+    'False',
+    'EntriesLost',
+    /12300 entries.*Up to 7 entries.*XGROUP SETID \S+ \S+ 5-1/,
+  ],
+  [
+    'taken entries',
+    observed(object, { observation: seen(object, { missing: takenByOthers }) }),
+    'DataIntact',
+    'True',
+    'EntriesUnaccounted',
+    /Up to 7 entries in the stream.*XGROUP SETID \S+ \S+ 5-1 .*idempotency\.window/,
+  ],
+  [
+    'undecided entries',
+    observed(object, { observation: seen(object, { missing: { ...takenByOthers, undecided: 3 } }) }),
+    'DataIntact',
+    'Unknown',
+    'EntriesUndecided',
+    /3 entries were trimmed unread or taken/,
+  ],
+  [
+    'pinned',
+    observed(object, {
+      observation: seen(object, { pin: { group: 'audit', kind: 'unread', id: '9-1', sinceMs: nowMs - 900_000 } }),
+    }),
+    'DataIntact',
+    'True',
+    'RetentionPinned',
+    /entry 9-1, unread in group audit, for 15m.*ignoredGroups/,
   ],
   [
     'paused',

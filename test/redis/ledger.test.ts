@@ -137,7 +137,8 @@ async function tenUnread(t: TestContext) {
   assert.equal(await auditLedger(redis, place), 0)
   const ids = (await redis.xrange(stream, '-', '+')).map(([id]) => id)
   const read = async (consumer: string) => void (await redis.xreadgroup('GROUP', 'g', consumer, 'STREAMS', stream, '>'))
-  return { redis, stream, ids, add, read, lost: async () => await auditLedger(redis, place) }
+  const ledger = async () => await readLedger(redis, place)
+  return { redis, stream, place, ids, add, read, ledger, lost: async () => await auditLedger(redis, place) }
 }
 
 type TenUnread = Awaited<ReturnType<typeof tenUnread>>
@@ -172,3 +173,47 @@ for (const [what, step] of strangersSteps) {
     assert.equal(await given.lost(), 5)
   })
 }
+
+test('what strangers took is counted while it is in the stream, with where to begin again', async (t) => {
+  const { redis, stream, ids, add, read, ledger } = await tenUnread(t)
+  await read('stranger')
+  await redis.xack(stream, 'g', ...ids.slice(0, 4))
+  const { since, from, ...counts } = await ledger()
+  assert.deepEqual(counts, { lost: 0, unaccounted: 4, undecided: 0 })
+  assert.ok(since > 0 && since <= Date.now())
+  await redis.call('XGROUP', ['SETID', stream, 'g', from])
+  await read('mine')
+  await redis.xack(stream, 'g', ...ids.slice(4))
+  await add(1)
+  const again = await redis.xpending(stream, 'g', '-', '+', 100)
+  assert.deepEqual(
+    (again as [string][]).map(([id]) => id),
+    ids.slice(0, 4),
+    'delivered again',
+  )
+  await redis.xtrim(stream, 'MAXLEN', 0)
+  assert.equal((await ledger()).unaccounted, 0, 'what is gone cannot be delivered again')
+})
+
+test('a flushed server, a stream of an older time, and another last id make no negative and no false loss', async (t) => {
+  const { redis, stream, place, ids, add, read, ledger } = await tenUnread(t)
+  const older = await redis.dumpBuffer(stream)
+  await read('mine')
+  await settleEntries(redis, place, ids, [])
+  await add(5)
+  await read('mine')
+  assert.equal((await ledger()).lost, 0)
+  await redis.restore(stream, 0, older, 'REPLACE')
+  assert.equal((await ledger()).lost, 0, 'the stream is as it was before')
+  await read('mine')
+  await settleEntries(redis, place, ids, [])
+  await redis.call('XSETID', stream, '99999999999999-0')
+  assert.equal((await ledger()).lost, 0)
+  await redis.xadd(stream, '*', 'n', '1')
+  await redis.xtrim(stream, 'MAXLEN', 0)
+  assert.equal((await ledger()).lost, 1, 'a real loss is counted again')
+  await redis.flushall()
+  await ensureGroup(redis, place.keys, { stream, group: 'g', startFrom: 'Beginning' }, true)
+  await add(3)
+  assert.deepEqual(await ledger(), { lost: 0, unaccounted: 0, undecided: 0, from: '', since: 0 })
+})

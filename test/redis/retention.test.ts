@@ -5,9 +5,12 @@ import { before, type TestContext, test } from 'node:test'
 import type { Redis } from 'ioredis'
 import { ensureGroup } from '../../redis/stream/group.ts'
 import { auditLedger } from '../../redis/stream/ledger.ts'
+import { lookAtStream } from '../../redis/stream/look.ts'
 import { type Retention, retainEntries } from '../../redis/stream/retention.ts'
 import { settleEntries } from '../../redis/stream/settlement.ts'
+import * as replies from '../../scaling/replies.ts'
 import { startRedis } from '../support/redis.ts'
+import { eventually } from '../support/wait.ts'
 import { pipelineWith, placeNamed } from './resource.ts'
 import { fileScope } from './scope.ts'
 
@@ -144,4 +147,67 @@ test('maxEntries bounds also a stream of one large node', async (t) => {
   const retain = await layLargeNode(t)
   const left = await retain({ settledForMs: hour, maxEntries: 500 })
   assert.ok(left <= 500 + remnant, `${left} entries stay with maxEntries 500`)
+})
+
+test('the entry that retention waits for is reported: whose it is, why, and for how long', async () => {
+  const { place, ids, read, settle, retain } = await lay('pinned')
+  await redis.xgroup('CREATE', 'pinned', 'audit', '0')
+  await read('ndvi', 10)
+  await settle(0, 10)
+  const first = (await retain()).pin
+  assert.deepEqual({ ...first, forMs: 0 }, { group: 'audit', kind: 'unread', id: ids[0], forMs: 0 })
+  const longer = await eventually(async () => {
+    const { pin } = await retain()
+    return pin !== undefined && pin.forMs > 20 && pin
+  })
+  assert.equal(longer.id, ids[0])
+  await read('audit', 3)
+  const pending = (await retain()).pin
+  assert.deepEqual({ ...pending, forMs: 0 }, { group: 'audit', kind: 'pending', id: ids[0], forMs: 0 })
+  assert.deepEqual(replies.readLook(await lookAtStream(redis, place)).pin?.id, ids[0])
+  await redis.xack('pinned', 'audit', ...ids.slice(0, 3))
+  assert.equal(replies.readLook(await lookAtStream(redis, place)).pin, undefined, 'a look does not repeat what is over')
+  assert.equal((await retain({ ignoredGroups: ['audit'] })).pin, undefined)
+})
+
+test('a group that lags behind what is not old enough yet holds nothing back', async () => {
+  const { retain } = await lay('younger')
+  assert.equal((await retain({ settledForMs: 20 * hour })).pin, undefined)
+})
+
+for (const [what, ids] of [
+  ['small', ['5-1', '5-2', '7-1']],
+  ['far ahead', ['99999999999999-0', '99999999999999-1', '99999999999999-2']],
+  ['as large as can be', ['18446744073709551615-18446744073709551613', '18446744073709551615-18446744073709551614']],
+] as const) {
+  test(`ids that are no times (${what}): what is settled stays for settledFor, and goes`, async () => {
+    const stream = `ids:${what}`
+    const place = placeNamed(stream)
+    await ensureGroup(redis, place.keys, pipelineWith({ source: { stream } }).source)
+    for (const id of ids) await redis.xadd(stream, id, 'k', 'v')
+    await redis.xreadgroup('GROUP', place.group, 'c', 'STREAMS', stream, '>')
+    await settleEntries(redis, place, ids, [])
+    const retain = async (settledForMs: number) => await retainEntries(redis, place, { settledForMs, ignoredGroups: [] })
+    const begun = performance.now()
+    assert.equal((await retain(300)).settled, 0, 'nothing is known to be old')
+    await eventually(async () => {
+      const { settled } = await retain(300)
+      assert.ok(settled === 0 || performance.now() - begun >= 300)
+      return settled === ids.length
+    })
+    assert.equal(await redis.xlen(stream), 0)
+  })
+}
+
+test('a Redis that is out of memory still trims', async (t) => {
+  const server = await startRedis(t)
+  const full = server.client()
+  const place = placeNamed('full')
+  await ensureGroup(full, place.keys, pipelineWith({ source: { stream: 'full' } }).source)
+  await full.eval("for i = 1, 2000 do redis.call('XADD', KEYS[1], '*', 'k', string.rep('x', 1000)) end", 1, 'full')
+  await full.xgroup('SETID', 'full', place.group, '$')
+  await full.config('SET', 'maxmemory', '1mb')
+  await assert.rejects(full.set('a', 'b'), /OOM/)
+  const { settled } = await retainEntries(full, place, { settledForMs: 0, ignoredGroups: [] })
+  assert.ok(settled > 1_800, `${settled} of 2000 trimmed`)
 })

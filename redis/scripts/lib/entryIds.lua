@@ -1,7 +1,7 @@
 --[[
   before(a, b) compares two entry ids. Each part may have up to 20 digits, more than a Lua number holds: long ones are compared as text.
-  successor(id) and predecessor(id) return the ids next to it. Lua's numbers are exact to 15 digits: beside a longer part successor()
-  returns nil, and predecessor() a lower id, or nil.
+  successor(id) returns the next id. predecessor(id) returns the one before, or a lower one, or nil: below a part of more than 15 digits,
+  to which Lua's numbers are exact, it takes the largest that it can write.
 ]]
 local function before(a, b)
   local ms, seq = string.match(a, '^(%d+)-(%d+)$')
@@ -13,9 +13,15 @@ local function before(a, b)
   if ms ~= otherMs then return less(ms, otherMs) end
   return less(seq, otherSeq)
 end
+local largest = '18446744073709551615'
+local function plusOne(text)
+  local head, digit, nines = string.match(text, '^(%d-)([0-8]?)(9*)$')
+  return head .. (digit == '' and '1' or string.char(string.byte(digit) + 1)) .. string.rep('0', #nines)
+end
 local function successor(id)
   local ms, seq = string.match(id, '^(%d+)-(%d+)$')
-  return #seq <= 15 and ms .. '-' .. string.format('%.0f', seq + 1) or nil
+  if seq ~= largest then return ms .. '-' .. plusOne(seq) end
+  return ms == largest and id or plusOne(ms) .. '-0'
 end
 local function predecessor(id)
   local ms, seq = string.match(id, '^(%d+)-(%d+)$')
