@@ -28,7 +28,12 @@ function setUser(rules: readonly string[]): string {
   return ['```sh', [...lines, line].join(' \\\n'), '```'].join('\n')
 }
 
-const onlyText = { Cluster: 'in a cluster', Portable: 'on the portable path', Operator: 'the operator' } as const
+const onlyText = {
+  Cluster: 'in a cluster',
+  Portable: 'on the portable path',
+  Operator: 'the operator',
+  Replay: '`dead replay` and `dead purge`',
+} as const
 
 export function redisDocument(): string {
   const one = aclRules(document(url, {}))

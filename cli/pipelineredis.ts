@@ -6,7 +6,7 @@ import { readPipelines } from '../api/files.ts'
 import { close, connect, open, type RedisConnection } from '../redis/connect/connection.ts'
 import { directoryReader, resolveTarget } from '../redis/connect/references.ts'
 import { replyCode } from '../redis/connect/replies.ts'
-import { checkKeys } from '../redis/preflight/backends.ts'
+import { checkKeys, checkStreamKeys } from '../redis/preflight/backends.ts'
 
 interface PipelineRedis {
   readonly pipeline: CompiledPipeline
@@ -15,12 +15,30 @@ interface PipelineRedis {
   readonly queue: RedisConnection
 }
 
+type StreamRedis = Omit<PipelineRedis, 'queue'>
+
 interface PipelineSource {
   readonly file: string
   /** Which pipeline, where the file holds several. */
   readonly name?: string
   /** Folder of references, `secret/NAME/KEY`. */
   readonly refs?: string
+}
+
+/** Runs `work` with the stream's connection alone; the queue's Redis may be away. Throws catalogued errors. */
+export async function withStreamRedis<T>(source: PipelineSource, work: (redis: StreamRedis) => Promise<T>): Promise<T> {
+  const pipeline = await choosePipeline(source)
+  const stream = connect(await resolveTarget(pipeline.redis, directoryReader(source.refs)), 'Observer')
+  try {
+    await open(stream)
+    return await work({ pipeline, stream })
+  } catch (thrown) {
+    // The reply names no key.
+    if (replyCode(thrown) === 'WRONGTYPE') await checkStreamKeys(pipeline, stream)
+    throw thrown
+  } finally {
+    await close(stream)
+  }
 }
 
 /** Runs `work` with the pipeline's connections. Throws catalogued errors. */

@@ -85,7 +85,9 @@ test('redis/ imports only what stands on a lower floor', () => {
 test('Lua stands in .lua files', () => {
   const holds = sources.filter(
     (path) =>
-      mayImport[folderOf(path)] !== undefined && !path.includes('generated') && /\bredis\.p?call\('[A-Z]|\bKEYS\[\d/.test(read(path)),
+      mayImport[folderOf(path)] !== undefined &&
+      !path.includes('generated') &&
+      /\bredis\.p?call\('[A-Z]|\bKEYS\[\d/.test(read(path)),
   )
   assert.deepEqual(holds, [])
 })

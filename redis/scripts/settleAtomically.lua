@@ -17,6 +17,7 @@
     maxDeliveries    integer   an entry delivered more often is dead-lettered
     queue            text      prefix of the queue's keys, with its last colon
     windowMs         integer   life of a mark
+    requestCopy      flag      jobs keep their data as it came, beside what workers may change
     hashAt           integer   where the key's hash begins in a job id, from 1
     firstId          text      first and last id of entries and letters, in stream order …
     lastId           text
@@ -86,7 +87,8 @@ local function settleOne(index, id, redrives, jobId, add, options)
     return deadLetter(id, 'MaxDeliveries', failure, hash, redrives, 'exhausted')
   end
   local outcome = forwardJob(queue, windowMs, now, {
-    id = jobId, mark = marks[index], origin = id, addKeys = addKeys, addArguments = {add, data[index], options}
+    id = jobId, mark = marks[index], origin = id, addKeys = addKeys, addArguments = {add, data[index], options},
+    requestCopy = requestCopy
   })
   if string.sub(outcome, 1, 9) == 'rejected:' then
     return deadLetter(id, 'SinkRejected', string.sub(outcome, 10), hash, redrives, 'rejected')

@@ -9,16 +9,29 @@ import type { PathKind } from '../../redis/settle/path.ts'
 import { openPipeline } from '../consumer/fixture.ts'
 import { fileScope } from '../redis/scope.ts'
 import { startRedis } from '../support/redis.ts'
+import { openRights, type Rights } from '../support/rights.ts'
 import { eventually } from '../support/wait.ts'
-import { sweeperOf } from './failing.ts'
+import { deadLettersOf, sweeperOf } from './failing.ts'
 import { kindsOf, type OpenPath, openPath, type PathChanges, pathKinds, type Servers } from './fixture.ts'
 
 let servers: Servers
+let rights: Rights
 const scope = fileScope()
 before(async () => {
   const [stream, queue] = await Promise.all([startRedis(scope), startRedis(scope)])
   servers = { stream, queue }
+  rights = await openRights(stream, queue)
 })
+
+/** Three rounds, in each of which Redis refuses the command. */
+async function sweepRefused(path: OpenPath, command: string) {
+  await rights.without([command], async () => {
+    for (let tries = 0; tries < 3; tries++)
+      await sweeperOf(path)
+        .sweep()
+        .catch(() => undefined)
+  })
+}
 
 /** Works until `failed` jobs have failed, each as its payload says. */
 async function fail(t: TestContext, path: OpenPath, failed: number, how: () => Error = () => new Error('not today')) {
@@ -201,6 +214,36 @@ function suite(kind: PathKind) {
     assert.deepEqual(await sweeperOf(path).sweep(), swept(1))
   })
 
+  for (const command of ['xadd', 'set']) {
+    test(`${command} refused to the capture: no failed job goes without its record`, async (t) => {
+      const path = await open(t)
+      await path.putKeys('a')
+      await path.settle(await path.read())
+      await fail(t, path, 1)
+      await sweepRefused(path, command)
+      await sweeperOf(path).sweep()
+      assert.deepEqual(
+        (await path.dead()).map(({ payload }) => String(payload[1])),
+        ['a'],
+        `the job itself is ${(await path.queueClient.exists(path.jobKey('a'))) === 1 ? 'there' : 'gone'}`,
+      )
+    })
+  }
+
+  test('a captured job is replayed: its job makes way, and the entry is forwarded anew', async (t) => {
+    const path = await open(t)
+    await path.putKeys('a')
+    await path.settle(await path.read())
+    await fail(t, path, 1)
+    await sweeperOf(path).sweep()
+    const letters = deadLettersOf(path)
+    const [record] = await Array.fromAsync(letters.list({}))
+    assert.ok(record)
+    assert.equal((await letters.replay(record)).kind, 'replayed')
+    assert.deepEqual(kindsOf(await path.settle(await path.read())), ['forwarded'])
+    assert.deepEqual([await path.live(), await path.dead()], [[path.id('a')], []])
+  })
+
   test('a full dead-letter stream: the jobs stay failed, nothing is pushed out; with room they are recorded, once', async (t) => {
     const path = await open(t, { deadLetter: { maxEntries: 2 } })
     await path.putKeys('a', 'b', 'c')
@@ -235,15 +278,9 @@ test('the queue elsewhere, and a crash between record and removal: one record, a
   await path.settle(await path.read())
   await fail(t, path, 1)
   // Removing is refused as often as it is tried: what a crash at that point leaves.
-  await path.queueServer.client().call('ACL', 'SETUSER', 'admin', 'on', '>secret', '~*', '&*', '+@all')
-  const admin = path.queueServer.client({ username: 'admin', password: 'secret' })
-  await admin.call('ACL', 'SETUSER', 'default', '-smembers', '-zrem')
-  t.after(
-    async () =>
-      void (await servers.queue.client({ username: 'admin', password: 'secret' }).call('ACL', 'SETUSER', 'default', '+@all')),
-  )
-  for (let tries = 0; tries < 3; tries++) await assert.rejects(sweeperOf(path).sweep())
-  await admin.call('ACL', 'SETUSER', 'default', '+@all')
+  await rights.without(['smembers', 'zrem'], async () => {
+    for (let tries = 0; tries < 3; tries++) await assert.rejects(sweeperOf(path).sweep())
+  })
   assert.equal((await path.dead()).length, 1)
   await sweeperOf(path).sweep()
   assert.equal((await path.dead()).length, 1)
@@ -255,20 +292,7 @@ test('together, and the removal refused half-way: one record, and the next round
   await path.putKeys('a', 'b')
   await path.settle(await path.read())
   await fail(t, path, 2)
-  const server = servers.stream
-  await server.client().call('ACL', 'SETUSER', 'root', 'on', '>secret', '~*', '&*', '+@all')
-  const root = server.client({ username: 'root', password: 'secret' })
-  t.after(
-    async () => void (await server.client({ username: 'root', password: 'secret' }).call('ACL', 'SETUSER', 'default', '+@all')),
-  )
-  for (const command of ['smembers', 'zrem', 'del', 'hset', 'xadd']) {
-    await root.call('ACL', 'SETUSER', 'default', `-${command}`)
-    for (let tries = 0; tries < 3; tries++)
-      await sweeperOf(path)
-        .sweep()
-        .catch(() => undefined)
-    await root.call('ACL', 'SETUSER', 'default', '+@all')
-  }
+  for (const command of ['smembers', 'zrem', 'del', 'hset', 'xadd']) await sweepRefused(path, command)
   await sweeperOf(path).sweep()
   assert.deepEqual((await path.dead()).map(({ payload }) => String(payload[1])).toSorted(), ['a', 'b'])
   assert.equal(await path.queueClient.zcard(`${path.queueKey}failed`), 0)

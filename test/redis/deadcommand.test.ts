@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type TestContext, test } from 'node:test'
+import { describe, type TestContext, test } from 'node:test'
 import type { Redis } from 'ioredis'
 import { stringify } from 'yaml'
 import { compilePipeline, parsePipeline } from '../../api/compile.ts'
@@ -109,5 +109,52 @@ test('a key that holds something else is named, with what it should be', async (
     const { code, stderr } = await dead(...args)
     assert.ok(stderr.includes(`${place.deadLetters} holds a string, not a stream`), stderr)
     assert.equal(code, exitCodes.badUsage, args.join(' '))
+  }
+})
+
+/** What makes Redis refuse writes, by its configuration. */
+const badDays: [what: string, setting: string, value: string][] = [
+  ['out of memory', 'maxmemory', '1'],
+  ['without enough replicas', 'min-replicas-to-write', '1'],
+]
+for (const [what, setting, value] of badDays) {
+  test(`records are listed and shown while Redis takes no writes: ${what}`, async (t) => {
+    const { redis, place, dead } = await setUp(t, ['JobFailed'])
+    await redis.config('SET', setting, value)
+    const [entry] = await redis.xrange(place.deadLetters, '-', '+')
+    const id = entry?.[0] ?? ''
+    const listed = await dead('list')
+    assert.deepEqual([listed.code, listed.stderr], [0, ''])
+    assert.ok(listed.stdout.includes(id), listed.stdout)
+    assert.equal((await dead('show', id)).code, 0)
+  })
+}
+
+test('records are purged while Redis is out of memory: that frees some', async (t) => {
+  const { redis, dead, kept } = await setUp(t, ['JobFailed', 'JobFailed'])
+  await redis.config('SET', 'maxmemory', '1')
+  const { code, stdout, stderr } = await dead('purge', '--all')
+  assert.deepEqual([code, stdout, stderr], [0, '2 purged\n', ''])
+  assert.equal(await kept(), 0)
+})
+
+describe('a record that somebody spoilt keeps no command from the others', () => {
+  const payloads: [what: string, payload: Buffer][] = [
+    ['no MessagePack', Buffer.from('not msgpack')],
+    ['cut off', Buffer.from([0x94, 0xa1, 0x6e])],
+    ['another kind of value', Buffer.from([0x81, 0xa1, 0x6e, 0x01])],
+  ]
+  for (const [what, payload] of payloads) {
+    test(`a payload that is ${what}`, async (t) => {
+      const { redis, place, dead, kept } = await setUp(t, ['JobFailed'])
+      const bad = String(await redis.xadd(place.deadLetters, '*', 'reason', 'InvalidPayload', 'payload', payload))
+      const listed = await dead('list')
+      assert.deepEqual([listed.code, listed.stderr], [0, ''])
+      assert.ok(listed.stdout.includes('JobFailed') && listed.stdout.includes(bad), listed.stdout)
+      assert.equal((await dead('show', bad)).code, 0)
+      const { code, stdout, stderr } = await dead('purge', '--all')
+      assert.deepEqual([code, stdout, stderr], [0, '2 purged\n', ''])
+      assert.equal(await kept(), 0)
+    })
   }
 })

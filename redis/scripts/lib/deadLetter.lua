@@ -4,7 +4,8 @@
   roomForDeadLetter(deadLetters, max) returns nil when one more record fits, or an error reply: FULL, or the server's own.
   writeDeadLetter(deadLetters, record) adds one record and returns nil, or the server's error reply.
   record: originalId, stream, group, consumer, deliveries, reason, error, payload (MessagePack of field, value, …), idempotencyKey,
-  firstSeen (ms), redrives. deadAt is the server's time.
+  firstSeen (ms), redrives; of failed jobs also stacktrace, and altered: the payload is not known to be what came in. deadAt is the
+  server's time.
 
   WRITES
     1 XADD deadLetters   a refusal is returned, and nothing was written
@@ -18,9 +19,19 @@ local function roomForDeadLetter(deadLetters, max)
   return redis.error_reply('FULL ' .. deadLetters .. ' holds ' .. max .. ' dead letters')
 end
 local function writeDeadLetter(deadLetters, record)
-  local written = redis.pcall('XADD', deadLetters, '*',
+  local content = {
     'originalId', record.originalId, 'stream', record.stream, 'group', record.group, 'consumer', record.consumer,
     'deliveries', record.deliveries, 'reason', record.reason, 'error', record.error, 'payload', record.payload,
-    'idempotencyKey', record.idempotencyKey, 'firstSeen', record.firstSeen, 'deadAt', serverNow(), 'redrives', record.redrives)
+    'idempotencyKey', record.idempotencyKey, 'firstSeen', record.firstSeen, 'deadAt', serverNow(), 'redrives', record.redrives
+  }
+  if record.stacktrace and record.stacktrace ~= '' then
+    content[#content + 1] = 'stacktrace'
+    content[#content + 1] = record.stacktrace
+  end
+  if record.altered then
+    content[#content + 1] = 'altered'
+    content[#content + 1] = '1'
+  end
+  local written = redis.pcall('XADD', deadLetters, '*', unpack(content))
   return refused(written) and written or nil
 end

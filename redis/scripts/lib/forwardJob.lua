@@ -1,6 +1,6 @@
 --[[
   forwardJob(queue, windowMs, now, job) makes one job unless its key has one. Returns 'forwarded', 'duplicate' or 'rejected:<why>'.
-  job: id, mark (key), origin, and BullMQ's own keys and arguments of its add.
+  job: id, mark (key), origin, BullMQ's own keys and arguments of its add, and requestCopy: whether the job keeps its data as it came.
 
   - A mark makes it a duplicate.
   - A job without a mark: finished within the window, or still in one of the queue's lists, it is a duplicate, and the mark is written
@@ -11,7 +11,8 @@
   WRITES
     1 BullMQ's removal, DEL job   of a job that makes way; a refusal leaves a job that makes way again
     2 BullMQ's add                a refusal half-way leaves a job in no list, without a mark: it is added anew
-    3 SET mark                    a refusal leaves the job: it stands for the mark
+    3 HSET job spRequest          a refusal leaves a job without its copy: it stands for the mark
+    4 SET mark                    a refusal leaves the job: it stands for the mark
 ]]
 -- @include bullRemove
 local function bullAdd(KEYS, ARGV)
@@ -47,6 +48,7 @@ local function forwardJob(queue, windowMs, now, job)
   end
   local added = bullAdd(job.addKeys, job.addArguments)
   if type(added) == 'number' and added < 0 then return 'rejected:BullMQ refused to add the job, code ' .. added end
+  if job.requestCopy then redis.call('HSET', key, 'spRequest', job.addArguments[2]) end
   redis.call('SET', job.mark, job.origin, 'PX', windowMs)
   return 'forwarded'
 end
