@@ -30,7 +30,7 @@ export async function withStreamRedis<T>(source: PipelineSource, work: (redis: S
   const pipeline = await choosePipeline(source)
   const stream = connect(await resolveTarget(pipeline.redis, directoryReader(source.refs)), 'Observer')
   try {
-    await open(stream)
+    await open(stream).catch(unlessItReads)
     return await work({ pipeline, stream })
   } catch (thrown) {
     // The reply names no key.
@@ -39,6 +39,11 @@ export async function withStreamRedis<T>(source: PipelineSource, work: (redis: S
   } finally {
     await close(stream)
   }
+}
+
+/** A Redis that cannot save what it has refuses PING as it refuses writes. It still answers what is asked of it. */
+function unlessItReads(thrown: unknown): void {
+  if (replyCode(thrown) !== 'MISCONF') throw thrown
 }
 
 /** Runs `work` with the pipeline's connections. Throws catalogued errors. */

@@ -91,7 +91,7 @@ export function decodeDeadLetter(id: string, flat: readonly Buffer[]): DeadLette
     deadAt: count('deadAt', latestDate),
     redrives: count('redrives'),
   }
-  if (missing.length > 0) damages.unshift(`it lacks ${missing.join(', ')}`)
+  if (missing.length > 0) damages.push(`it lacks ${missing.join(', ')}`)
   const stacktrace = optional('stacktrace')
   return {
     ...record,
