@@ -60,7 +60,7 @@ check this at start, with the types of all keys and the rights of their user, an
 
 ## The pipeline's user
 
-The least rights of the user that consumers and the operator share, for stream \`ndvi:jobs\` and queue \`ndvi\`. A right that is missing is named in the consumer's log and
+The least rights of the user that consumers, the operator and \`dead\` share, for stream \`ndvi:jobs\` and queue \`ndvi\`. A right that is missing is named in the consumer's log and
 the pipeline's status, with the rule that grants it.
 
 ${setUser(one.stream)}
