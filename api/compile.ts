@@ -58,6 +58,7 @@ export function compilePipeline(resource: StreamPipeline): CompiledPipeline {
       stream: spec.deadLetter.stream ?? deadLetterStream(spec.source.stream),
       maxEntries: spec.deadLetter.maxEntries,
       failedJobs: spec.deadLetter.failedJobs,
+      requestCopy: spec.deadLetter.requestCopy,
     },
     sink: sink(spec),
     scaling: compileScaling(spec.scaling),

@@ -130,7 +130,13 @@ export interface CompiledPipeline {
   readonly reclaim: { readonly minIdleMs: number; readonly intervalMs: number }
   readonly delivery: { readonly maxDeliveries: number }
   readonly idempotency: { readonly windowMs: number; readonly lockTtlMs: number }
-  readonly deadLetter: { readonly stream: string; readonly maxEntries: number; readonly failedJobs: 'Capture' | 'Leave' }
+  readonly deadLetter: {
+    readonly stream: string
+    readonly maxEntries: number
+    readonly failedJobs: 'Capture' | 'Leave'
+    /** Jobs keep their data as it came, for the dead letter of one whose worker changed it. */
+    readonly requestCopy: boolean
+  }
   readonly sink: CompiledSink
   readonly scaling: CompiledScaling
   readonly logLevel: 'Debug' | 'Info' | 'Warn' | 'Error'

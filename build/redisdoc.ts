@@ -28,7 +28,12 @@ function setUser(rules: readonly string[]): string {
   return ['```sh', [...lines, line].join(' \\\n'), '```'].join('\n')
 }
 
-const onlyText = { Cluster: 'in a cluster', Portable: 'on the portable path', Operator: 'the operator' } as const
+const onlyText = {
+  Cluster: 'in a cluster',
+  Portable: 'on the portable path',
+  Operator: 'the operator',
+  Replay: '`dead replay` and `dead purge`',
+} as const
 
 export function redisDocument(): string {
   const one = aclRules(document(url, {}))
@@ -90,7 +95,7 @@ too. What cannot be used is refused with \`InvalidOption\` before anything is se
 
 ## The pipeline's user
 
-The least rights of the user that consumers and the operator share, for stream \`ndvi:jobs\` and queue \`ndvi\`. A right that is missing is named in the consumer's log and
+The least rights of the user that consumers, the operator and \`dead\` share, for stream \`ndvi:jobs\` and queue \`ndvi\`. A right that is missing is named in the consumer's log and
 the pipeline's status, with the rule that grants it.
 
 ${setUser(one.stream)}

@@ -6,7 +6,7 @@ import { readPipelines } from '../api/files.ts'
 import { close, connect, open, type RedisConnection } from '../redis/connect/connection.ts'
 import { directoryReader, resolveTarget } from '../redis/connect/references.ts'
 import { replyCode } from '../redis/connect/replies.ts'
-import { checkKeys } from '../redis/preflight/backends.ts'
+import { checkKeys, checkStreamKeys } from '../redis/preflight/backends.ts'
 
 interface PipelineRedis {
   readonly pipeline: CompiledPipeline
@@ -15,12 +15,35 @@ interface PipelineRedis {
   readonly queue: RedisConnection
 }
 
+type StreamRedis = Omit<PipelineRedis, 'queue'>
+
 interface PipelineSource {
   readonly file: string
   /** Which pipeline, where the file holds several. */
   readonly name?: string
   /** Folder of references, `secret/NAME/KEY`. */
   readonly refs?: string
+}
+
+/** Runs `work` with the stream's connection alone; the queue's Redis may be away. Throws catalogued errors. */
+export async function withStreamRedis<T>(source: PipelineSource, work: (redis: StreamRedis) => Promise<T>): Promise<T> {
+  const pipeline = await choosePipeline(source)
+  const stream = connect(await resolveTarget(pipeline.redis, directoryReader(source.refs)), 'Observer')
+  try {
+    await open(stream).catch(unlessItReads)
+    return await work({ pipeline, stream })
+  } catch (thrown) {
+    // The reply names no key.
+    if (replyCode(thrown) === 'WRONGTYPE') await checkStreamKeys(pipeline, stream)
+    throw thrown
+  } finally {
+    await close(stream)
+  }
+}
+
+/** A Redis that cannot save what it has refuses PING as it refuses writes. It still answers what is asked of it. */
+function unlessItReads(thrown: unknown): void {
+  if (replyCode(thrown) !== 'MISCONF') throw thrown
 }
 
 /** Runs `work` with the pipeline's connections. Throws catalogued errors. */

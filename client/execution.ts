@@ -12,7 +12,7 @@
  * The state is looked at under the lock: whoever held it before has recorded its result by then. After a loss we wait for the
  * handler to end, however it ends: throwing at once would let BullMQ start the job again beside a handler that still runs.
  */
-import { DelayedError, type Job } from 'bullmq'
+import { DelayedError, type Job, RateLimitError } from 'bullmq'
 import { asFailure, failure, type StreamPipelineError } from '../api/errors.ts'
 import { pause } from '../process/pause.ts'
 import type { RedisConnection } from '../redis/connect/connection.ts'
@@ -91,6 +91,11 @@ export function createProcessor<Payload, Result>(
       outcome = 'completed'
       return result
     } catch (thrown) {
+      // Also after a loss: the job has been moved, and is no longer ours to fail.
+      if (isMove(thrown)) {
+        outcome = 'moved'
+        throw thrown
+      }
       if (!lost.signal.aborted) throw thrown
       outcome = 'lock_lost'
       throw failure('ExecutionLockLost', { job: key }, thrown === lost.signal.reason ? undefined : thrown)
@@ -101,6 +106,18 @@ export function createProcessor<Payload, Result>(
     }
   }
 }
+
+/**
+ * How a handler tells BullMQ that it moved its job, which uses up no attempt. By name, and by message for the rate limit, as BullMQ
+ * itself does: the handler may have another copy of BullMQ than this library.
+ */
+function isMove(thrown: unknown): boolean {
+  if (!(thrown instanceof Error)) return false
+  return moves.has(thrown.name) || thrown.message === rateLimited
+}
+
+const moves: ReadonlySet<string> = new Set(['DelayedError', 'WaitingChildrenError', 'WaitingError'])
+const rateLimited = new RateLimitError().message
 
 const retryPauseMs = 1_000
 

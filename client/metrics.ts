@@ -4,11 +4,12 @@
  */
 import { Counter, Histogram, Registry } from 'prom-client'
 
-const executionOutcomes = ['completed', 'failed', 'skipped', 'postponed', 'lock_lost'] as const
+const executionOutcomes = ['completed', 'failed', 'skipped', 'postponed', 'moved', 'lock_lost'] as const
 
 /**
  * How one run of a job ended: `completed`; `failed`: the handler threw; `skipped`: its work was in a terminal state already;
- * `postponed`: another worker holds its execution lock; `lock_lost`: the lock was lost while it ran.
+ * `postponed`: another worker holds its execution lock; `moved`: the handler had BullMQ delay the job, wait for its children or for the
+ * rate limit, which is no failure; `lock_lost`: the lock was lost while it ran.
  */
 export type ExecutionOutcome = (typeof executionOutcomes)[number]
 

@@ -55,6 +55,8 @@ const dispatchConfig = z
     windowMs: count,
     /** Life of the lock under which a direct dispatch adds. */
     lockTtlMs: z.int().min(1),
+    /** Whether jobs keep their data as it came, beside what workers may change; absent: they don't. */
+    requestCopy: z.boolean().exactOptional(),
     encoding: z.enum(['Fields', 'Json']),
     /** With Json: the entry's field that holds the document; else empty. */
     field: z.string(),

@@ -50,6 +50,8 @@ export interface KeySpace {
   readonly consumers: string
   /** Hash: ledger and floors that must survive pods. */
   readonly stats: string
+  /** Hash: dead letters whose entry went back and whose record is still to be deleted, and the id of the new entry. */
+  readonly replays: string
   /** String: `Stream` or `Direct`; what producers obey when present. */
   readonly mode: string
   /** String, a counter: bumped when somebody should look for claimable entries now. */
@@ -68,6 +70,7 @@ export function keySpace(stream: string, group: string, anchor: string = stream)
     consumer: (name: string) => `${prefix}consumer:${name}`,
     consumers: `${prefix}consumers`,
     stats: `${prefix}stats`,
+    replays: `${prefix}replays`,
     mode: `${prefix}mode`,
     nudge: `${prefix}nudge`,
   })

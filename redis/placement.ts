@@ -23,6 +23,8 @@ export interface ForwardTarget {
   readonly windowMs: number
   /** How long a crashed forwarder blocks a key. */
   readonly lockTtlMs: number
+  /** Whether a job keeps its data as it came, beside what workers may change. */
+  readonly requestCopy?: boolean
   /** Helper keys in the queue's slot: marks live with the queue, since they are written in one step with the job. */
   readonly keys: KeySpace
 }
@@ -45,7 +47,7 @@ interface TargetFields extends Omit<ForwardTarget, 'keys'> {
   readonly queueElsewhere: boolean
 }
 
-export function targetFields({ source, sink, idempotency }: CompiledPipeline): TargetFields {
+export function targetFields({ source, sink, idempotency, deadLetter }: CompiledPipeline): TargetFields {
   return {
     stream: source.stream,
     group: source.group,
@@ -56,14 +58,16 @@ export function targetFields({ source, sink, idempotency }: CompiledPipeline): T
     windowMs: idempotency.windowMs,
     lockTtlMs: idempotency.lockTtlMs,
     queueElsewhere: sink.redis !== undefined,
+    // Left out where it is off: an older library knows the same target.
+    ...(deadLetter.requestCopy ? { requestCopy: true } : {}),
   }
 }
 
 /** Consumers and direct dispatch derive the target here: while a flip overlaps, both must use the same keys. */
 export function targetOf(fields: TargetFields): ForwardTarget {
-  const { stream, group, queue, prefix, jobName, jobOptions, windowMs, lockTtlMs, queueElsewhere } = fields
+  const { stream, group, queue, prefix, jobName, jobOptions, windowMs, lockTtlMs, queueElsewhere, requestCopy = false } = fields
   const keys = keySpace(stream, group, queueElsewhere ? `${prefix}:${queue}` : stream)
-  return { queue, prefix, jobName, jobOptions, windowMs, lockTtlMs, keys }
+  return { queue, prefix, jobName, jobOptions, windowMs, lockTtlMs, requestCopy, keys }
 }
 
 export function forwardTarget(pipeline: CompiledPipeline): ForwardTarget {

@@ -2,6 +2,9 @@
  * The dead-letter record: one entry of the dead-letter stream for each entry that cannot be forwarded. The payload is the
  * original entry's flat list field, value, … as MessagePack made by Redis itself from its own copy, so that it is lossless for
  * any bytes; it is decoded here with strings left as bytes.
+ *
+ * Anybody who may write to the stream may spoil a record. One that cannot be read says so in `damage` and keeps its raw fields: it is
+ * listed, shown and purged like the others, and only a replay refuses it.
  */
 import { Decoder } from '@msgpack/msgpack'
 
@@ -28,7 +31,8 @@ export interface DeadLetter {
   /** Who held the entry. */
   readonly consumer: string
   readonly deliveries: number
-  readonly reason: DeadLetterReason
+  /** Undefined where the record is damaged, or of a release that knows more reasons. */
+  readonly reason: DeadLetterReason | undefined
   readonly error: string
   /** Flat list field, value, …; empty where the entry had been trimmed. */
   readonly payload: readonly Buffer[]
@@ -39,42 +43,89 @@ export interface DeadLetter {
   /** Milliseconds since the epoch, server time. */
   readonly deadAt: number
   readonly redrives: number
+  /** Of a failed job: where its handler threw, as far as it is kept. */
+  readonly stacktrace?: string
+  /** Of a failed job: the payload was made from the job's data, which is not what the job was forwarded with. */
+  readonly altered?: boolean
+  /** Why the record cannot be read; its fields are then as well as they could be read. */
+  readonly damage?: string
+  /** Of a damaged record: field, value, … as Redis holds them. */
+  readonly raw?: readonly Buffer[]
 }
 
-const decoder = new Decoder({ rawStrings: true })
+/** More than one command to Redis can bring. */
+const maxArrayLength = 1_048_576
+const decoder = new Decoder({ rawStrings: true, maxArrayLength })
 
-/** Reads one record as XRANGE replies it (flat list of field and value). */
+/** Reads one record as XRANGE replies it (flat list of field and value). Throws nothing: see `damage`. */
 export function decodeDeadLetter(id: string, flat: readonly Buffer[]): DeadLetter {
   const fields = new Map<string, Buffer>()
   for (let i = 0; i + 1 < flat.length; i += 2) fields.set(String(flat[i]), flat[i + 1] ?? Buffer.alloc(0))
-  const text = (name: string) => String(fields.get(name) ?? '')
-  const count = (name: string) => Number(text(name)) || 0
-  return {
+  const damages: string[] = []
+  const missing: string[] = []
+  const optional = (name: string) => fields.get(name)?.toString()
+  const bytes = (name: string) => {
+    const value = fields.get(name)
+    if (value === undefined) missing.push(name)
+    return value ?? Buffer.alloc(0)
+  }
+  const text = (name: string) => bytes(name).toString()
+  const count = (name: string, most = Number.MAX_SAFE_INTEGER) => {
+    const value = text(name)
+    if (/^\d{1,16}$/.test(value) && Number(value) <= most) return Number(value)
+    if (fields.has(name)) damages.push(`its ${name} is no number`)
+    return 0
+  }
+  const record = {
     id,
     originalId: text('originalId'),
     stream: text('stream'),
     group: text('group'),
     consumer: text('consumer'),
     deliveries: count('deliveries'),
-    reason: asReason(text('reason')),
+    reason: reasonOf(text('reason'), damages),
     error: text('error'),
-    payload: decodePayload(fields.get('payload')),
+    payload: payloadOf(bytes('payload'), damages),
     idempotencyKey: text('idempotencyKey'),
-    firstSeen: count('firstSeen'),
-    deadAt: count('deadAt'),
+    firstSeen: count('firstSeen', latestDate),
+    deadAt: count('deadAt', latestDate),
     redrives: count('redrives'),
+  }
+  if (missing.length > 0) damages.push(`it lacks ${missing.join(', ')}`)
+  const stacktrace = optional('stacktrace')
+  return {
+    ...record,
+    ...(stacktrace === undefined ? {} : { stacktrace }),
+    ...(optional('altered') === '1' ? { altered: true } : {}),
+    ...(damages.length === 0 ? {} : { damage: damages.join(', '), raw: flat }),
   }
 }
 
-function asReason(text: string): DeadLetterReason {
-  return deadLetterReasons.find((reason) => reason === text) ?? 'InvalidPayload'
+/** Milliseconds; what a Date holds. */
+const latestDate = 8_640_000_000_000_000
+
+function reasonOf(text: string, damages: string[]): DeadLetterReason | undefined {
+  const known = deadLetterReasons.find((reason) => reason === text)
+  if (known === undefined && text !== '') damages.push('its reason is not known to this release')
+  return known
 }
 
-function decodePayload(packed: Buffer | undefined): readonly Buffer[] {
-  if (packed === undefined || packed.length === 0) return []
-  const list: unknown = decoder.decode(packed)
+function payloadOf(packed: Buffer, damages: string[]): readonly Buffer[] {
+  if (packed.length === 0) return []
+  const list = unpacked(packed)
   // Lua has one kind of table: cmsgpack writes an empty one as an empty list.
-  return Array.isArray(list)
-    ? list.map((item) => (item instanceof Uint8Array ? Buffer.from(item) : Buffer.from(String(item))))
-    : []
+  if (!Array.isArray(list) || list.length % 2 === 1 || !list.every((item) => item instanceof Uint8Array)) {
+    damages.push('its payload is no list of fields and values')
+    return []
+  }
+  return list.map((item) => Buffer.from(item))
+}
+
+/** Undefined for what is no MessagePack, which is no list either. */
+function unpacked(packed: Buffer): unknown {
+  try {
+    return decoder.decode(packed)
+  } catch {
+    return undefined
+  }
 }

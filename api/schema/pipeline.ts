@@ -49,6 +49,12 @@ const deadLetter = z.strictObject({
     .enum(['Capture', 'Leave'])
     .default('Capture')
     .describe('Capture: jobs that BullMQ gave up on become dead letters. Leave: they stay in the failed set.'),
+  requestCopy: z
+    .boolean()
+    .default(false)
+    .describe(
+      "Jobs keep their request as it came, beside the data that a worker may change (`updateData`). The dead letter of a failed job then holds the request when its entry has left the stream. Costs the payload once more in the memory of the queue's Redis, for the life of each job.",
+    ),
 })
 
 const guard = (...fields: string[]) => fields.map((field) => `!${isDuration(field)}`).join(' || ')

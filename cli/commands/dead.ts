@@ -2,6 +2,7 @@
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { formatAge } from '../../api/duration.ts'
 import { failure } from '../../api/errors.ts'
+import type { Records } from '../../redis/deadletters/records.ts'
 import type { DeadLetters, ReplayOutcome } from '../../redis/deadletters/replay.ts'
 import { type DeadLetter, type DeadLetterReason, deadLetterReasons } from '../../redis/record.ts'
 
@@ -14,6 +15,7 @@ interface DeadFlags {
   readonly limit?: number
   readonly all?: boolean
   readonly dryRun?: boolean
+  readonly altered?: boolean
 }
 
 /** What one XDEL takes: Redis does nothing else meanwhile, and a call has room for some hundred thousand arguments only. */
@@ -30,15 +32,18 @@ export function registerDead(program: Command): void {
   common(dead.command('list').description('one line per record, oldest first'))
     .addOption(reasonOption())
     .option('--limit <count>', 'at most so many', count, 100)
-    .action(async (flags: DeadFlags) => await withDeadLetters(flags, async (letters) => await list(letters, flags)))
+    .action(async (flags: DeadFlags) => await withRecords(flags, async (letters) => await list(letters, flags)))
   common(dead.command('show').description('one record whole, with its payload').argument('<id>')).action(
-    async (id: string, flags: DeadFlags) => await withDeadLetters(flags, async (letters) => await show(letters, id)),
+    async (id: string, flags: DeadFlags) => await withRecords(flags, async (letters) => await show(letters, id)),
   )
-  selection(dead.command('replay').description('put records back into the stream, under a new id, marks reset')).action(
-    async (ids: string[], flags: DeadFlags) => await withDeadLetters(flags, async (letters) => await replay(letters, ids, flags)),
-  )
+  selection(dead.command('replay').description('put records back into the stream, under a new id, marks reset'))
+    .option('--altered', "also records whose payload a worker's change of the job's data may have made another than the request")
+    .action(
+      async (ids: string[], flags: DeadFlags) =>
+        await withDeadLetters(flags, async (letters) => await replay(letters, ids, flags)),
+    )
   selection(dead.command('purge').description('delete records for good')).action(
-    async (ids: string[], flags: DeadFlags) => await withDeadLetters(flags, async (letters) => await purge(letters, ids, flags)),
+    async (ids: string[], flags: DeadFlags) => await withRecords(flags, async (letters) => await purge(letters, ids, flags)),
   )
 }
 
@@ -61,13 +66,26 @@ function selection(command: Command): Command {
     .option('--dry-run', 'say what would be done')
 }
 
+/** Without BullMQ, its self-test and the queue's Redis: these commands are for days on which Redis takes no writes. */
+async function withRecords(flags: DeadFlags, work: (records: Records) => Promise<void>): Promise<void> {
+  const [{ withStreamRedis }, { createRecords }, { streamPlace }] = await Promise.all([
+    import('../pipelineredis.ts'),
+    import('../../redis/deadletters/records.ts'),
+    import('../../redis/placement.ts'),
+  ])
+  await withStreamRedis(flags, async ({ pipeline, stream }) => await work(createRecords(stream, streamPlace(pipeline))))
+}
+
+/** A replay writes to the queue as consumers do, so it chooses their way, and says what is missing before it begins. */
 async function withDeadLetters(flags: DeadFlags, work: (letters: DeadLetters) => Promise<void>): Promise<void> {
-  const [{ withPipelineRedis }, { chooseSettlePath }, { createDeadLetters }] = await Promise.all([
+  const [{ withPipelineRedis }, { chooseSettlePath }, { createDeadLetters }, { checkReplayRights }] = await Promise.all([
     import('../pipelineredis.ts'),
     import('../../redis/settle/choose.ts'),
     import('../../redis/deadletters/replay.ts'),
+    import('../../redis/preflight/permissioncheck.ts'),
   ])
   await withPipelineRedis(flags, async ({ pipeline, stream, queue }) => {
+    await checkReplayRights(pipeline, stream)
     const plan = await chooseSettlePath(pipeline, stream, queue)
     try {
       await work(createDeadLetters({ stream, queue, ...plan }))
@@ -77,7 +95,7 @@ async function withDeadLetters(flags: DeadFlags, work: (letters: DeadLetters) =>
   })
 }
 
-async function list(letters: DeadLetters, flags: DeadFlags): Promise<void> {
+async function list(letters: Records, flags: DeadFlags): Promise<void> {
   const records: DeadLetter[] = []
   for await (const record of letters.list(filterOf(flags))) {
     if (records.length === flags.limit) {
@@ -89,12 +107,16 @@ async function list(letters: DeadLetters, flags: DeadFlags): Promise<void> {
   if (flags.output === 'json') return print(JSON.stringify(records.map(plain), undefined, 2))
   if (records.length === 0) return print('no dead letters')
   print(row('ID', 'REASON', 'TRIES', 'REDRIVES', 'AGE', 'ERROR'))
-  for (const { id, reason, deliveries, redrives, deadAt, error } of records) {
-    print(row(id, reason, String(deliveries), String(redrives), formatAge(Date.now() - deadAt), error))
+  for (const { id, reason, deliveries, redrives, deadAt, error, damage, altered } of records) {
+    if (damage !== undefined) print(row(id, 'Damaged', '-', '-', '-', `${damage}; \`dead show ${id}\` prints what there is`))
+    else {
+      const said = altered ? `(altered by its worker) ${error}` : error
+      print(row(id, reason ?? '', String(deliveries), String(redrives), formatAge(Date.now() - deadAt), said))
+    }
   }
 }
 
-async function show(letters: DeadLetters, id: string): Promise<void> {
+async function show(letters: Records, id: string): Promise<void> {
   const record = await letters.show(id)
   if (record === undefined) throw failure('InvalidOption', { option: 'ID', detail: `there is no dead letter ${id}` })
   print(JSON.stringify(plain(record), undefined, 2))
@@ -103,7 +125,9 @@ async function show(letters: DeadLetters, id: string): Promise<void> {
 async function replay(letters: DeadLetters, ids: readonly string[], flags: DeadFlags): Promise<void> {
   const outcomes: ({ readonly record: string } & (ReplayOutcome | { readonly kind: 'would be replayed' }))[] = []
   for (const record of await selected(letters, ids, flags)) {
-    const outcome = flags.dryRun ? ({ kind: 'would be replayed' } as const) : await letters.replay(record)
+    const outcome = flags.dryRun
+      ? ({ kind: 'would be replayed' } as const)
+      : await letters.replay(record, { altered: flags.altered === true })
     outcomes.push({ record: record.id, ...outcome })
     if (flags.output === 'text') print(`${record.id}  ${told(outcome)}`)
   }
@@ -111,7 +135,7 @@ async function replay(letters: DeadLetters, ids: readonly string[], flags: DeadF
   else if (outcomes.length === 0) print('no dead letters')
 }
 
-async function purge(letters: DeadLetters, ids: readonly string[], flags: DeadFlags): Promise<void> {
+async function purge(letters: Records, ids: readonly string[], flags: DeadFlags): Promise<void> {
   const records = await selected(letters, ids, flags)
   let purged = 0
   for (let at = 0; at < records.length && !flags.dryRun; at += purgedAtOnce) {
@@ -122,7 +146,7 @@ async function purge(letters: DeadLetters, ids: readonly string[], flags: DeadFl
 }
 
 /** The records a command is about. Without ids, `--all` or `--reason` it refuses to guess. */
-async function selected(letters: DeadLetters, ids: readonly string[], flags: DeadFlags): Promise<readonly DeadLetter[]> {
+async function selected(letters: Records, ids: readonly string[], flags: DeadFlags): Promise<readonly DeadLetter[]> {
   if (ids.length > 0) {
     const found = await Promise.all(ids.map(async (id) => ({ id, record: await letters.show(id) })))
     const missing = found.find(({ record }) => record === undefined)
@@ -133,8 +157,10 @@ async function selected(letters: DeadLetters, ids: readonly string[], flags: Dea
     throw failure('InvalidOption', { option: 'ID', detail: 'name records, or choose them with --reason or --all' })
   }
   // Neither replay nor purge looks at payloads, and those of all records may be more than memory holds.
-  return await Array.fromAsync(letters.list(filterOf(flags)), (record) => ({ ...record, payload: [] }))
+  return await Array.fromAsync(letters.list(filterOf(flags)), withoutPayload)
 }
+
+const withoutPayload = ({ raw: _, ...record }: DeadLetter): DeadLetter => ({ ...record, payload: [] })
 
 function filterOf({ reason }: DeadFlags) {
   return reason === undefined ? {} : { reason }
@@ -150,6 +176,10 @@ function told(outcome: ReplayOutcome | { readonly kind: 'would be replayed' }): 
       return 'gone: somebody else replayed or purged it'
     case 'empty':
       return 'empty: the entry had been trimmed, there is no payload to replay'
+    case 'damaged':
+      return `damaged: ${outcome.damage}; it cannot be replayed, only purged`
+    case 'altered':
+      return "altered: a worker changed its job's data, and the request itself is gone; look at it with `dead show`, and replay it with --altered"
     case 'would be replayed':
       return outcome.kind
     default:
@@ -158,18 +188,22 @@ function told(outcome: ReplayOutcome | { readonly kind: 'would be replayed' }): 
 }
 
 /** For print: bytes that are text as text, others as base64. */
-function plain({ payload, ...record }: DeadLetter): object {
-  const readable = payload.map((part) => {
-    const text = part.toString('utf8')
-    return Buffer.from(text).equals(part) ? text : { base64: part.toString('base64') }
-  })
-  const fields = readable.flatMap((name, index) => (index % 2 === 0 ? [{ name, value: readable[index + 1] }] : []))
+function plain({ payload, raw, ...record }: DeadLetter): object {
   return {
     ...record,
     deadAt: new Date(record.deadAt).toISOString(),
     firstSeen: new Date(record.firstSeen).toISOString(),
-    payload: fields,
+    payload: fieldsOf(payload),
+    ...(raw === undefined ? {} : { raw: fieldsOf(raw) }),
   }
+}
+
+function fieldsOf(flat: readonly Buffer[]): readonly object[] {
+  const readable = flat.map((part) => {
+    const text = part.toString('utf8')
+    return Buffer.from(text).equals(part) ? text : { base64: part.toString('base64') }
+  })
+  return readable.flatMap((name, index) => (index % 2 === 0 ? [{ name, value: readable[index + 1] }] : []))
 }
 
 /** A worker's own words may hold line breaks, or what a terminal obeys. */

@@ -1,4 +1,5 @@
 /** What becomes one job: a payload that is valid and has a key, and where it came from. */
+import { crc32 } from 'node:zlib'
 import type { Trace } from '../payload/fields.ts'
 
 export interface ForwardItem {
@@ -11,6 +12,9 @@ export interface ForwardItem {
   /** How often it came back from the dead letters. */
   readonly redrives?: number
 }
+
+/** Tells whether a job's data is still what it was forwarded with: against changes by its worker, not against forgery. */
+export const sumOf = (json: Buffer | string) => crc32(json).toString(16).padStart(8, '0')
 
 export const jsonOf = (data: object) => Buffer.from(JSON.stringify(data))
 

@@ -13,7 +13,7 @@ import { failureOn, type RedisConnection } from '../connect/connection.ts'
 import type { ForwardTarget } from '../placement.ts'
 import type { BullTexts } from '../scripts/bulltexts.ts'
 import { addScriptFor } from './addscript.ts'
-import type { ForwardItem } from './item.ts'
+import { type ForwardItem, sumOf } from './item.ts'
 
 interface BullScript {
   readonly lua: string
@@ -75,16 +75,18 @@ export function removalOf(scripts: BullScripts | undefined): Pick<BullTexts, 're
 
 /** Options of the job an item becomes: the target's, its id, and where it came from. */
 export function jobOptionsOf(target: ForwardTarget, item: ForwardItem, id: string): JobsOptions {
-  const { trace, origin, redrives } = item
+  const { json, trace, origin, redrives } = item
   const own = {
     ...(origin === undefined ? {} : { id: origin }),
     ...(redrives === undefined || redrives === 0 ? {} : { redrives: String(redrives) }),
+    sum: sumOf(json),
   }
   return {
     ...target.jobOptions,
     jobId: id,
-    // Not an option of BullMQ's, which keeps what it does not know: from here a failed job finds back to its entry.
-    ...(Object.keys(own).length === 0 ? {} : { sp: own }),
+    // Not an option of BullMQ's, which keeps what it does not know: from here a failed job finds back to its entry, and here is seen
+    // whether its data is still the request's.
+    ...{ sp: own },
     ...(trace.traceparent === undefined ? {} : { telemetry: { metadata: JSON.stringify(trace) } }),
   }
 }

@@ -12,7 +12,6 @@
  * No lease: sweepers that meet at one job find it gone.
  */
 
-import { encode } from '@msgpack/msgpack'
 import type { BullScripts } from '../bullmq/queue.ts'
 import { removalOf } from '../bullmq/queue.ts'
 import { failureOn, type RedisConnection } from '../connect/connection.ts'
@@ -21,6 +20,7 @@ import { jobId } from '../keys.ts'
 import type { Codec } from '../payload/codec.ts'
 import { type Placement, queueKey } from '../placement.ts'
 import { captureJobWith, failedJobStandsWith, recordJob, takeFailedJobWith } from '../scripts/generated.ts'
+import { type FailedJob, failedJobFields, failedJobOf } from './failedjob.ts'
 import { createFailedSet } from './failedset.ts'
 
 export interface Sweep {
@@ -43,17 +43,8 @@ interface SweeperParts {
   readonly scripts: BullScripts | undefined
 }
 
-interface FailedJob {
-  readonly id: string
-  readonly hash: string
-  readonly finishedOn: string
-  readonly reason: string
-  readonly attempts: string
-  readonly origin: string
-  readonly firstSeen: string
-  readonly redrives: string
-  readonly payload: Buffer
-}
+/** How long a token of another Redis keeps a failure from being recorded again, at least. A job is removed right after its record. */
+const leastTokenTtlMs = 24 * 60 * 60_000
 
 export function createSweeper(parts: SweeperParts): Sweeper {
   const { stream, queue, codec, placement } = parts
@@ -67,34 +58,16 @@ export function createSweeper(parts: SweeperParts): Sweeper {
   const takeFailedJob = takeFailedJobWith(removal)
   const { group, maxDeadLetters, deadLetters } = place
 
-  const capture = async ({ id, finishedOn, ...record }: FailedJob): Promise<number> => {
+  const capture = async (id: string, { finishedOn, ...record }: FailedJob): Promise<number> => {
     if (placement.together) {
       const args = { id, finishedOn, maxDeadLetters, group, ...record }
       return (await captureJob(stream, { stream: place.stream, deadLetters, queue: queueKeys }, args)).outcome
     }
     if (!(await failedJobStands(queue, { queue: queueKeys }, { id, finishedOn })).stands) return 0
     const token = `${place.keys.prefix}captured:${record.hash}:${finishedOn}`
-    const args = { maxDeadLetters, group, ...record, tokenTtlMs: target.windowMs }
+    const args = { maxDeadLetters, group, ...record, tokenTtlMs: Math.max(target.windowMs, leastTokenTtlMs) }
     await recordJob(stream, { stream: place.stream, deadLetters, token }, args)
     return (await takeFailedJob(queue, { queue: queueKeys }, { id, finishedOn })).outcome
-  }
-
-  const readJob = async (id: string): Promise<FailedJob | undefined> => {
-    const names = ['finishedOn', 'failedReason', 'atm', 'opts', 'data', 'timestamp', 'spCaptured'] as const
-    const [finishedOn, reason, attempts, opts, data, timestamp, captured] = await queue.hmget(queueKeys + id, ...names)
-    if (!finishedOn || captured === finishedOn) return undefined
-    const sp = originOf(opts)
-    return {
-      id,
-      hash: id.slice(idPrefix.length),
-      finishedOn,
-      reason: reason ?? '',
-      attempts: attempts ?? '0',
-      origin: sp.origin,
-      firstSeen: sp.origin.split('-')[0] || (timestamp ?? '0'),
-      redrives: sp.redrives,
-      payload: payloadOf(codec, data),
-    }
   }
 
   return {
@@ -103,8 +76,9 @@ export function createSweeper(parts: SweeperParts): Sweeper {
       let kept = 0
       try {
         await failed.round(async (id) => {
-          const job = await readJob(id)
-          const outcome = job === undefined ? 0 : await capture(job)
+          const values = await queue.hmget(queueKeys + id, ...failedJobFields)
+          const job = failedJobOf(codec, id.slice(idPrefix.length), values)
+          const outcome = job === undefined ? 0 : await capture(id, job)
           if (outcome === 1) removed += 1
           else if (outcome === 2) kept += 1
         })
@@ -114,36 +88,5 @@ export function createSweeper(parts: SweeperParts): Sweeper {
       }
       return { removed, kept }
     },
-  }
-}
-
-/** What the forwarder wrote into the job's options, as strings: numbers lose precision on their way through Lua. */
-function originOf(opts: string | null | undefined): { origin: string; redrives: string } {
-  const sp = member(parsed(opts), 'sp')
-  const text = (name: string) => {
-    const value = member(sp, name)
-    return typeof value === 'string' ? value : ''
-  }
-  const origin = text('id')
-  return { origin: /^\d+-\d+$/.test(origin) ? origin : '', redrives: text('redrives') || '0' }
-}
-
-function member(value: unknown, name: string): unknown {
-  return typeof value === 'object' && value !== null && Object.hasOwn(value, name) ? Reflect.get(value, name) : undefined
-}
-
-/** The payload as an entry's fields again, for when the entry itself is no longer in the stream. */
-function payloadOf(codec: Codec, data: string | null | undefined): Buffer {
-  const value = parsed(data)
-  const fit = typeof value === 'object' && value !== null && !Array.isArray(value)
-  return Buffer.from(encode(fit ? codec.restore(value) : ['payload', data ?? '']))
-}
-
-/** Undefined for what is no JSON: somebody wrote into the hash of one of our jobs, and the record must still be made. */
-function parsed(text: string | null | undefined): unknown {
-  try {
-    return JSON.parse(text ?? '{}')
-  } catch {
-    return undefined
   }
 }

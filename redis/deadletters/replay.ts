@@ -1,21 +1,27 @@
 /**
  * Replaying dead letters: the entry goes back to its stream with the bytes it had, its mark is deleted so that it is not a
  * duplicate of itself, and the record goes. One script per record where stream and queue are together; two at once then give
- * one new entry and one `gone`. Where the queue lives elsewhere its side comes first: a crash in between leaves the record, and
- * the second replay does the rest.
+ * one new entry and one `gone`. Elsewhere it takes steps: the stream's Redis says whether it would take the entry, the queue's side is
+ * cleared, the entry goes back. A crash in between leaves the record, and the second replay does the rest.
+ *
+ * Rights and types are asked for before the first write, and the new entry is noted before the record is deleted: a replay that Redis
+ * refuses anywhere adds no second entry when it is tried again (scripts/lib/restoreEntry.lua).
  *
  * A job that still has its id is looked at first: one that BullMQ has not finished would run beside the replayed one, so the
- * record stays (`busy`); a finished one is removed, or it would swallow the new entry as a duplicate.
+ * record stays (`busy`); a finished one is removed, or it would swallow the new entry as a duplicate. Where BullMQ's scripts are not
+ * known its public interface removes it. A job that somebody retries in that moment goes with it: its work is done by the new entry.
+ * BullMQ removes none that runs.
  */
 
-import { failure } from '../../api/errors.ts'
 import type { BullScripts } from '../bullmq/queue.ts'
-import { removalOf } from '../bullmq/queue.ts'
+import { openBullQueue, removalOf } from '../bullmq/queue.ts'
 import { failureOn, type RedisConnection } from '../connect/connection.ts'
 import { jobId } from '../keys.ts'
 import { type Placement, queueKey } from '../placement.ts'
-import { type DeadLetter, type DeadLetterReason, decodeDeadLetter } from '../record.ts'
-import { clearReplayWith, replayDeadLetterWith, restoreDeadLetter } from '../scripts/generated.ts'
+import type { DeadLetter } from '../record.ts'
+import { clearReplayWith, lookAtJobWith, lookAtReplay, replayDeadLetterWith, restoreDeadLetter } from '../scripts/generated.ts'
+import { restoreLarge } from './largereplay.ts'
+import { createRecords, type Records } from './records.ts'
 
 export type ReplayOutcome =
   | { readonly kind: 'replayed'; readonly id: string }
@@ -25,88 +31,105 @@ export type ReplayOutcome =
   | { readonly kind: 'busy'; readonly job: string }
   /** The record holds no payload: the entry had been trimmed before it could be read. */
   | { readonly kind: 'empty' }
+  /** The record cannot be read; it stays. */
+  | { readonly kind: 'damaged'; readonly damage: string }
+  /** The payload is not known to be the request, since its worker changed the job's data; the record stays. */
+  | { readonly kind: 'altered' }
 
-interface DeadLetterFilter {
-  readonly reason?: DeadLetterReason
-  /** Records older than this id's time are left out. */
-  readonly from?: string
+interface ReplayOptions {
+  /** Replay also what is marked as altered. */
+  readonly altered?: boolean
 }
 
-export interface DeadLetters {
-  /** Records in order, oldest first, page by page. Throws catalogued errors. */
-  list(filter: DeadLetterFilter): AsyncGenerator<DeadLetter>
-  /** One record, or undefined. */
-  show(id: string): Promise<DeadLetter | undefined>
-  replay(record: DeadLetter): Promise<ReplayOutcome>
-  /** Deletes records; says how many were still there. */
-  purge(ids: readonly string[]): Promise<number>
+export interface DeadLetters extends Records {
+  /** Throws catalogued errors; the record then stays, and a repeat adds no second entry. */
+  replay(record: DeadLetter, options?: ReplayOptions): Promise<ReplayOutcome>
 }
 
 interface DeadLetterParts {
   readonly stream: RedisConnection
   readonly queue: RedisConnection
   readonly placement: Placement
+  /** BullMQ's scripts where they are known. */
   readonly scripts: BullScripts | undefined
 }
 
-const pageSize = 200
-
 export function createDeadLetters(parts: DeadLetterParts): DeadLetters {
-  const { stream, queue, placement } = parts
+  const { stream, placement } = parts
   const { place, target } = placement
-  const removal = removalOf(parts.scripts)
-  const clearReplay = clearReplayWith(removal)
-  const replayDeadLetter = replayDeadLetterWith(removal)
+  const replayDeadLetter = replayDeadLetterWith(removalOf(parts.scripts))
+  const clear = parts.scripts === undefined ? publicClearing(parts) : scriptedClearing(parts)
+  const keys = { stream: place.stream, deadLetters: place.deadLetters, replays: place.keys.replays }
 
-  const page = async (start: string, count: number) => {
-    try {
-      return await stream.xrangeBuffer(place.deadLetters, start, '+', 'COUNT', count)
-    } catch (thrown) {
-      throw failureOn(stream, thrown)
-    }
-  }
+  const inOneStep = async (id: string, job: string, mark: string) =>
+    (await replayDeadLetter(stream, { ...keys, queue: queueKey(target), mark }, { id, jobId: job })).outcome
 
-  const run = async ({ id, idempotencyKey }: DeadLetter, job: string): Promise<string> => {
-    const keys = { stream: place.stream, deadLetters: place.deadLetters }
-    const queueKeys = { queue: queueKey(target), mark: target.keys.mark(idempotencyKey) }
-    if (placement.together) return (await replayDeadLetter(stream, { ...keys, ...queueKeys }, { id, jobId: job })).outcome
-    if (job !== '' && (await clearReplay(queue, queueKeys, { id: job })).outcome === 'busy') return 'busy'
-    return (await restoreDeadLetter(stream, keys, { id })).outcome
+  const inSteps = async (id: string, job: string, mark: string) => {
+    const { outcome } = await lookAtReplay(stream, keys, { id })
+    if (outcome !== 'ready' && outcome !== 'large' && outcome !== 'again') return outcome
+    // What went back already may be a job by now, with a mark of its own.
+    if (outcome !== 'again' && job !== '' && (await clear(job, mark)) === 'busy') return 'busy'
+    return outcome === 'large' ? await restoreLarge(stream, keys, id) : (await restoreDeadLetter(stream, keys, { id })).outcome
   }
 
   return {
-    async *list(filter) {
-      let start = filter.from ?? '-'
-      for (;;) {
-        const entries = await page(start, pageSize)
-        for (const [id, fields] of entries) {
-          const record = decodeDeadLetter(String(id), fields)
-          if (filter.reason === undefined || record.reason === filter.reason) yield record
-        }
-        if (entries.length < pageSize) return
-        start = `(${String(entries.at(-1)?.[0])}`
-      }
+    ...createRecords(stream, place),
+    async replay({ id, idempotencyKey, damage, altered }, options = {}) {
+      if (damage !== undefined) return { kind: 'damaged', damage }
+      if (altered === true && options.altered !== true) return { kind: 'altered' }
+      const job = idempotencyKey === '' ? '' : jobId(target.keys.scope, idempotencyKey)
+      const mark = target.keys.mark(idempotencyKey)
+      const oneStep = placement.together && parts.scripts !== undefined
+      const first = oneStep ? await inOneStep(id, job, mark) : 'large'
+      return outcomeOf(first === 'large' ? await inSteps(id, job, mark) : first, job)
     },
-    async show(id) {
-      if (!/^\d+-\d+$/.test(id))
-        throw failure('InvalidOption', { option: 'ID', detail: `${id} is not a record's id, such as 1700000000000-0` })
-      const [entry] = await page(id, 1)
-      if (entry === undefined || String(entry[0]) !== id) return undefined
-      return decodeDeadLetter(id, entry[1])
-    },
-    async replay(record) {
-      const job = record.idempotencyKey === '' ? '' : jobId(target.keys.scope, record.idempotencyKey)
-      const answer = await run(record, job)
-      if (answer === 'busy') return { kind: 'busy', job }
-      if (answer === 'gone' || answer === 'empty') return { kind: answer }
+  }
+}
+
+function outcomeOf(answer: string, job: string): ReplayOutcome {
+  switch (answer) {
+    case 'busy':
+      return { kind: answer, job }
+    case 'gone':
+    case 'empty':
+      return { kind: answer }
+    case 'damaged':
+      return { kind: answer, damage: 'its payload is no list of fields and values' }
+    default:
       return { kind: 'replayed', id: answer }
-    },
-    async purge(ids) {
-      try {
-        return ids.length === 0 ? 0 : await stream.xdel(place.deadLetters, ...ids)
-      } catch (thrown) {
-        throw failureOn(stream, thrown)
-      }
-    },
+  }
+}
+
+/** Removes a finished job and its mark, or answers `busy`. Throws catalogued errors. */
+type Clearing = (job: string, mark: string) => Promise<string>
+
+function scriptedClearing({ queue, placement, scripts }: DeadLetterParts): Clearing {
+  const clearReplay = clearReplayWith(removalOf(scripts))
+  const key = queueKey(placement.target)
+  return async (id, mark) => (await clearReplay(queue, { queue: key, mark }, { id })).outcome
+}
+
+function publicClearing({ queue, placement: { target } }: DeadLetterParts): Clearing {
+  const key = queueKey(target)
+  const lookAtJob = lookAtJobWith({})
+  const remove = async (id: string) => {
+    const bull = await openBullQueue(queue, target.queue, target.prefix)
+    try {
+      await bull.queue.remove(id, { removeChildren: false })
+      return (await queue.exists(key + id)) === 0
+    } finally {
+      await bull.close()
+    }
+  }
+  return async (id, mark) => {
+    const { outcome } = await lookAtJob(queue, { queue: key, mark }, { id })
+    if (outcome === 'busy') return outcome
+    try {
+      if (outcome === 'finished' && !(await remove(id))) return 'busy'
+      await queue.del(mark)
+      return 'clear'
+    } catch (thrown) {
+      throw failureOn(queue, thrown)
+    }
   }
 }

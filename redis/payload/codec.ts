@@ -35,6 +35,8 @@ export interface Codec {
   encode(payload: object, trace?: Trace): string[]
   /** The same fields for data that came out of an entry, whatever the schema says of it by now. */
   restore(data: object): string[]
+  /** Hash of the idempotency key of data that came out of an entry, whatever the schema says of it; undefined where it has no key. */
+  hashOf(data: object): string | undefined
 }
 
 class Refusal extends Error {
@@ -81,13 +83,14 @@ export function createCodec(payload: CompiledPayload): Codec {
     return { data, keyText, whole: () => canonicalJson(data) }
   }
 
+  const parse = (entry: EntryFields) => (payload.encoding === 'Fields' ? decodeFields(entry) : decodeJson(entry))
+
   const decode = (flat: readonly Buffer[]): Decoded => {
     const envelope = read(flat)
     const { redrives, trace } = envelope
     try {
       checkSize(payload, envelope)
-      const entry = envelope.fields()
-      const { data, keyText, whole } = payload.encoding === 'Fields' ? decodeFields(entry) : decodeJson(entry)
+      const { data, keyText, whole } = parse(envelope.fields())
       const broken = violation(data)
       if (broken !== undefined) throw new Refusal('SchemaViolation', broken)
       return { kind: 'Valid', data, hash: keyHash(keyValues(payload, keyText, whole)), trace, redrives }
@@ -118,6 +121,16 @@ export function createCodec(payload: CompiledPayload): Codec {
     decode,
     encode,
     restore: (data) => encodeMembers(payload, data, order).flat(),
+    hashOf(data) {
+      const flat = encodeMembers(payload, data, order).flat()
+      try {
+        const { keyText, whole } = parse(read(flat.map((text) => Buffer.from(text))).fields())
+        return keyHash(keyValues(payload, keyText, whole))
+      } catch (thrown) {
+        if (thrown instanceof Refusal || thrown instanceof NotText) return undefined
+        throw thrown
+      }
+    },
   }
 }
 

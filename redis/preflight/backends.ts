@@ -27,10 +27,7 @@ export async function checkKeys(
   queue: RedisConnection,
 ): Promise<void> {
   const queueKey = (part: string) => `${sink.prefix}:${sink.queue}:${part}`
-  const inStream: Expected = [
-    [source.stream, 'stream'],
-    [deadLetter.stream, 'stream'],
-  ]
+  const inStream = streamKeys({ source, deadLetter })
   const inQueue: Expected = [
     [queueKey('meta'), 'hash'],
     [queueKey('wait'), 'list'],
@@ -47,6 +44,18 @@ export async function checkKeys(
   if (stream === queue && !stream.isCluster) return await checkTypes(stream, [...inStream, ...inQueue])
   await checkTypes(stream, inStream)
   await checkTypes(queue, inQueue)
+}
+
+/** The same for the stream and its dead letters alone. */
+export async function checkStreamKeys(pipeline: CompiledPipeline, stream: RedisConnection): Promise<void> {
+  await checkTypes(stream, streamKeys(pipeline))
+}
+
+function streamKeys({ source, deadLetter }: Pick<CompiledPipeline, 'source' | 'deadLetter'>): Expected {
+  return [
+    [source.stream, 'stream'],
+    [deadLetter.stream, 'stream'],
+  ]
 }
 
 /** Of all pipelines that use it. Throws RedisUnfit, or why Redis could not be asked. */

@@ -37,6 +37,11 @@ const inquiries = {
   queue: { Server: queueInquiry('Server'), Cluster: queueInquiry('Cluster') },
   operator: inquiry(({ only }) => only === 'Operator', everywhere),
   portable: inquiry(({ only }) => only === 'Portable', everywhere),
+  /** Beside all else that is done there: where everything is refused, it is the key that is missing. */
+  replay: inquiry(
+    ({ only }) => only === undefined || only === 'Replay',
+    (place) => !isQueuePlace(place),
+  ),
 } as const
 
 type Kind = 'Server' | 'Cluster'
@@ -93,6 +98,11 @@ export async function checkPortableRights(pipeline: CompiledPipeline, queue: Red
 /** What the operator needs beyond that, at the stream. Throws as `checkRights`. */
 export async function checkOperatorRights(pipeline: CompiledPipeline, stream: RedisConnection): Promise<void> {
   await check(pipeline, stream, 'Stream', inquiries.operator)
+}
+
+/** What `dead replay` needs at the stream. Throws as `checkRights`. */
+export async function checkReplayRights(pipeline: CompiledPipeline, stream: RedisConnection): Promise<void> {
+  await check(pipeline, stream, 'Stream', inquiries.replay)
 }
 
 async function check(

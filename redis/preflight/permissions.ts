@@ -17,8 +17,11 @@ export interface Right {
   /** As ACL rules name it: `xadd`, `xgroup|create`. */
   readonly command: string
   readonly on: readonly Place[]
-  /** Only there; everywhere unless told. `Portable`: the way of a BullMQ whose scripts are not known. A consumer does not ask for the operator's. */
-  readonly only?: 'Cluster' | 'Portable' | 'Operator'
+  /**
+   * Only there; everywhere unless told. `Portable`: the way of a BullMQ whose scripts are not known. `Replay`: `dead replay` and
+   * `dead purge`. A consumer asks neither for theirs nor for the operator's.
+   */
+  readonly only?: 'Cluster' | 'Portable' | 'Operator' | 'Replay'
   readonly why: string
 }
 
@@ -82,6 +85,11 @@ export const rights: readonly Right[] = [
   { command: 'multi', on: ['QueueServer'], only: 'Portable', why: 'job and mark in one transaction' },
   { command: 'exec', on: ['QueueServer'], only: 'Portable', why: 'job and mark in one transaction' },
   { command: 'script|load', on: ['QueueServer'], only: 'Portable', why: 'scripts that the server forgot' },
+  { command: 'xadd', on: ['Stream'], only: 'Replay', why: 'dead letters that go back' },
+  { command: 'xdel', on: ['DeadLetters'], only: 'Replay', why: 'dead letters that went back or are purged' },
+  { command: 'watch', on: ['Helpers'], only: 'Replay', why: 'entries of thousands of fields that go back' },
+  { command: 'multi', on: ['StreamServer'], only: 'Replay', why: 'entries of thousands of fields that go back' },
+  { command: 'exec', on: ['StreamServer'], only: 'Replay', why: 'entries of thousands of fields that go back' },
   { command: 'xinfo|consumers', on: ['Stream'], only: 'Operator', why: 'who is there' },
   { command: 'xread', on: ['Stream'], only: 'Operator', why: 'the entry that wakes a sleeping pipeline' },
   { command: 'hgetall', on: ['Helpers'], only: 'Operator', why: 'names in the registry' },

@@ -1,6 +1,9 @@
 --[[
   Makes a failed job a dead letter and removes it, in one step; where stream and queue are together.
 
+  The first write is the note of the last but one, still empty: where Redis refuses it, nothing has happened, and where it took the
+  empty one it takes the full one.
+
   KEYS
     stream          stream
     deadLetters     stream
@@ -18,14 +21,17 @@
     firstSeen       text      ms
     redrives        text
     payload         bytes     MessagePack of field, value, …, where the stream no longer holds the entry
+    altered         flag      the payload is not known to be the request as it came
+    stacktrace      text      of the failure
 
   REPLY
     outcome         integer   0 not this failure any more, 1 recorded and removed, 2 recorded and kept
 
   WRITES
-    1 XADD deadLetters         a refusal is returned; the job stays
-    2 HSET job spRecorded      a refusal leaves a second record for the next round; so the right is asked for before
-    3 takeJob's (lib/failedJob.lua)   a refusal leaves a job that is known to be recorded
+    1 HSET job spRecorded ''   a refusal leaves everything as it was
+    2 XADD deadLetters         a refusal is returned; the job stays, and is not noted as recorded
+    3 HSET job spRecorded      cannot be refused where 1 was not
+    4 takeJob's (lib/failedJob.lua)   a refusal leaves a job that is known to be recorded
 ]]
 -- @include failedJob
 -- @include recordFailedJob
@@ -33,12 +39,12 @@ local standing = standingOf(queue, id, finishedOn)
 if not standing then return {0} end
 local job = queue .. id
 if redis.call('HGET', job, 'spRecorded') ~= finishedOn then
-  if redis.acl_check_cmd and not redis.acl_check_cmd('HSET', job, 'spRecorded', finishedOn) then
-    return redis.error_reply('NOPERM the user may not HSET ' .. job)
-  end
-  local place = {stream = stream, deadLetters = deadLetters, group = group}
-  local refusal = roomForDeadLetter(deadLetters, maxDeadLetters) or recordFailedJob(place, {
-    hash = hash, origin = origin, reason = reason, attempts = attempts, firstSeen = firstSeen, redrives = redrives, payload = payload
+  local refusal = roomForDeadLetter(deadLetters, maxDeadLetters)
+  if refusal then return refusal end
+  redis.call('HSET', job, 'spRecorded', '')
+  refusal = recordFailedJob({stream = stream, deadLetters = deadLetters, group = group}, {
+    hash = hash, origin = origin, reason = reason, attempts = attempts, firstSeen = firstSeen, redrives = redrives,
+    payload = payload, altered = altered, stacktrace = stacktrace
   })
   if refusal then return refusal end
   redis.call('HSET', job, 'spRecorded', finishedOn)

@@ -15,4 +15,8 @@
     1 clearJob's (lib/clearJob.lua)   a refusal leaves the dead letter; the next replay does the rest
 ]]
 -- @include clearJob
-return {clearJob(queue, id, mark) or 'clear'}
+local standing = jobInTheWay(queue, id)
+if standing == 'busy' then return {standing} end
+local refusal = mayNotClear(queue, id, mark)
+if refusal then return refusal end
+return {clearJob(queue, id, mark, standing) or 'clear'}

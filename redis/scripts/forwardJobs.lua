@@ -8,6 +8,7 @@
   ARGV
     queue         text      prefix of the queue's keys, with its last colon
     windowMs      integer   life of a mark
+    requestCopy   flag      jobs keep their data as it came, beside what workers may change
     items         rows
       .jobId      text
       .origin     text      id of the stream entry, or direct; kept in the mark
@@ -34,7 +35,8 @@ local decisions = {}
 for jobId, origin, add, options in items do
   local index = #decisions + 1
   decisions[index] = forwarding.decide({
-    id = jobId, mark = marks[index], origin = origin, addKeys = addKeys, addArguments = {add, data[index], options}
+    id = jobId, mark = marks[index], origin = origin, addKeys = addKeys, addArguments = {add, data[index], options},
+    requestCopy = requestCopy
   })
 end
 local outcomes, added = {}, 0

@@ -287,6 +287,51 @@ export function auditLedger(connection: RedisConnection, keys: AuditLedgerKeys, 
   return auditLedgerScript.run(connection, [keys.stream, keys.stats], [args.group]).then(decodeAuditLedger)
 }
 
+// beginLargeReplay.lua
+
+export interface BeginLargeReplayKeys {
+  readonly stream: string
+  /** id of a record → id of its new entry; here, between two commands, `after ` and the stream's last id */
+  readonly replays: string
+}
+
+export interface BeginLargeReplayArguments {
+  /** of the record */
+  readonly id: string
+}
+
+const beginLargeReplayLua = `local function fields(reply)
+  local map = {}
+  for i = 1, #reply, 2 do map[reply[i]] = reply[i + 1] end
+  return map
+end
+local function refused(reply) return type(reply) == 'table' and reply.err or nil end
+local function attempt(work, ...)
+  local done, result = pcall(work, ...)
+  if done then return result end
+  local reply = refused(result) or tostring(result)
+  if work == redis.call and redis.acl_check_cmd then
+    local known, allowed = pcall(redis.acl_check_cmd, ...)
+    if known and not allowed then reply = 'NOPERM the user may not send ' .. table.concat({...}, ' ', 1, 2) end
+  end
+  return {err = reply}
+end
+local stream, replays = KEYS[1], KEYS[2]
+local id = ARGV[1]
+redis.call('HSET', replays, id, 'after ' .. fields(redis.call('XINFO', 'STREAM', stream))['last-generated-id'])
+return {1}
+`
+
+const beginLargeReplayScript = defineScript('beginLargeReplay', beginLargeReplayLua)
+
+/** First command of the MULTI that replays an entry of too many fields for Lua: notes the stream's last id. Behind it comes the client's own XADD, then endLargeReplay. Somebody else's replay of the record changes `replays`, which the client watches. Appends it to a MULTI made from `connection`. */
+export function beginLargeReplay(multi: ChainableCommander, connection: RedisConnection, keys: BeginLargeReplayKeys, args: BeginLargeReplayArguments): void {
+  beginLargeReplayScript.queue(multi, connection, [keys.stream, keys.replays], [args.id])
+}
+
+/** Makes servers know it again that have forgotten it. */
+export const beginLargeReplayText = beginLargeReplayLua
+
 // captureJob.lua
 
 export interface CaptureJobKeys {
@@ -315,6 +360,10 @@ export interface CaptureJobArguments {
   readonly redrives: string
   /** MessagePack of field, value, …, where the stream no longer holds the entry */
   readonly payload: string | Buffer
+  /** the payload is not known to be the request as it came */
+  readonly altered: boolean
+  /** of the failure */
+  readonly stacktrace: string
 }
 
 export interface CaptureJobReply {
@@ -374,37 +423,47 @@ local function roomForDeadLetter(deadLetters, max, before)
   return redis.error_reply('FULL ' .. deadLetters .. ' holds ' .. max .. ' dead letters')
 end
 local function writeDeadLetter(deadLetters, record, now)
-  local written = redis.pcall('XADD', deadLetters, '*',
+  local content = {
     'originalId', record.originalId, 'stream', record.stream, 'group', record.group, 'consumer', record.consumer,
     'deliveries', record.deliveries, 'reason', record.reason, 'error', record.error, 'payload', record.payload,
-    'idempotencyKey', record.idempotencyKey, 'firstSeen', record.firstSeen, 'deadAt', now or serverNow(), 'redrives', record.redrives)
+    'idempotencyKey', record.idempotencyKey, 'firstSeen', record.firstSeen, 'deadAt', now or serverNow(), 'redrives', record.redrives
+  }
+  if record.stacktrace and record.stacktrace ~= '' then
+    content[#content + 1] = 'stacktrace'
+    content[#content + 1] = record.stacktrace
+  end
+  if record.altered then
+    content[#content + 1] = 'altered'
+    content[#content + 1] = '1'
+  end
+  local written = redis.pcall('XADD', deadLetters, '*', unpack(content))
   if refused(written) then return written end
   return nil, written
 end
 local function recordFailedJob(place, job)
-  local payload = job.payload
+  local payload, altered = job.payload, job.altered
   if job.origin ~= '' then
     local entry = redis.call('XRANGE', place.stream, job.origin, job.origin)[1]
-    if entry then payload = cmsgpack.pack(entry[2]) end
+    if entry then payload, altered = cmsgpack.pack(entry[2]), false end
   end
   return writeDeadLetter(place.deadLetters, {
     originalId = job.origin, stream = place.stream, group = place.group, consumer = '', deliveries = job.attempts,
     reason = 'JobFailed', error = string.sub(job.reason, 1, 1000), payload = payload, idempotencyKey = job.hash,
-    firstSeen = job.firstSeen, redrives = job.redrives
+    firstSeen = job.firstSeen, redrives = job.redrives, stacktrace = job.stacktrace, altered = altered
   })
 end
 local stream, deadLetters, queue = KEYS[1], KEYS[2], KEYS[3]
-local id, finishedOn, maxDeadLetters, group, hash, origin, reason, attempts, firstSeen, redrives, payload = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8], ARGV[9], ARGV[10], ARGV[11]
+local id, finishedOn, maxDeadLetters, group, hash, origin, reason, attempts, firstSeen, redrives, payload, altered, stacktrace = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8], ARGV[9], ARGV[10], ARGV[11], ARGV[12] == '1', ARGV[13]
 local standing = standingOf(queue, id, finishedOn)
 if not standing then return {0} end
 local job = queue .. id
 if redis.call('HGET', job, 'spRecorded') ~= finishedOn then
-  if redis.acl_check_cmd and not redis.acl_check_cmd('HSET', job, 'spRecorded', finishedOn) then
-    return redis.error_reply('NOPERM the user may not HSET ' .. job)
-  end
-  local place = {stream = stream, deadLetters = deadLetters, group = group}
-  local refusal = roomForDeadLetter(deadLetters, maxDeadLetters) or recordFailedJob(place, {
-    hash = hash, origin = origin, reason = reason, attempts = attempts, firstSeen = firstSeen, redrives = redrives, payload = payload
+  local refusal = roomForDeadLetter(deadLetters, maxDeadLetters)
+  if refusal then return refusal end
+  redis.call('HSET', job, 'spRecorded', '')
+  refusal = recordFailedJob({stream = stream, deadLetters = deadLetters, group = group}, {
+    hash = hash, origin = origin, reason = reason, attempts = attempts, firstSeen = firstSeen, redrives = redrives,
+    payload = payload, altered = altered, stacktrace = stacktrace
   })
   if refusal then return refusal end
   redis.call('HSET', job, 'spRecorded', finishedOn)
@@ -414,11 +473,11 @@ return {takeJob(queue, id, finishedOn, standing)}
 
 export type CaptureJob = (connection: RedisConnection, keys: CaptureJobKeys, args: CaptureJobArguments) => Promise<CaptureJobReply>
 
-/** Makes a failed job a dead letter and removes it, in one step; where stream and queue are together. Throws catalogued errors. @param bull BullMQ's own text, where it goes */
+/** Makes a failed job a dead letter and removes it, in one step; where stream and queue are together. The first write is the note of the last but one, still empty: where Redis refuses it, nothing has happened, and where it took the empty one it takes the full one. Throws catalogued errors. @param bull BullMQ's own text, where it goes */
 export function captureJobWith(bull: BullTexts): CaptureJob {
   const script = defineScript('captureJob', withBullTexts(captureJobLua, bull))
   return (connection, keys, args) => {
-    return script.run(connection, [keys.stream, keys.deadLetters, keys.queue], [args.id, args.finishedOn, args.maxDeadLetters, args.group, args.hash, args.origin, args.reason, args.attempts, args.firstSeen, args.redrives, args.payload]).then(decodeCaptureJob)
+    return script.run(connection, [keys.stream, keys.deadLetters, keys.queue], [args.id, args.finishedOn, args.maxDeadLetters, args.group, args.hash, args.origin, args.reason, args.attempts, args.firstSeen, args.redrives, args.payload, args.altered ? 1 : 0, args.stacktrace]).then(decodeCaptureJob)
   }
 }
 
@@ -563,10 +622,20 @@ local function roomForDeadLetter(deadLetters, max, before)
   return redis.error_reply('FULL ' .. deadLetters .. ' holds ' .. max .. ' dead letters')
 end
 local function writeDeadLetter(deadLetters, record, now)
-  local written = redis.pcall('XADD', deadLetters, '*',
+  local content = {
     'originalId', record.originalId, 'stream', record.stream, 'group', record.group, 'consumer', record.consumer,
     'deliveries', record.deliveries, 'reason', record.reason, 'error', record.error, 'payload', record.payload,
-    'idempotencyKey', record.idempotencyKey, 'firstSeen', record.firstSeen, 'deadAt', now or serverNow(), 'redrives', record.redrives)
+    'idempotencyKey', record.idempotencyKey, 'firstSeen', record.firstSeen, 'deadAt', now or serverNow(), 'redrives', record.redrives
+  }
+  if record.stacktrace and record.stacktrace ~= '' then
+    content[#content + 1] = 'stacktrace'
+    content[#content + 1] = record.stacktrace
+  end
+  if record.altered then
+    content[#content + 1] = 'altered'
+    content[#content + 1] = '1'
+  end
+  local written = redis.pcall('XADD', deadLetters, '*', unpack(content))
   if refused(written) then return written end
   return nil, written
 end
@@ -704,20 +773,38 @@ const clearReplayLua = `local function bullRemove(job, id, queue)
   end
   return remove({job, queue .. 'repeat'}, {id, '0', queue})
 end
-local function clearJob(queue, id, mark)
+local function forbidden(...)
+  if not redis.acl_check_cmd or redis.acl_check_cmd(...) then return nil end
+  local command, key = ...
+  return redis.error_reply('NOPERM the user may not ' .. command .. ' ' .. key)
+end
+local function jobInTheWay(queue, id)
   local key = queue .. id
-  if redis.call('EXISTS', key) == 1 then
-    local finished = redis.call('ZSCORE', queue .. 'completed', id) or redis.call('ZSCORE', queue .. 'failed', id)
-    if not finished then return 'busy' end
-    bullRemove(key, id, queue)
-    if redis.call('EXISTS', key) == 1 then return 'busy' end
+  if redis.call('EXISTS', key) == 0 then return nil end
+  local finished = redis.call('ZSCORE', queue .. 'completed', id) or redis.call('ZSCORE', queue .. 'failed', id)
+  if not finished or redis.call('EXISTS', key .. ':lock') == 1 then return 'busy' end
+  return 'finished'
+end
+local function mayNotClear(queue, id, mark)
+  local key = queue .. id
+  return forbidden('DEL', mark) or forbidden('DEL', key) or forbidden('ZREM', queue .. 'failed', id)
+    or forbidden('XADD', queue .. 'events', '*', 'event', 'removed') or forbidden('SMEMBERS', key .. ':dependencies')
+end
+local function clearJob(queue, id, mark, standing)
+  if standing == 'finished' then
+    bullRemove(queue .. id, id, queue)
+    if redis.call('EXISTS', queue .. id) == 1 then return 'busy' end
   end
   redis.call('DEL', mark)
   return nil
 end
 local queue, mark = KEYS[1], KEYS[2]
 local id = ARGV[1]
-return {clearJob(queue, id, mark) or 'clear'}
+local standing = jobInTheWay(queue, id)
+if standing == 'busy' then return {standing} end
+local refusal = mayNotClear(queue, id, mark)
+if refusal then return refusal end
+return {clearJob(queue, id, mark, standing) or 'clear'}
 `
 
 export type ClearReplay = (connection: RedisConnection, keys: ClearReplayKeys, args: ClearReplayArguments) => Promise<ClearReplayReply>
@@ -851,6 +938,135 @@ const dispatchAddScript = defineScript('dispatchAdd', dispatchAddLua)
 export function dispatchAdd(connection: RedisConnection, keys: DispatchAddKeys, args: DispatchAddArguments): Promise<DispatchAddReply> {
   return dispatchAddScript.run(connection, [keys.stream, ...keys.modeKeys], [args.mode, args.maxEntries, args.lengths.length, ...args.lengths, ...args.strings]).then(decodeDispatchAdd)
 }
+
+// endLargeReplay.lua
+
+export interface EndLargeReplayKeys {
+  readonly stream: string
+  readonly deadLetters: string
+  /** id of a record → id of its new entry */
+  readonly replays: string
+}
+
+export interface EndLargeReplayArguments {
+  /** of the record */
+  readonly id: string
+}
+
+const endLargeReplayLua = `local function fields(reply)
+  local map = {}
+  for i = 1, #reply, 2 do map[reply[i]] = reply[i + 1] end
+  return map
+end
+local function refused(reply) return type(reply) == 'table' and reply.err or nil end
+local function attempt(work, ...)
+  local done, result = pcall(work, ...)
+  if done then return result end
+  local reply = refused(result) or tostring(result)
+  if work == redis.call and redis.acl_check_cmd then
+    local known, allowed = pcall(redis.acl_check_cmd, ...)
+    if known and not allowed then reply = 'NOPERM the user may not send ' .. table.concat({...}, ' ', 1, 2) end
+  end
+  return {err = reply}
+end
+local function forbidden(...)
+  if not redis.acl_check_cmd or redis.acl_check_cmd(...) then return nil end
+  local command, key = ...
+  return redis.error_reply('NOPERM the user may not ' .. command .. ' ' .. key)
+end
+local function wrongType(key, expected)
+  local actual = redis.call('TYPE', key).ok
+  if actual == 'none' or actual == expected then return nil end
+  return redis.error_reply('WRONGTYPE ' .. key .. ' holds a ' .. actual .. ', not a ' .. expected)
+end
+local queueKeyTypes = {
+  ['wait'] = 'list',
+  ['paused'] = 'list',
+  ['active'] = 'list',
+  ['meta'] = 'hash',
+  ['id'] = 'string',
+  ['pc'] = 'string',
+  ['completed'] = 'zset',
+  ['failed'] = 'zset',
+  ['delayed'] = 'zset',
+  ['prioritized'] = 'zset',
+  ['waiting-children'] = 'zset',
+  ['marker'] = 'zset',
+  ['repeat'] = 'zset',
+  ['events'] = 'stream',
+}
+local function wrongQueueKey(queue)
+  for part, expected in pairs(queueKeyTypes) do
+    local wrong = wrongType(queue .. part, expected)
+    if wrong then return wrong end
+  end
+  return nil
+end
+local function heldQueue(queue)
+  local held = redis.call('EXISTS', queue .. 'paused') == 1
+  if not held then
+    local meta = redis.call('HMGET', queue .. 'meta', 'paused', 'version')
+    held = meta[1] and meta[2] and string.match(meta[2], '^bullmq[%w-]*:[0-5]%.') ~= nil
+  end
+  return held and redis.error_reply('QUEUEHELD ' .. queue .. ' is paused by a BullMQ before version 6') or nil
+end
+local mostArguments = 7000
+local function readReplay(deadLetters, replays, id)
+  local found = redis.call('XRANGE', deadLetters, id, id)[1]
+  if not found then return {outcome = 'gone'} end
+  local added = redis.call('HGET', replays, id)
+  if added and added ~= '' then return {outcome = 'again', added = added} end
+  local record = fields(found[2])
+  if (record.payload or '') == '' then return {outcome = 'empty'} end
+  local readable, flat, more = pcall(cmsgpack.unpack, record.payload)
+  if not readable or more ~= nil or type(flat) ~= 'table' or #flat % 2 == 1 then return {outcome = 'damaged'} end
+  local entry = {}
+  for i = 1, #flat, 2 do
+    if type(flat[i]) ~= 'string' or type(flat[i + 1]) ~= 'string' then return {outcome = 'damaged'} end
+    if flat[i] ~= 'sp-redrives' then entry[#entry + 1] = flat[i]; entry[#entry + 1] = flat[i + 1] end
+  end
+  if #entry == 0 then return {outcome = #flat == 0 and next(flat) and 'damaged' or 'empty'} end
+  entry[#entry + 1] = 'sp-redrives'
+  entry[#entry + 1] = tostring((tonumber(record.redrives) or 0) + 1)
+  return {outcome = #entry > mostArguments and 'large' or 'ready', entry = entry}
+end
+local function mayNotReplay(stream, deadLetters, replays, id)
+  return wrongType(stream, 'stream') or forbidden('XADD', stream, '*', 'field', 'value') or forbidden('XDEL', deadLetters, id)
+    or forbidden('HSET', replays, id, '') or forbidden('HDEL', replays, id)
+end
+local function noteReplay(replays, id) redis.call('HSET', replays, id, '') end
+local function restoreEntry(stream, replays, id, entry)
+  local added = redis.call('XADD', stream, '*', unpack(entry))
+  redis.call('HSET', replays, id, added)
+  return added
+end
+local function endReplay(deadLetters, replays, id)
+  redis.call('XDEL', deadLetters, id)
+  redis.call('HDEL', replays, id)
+end
+local stream, deadLetters, replays = KEYS[1], KEYS[2], KEYS[3]
+local id = ARGV[1]
+local last = fields(redis.call('XINFO', 'STREAM', stream))['last-generated-id']
+local note = redis.call('HGET', replays, id) or ''
+if string.sub(note, 1, 6) ~= 'after ' then return {''} end
+if string.sub(note, 7) == last then
+  redis.call('HDEL', replays, id)
+  return {''}
+end
+redis.call('HSET', replays, id, last)
+endReplay(deadLetters, replays, id)
+return {last}
+`
+
+const endLargeReplayScript = defineScript('endLargeReplay', endLargeReplayLua)
+
+/** Last command of the MULTI that replays an entry of too many fields for Lua. A MULTI does not stop at a refused command, so it looks whether the XADD before it has added an entry. Only then does the record go. Appends it to a MULTI made from `connection`. */
+export function endLargeReplay(multi: ChainableCommander, connection: RedisConnection, keys: EndLargeReplayKeys, args: EndLargeReplayArguments): void {
+  endLargeReplayScript.queue(multi, connection, [keys.stream, keys.deadLetters, keys.replays], [args.id])
+}
+
+/** Makes servers know it again that have forgotten it. */
+export const endLargeReplayText = endLargeReplayLua
 
 // ensureGroup.lua
 
@@ -1186,6 +1402,8 @@ export interface ForwardJobsArguments {
   readonly queue: string
   /** life of a mark */
   readonly windowMs: number
+  /** jobs keep their data as it came, beside what workers may change */
+  readonly requestCopy: boolean
   readonly items: readonly ForwardJobsItem[]
   /** per item: the second argument of BullMQ's add */
   readonly data: readonly (string | Buffer)[]
@@ -1331,7 +1549,10 @@ local function createForwarding(queue, windowMs, now)
       for _, set in ipairs({'completed', 'failed'}) do redis.call('ZREM', queue .. set, job.id) end
     end
     if present then redis.call('DEL', queue .. job.id) end
-    return bullAdd(job.addKeys, job.addArguments)
+    local result = bullAdd(job.addKeys, job.addArguments)
+    local added = type(result) ~= 'number' or result >= 0
+    if added and job.requestCopy then redis.call('HSET', queue .. job.id, 'spRequest', job.addArguments[2]) end
+    return result
   end
   function forwarding.carryOut(decision)
     local job, kind = decision.job, decision.kind
@@ -1370,8 +1591,8 @@ end
 local function digits(number) return string.format('%.0f', number) end
 local addKeys = slice(KEYS, 1, ARGV[1])
 local marks = slice(KEYS, 1 + #addKeys, #KEYS - (1 + #addKeys) + 1)
-local queue, windowMs, items = ARGV[2], tonumber(ARGV[3]), rows(ARGV[4], 4)
-local data = slice(ARGV, 5, #ARGV - (5) + 1)
+local queue, windowMs, requestCopy, items = ARGV[2], tonumber(ARGV[3]), ARGV[4] == '1', rows(ARGV[5], 4)
+local data = slice(ARGV, 6, #ARGV - (6) + 1)
 local wrong = wrongQueueKey(queue)
 if wrong then return wrong end
 local waiting = waitingJobs(queue)
@@ -1380,7 +1601,8 @@ local decisions = {}
 for jobId, origin, add, options in items do
   local index = #decisions + 1
   decisions[index] = forwarding.decide({
-    id = jobId, mark = marks[index], origin = origin, addKeys = addKeys, addArguments = {add, data[index], options}
+    id = jobId, mark = marks[index], origin = origin, addKeys = addKeys, addArguments = {add, data[index], options},
+    requestCopy = requestCopy
   })
 end
 local outcomes, added = {}, 0
@@ -1405,7 +1627,7 @@ export function forwardJobsWith(bull: BullTexts): ForwardJobs {
       items.joined(row.add)
       items.joined(row.options)
     }
-    return script.run(connection, [...keys.addKeys, ...keys.marks], [keys.addKeys.length, args.queue, args.windowMs, items.finish(), ...args.data]).then(decodeForwardJobs)
+    return script.run(connection, [...keys.addKeys, ...keys.marks], [keys.addKeys.length, args.queue, args.windowMs, args.requestCopy ? 1 : 0, items.finish(), ...args.data]).then(decodeForwardJobs)
   }
 }
 
@@ -1471,10 +1693,20 @@ local function roomForDeadLetter(deadLetters, max, before)
   return redis.error_reply('FULL ' .. deadLetters .. ' holds ' .. max .. ' dead letters')
 end
 local function writeDeadLetter(deadLetters, record, now)
-  local written = redis.pcall('XADD', deadLetters, '*',
+  local content = {
     'originalId', record.originalId, 'stream', record.stream, 'group', record.group, 'consumer', record.consumer,
     'deliveries', record.deliveries, 'reason', record.reason, 'error', record.error, 'payload', record.payload,
-    'idempotencyKey', record.idempotencyKey, 'firstSeen', record.firstSeen, 'deadAt', now or serverNow(), 'redrives', record.redrives)
+    'idempotencyKey', record.idempotencyKey, 'firstSeen', record.firstSeen, 'deadAt', now or serverNow(), 'redrives', record.redrives
+  }
+  if record.stacktrace and record.stacktrace ~= '' then
+    content[#content + 1] = 'stacktrace'
+    content[#content + 1] = record.stacktrace
+  end
+  if record.altered then
+    content[#content + 1] = 'altered'
+    content[#content + 1] = '1'
+  end
+  local written = redis.pcall('XADD', deadLetters, '*', unpack(content))
   if refused(written) then return written end
   return nil, written
 end
@@ -1889,6 +2121,77 @@ export function lockJobs(connection: RedisConnection, keys: LockJobsKeys, args: 
   return lockJobsScript.run(connection, [...keys.locks, ...keys.marks, ...keys.jobs], [keys.locks.length, keys.marks.length, args.token, args.lockTtlMs, args.queue]).then(decodeLockJobs)
 }
 
+// lookAtJob.lua
+
+export interface LookAtJobKeys {
+  /** prefix of the queue's keys, with its last colon */
+  readonly queue: string
+  readonly mark: string
+}
+
+export interface LookAtJobArguments {
+  /** of the job */
+  readonly id: string
+}
+
+export interface LookAtJobReply {
+  /** none, finished or busy */
+  readonly outcome: string
+}
+
+function decodeLookAtJob(reply: unknown): LookAtJobReply {
+  const at = list(reply, 'lookAtJob')
+  return { outcome: text(at[0], 'lookAtJob') }
+}
+
+const lookAtJobLua = `local function bullRemove(job, id, queue)
+  local function remove(KEYS, ARGV)
+    -- @bullmq remove
+  end
+  return remove({job, queue .. 'repeat'}, {id, '0', queue})
+end
+local function forbidden(...)
+  if not redis.acl_check_cmd or redis.acl_check_cmd(...) then return nil end
+  local command, key = ...
+  return redis.error_reply('NOPERM the user may not ' .. command .. ' ' .. key)
+end
+local function jobInTheWay(queue, id)
+  local key = queue .. id
+  if redis.call('EXISTS', key) == 0 then return nil end
+  local finished = redis.call('ZSCORE', queue .. 'completed', id) or redis.call('ZSCORE', queue .. 'failed', id)
+  if not finished or redis.call('EXISTS', key .. ':lock') == 1 then return 'busy' end
+  return 'finished'
+end
+local function mayNotClear(queue, id, mark)
+  local key = queue .. id
+  return forbidden('DEL', mark) or forbidden('DEL', key) or forbidden('ZREM', queue .. 'failed', id)
+    or forbidden('XADD', queue .. 'events', '*', 'event', 'removed') or forbidden('SMEMBERS', key .. ':dependencies')
+end
+local function clearJob(queue, id, mark, standing)
+  if standing == 'finished' then
+    bullRemove(queue .. id, id, queue)
+    if redis.call('EXISTS', queue .. id) == 1 then return 'busy' end
+  end
+  redis.call('DEL', mark)
+  return nil
+end
+local queue, mark = KEYS[1], KEYS[2]
+local id = ARGV[1]
+local standing = jobInTheWay(queue, id) or 'none'
+if standing == 'busy' then return {standing} end
+return mayNotClear(queue, id, mark) or {standing}
+`
+
+export type LookAtJob = (connection: RedisConnection, keys: LookAtJobKeys, args: LookAtJobArguments) => Promise<LookAtJobReply>
+
+/** How a job stands to a replay, where BullMQ's own interface has to remove it because its scripts are not known. Throws catalogued errors. @param bull BullMQ's own text, where it goes */
+export function lookAtJobWith(bull: BullTexts): LookAtJob {
+  const script = defineScript('lookAtJob', withBullTexts(lookAtJobLua, bull))
+  return (connection, keys, args) => {
+    return script.run(connection, [keys.queue, keys.mark], [args.id]).then(decodeLookAtJob)
+  }
+}
+
 // lookAtQueue.lua
 
 export interface LookAtQueueKeys {
@@ -1919,6 +2222,138 @@ const lookAtQueueScript = defineScript('lookAtQueue', lookAtQueueLua)
 /** How much waits in a queue, and whether it is paused. A meta hash of another type hides no number here: the check of key types reports it. Throws catalogued errors. */
 export function lookAtQueue(connection: RedisConnection, keys: LookAtQueueKeys): Promise<LookAtQueueReply> {
   return lookAtQueueScript.run(connection, [keys.meta, keys.wait, keys.paused, keys.prioritized], []).then(decodeLookAtQueue)
+}
+
+// lookAtReplay.lua
+
+export interface LookAtReplayKeys {
+  readonly stream: string
+  readonly deadLetters: string
+  /** id of a record → id of its new entry */
+  readonly replays: string
+}
+
+export interface LookAtReplayArguments {
+  /** of the record */
+  readonly id: string
+}
+
+export interface LookAtReplayReply {
+  /** gone, empty, damaged, again (only the record is to be deleted), ready, or large (more than Lua passes on) */
+  readonly outcome: string
+}
+
+function decodeLookAtReplay(reply: unknown): LookAtReplayReply {
+  const at = list(reply, 'lookAtReplay')
+  return { outcome: text(at[0], 'lookAtReplay') }
+}
+
+const lookAtReplayLua = `local function fields(reply)
+  local map = {}
+  for i = 1, #reply, 2 do map[reply[i]] = reply[i + 1] end
+  return map
+end
+local function refused(reply) return type(reply) == 'table' and reply.err or nil end
+local function attempt(work, ...)
+  local done, result = pcall(work, ...)
+  if done then return result end
+  local reply = refused(result) or tostring(result)
+  if work == redis.call and redis.acl_check_cmd then
+    local known, allowed = pcall(redis.acl_check_cmd, ...)
+    if known and not allowed then reply = 'NOPERM the user may not send ' .. table.concat({...}, ' ', 1, 2) end
+  end
+  return {err = reply}
+end
+local function forbidden(...)
+  if not redis.acl_check_cmd or redis.acl_check_cmd(...) then return nil end
+  local command, key = ...
+  return redis.error_reply('NOPERM the user may not ' .. command .. ' ' .. key)
+end
+local function wrongType(key, expected)
+  local actual = redis.call('TYPE', key).ok
+  if actual == 'none' or actual == expected then return nil end
+  return redis.error_reply('WRONGTYPE ' .. key .. ' holds a ' .. actual .. ', not a ' .. expected)
+end
+local queueKeyTypes = {
+  ['wait'] = 'list',
+  ['paused'] = 'list',
+  ['active'] = 'list',
+  ['meta'] = 'hash',
+  ['id'] = 'string',
+  ['pc'] = 'string',
+  ['completed'] = 'zset',
+  ['failed'] = 'zset',
+  ['delayed'] = 'zset',
+  ['prioritized'] = 'zset',
+  ['waiting-children'] = 'zset',
+  ['marker'] = 'zset',
+  ['repeat'] = 'zset',
+  ['events'] = 'stream',
+}
+local function wrongQueueKey(queue)
+  for part, expected in pairs(queueKeyTypes) do
+    local wrong = wrongType(queue .. part, expected)
+    if wrong then return wrong end
+  end
+  return nil
+end
+local function heldQueue(queue)
+  local held = redis.call('EXISTS', queue .. 'paused') == 1
+  if not held then
+    local meta = redis.call('HMGET', queue .. 'meta', 'paused', 'version')
+    held = meta[1] and meta[2] and string.match(meta[2], '^bullmq[%w-]*:[0-5]%.') ~= nil
+  end
+  return held and redis.error_reply('QUEUEHELD ' .. queue .. ' is paused by a BullMQ before version 6') or nil
+end
+local mostArguments = 7000
+local function readReplay(deadLetters, replays, id)
+  local found = redis.call('XRANGE', deadLetters, id, id)[1]
+  if not found then return {outcome = 'gone'} end
+  local added = redis.call('HGET', replays, id)
+  if added and added ~= '' then return {outcome = 'again', added = added} end
+  local record = fields(found[2])
+  if (record.payload or '') == '' then return {outcome = 'empty'} end
+  local readable, flat, more = pcall(cmsgpack.unpack, record.payload)
+  if not readable or more ~= nil or type(flat) ~= 'table' or #flat % 2 == 1 then return {outcome = 'damaged'} end
+  local entry = {}
+  for i = 1, #flat, 2 do
+    if type(flat[i]) ~= 'string' or type(flat[i + 1]) ~= 'string' then return {outcome = 'damaged'} end
+    if flat[i] ~= 'sp-redrives' then entry[#entry + 1] = flat[i]; entry[#entry + 1] = flat[i + 1] end
+  end
+  if #entry == 0 then return {outcome = #flat == 0 and next(flat) and 'damaged' or 'empty'} end
+  entry[#entry + 1] = 'sp-redrives'
+  entry[#entry + 1] = tostring((tonumber(record.redrives) or 0) + 1)
+  return {outcome = #entry > mostArguments and 'large' or 'ready', entry = entry}
+end
+local function mayNotReplay(stream, deadLetters, replays, id)
+  return wrongType(stream, 'stream') or forbidden('XADD', stream, '*', 'field', 'value') or forbidden('XDEL', deadLetters, id)
+    or forbidden('HSET', replays, id, '') or forbidden('HDEL', replays, id)
+end
+local function noteReplay(replays, id) redis.call('HSET', replays, id, '') end
+local function restoreEntry(stream, replays, id, entry)
+  local added = redis.call('XADD', stream, '*', unpack(entry))
+  redis.call('HSET', replays, id, added)
+  return added
+end
+local function endReplay(deadLetters, replays, id)
+  redis.call('XDEL', deadLetters, id)
+  redis.call('HDEL', replays, id)
+end
+local stream, deadLetters, replays = KEYS[1], KEYS[2], KEYS[3]
+local id = ARGV[1]
+local outcome = readReplay(deadLetters, replays, id).outcome
+if outcome == 'ready' or outcome == 'large' or outcome == 'again' then
+  local refusal = mayNotReplay(stream, deadLetters, replays, id)
+  if refusal then return refusal end
+end
+return {outcome}
+`
+
+const lookAtReplayScript = defineScript('lookAtReplay', lookAtReplayLua)
+
+/** The first step of a replay that takes several: what is to be done, and whether the stream's Redis would let it be done. The queue is cleared only after that. Throws catalogued errors. */
+export function lookAtReplay(connection: RedisConnection, keys: LookAtReplayKeys, args: LookAtReplayArguments): Promise<LookAtReplayReply> {
+  return lookAtReplayScript.run(connection, [keys.stream, keys.deadLetters, keys.replays], [args.id]).then(decodeLookAtReplay)
 }
 
 // lookAtStream.lua
@@ -2063,6 +2498,8 @@ export interface MarkJobsArguments {
   readonly queue: string
   /** life of a mark */
   readonly windowMs: number
+  /** jobs keep their data as it came, beside what workers may change */
+  readonly requestCopy: boolean
   /** per job: id of the stream entry, or direct */
   readonly origins: readonly string[]
 }
@@ -2117,14 +2554,19 @@ local function heldQueue(queue)
 end
 local marks = slice(KEYS, 1, ARGV[1])
 local jobs = slice(KEYS, 1 + #marks, #KEYS - (1 + #marks) + 1)
-local queue, windowMs = ARGV[2], tonumber(ARGV[3])
-local origins = slice(ARGV, 4, #ARGV - (4) + 1)
+local queue, windowMs, requestCopy = ARGV[2], tonumber(ARGV[3]), ARGV[4] == '1'
+local origins = slice(ARGV, 5, #ARGV - (5) + 1)
 local wrong = wrongQueueKey(queue)
 if wrong then return wrong end
 local marked = {}
 for i = 1, #jobs do
   marked[i] = redis.call('EXISTS', jobs[i])
-  if marked[i] == 1 then redis.call('SET', marks[i], origins[i], 'PX', windowMs) end
+  if marked[i] == 1 then
+    if requestCopy and not redis.call('HGET', jobs[i], 'spRequest') then
+      redis.call('HSET', jobs[i], 'spRequest', redis.call('HGET', jobs[i], 'data') or '')
+    end
+    redis.call('SET', marks[i], origins[i], 'PX', windowMs)
+  end
 end
 return {marked}
 `
@@ -2133,7 +2575,7 @@ const markJobsScript = defineScript('markJobs', markJobsLua)
 
 /** The portable path, last command of its MULTI: marks the keys whose job is there. A key of the wrong type made the add before this fail half-way; it is still wrong here, since a MULTI is one step. Appends it to a MULTI made from `connection`. */
 export function markJobs(multi: ChainableCommander, connection: RedisConnection, keys: MarkJobsKeys, args: MarkJobsArguments): void {
-  markJobsScript.queue(multi, connection, [...keys.marks, ...keys.jobs], [keys.marks.length, args.queue, args.windowMs, ...args.origins])
+  markJobsScript.queue(multi, connection, [...keys.marks, ...keys.jobs], [keys.marks.length, args.queue, args.windowMs, args.requestCopy ? 1 : 0, ...args.origins])
 }
 
 /** Makes servers know it again that have forgotten it. */
@@ -2221,10 +2663,20 @@ local function roomForDeadLetter(deadLetters, max, before)
   return redis.error_reply('FULL ' .. deadLetters .. ' holds ' .. max .. ' dead letters')
 end
 local function writeDeadLetter(deadLetters, record, now)
-  local written = redis.pcall('XADD', deadLetters, '*',
+  local content = {
     'originalId', record.originalId, 'stream', record.stream, 'group', record.group, 'consumer', record.consumer,
     'deliveries', record.deliveries, 'reason', record.reason, 'error', record.error, 'payload', record.payload,
-    'idempotencyKey', record.idempotencyKey, 'firstSeen', record.firstSeen, 'deadAt', now or serverNow(), 'redrives', record.redrives)
+    'idempotencyKey', record.idempotencyKey, 'firstSeen', record.firstSeen, 'deadAt', now or serverNow(), 'redrives', record.redrives
+  }
+  if record.stacktrace and record.stacktrace ~= '' then
+    content[#content + 1] = 'stacktrace'
+    content[#content + 1] = record.stacktrace
+  end
+  if record.altered then
+    content[#content + 1] = 'altered'
+    content[#content + 1] = '1'
+  end
+  local written = redis.pcall('XADD', deadLetters, '*', unpack(content))
   if refused(written) then return written end
   return nil, written
 end
@@ -2393,7 +2845,7 @@ export function reap(connection: RedisConnection, keys: ReapKeys, args: ReapArgu
 export interface RecordJobKeys {
   readonly stream: string
   readonly deadLetters: string
-  /** of this failure: it was recorded */
+  /** of this failure: it was recorded; empty means that it was not */
   readonly token: string
 }
 
@@ -2412,6 +2864,10 @@ export interface RecordJobArguments {
   readonly redrives: string
   /** MessagePack of field, value, …, where the stream no longer holds the entry */
   readonly payload: string | Buffer
+  /** the payload is not known to be the request as it came */
+  readonly altered: boolean
+  /** of the failure */
+  readonly stacktrace: string
   readonly tokenTtlMs: number
 }
 
@@ -2453,42 +2909,56 @@ local function roomForDeadLetter(deadLetters, max, before)
   return redis.error_reply('FULL ' .. deadLetters .. ' holds ' .. max .. ' dead letters')
 end
 local function writeDeadLetter(deadLetters, record, now)
-  local written = redis.pcall('XADD', deadLetters, '*',
+  local content = {
     'originalId', record.originalId, 'stream', record.stream, 'group', record.group, 'consumer', record.consumer,
     'deliveries', record.deliveries, 'reason', record.reason, 'error', record.error, 'payload', record.payload,
-    'idempotencyKey', record.idempotencyKey, 'firstSeen', record.firstSeen, 'deadAt', now or serverNow(), 'redrives', record.redrives)
+    'idempotencyKey', record.idempotencyKey, 'firstSeen', record.firstSeen, 'deadAt', now or serverNow(), 'redrives', record.redrives
+  }
+  if record.stacktrace and record.stacktrace ~= '' then
+    content[#content + 1] = 'stacktrace'
+    content[#content + 1] = record.stacktrace
+  end
+  if record.altered then
+    content[#content + 1] = 'altered'
+    content[#content + 1] = '1'
+  end
+  local written = redis.pcall('XADD', deadLetters, '*', unpack(content))
   if refused(written) then return written end
   return nil, written
 end
 local function recordFailedJob(place, job)
-  local payload = job.payload
+  local payload, altered = job.payload, job.altered
   if job.origin ~= '' then
     local entry = redis.call('XRANGE', place.stream, job.origin, job.origin)[1]
-    if entry then payload = cmsgpack.pack(entry[2]) end
+    if entry then payload, altered = cmsgpack.pack(entry[2]), false end
   end
   return writeDeadLetter(place.deadLetters, {
     originalId = job.origin, stream = place.stream, group = place.group, consumer = '', deliveries = job.attempts,
     reason = 'JobFailed', error = string.sub(job.reason, 1, 1000), payload = payload, idempotencyKey = job.hash,
-    firstSeen = job.firstSeen, redrives = job.redrives
+    firstSeen = job.firstSeen, redrives = job.redrives, stacktrace = job.stacktrace, altered = altered
   })
 end
 local stream, deadLetters, token = KEYS[1], KEYS[2], KEYS[3]
-local maxDeadLetters, group, hash, origin, reason, attempts, firstSeen, redrives, payload, tokenTtlMs = tonumber(ARGV[1]), ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8], ARGV[9], tonumber(ARGV[10])
-if redis.call('EXISTS', token) == 1 then return {0} end
+local maxDeadLetters, group, hash, origin, reason, attempts, firstSeen, redrives, payload, altered, stacktrace, tokenTtlMs = tonumber(ARGV[1]), ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8], ARGV[9], ARGV[10] == '1', ARGV[11], tonumber(ARGV[12])
+local known = redis.call('GET', token)
+if known and known ~= '' then return {0} end
 local refusal = roomForDeadLetter(deadLetters, maxDeadLetters)
 if refusal then return refusal end
-redis.call('SET', token, '1', 'PX', tokenTtlMs)
+redis.call('SET', token, '', 'PX', tokenTtlMs)
 refusal = recordFailedJob({stream = stream, deadLetters = deadLetters, group = group}, {
-  hash = hash, origin = origin, reason = reason, attempts = attempts, firstSeen = firstSeen, redrives = redrives, payload = payload
+  hash = hash, origin = origin, reason = reason, attempts = attempts, firstSeen = firstSeen, redrives = redrives,
+  payload = payload, altered = altered, stacktrace = stacktrace
 })
-return refusal or {1}
+if refusal then return refusal end
+redis.call('SET', token, '1', 'PX', tokenTtlMs)
+return {1}
 `
 
 const recordJobScript = defineScript('recordJob', recordJobLua)
 
-/** Writes the dead letter of a failed job, once per failure; where the queue is elsewhere. Throws catalogued errors. */
+/** Writes the dead letter of a failed job, once per failure; where the queue is elsewhere. The token is first written empty, which says nothing: where Redis refuses that, nothing has happened, and where it took the empty one it takes the full one after the record. Throws catalogued errors. */
 export function recordJob(connection: RedisConnection, keys: RecordJobKeys, args: RecordJobArguments): Promise<RecordJobReply> {
-  return recordJobScript.run(connection, [keys.stream, keys.deadLetters, keys.token], [args.maxDeadLetters, args.group, args.hash, args.origin, args.reason, args.attempts, args.firstSeen, args.redrives, args.payload, args.tokenTtlMs]).then(decodeRecordJob)
+  return recordJobScript.run(connection, [keys.stream, keys.deadLetters, keys.token], [args.maxDeadLetters, args.group, args.hash, args.origin, args.reason, args.attempts, args.firstSeen, args.redrives, args.payload, args.altered ? 1 : 0, args.stacktrace, args.tokenTtlMs]).then(decodeRecordJob)
 }
 
 // releaseExecution.lua
@@ -2730,6 +3200,8 @@ export function renewExecution(connection: RedisConnection, keys: RenewExecution
 export interface ReplayDeadLetterKeys {
   readonly stream: string
   readonly deadLetters: string
+  /** id of a record → id of its new entry */
+  readonly replays: string
   /** prefix of the queue's keys, with its last colon */
   readonly queue: string
   readonly mark: string
@@ -2743,7 +3215,7 @@ export interface ReplayDeadLetterArguments {
 }
 
 export interface ReplayDeadLetterReply {
-  /** the new entry's id, gone, empty or busy */
+  /** the new entry's id, gone, empty, damaged, busy, or large: lookAtReplay and its like do it in steps */
   readonly outcome: string
 }
 
@@ -2758,13 +3230,27 @@ const replayDeadLetterLua = `local function bullRemove(job, id, queue)
   end
   return remove({job, queue .. 'repeat'}, {id, '0', queue})
 end
-local function clearJob(queue, id, mark)
+local function forbidden(...)
+  if not redis.acl_check_cmd or redis.acl_check_cmd(...) then return nil end
+  local command, key = ...
+  return redis.error_reply('NOPERM the user may not ' .. command .. ' ' .. key)
+end
+local function jobInTheWay(queue, id)
   local key = queue .. id
-  if redis.call('EXISTS', key) == 1 then
-    local finished = redis.call('ZSCORE', queue .. 'completed', id) or redis.call('ZSCORE', queue .. 'failed', id)
-    if not finished then return 'busy' end
-    bullRemove(key, id, queue)
-    if redis.call('EXISTS', key) == 1 then return 'busy' end
+  if redis.call('EXISTS', key) == 0 then return nil end
+  local finished = redis.call('ZSCORE', queue .. 'completed', id) or redis.call('ZSCORE', queue .. 'failed', id)
+  if not finished or redis.call('EXISTS', key .. ':lock') == 1 then return 'busy' end
+  return 'finished'
+end
+local function mayNotClear(queue, id, mark)
+  local key = queue .. id
+  return forbidden('DEL', mark) or forbidden('DEL', key) or forbidden('ZREM', queue .. 'failed', id)
+    or forbidden('XADD', queue .. 'events', '*', 'event', 'removed') or forbidden('SMEMBERS', key .. ':dependencies')
+end
+local function clearJob(queue, id, mark, standing)
+  if standing == 'finished' then
+    bullRemove(queue .. id, id, queue)
+    if redis.call('EXISTS', queue .. id) == 1 then return 'busy' end
   end
   redis.call('DEL', mark)
   return nil
@@ -2785,31 +3271,98 @@ local function attempt(work, ...)
   end
   return {err = reply}
 end
-local function restoreEntry(stream, deadLetters, id)
+local function wrongType(key, expected)
+  local actual = redis.call('TYPE', key).ok
+  if actual == 'none' or actual == expected then return nil end
+  return redis.error_reply('WRONGTYPE ' .. key .. ' holds a ' .. actual .. ', not a ' .. expected)
+end
+local queueKeyTypes = {
+  ['wait'] = 'list',
+  ['paused'] = 'list',
+  ['active'] = 'list',
+  ['meta'] = 'hash',
+  ['id'] = 'string',
+  ['pc'] = 'string',
+  ['completed'] = 'zset',
+  ['failed'] = 'zset',
+  ['delayed'] = 'zset',
+  ['prioritized'] = 'zset',
+  ['waiting-children'] = 'zset',
+  ['marker'] = 'zset',
+  ['repeat'] = 'zset',
+  ['events'] = 'stream',
+}
+local function wrongQueueKey(queue)
+  for part, expected in pairs(queueKeyTypes) do
+    local wrong = wrongType(queue .. part, expected)
+    if wrong then return wrong end
+  end
+  return nil
+end
+local function heldQueue(queue)
+  local held = redis.call('EXISTS', queue .. 'paused') == 1
+  if not held then
+    local meta = redis.call('HMGET', queue .. 'meta', 'paused', 'version')
+    held = meta[1] and meta[2] and string.match(meta[2], '^bullmq[%w-]*:[0-5]%.') ~= nil
+  end
+  return held and redis.error_reply('QUEUEHELD ' .. queue .. ' is paused by a BullMQ before version 6') or nil
+end
+local mostArguments = 7000
+local function readReplay(deadLetters, replays, id)
   local found = redis.call('XRANGE', deadLetters, id, id)[1]
-  if not found then return 'gone' end
+  if not found then return {outcome = 'gone'} end
+  local added = redis.call('HGET', replays, id)
+  if added and added ~= '' then return {outcome = 'again', added = added} end
   local record = fields(found[2])
-  if (record.payload or '') == '' then return 'empty' end
-  local flat = cmsgpack.unpack(record.payload)
+  if (record.payload or '') == '' then return {outcome = 'empty'} end
+  local readable, flat, more = pcall(cmsgpack.unpack, record.payload)
+  if not readable or more ~= nil or type(flat) ~= 'table' or #flat % 2 == 1 then return {outcome = 'damaged'} end
   local entry = {}
   for i = 1, #flat, 2 do
+    if type(flat[i]) ~= 'string' or type(flat[i + 1]) ~= 'string' then return {outcome = 'damaged'} end
     if flat[i] ~= 'sp-redrives' then entry[#entry + 1] = flat[i]; entry[#entry + 1] = flat[i + 1] end
   end
-  if #entry == 0 then return 'empty' end
+  if #entry == 0 then return {outcome = #flat == 0 and next(flat) and 'damaged' or 'empty'} end
   entry[#entry + 1] = 'sp-redrives'
   entry[#entry + 1] = tostring((tonumber(record.redrives) or 0) + 1)
+  return {outcome = #entry > mostArguments and 'large' or 'ready', entry = entry}
+end
+local function mayNotReplay(stream, deadLetters, replays, id)
+  return wrongType(stream, 'stream') or forbidden('XADD', stream, '*', 'field', 'value') or forbidden('XDEL', deadLetters, id)
+    or forbidden('HSET', replays, id, '') or forbidden('HDEL', replays, id)
+end
+local function noteReplay(replays, id) redis.call('HSET', replays, id, '') end
+local function restoreEntry(stream, replays, id, entry)
   local added = redis.call('XADD', stream, '*', unpack(entry))
-  redis.call('XDEL', deadLetters, id)
+  redis.call('HSET', replays, id, added)
   return added
 end
-local stream, deadLetters, queue, mark = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-local id, jobId = ARGV[1], ARGV[2]
-if #redis.call('XRANGE', deadLetters, id, id) == 0 then return {'gone'} end
-if jobId ~= '' then
-  local standing = clearJob(queue, jobId, mark)
-  if standing then return {standing} end
+local function endReplay(deadLetters, replays, id)
+  redis.call('XDEL', deadLetters, id)
+  redis.call('HDEL', replays, id)
 end
-return {restoreEntry(stream, deadLetters, id)}
+local stream, deadLetters, replays, queue, mark = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local id, jobId = ARGV[1], ARGV[2]
+local replay = readReplay(deadLetters, replays, id)
+local refusal = mayNotReplay(stream, deadLetters, replays, id)
+if replay.outcome == 'again' then
+  if refusal then return refusal end
+  endReplay(deadLetters, replays, id)
+  return {replay.added}
+end
+if replay.outcome ~= 'ready' then return {replay.outcome} end
+local standing = jobId ~= '' and jobInTheWay(queue, jobId) or nil
+if standing == 'busy' then return {standing} end
+refusal = refusal or jobId ~= '' and mayNotClear(queue, jobId, mark) or nil
+if refusal then return refusal end
+noteReplay(replays, id)
+if jobId ~= '' and clearJob(queue, jobId, mark, standing) then
+  redis.call('HDEL', replays, id)
+  return {'busy'}
+end
+local added = restoreEntry(stream, replays, id, replay.entry)
+endReplay(deadLetters, replays, id)
+return {added}
 `
 
 export type ReplayDeadLetter = (connection: RedisConnection, keys: ReplayDeadLetterKeys, args: ReplayDeadLetterArguments) => Promise<ReplayDeadLetterReply>
@@ -2818,7 +3371,7 @@ export type ReplayDeadLetter = (connection: RedisConnection, keys: ReplayDeadLet
 export function replayDeadLetterWith(bull: BullTexts): ReplayDeadLetter {
   const script = defineScript('replayDeadLetter', withBullTexts(replayDeadLetterLua, bull))
   return (connection, keys, args) => {
-    return script.run(connection, [keys.stream, keys.deadLetters, keys.queue, keys.mark], [args.id, args.jobId]).then(decodeReplayDeadLetter)
+    return script.run(connection, [keys.stream, keys.deadLetters, keys.replays, keys.queue, keys.mark], [args.id, args.jobId]).then(decodeReplayDeadLetter)
   }
 }
 
@@ -2827,6 +3380,8 @@ export function replayDeadLetterWith(bull: BullTexts): ReplayDeadLetter {
 export interface RestoreDeadLetterKeys {
   readonly stream: string
   readonly deadLetters: string
+  /** id of a record → id of its new entry */
+  readonly replays: string
 }
 
 export interface RestoreDeadLetterArguments {
@@ -2835,7 +3390,7 @@ export interface RestoreDeadLetterArguments {
 }
 
 export interface RestoreDeadLetterReply {
-  /** the new entry's id, gone or empty */
+  /** the new entry's id, gone, empty, damaged or large */
   readonly outcome: string
 }
 
@@ -2860,33 +3415,101 @@ local function attempt(work, ...)
   end
   return {err = reply}
 end
-local function restoreEntry(stream, deadLetters, id)
+local function forbidden(...)
+  if not redis.acl_check_cmd or redis.acl_check_cmd(...) then return nil end
+  local command, key = ...
+  return redis.error_reply('NOPERM the user may not ' .. command .. ' ' .. key)
+end
+local function wrongType(key, expected)
+  local actual = redis.call('TYPE', key).ok
+  if actual == 'none' or actual == expected then return nil end
+  return redis.error_reply('WRONGTYPE ' .. key .. ' holds a ' .. actual .. ', not a ' .. expected)
+end
+local queueKeyTypes = {
+  ['wait'] = 'list',
+  ['paused'] = 'list',
+  ['active'] = 'list',
+  ['meta'] = 'hash',
+  ['id'] = 'string',
+  ['pc'] = 'string',
+  ['completed'] = 'zset',
+  ['failed'] = 'zset',
+  ['delayed'] = 'zset',
+  ['prioritized'] = 'zset',
+  ['waiting-children'] = 'zset',
+  ['marker'] = 'zset',
+  ['repeat'] = 'zset',
+  ['events'] = 'stream',
+}
+local function wrongQueueKey(queue)
+  for part, expected in pairs(queueKeyTypes) do
+    local wrong = wrongType(queue .. part, expected)
+    if wrong then return wrong end
+  end
+  return nil
+end
+local function heldQueue(queue)
+  local held = redis.call('EXISTS', queue .. 'paused') == 1
+  if not held then
+    local meta = redis.call('HMGET', queue .. 'meta', 'paused', 'version')
+    held = meta[1] and meta[2] and string.match(meta[2], '^bullmq[%w-]*:[0-5]%.') ~= nil
+  end
+  return held and redis.error_reply('QUEUEHELD ' .. queue .. ' is paused by a BullMQ before version 6') or nil
+end
+local mostArguments = 7000
+local function readReplay(deadLetters, replays, id)
   local found = redis.call('XRANGE', deadLetters, id, id)[1]
-  if not found then return 'gone' end
+  if not found then return {outcome = 'gone'} end
+  local added = redis.call('HGET', replays, id)
+  if added and added ~= '' then return {outcome = 'again', added = added} end
   local record = fields(found[2])
-  if (record.payload or '') == '' then return 'empty' end
-  local flat = cmsgpack.unpack(record.payload)
+  if (record.payload or '') == '' then return {outcome = 'empty'} end
+  local readable, flat, more = pcall(cmsgpack.unpack, record.payload)
+  if not readable or more ~= nil or type(flat) ~= 'table' or #flat % 2 == 1 then return {outcome = 'damaged'} end
   local entry = {}
   for i = 1, #flat, 2 do
+    if type(flat[i]) ~= 'string' or type(flat[i + 1]) ~= 'string' then return {outcome = 'damaged'} end
     if flat[i] ~= 'sp-redrives' then entry[#entry + 1] = flat[i]; entry[#entry + 1] = flat[i + 1] end
   end
-  if #entry == 0 then return 'empty' end
+  if #entry == 0 then return {outcome = #flat == 0 and next(flat) and 'damaged' or 'empty'} end
   entry[#entry + 1] = 'sp-redrives'
   entry[#entry + 1] = tostring((tonumber(record.redrives) or 0) + 1)
+  return {outcome = #entry > mostArguments and 'large' or 'ready', entry = entry}
+end
+local function mayNotReplay(stream, deadLetters, replays, id)
+  return wrongType(stream, 'stream') or forbidden('XADD', stream, '*', 'field', 'value') or forbidden('XDEL', deadLetters, id)
+    or forbidden('HSET', replays, id, '') or forbidden('HDEL', replays, id)
+end
+local function noteReplay(replays, id) redis.call('HSET', replays, id, '') end
+local function restoreEntry(stream, replays, id, entry)
   local added = redis.call('XADD', stream, '*', unpack(entry))
-  redis.call('XDEL', deadLetters, id)
+  redis.call('HSET', replays, id, added)
   return added
 end
-local stream, deadLetters = KEYS[1], KEYS[2]
+local function endReplay(deadLetters, replays, id)
+  redis.call('XDEL', deadLetters, id)
+  redis.call('HDEL', replays, id)
+end
+local stream, deadLetters, replays = KEYS[1], KEYS[2], KEYS[3]
 local id = ARGV[1]
-return {restoreEntry(stream, deadLetters, id)}
+local replay = readReplay(deadLetters, replays, id)
+local added = replay.added
+if replay.outcome ~= 'ready' and not added then return {replay.outcome} end
+local refusal = mayNotReplay(stream, deadLetters, replays, id)
+if refusal then return refusal end
+if not added then
+  noteReplay(replays, id)
+  added = restoreEntry(stream, replays, id, replay.entry)
+end
+endReplay(deadLetters, replays, id)
+return {added}
 `
 
 const restoreDeadLetterScript = defineScript('restoreDeadLetter', restoreDeadLetterLua)
 
-/** The stream's half of a replay, where the queue is elsewhere: the entry goes back, the record goes. Throws catalogued errors. */
+/** The stream's half of a replay in several steps: the entry goes back, the record goes. Throws catalogued errors. */
 export function restoreDeadLetter(connection: RedisConnection, keys: RestoreDeadLetterKeys, args: RestoreDeadLetterArguments): Promise<RestoreDeadLetterReply> {
-  return restoreDeadLetterScript.run(connection, [keys.stream, keys.deadLetters], [args.id]).then(decodeRestoreDeadLetter)
+  return restoreDeadLetterScript.run(connection, [keys.stream, keys.deadLetters, keys.replays], [args.id]).then(decodeRestoreDeadLetter)
 }
 
 // retain.lua
@@ -3480,10 +4103,20 @@ local function roomForDeadLetter(deadLetters, max, before)
   return redis.error_reply('FULL ' .. deadLetters .. ' holds ' .. max .. ' dead letters')
 end
 local function writeDeadLetter(deadLetters, record, now)
-  local written = redis.pcall('XADD', deadLetters, '*',
+  local content = {
     'originalId', record.originalId, 'stream', record.stream, 'group', record.group, 'consumer', record.consumer,
     'deliveries', record.deliveries, 'reason', record.reason, 'error', record.error, 'payload', record.payload,
-    'idempotencyKey', record.idempotencyKey, 'firstSeen', record.firstSeen, 'deadAt', now or serverNow(), 'redrives', record.redrives)
+    'idempotencyKey', record.idempotencyKey, 'firstSeen', record.firstSeen, 'deadAt', now or serverNow(), 'redrives', record.redrives
+  }
+  if record.stacktrace and record.stacktrace ~= '' then
+    content[#content + 1] = 'stacktrace'
+    content[#content + 1] = record.stacktrace
+  end
+  if record.altered then
+    content[#content + 1] = 'altered'
+    content[#content + 1] = '1'
+  end
+  local written = redis.pcall('XADD', deadLetters, '*', unpack(content))
   if refused(written) then return written end
   return nil, written
 end
@@ -3673,6 +4306,8 @@ export interface SettleAtomicallyArguments {
   readonly queue: string
   /** life of a mark */
   readonly windowMs: number
+  /** jobs keep their data as it came, beside what workers may change */
+  readonly requestCopy: boolean
   /** where the key's hash begins in a job id, from 1 */
   readonly hashAt: number
   /** of entries and letters together: the first id in stream order, */
@@ -3831,7 +4466,10 @@ local function createForwarding(queue, windowMs, now)
       for _, set in ipairs({'completed', 'failed'}) do redis.call('ZREM', queue .. set, job.id) end
     end
     if present then redis.call('DEL', queue .. job.id) end
-    return bullAdd(job.addKeys, job.addArguments)
+    local result = bullAdd(job.addKeys, job.addArguments)
+    local added = type(result) ~= 'number' or result >= 0
+    if added and job.requestCopy then redis.call('HSET', queue .. job.id, 'spRequest', job.addArguments[2]) end
+    return result
   end
   function forwarding.carryOut(decision)
     local job, kind = decision.job, decision.kind
@@ -3871,10 +4509,20 @@ local function roomForDeadLetter(deadLetters, max, before)
   return redis.error_reply('FULL ' .. deadLetters .. ' holds ' .. max .. ' dead letters')
 end
 local function writeDeadLetter(deadLetters, record, now)
-  local written = redis.pcall('XADD', deadLetters, '*',
+  local content = {
     'originalId', record.originalId, 'stream', record.stream, 'group', record.group, 'consumer', record.consumer,
     'deliveries', record.deliveries, 'reason', record.reason, 'error', record.error, 'payload', record.payload,
-    'idempotencyKey', record.idempotencyKey, 'firstSeen', record.firstSeen, 'deadAt', now or serverNow(), 'redrives', record.redrives)
+    'idempotencyKey', record.idempotencyKey, 'firstSeen', record.firstSeen, 'deadAt', now or serverNow(), 'redrives', record.redrives
+  }
+  if record.stacktrace and record.stacktrace ~= '' then
+    content[#content + 1] = 'stacktrace'
+    content[#content + 1] = record.stacktrace
+  end
+  if record.altered then
+    content[#content + 1] = 'altered'
+    content[#content + 1] = '1'
+  end
+  local written = redis.pcall('XADD', deadLetters, '*', unpack(content))
   if refused(written) then return written end
   return nil, written
 end
@@ -3941,8 +4589,8 @@ end
 local stream, deadLetters, stats = KEYS[1], KEYS[2], KEYS[3]
 local addKeys = slice(KEYS, 4, ARGV[1])
 local marks = slice(KEYS, 4 + #addKeys, #KEYS - (4 + #addKeys) + 1)
-local group, maxDeadLetters, maxDeliveries, queue, windowMs, hashAt, firstId, lastId, count, entries, letters = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7]), ARGV[8], ARGV[9], tonumber(ARGV[10]), rows(ARGV[11], 5), rows(ARGV[12], 5)
-local data = slice(ARGV, 13, #ARGV - (13) + 1)
+local group, maxDeadLetters, maxDeliveries, queue, windowMs, requestCopy, hashAt, firstId, lastId, count, entries, letters = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5], tonumber(ARGV[6]), ARGV[7] == '1', tonumber(ARGV[8]), ARGV[9], ARGV[10], tonumber(ARGV[11]), rows(ARGV[12], 5), rows(ARGV[13], 5)
+local data = slice(ARGV, 14, #ARGV - (14) + 1)
 local wrong = wrongQueueKey(queue) or wrongType(stream, 'stream') or wrongType(stats, 'hash')
 if wrong then return wrong end
 local place = {stream = stream, deadLetters = deadLetters, stats = stats, group = group, max = maxDeadLetters}
@@ -3966,7 +4614,8 @@ for id, redrives, jobId, add, options in entries do
     if job.outcome == 'dead' then job.outcome = 'exhausted' end
   else
     job.decision = forwarding.decide({
-      id = jobId, mark = marks[index], origin = id, addKeys = addKeys, addArguments = {add, data[index], options}
+      id = jobId, mark = marks[index], origin = id, addKeys = addKeys, addArguments = {add, data[index], options},
+      requestCopy = requestCopy
     })
   end
 end
@@ -4031,7 +4680,7 @@ export function settleAtomicallyWith(bull: BullTexts): SettleAtomically {
       letters.text(row.reason)
       letters.text(row.error)
     }
-    return script.run(connection, [keys.stream, keys.deadLetters, keys.stats, ...keys.addKeys, ...keys.marks], [keys.addKeys.length, args.group, args.maxDeadLetters, args.maxDeliveries, args.queue, args.windowMs, args.hashAt, args.firstId, args.lastId, args.count, entries.finish(), letters.finish(), ...args.data]).then(decodeSettleAtomically)
+    return script.run(connection, [keys.stream, keys.deadLetters, keys.stats, ...keys.addKeys, ...keys.marks], [keys.addKeys.length, args.group, args.maxDeadLetters, args.maxDeliveries, args.queue, args.windowMs, args.requestCopy ? 1 : 0, args.hashAt, args.firstId, args.lastId, args.count, entries.finish(), letters.finish(), ...args.data]).then(decodeSettleAtomically)
   }
 }
 

@@ -1,10 +1,13 @@
 --[[
   Writes the dead letter of a failed job, once per failure; where the queue is elsewhere.
 
+  The token is first written empty, which says nothing: where Redis refuses that, nothing has happened, and where it took the empty
+  one it takes the full one after the record.
+
   KEYS
     stream          stream
     deadLetters     stream
-    token           string    of this failure: it was recorded
+    token           string    of this failure: it was recorded; empty means that it was not
 
   ARGV
     maxDeadLetters  integer
@@ -16,21 +19,28 @@
     firstSeen       text      ms
     redrives        text
     payload         bytes     MessagePack of field, value, …, where the stream no longer holds the entry
+    altered         flag      the payload is not known to be the request as it came
+    stacktrace      text      of the failure
     tokenTtlMs      integer
 
   REPLY
     recorded        integer   1 now, 0 before
 
   WRITES
-    1 SET token          a refusal leaves nothing
-    2 XADD deadLetters   a refusal leaves the token without a record
+    1 SET token ''       a refusal leaves nothing
+    2 XADD deadLetters   a refusal is returned, and leaves an empty token: the next round records
+    3 SET token          cannot be refused where 1 was not
 ]]
 -- @include recordFailedJob
-if redis.call('EXISTS', token) == 1 then return {0} end
+local known = redis.call('GET', token)
+if known and known ~= '' then return {0} end
 local refusal = roomForDeadLetter(deadLetters, maxDeadLetters)
 if refusal then return refusal end
-redis.call('SET', token, '1', 'PX', tokenTtlMs)
+redis.call('SET', token, '', 'PX', tokenTtlMs)
 refusal = recordFailedJob({stream = stream, deadLetters = deadLetters, group = group}, {
-  hash = hash, origin = origin, reason = reason, attempts = attempts, firstSeen = firstSeen, redrives = redrives, payload = payload
+  hash = hash, origin = origin, reason = reason, attempts = attempts, firstSeen = firstSeen, redrives = redrives,
+  payload = payload, altered = altered, stacktrace = stacktrace
 })
-return refusal or {1}
+if refusal then return refusal end
+redis.call('SET', token, '1', 'PX', tokenTtlMs)
+return {1}

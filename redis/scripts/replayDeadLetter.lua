@@ -4,6 +4,7 @@
   KEYS
     stream       stream
     deadLetters  stream
+    replays      hash     id of a record → id of its new entry
     queue        any      prefix of the queue's keys, with its last colon
     mark         string
 
@@ -12,17 +13,33 @@
     jobId        text     empty where the record has no idempotency key
 
   REPLY
-    outcome      text     the new entry's id, gone, empty or busy
+    outcome      text     the new entry's id, gone, empty, damaged, busy, or large: lookAtReplay and its like do it in steps
 
   WRITES
-    1 clearJob's (lib/clearJob.lua)           a refusal leaves the record; the next replay does the rest
-    2 restoreEntry's (lib/restoreEntry.lua)
+    1 noteReplay's (lib/restoreEntry.lua)     a refusal leaves everything as it was
+    2 clearJob's (lib/clearJob.lua)           a refusal leaves the record; the next replay does the rest
+    3 restoreEntry's (lib/restoreEntry.lua)   a refusal leaves the record; the next replay adds
+    4 endReplay's (lib/restoreEntry.lua)      a refusal leaves a record that is noted as replayed
 ]]
 -- @include clearJob
 -- @include restoreEntry
-if #redis.call('XRANGE', deadLetters, id, id) == 0 then return {'gone'} end
-if jobId ~= '' then
-  local standing = clearJob(queue, jobId, mark)
-  if standing then return {standing} end
+local replay = readReplay(deadLetters, replays, id)
+local refusal = mayNotReplay(stream, deadLetters, replays, id)
+if replay.outcome == 'again' then
+  if refusal then return refusal end
+  endReplay(deadLetters, replays, id)
+  return {replay.added}
 end
-return {restoreEntry(stream, deadLetters, id)}
+if replay.outcome ~= 'ready' then return {replay.outcome} end
+local standing = jobId ~= '' and jobInTheWay(queue, jobId) or nil
+if standing == 'busy' then return {standing} end
+refusal = refusal or jobId ~= '' and mayNotClear(queue, jobId, mark) or nil
+if refusal then return refusal end
+noteReplay(replays, id)
+if jobId ~= '' and clearJob(queue, jobId, mark, standing) then
+  redis.call('HDEL', replays, id)
+  return {'busy'}
+end
+local added = restoreEntry(stream, replays, id, replay.entry)
+endReplay(deadLetters, replays, id)
+return {added}

@@ -17,6 +17,7 @@
     maxDeliveries    integer   an entry delivered more often is dead-lettered
     queue            text      prefix of the queue's keys, with its last colon
     windowMs         integer   life of a mark
+    requestCopy      flag      jobs keep their data as it came, beside what workers may change
     hashAt           integer   where the key's hash begins in a job id, from 1
     firstId          text      of entries and letters together: the first id in stream order,
     lastId           text      the last,
@@ -80,7 +81,8 @@ for id, redrives, jobId, add, options in entries do
     if job.outcome == 'dead' then job.outcome = 'exhausted' end
   else
     job.decision = forwarding.decide({
-      id = jobId, mark = marks[index], origin = id, addKeys = addKeys, addArguments = {add, data[index], options}
+      id = jobId, mark = marks[index], origin = id, addKeys = addKeys, addArguments = {add, data[index], options},
+      requestCopy = requestCopy
     })
   end
 end

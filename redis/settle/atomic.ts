@@ -30,7 +30,12 @@ export function createAtomicPath(
   const keys = { stream: place.stream, deadLetters: place.deadLetters, stats: place.keys.stats }
   const fixed = {
     ...{ group: place.group, maxDeadLetters: place.maxDeadLetters, maxDeliveries: options.maxDeliveries },
-    ...{ queue: queueKey(target), windowMs: target.windowMs, hashAt: jobId(target.keys.scope, '').length + 1 },
+    ...{
+      queue: queueKey(target),
+      windowMs: target.windowMs,
+      requestCopy: target.requestCopy === true,
+      hashAt: jobId(target.keys.scope, '').length + 1,
+    },
   }
 
   /** Keeps of the steps only the verdicts: the rest need not outlive the sending. */

@@ -144,8 +144,8 @@ async function dump(connection: RedisConnection, { prefix, queue }: ForwardTarge
   return Object.fromEntries(parts)
 }
 
-/** Options are compared parsed: the order of their members varies. */
-function parsed(hash: Record<string, string>): Record<string, unknown> {
+/** Options are compared parsed: the order of their members varies. The copy of the request is no field of BullMQ's. */
+function parsed({ spRequest: _copy, ...hash }: Record<string, string>): Record<string, unknown> {
   if (hash['opts'] === undefined) return hash
   const { timestamp: _, ...opts } = JSON.parse(hash['opts'])
   return { ...hash, opts }

@@ -35,7 +35,7 @@ test('the smallest pipeline gets every default', () => {
     reclaim: { minIdleMs: 60_000, intervalMs: 15_000 },
     delivery: { maxDeliveries: 5 },
     idempotency: { windowMs: 86_400_000, lockTtlMs: 30_000 },
-    deadLetter: { stream: '{ndvi:jobs}:dead', maxEntries: 100_000, failedJobs: 'Capture' },
+    deadLetter: { stream: '{ndvi:jobs}:dead', maxEntries: 100_000, failedJobs: 'Capture', requestCopy: false },
     sink: {
       queue: 'ndvi',
       prefix: 'bull',

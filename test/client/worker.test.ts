@@ -2,7 +2,7 @@ import '../support/leaks.ts'
 import assert from 'node:assert/strict'
 import { after, type TestContext, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
-import { type JobsOptions, Queue } from 'bullmq'
+import { DelayedError, type Job, type JobsOptions, Queue, RateLimitError, WaitingChildrenError } from 'bullmq'
 import { Registry } from 'prom-client'
 import { StreamPipelineError } from '../../api/errors.ts'
 import { createWorker, type WorkerOptions } from '../../client/worker.ts'
@@ -126,6 +126,61 @@ test('a lost lock aborts the handler’s signal, fails the attempt as ExecutionL
   assert.equal((await queue.getJob(job.id ?? ''))?.attemptsMade, 2)
   assert.deepEqual(await outcomes(worker), { lock_lost: 1, completed: 1 })
 })
+
+/** Named as another copy of BullMQ would name its own. */
+const named = (name: string) => Object.assign(new Error('moved'), { name })
+
+const moves: readonly (readonly [what: string, move: (job: Job<Work>, queue: Queue<Work>) => Promise<never>])[] = [
+  [
+    'delays it',
+    async (job) => {
+      await job.moveToDelayed(Date.now() + 1, job.token)
+      throw new DelayedError()
+    },
+  ],
+  [
+    'delays it, by another copy of BullMQ',
+    async (job) => {
+      await job.moveToDelayed(Date.now() + 1, job.token)
+      throw named('DelayedError')
+    },
+  ],
+  [
+    'meets its rate limit',
+    async (_, queue) => {
+      await queue.rateLimit(1)
+      throw new RateLimitError()
+    },
+  ],
+  [
+    'has it wait for a child',
+    async (job, queue) => {
+      const parent = { id: job.id ?? '', queue: job.queueQualifiedName }
+      await queue.add('child', { request: 'child' }, { parent })
+      assert.ok(await job.moveToWaitingChildren(job.token ?? ''))
+      throw new WaitingChildrenError()
+    },
+  ],
+]
+for (const [what, move] of moves) {
+  test(`a handler that moves its job is no failure: it ${what}`, async (t) => {
+    const { name, queue, add } = openQueue(t)
+    const moved = new Set<string>()
+    const worker = await startWorker(t, {
+      queue: name,
+      execute: async ({ request }, { job }) => {
+        if (request === 'child' || moved.has(request)) return
+        moved.add(request)
+        await move(job, queue)
+      },
+    })
+    const job = await add('a', { attempts: 1 })
+    await eventually(async () => (await queue.getJobState(job.id ?? '')) === 'completed')
+    const { completed: _, ...others } = await outcomes(worker)
+    assert.deepEqual(others, { moved: 1 })
+    assert.equal((await queue.getJobCounts('failed'))['failed'], 0)
+  })
+}
 
 test('a handler’s error fails the attempt and frees the lock', async (t) => {
   const { name, queue, add } = openQueue(t)

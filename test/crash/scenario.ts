@@ -141,7 +141,7 @@ return executed`
     const records = await stream.xrangeBuffer(place.deadLetters, '-', '+')
     const found = records.map(([id, flat]) => decodeDeadLetter(String(id), flat))
     const told = (pairs: readonly (readonly [string, string])[]) => pairs.map(([id, reason]) => `${id} ${reason}`).toSorted()
-    assert.deepEqual(told(found.map(({ originalId, reason }) => [originalId, reason])), told(dead), 'dead letters')
+    assert.deepEqual(told(found.map(({ originalId, reason }) => [originalId, reason ?? ''])), told(dead), 'dead letters')
   }
 
   const checkKeys = async () => {

@@ -6,6 +6,7 @@ import { Queue, Worker } from 'bullmq'
 import type { Redis } from 'ioredis'
 import type { CompiledJobOptions } from '../../api/compiled.ts'
 import { queueKeyTypes } from '../../redis/bullmq/addscript.ts'
+import { sumOf } from '../../redis/bullmq/item.ts'
 import type { PathKind } from '../../redis/settle/path.ts'
 import { fileScope } from '../redis/scope.ts'
 import { startRedis } from '../support/redis.ts'
@@ -67,7 +68,7 @@ async function reference(t: TestContext, path: OpenPath) {
   return {
     queue,
     async add(key: string, id: string) {
-      const origin = { sp: { id } }
+      const origin = { sp: { id, sum: sumOf(JSON.stringify({ k: key })) } }
       const options = { ...target.jobOptions, jobId: path.id(key), ...origin }
       await queue.add(target.jobName, { k: key }, options)
     },

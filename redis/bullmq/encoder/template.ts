@@ -11,12 +11,12 @@
 import type { Queue } from 'bullmq'
 import { jobId } from '../../keys.ts'
 import type { ForwardTarget } from '../../placement.ts'
-import { dataOf, type ForwardItem, jsonOf } from '../item.ts'
+import { dataOf, type ForwardItem, jsonOf, sumOf } from '../item.ts'
 import { jobOptionsOf, recordAdd } from '../queue.ts'
 
 /** Bytes that stay, and between them the parts that change. */
 type Pattern = readonly (Uint8Array | PartName)[]
-type PartName = 'id' | 'time' | 'origin' | 'trace'
+type PartName = 'id' | 'time' | 'origin' | 'sum' | 'trace'
 
 /** The add's first and third argument; the second is the data as JSON. */
 export interface JobTemplate {
@@ -71,10 +71,10 @@ export function encodeTime(timestamp: number): Uint8Array {
 }
 
 const partsOfOptions: Readonly<Record<JobShape, readonly PartName[]>> = {
-  Entry: ['id', 'origin'],
-  TracedEntry: ['id', 'origin', 'trace'],
-  Direct: ['id'],
-  TracedDirect: ['id', 'trace'],
+  Entry: ['id', 'origin', 'sum'],
+  TracedEntry: ['id', 'origin', 'sum', 'trace'],
+  Direct: ['id', 'sum'],
+  TracedDirect: ['id', 'sum', 'trace'],
 }
 
 interface Sample {
@@ -123,11 +123,12 @@ async function record(queue: Queue, target: ForwardTarget, { item, timestamp }: 
 
 type Values = Readonly<Record<PartName, Parts>>
 
-function valuesOf({ keys }: ForwardTarget, { hash, origin = '', trace }: ForwardItem, time: Uint8Array): Values {
+function valuesOf({ keys }: ForwardTarget, { hash, origin = '', json, trace }: ForwardItem, time: Uint8Array): Values {
   return {
     id: ascii(jobId(keys.scope, hash)),
     time: [time],
     origin: ascii(origin),
+    sum: ascii(sumOf(json)),
     trace: trace.traceparent === undefined ? [] : text(JSON.stringify(trace)),
   }
 }

@@ -1,19 +1,31 @@
 --[[
-  clearJob(queue, id, mark) makes way for a replay. Returns 'busy' while a job of this id is not finished, or cannot be removed;
-  nil when neither job nor mark stands in the way any more.
+  jobInTheWay(queue, id) says how a job of this id stands to a replay: nil where there is none, 'finished' where one makes way, else
+  'busy': it is not finished, or a worker still holds its lock.
+  mayNotClear(queue, id, mark) returns an error reply where the user may not do what `clearJob` does, or nil.
+  clearJob(queue, id, mark, standing) makes way. Returns 'busy' where BullMQ would not remove the job after all, else nil.
 
   WRITES
     1 BullMQ's removal   a refusal leaves the finished job; the next replay removes it
     2 DEL mark           a refusal leaves the mark; the next replay deletes it
 ]]
 -- @include bullRemove
-local function clearJob(queue, id, mark)
+-- @include rights
+local function jobInTheWay(queue, id)
   local key = queue .. id
-  if redis.call('EXISTS', key) == 1 then
-    local finished = redis.call('ZSCORE', queue .. 'completed', id) or redis.call('ZSCORE', queue .. 'failed', id)
-    if not finished then return 'busy' end
-    bullRemove(key, id, queue)
-    if redis.call('EXISTS', key) == 1 then return 'busy' end
+  if redis.call('EXISTS', key) == 0 then return nil end
+  local finished = redis.call('ZSCORE', queue .. 'completed', id) or redis.call('ZSCORE', queue .. 'failed', id)
+  if not finished or redis.call('EXISTS', key .. ':lock') == 1 then return 'busy' end
+  return 'finished'
+end
+local function mayNotClear(queue, id, mark)
+  local key = queue .. id
+  return forbidden('DEL', mark) or forbidden('DEL', key) or forbidden('ZREM', queue .. 'failed', id)
+    or forbidden('XADD', queue .. 'events', '*', 'event', 'removed') or forbidden('SMEMBERS', key .. ':dependencies')
+end
+local function clearJob(queue, id, mark, standing)
+  if standing == 'finished' then
+    bullRemove(queue .. id, id, queue)
+    if redis.call('EXISTS', queue .. id) == 1 then return 'busy' end
   end
   redis.call('DEL', mark)
   return nil

@@ -5,7 +5,8 @@
   before: records that will be written before it, default 0.
   writeDeadLetter(deadLetters, record, now) adds one record. It returns nil and the record's id, or the server's error reply.
   record: originalId, stream, group, consumer, deliveries, reason, error, payload (MessagePack of field, value, …), idempotencyKey,
-  firstSeen (ms), redrives. now: the server's time, ms; asked for where it is not given.
+  firstSeen (ms), redrives; of failed jobs also stacktrace, and altered: the payload is not known to be what came in.
+  now: the server's time, ms; asked for where it is not given.
 
   WRITES
     1 XADD deadLetters   a refusal is returned, and nothing was written
@@ -19,10 +20,20 @@ local function roomForDeadLetter(deadLetters, max, before)
   return redis.error_reply('FULL ' .. deadLetters .. ' holds ' .. max .. ' dead letters')
 end
 local function writeDeadLetter(deadLetters, record, now)
-  local written = redis.pcall('XADD', deadLetters, '*',
+  local content = {
     'originalId', record.originalId, 'stream', record.stream, 'group', record.group, 'consumer', record.consumer,
     'deliveries', record.deliveries, 'reason', record.reason, 'error', record.error, 'payload', record.payload,
-    'idempotencyKey', record.idempotencyKey, 'firstSeen', record.firstSeen, 'deadAt', now or serverNow(), 'redrives', record.redrives)
+    'idempotencyKey', record.idempotencyKey, 'firstSeen', record.firstSeen, 'deadAt', now or serverNow(), 'redrives', record.redrives
+  }
+  if record.stacktrace and record.stacktrace ~= '' then
+    content[#content + 1] = 'stacktrace'
+    content[#content + 1] = record.stacktrace
+  end
+  if record.altered then
+    content[#content + 1] = 'altered'
+    content[#content + 1] = '1'
+  end
+  local written = redis.pcall('XADD', deadLetters, '*', unpack(content))
   if refused(written) then return written end
   return nil, written
 end

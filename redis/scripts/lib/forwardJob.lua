@@ -1,6 +1,6 @@
 --[[
   One job per key, decided first and written afterwards. `queue` is the prefix of the queue's keys, with its last colon; job: id, mark
-  (key), origin, and BullMQ's own keys and arguments of its add.
+  (key), origin, BullMQ's own keys and arguments of its add, and requestCopy: whether the job keeps its data as it came.
 
   createForwarding(queue, windowMs, now) begins.
   forwarding.decide(job) returns a decision, whose `kind` is
@@ -18,7 +18,8 @@
   WRITES
     1 BullMQ's removal, ZREM, DEL job   of a job that makes way; a refusal is returned, and what is left of the job is removed
     2 BullMQ's add                a refusal is returned; the half of a job that it left is removed again
-    3 SET mark                    a refusal is returned; the job is removed again
+    3 HSET job spRequest          a refusal is returned; the job is removed again
+    4 SET mark                    a refusal is returned; the job is removed again
 ]]
 -- @include bullRemove
 -- @include queueKeys
@@ -85,7 +86,10 @@ local function createForwarding(queue, windowMs, now)
       for _, set in ipairs({'completed', 'failed'}) do redis.call('ZREM', queue .. set, job.id) end
     end
     if present then redis.call('DEL', queue .. job.id) end
-    return bullAdd(job.addKeys, job.addArguments)
+    local result = bullAdd(job.addKeys, job.addArguments)
+    local added = type(result) ~= 'number' or result >= 0
+    if added and job.requestCopy then redis.call('HSET', queue .. job.id, 'spRequest', job.addArguments[2]) end
+    return result
   end
   function forwarding.carryOut(decision)
     local job, kind = decision.job, decision.kind

@@ -1,6 +1,7 @@
 --[[
   recordFailedJob(place, job) writes the dead letter of a failed job. The payload is the entry's own while the stream holds it.
-  place: stream, deadLetters, group. job: hash, origin (entry id or ''), reason, attempts, firstSeen, redrives, payload.
+  place: stream, deadLetters, group. job: hash, origin (entry id or ''), reason, attempts, firstSeen, redrives, payload, altered (the
+  payload is not known to be the request), stacktrace.
   Returns nil, or an error reply.
 
   WRITES
@@ -8,14 +9,14 @@
 ]]
 -- @include deadLetter
 local function recordFailedJob(place, job)
-  local payload = job.payload
+  local payload, altered = job.payload, job.altered
   if job.origin ~= '' then
     local entry = redis.call('XRANGE', place.stream, job.origin, job.origin)[1]
-    if entry then payload = cmsgpack.pack(entry[2]) end
+    if entry then payload, altered = cmsgpack.pack(entry[2]), false end
   end
   return writeDeadLetter(place.deadLetters, {
     originalId = job.origin, stream = place.stream, group = place.group, consumer = '', deliveries = job.attempts,
     reason = 'JobFailed', error = string.sub(job.reason, 1, 1000), payload = payload, idempotencyKey = job.hash,
-    firstSeen = job.firstSeen, redrives = job.redrives
+    firstSeen = job.firstSeen, redrives = job.redrives, stacktrace = job.stacktrace, altered = altered
   })
 end

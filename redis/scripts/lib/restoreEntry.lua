@@ -1,26 +1,54 @@
 --[[
-  restoreEntry(stream, deadLetters, id) puts the entry of a dead letter back into its stream, with the bytes it had, and deletes the
-  record. Returns the new entry's id, 'gone' (no such record) or 'empty' (a record without payload).
+  readReplay(deadLetters, replays, id) says what a replay of a record would do. A table with outcome: gone (no such record), empty (a
+  record without payload), damaged (its payload cannot be read), again (its entry went back already; `added` is its id), large (more
+  fields than Lua passes to one command), or ready. With ready, `entry` holds field, value, …
+  mayNotReplay(stream, deadLetters, replays, id) returns an error reply where the replay would be refused half-way, or nil.
+  noteReplay, restoreEntry and endReplay are its writes; others may come between the first two.
+
+  `replays` is a hash: id of a record → id of the new entry, which is empty until that was added. The note is written before the entry
+  and again after it. A replay that cannot delete its record is thereby known to have added its entry, and a repeat only deletes.
 
   WRITES
-    1 XADD stream        a refusal leaves the record
-    2 XDEL deadLetters   a refusal leaves the record beside the new entry
+    1 noteReplay: HSET replays ''          a refusal leaves everything as it was; only here may Redis be out of memory
+    2 restoreEntry: XADD stream            a refusal leaves the record; the next replay adds
+    3 restoreEntry: HSET replays           cannot be refused where 1 was not
+    4 endReplay: XDEL deadLetters          a refusal leaves the record, noted as replayed; the next replay deletes it
+    5 endReplay: HDEL replays              a refusal leaves a note about a record that is gone
 ]]
 -- @include replies
-local function restoreEntry(stream, deadLetters, id)
+-- @include rights
+-- @include queueKeys
+local mostArguments = 7000
+local function readReplay(deadLetters, replays, id)
   local found = redis.call('XRANGE', deadLetters, id, id)[1]
-  if not found then return 'gone' end
+  if not found then return {outcome = 'gone'} end
+  local added = redis.call('HGET', replays, id)
+  if added and added ~= '' then return {outcome = 'again', added = added} end
   local record = fields(found[2])
-  if (record.payload or '') == '' then return 'empty' end
-  local flat = cmsgpack.unpack(record.payload)
+  if (record.payload or '') == '' then return {outcome = 'empty'} end
+  local readable, flat, more = pcall(cmsgpack.unpack, record.payload)
+  if not readable or more ~= nil or type(flat) ~= 'table' or #flat % 2 == 1 then return {outcome = 'damaged'} end
   local entry = {}
   for i = 1, #flat, 2 do
+    if type(flat[i]) ~= 'string' or type(flat[i + 1]) ~= 'string' then return {outcome = 'damaged'} end
     if flat[i] ~= 'sp-redrives' then entry[#entry + 1] = flat[i]; entry[#entry + 1] = flat[i + 1] end
   end
-  if #entry == 0 then return 'empty' end
+  if #entry == 0 then return {outcome = #flat == 0 and next(flat) and 'damaged' or 'empty'} end
   entry[#entry + 1] = 'sp-redrives'
   entry[#entry + 1] = tostring((tonumber(record.redrives) or 0) + 1)
+  return {outcome = #entry > mostArguments and 'large' or 'ready', entry = entry}
+end
+local function mayNotReplay(stream, deadLetters, replays, id)
+  return wrongType(stream, 'stream') or forbidden('XADD', stream, '*', 'field', 'value') or forbidden('XDEL', deadLetters, id)
+    or forbidden('HSET', replays, id, '') or forbidden('HDEL', replays, id)
+end
+local function noteReplay(replays, id) redis.call('HSET', replays, id, '') end
+local function restoreEntry(stream, replays, id, entry)
   local added = redis.call('XADD', stream, '*', unpack(entry))
-  redis.call('XDEL', deadLetters, id)
+  redis.call('HSET', replays, id, added)
   return added
+end
+local function endReplay(deadLetters, replays, id)
+  redis.call('XDEL', deadLetters, id)
+  redis.call('HDEL', replays, id)
 end

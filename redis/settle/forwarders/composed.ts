@@ -27,7 +27,7 @@ export function createComposedForwarder(
   confirmation: Confirmation,
   clock?: () => number,
 ): Forwarder {
-  const { keys, windowMs } = target
+  const { keys, windowMs, requestCopy = false } = target
   const queue = queueKey(target)
   const script = forwardJobsWith(bull.textsFor(target.jobOptions))
   const composer = createJobComposer(bull, target, clock)
@@ -37,11 +37,11 @@ export function createComposedForwarder(
   const send = (items: readonly ForwardItem[], calls: readonly JobCall[]) => {
     const contents = contentsOf(keys.scope, items, calls)
     const marks = items.flatMap(({ hash }, index) => (calls[index]?.kind === 'Add' ? [keys.mark(hash)] : []))
-    return script(connection, { addKeys: composer.keys, marks }, { queue, windowMs, ...contents })
+    return script(connection, { addKeys: composer.keys, marks }, { queue, windowMs, requestCopy, ...contents })
   }
 
   const waiting = async () => {
-    const nothing = { queue, windowMs, items: [], data: [] }
+    const nothing = { queue, windowMs, requestCopy, items: [], data: [] }
     return (await script(connection, { addKeys: [`${queue}wait`], marks: [] }, nothing)).waiting
   }
 

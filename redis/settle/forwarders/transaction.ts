@@ -81,7 +81,8 @@ function queueMarks(
   const marks = added.map(({ claim }) => target.keys.mark(claim.item.hash))
   const jobs = added.map(({ claim }) => claim.jobKey)
   const origins = added.map(({ claim }) => originOf(claim))
-  markJobs(commander, connection, { marks, jobs }, { queue: queueKey(target), windowMs: target.windowMs, origins })
+  const { windowMs, requestCopy = false } = target
+  markJobs(commander, connection, { marks, jobs }, { queue: queueKey(target), windowMs, requestCopy, origins })
 }
 
 function checkAdded(replies: readonly unknown[], added: readonly Added[]): void {

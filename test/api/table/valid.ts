@@ -45,7 +45,7 @@ export const valid: readonly Row[] = [
       reclaim: { minIdle: '2m', interval: '10s' },
       delivery: { maxDeliveries: 3 },
       idempotency: { window: '48h', lockTTL: '1m' },
-      deadLetter: { stream: 'ndvi:dead', maxEntries: 500, failedJobs: 'Leave' },
+      deadLetter: { stream: 'ndvi:dead', maxEntries: 500, failedJobs: 'Leave', requestCopy: true },
       sink: {
         bullmq: {
           prefix: 'farm',

@@ -1,0 +1,69 @@
+/**
+ * Replaying an entry of more fields than Lua passes to one command (some 4,000): its bytes come here and go back as arguments of an
+ * XADD of our own. It stands in one MULTI between two scripts. The first notes the stream's last id, the second deletes the record only
+ * where the XADD has moved that id: a MULTI does not stop at a command that is refused.
+ *
+ * Both scripts write `replays`, which is watched, so of two replays at once one is discarded and looks again. WATCH belongs to a
+ * connection; hence one of its own.
+ */
+import { failure } from '../../api/errors.ts'
+import { close, failureOn, labelOf, type RedisConnection } from '../connect/connection.ts'
+import { nodeOf } from '../connect/node.ts'
+import { decodeDeadLetter } from '../record.ts'
+import { beginLargeReplay, endLargeReplay, lookAtReplay } from '../scripts/generated.ts'
+import { list, text } from '../scripts/reply.ts'
+
+export interface ReplayKeys {
+  readonly stream: string
+  readonly deadLetters: string
+  readonly replays: string
+}
+
+const mostTries = 10
+
+/** The new entry's id, or why there is none: `gone`. Throws catalogued errors. */
+export async function restoreLarge(stream: RedisConnection, keys: ReplayKeys, id: string): Promise<string> {
+  const own = (await nodeOf(stream, keys.stream)).duplicate()
+  own.on('error', ignoreConnectionError)
+  try {
+    for (let tries = 0; tries < mostTries; tries++) {
+      await own.watch(keys.replays)
+      const { outcome } = await lookAtReplay(own, keys, { id })
+      if (outcome !== 'large') return outcome
+      const added = await restoreOnce(own, keys, id)
+      if (added !== undefined) return added
+    }
+  } catch (thrown) {
+    throw failureOn(stream, thrown)
+  } finally {
+    await close(own)
+  }
+  const detail = `record ${id} was being replayed by others ${mostTries} times`
+  throw failure('RedisNotReady', { address: labelOf(stream), reply: 'EXEC', detail })
+}
+
+/** Its errors are told by the commands. */
+function ignoreConnectionError() {}
+
+/** Undefined where somebody else's replay came in between. */
+async function restoreOnce(own: RedisConnection, keys: ReplayKeys, id: string): Promise<string | undefined> {
+  const [found] = await own.xrangeBuffer(keys.deadLetters, id, id)
+  if (found === undefined) return 'gone'
+  const record = decodeDeadLetter(id, found[1])
+  const entry: (string | Buffer)[] = []
+  for (let at = 0; at + 1 < record.payload.length; at += 2) {
+    const [name, value] = record.payload.slice(at, at + 2)
+    if (name !== undefined && value !== undefined && !name.equals(redrives)) entry.push(name, value)
+  }
+  const multi = own.multi()
+  beginLargeReplay(multi, own, keys, { id })
+  multi.call('XADD', [keys.stream, '*', ...entry, redrives, String(record.redrives + 1)])
+  endLargeReplay(multi, own, keys, { id })
+  const replies = await multi.exec()
+  if (replies === null) return undefined
+  const refused = replies.find(([error]) => error !== null)?.[0]
+  if (refused != null) throw refused
+  return text(list(replies.at(-1)?.[1], 'endLargeReplay')[0], 'endLargeReplay')
+}
+
+const redrives = Buffer.from('sp-redrives')

@@ -1,0 +1,63 @@
+/**
+ * Looking at dead letters, and deleting them: what a person needs on a bad day. It reads, and sends XDEL, which Redis takes also when it
+ * is out of memory; it needs neither BullMQ nor the queue's Redis.
+ */
+import { failure } from '../../api/errors.ts'
+import { failureOn, type RedisConnection } from '../connect/connection.ts'
+import type { StreamPlace } from '../placement.ts'
+import { type DeadLetter, type DeadLetterReason, decodeDeadLetter } from '../record.ts'
+
+interface DeadLetterFilter {
+  readonly reason?: DeadLetterReason
+  /** Records older than this id's time are left out. */
+  readonly from?: string
+}
+
+export interface Records {
+  /** Records in order, oldest first, page by page; a damaged one is among them. Throws catalogued errors. */
+  list(filter: DeadLetterFilter): AsyncGenerator<DeadLetter>
+  /** One record, or undefined. */
+  show(id: string): Promise<DeadLetter | undefined>
+  /** Deletes records; says how many were still there. */
+  purge(ids: readonly string[]): Promise<number>
+}
+
+const pageSize = 200
+
+export function createRecords(stream: RedisConnection, { deadLetters }: StreamPlace): Records {
+  const page = async (start: string, count: number) => {
+    try {
+      return await stream.xrangeBuffer(deadLetters, start, '+', 'COUNT', count)
+    } catch (thrown) {
+      throw failureOn(stream, thrown)
+    }
+  }
+  return {
+    async *list(filter) {
+      let start = filter.from ?? '-'
+      for (;;) {
+        const entries = await page(start, pageSize)
+        for (const [id, fields] of entries) {
+          const record = decodeDeadLetter(String(id), fields)
+          if (filter.reason === undefined || record.reason === filter.reason) yield record
+        }
+        if (entries.length < pageSize) return
+        start = `(${String(entries.at(-1)?.[0])}`
+      }
+    },
+    async show(id) {
+      if (!/^\d+-\d+$/.test(id))
+        throw failure('InvalidOption', { option: 'ID', detail: `${id} is not a record's id, such as 1700000000000-0` })
+      const [entry] = await page(id, 1)
+      if (entry === undefined || String(entry[0]) !== id) return undefined
+      return decodeDeadLetter(id, entry[1])
+    },
+    async purge(ids) {
+      try {
+        return ids.length === 0 ? 0 : await stream.xdel(deadLetters, ...ids)
+      } catch (thrown) {
+        throw failureOn(stream, thrown)
+      }
+    },
+  }
+}
