@@ -49,7 +49,7 @@ export function createLinks({ redis, queueRedis, refs, pipeline, onError }: Link
     const { forwarder, fallback, confirmation } = await chooseForwarder(connection, targetOf(config))
     forwarders.push(forwarder)
     if (fallback !== undefined) onError(failure('PortableForwarding', { queue: config.queue, detail: fallback }))
-    confirmation.listen({ changed: (amiss) => amiss !== undefined && onError(amiss), unconfirmed: () => {} })
+    confirmation.listen({ changed: (amiss) => amiss !== undefined && onError(amiss), unconfirmed: ignoreSingleBatches })
     return forwarder
   }
 
@@ -79,6 +79,9 @@ export function createLinks({ redis, queueRedis, refs, pipeline, onError }: Link
     },
   }
 }
+
+/** The change was reported; a report for each dispatch would drown the rest. */
+function ignoreSingleBatches() {}
 
 function sourceOf(
   option: 'redis' | 'queueRedis',

@@ -70,13 +70,14 @@ function suite(database: number, user: object, url: string) {
     })
   }
 
-  test('`dead list` fails, and names the database', async (t) => {
-    const { refs, spec } = await pipelineAt(t, url)
-    const { code, stdout, stderr } = await runCli(t, ['dead', 'list', '-f', await writeConfig(t, spec), '--refs', refs])
-    assert.notEqual(code, 0, `it answers ${stdout}`)
-    assert.match(stderr, new RegExp(`database ${database}|select`, 'i'))
-    await untouched()
-  })
+  for (const words of [['dead', 'list'], ['up']])
+    test(`\`${words.join(' ')}\` fails, and names the database`, async (t) => {
+      const { refs, spec } = await pipelineAt(t, url)
+      const { code, stdout, stderr } = await runCli(t, [...words, '-f', await writeConfig(t, spec), '--refs', refs])
+      assert.notEqual(code, 0, `it answers ${stdout}`)
+      assert.match(stderr, new RegExp(`database ${database}|select`, 'i'))
+      await untouched()
+    })
 }
 
 describe('a right to SELECT that is taken away and given back:', () => {
