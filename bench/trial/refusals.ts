@@ -1,0 +1,48 @@
+/** Every call of every script that writes, refused by a real server, on every path; or a share of them. */
+import type { PathKind } from '../../redis/settle/path.ts'
+import { type PointTried, tryPoints } from '../../test/refusals/points.ts'
+import type { Scope } from '../../test/support/scope.ts'
+
+export interface RefusalsResult {
+  readonly ok: boolean
+  readonly points: number
+  readonly failed: number
+  /** Points at which an entry or a job was lost, made twice, or recorded twice. */
+  readonly lost: number
+  readonly duplicates: number
+  readonly records: number
+  readonly seed: number
+  readonly seconds: number
+  readonly failures: readonly { readonly point: string; readonly why: readonly string[] }[]
+}
+
+export interface RefusalsPlan {
+  readonly seed: number
+  readonly share: number
+  readonly paths: readonly PathKind[]
+  readonly only?: string
+}
+
+export async function tryRefusals(scope: Scope, plan: RefusalsPlan, progress: (line: string) => void): Promise<RefusalsResult> {
+  const begun = performance.now()
+  const all: PointTried[] = []
+  await tryPoints(scope, plan, (tried) => {
+    all.push(tried)
+    progress(`${tried.scene}: ${tried.point}: ${tried.problems.length === 0 ? 'ok' : `FAILED ${told(tried).join('; ')}`}`)
+  })
+  const failures = all.filter(({ problems }) => problems.length > 0)
+  const having = (kind: string) => failures.filter(({ problems }) => problems.some((problem) => problem.kind === kind)).length
+  return {
+    ok: failures.length === 0,
+    points: all.length,
+    failed: failures.length,
+    lost: having('lost'),
+    duplicates: having('duplicate'),
+    records: having('record'),
+    seed: plan.seed,
+    seconds: Math.round((performance.now() - begun) / 1_000),
+    failures: failures.map((tried) => ({ point: `${tried.scene}: ${tried.point}`, why: told(tried) })),
+  }
+}
+
+const told = ({ problems }: PointTried) => problems.map(({ kind, text }) => `${kind}: ${text}`)

@@ -1,0 +1,108 @@
+/** Every point: each call of each script of each scenario, on each path, refused in each way. */
+import type { PathChanges } from '../paths/fixture.ts'
+import { randomFrom } from '../../local/demo/load.ts'
+import type { PathKind } from '../../redis/settle/path.ts'
+import type { Scope } from '../support/scope.ts'
+import { attempt, type Point, type Reference, refer } from './attempt.ts'
+import { openRig, type World } from './rig.ts'
+import type { Scenario, Variant } from './scene.ts'
+import { scenarios } from './scenarios/all.ts'
+import type { Problem } from './verdict.ts'
+
+export interface PointTried {
+  /** `Atomic settle a batch (delayed)`. */
+  readonly scene: string
+  /** `NOPERM at settleAtomically, call 17 (BullMQ's), ZADD marker`. */
+  readonly point: string
+  readonly script: string
+  readonly problems: readonly Problem[]
+}
+
+export interface Selection {
+  readonly seed: number
+  /** Of all points, between 0 and 1. */
+  readonly share: number
+  readonly paths: readonly PathKind[]
+  /** Only scenarios whose name holds this. */
+  readonly only?: string
+}
+
+const variants: readonly (readonly [Variant, NonNullable<PathChanges['jobOptions']>])[] = [
+  ['plain', {}],
+  ['delayed', { delay: 3_600_000 }],
+  ['prioritised', { priority: 7 }],
+  ['lifo', { lifo: true }],
+  ['refused', { priority: 7 }],
+]
+
+/** Beyond what BullMQ allows; set once the path is open, since its self-test adds a job with the same options. */
+const refusedPriority = 2_097_153
+
+/** Tries the points that the seed chooses. */
+export async function tryPoints(
+  scope: Scope,
+  { seed, share, paths, only = '' }: Selection,
+  tried: (point: PointTried) => void,
+): Promise<void> {
+  const random = randomFrom(seed)
+  const rig = await openRig(scope)
+  for (const kind of paths) {
+    for (const [variant, jobOptions] of variants) {
+      const chosen = scenarios.filter((scenario) => fits(scenario, kind, variant) && scenario.name.includes(only))
+      if (chosen.length === 0) continue
+      const world = await rig.open(scope, kind, {
+        jobOptions: { ...jobOptions, removeOnFail: false },
+        payload: { schema: { type: 'object', properties: { k: { type: 'string' } }, required: ['k'] } },
+      })
+      if (variant === 'refused') Object.assign(world.path.pipeline.sink.jobOptions, { priority: refusedPriority })
+      for (const scenario of chosen) {
+        const scene = `${kind} ${scenario.name}${variant === 'plain' ? '' : ` (${variant})`}`
+        await tryScene(world, scenario, scene, () => random() < share, tried)
+      }
+    }
+  }
+}
+
+const fits = ({ paths, variants: tried = ['plain'] }: Scenario, kind: PathKind, variant: Variant) =>
+  (paths?.includes(kind) ?? true) && tried.includes(variant)
+
+async function tryScene(
+  world: World,
+  scenario: Scenario,
+  scene: string,
+  chosen: () => boolean,
+  tried: (point: PointTried) => void,
+): Promise<void> {
+  let reference = await refer(world, scenario)
+  tried({ scene, point: 'nothing refused', script: '', problems: reference.problems })
+  const lacking = reference.problems.flatMap(({ text }) => /lack command (\S+)$/.exec(text)?.[1] ?? [])
+  if (lacking.length > 0) {
+    await world.grant(lacking.map((command) => `+${command}`))
+    reference = await refer(world, scenario)
+    tried({ scene, point: `nothing refused, ${lacking.join(' and ')} granted`, script: '', problems: reference.problems })
+  }
+  for (const point of pointsOf(reference, scenario)) {
+    if (!chosen()) continue
+    const problems = await attempt(world, scenario, reference, point).catch((thrown: unknown): Problem[] => [
+      { kind: 'other', text: `the trial itself fails: ${thrown instanceof Error ? thrown.stack : String(thrown)}` },
+    ])
+    await world.lift()
+    tried({ scene, point: nameOf(point), script: point.script, problems })
+  }
+}
+
+function* pointsOf({ calls }: Reference, { served = false }: Scenario): Generator<Point> {
+  for (const turn of served ? [false, true] : [false]) {
+    for (const call of calls) {
+      if (call.call === 1) {
+        for (const kind of ['OOM', 'READONLY'] as const) yield { ...call, kind, call: 0, place: 'ours', served: turn }
+      }
+      for (const kind of ['NOPERM', 'WRONGTYPE'] as const) yield { ...call, kind, served: turn }
+    }
+  }
+}
+
+function nameOf({ kind, script, run, call, place, command, served }: Point): string {
+  const where = call === 0 ? 'from its start' : `call ${call}${place === 'bull' ? ' (BullMQ’s)' : ''}, ${command}`
+  return `${kind} at ${script}${run === 1 ? '' : `, run ${run}`}, ${where}${served ? '; others have a turn' : ''}`
+}
