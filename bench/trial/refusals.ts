@@ -11,6 +11,8 @@ export interface RefusalsResult {
   readonly lost: number
   readonly duplicates: number
   readonly records: number
+  /** Points after which only BullMQ's event stream differs from a run that nothing refuses. */
+  readonly events: number
   readonly seed: number
   readonly seconds: number
   readonly failures: readonly { readonly point: string; readonly why: readonly string[] }[]
@@ -28,7 +30,9 @@ export async function tryRefusals(scope: Scope, plan: RefusalsPlan, progress: (l
   const all: PointTried[] = []
   await tryPoints(scope, plan, (tried) => {
     all.push(tried)
-    progress(`${tried.scene}: ${tried.point}: ${tried.problems.length === 0 ? 'ok' : `FAILED ${told(tried).join('; ')}`}`)
+    const { problems, events } = tried
+    const ended = problems.length > 0 ? `FAILED ${told(tried).join('; ')}` : ['ok', ...events].join(', but ')
+    progress(`${tried.scene}: ${tried.point}: ${ended}`)
   })
   const failures = all.filter(({ problems }) => problems.length > 0)
   const having = (kind: string) => failures.filter(({ problems }) => problems.some((problem) => problem.kind === kind)).length
@@ -39,6 +43,7 @@ export async function tryRefusals(scope: Scope, plan: RefusalsPlan, progress: (l
     lost: having('lost'),
     duplicates: having('duplicate'),
     records: having('record'),
+    events: all.filter(({ problems, events }) => problems.length === 0 && events.length > 0).length,
     seed: plan.seed,
     seconds: Math.round((performance.now() - begun) / 1_000),
     failures: failures.map((tried) => ({ point: `${tried.scene}: ${tried.point}`, why: told(tried) })),

@@ -9,6 +9,16 @@ import { type Problem, problemsOf } from './verdict.ts'
 import type { Aim } from './wire.ts'
 import { consumeNew, consumePending, type Executed, expireLocks, work } from './worker.ts'
 
+/** How a point ended. */
+export interface Ended {
+  readonly problems: readonly Problem[]
+  /**
+   * What BullMQ's event stream says otherwise than after a run that nothing refuses. That is no failure: the stream is a history, and
+   * no command takes an announcement back, or makes it good without the job's being added again.
+   */
+  readonly events: readonly string[]
+}
+
 export interface Point extends Aim {
   /** Worker and consumer have a turn between refusal and retry. */
   readonly served: boolean
@@ -55,38 +65,59 @@ function namesOf({ path }: World, { expected, keys = [] }: Play): (text: string)
 function callOf(told: string): Call {
   const [, script = '', run, call, place, command = '', key = ''] = told.split('|')
   const shown = /:((?:mark:|lock:)?[\w<>-]+)$/.exec(key)?.[1] ?? key
-  return { script, run: Number(run), call: Number(call), place: place === 'bull' ? 'bull' : 'ours', command: `${command.trim()} ${shown}` }
+  return {
+    script,
+    run: Number(run),
+    call: Number(call),
+    place: place === 'bull' ? 'bull' : 'ours',
+    command: `${command.trim()} ${shown}`,
+  }
 }
 
-export async function attempt(world: World, scenario: Scenario, reference: Reference, point: Point): Promise<readonly Problem[]> {
+export async function attempt(world: World, scenario: Scenario, reference: Reference, point: Point): Promise<Ended> {
   await world.reset()
   const play = await scenario.lay(world)
+  const named = namesOf(world, play)
   const executed: Executed = new Map()
   world.wire.arm(point)
   // Whether the operation fails is its own affair: some refusals are told in its answer, and some it can do without.
   await play.operate().catch(() => undefined)
   world.wire.disarm()
   await world.lift()
-  if (!world.wire.met) return [{ kind: 'other', text: 'the run did not come to this script' }]
+  const missed = await missing(world, point, named)
   if (point.served) {
     await expireLocks(world)
     await work(world, executed, play.spared)
     await consumeNew(world)
     await work(world, executed, play.spared)
   }
-  const { queue, problems } = await conclude(world, play, executed)
-  if (point.served || point.place !== 'bull') return problems
-  const named = namesOf(world, play)
-  const differences = differing(queue, reference.queue).map(
-    ({ key, text }): Problem => ({ kind: key === 'events' ? 'event' : 'queue', text: named(text) }),
-  )
-  return [...problems, ...differences]
+  const { queue, problems } = await conclude(world, play, executed, point.right)
+  const comparable = point.place === 'bull' && !point.served
+  const differences = comparable ? differing(queue, reference.queue) : []
+  const told = (ofEvents: boolean) =>
+    differences.filter(({ key }) => (key === 'events') === ofEvents).map(({ text }) => named(text))
+  return {
+    problems: [...missed, ...problems, ...told(false).map((text) => ({ kind: 'queue', text }) as const)],
+    events: told(true),
+  }
+}
+
+/** Whether the refusal came, and at the call that was meant. A key of another type leaves no trace in the ACL log. */
+async function missing(world: World, point: Point, named: (text: string) => string): Promise<readonly Problem[]> {
+  if (!world.wire.met) return [{ kind: 'other', text: `${point.script} did not run` }]
+  if (point.kind !== 'NOPERM') return []
+  const refused = (await world.denied()).ours.map((told) => callOf(named(told)))
+  const meant = refused.filter(({ call, command }) => call === point.call && command === point.command)
+  if (refused.length === 1 && meant.length === 1) return []
+  return [
+    { kind: 'other', text: `it refused ${refused.map(({ call, command }) => `${call} ${command}`).join(', ') || 'nothing'}` },
+  ]
 }
 
 /** How often an operation is run again before it counts as stuck. */
 const patience = 3
 
-async function conclude(world: World, play: Play, executed: Executed) {
+async function conclude(world: World, play: Play, executed: Executed, taken?: string) {
   const stuck: Problem[] = []
   for (let tries = 1; tries <= patience; tries++) {
     try {
@@ -106,5 +137,5 @@ async function conclude(world: World, play: Play, executed: Executed) {
     stuck.push({ kind: 'other', text: `the rest cannot be consumed: ${String(thrown)}` })
   }
   await work(world, executed)
-  return { queue, problems: [...stuck, ...(await problemsOf(world, play, executed))] }
+  return { queue, problems: [...stuck, ...(await problemsOf(world, play, executed, taken))] }
 }

@@ -20,7 +20,8 @@ const composed = ['addStandardJob', 'addDelayedJob', 'addPrioritizedJob', 'remov
 export function instrumented(text: string, bull: BullTexts): Instrumented {
   const own = /^-- (\w+)\n/.exec(text)?.[1]
   const theirs = [...bull].find(([, known]) => known === text)?.[0]
-  if (own === undefined) return { name: `bullmq ${theirs ?? text.slice(0, 40)}`, text: `${prologue}local redis = redisOfBull\n${text}` }
+  if (own === undefined)
+    return { name: `bullmq ${theirs ?? text.slice(0, 40)}`, text: `${prologue}local redis = redisOfBull\n${text}` }
   const told = composed.reduce((whole, name) => {
     const part = bull.get(name)
     return part === undefined ? whole : whole.replaceAll(part, () => `local redis = redisOfBull\n${part}`)

@@ -1,12 +1,13 @@
 /** Every point: each call of each script of each scenario, on each path, refused in each way. */
-import type { PathChanges } from '../paths/fixture.ts'
+
 import { randomFrom } from '../../local/demo/load.ts'
 import type { PathKind } from '../../redis/settle/path.ts'
+import type { PathChanges } from '../paths/fixture.ts'
 import type { Scope } from '../support/scope.ts'
-import { attempt, type Point, type Reference, refer } from './attempt.ts'
+import { attempt, type Ended, type Point, type Reference, refer } from './attempt.ts'
 import { openRig, type World } from './rig.ts'
-import type { Scenario, Variant } from './scene.ts'
 import { scenarios } from './scenarios/all.ts'
+import type { Scenario, Variant } from './scene.ts'
 import type { Problem } from './verdict.ts'
 
 export interface PointTried {
@@ -16,6 +17,7 @@ export interface PointTried {
   readonly point: string
   readonly script: string
   readonly problems: readonly Problem[]
+  readonly events: readonly string[]
 }
 
 export interface Selection {
@@ -73,27 +75,40 @@ async function tryScene(
   chosen: () => boolean,
   tried: (point: PointTried) => void,
 ): Promise<void> {
+  const { grants = [] } = scenario
+  await world.grant(grants)
   let reference = await refer(world, scenario)
-  tried({ scene, point: 'nothing refused', script: '', problems: reference.problems })
+  tried({ scene, point: 'nothing refused', script: '', problems: reference.problems, events: [] })
   const lacking = reference.problems.flatMap(({ text }) => /lack command (\S+)$/.exec(text)?.[1] ?? [])
   if (lacking.length > 0) {
-    await world.grant(lacking.map((command) => `+${command}`))
+    await world.grant([...grants, ...lacking.map((command) => `+${command}`)])
     reference = await refer(world, scenario)
-    tried({ scene, point: `nothing refused, ${lacking.join(' and ')} granted`, script: '', problems: reference.problems })
+    tried({
+      scene,
+      point: `nothing refused, ${lacking.join(' and ')} granted`,
+      script: '',
+      problems: reference.problems,
+      events: [],
+    })
   }
   for (const point of pointsOf(reference, scenario)) {
     if (!chosen()) continue
-    const problems = await attempt(world, scenario, reference, point).catch((thrown: unknown): Problem[] => [
-      { kind: 'other', text: `the trial itself fails: ${thrown instanceof Error ? thrown.stack : String(thrown)}` },
-    ])
+    const ended = await attempt(world, scenario, reference, point).catch((thrown: unknown): Ended => {
+      const text = `the trial itself fails: ${thrown instanceof Error ? thrown.stack : String(thrown)}`
+      return { problems: [{ kind: 'other', text }], events: [] }
+    })
     await world.lift()
-    tried({ scene, point: nameOf(point), script: point.script, problems })
+    tried({ scene, point: nameOf(point), script: point.script, ...ended })
   }
 }
 
 function* pointsOf({ calls }: Reference, { served = false }: Scenario): Generator<Point> {
   for (const turn of served ? [false, true] : [false]) {
+    const taken = new Set<string>()
     for (const call of calls) {
+      const right = rightTo(call.command)
+      if (!taken.has(`${call.script} ${right}`)) yield { ...call, kind: 'RIGHT', call: 0, place: 'ours', right, served: turn }
+      taken.add(`${call.script} ${right}`)
       if (call.call === 1) {
         for (const kind of ['OOM', 'READONLY'] as const) yield { ...call, kind, call: 0, place: 'ours', served: turn }
       }
@@ -102,7 +117,18 @@ function* pointsOf({ calls }: Reference, { served = false }: Scenario): Generato
   }
 }
 
-function nameOf({ kind, script, run, call, place, command, served }: Point): string {
-  const where = call === 0 ? 'from its start' : `call ${call}${place === 'bull' ? ' (BullMQ’s)' : ''}, ${command}`
+/** As ACL rules name it. */
+function rightTo(command: string): string {
+  const [verb = '', object = ''] = command.toLowerCase().split(' ')
+  return /^x(?:group|info)$/.test(verb) ? `${verb}|${object}` : verb
+}
+
+function nameOf({ kind, script, run, call, place, command, served, right }: Point): string {
+  const where =
+    right !== undefined
+      ? `no ${right} from its start`
+      : call === 0
+        ? 'from its start'
+        : `call ${call}${place === 'bull' ? ' (BullMQ’s)' : ''}, ${command}`
   return `${kind} at ${script}${run === 1 ? '' : `, run ${run}`}, ${where}${served ? '; others have a turn' : ''}`
 }

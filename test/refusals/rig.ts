@@ -3,8 +3,8 @@ import type { Redis } from 'ioredis'
 import { openBullQueue } from '../../redis/bullmq/queue.ts'
 import { close, connect } from '../../redis/connect/connection.ts'
 import { aclRules } from '../../redis/preflight/permissions.ts'
-import { type OpenPath, openPath, type PathChanges } from '../paths/fixture.ts'
 import type { PathKind } from '../../redis/settle/path.ts'
+import { type OpenPath, openPath, type PathChanges } from '../paths/fixture.ts'
 import { address } from '../redis/resource.ts'
 import { type RedisServer, startRedis } from '../support/redis.ts'
 import type { Scope } from '../support/scope.ts'
@@ -26,8 +26,8 @@ export interface World {
   /** Empties the servers, makes the group. */
   reset(): Promise<void>
   /** What the ACL log has gathered since the last reset, oldest first: our own refusals and traces, and all others. */
-  denied(): Promise<Denied>
-  /** Grants what the documented rights lack, so that the rest can be tried. */
+  denied(taken?: string): Promise<Denied>
+  /** Grants the documented rights, and these rules. */
   grant(rules: readonly string[]): Promise<void>
   /** Ends what makes a server refuse everything. */
   lift(): Promise<void>
@@ -58,11 +58,11 @@ export async function openRig(scope: Scope): Promise<Rig> {
     servers,
     bull: await bullTexts(servers),
     litter: (server) => litters[server] ?? '',
-    async strike(kind, server) {
+    async strike(kind, server, command) {
       const admin = admins[server]
       if (admin === undefined) throw new Error(`there is no server ${server}`)
       struck.add(admin)
-      await refuseAll(admin, kind)
+      await refuseAll(admin, kind, command)
     },
   })
   const [stream, queue] = servers.map((server, index) => proxied(server, wire.ports[index] ?? 0))
@@ -90,19 +90,39 @@ export async function openRig(scope: Scope): Promise<Rig> {
       if (opening.length > 0) throw new Error(`opening the ${kind} path needs more rights: ${opening.join(', ')}`)
       const reset = async () => {
         for (const [index, admin] of admins.entries()) {
-          await admin.pipeline().flushall().set(litters[index] ?? '', 'x').call('ACL', 'LOG', 'RESET').exec()
+          await admin
+            .pipeline()
+            .flushall()
+            .set(litters[index] ?? '', 'x')
+            .call('ACL', 'LOG', 'RESET')
+            .exec()
         }
         await path.stream.xgroup('CREATE', path.place.stream, path.place.group, '0', 'MKSTREAM')
         await path.stream.hset(path.place.keys.stats, { group: path.place.group, base: '0', lost: '0', lostBefore: '0' })
       }
+      let extra: readonly string[] = []
+      const grantAll = async () =>
+        await grant([rules.stream, rules.queue].map((documented) => documented && [...documented, ...extra]))
       const lift = async () => {
         for (const admin of struck) await admin.pipeline().config('SET', 'maxmemory', '0').call('REPLICAOF', 'NO', 'ONE').exec()
+        if (struck.size > 0) await grantAll()
         struck.clear()
       }
       const more = async (granted: readonly string[]) => {
-        for (const admin of admins) await admin.call('ACL', 'SETUSER', 'default', ...granted)
+        extra = granted
+        await grantAll()
       }
-      return { kind, wire, path, consumer, direct, reset, lift, grant: more, denied: async () => await deniedOf(admins) }
+      return {
+        kind,
+        wire,
+        path,
+        consumer,
+        direct,
+        reset,
+        lift,
+        grant: more,
+        denied: async (taken) => await deniedOf(admins, taken),
+      }
     },
   }
 }
@@ -112,8 +132,9 @@ function proxied(server: RedisServer, port: number): RedisServer {
   return { ...server, port, client: (options) => server.client({ ...root, ...options }) }
 }
 
-async function refuseAll(admin: Redis, kind: Kind): Promise<void> {
+async function refuseAll(admin: Redis, kind: Kind, command: string): Promise<void> {
   if (kind === 'OOM') await admin.config('SET', 'maxmemory', '1')
+  else if (kind === 'RIGHT') await admin.call('ACL', 'SETUSER', 'default', `-${command}`)
   else await admin.call('REPLICAOF', '127.0.0.1', '1')
 }
 
@@ -126,13 +147,15 @@ async function bullTexts([server]: readonly RedisServer[]): Promise<ReadonlyMap<
   return texts
 }
 
-async function deniedOf(admins: readonly Redis[]): Promise<Denied> {
+/** @param taken the command that the user had lost for a while */
+async function deniedOf(admins: readonly Redis[], taken = ''): Promise<Denied> {
   const logs = await Promise.all(admins.map((admin) => admin.call('ACL', 'LOG', '1000000')))
   const rows = (logs as string[][][]).flatMap((log) => log.toReversed())
   const field = (row: readonly string[], name: string) => String(row[row.indexOf(name) + 1])
   const ours = (row: readonly string[]) => field(row, 'object').startsWith('refusal|')
+  const expected = (row: readonly string[]) => taken !== '' && field(row, 'object') === taken
   return {
     ours: rows.filter(ours).map((row) => field(row, 'object')),
-    genuine: rows.filter((row) => !ours(row)).map((row) => `${field(row, 'reason')} ${field(row, 'object')}`),
+    genuine: rows.filter((row) => !ours(row) && !expected(row)).map((row) => `${field(row, 'reason')} ${field(row, 'object')}`),
   }
 }

@@ -37,6 +37,8 @@ export interface Scenario {
   readonly paths?: readonly PathKind[]
   /** The kinds of jobs that it is tried with; only plain ones unless told. */
   readonly variants?: readonly Variant[]
+  /** Rights beyond the consumer's: of the application's own user. */
+  readonly grants?: readonly string[]
   /** Tried again with a worker, and a consumer of new entries, between refusal and retry. */
   readonly served?: boolean
   lay(world: World): Promise<Play>
@@ -52,24 +54,30 @@ export async function existingJob(
   const { queue, queueClient, queueKey, target } = path
   const id = path.id(key)
   await queue.add(target.jobName, { k: key }, { ...target.jobOptions, jobId: id, timestamp })
-  if (state !== 'live') await takeOut(path, id)
+  if (state !== 'live') await takeOut(path, [id])
   if (state === 'live' || state === 'hanging') return
   await queueClient.zadd(`${queueKey}${state}`, timestamp, id)
   await queueClient.hset(queueKey + id, { finishedOn: String(timestamp), failedReason: 'not today', atm: '1' })
 }
 
 /** Fails the live job of a key, as a worker does at its last attempt. */
-export async function failJob({ path }: World, key: string, more: Readonly<Record<string, string>> = {}): Promise<void> {
+export async function failJob(
+  { path }: World,
+  key: string,
+  at: number,
+  more: Readonly<Record<string, string>> = {},
+): Promise<void> {
   const id = path.id(key)
-  const now = Date.now()
-  await takeOut(path, id)
-  await path.queueClient.zadd(`${path.queueKey}failed`, now, id)
-  await path.queueClient.hset(path.queueKey + id, { finishedOn: String(now), failedReason: 'not today', atm: '1', ...more })
+  await takeOut(path, [id])
+  await path.queueClient.zadd(`${path.queueKey}failed`, at, id)
+  await path.queueClient.hset(path.queueKey + id, { finishedOn: String(at), failedReason: 'not today', atm: '1', ...more })
 }
 
-export async function takeOut({ queueClient, queueKey }: World['path'], id: string): Promise<void> {
+export async function takeOut({ queueClient, queueKey }: World['path'], ids: readonly string[]): Promise<void> {
   const batch = queueClient.pipeline()
-  for (const list of ['wait', 'active', 'paused']) batch.lrem(queueKey + list, 0, id)
-  for (const set of ['delayed', 'prioritized']) batch.zrem(queueKey + set, id)
+  for (const id of ids) {
+    for (const list of ['wait', 'active', 'paused']) batch.lrem(queueKey + list, 0, id)
+    for (const set of ['delayed', 'prioritized']) batch.zrem(queueKey + set, id)
+  }
   await batch.exec()
 }

@@ -1,6 +1,6 @@
 /**
- * The keyspace of a queue, without what differs between any two runs: times, counters, the ids of events. Events are a set: BullMQ
- * announces a job again that is added again, and no command takes an announcement back.
+ * The keyspace of a queue, without what differs between any two runs: times, counters, the ids of events, and the order of jobs, which
+ * nobody promises after a retry. Events are a set: BullMQ announces a job again that is added again.
  */
 import type { Redis } from 'ioredis'
 
@@ -12,18 +12,22 @@ export async function snapshotOf(redis: Redis, queueKey: string): Promise<Readon
 }
 
 /** Fields of a job that say when, not what. */
-const times = ['timestamp', 'finishedOn', 'processedOn']
+const times = ['timestamp', 'finishedOn', 'processedOn', 'spCaptured', 'spRecorded']
 
 async function read(redis: Redis, key: string, type: string): Promise<string> {
   switch (type) {
     case 'hash': {
-      const fields = Object.entries(await redis.hgetall(key)).filter(([name]) => !times.includes(name))
-      return JSON.stringify(fields.map(([name, value]) => [name, name === 'opts' ? optionsOf(value) : value]).toSorted())
+      const fields = Object.entries(await redis.hgetall(key))
+      return JSON.stringify(
+        fields
+          .map(([name, value]) => [name, times.includes(name) ? 'a time' : name === 'opts' ? optionsOf(value) : value])
+          .toSorted(),
+      )
     }
     case 'list':
-      return JSON.stringify(await redis.lrange(key, 0, -1))
+      return JSON.stringify((await redis.lrange(key, 0, -1)).toSorted())
     case 'zset':
-      return JSON.stringify(await redis.zrange(key, '0', '-1'))
+      return JSON.stringify((await redis.zrange(key, '0', '-1')).toSorted())
     case 'set':
       return JSON.stringify((await redis.smembers(key)).sort())
     case 'stream': {
@@ -37,7 +41,11 @@ async function read(redis: Redis, key: string, type: string): Promise<string> {
 
 function optionsOf(text: string): string {
   const { timestamp: _, sp: __, ...options } = JSON.parse(text) as Record<string, unknown>
-  return JSON.stringify(Object.entries(options).map(([name, value]) => `${name} ${JSON.stringify(value)}`).toSorted())
+  return JSON.stringify(
+    Object.entries(options)
+      .map(([name, value]) => `${name} ${JSON.stringify(value)}`)
+      .toSorted(),
+  )
 }
 
 export interface Difference {
@@ -52,7 +60,7 @@ export function differing(is: ReadonlyMap<string, string>, should: ReadonlyMap<s
       const [has, wants] = [partsOf(is.get(key)), partsOf(should.get(key))]
       const more = has.filter((part) => !wants.includes(part)).map((part) => `+${part}`)
       const less = wants.filter((part) => !has.includes(part)).map((part) => `-${part}`)
-      const told = [...more, ...less].join(' ') || `in another order or number: ${has.join(' ')}`
+      const told = [...more, ...less].join(' ') || `it holds ${has.join(' ')}`
       return { key, text: `${key} differs: ${is.has(key) ? told : 'it is missing'}` }
     })
 }

@@ -6,12 +6,13 @@ import type { Play } from './scene.ts'
 import type { Executed } from './worker.ts'
 
 export interface Problem {
-  /** `queue`: it is not as if nothing had been refused; `event`: nor are its events. `right`: the documented ones do not suffice. */
-  readonly kind: 'lost' | 'duplicate' | 'record' | 'ledger' | 'mark' | 'queue' | 'event' | 'right' | 'other'
+  /** `queue`: it is not as if nothing had been refused. `right`: the documented ones do not suffice. */
+  readonly kind: 'lost' | 'duplicate' | 'record' | 'ledger' | 'mark' | 'queue' | 'right' | 'other'
   readonly text: string
 }
 
-export async function problemsOf(world: World, play: Play, executed: Executed): Promise<readonly Problem[]> {
+/** @param taken the right that was taken away for a while */
+export async function problemsOf(world: World, play: Play, executed: Executed, taken?: string): Promise<readonly Problem[]> {
   const { path } = world
   const { jobs, records = [], marks = [] } = play.expected
   const problems: Problem[] = []
@@ -24,7 +25,7 @@ export async function problemsOf(world: World, play: Play, executed: Executed): 
   }
   problems.push(...(await ledgerProblems(world, play)))
   for (const text of (await play.problems?.()) ?? []) problems.push({ kind: 'other', text })
-  for (const text of (await world.denied()).genuine) {
+  for (const text of (await world.denied(taken)).genuine) {
     problems.push({ kind: 'right', text: `the documented rights lack ${text}` })
   }
   return problems

@@ -8,8 +8,11 @@ import type { RedisServer } from '../support/redis.ts'
 import type { Scope } from '../support/scope.ts'
 import { type BullTexts, type Instrumented, instrumented, shaOf } from './instrument.ts'
 
-/** Within one run of a script, at one of its calls; or, of the server, from before a run of a script on. */
-export type Kind = 'NOPERM' | 'WRONGTYPE' | 'OOM' | 'READONLY'
+/**
+ * Within one run of a script, at one of its calls: `NOPERM`, `WRONGTYPE`. From before a run on: the server is out of memory (`OOM`)
+ * or a replica (`READONLY`), or the user lacks the right to a command (`RIGHT`).
+ */
+export type Kind = 'NOPERM' | 'WRONGTYPE' | 'OOM' | 'READONLY' | 'RIGHT'
 
 export interface Aim {
   readonly kind: Kind
@@ -18,6 +21,8 @@ export interface Aim {
   readonly run: number
   /** Which call of the run, from 1 on; 0 for all. */
   readonly call: number
+  /** The right that is taken away, as ACL rules name it. */
+  readonly right?: string
 }
 
 export interface Wire {
@@ -37,7 +42,7 @@ interface WireParts {
   /** A key that holds a string, which the user may read; in the slot of what the server holds. */
   readonly litter: (server: number) => string
   /** Makes the server refuse, as the kind says. */
-  readonly strike: (kind: Kind, server: number) => Promise<void>
+  readonly strike: (kind: Kind, server: number, command: string) => Promise<void>
 }
 
 /** Known to no server. */
@@ -64,7 +69,7 @@ export async function openWire(scope: Scope, { servers, bull, litter, strike }: 
     if (aim.script !== name || aim.run !== run) return command.bytes
     met = true
     if (aim.call > 0) return send(`${aim.kind} ${aim.call}`)
-    return strike(aim.kind, server).then(() => command.bytes)
+    return strike(aim.kind, server, aim.right ?? '').then(() => command.bytes)
   }
 
   const rewrite = (command: Command, server: number): Buffer | Promise<Buffer> => {

@@ -10,14 +10,18 @@ export type Executed = Map<string, number>
 export async function work({ path }: World, executed: Executed, spared: readonly string[] = []): Promise<void> {
   const { queueClient, queueKey } = path
   const sparedIds = new Set(spared.map(path.id))
-  for (const id of await path.live()) {
-    if (sparedIds.has(id)) continue
-    const data = await queueClient.hget(queueKey + id, 'data')
-    const key = data === null ? `no job ${id}` : keyOf(data)
+  const ids = (await path.live()).filter((id) => !sparedIds.has(id))
+  if (ids.length === 0) return
+  const reading = queueClient.pipeline()
+  for (const id of ids) reading.hget(queueKey + id, 'data')
+  const found = (await reading.exec()) ?? []
+  for (const [index, id] of ids.entries()) {
+    const data = found[index]?.[1]
+    const key = typeof data === 'string' ? keyOf(data) : `no job ${id}`
     executed.set(key, (executed.get(key) ?? 0) + 1)
-    await takeOut(path, id)
-    await queueClient.del(queueKey + id)
   }
+  await takeOut(path, ids)
+  await queueClient.del(ids.map((id) => queueKey + id))
 }
 
 function keyOf(data: string): string {

@@ -13,11 +13,13 @@ async function layFailed(world: World): Promise<readonly string[]> {
   const keys = ['free', 'child', 'parent', 'cut']
   const ids = await path.putKeys(...keys)
   await consumeNew(world)
-  await failJob(world, 'free')
-  await failJob(world, 'child', { parentKey: `${path.queueKey}other` })
-  await failJob(world, 'parent')
+  // Of different times, so that each run takes them in the same order.
+  const now = Date.now()
+  await failJob(world, 'free', now)
+  await failJob(world, 'child', now + 1, { parentKey: `${path.queueKey}other` })
+  await failJob(world, 'parent', now + 2)
   await path.queueClient.sadd(`${path.jobKey('parent')}:dependencies`, `${path.queueKey}another`)
-  await failJob(world, 'cut')
+  await failJob(world, 'cut', now + 3)
   await path.stream.xdel(path.place.stream, ids[3] ?? '')
   return keys
 }
@@ -46,7 +48,7 @@ export const replaying: Scenario = {
   name: 'replay dead letters',
   served: true,
   async lay(world) {
-    const { path, consumer } = world
+    const { path, consumer, kind } = world
     await path.put('k', 'twice', 'k', 'twice', 'label', 'broken')
     const [worn = ''] = await path.putKeys('worn')
     const entries = await path.read()
@@ -56,10 +58,12 @@ export const replaying: Scenario = {
     await sweeperOf(world).sweep()
     const ids = (await path.dead()).map(({ id }) => id)
     const deadLetters = createDeadLetters(consumer)
+    // Where BullMQ's removal is not known, the jobs stay, and so do their records.
+    const stay = kind === 'Portable'
     return {
       expected: {
-        jobs: { worn: 1, ...Object.fromEntries(keys.map((key) => [key, 1])) },
-        records: ['InvalidPayload twice'],
+        jobs: { worn: 1, ...Object.fromEntries(keys.map((key) => [key, stay ? 0 : 1])) },
+        records: ['InvalidPayload twice', ...(stay ? keys.map((key) => `JobFailed ${key}`) : [])],
       },
       async operate() {
         for (const id of ids) {
@@ -68,7 +72,7 @@ export const replaying: Scenario = {
         }
       },
       async problems() {
-        const left = (await path.dead()).filter(({ id }) => ids.includes(id))
+        const left = (await path.dead()).filter(({ id, reason }) => ids.includes(id) && !(stay && reason === 'JobFailed'))
         return left.map(({ id, reason }) => `the record ${id} (${reason}) is still there`)
       },
     }

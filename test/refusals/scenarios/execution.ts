@@ -8,9 +8,15 @@ const token = 'mine'
 /** In the slot and under the rights of the marks: the worker's own user is the application's. */
 const lockOf = ({ path }: World) => `${path.target.keys.prefix}exec:job`
 
-function locking(name: string, held: boolean, call: (world: World, lock: string) => Promise<unknown>, left: string | null): Scenario {
+function locking(
+  name: string,
+  held: boolean,
+  call: (world: World, lock: string) => Promise<unknown>,
+  left: string | null,
+): Scenario {
   return {
     name,
+    grants: ['+pexpire'],
     async lay(world) {
       const lock = lockOf(world)
       const { queueClient } = world.path
@@ -30,7 +36,12 @@ function locking(name: string, held: boolean, call: (world: World, lock: string)
 const times = { token, ttlMs: 60_000 }
 
 export const executionLocks: readonly Scenario[] = [
-  locking('take the execution lock', false, async ({ consumer }, lock) => await acquireExecution(consumer.queue, { lock }, times), token),
+  locking(
+    'take the execution lock',
+    false,
+    async ({ consumer }, lock) => await acquireExecution(consumer.queue, { lock }, times),
+    token,
+  ),
   locking('take it again', true, async ({ consumer }, lock) => await acquireExecution(consumer.queue, { lock }, times), token),
   locking('renew it', true, async ({ consumer }, lock) => await renewExecution(consumer.queue, { lock }, times), token),
   locking('release it', true, async ({ consumer }, lock) => await releaseExecution(consumer.queue, { lock }, { token }), null),

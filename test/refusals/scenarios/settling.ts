@@ -1,6 +1,7 @@
 /** One batch with an entry for each way in which an entry can end; and Direct dispatch, which meets the same jobs without a stream. */
-import { existingJob, type Scenario } from '../scene.ts'
+
 import type { World } from '../rig.ts'
+import { existingJob, type Scenario } from '../scene.ts'
 import { expireLocks, settleAll } from '../worker.ts'
 
 async function layJobs(world: World): Promise<void> {
@@ -74,6 +75,31 @@ export const dispatchingDirectly: Scenario = {
     }
   },
 }
+
+/** Nothing else in the queue makes good what one job's adding has left undone, such as BullMQ's marker. */
+const settlingOne = (state: 'fresh' | 'outlived' | 'hanging'): Scenario => ({
+  name: `settle one ${state} entry`,
+  variants: ['plain', 'delayed', 'prioritised', 'lifo'],
+  served: true,
+  async lay(world) {
+    const { path, consumer } = world
+    if (state === 'outlived') await existingJob(world, 'one', 'completed', Date.now() - 2 * path.target.windowMs)
+    if (state === 'hanging') await existingJob(world, 'one', 'hanging')
+    // BullMQ's adding of the existing job has left it.
+    if (state !== 'fresh') await path.queueClient.del(`${path.queueKey}marker`)
+    await path.putKeys('one')
+    const entries = await path.read()
+    return {
+      expected: { jobs: { one: 1 }, marks: ['one'] },
+      async operate() {
+        const { failure } = await consumer.path.settle(entries.map(path.judge))
+        if (failure !== undefined) throw failure
+      },
+    }
+  },
+})
+
+export const settlingEachAlone = [settlingOne('fresh'), settlingOne('outlived'), settlingOne('hanging')]
 
 export const refusedByBull: Scenario = {
   name: 'settle what BullMQ refuses',

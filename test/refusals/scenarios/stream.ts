@@ -111,7 +111,12 @@ export const dispatching: Scenario = {
     const add = { stream: path.place.stream, modeKey: path.place.keys.mode, mode: 'Stream', maxEntries: 1_000 } as const
     return {
       expected: { jobs: once('a', 'b', 'c') },
-      operate: async () => void (await addToStream(consumer.stream, add, [...'abc'].map((key) => ['k', key]))),
+      operate: async () =>
+        void (await addToStream(
+          consumer.stream,
+          add,
+          [...'abc'].map((key) => ['k', key]),
+        )),
     }
   },
 }
