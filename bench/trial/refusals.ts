@@ -28,12 +28,14 @@ export interface RefusalsPlan {
 export async function tryRefusals(scope: Scope, plan: RefusalsPlan, progress: (line: string) => void): Promise<RefusalsResult> {
   const begun = performance.now()
   const all: PointTried[] = []
-  await tryPoints(scope, plan, (tried) => {
+  const note = (tried: PointTried) => {
     all.push(tried)
     const { problems, events } = tried
     const ended = problems.length > 0 ? `FAILED ${told(tried).join('; ')}` : ['ok', ...events].join(', but ')
     progress(`${tried.scene}: ${tried.point}: ${ended}`)
-  })
+  }
+  // Each path has servers of its own.
+  await Promise.all(plan.paths.map((path) => tryPoints(scope, { ...plan, paths: [path] }, note)))
   const failures = all.filter(({ problems }) => problems.length > 0)
   const having = (kind: string) => failures.filter(({ problems }) => problems.some((problem) => problem.kind === kind)).length
   return {
