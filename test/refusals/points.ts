@@ -57,6 +57,8 @@ export async function tryPoints(
         payload: { schema: { type: 'object', properties: { k: { type: 'string' } }, required: ['k'] } },
       })
       if (variant === 'refused') Object.assign(world.path.pipeline.sink.jobOptions, { priority: refusedPriority })
+      const problems = world.opening.map((text): Problem => ({ kind: 'right', text: `the documented rights lack ${text}` }))
+      tried({ scene: `${kind} opened with ${variant} jobs`, point: 'nothing refused', script: '', problems, events: [] })
       for (const scenario of chosen) {
         const scene = `${kind} ${scenario.name}${variant === 'plain' ? '' : ` (${variant})`}`
         await tryScene(world, scenario, scene, () => random() < share, tried)
