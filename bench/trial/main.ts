@@ -10,6 +10,7 @@
  *   npm run trial -- --wakes 200             how long sleeping pipelines take to wake, with 200 more asleep
  *   npm run trial -- --watch-faults 1000     so many runs of the operator's watches behind a misbehaving proxy
  *   npm run trial -- --replacements 10000    so many consumers vanish under an operator: no name may stay
+ *   npm run trial -- --refusals              each call of each script refused; --share 0.02, --path Split, --only replay: some
  *   npm run --silent trial -- -o json        for programs
  *
  * Exit code 0 when nothing was lost or doubled, else 1.
@@ -17,8 +18,11 @@
 import { randomInt } from 'node:crypto'
 import { parseArgs } from 'node:util'
 import { parseDuration } from '../../api/duration.ts'
+import type { PathKind } from '../../redis/settle/path.ts'
+import { pathKinds } from '../../test/crash/assemble.ts'
 import { createScope } from '../support/scope.ts'
 import { tryBoundaries } from './boundaries.ts'
+import { tryRefusals } from './refusals.ts'
 import { tryManyReplacements } from './replacements.ts'
 import { runScaleDowns } from './scaledowns.ts'
 import { runTrial } from './trial.ts'
@@ -30,23 +34,25 @@ const { values: options } = parseArgs({
     for: { type: 'string', default: '30m' },
     quick: { type: 'boolean', default: false },
     boundaries: { type: 'boolean', default: false },
+    refusals: { type: 'boolean', default: false },
+    share: { type: 'string', default: '1' },
+    only: { type: 'string', default: '' },
     wakes: { type: 'string' },
     'scale-downs': { type: 'string' },
     processes: { type: 'boolean', default: false },
     'watch-faults': { type: 'string' },
     replacements: { type: 'string' },
-    path: { type: 'string', default: 'Atomic' },
+    path: { type: 'string' },
     seed: { type: 'string' },
     output: { type: 'string', short: 'o', default: 'table' },
   },
 })
 const forMs = parseDuration(options.quick ? '45s' : options.for)
-const { path } = options
+const path = options.path ?? 'Atomic'
 if (forMs === undefined) throw new Error(`--for ${options.for} is not a duration such as 90s, 30m or 2h`)
-if (path !== 'Atomic' && path !== 'Split' && path !== 'Portable') {
-  throw new Error(`--path ${path} is none of Atomic, Split and Portable`)
-}
-const chosenPath = path
+const known = pathOf(path)
+const share = Number(options.share)
+if (!(share > 0 && share <= 1)) throw new Error(`--share ${options.share} is not a number above 0, up to 1`)
 /** What is tried so many times; a trial of nothing would succeed. */
 function times(option: 'wakes' | 'scale-downs' | 'watch-faults' | 'replacements'): number | undefined {
   const text = options[option]
@@ -64,6 +70,10 @@ const scope = createScope()
 
 async function chosen(): Promise<{ readonly ok: boolean }> {
   if (options.boundaries) return await tryBoundaries(scope, progress)
+  if (options.refusals) {
+    const paths = options.path === undefined ? pathKinds : [known]
+    return await tryRefusals(scope, { seed, share, paths, only: options.only }, progress)
+  }
   if (wakes !== undefined) return await runWakes(scope, { asleep: 200, wakes, together: 50, seed, progress })
   if (watchFaults !== undefined) return await tryWatches(scope, { runs: watchFaults, seed, progress })
   if (replacements !== undefined) return await tryManyReplacements(scope, replacements, progress)
@@ -78,7 +88,7 @@ async function chosen(): Promise<{ readonly ok: boolean }> {
     })
   }
   const plan = { forMs: forMs ?? 0, pauseMs: [200, 1_800], frozenMs: [3_000, 17_000], redisDownMs: [50, 1_500] } as const
-  return await runTrial(scope, { plan, path: chosenPath, seed, perSecond: 300, consumers: 3, progress })
+  return await runTrial(scope, { plan, path: known, seed, perSecond: 300, consumers: 3, progress })
 }
 
 try {
@@ -88,6 +98,12 @@ try {
   process.exitCode = result.ok ? 0 : 1
 } finally {
   await scope.close()
+}
+
+function pathOf(text: string): PathKind {
+  const known = pathKinds.find((kind) => kind === text)
+  if (known === undefined) throw new Error(`--path ${text} is not one of ${pathKinds.join(', ')}`)
+  return known
 }
 
 function shown(value: unknown): string {

@@ -146,7 +146,7 @@ ${statements}  ${name}Script.queue(multi, connection, ${keys}, ${args})
 }
 
 /** Makes servers know it again that have forgotten it. */
-export const ${name}Text = ${name}Lua
+export const ${name}Text = ${name}Script.lua
 `
     : `/** ${summary} Throws catalogued errors. */
 export function ${name}(connection: RedisConnection${parametersOf(header, type)}): Promise<${reply}> {

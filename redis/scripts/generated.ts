@@ -2579,7 +2579,7 @@ export function markJobs(multi: ChainableCommander, connection: RedisConnection,
 }
 
 /** Makes servers know it again that have forgotten it. */
-export const markJobsText = markJobsLua
+export const markJobsText = markJobsScript.lua
 
 // reap.lua
 

@@ -20,7 +20,9 @@ export interface Script {
 
 type Invoke = (...args: readonly ScriptArgument[]) => Promise<unknown>
 
-export function defineScript(name: string, lua: string): Script {
+export function defineScript(name: string, text: string): Script {
+  // Its name in the first line shows in MONITOR and SLOWLOG.
+  const lua = `-- ${name}\n${text}`
   const command = `sp${name[0]?.toUpperCase() ?? ''}${name.slice(1)}`
   const defined = new WeakSet<RedisConnection>()
   const define = (connection: RedisConnection) => {

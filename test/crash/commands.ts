@@ -53,3 +53,21 @@ export function createSplitter(): CommandSplitter {
     },
   }
 }
+
+/** All words of a command as the splitter gives it. */
+export function wordsOf({ bytes }: Command): readonly Buffer[] {
+  const words: Buffer[] = []
+  for (let at = bytes.indexOf('\r\n') + 2; at < bytes.length; ) {
+    const end = bytes.indexOf('\r\n', at)
+    const length = Number(bytes.toString('latin1', at + 1, end))
+    words.push(bytes.subarray(end + 2, end + 2 + length))
+    at = end + 2 + length + 2
+  }
+  return words
+}
+
+/** A command as a client sends it. */
+export function encoded(words: readonly (string | Buffer)[]): Buffer {
+  const parts = words.flatMap((word) => [`$${Buffer.byteLength(word)}\r\n`, word, '\r\n'])
+  return Buffer.concat([`*${words.length}\r\n`, ...parts].map((part) => (typeof part === 'string' ? Buffer.from(part) : part)))
+}

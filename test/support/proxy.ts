@@ -6,7 +6,7 @@
  * hangs or asks for a password still does. Within MULTI the refusal shows in EXEC's reply.
  */
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
-import { type Command, createSplitter } from '../crash/commands.ts'
+import { type Command, createSplitter, encoded } from '../crash/commands.ts'
 import type { RedisServer } from './redis.ts'
 import type { Scope } from './scope.ts'
 
@@ -22,13 +22,15 @@ export interface Proxy {
   refused(): number
 }
 
+/** What goes on to the server in place of a command. */
+export type Rewrite = (command: Command) => Buffer | Promise<Buffer>
+
 export async function startProxy(
   scope: Scope,
   server: Pick<RedisServer, 'host' | 'port'>,
   { refuse }: ProxyOptions,
 ): Promise<Proxy> {
   const rules = new Set(refuse.map((rule) => rule.toUpperCase()))
-  const sockets = new Set<Socket>()
   let refused = 0
 
   const forwarded = ({ words: [verb, object], bytes }: Command): Buffer => {
@@ -37,9 +39,20 @@ export async function startProxy(
       : rules.has(`${verb}|${object}`) && `ERR unknown subcommand '${object}'. Try ${verb} HELP.`
     if (refusal === false) return bytes
     refused += 1
-    return encoded('EVAL', 'return redis.error_reply(ARGV[1])', '0', refusal)
+    return encoded(['EVAL', 'return redis.error_reply(ARGV[1])', '0', refusal])
   }
 
+  const { port } = await startRewritingProxy(scope, server, forwarded)
+  return { port, url: `redis://127.0.0.1:${port}`, refused: () => refused }
+}
+
+/** A way to Redis on which `rewrite` changes commands. One that takes its time holds up the commands behind it. */
+export async function startRewritingProxy(
+  scope: Scope,
+  server: Pick<RedisServer, 'host' | 'port'>,
+  rewrite: Rewrite,
+): Promise<{ readonly port: number }> {
+  const sockets = new Set<Socket>()
   const listener = createServer((near) => {
     const far = connect(server.port, server.host)
     const splitter = createSplitter()
@@ -54,8 +67,27 @@ export async function startProxy(
         far.destroy()
       })
     }
+    let before: Promise<void> | undefined
+    const send = async (waitsFor: Promise<void> | undefined, bytes: Buffer | Promise<Buffer>) => {
+      await waitsFor
+      far.write(await bytes)
+    }
     near.on('data', (chunk: Buffer) => {
-      for (const command of splitter.push(chunk)) far.write(forwarded(command))
+      for (const command of splitter.push(chunk)) {
+        const bytes = rewrite(command)
+        if (before === undefined && Buffer.isBuffer(bytes)) {
+          far.write(bytes)
+          continue
+        }
+        const sent = send(before, bytes)
+          .catch((thrown: unknown) => {
+            far.destroy(thrown instanceof Error ? thrown : new Error(String(thrown)))
+          })
+          .then(() => {
+            if (before === sent) before = undefined
+          })
+        before = sent
+      }
     })
     far.pipe(near)
   })
@@ -66,9 +98,5 @@ export async function startProxy(
     await closed
   })
   const { port } = listener.address() as AddressInfo
-  return { port, url: `redis://127.0.0.1:${port}`, refused: () => refused }
-}
-
-function encoded(...words: readonly string[]): Buffer {
-  return Buffer.from(`*${words.length}\r\n${words.map((word) => `$${Buffer.byteLength(word)}\r\n${word}\r\n`).join('')}`)
+  return { port }
 }

@@ -1,0 +1,13 @@
+/** Every command of the command line, in the order in which its help lists them. */
+import type { Command } from 'commander'
+import { registerConsume } from './consume.ts'
+import { registerCrd } from './crd.ts'
+import { registerDead } from './dead.ts'
+import { registerOperator } from './operator.ts'
+import { registerSimulate } from './simulate.ts'
+import { registerUp } from './up.ts'
+import { registerValidate } from './validate.ts'
+
+export const commands: readonly ((program: Command) => void)[] = [
+  ...[registerValidate, registerUp, registerDead, registerConsume, registerOperator, registerSimulate, registerCrd],
+]

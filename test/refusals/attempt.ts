@@ -1,0 +1,142 @@
+/**
+ * One point: lay the scenario, let the operation run into the refusal, perhaps let the others have their turn, run it again until
+ * nothing refuses it, let the others do the rest, check.
+ */
+import type { World } from './rig.ts'
+import type { Play, Scenario } from './scene.ts'
+import { differing, snapshotOf } from './snapshot.ts'
+import { type Problem, problemsOf } from './verdict.ts'
+import type { Aim } from './wire.ts'
+import { consumeNew, consumePending, type Executed, expireLocks, work } from './worker.ts'
+
+/** How a point ended. */
+export interface Ended {
+  readonly problems: readonly Problem[]
+  /**
+   * What BullMQ's event stream says otherwise than after a run that nothing refuses. That is no failure: the stream is a history, and
+   * no command takes an announcement back, or makes it good without the job's being added again.
+   */
+  readonly events: readonly string[]
+}
+
+export interface Point extends Aim {
+  /** Worker and consumer have a turn between refusal and retry. */
+  readonly served: boolean
+  /** Whose text the call stands in; and what it is. */
+  readonly place: 'ours' | 'bull'
+  readonly command: string
+}
+
+/** What a run that nothing refuses does. */
+export interface Reference {
+  readonly calls: readonly Call[]
+  readonly queue: ReadonlyMap<string, string>
+  readonly problems: readonly Problem[]
+}
+
+interface Call {
+  readonly script: string
+  readonly run: number
+  readonly call: number
+  readonly place: 'ours' | 'bull'
+  readonly command: string
+}
+
+export async function refer(world: World, scenario: Scenario): Promise<Reference> {
+  await world.reset()
+  const play = await scenario.lay(world)
+  world.wire.arm('trace')
+  // What goes wrong shows again below.
+  await play.operate().catch(() => undefined)
+  world.wire.disarm()
+  const named = namesOf(world, play)
+  const calls = (await world.denied()).ours.map((told) => callOf(named(told)))
+  const { queue, problems } = await conclude(world, play, new Map())
+  return { calls, queue, problems }
+}
+
+/** Puts keys for job ids and hashes, which nobody can read. */
+function namesOf({ path }: World, { expected, keys = [] }: Play): (text: string) => string {
+  const known = [...Object.keys(expected.jobs), ...keys].map((key) => [path.id(key), key] as const)
+  const hashes = known.map(([id, key]) => [path.mark(key).split(':').at(-1) ?? id, key] as const)
+  return (text) => [...known, ...hashes].reduce((told, [id, key]) => told.replaceAll(id, `<${key}>`), text)
+}
+
+function callOf(told: string): Call {
+  const [, script = '', run, call, place, command = '', key = ''] = told.split('|')
+  // The key's last part; a token is named after the failure's time.
+  const shown = (/:((?:mark:|lock:)?[\w<>-]+)$/.exec(key)?.[1] ?? key).replace(/\d{13}/, 'TIME')
+  return {
+    script,
+    run: Number(run),
+    call: Number(call),
+    place: place === 'bull' ? 'bull' : 'ours',
+    command: `${command.trim()} ${shown}`,
+  }
+}
+
+export async function attempt(world: World, scenario: Scenario, reference: Reference, point: Point): Promise<Ended> {
+  await world.reset()
+  const play = await scenario.lay(world)
+  const named = namesOf(world, play)
+  const executed: Executed = new Map()
+  world.wire.arm(point)
+  // Whether the operation fails is its own affair: some refusals are told in its answer, and some it can do without.
+  await play.operate().catch(() => undefined)
+  world.wire.disarm()
+  await world.lift()
+  const missed = await missing(world, point, named)
+  if (point.served) {
+    await expireLocks(world)
+    await work(world, executed, play.spared)
+    await consumeNew(world)
+    await work(world, executed, play.spared)
+  }
+  const { queue, problems } = await conclude(world, play, executed, point.right)
+  const comparable = point.place === 'bull' && !point.served
+  const differences = comparable ? differing(queue, reference.queue) : []
+  const told = (ofEvents: boolean) =>
+    differences.filter(({ key }) => (key === 'events') === ofEvents).map(({ text }) => named(text))
+  return {
+    problems: [...missed, ...problems, ...told(false).map((text) => ({ kind: 'queue', text }) as const)],
+    events: told(true),
+  }
+}
+
+/** Whether the refusal came, and at the call that was meant. A key of another type leaves no trace in the ACL log. */
+async function missing(world: World, point: Point, named: (text: string) => string): Promise<readonly Problem[]> {
+  if (!world.wire.met) return [{ kind: 'other', text: `${point.script} did not run` }]
+  if (point.kind !== 'NOPERM') return []
+  const refused = (await world.denied()).ours.map((told) => callOf(named(told)))
+  const meant = refused.filter(({ call, command }) => call === point.call && command === point.command)
+  if (refused.length === 1 && meant.length === 1) return []
+  return [
+    { kind: 'other', text: `it refused ${refused.map(({ call, command }) => `${call} ${command}`).join(', ') || 'nothing'}` },
+  ]
+}
+
+/** How often an operation is run again before it counts as stuck. */
+const patience = 3
+
+async function conclude(world: World, play: Play, executed: Executed, taken?: string) {
+  const stuck: Problem[] = []
+  for (let tries = 1; tries <= patience; tries++) {
+    try {
+      await expireLocks(world)
+      await play.operate()
+      break
+    } catch (thrown) {
+      if (tries === patience) stuck.push({ kind: 'other', text: `run again, it fails: ${String(thrown)}` })
+    }
+  }
+  const queue = await snapshotOf(world.path.queueClient, world.path.queueKey)
+  try {
+    await consumeNew(world)
+    await consumePending(world)
+    await consumePending(world)
+  } catch (thrown) {
+    stuck.push({ kind: 'other', text: `the rest cannot be consumed: ${String(thrown)}` })
+  }
+  await work(world, executed)
+  return { queue, problems: [...stuck, ...(await problemsOf(world, play, executed, taken))] }
+}
