@@ -23,7 +23,7 @@ import { checkBackends } from '../redis/preflight/backends.ts'
 import type { SettlePath } from '../redis/settle/path.ts'
 import { ensureGroup } from '../redis/stream/group.ts'
 import { type Delivery, handBackEntries } from '../redis/stream/pending.ts'
-import { heartbeatIntervalMs, retireConsumer } from '../redis/stream/registry.ts'
+import { heartbeatIntervalMs, retireConsumer, retireVanished } from '../redis/stream/registry.ts'
 import { backendFailure, guarded } from './defects.ts'
 import { createHeldEntries } from './held.ts'
 import { createRounds, keepHouse, mayRetain } from './housekeeping.ts'
@@ -259,6 +259,9 @@ export function createConsumer(parts: ConsumerParts): Consumer {
         const { forwarded, duplicates, dead } = tally.read()
         rounds.done(report, sweeps, forwarded + duplicates + dead, clock())
         observer.housekept(report)
+        if (!rounds.isRetiringDue(clock())) return
+        await retireVanished(writer, place)
+        rounds.retired(clock())
       })
     }
   }

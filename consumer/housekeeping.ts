@@ -3,7 +3,8 @@
  * consumer does it, none leads: both are single scripts that find nothing left to do where another was first.
  *
  * Retention comes each second while there is work for it: something was trimmed, entries were settled, or `maxEntries` bounds the
- * stream, which may grow while nobody reads. It rests for longer and longer while there is none.
+ * stream, which may grow while nobody reads. It rests for longer and longer while there is none. Once an hour names go that local
+ * processes left behind.
  */
 
 import type { CompiledPipeline } from '../api/compiled.ts'
@@ -16,6 +17,7 @@ import type { ConsumerState } from './states.ts'
 /** Between two rounds of one consumer where there is nothing to do; jittered. */
 export const housekeepingIntervalMs = 10_000
 const busyIntervalMs = 1_000
+const retiringIntervalMs = 3_600_000
 
 export interface HousekeepingReport extends RetentionReport, Sweep {}
 
@@ -37,6 +39,9 @@ export interface Rounds {
   /** Until the next round, without jitter. */
   readonly waitMs: number
   isSweepDue(nowMs: number): boolean
+  /** Whether it is time to look for names of processes that ended long ago. */
+  isRetiringDue(nowMs: number): boolean
+  retired(nowMs: number): void
   /** @param settled entries that this consumer has settled so far */
   done(report: Pick<HousekeepingReport, 'settled' | 'cut'>, swept: boolean, settled: number, nowMs: number): void
 }
@@ -45,12 +50,18 @@ export function createRounds({ source }: CompiledPipeline, nowMs: number): Round
   const bounded = source.retention.maxEntries !== undefined
   let waitMs = bounded ? busyIntervalMs : housekeepingIntervalMs
   let [sweptAtMs, settledBefore] = [nowMs, 0]
+  // The first round looks: a consumer that is started by hand may not live for an hour.
+  let retiredAtMs = Number.NEGATIVE_INFINITY
   return {
     get waitMs() {
       return waitMs
     },
     // Rounds are jittered: a sweep that is nearly due is not put off by another round.
     isSweepDue: (now) => now - sweptAtMs >= housekeepingIntervalMs * 0.8,
+    isRetiringDue: (now) => now - retiredAtMs >= retiringIntervalMs,
+    retired(now) {
+      retiredAtMs = now
+    },
     done({ settled: trimmed, cut }, swept, settled, now) {
       if (swept) sweptAtMs = now
       const busy = bounded || trimmed + cut > 0 || settled > settledBefore

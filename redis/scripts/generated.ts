@@ -330,7 +330,7 @@ export function beginLargeReplay(multi: ChainableCommander, connection: RedisCon
 }
 
 /** Makes servers know it again that have forgotten it. */
-export const beginLargeReplayText = beginLargeReplayLua
+export const beginLargeReplayText = beginLargeReplayScript.lua
 
 // captureJob.lua
 
@@ -1066,7 +1066,7 @@ export function endLargeReplay(multi: ChainableCommander, connection: RedisConne
 }
 
 /** Makes servers know it again that have forgotten it. */
-export const endLargeReplayText = endLargeReplayLua
+export const endLargeReplayText = endLargeReplayScript.lua
 
 // ensureGroup.lua
 
@@ -3978,6 +3978,74 @@ const retireScript = defineScript('retire', retireLua)
 /** Ends a consumer's heartbeat, and takes its name out of group and registry if it holds nothing: DELCONSUMER would drop what it holds. Throws catalogued errors. */
 export function retire(connection: RedisConnection, keys: RetireKeys, args: RetireArguments): Promise<RetireReply> {
   return retireScript.run(connection, [keys.stream, keys.heartbeat, keys.registry], [args.group, args.consumer]).then(decodeRetire)
+}
+
+// retireVanished.lua
+
+export interface RetireVanishedKeys {
+  readonly stream: string
+  /** of this consumer */
+  readonly heartbeat: string
+  readonly registry: string
+}
+
+export interface RetireVanishedArguments {
+  readonly group: string
+  readonly consumer: string
+  /** as the registry holds it */
+  readonly uid: string
+  /** how long it must have asked for nothing */
+  readonly idleMs: number
+}
+
+export interface RetireVanishedReply {
+  readonly retired: boolean
+}
+
+function decodeRetireVanished(reply: unknown): RetireVanishedReply {
+  const at = list(reply, 'retireVanished')
+  return { retired: flag(at[0], 'retireVanished') }
+}
+
+const retireVanishedLua = `local function fields(reply)
+  local map = {}
+  for i = 1, #reply, 2 do map[reply[i]] = reply[i + 1] end
+  return map
+end
+local function refused(reply) return type(reply) == 'table' and reply.err or nil end
+local function attempt(work, ...)
+  local done, result = pcall(work, ...)
+  if done then return result end
+  local reply = refused(result) or tostring(result)
+  if work == redis.call and redis.acl_check_cmd then
+    local known, allowed = pcall(redis.acl_check_cmd, ...)
+    if known and not allowed then reply = 'NOPERM the user may not send ' .. table.concat({...}, ' ', 1, 2) end
+  end
+  return {err = reply}
+end
+local stream, heartbeat, registry = KEYS[1], KEYS[2], KEYS[3]
+local group, consumer, uid, idleMs = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
+if redis.call('EXISTS', heartbeat) == 1 or redis.call('HGET', registry, consumer) ~= uid then return {0} end
+if redis.call('EXISTS', stream) == 1 then
+  local known = redis.pcall('XINFO', 'CONSUMERS', stream, group)
+  if refused(known) and string.sub(known.err, 1, 7) ~= 'NOGROUP' then return known end
+  for _, reply in ipairs(refused(known) and {} or known) do
+    local each = fields(reply)
+    if each.name == consumer then
+      if each.pending > 0 or each.idle < idleMs then return {0} end
+      redis.call('XGROUP', 'DELCONSUMER', stream, group, consumer)
+    end
+  end
+end
+redis.call('HDEL', registry, consumer)
+return {1}
+`
+
+const retireVanishedScript = defineScript('retireVanished', retireVanishedLua)
+
+/** Takes the name of a process out of group and registry that ended long ago without leaving. Nothing is lost where it errs: who lives registers again with its next heartbeat. A name that the group does not know has read nothing, and goes as soon as its heartbeat has. Throws catalogued errors. */
+export function retireVanished(connection: RedisConnection, keys: RetireVanishedKeys, args: RetireVanishedArguments): Promise<RetireVanishedReply> {
+  return retireVanishedScript.run(connection, [keys.stream, keys.heartbeat, keys.registry], [args.group, args.consumer, args.uid, args.idleMs]).then(decodeRetireVanished)
 }
 
 // scalingState.lua

@@ -32,6 +32,10 @@ export interface Supervisor {
   readonly startedAt: number
 }
 
+const localPrefix = 'local-'
+
+export const isLocalOwner = (owner: string): boolean => owner.startsWith(localPrefix)
+
 export function localOwner({ host, pid, startedAt }: Supervisor): string {
-  return `local-${host.replaceAll('/', '-')}-${pid}-${Math.round(startedAt)}`
+  return `${localPrefix}${host.replaceAll('/', '-')}-${pid}-${Math.round(startedAt)}`
 }

@@ -9,7 +9,8 @@
 
 import { failureOn, type RedisConnection } from '../connect/connection.ts'
 import type { StreamPlace } from '../placement.ts'
-import { heartbeat as callHeartbeat, retire } from '../scripts/generated.ts'
+import { heartbeat as callHeartbeat, retireVanished as callRetireVanished, retire } from '../scripts/generated.ts'
+import { isLocalOwner, parseIdentity } from './identity.ts'
 
 /** How long a heartbeat lives: seven missed beats. Its absence alone is not death: under OOM nothing can be written. */
 export const heartbeatTtlMs = 15_000
@@ -96,4 +97,31 @@ export async function retireConsumer(connection: RedisConnection, place: StreamP
   const { keys, stream, group } = place
   const touched = { stream, heartbeat: keys.consumer(consumer), registry: keys.consumers }
   return (await retire(connection, touched, { group, consumer })).retired
+}
+
+/** How long a local process must have been silent before its name goes. */
+const forgottenAfterMs = 86_400_000
+
+/**
+ * Takes out names of local processes that ended without leaving, hold nothing, and have been silent for a day: a host whose name is
+ * random leaves one each time. Pods are the operator's to judge, names without such an owner are strangers'. Returns how many went.
+ */
+export async function retireVanished(
+  connection: RedisConnection,
+  { keys, stream, group }: StreamPlace,
+  idleMs = forgottenAfterMs,
+): Promise<number> {
+  let registered: Readonly<Record<string, string>>
+  try {
+    registered = await connection.hgetall(keys.consumers)
+  } catch (thrown) {
+    throw failureOn(connection, thrown)
+  }
+  let retired = 0
+  for (const [consumer, uid] of Object.entries(registered)) {
+    if (!isLocalOwner(parseIdentity(uid)?.owner ?? '')) continue
+    const touched = { stream, heartbeat: keys.consumer(consumer), registry: keys.consumers }
+    if ((await callRetireVanished(connection, touched, { group, consumer, uid, idleMs })).retired) retired += 1
+  }
+  return retired
 }
