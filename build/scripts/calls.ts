@@ -140,13 +140,11 @@ function plainCall(header: Header, type: string, reply: string): string {
   const script = `const ${name}Script = defineScript('${name}', ${name}Lua)\n`
   const run = `${name}Script.${binary(header) ? 'runBuffer' : 'run'}(connection, ${keys}, ${args})`
   const call = inMulti
-    ? `/** ${summary} Appends it to a MULTI made from \`connection\`. */
-export function ${name}(multi: ChainableCommander, connection: RedisConnection${parametersOf(header, type)}): void {
-${statements}  ${name}Script.queue(multi, connection, ${keys}, ${args})
+    ? `/** ${summary} Appends it to a MULTI. */
+export function ${name}(multi: ChainableCommander${parametersOf(header, type)}): void {
+${statements}  ${name}Script.queue(multi, ${keys}, ${args})
 }
 
-/** Makes servers know it again that have forgotten it. */
-export const ${name}Text = ${name}Script.lua
 `
     : `/** ${summary} Throws catalogued errors. */
 export function ${name}(connection: RedisConnection${parametersOf(header, type)}): Promise<${reply}> {

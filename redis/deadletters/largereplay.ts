@@ -56,9 +56,9 @@ async function restoreOnce(own: RedisConnection, keys: ReplayKeys, id: string): 
     if (name !== undefined && value !== undefined && !name.equals(redrives)) entry.push(name, value)
   }
   const multi = own.multi()
-  beginLargeReplay(multi, own, keys, { id })
+  beginLargeReplay(multi, keys, { id })
   multi.call('XADD', [keys.stream, '*', ...entry, redrives, String(record.redrives + 1)])
-  endLargeReplay(multi, own, keys, { id })
+  endLargeReplay(multi, keys, { id })
   const replies = await multi.exec()
   if (replies === null) return undefined
   const refused = replies.find(([error]) => error !== null)?.[0]

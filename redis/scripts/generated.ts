@@ -324,13 +324,11 @@ return {1}
 
 const beginLargeReplayScript = defineScript('beginLargeReplay', beginLargeReplayLua)
 
-/** First command of the MULTI that replays an entry of too many fields for Lua: notes the stream's last id. Behind it comes the client's own XADD, then endLargeReplay. Somebody else's replay of the record changes `replays`, which the client watches. Appends it to a MULTI made from `connection`. */
-export function beginLargeReplay(multi: ChainableCommander, connection: RedisConnection, keys: BeginLargeReplayKeys, args: BeginLargeReplayArguments): void {
-  beginLargeReplayScript.queue(multi, connection, [keys.stream, keys.replays], [args.id])
+/** First command of the MULTI that replays an entry of too many fields for Lua: notes the stream's last id. Behind it comes the client's own XADD, then endLargeReplay. Somebody else's replay of the record changes `replays`, which the client watches. Appends it to a MULTI. */
+export function beginLargeReplay(multi: ChainableCommander, keys: BeginLargeReplayKeys, args: BeginLargeReplayArguments): void {
+  beginLargeReplayScript.queue(multi, [keys.stream, keys.replays], [args.id])
 }
 
-/** Makes servers know it again that have forgotten it. */
-export const beginLargeReplayText = beginLargeReplayScript.lua
 
 // captureJob.lua
 
@@ -1060,13 +1058,11 @@ return {last}
 
 const endLargeReplayScript = defineScript('endLargeReplay', endLargeReplayLua)
 
-/** Last command of the MULTI that replays an entry of too many fields for Lua. A MULTI does not stop at a refused command, so it looks whether the XADD before it has added an entry. Only then does the record go. Appends it to a MULTI made from `connection`. */
-export function endLargeReplay(multi: ChainableCommander, connection: RedisConnection, keys: EndLargeReplayKeys, args: EndLargeReplayArguments): void {
-  endLargeReplayScript.queue(multi, connection, [keys.stream, keys.deadLetters, keys.replays], [args.id])
+/** Last command of the MULTI that replays an entry of too many fields for Lua. A MULTI does not stop at a refused command, so it looks whether the XADD before it has added an entry. Only then does the record go. Appends it to a MULTI. */
+export function endLargeReplay(multi: ChainableCommander, keys: EndLargeReplayKeys, args: EndLargeReplayArguments): void {
+  endLargeReplayScript.queue(multi, [keys.stream, keys.deadLetters, keys.replays], [args.id])
 }
 
-/** Makes servers know it again that have forgotten it. */
-export const endLargeReplayText = endLargeReplayScript.lua
 
 // ensureGroup.lua
 
@@ -2494,8 +2490,6 @@ export interface MarkJobsKeys {
 }
 
 export interface MarkJobsArguments {
-  /** prefix of the queue's keys, with its last colon */
-  readonly queue: string
   /** life of a mark */
   readonly windowMs: number
   /** jobs keep their data as it came, beside what workers may change */
@@ -2516,70 +2510,32 @@ local function rows(packed, width)
     return unpack(list, at, at + width - 1)
   end
 end
-local function wrongType(key, expected)
-  local actual = redis.call('TYPE', key).ok
-  if actual == 'none' or actual == expected then return nil end
-  return redis.error_reply('WRONGTYPE ' .. key .. ' holds a ' .. actual .. ', not a ' .. expected)
-end
-local queueKeyTypes = {
-  ['wait'] = 'list',
-  ['paused'] = 'list',
-  ['active'] = 'list',
-  ['meta'] = 'hash',
-  ['id'] = 'string',
-  ['pc'] = 'string',
-  ['completed'] = 'zset',
-  ['failed'] = 'zset',
-  ['delayed'] = 'zset',
-  ['prioritized'] = 'zset',
-  ['waiting-children'] = 'zset',
-  ['marker'] = 'zset',
-  ['repeat'] = 'zset',
-  ['events'] = 'stream',
-}
-local function wrongQueueKey(queue)
-  for part, expected in pairs(queueKeyTypes) do
-    local wrong = wrongType(queue .. part, expected)
-    if wrong then return wrong end
-  end
-  return nil
-end
-local function heldQueue(queue)
-  local held = redis.call('EXISTS', queue .. 'paused') == 1
-  if not held then
-    local meta = redis.call('HMGET', queue .. 'meta', 'paused', 'version')
-    held = meta[1] and meta[2] and string.match(meta[2], '^bullmq[%w-]*:[0-5]%.') ~= nil
-  end
-  return held and redis.error_reply('QUEUEHELD ' .. queue .. ' is paused by a BullMQ before version 6') or nil
-end
 local marks = slice(KEYS, 1, ARGV[1])
 local jobs = slice(KEYS, 1 + #marks, #KEYS - (1 + #marks) + 1)
-local queue, windowMs, requestCopy = ARGV[2], tonumber(ARGV[3]), ARGV[4] == '1'
-local origins = slice(ARGV, 5, #ARGV - (5) + 1)
-local wrong = wrongQueueKey(queue)
-if wrong then return wrong end
-local marked = {}
+local windowMs, requestCopy = tonumber(ARGV[2]), ARGV[3] == '1'
+local origins = slice(ARGV, 4, #ARGV - (4) + 1)
+local made = {}
 for i = 1, #jobs do
-  marked[i] = redis.call('EXISTS', jobs[i])
-  if marked[i] == 1 then
+  made[i] = redis.call('EXISTS', jobs[i])
+  if made[i] == 1 then
+    redis.call('SET', marks[i], origins[i], 'PX', windowMs)
     if requestCopy and not redis.call('HGET', jobs[i], 'spRequest') then
       redis.call('HSET', jobs[i], 'spRequest', redis.call('HGET', jobs[i], 'data') or '')
     end
-    redis.call('SET', marks[i], origins[i], 'PX', windowMs)
+  else
+    redis.call('DEL', marks[i])
   end
 end
-return {marked}
+return {made}
 `
 
 const markJobsScript = defineScript('markJobs', markJobsLua)
 
-/** The portable path, last command of its MULTI: marks the keys whose job is there. A key of the wrong type made the add before this fail half-way; it is still wrong here, since a MULTI is one step. Appends it to a MULTI made from `connection`. */
-export function markJobs(multi: ChainableCommander, connection: RedisConnection, keys: MarkJobsKeys, args: MarkJobsArguments): void {
-  markJobsScript.queue(multi, connection, [...keys.marks, ...keys.jobs], [keys.marks.length, args.queue, args.windowMs, args.requestCopy ? 1 : 0, ...args.origins])
+/** The portable path, last command of its MULTI. The MULTI has marked every key before its add; this takes the mark back where no job was made. So whichever command of the MULTI is refused, a job has its mark: without one it might run, go, and be made again. Appends it to a MULTI. */
+export function markJobs(multi: ChainableCommander, keys: MarkJobsKeys, args: MarkJobsArguments): void {
+  markJobsScript.queue(multi, [...keys.marks, ...keys.jobs], [keys.marks.length, args.windowMs, args.requestCopy ? 1 : 0, ...args.origins])
 }
 
-/** Makes servers know it again that have forgotten it. */
-export const markJobsText = markJobsScript.lua
 
 // reap.lua
 
@@ -2824,7 +2780,9 @@ for _, row in ipairs(page) do
 end
 found.more = found.seen < #page or #page == pageSize
 found.last = found.seen > 0 and page[found.seen][1] or ''
-local oldest = held('-', 1)[1]
+local left = held('-', 1)
+if refused(left) then return left end
+local oldest = left[1]
 found.oldest = oldest and oldest[1]
 if oldest then return answer('Released', found) end
 if not groupless then redis.call('XGROUP', 'DELCONSUMER', stream, group, name) end

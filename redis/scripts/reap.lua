@@ -79,7 +79,9 @@ for _, row in ipairs(page) do
 end
 found.more = found.seen < #page or #page == pageSize
 found.last = found.seen > 0 and page[found.seen][1] or ''
-local oldest = held('-', 1)[1]
+local left = held('-', 1)
+if refused(left) then return left end
+local oldest = left[1]
 found.oldest = oldest and oldest[1]
 if oldest then return answer('Released', found) end
 if not groupless then redis.call('XGROUP', 'DELCONSUMER', stream, group, name) end

@@ -14,8 +14,8 @@ export interface Script {
   run(connection: RedisConnection, keys: readonly string[], args: readonly ScriptArgument[]): Promise<unknown>
   /** Runs it; replies with Buffers, for what may be binary. Throws catalogued errors. */
   runBuffer(connection: RedisConnection, keys: readonly string[], args: readonly ScriptArgument[]): Promise<unknown>
-  /** Appends it to a pipeline or MULTI made from `connection`. */
-  queue(pipeline: ChainableCommander, connection: RedisConnection, keys: readonly string[], args: readonly ScriptArgument[]): void
+  /** Appends it to a MULTI, with its text: within a MULTI a script that the server forgot would only fail. */
+  queue(multi: ChainableCommander, keys: readonly string[], args: readonly ScriptArgument[]): void
 }
 
 type Invoke = (...args: readonly ScriptArgument[]) => Promise<unknown>
@@ -49,13 +49,7 @@ export function defineScript(name: string, text: string): Script {
     lua,
     run: async (connection, keys, args) => await invoke(connection, command, keys, args),
     runBuffer: async (connection, keys, args) => await invoke(connection, `${command}Buffer`, keys, args),
-    queue(pipeline, connection, keys, args) {
-      define(connection)
-      // A pipeline takes over the commands its connection had when it was made; one defined since then is not on it.
-      const call: unknown = Reflect.get(pipeline, command)
-      if (typeof call === 'function') Reflect.apply(call, pipeline, [keys.length, ...keys, ...args])
-      else pipeline.eval(lua, keys.length, ...keys, ...args)
-    },
+    queue: (multi, keys, args) => void multi.eval(lua, keys.length, ...keys, ...args),
   }
 }
 

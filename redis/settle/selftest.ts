@@ -112,15 +112,18 @@ async function outlived(
   await connection.zrem(`${key}delayed`, id)
   await connection.zrem(`${key}prioritized`, id)
   await connection.zadd(`${key}completed`, '1', id)
+  // What belongs to a job beside its hash goes only with BullMQ's own removal.
+  await connection.rpush(`${key}${id}:logs`, 'a line')
   await connection.del(scratch.keys.mark(item.hash))
   if ((await once()) !== 'Forwarded') return 'a finished job older than the window did not make way'
-  if ((await connection.zscore(`${key}completed`, id)) !== null) return 'a finished job was replaced but not removed'
+  const left = [await connection.zscore(`${key}completed`, id), await connection.lrange(`${key}${id}:logs`, 0, 0)].flat()
+  if (left.some((part) => part !== null)) return 'a finished job was replaced but not removed'
   return undefined
 }
 
 function keysOf(queueKey: string, id: string): (readonly [key: string, type: string, part: string])[] {
   const parts = Object.entries(queueKeyTypes).map(([part, type]) => [queueKey + part, type, part] as const)
-  return [...parts, [queueKey + id, 'hash', 'job'] as const]
+  return [...parts, [queueKey + id, 'hash', 'job'] as const, [`${queueKey}${id}:logs`, 'list', 'logs'] as const]
 }
 
 async function dump(connection: RedisConnection, { prefix, queue }: ForwardTarget, id: string): Promise<Record<string, unknown>> {

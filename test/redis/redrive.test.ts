@@ -226,10 +226,10 @@ test('an entry that the stream refused in the middle of a large replay leaves it
   const [found] = await stream.xrange(place.deadLetters, '-', '+')
   const keys = { stream: place.stream, deadLetters: place.deadLetters, replays: place.keys.replays }
   const multi = stream.multi()
-  beginLargeReplay(multi, stream, keys, { id: found?.[0] ?? '' })
+  beginLargeReplay(multi, keys, { id: found?.[0] ?? '' })
   // Refused when it is run, not when it is queued.
   multi.call('XADD', [place.stream, '0-1', 'n', '1'])
-  endLargeReplay(multi, stream, keys, { id: found?.[0] ?? '' })
+  endLargeReplay(multi, keys, { id: found?.[0] ?? '' })
   const replies = await multi.exec()
   assert.match(String(replies?.[1]?.[0]), /equal or smaller/)
   assert.deepEqual([await stream.xlen(place.stream), await stream.xlen(place.deadLetters)], [1, 1])

@@ -21,11 +21,12 @@ import { type BullQueue, openBullQueue } from '../../bullmq/queue.ts'
 import { failureOn, type RedisConnection, rejectionOn } from '../../connect/connection.ts'
 import { replyCode } from '../../connect/replies.ts'
 import { type ForwardTarget, queueKey } from '../../placement.ts'
-import { lockJobs, markJobsText, releaseLocks, waitingJobs } from '../../scripts/generated.ts'
+import { lockJobs, releaseLocks, waitingJobs } from '../../scripts/generated.ts'
 import { loadScripts } from '../../scripts/script.ts'
 import { type Claim, claimsOf, type Standing, share, standingOf, withoutWork } from './claims.ts'
 import { createConfirming } from './confirming.ts'
 import type { Forwarder } from './forwarder.ts'
+import { removeJob } from './removal.ts'
 import { type Confirmation, createConfirmation } from './replication.ts'
 import { addJobs } from './transaction.ts'
 
@@ -80,7 +81,7 @@ export function createPortableForwarder(
       } catch (thrown) {
         if (replyCode(thrown) !== 'NOSCRIPT') throw thrown
         const texts = [...(bull?.scripts.values() ?? [])].map(({ lua }) => lua)
-        await loadScripts(connection, [...texts, markJobsText])
+        await loadScripts(connection, texts)
         return await attempt(items)
       }
     },
@@ -137,21 +138,6 @@ async function examined(connection: RedisConnection, queue: Queue, claim: Claim,
     if ((await queue.getJobState(claim.id)) !== 'unknown') return standing
     // Gone by now: it was finished and removed while we asked.
     return (await connection.exists(claim.jobKey)) === 1 ? { kind: 'Outlived' } : standing
-  } catch (thrown) {
-    throw failureOn(connection, thrown)
-  }
-}
-
-/**
- * The mark goes first: were it left beside a job that is half removed, the entry would end as its duplicate, and no job would be there.
- */
-async function removeJob(connection: RedisConnection, queue: Queue, target: ForwardTarget, claim: Claim): Promise<void> {
-  try {
-    await connection.del(target.keys.mark(claim.item.hash))
-    await queue.remove(claim.id)
-    // What BullMQ would not remove (a lock left behind) must not be taken for the job that is added now, nor stay in another list.
-    for (const set of ['completed', 'failed']) await connection.zrem(queueKey(target) + set, claim.id)
-    await connection.del(claim.jobKey)
   } catch (thrown) {
     throw failureOn(connection, thrown)
   }

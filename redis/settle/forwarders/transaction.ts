@@ -1,6 +1,7 @@
 /**
- * The portable path's MULTI: BullMQ's own `job.addJob(multi)` for each key that is to be added, and our marks, in one step. A failed
- * member does not stop the others of a MULTI, so its last command marks only keys whose job is there.
+ * The portable path's MULTI: for each key that is to be added its mark, then BullMQ's own `job.addJob(multi)`, in one step. A failed
+ * member does not stop the others of a MULTI. So its last command takes marks back where no job was made, and a job that BullMQ's
+ * script left half-made is removed afterwards.
  */
 import { Job, type Queue } from 'bullmq'
 import type { ChainableCommander } from 'ioredis'
@@ -8,19 +9,20 @@ import { failure } from '../../../api/errors.ts'
 import { dataOf } from '../../bullmq/item.ts'
 import { jobOptionsOf } from '../../bullmq/queue.ts'
 import { failureOn, type RedisConnection } from '../../connect/connection.ts'
-import { type ForwardTarget, queueKey } from '../../placement.ts'
+import type { ForwardTarget } from '../../placement.ts'
 import { markJobs } from '../../scripts/generated.ts'
 import { list } from '../../scripts/reply.ts'
 import { loadScripts } from '../../scripts/script.ts'
 import { type Claim, type Standing, withoutWork } from './claims.ts'
 import type { ForwardOutcome } from './forwarder.ts'
+import { withdrawJob } from './removal.ts'
 
 type Transaction = Parameters<Job['addJob']>[0] & { exec(): Promise<unknown> }
 
-/** A claim that is being added, and the number of its command in the MULTI. */
+/** A claim that was marked, and the number of its add in the MULTI; none where BullMQ refused the job before. */
 interface Added {
   readonly claim: Claim
-  readonly index: number
+  readonly index: number | undefined
 }
 
 /**
@@ -54,9 +56,12 @@ export async function addJobs(
         break
       case 'Fresh':
       case 'Outlived': {
+        commander.set(target.keys.mark(claim.item.hash), originOf(claim), 'PX', target.windowMs)
+        commands += 1
         const error = await queueJob(queue, multi, target, claim)
         outcomes[index] = error === undefined ? { kind: 'Forwarded', jobId: claim.id } : { kind: 'Rejected', error }
-        if (error === undefined) added.push({ claim, index: commands++ })
+        // One that BullMQ refused has a mark to be taken back, and no command of its own.
+        added.push({ claim, index: error === undefined ? commands++ : undefined })
         break
       }
       default:
@@ -64,31 +69,36 @@ export async function addJobs(
     }
   }
   if (commands === 0) return outcomes
-  if (added.length > 0) queueMarks(commander, connection, target, added)
+  if (added.length > 0) queueMarks(commander, target, added)
   if (isLate()) return standings.map(withoutWork)
-  checkAdded(await execute(connection, commander), added)
+  const replies = await send(connection, commander)
+  try {
+    checkAdded(repliesOf(connection, replies), added)
+  } catch (thrown) {
+    const halfMade = added.filter(({ index }) => index !== undefined && replies[index]?.[0] != null)
+    await Promise.all(halfMade.map(({ claim }) => withdrawJob(connection, queue, target, claim).catch(ignoreRemoval)))
+    throw thrown
+  }
   return outcomes
 }
 
+/** The next attempt finds what is left: a job in no list is removed then. */
+function ignoreRemoval() {}
+
 const originOf = ({ item }: Claim) => item.origin ?? 'direct'
 
-function queueMarks(
-  commander: ChainableCommander,
-  connection: RedisConnection,
-  target: ForwardTarget,
-  added: readonly Added[],
-): void {
+function queueMarks(commander: ChainableCommander, target: ForwardTarget, added: readonly Added[]): void {
   const marks = added.map(({ claim }) => target.keys.mark(claim.item.hash))
   const jobs = added.map(({ claim }) => claim.jobKey)
   const origins = added.map(({ claim }) => originOf(claim))
   const { windowMs, requestCopy = false } = target
-  markJobs(commander, connection, { marks, jobs }, { queue: queueKey(target), windowMs, requestCopy, origins })
+  markJobs(commander, { marks, jobs }, { windowMs, requestCopy, origins })
 }
 
 function checkAdded(replies: readonly unknown[], added: readonly Added[]): void {
-  const marked = added.length === 0 ? [] : list(list(replies.at(-1), 'markJobs')[0], 'markJobs')
+  const made = added.length === 0 ? [] : list(list(replies.at(-1), 'markJobs')[0], 'markJobs')
   for (const [order, { claim, index }] of added.entries()) {
-    if (replies[index] === claim.id && marked[order] === 1) continue
+    if (index === undefined || (replies[index] === claim.id && made[order] === 1)) continue
     const detail = `job ${claim.id} was answered with ${String(replies[index])}`
     throw failure('RedisCommandFailed', { command: 'add', detail })
   }
@@ -120,14 +130,26 @@ export async function checkTransactions(connection: RedisConnection, key: string
   await execute(connection, connection.multi().exists(key))
 }
 
-async function execute(connection: RedisConnection, pipeline: ChainableCommander): Promise<unknown[]> {
-  let replies: [Error | null, unknown][] | null
+async function execute(connection: RedisConnection, pipeline: ChainableCommander): Promise<readonly unknown[]> {
+  return repliesOf(connection, await send(connection, pipeline))
+}
+
+type Reply = readonly [Error | null, unknown]
+
+async function send(connection: RedisConnection, pipeline: ChainableCommander): Promise<readonly Reply[]> {
+  let replies: readonly Reply[] | null
   try {
     replies = await pipeline.exec()
   } catch (thrown) {
     throw failureOn(connection, thrown)
   }
-  const failed = replies?.find(([error]) => error !== null)
-  if (replies === null || failed?.[0] != null) throw failureOn(connection, failed?.[0] ?? new Error('transaction discarded'))
+  if (replies === null) throw failureOn(connection, new Error('transaction discarded'))
+  return replies
+}
+
+/** Throws the first refusal. */
+function repliesOf(connection: RedisConnection, replies: readonly Reply[]): readonly unknown[] {
+  const failed = replies.find(([error]) => error !== null)
+  if (failed?.[0] != null) throw failureOn(connection, failed[0])
   return replies.map(([, reply]) => reply)
 }

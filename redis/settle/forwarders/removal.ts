@@ -1,0 +1,46 @@
+/**
+ * Taking jobs out by BullMQ's public interface. The mark always goes first: were it left beside a job that is half removed, the entry
+ * would end as its duplicate, and no job would be there.
+ */
+import type { Queue } from 'bullmq'
+import { failureOn, type RedisConnection } from '../../connect/connection.ts'
+import { type ForwardTarget, queueKey } from '../../placement.ts'
+import type { Claim } from './claims.ts'
+
+/** Removes a job that makes way, and all that is left of it. Throws catalogued errors. */
+export async function removeJob(
+  connection: RedisConnection,
+  queue: Queue,
+  target: ForwardTarget,
+  { item, id, jobKey }: Claim,
+): Promise<void> {
+  try {
+    await connection.del(target.keys.mark(item.hash))
+    await queue.remove(id)
+    // What BullMQ would not remove (a lock left behind) must not be taken for the job that is added now, nor stay in another list.
+    for (const set of ['completed', 'failed']) await connection.zrem(queueKey(target) + set, id)
+    await connection.del(jobKey)
+  } catch (thrown) {
+    throw failureOn(connection, thrown)
+  }
+}
+
+/**
+ * Removes a job whose add was refused half-way. One that a worker has taken by now stays, and gets its mark again. Throws catalogued
+ * errors.
+ */
+export async function withdrawJob(
+  connection: RedisConnection,
+  queue: Queue,
+  { keys, windowMs }: ForwardTarget,
+  { item, id, jobKey }: Claim,
+): Promise<void> {
+  try {
+    if ((await connection.exists(jobKey)) === 0) return
+    await connection.del(keys.mark(item.hash))
+    if ((await queue.remove(id)) === 1) return
+    await connection.set(keys.mark(item.hash), item.origin ?? 'direct', 'PX', windowMs)
+  } catch (thrown) {
+    throw failureOn(connection, thrown)
+  }
+}
