@@ -114,9 +114,20 @@ function publicClearing({ queue, placement: { target } }: DeadLetterParts): Clea
   const lookAtJob = lookAtJobWith({})
   const remove = async (id: string) => {
     const bull = await openBullQueue(queue, target.queue, target.prefix)
+    const sets = [`${key}completed`, `${key}failed`]
+    const scores = await Promise.all(sets.map((set) => queue.zscore(set, id)))
     try {
       await bull.queue.remove(id, { removeChildren: false })
       return (await queue.exists(key + id)) === 0
+    } catch (thrown) {
+      // Refused half-way it may have left its set: in none it would count as unfinished for ever.
+      if ((await queue.exists(key + id)) === 1) {
+        for (const [index, set] of sets.entries()) {
+          const score = scores[index]
+          if (score != null) await queue.zadd(set, 'NX', score, id)
+        }
+      }
+      throw thrown
     } finally {
       await bull.close()
     }

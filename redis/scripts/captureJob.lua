@@ -30,7 +30,7 @@
   WRITES
     1 HSET job spRecorded ''   a refusal leaves everything as it was
     2 XADD deadLetters         a refusal is returned; the job stays, and is not noted as recorded
-    3 HSET job spRecorded      cannot be refused where 1 was not
+    3 HSET job spRecorded      cannot be refused where 1 was not; were it, the record is deleted again
     4 takeJob's (lib/failedJob.lua)   a refusal leaves a job that is known to be recorded
 ]]
 -- @include failedJob
@@ -42,11 +42,16 @@ if redis.call('HGET', job, 'spRecorded') ~= finishedOn then
   local refusal = roomForDeadLetter(deadLetters, maxDeadLetters)
   if refusal then return refusal end
   redis.call('HSET', job, 'spRecorded', '')
-  refusal = recordFailedJob({stream = stream, deadLetters = deadLetters, group = group}, {
+  local refusedRecord, recorded = recordFailedJob({stream = stream, deadLetters = deadLetters, group = group}, {
     hash = hash, origin = origin, reason = reason, attempts = attempts, firstSeen = firstSeen, redrives = redrives,
     payload = payload, altered = altered, stacktrace = stacktrace
   })
-  if refusal then return refusal end
-  redis.call('HSET', job, 'spRecorded', finishedOn)
+  if refusedRecord then return refusedRecord end
+  local noted = attempt(redis.call, 'HSET', job, 'spRecorded', finishedOn)
+  if refused(noted) then
+    attempt(redis.call, 'XDEL', deadLetters, recorded)
+    return noted
+  end
 end
-return {takeJob(queue, id, finishedOn, standing)}
+local outcome = takeJob(queue, id, finishedOn, standing)
+return refused(outcome) and outcome or {outcome}

@@ -19,4 +19,5 @@ local standing = jobInTheWay(queue, id)
 if standing == 'busy' then return {standing} end
 local refusal = mayNotClear(queue, id, mark)
 if refusal then return refusal end
-return {clearJob(queue, id, mark, standing) or 'clear'}
+local stop = clearJob(queue, id, mark, standing)
+return refused(stop) and stop or {stop or 'clear'}

@@ -374,31 +374,7 @@ function decodeCaptureJob(reply: unknown): CaptureJobReply {
   return { outcome: integer(at[0], 'captureJob') }
 }
 
-const captureJobLua = `local function bullRemove(job, id, queue)
-  local function remove(KEYS, ARGV)
-    -- @bullmq remove
-  end
-  return remove({job, queue .. 'repeat'}, {id, '0', queue})
-end
-local function standingOf(queue, id, finishedOn)
-  if not redis.call('ZSCORE', queue .. 'failed', id) then return nil end
-  local job = redis.call('HMGET', queue .. id, 'finishedOn', 'spCaptured', 'parentKey')
-  if job[1] ~= finishedOn or job[2] == finishedOn then return nil end
-  local related = job[3] or redis.call('EXISTS', queue .. id .. ':dependencies', queue .. id .. ':processed') > 0
-  return related and 'related' or 'free'
-end
-local function takeJob(queue, id, finishedOn, standing)
-  local key = queue .. id
-  if standing == 'free' and bullRemove(key, id, queue) == 1 then return 1 end
-  redis.call('HSET', key, 'spCaptured', finishedOn)
-  return 2
-end
-local function serverNow()
-  local time = redis.call('TIME')
-  return time[1] * 1000 + math.floor(time[2] / 1000)
-end
-local function digits(number) return string.format('%.0f', number) end
-local function fields(reply)
+const captureJobLua = `local function fields(reply)
   local map = {}
   for i = 1, #reply, 2 do map[reply[i]] = reply[i + 1] end
   return map
@@ -414,6 +390,40 @@ local function attempt(work, ...)
   end
   return {err = reply}
 end
+local function bullRemove(job, id, queue)
+  local function remove(KEYS, ARGV)
+    -- @bullmq remove
+  end
+  local set, score = nil, nil
+  for _, name in ipairs({'completed', 'failed'}) do
+    local found = redis.call('ZSCORE', queue .. name, id)
+    if found then set, score = queue .. name, found end
+  end
+  local removed = attempt(remove, {job, queue .. 'repeat'}, {id, '0', queue})
+  if refused(removed) and set and redis.call('EXISTS', job) == 1 and not redis.call('ZSCORE', set, id) then
+    attempt(redis.call, 'ZADD', set, score, id)
+  end
+  return removed
+end
+local function standingOf(queue, id, finishedOn)
+  if not redis.call('ZSCORE', queue .. 'failed', id) then return nil end
+  local job = redis.call('HMGET', queue .. id, 'finishedOn', 'spCaptured', 'parentKey')
+  if job[1] ~= finishedOn or job[2] == finishedOn then return nil end
+  local related = job[3] or redis.call('EXISTS', queue .. id .. ':dependencies', queue .. id .. ':processed') > 0
+  return related and 'related' or 'free'
+end
+local function takeJob(queue, id, finishedOn, standing)
+  local key = queue .. id
+  local removed = standing == 'free' and bullRemove(key, id, queue)
+  if removed == 1 or refused(removed) then return removed end
+  redis.call('HSET', key, 'spCaptured', finishedOn)
+  return 2
+end
+local function serverNow()
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+local function digits(number) return string.format('%.0f', number) end
 local function roomForDeadLetter(deadLetters, max, before)
   local length = redis.pcall('XLEN', deadLetters)
   if refused(length) then return length end
@@ -459,14 +469,19 @@ if redis.call('HGET', job, 'spRecorded') ~= finishedOn then
   local refusal = roomForDeadLetter(deadLetters, maxDeadLetters)
   if refusal then return refusal end
   redis.call('HSET', job, 'spRecorded', '')
-  refusal = recordFailedJob({stream = stream, deadLetters = deadLetters, group = group}, {
+  local refusedRecord, recorded = recordFailedJob({stream = stream, deadLetters = deadLetters, group = group}, {
     hash = hash, origin = origin, reason = reason, attempts = attempts, firstSeen = firstSeen, redrives = redrives,
     payload = payload, altered = altered, stacktrace = stacktrace
   })
-  if refusal then return refusal end
-  redis.call('HSET', job, 'spRecorded', finishedOn)
+  if refusedRecord then return refusedRecord end
+  local noted = attempt(redis.call, 'HSET', job, 'spRecorded', finishedOn)
+  if refused(noted) then
+    attempt(redis.call, 'XDEL', deadLetters, recorded)
+    return noted
+  end
 end
-return {takeJob(queue, id, finishedOn, standing)}
+local outcome = takeJob(queue, id, finishedOn, standing)
+return refused(outcome) and outcome or {outcome}
 `
 
 export type CaptureJob = (connection: RedisConnection, keys: CaptureJobKeys, args: CaptureJobArguments) => Promise<CaptureJobReply>
@@ -689,13 +704,17 @@ local function deadLetterTrimmed(place, id, now, minIdleMs, row)
   if outcome ~= 'dead' then return outcome end
   local _, refusals = letters.write(now)
   if refusals[id] then return refusals[id] end
-  local acknowledged = attempt(redis.call, 'XACK', place.stream, place.group, id)
+  local function count(number) return attempt(redis.call, 'HINCRBY', place.stats, 'trimmedPending', number) end
+  local counted = count(1)
+  if refused(counted) and not tonumber(redis.call('HGET', place.stats, 'trimmedPending') or '0') then
+    attempt(redis.call, 'HDEL', place.stats, 'trimmedPending', 'base')
+    counted = count(1)
+  end
+  local acknowledged = refused(counted) and counted or attempt(redis.call, 'XACK', place.stream, place.group, id)
   if refused(acknowledged) then
+    if not refused(counted) then count(-1) end
     letters.undo()
     return acknowledged
-  end
-  if refused(attempt(redis.call, 'HINCRBY', place.stats, 'trimmedPending', 1)) then
-    attempt(redis.call, 'HDEL', place.stats, 'trimmedPending', 'base')
   end
   return outcome
 end
@@ -765,11 +784,36 @@ function decodeClearReplay(reply: unknown): ClearReplayReply {
   return { outcome: text(at[0], 'clearReplay') }
 }
 
-const clearReplayLua = `local function bullRemove(job, id, queue)
+const clearReplayLua = `local function fields(reply)
+  local map = {}
+  for i = 1, #reply, 2 do map[reply[i]] = reply[i + 1] end
+  return map
+end
+local function refused(reply) return type(reply) == 'table' and reply.err or nil end
+local function attempt(work, ...)
+  local done, result = pcall(work, ...)
+  if done then return result end
+  local reply = refused(result) or tostring(result)
+  if work == redis.call and redis.acl_check_cmd then
+    local known, allowed = pcall(redis.acl_check_cmd, ...)
+    if known and not allowed then reply = 'NOPERM the user may not send ' .. table.concat({...}, ' ', 1, 2) end
+  end
+  return {err = reply}
+end
+local function bullRemove(job, id, queue)
   local function remove(KEYS, ARGV)
     -- @bullmq remove
   end
-  return remove({job, queue .. 'repeat'}, {id, '0', queue})
+  local set, score = nil, nil
+  for _, name in ipairs({'completed', 'failed'}) do
+    local found = redis.call('ZSCORE', queue .. name, id)
+    if found then set, score = queue .. name, found end
+  end
+  local removed = attempt(remove, {job, queue .. 'repeat'}, {id, '0', queue})
+  if refused(removed) and set and redis.call('EXISTS', job) == 1 and not redis.call('ZSCORE', set, id) then
+    attempt(redis.call, 'ZADD', set, score, id)
+  end
+  return removed
 end
 local function forbidden(...)
   if not redis.acl_check_cmd or redis.acl_check_cmd(...) then return nil end
@@ -790,11 +834,12 @@ local function mayNotClear(queue, id, mark)
 end
 local function clearJob(queue, id, mark, standing)
   if standing == 'finished' then
-    bullRemove(queue .. id, id, queue)
+    local removed = bullRemove(queue .. id, id, queue)
+    if refused(removed) then return removed end
     if redis.call('EXISTS', queue .. id) == 1 then return 'busy' end
   end
-  redis.call('DEL', mark)
-  return nil
+  local deleted = attempt(redis.call, 'DEL', mark)
+  return refused(deleted) and deleted or nil
 end
 local queue, mark = KEYS[1], KEYS[2]
 local id = ARGV[1]
@@ -802,7 +847,8 @@ local standing = jobInTheWay(queue, id)
 if standing == 'busy' then return {standing} end
 local refusal = mayNotClear(queue, id, mark)
 if refusal then return refusal end
-return {clearJob(queue, id, mark, standing) or 'clear'}
+local stop = clearJob(queue, id, mark, standing)
+return refused(stop) and stop or {stop or 'clear'}
 `
 
 export type ClearReplay = (connection: RedisConnection, keys: ClearReplayKeys, args: ClearReplayArguments) => Promise<ClearReplayReply>
@@ -1034,13 +1080,13 @@ local function mayNotReplay(stream, deadLetters, replays, id)
 end
 local function noteReplay(replays, id) redis.call('HSET', replays, id, '') end
 local function restoreEntry(stream, replays, id, entry)
-  local added = redis.call('XADD', stream, '*', unpack(entry))
-  redis.call('HSET', replays, id, added)
+  local added = attempt(redis.call, 'XADD', stream, '*', unpack(entry))
+  if not refused(added) then attempt(redis.call, 'HSET', replays, id, added) end
   return added
 end
 local function endReplay(deadLetters, replays, id)
   redis.call('XDEL', deadLetters, id)
-  redis.call('HDEL', replays, id)
+  attempt(redis.call, 'HDEL', replays, id)
 end
 local stream, deadLetters, replays = KEYS[1], KEYS[2], KEYS[3]
 local id = ARGV[1]
@@ -1340,11 +1386,36 @@ function decodeFailedJobStands(reply: unknown): FailedJobStandsReply {
   return { stands: flag(at[0], 'failedJobStands') }
 }
 
-const failedJobStandsLua = `local function bullRemove(job, id, queue)
+const failedJobStandsLua = `local function fields(reply)
+  local map = {}
+  for i = 1, #reply, 2 do map[reply[i]] = reply[i + 1] end
+  return map
+end
+local function refused(reply) return type(reply) == 'table' and reply.err or nil end
+local function attempt(work, ...)
+  local done, result = pcall(work, ...)
+  if done then return result end
+  local reply = refused(result) or tostring(result)
+  if work == redis.call and redis.acl_check_cmd then
+    local known, allowed = pcall(redis.acl_check_cmd, ...)
+    if known and not allowed then reply = 'NOPERM the user may not send ' .. table.concat({...}, ' ', 1, 2) end
+  end
+  return {err = reply}
+end
+local function bullRemove(job, id, queue)
   local function remove(KEYS, ARGV)
     -- @bullmq remove
   end
-  return remove({job, queue .. 'repeat'}, {id, '0', queue})
+  local set, score = nil, nil
+  for _, name in ipairs({'completed', 'failed'}) do
+    local found = redis.call('ZSCORE', queue .. name, id)
+    if found then set, score = queue .. name, found end
+  end
+  local removed = attempt(remove, {job, queue .. 'repeat'}, {id, '0', queue})
+  if refused(removed) and set and redis.call('EXISTS', job) == 1 and not redis.call('ZSCORE', set, id) then
+    attempt(redis.call, 'ZADD', set, score, id)
+  end
+  return removed
 end
 local function standingOf(queue, id, finishedOn)
   if not redis.call('ZSCORE', queue .. 'failed', id) then return nil end
@@ -1355,7 +1426,8 @@ local function standingOf(queue, id, finishedOn)
 end
 local function takeJob(queue, id, finishedOn, standing)
   local key = queue .. id
-  if standing == 'free' and bullRemove(key, id, queue) == 1 then return 1 end
+  local removed = standing == 'free' and bullRemove(key, id, queue)
+  if removed == 1 or refused(removed) then return removed end
   redis.call('HSET', key, 'spCaptured', finishedOn)
   return 2
 end
@@ -1465,12 +1537,6 @@ local function heldQueue(queue)
   end
   return held and redis.error_reply('QUEUEHELD ' .. queue .. ' is paused by a BullMQ before version 6') or nil
 end
-local function bullRemove(job, id, queue)
-  local function remove(KEYS, ARGV)
-    -- @bullmq remove
-  end
-  return remove({job, queue .. 'repeat'}, {id, '0', queue})
-end
 local function fields(reply)
   local map = {}
   for i = 1, #reply, 2 do map[reply[i]] = reply[i + 1] end
@@ -1486,6 +1552,21 @@ local function attempt(work, ...)
     if known and not allowed then reply = 'NOPERM the user may not send ' .. table.concat({...}, ' ', 1, 2) end
   end
   return {err = reply}
+end
+local function bullRemove(job, id, queue)
+  local function remove(KEYS, ARGV)
+    -- @bullmq remove
+  end
+  local set, score = nil, nil
+  for _, name in ipairs({'completed', 'failed'}) do
+    local found = redis.call('ZSCORE', queue .. name, id)
+    if found then set, score = queue .. name, found end
+  end
+  local removed = attempt(remove, {job, queue .. 'repeat'}, {id, '0', queue})
+  if refused(removed) and set and redis.call('EXISTS', job) == 1 and not redis.call('ZSCORE', set, id) then
+    attempt(redis.call, 'ZADD', set, score, id)
+  end
+  return removed
 end
 local function bullAdd(KEYS, ARGV)
   -- @bullmq add
@@ -1541,7 +1622,8 @@ local function createForwarding(queue, windowMs, now)
   end
   local function add(job, present)
     if present == 'finished' then
-      bullRemove(queue .. job.id, job.id, queue)
+      local removed = bullRemove(queue .. job.id, job.id, queue)
+      if refused(removed) then return removed end
       for _, set in ipairs({'completed', 'failed'}) do redis.call('ZREM', queue .. set, job.id) end
     end
     if present then redis.call('DEL', queue .. job.id) end
@@ -1758,13 +1840,17 @@ local function deadLetterTrimmed(place, id, now, minIdleMs, row)
   if outcome ~= 'dead' then return outcome end
   local _, refusals = letters.write(now)
   if refusals[id] then return refusals[id] end
-  local acknowledged = attempt(redis.call, 'XACK', place.stream, place.group, id)
+  local function count(number) return attempt(redis.call, 'HINCRBY', place.stats, 'trimmedPending', number) end
+  local counted = count(1)
+  if refused(counted) and not tonumber(redis.call('HGET', place.stats, 'trimmedPending') or '0') then
+    attempt(redis.call, 'HDEL', place.stats, 'trimmedPending', 'base')
+    counted = count(1)
+  end
+  local acknowledged = refused(counted) and counted or attempt(redis.call, 'XACK', place.stream, place.group, id)
   if refused(acknowledged) then
+    if not refused(counted) then count(-1) end
     letters.undo()
     return acknowledged
-  end
-  if refused(attempt(redis.call, 'HINCRBY', place.stats, 'trimmedPending', 1)) then
-    attempt(redis.call, 'HDEL', place.stats, 'trimmedPending', 'base')
   end
   return outcome
 end
@@ -2140,11 +2226,36 @@ function decodeLookAtJob(reply: unknown): LookAtJobReply {
   return { outcome: text(at[0], 'lookAtJob') }
 }
 
-const lookAtJobLua = `local function bullRemove(job, id, queue)
+const lookAtJobLua = `local function fields(reply)
+  local map = {}
+  for i = 1, #reply, 2 do map[reply[i]] = reply[i + 1] end
+  return map
+end
+local function refused(reply) return type(reply) == 'table' and reply.err or nil end
+local function attempt(work, ...)
+  local done, result = pcall(work, ...)
+  if done then return result end
+  local reply = refused(result) or tostring(result)
+  if work == redis.call and redis.acl_check_cmd then
+    local known, allowed = pcall(redis.acl_check_cmd, ...)
+    if known and not allowed then reply = 'NOPERM the user may not send ' .. table.concat({...}, ' ', 1, 2) end
+  end
+  return {err = reply}
+end
+local function bullRemove(job, id, queue)
   local function remove(KEYS, ARGV)
     -- @bullmq remove
   end
-  return remove({job, queue .. 'repeat'}, {id, '0', queue})
+  local set, score = nil, nil
+  for _, name in ipairs({'completed', 'failed'}) do
+    local found = redis.call('ZSCORE', queue .. name, id)
+    if found then set, score = queue .. name, found end
+  end
+  local removed = attempt(remove, {job, queue .. 'repeat'}, {id, '0', queue})
+  if refused(removed) and set and redis.call('EXISTS', job) == 1 and not redis.call('ZSCORE', set, id) then
+    attempt(redis.call, 'ZADD', set, score, id)
+  end
+  return removed
 end
 local function forbidden(...)
   if not redis.acl_check_cmd or redis.acl_check_cmd(...) then return nil end
@@ -2165,11 +2276,12 @@ local function mayNotClear(queue, id, mark)
 end
 local function clearJob(queue, id, mark, standing)
   if standing == 'finished' then
-    bullRemove(queue .. id, id, queue)
+    local removed = bullRemove(queue .. id, id, queue)
+    if refused(removed) then return removed end
     if redis.call('EXISTS', queue .. id) == 1 then return 'busy' end
   end
-  redis.call('DEL', mark)
-  return nil
+  local deleted = attempt(redis.call, 'DEL', mark)
+  return refused(deleted) and deleted or nil
 end
 local queue, mark = KEYS[1], KEYS[2]
 local id = ARGV[1]
@@ -2327,13 +2439,13 @@ local function mayNotReplay(stream, deadLetters, replays, id)
 end
 local function noteReplay(replays, id) redis.call('HSET', replays, id, '') end
 local function restoreEntry(stream, replays, id, entry)
-  local added = redis.call('XADD', stream, '*', unpack(entry))
-  redis.call('HSET', replays, id, added)
+  local added = attempt(redis.call, 'XADD', stream, '*', unpack(entry))
+  if not refused(added) then attempt(redis.call, 'HSET', replays, id, added) end
   return added
 end
 local function endReplay(deadLetters, replays, id)
   redis.call('XDEL', deadLetters, id)
-  redis.call('HDEL', replays, id)
+  attempt(redis.call, 'HDEL', replays, id)
 end
 local stream, deadLetters, replays = KEYS[1], KEYS[2], KEYS[3]
 local id = ARGV[1]
@@ -2688,13 +2800,17 @@ local function deadLetterTrimmed(place, id, now, minIdleMs, row)
   if outcome ~= 'dead' then return outcome end
   local _, refusals = letters.write(now)
   if refusals[id] then return refusals[id] end
-  local acknowledged = attempt(redis.call, 'XACK', place.stream, place.group, id)
+  local function count(number) return attempt(redis.call, 'HINCRBY', place.stats, 'trimmedPending', number) end
+  local counted = count(1)
+  if refused(counted) and not tonumber(redis.call('HGET', place.stats, 'trimmedPending') or '0') then
+    attempt(redis.call, 'HDEL', place.stats, 'trimmedPending', 'base')
+    counted = count(1)
+  end
+  local acknowledged = refused(counted) and counted or attempt(redis.call, 'XACK', place.stream, place.group, id)
   if refused(acknowledged) then
+    if not refused(counted) then count(-1) end
     letters.undo()
     return acknowledged
-  end
-  if refused(attempt(redis.call, 'HINCRBY', place.stats, 'trimmedPending', 1)) then
-    attempt(redis.call, 'HDEL', place.stats, 'trimmedPending', 'base')
   end
   return outcome
 end
@@ -2903,12 +3019,16 @@ if known and known ~= '' then return {0} end
 local refusal = roomForDeadLetter(deadLetters, maxDeadLetters)
 if refusal then return refusal end
 redis.call('SET', token, '', 'PX', tokenTtlMs)
-refusal = recordFailedJob({stream = stream, deadLetters = deadLetters, group = group}, {
+local refusedRecord, recorded = recordFailedJob({stream = stream, deadLetters = deadLetters, group = group}, {
   hash = hash, origin = origin, reason = reason, attempts = attempts, firstSeen = firstSeen, redrives = redrives,
   payload = payload, altered = altered, stacktrace = stacktrace
 })
-if refusal then return refusal end
-redis.call('SET', token, '1', 'PX', tokenTtlMs)
+if refusedRecord then return refusedRecord end
+local noted = attempt(redis.call, 'SET', token, '1', 'PX', tokenTtlMs)
+if refused(noted) then
+  attempt(redis.call, 'XDEL', deadLetters, recorded)
+  return noted
+end
 return {1}
 `
 
@@ -3182,11 +3302,36 @@ function decodeReplayDeadLetter(reply: unknown): ReplayDeadLetterReply {
   return { outcome: text(at[0], 'replayDeadLetter') }
 }
 
-const replayDeadLetterLua = `local function bullRemove(job, id, queue)
+const replayDeadLetterLua = `local function fields(reply)
+  local map = {}
+  for i = 1, #reply, 2 do map[reply[i]] = reply[i + 1] end
+  return map
+end
+local function refused(reply) return type(reply) == 'table' and reply.err or nil end
+local function attempt(work, ...)
+  local done, result = pcall(work, ...)
+  if done then return result end
+  local reply = refused(result) or tostring(result)
+  if work == redis.call and redis.acl_check_cmd then
+    local known, allowed = pcall(redis.acl_check_cmd, ...)
+    if known and not allowed then reply = 'NOPERM the user may not send ' .. table.concat({...}, ' ', 1, 2) end
+  end
+  return {err = reply}
+end
+local function bullRemove(job, id, queue)
   local function remove(KEYS, ARGV)
     -- @bullmq remove
   end
-  return remove({job, queue .. 'repeat'}, {id, '0', queue})
+  local set, score = nil, nil
+  for _, name in ipairs({'completed', 'failed'}) do
+    local found = redis.call('ZSCORE', queue .. name, id)
+    if found then set, score = queue .. name, found end
+  end
+  local removed = attempt(remove, {job, queue .. 'repeat'}, {id, '0', queue})
+  if refused(removed) and set and redis.call('EXISTS', job) == 1 and not redis.call('ZSCORE', set, id) then
+    attempt(redis.call, 'ZADD', set, score, id)
+  end
+  return removed
 end
 local function forbidden(...)
   if not redis.acl_check_cmd or redis.acl_check_cmd(...) then return nil end
@@ -3207,27 +3352,12 @@ local function mayNotClear(queue, id, mark)
 end
 local function clearJob(queue, id, mark, standing)
   if standing == 'finished' then
-    bullRemove(queue .. id, id, queue)
+    local removed = bullRemove(queue .. id, id, queue)
+    if refused(removed) then return removed end
     if redis.call('EXISTS', queue .. id) == 1 then return 'busy' end
   end
-  redis.call('DEL', mark)
-  return nil
-end
-local function fields(reply)
-  local map = {}
-  for i = 1, #reply, 2 do map[reply[i]] = reply[i + 1] end
-  return map
-end
-local function refused(reply) return type(reply) == 'table' and reply.err or nil end
-local function attempt(work, ...)
-  local done, result = pcall(work, ...)
-  if done then return result end
-  local reply = refused(result) or tostring(result)
-  if work == redis.call and redis.acl_check_cmd then
-    local known, allowed = pcall(redis.acl_check_cmd, ...)
-    if known and not allowed then reply = 'NOPERM the user may not send ' .. table.concat({...}, ' ', 1, 2) end
-  end
-  return {err = reply}
+  local deleted = attempt(redis.call, 'DEL', mark)
+  return refused(deleted) and deleted or nil
 end
 local function wrongType(key, expected)
   local actual = redis.call('TYPE', key).ok
@@ -3291,13 +3421,13 @@ local function mayNotReplay(stream, deadLetters, replays, id)
 end
 local function noteReplay(replays, id) redis.call('HSET', replays, id, '') end
 local function restoreEntry(stream, replays, id, entry)
-  local added = redis.call('XADD', stream, '*', unpack(entry))
-  redis.call('HSET', replays, id, added)
+  local added = attempt(redis.call, 'XADD', stream, '*', unpack(entry))
+  if not refused(added) then attempt(redis.call, 'HSET', replays, id, added) end
   return added
 end
 local function endReplay(deadLetters, replays, id)
   redis.call('XDEL', deadLetters, id)
-  redis.call('HDEL', replays, id)
+  attempt(redis.call, 'HDEL', replays, id)
 end
 local stream, deadLetters, replays, queue, mark = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local id, jobId = ARGV[1], ARGV[2]
@@ -3314,11 +3444,13 @@ if standing == 'busy' then return {standing} end
 refusal = refusal or jobId ~= '' and mayNotClear(queue, jobId, mark) or nil
 if refusal then return refusal end
 noteReplay(replays, id)
-if jobId ~= '' and clearJob(queue, jobId, mark, standing) then
-  redis.call('HDEL', replays, id)
-  return {'busy'}
+local stop = jobId ~= '' and clearJob(queue, jobId, mark, standing)
+if stop then
+  attempt(redis.call, 'HDEL', replays, id)
+  return refused(stop) and stop or {stop}
 end
 local added = restoreEntry(stream, replays, id, replay.entry)
+if refused(added) then return added end
 endReplay(deadLetters, replays, id)
 return {added}
 `
@@ -3440,13 +3572,13 @@ local function mayNotReplay(stream, deadLetters, replays, id)
 end
 local function noteReplay(replays, id) redis.call('HSET', replays, id, '') end
 local function restoreEntry(stream, replays, id, entry)
-  local added = redis.call('XADD', stream, '*', unpack(entry))
-  redis.call('HSET', replays, id, added)
+  local added = attempt(redis.call, 'XADD', stream, '*', unpack(entry))
+  if not refused(added) then attempt(redis.call, 'HSET', replays, id, added) end
   return added
 end
 local function endReplay(deadLetters, replays, id)
   redis.call('XDEL', deadLetters, id)
-  redis.call('HDEL', replays, id)
+  attempt(redis.call, 'HDEL', replays, id)
 end
 local stream, deadLetters, replays = KEYS[1], KEYS[2], KEYS[3]
 local id = ARGV[1]
@@ -3458,6 +3590,7 @@ if refusal then return refusal end
 if not added then
   noteReplay(replays, id)
   added = restoreEntry(stream, replays, id, replay.entry)
+  if refused(added) then return added end
 end
 endReplay(deadLetters, replays, id)
 return {added}
@@ -3846,6 +3979,8 @@ end
 local old = oldUntil()
 local pinned = pin.id ~= nil and before(pin.id, old)
 local bound = pinned and pin.id or old
+local barred = redis.acl_check_cmd and not redis.acl_check_cmd('HSET', stats, 'lost', '0')
+if barred then return redis.error_reply('NOPERM the user may not HSET ' .. stats) end
 local settled, cut, unread = 0, 0, 0
 if state and pin.groups > 0 then settled = trimBelow(stream, bound, budget, math.huge, 128) end
 local over = maxEntries > 0 and redis.call('XLEN', stream) - maxEntries or 0
@@ -3863,7 +3998,12 @@ if state then
   state.told = state.told + unread
   state.seen.gone = state.seen.gone + settled + cut
   state.seen.sumUnread = state.seen.sumUnread - unread
-  record(stats, state)
+  local recorded = attempt(record, stats, state)
+  if refused(recorded) then
+    attempt(redis.call, 'HINCRBY', stats, 'lost', unread)
+    attempt(redis.call, 'HDEL', stats, 'base', 'seen')
+    return recorded
+  end
 end
 if pinned and pin.kind == 'unread' then
   local first = redis.call('XRANGE', stream, pin.id, '+', 'COUNT', 1)[1]
@@ -4191,15 +4331,31 @@ local function createLetters(place)
   return letters
 end
 local function acknowledge(place, ids, recorded)
-  local acknowledged = attempt(redis.call, 'XACK', place.stream, place.group, unpack(ids))
-  if refused(acknowledged) then return acknowledged end
   local function count(field, number)
-    if number > 0 and refused(attempt(redis.call, 'HINCRBY', place.stats, field, number)) then
-      attempt(redis.call, 'HDEL', place.stats, field, 'base')
-    end
+    if number == 0 then return 0 end
+    local counted = attempt(redis.call, 'HINCRBY', place.stats, field, number)
+    if not refused(counted) then return counted end
+    local held = redis.call('HGET', place.stats, field)
+    if not held or string.match(held, '^%-?%d+$') and #held < 16 then return counted end
+    attempt(redis.call, 'HDEL', place.stats, field, 'base')
+    return attempt(redis.call, 'HINCRBY', place.stats, field, number)
   end
-  count('settled', acknowledged)
-  count('dead', recorded)
+  local settled = count('settled', #ids)
+  local later = refused(settled) and string.sub(settled.err, 1, 3) == 'OOM'
+  if refused(settled) and not later then return settled end
+  local dead = later and 0 or count('dead', recorded)
+  local acknowledged = refused(dead) and dead or attempt(redis.call, 'XACK', place.stream, place.group, unpack(ids))
+  if refused(acknowledged) then
+    if not later then count('settled', -#ids) end
+    if not later and not refused(dead) then count('dead', -recorded) end
+    return acknowledged
+  end
+  if later then
+    count('settled', acknowledged)
+    count('dead', recorded)
+  else
+    count('settled', acknowledged - #ids)
+  end
   return acknowledged
 end
 local function wrongType(key, expected)
@@ -4412,12 +4568,6 @@ local function heldQueue(queue)
   end
   return held and redis.error_reply('QUEUEHELD ' .. queue .. ' is paused by a BullMQ before version 6') or nil
 end
-local function bullRemove(job, id, queue)
-  local function remove(KEYS, ARGV)
-    -- @bullmq remove
-  end
-  return remove({job, queue .. 'repeat'}, {id, '0', queue})
-end
 local function fields(reply)
   local map = {}
   for i = 1, #reply, 2 do map[reply[i]] = reply[i + 1] end
@@ -4433,6 +4583,21 @@ local function attempt(work, ...)
     if known and not allowed then reply = 'NOPERM the user may not send ' .. table.concat({...}, ' ', 1, 2) end
   end
   return {err = reply}
+end
+local function bullRemove(job, id, queue)
+  local function remove(KEYS, ARGV)
+    -- @bullmq remove
+  end
+  local set, score = nil, nil
+  for _, name in ipairs({'completed', 'failed'}) do
+    local found = redis.call('ZSCORE', queue .. name, id)
+    if found then set, score = queue .. name, found end
+  end
+  local removed = attempt(remove, {job, queue .. 'repeat'}, {id, '0', queue})
+  if refused(removed) and set and redis.call('EXISTS', job) == 1 and not redis.call('ZSCORE', set, id) then
+    attempt(redis.call, 'ZADD', set, score, id)
+  end
+  return removed
 end
 local function bullAdd(KEYS, ARGV)
   -- @bullmq add
@@ -4488,7 +4653,8 @@ local function createForwarding(queue, windowMs, now)
   end
   local function add(job, present)
     if present == 'finished' then
-      bullRemove(queue .. job.id, job.id, queue)
+      local removed = bullRemove(queue .. job.id, job.id, queue)
+      if refused(removed) then return removed end
       for _, set in ipairs({'completed', 'failed'}) do redis.call('ZREM', queue .. set, job.id) end
     end
     if present then redis.call('DEL', queue .. job.id) end
@@ -4597,15 +4763,31 @@ local function createLetters(place)
   return letters
 end
 local function acknowledge(place, ids, recorded)
-  local acknowledged = attempt(redis.call, 'XACK', place.stream, place.group, unpack(ids))
-  if refused(acknowledged) then return acknowledged end
   local function count(field, number)
-    if number > 0 and refused(attempt(redis.call, 'HINCRBY', place.stats, field, number)) then
-      attempt(redis.call, 'HDEL', place.stats, field, 'base')
-    end
+    if number == 0 then return 0 end
+    local counted = attempt(redis.call, 'HINCRBY', place.stats, field, number)
+    if not refused(counted) then return counted end
+    local held = redis.call('HGET', place.stats, field)
+    if not held or string.match(held, '^%-?%d+$') and #held < 16 then return counted end
+    attempt(redis.call, 'HDEL', place.stats, field, 'base')
+    return attempt(redis.call, 'HINCRBY', place.stats, field, number)
   end
-  count('settled', acknowledged)
-  count('dead', recorded)
+  local settled = count('settled', #ids)
+  local later = refused(settled) and string.sub(settled.err, 1, 3) == 'OOM'
+  if refused(settled) and not later then return settled end
+  local dead = later and 0 or count('dead', recorded)
+  local acknowledged = refused(dead) and dead or attempt(redis.call, 'XACK', place.stream, place.group, unpack(ids))
+  if refused(acknowledged) then
+    if not later then count('settled', -#ids) end
+    if not later and not refused(dead) then count('dead', -recorded) end
+    return acknowledged
+  end
+  if later then
+    count('settled', acknowledged)
+    count('dead', recorded)
+  else
+    count('settled', acknowledged - #ids)
+  end
   return acknowledged
 end
 local function waitingJobs(queue)
@@ -4734,11 +4916,36 @@ function decodeTakeFailedJob(reply: unknown): TakeFailedJobReply {
   return { outcome: integer(at[0], 'takeFailedJob') }
 }
 
-const takeFailedJobLua = `local function bullRemove(job, id, queue)
+const takeFailedJobLua = `local function fields(reply)
+  local map = {}
+  for i = 1, #reply, 2 do map[reply[i]] = reply[i + 1] end
+  return map
+end
+local function refused(reply) return type(reply) == 'table' and reply.err or nil end
+local function attempt(work, ...)
+  local done, result = pcall(work, ...)
+  if done then return result end
+  local reply = refused(result) or tostring(result)
+  if work == redis.call and redis.acl_check_cmd then
+    local known, allowed = pcall(redis.acl_check_cmd, ...)
+    if known and not allowed then reply = 'NOPERM the user may not send ' .. table.concat({...}, ' ', 1, 2) end
+  end
+  return {err = reply}
+end
+local function bullRemove(job, id, queue)
   local function remove(KEYS, ARGV)
     -- @bullmq remove
   end
-  return remove({job, queue .. 'repeat'}, {id, '0', queue})
+  local set, score = nil, nil
+  for _, name in ipairs({'completed', 'failed'}) do
+    local found = redis.call('ZSCORE', queue .. name, id)
+    if found then set, score = queue .. name, found end
+  end
+  local removed = attempt(remove, {job, queue .. 'repeat'}, {id, '0', queue})
+  if refused(removed) and set and redis.call('EXISTS', job) == 1 and not redis.call('ZSCORE', set, id) then
+    attempt(redis.call, 'ZADD', set, score, id)
+  end
+  return removed
 end
 local function standingOf(queue, id, finishedOn)
   if not redis.call('ZSCORE', queue .. 'failed', id) then return nil end
@@ -4749,14 +4956,16 @@ local function standingOf(queue, id, finishedOn)
 end
 local function takeJob(queue, id, finishedOn, standing)
   local key = queue .. id
-  if standing == 'free' and bullRemove(key, id, queue) == 1 then return 1 end
+  local removed = standing == 'free' and bullRemove(key, id, queue)
+  if removed == 1 or refused(removed) then return removed end
   redis.call('HSET', key, 'spCaptured', finishedOn)
   return 2
 end
 local queue = KEYS[1]
 local id, finishedOn = ARGV[1], ARGV[2]
 local standing = standingOf(queue, id, finishedOn)
-return {standing and takeJob(queue, id, finishedOn, standing) or 0}
+local outcome = standing and takeJob(queue, id, finishedOn, standing) or 0
+return refused(outcome) and outcome or {outcome}
 `
 
 export type TakeFailedJob = (connection: RedisConnection, keys: TakeFailedJobKeys, args: TakeFailedJobArguments) => Promise<TakeFailedJobReply>

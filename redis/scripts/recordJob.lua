@@ -29,7 +29,7 @@
   WRITES
     1 SET token ''       a refusal leaves nothing
     2 XADD deadLetters   a refusal is returned, and leaves an empty token: the next round records
-    3 SET token          cannot be refused where 1 was not
+    3 SET token          cannot be refused where 1 was not; were it, the record is deleted again
 ]]
 -- @include recordFailedJob
 local known = redis.call('GET', token)
@@ -37,10 +37,14 @@ if known and known ~= '' then return {0} end
 local refusal = roomForDeadLetter(deadLetters, maxDeadLetters)
 if refusal then return refusal end
 redis.call('SET', token, '', 'PX', tokenTtlMs)
-refusal = recordFailedJob({stream = stream, deadLetters = deadLetters, group = group}, {
+local refusedRecord, recorded = recordFailedJob({stream = stream, deadLetters = deadLetters, group = group}, {
   hash = hash, origin = origin, reason = reason, attempts = attempts, firstSeen = firstSeen, redrives = redrives,
   payload = payload, altered = altered, stacktrace = stacktrace
 })
-if refusal then return refusal end
-redis.call('SET', token, '1', 'PX', tokenTtlMs)
+if refusedRecord then return refusedRecord end
+local noted = attempt(redis.call, 'SET', token, '1', 'PX', tokenTtlMs)
+if refused(noted) then
+  attempt(redis.call, 'XDEL', deadLetters, recorded)
+  return noted
+end
 return {1}

@@ -36,10 +36,12 @@ if standing == 'busy' then return {standing} end
 refusal = refusal or jobId ~= '' and mayNotClear(queue, jobId, mark) or nil
 if refusal then return refusal end
 noteReplay(replays, id)
-if jobId ~= '' and clearJob(queue, jobId, mark, standing) then
-  redis.call('HDEL', replays, id)
-  return {'busy'}
+local stop = jobId ~= '' and clearJob(queue, jobId, mark, standing)
+if stop then
+  attempt(redis.call, 'HDEL', replays, id)
+  return refused(stop) and stop or {stop}
 end
 local added = restoreEntry(stream, replays, id, replay.entry)
+if refused(added) then return added end
 endReplay(deadLetters, replays, id)
 return {added}

@@ -26,6 +26,7 @@ if refusal then return refusal end
 if not added then
   noteReplay(replays, id)
   added = restoreEntry(stream, replays, id, replay.entry)
+  if refused(added) then return added end
 end
 endReplay(deadLetters, replays, id)
 return {added}

@@ -29,7 +29,7 @@
 
   WRITES
     1 XTRIM MINID, XTRIM MAXLEN   a refusal leaves the rest for the next round
-    2 record's (lib/ledger.lua)   a refusal leaves the ledger as of before; what was trimmed then counts as removed by another
+    2 record's (lib/ledger.lua)   a refusal is returned; what was cut unread is counted by HINCRBY, and the next audit begins anew
     3 HSET, HDEL stats pin, milestone   a refusal leaves an older pin, or a milestone that is set again
 ]]
 -- @include ledger
@@ -82,6 +82,8 @@ local old = oldUntil()
 local pinned = pin.id ~= nil and before(pin.id, old)
 local bound = pinned and pin.id or old
 
+local barred = redis.acl_check_cmd and not redis.acl_check_cmd('HSET', stats, 'lost', '0')
+if barred then return redis.error_reply('NOPERM the user may not HSET ' .. stats) end
 local settled, cut, unread = 0, 0, 0
 -- Without our group nobody knows what it has read: it is made again where it was.
 if state and pin.groups > 0 then settled = trimBelow(stream, bound, budget, math.huge, 128) end
@@ -101,7 +103,13 @@ if state then
   state.told = state.told + unread
   state.seen.gone = state.seen.gone + settled + cut
   state.seen.sumUnread = state.seen.sumUnread - unread
-  record(stats, state)
+  local recorded = attempt(record, stats, state)
+  if refused(recorded) then
+    -- What was cut is gone: it is counted by another command, and the sum begins anew.
+    attempt(redis.call, 'HINCRBY', stats, 'lost', unread)
+    attempt(redis.call, 'HDEL', stats, 'base', 'seen')
+    return recorded
+  end
 end
 if pinned and pin.kind == 'unread' then
   local first = redis.call('XRANGE', stream, pin.id, '+', 'COUNT', 1)[1]

@@ -25,9 +25,8 @@
 
   WRITES
     1 XADD deadLetters, per letter   a refusal leaves that entry pending; the others are settled
-    2 XACK stream                    a refusal leaves everything pending; the records are deleted again, if that is
-                                     not refused as well
-    3 HINCRBY stats settled, dead    a refusal ends that ledger: the next audit begins another
+    2 acknowledge's (lib/settled.lua)   a refusal leaves everything pending; the records are deleted again, if that is
+                                        not refused as well
 ]]
 -- @include deadLetterEntry
 -- @include settled

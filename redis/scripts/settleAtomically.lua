@@ -45,9 +45,8 @@
   WRITES
     1 per entry: forwardJob's (lib/forwardJob.lua)   a refusal leaves that entry pending, and nothing of its job
     2 XADD deadLetters, per letter                   a refusal leaves that entry pending
-    3 XACK stream                                    a refusal leaves everything pending: jobs end as duplicates; records are deleted again, if
-                                                     that is not refused as well
-    4 HINCRBY stats settled, dead                    a refusal ends that ledger: the next audit begins another
+    3 acknowledge's (lib/settled.lua)                a refusal leaves everything pending: jobs end as duplicates; records are deleted
+                                                     again, if that is not refused as well
 ]]
 -- @include queueKeys
 -- @include forwardJob

@@ -16,4 +16,5 @@
 ]]
 -- @include failedJob
 local standing = standingOf(queue, id, finishedOn)
-return {standing and takeJob(queue, id, finishedOn, standing) or 0}
+local outcome = standing and takeJob(queue, id, finishedOn, standing) or 0
+return refused(outcome) and outcome or {outcome}

@@ -4,6 +4,7 @@ import { openBullQueue } from '../../redis/bullmq/queue.ts'
 import { close, connect } from '../../redis/connect/connection.ts'
 import { aclRules } from '../../redis/preflight/permissions.ts'
 import type { PathKind } from '../../redis/settle/path.ts'
+import { auditLedger } from '../../redis/stream/ledger.ts'
 import { type OpenPath, openPath, type PathChanges } from '../paths/fixture.ts'
 import { address } from '../redis/resource.ts'
 import { type RedisServer, startRedis } from '../support/redis.ts'
@@ -99,7 +100,8 @@ export async function openRig(scope: Scope): Promise<Rig> {
             .exec()
         }
         await path.stream.xgroup('CREATE', path.place.stream, path.place.group, '0', 'MKSTREAM')
-        await path.stream.hset(path.place.keys.stats, { group: path.place.group, base: '0', lost: '0', lostBefore: '0' })
+        await path.stream.hset(path.place.keys.stats, { group: path.place.group })
+        await auditLedger(path.stream, path.place)
       }
       let extra: readonly string[] = []
       const grantAll = async () =>

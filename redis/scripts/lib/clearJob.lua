@@ -2,7 +2,8 @@
   jobInTheWay(queue, id) says how a job of this id stands to a replay: nil where there is none, 'finished' where one makes way, else
   'busy': it is not finished, or a worker still holds its lock.
   mayNotClear(queue, id, mark) returns an error reply where the user may not do what `clearJob` does, or nil.
-  clearJob(queue, id, mark, standing) makes way. Returns 'busy' where BullMQ would not remove the job after all, else nil.
+  clearJob(queue, id, mark, standing) makes way. Returns 'busy' where BullMQ would not remove the job after all, an
+  error reply where Redis refused it, else nil.
 
   WRITES
     1 BullMQ's removal   a refusal leaves the finished job; the next replay removes it
@@ -24,9 +25,10 @@ local function mayNotClear(queue, id, mark)
 end
 local function clearJob(queue, id, mark, standing)
   if standing == 'finished' then
-    bullRemove(queue .. id, id, queue)
+    local removed = bullRemove(queue .. id, id, queue)
+    if refused(removed) then return removed end
     if redis.call('EXISTS', queue .. id) == 1 then return 'busy' end
   end
-  redis.call('DEL', mark)
-  return nil
+  local deleted = attempt(redis.call, 'DEL', mark)
+  return refused(deleted) and deleted or nil
 end

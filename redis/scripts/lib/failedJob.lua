@@ -1,10 +1,11 @@
 --[[
   standingOf(queue, id, finishedOn) says how a failed job stands: nil when it is not failed any more, failed again since, or recorded
   and kept; 'related' when it has a parent or children, since removing a failed child releases its parent; else 'free'.
-  takeJob(queue, id, finishedOn, standing) removes a free job, and notes in every other that it was recorded: 1 removed, 2 kept.
+  takeJob(queue, id, finishedOn, standing) removes a free job, and notes in every other that it was recorded. Returns 1 removed,
+  2 kept, or an error reply.
 
   WRITES
-    1 BullMQ's removal           a refusal half-way leaves the job, which the caller has noted as recorded
+    1 BullMQ's removal           a refusal is returned and leaves the job, which the caller has noted as recorded
     2 HSET job spCaptured        a refusal leaves a job that is looked at again
 ]]
 -- @include bullRemove
@@ -17,7 +18,8 @@ local function standingOf(queue, id, finishedOn)
 end
 local function takeJob(queue, id, finishedOn, standing)
   local key = queue .. id
-  if standing == 'free' and bullRemove(key, id, queue) == 1 then return 1 end
+  local removed = standing == 'free' and bullRemove(key, id, queue)
+  if removed == 1 or refused(removed) then return removed end
   redis.call('HSET', key, 'spCaptured', finishedOn)
   return 2
 end

@@ -81,7 +81,8 @@ local function createForwarding(queue, windowMs, now)
   end
   local function add(job, present)
     if present == 'finished' then
-      bullRemove(queue .. job.id, job.id, queue)
+      local removed = bullRemove(queue .. job.id, job.id, queue)
+      if refused(removed) then return removed end
       -- What BullMQ would not remove (a lock left behind) must not be taken for the job that is added now, nor stay in another list.
       for _, set in ipairs({'completed', 'failed'}) do redis.call('ZREM', queue .. set, job.id) end
     end

@@ -10,10 +10,10 @@
 
   WRITES
     1 noteReplay: HSET replays ''          a refusal leaves everything as it was; only here may Redis be out of memory
-    2 restoreEntry: XADD stream            a refusal leaves the record; the next replay adds
-    3 restoreEntry: HSET replays           cannot be refused where 1 was not
-    4 endReplay: XDEL deadLetters          a refusal leaves the record, noted as replayed; the next replay deletes it
-    5 endReplay: HDEL replays              a refusal leaves a note about a record that is gone
+    2 restoreEntry: XADD stream            a refusal is returned and leaves the record; the next replay adds
+    3 restoreEntry: HSET replays           a refusal is passed over: the record goes next, and nothing needs the note any more
+    4 endReplay: XDEL deadLetters          a refusal is raised and leaves the record, noted as replayed; the next replay deletes it
+    5 endReplay: HDEL replays              a refusal is passed over and leaves a note about a record that is gone
 ]]
 -- @include replies
 -- @include rights
@@ -44,11 +44,11 @@ local function mayNotReplay(stream, deadLetters, replays, id)
 end
 local function noteReplay(replays, id) redis.call('HSET', replays, id, '') end
 local function restoreEntry(stream, replays, id, entry)
-  local added = redis.call('XADD', stream, '*', unpack(entry))
-  redis.call('HSET', replays, id, added)
+  local added = attempt(redis.call, 'XADD', stream, '*', unpack(entry))
+  if not refused(added) then attempt(redis.call, 'HSET', replays, id, added) end
   return added
 end
 local function endReplay(deadLetters, replays, id)
   redis.call('XDEL', deadLetters, id)
-  redis.call('HDEL', replays, id)
+  attempt(redis.call, 'HDEL', replays, id)
 end

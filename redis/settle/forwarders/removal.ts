@@ -36,9 +36,8 @@ export async function withdrawJob(
   { item, id, jobKey }: Claim,
 ): Promise<void> {
   try {
-    if ((await connection.exists(jobKey)) === 0) return
     await connection.del(keys.mark(item.hash))
-    if ((await queue.remove(id)) === 1) return
+    if ((await queue.remove(id)) === 1 || (await connection.exists(jobKey)) === 0) return
     await connection.set(keys.mark(item.hash), item.origin ?? 'direct', 'PX', windowMs)
   } catch (thrown) {
     throw failureOn(connection, thrown)

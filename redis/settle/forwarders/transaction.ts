@@ -75,7 +75,9 @@ export async function addJobs(
   try {
     checkAdded(repliesOf(connection, replies), added)
   } catch (thrown) {
-    const halfMade = added.filter(({ index }) => index !== undefined && replies[index]?.[0] != null)
+    const isRefused = (at: number) => replies[at]?.[0] != null
+    // Without its mark a job might run, go, and be made again.
+    const halfMade = added.filter(({ index }) => index === undefined || isRefused(index) || isRefused(index - 1))
     await Promise.all(halfMade.map(({ claim }) => withdrawJob(connection, queue, target, claim).catch(ignoreRemoval)))
     throw thrown
   }
