@@ -75,7 +75,7 @@ export function createPresence(parts: PresenceParts): Presence {
     let ended = false
     const tell = () => {
       if (ended) return
-      const detail = `a heartbeat has had no answer for ${unansweredMs} ms`
+      const detail = `a heartbeat or renewal has had no answer for ${unansweredMs} ms`
       lifecycle.backendFailed(failure('RedisUnreachable', { address: labelOf(connection), detail }))
     }
     // An answer that came while this process itself stood still is read first.
@@ -107,7 +107,7 @@ export function createPresence(parts: PresenceParts): Presence {
               beatAt = parts.clock()
               await watched(beat())
             }
-            await renew(parts.minIdleMs / 3)
+            await watched(renew(parts.minIdleMs / 3))
           })
         }
         await pause(everyMs, leaving)

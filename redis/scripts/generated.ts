@@ -2634,8 +2634,6 @@ for i = 1, #jobs do
     if requestCopy and not redis.call('HGET', jobs[i], 'spRequest') then
       redis.call('HSET', jobs[i], 'spRequest', redis.call('HGET', jobs[i], 'data') or '')
     end
-  else
-    redis.call('DEL', marks[i])
   end
 end
 return {made}
@@ -2643,7 +2641,7 @@ return {made}
 
 const markJobsScript = defineScript('markJobs', markJobsLua)
 
-/** The portable path, last command of its MULTI. The MULTI has marked every key before its add; this takes the mark back where no job was made. So whichever command of the MULTI is refused, a job has its mark: without one it might run, go, and be made again. Appends it to a MULTI. */
+/** The portable path, last command of its MULTI: marks the keys whose job is there. A job that the add before it left half-made is marked, too: the client withdraws it, and a mark beside an unfinished job is not believed before BullMQ knows where the job is. Appends it to a MULTI. */
 export function markJobs(multi: ChainableCommander, keys: MarkJobsKeys, args: MarkJobsArguments): void {
   markJobsScript.queue(multi, [...keys.marks, ...keys.jobs], [keys.marks.length, args.windowMs, args.requestCopy ? 1 : 0, ...args.origins])
 }

@@ -1,6 +1,6 @@
 --[[
-  The portable path, last command of its MULTI. The MULTI has marked every key before its add; this takes the mark back where no job
-  was made. So whichever command of the MULTI is refused, a job has its mark: without one it might run, go, and be made again.
+  The portable path, last command of its MULTI: marks the keys whose job is there. A job that the add before it left half-made is marked,
+  too: the client withdraws it, and a mark beside an unfinished job is not believed before BullMQ knows where the job is.
 
   MULTI
 
@@ -18,9 +18,8 @@
 
   WRITES
     per job:
-    1 SET mark            of a job that is there; a refusal leaves the mark that the MULTI has written
-    2 HSET job spRequest  a refusal leaves a job without its copy
-    3 DEL mark            of a job that is not there; a refusal leaves a mark without a job, only where the add was refused as well
+    1 SET mark            a refusal leaves a job without a mark; the client withdraws it
+    2 HSET job spRequest  a refusal leaves a job without its copy; the client withdraws it
 ]]
 local made = {}
 for i = 1, #jobs do
@@ -31,8 +30,6 @@ for i = 1, #jobs do
     if requestCopy and not redis.call('HGET', jobs[i], 'spRequest') then
       redis.call('HSET', jobs[i], 'spRequest', redis.call('HGET', jobs[i], 'data') or '')
     end
-  else
-    redis.call('DEL', marks[i])
   end
 end
 return {made}

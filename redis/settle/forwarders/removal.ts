@@ -25,6 +25,9 @@ export async function removeJob(
   }
 }
 
+/** What refused the add may refuse the removal: the job stays then, as one that a worker has taken. */
+const notRemoved = () => 0
+
 /**
  * Removes a job whose add was refused half-way. One that a worker has taken by now stays, and gets its mark again. Throws catalogued
  * errors.
@@ -37,7 +40,8 @@ export async function withdrawJob(
 ): Promise<void> {
   try {
     await connection.del(keys.mark(item.hash))
-    if ((await queue.remove(id)) === 1 || (await connection.exists(jobKey)) === 0) return
+    const removed = await queue.remove(id).catch(notRemoved)
+    if (removed === 1 || (await connection.exists(jobKey)) === 0) return
     await connection.set(keys.mark(item.hash), item.origin ?? 'direct', 'PX', windowMs)
   } catch (thrown) {
     throw failureOn(connection, thrown)

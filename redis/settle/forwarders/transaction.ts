@@ -1,7 +1,7 @@
 /**
- * The portable path's MULTI: for each key that is to be added its mark, then BullMQ's own `job.addJob(multi)`, in one step. A failed
- * member does not stop the others of a MULTI. So its last command takes marks back where no job was made, and a job that BullMQ's
- * script left half-made is removed afterwards.
+ * The portable path's MULTI: BullMQ's own `job.addJob(multi)` for each key that is to be added, then a script that marks those whose job
+ * is there, in one step. A failed member does not stop the others of a MULTI. So a job that BullMQ's script left half-made, or that got
+ * no mark, is withdrawn at once: without a mark it might run, go, and be made again.
  */
 import { Job, type Queue } from 'bullmq'
 import type { ChainableCommander } from 'ioredis'
@@ -19,10 +19,10 @@ import { withdrawJob } from './removal.ts'
 
 type Transaction = Parameters<Job['addJob']>[0] & { exec(): Promise<unknown> }
 
-/** A claim that was marked, and the number of its add in the MULTI; none where BullMQ refused the job before. */
+/** A claim that is being added, and the number of its command in the MULTI. */
 interface Added {
   readonly claim: Claim
-  readonly index: number | undefined
+  readonly index: number
 }
 
 /**
@@ -56,12 +56,9 @@ export async function addJobs(
         break
       case 'Fresh':
       case 'Outlived': {
-        commander.set(target.keys.mark(claim.item.hash), originOf(claim), 'PX', target.windowMs)
-        commands += 1
         const error = await queueJob(queue, multi, target, claim)
         outcomes[index] = error === undefined ? { kind: 'Forwarded', jobId: claim.id } : { kind: 'Rejected', error }
-        // One that BullMQ refused has a mark to be taken back, and no command of its own.
-        added.push({ claim, index: error === undefined ? commands++ : undefined })
+        if (error === undefined) added.push({ claim, index: commands++ })
         break
       }
       default:
@@ -76,8 +73,8 @@ export async function addJobs(
     checkAdded(repliesOf(connection, replies), added)
   } catch (thrown) {
     const isRefused = (at: number) => replies[at]?.[0] != null
-    // Without its mark a job might run, go, and be made again.
-    const halfMade = added.filter(({ index }) => index === undefined || isRefused(index) || isRefused(index - 1))
+    const unmarked = isRefused(replies.length - 1)
+    const halfMade = added.filter(({ index }) => unmarked || isRefused(index))
     await Promise.all(halfMade.map(({ claim }) => withdrawJob(connection, queue, target, claim).catch(ignoreRemoval)))
     throw thrown
   }
@@ -100,7 +97,7 @@ function queueMarks(commander: ChainableCommander, target: ForwardTarget, added:
 function checkAdded(replies: readonly unknown[], added: readonly Added[]): void {
   const made = added.length === 0 ? [] : list(list(replies.at(-1), 'markJobs')[0], 'markJobs')
   for (const [order, { claim, index }] of added.entries()) {
-    if (index === undefined || (replies[index] === claim.id && made[order] === 1)) continue
+    if (replies[index] === claim.id && made[order] === 1) continue
     const detail = `job ${claim.id} was answered with ${String(replies[index])}`
     throw failure('RedisCommandFailed', { command: 'add', detail })
   }

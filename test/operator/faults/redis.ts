@@ -171,7 +171,7 @@ export async function redisFaults(scope: Scope): Promise<readonly Fault[]> {
     told: [/refused the user or password/, /127\.0\.0\.1:\d+/, /Correct the user and password/],
   }
   const right = (what: RegExp) => ({ reason: 'RedisPermissionDenied', told: [/lacks a right/, what, /ACL SETUSER/] })
-  const weak = right(/XINFO STREAM on \S+:jobs \(grant .*\+xinfo\|stream/)
+  const weak = right(/XINFO STREAM on \S+:jobs.* \(grant .*\+xinfo\|stream/)
   const unfit = { type: 'RedisReachable', reason: 'RedisUnfit' } as const
 
   const tls = (name: string, more: { caFrom?: 'otherCa'; serverName?: string }): Fault => ({
@@ -223,7 +223,7 @@ export async function redisFaults(scope: Scope): Promise<readonly Fault[]> {
     },
     {
       ...user(
-        'a user that lacks a command which only the operator needs',
+        'a user that may not list consumers',
         'pw',
         'halfblind',
         server.port,
