@@ -30,18 +30,20 @@
 local wrong = wrongQueueKey(queue)
 if wrong then return wrong end
 local waiting = waitingJobs(queue)
-local forwarding = createForwarding(queue, windowMs, serverNow())
-local decisions = {}
+local forwarding = createForwarding(queue, addKeys, windowMs, serverNow(), requestCopy)
+local jobs = {}
 for jobId, origin, add, options in items do
-  local index = #decisions + 1
-  decisions[index] = forwarding.decide({
-    id = jobId, mark = marks[index], origin = origin, addKeys = addKeys, addArguments = {add, data[index], options},
-    requestCopy = requestCopy
-  })
+  local index = #jobs + 1
+  local job = {
+    id = jobId, mark = marks[index], origin = origin, add = add, data = data[index], options = options,
+    kind = false, detail = false, after = false, outcome = false
+  }
+  jobs[index] = job
+  forwarding.decide(job)
 end
 local outcomes, added = {}, 0
-for i, decision in ipairs(decisions) do
-  local outcome = forwarding.carryOut(decision)
+for i, job in ipairs(jobs) do
+  local outcome = forwarding.carryOut(job)
   if outcome == 'forwarded' then added = added + 1 end
   outcomes[i] = refused(outcome) and 'refused:' .. refused(outcome) or outcome
 end

@@ -1580,21 +1580,20 @@ local function inQueue(queue, id)
   end
   return false
 end
-local function createForwarding(queue, windowMs, now)
+local function createForwarding(queue, addKeys, windowMs, now, requestCopy)
+  local call = redis.call
   local held = heldQueue(queue)
-  local added = {}
+  local first = {}
   local function since(text)
     local time = tonumber(text)
     if time and time > 0 and time <= now then return time end
     return now
   end
-  local function standing(job)
-    local key = queue .. job.id
-    if redis.call('EXISTS', job.mark, key) == 0 then return 'add' end
-    if redis.call('EXISTS', job.mark) == 1 then return 'duplicate' end
-    local holds = redis.call('TYPE', key).ok
+  local function standing(job, key)
+    if call('EXISTS', job.mark) == 1 then return 'duplicate', false end
+    local holds = call('TYPE', key).ok
     if holds ~= 'hash' then return 'rejected', 'key ' .. key .. ' holds a ' .. holds .. ', not a job' end
-    local known = redis.call('HMGET', key, 'timestamp', 'finishedOn')
+    local known = call('HMGET', key, 'timestamp', 'finishedOn')
     local remaining = math.ceil(since(known[2] or known[1]) + windowMs - now)
     if known[2] then
       if remaining > 0 then return 'existing', math.max(1000, remaining) end
@@ -1605,56 +1604,57 @@ local function createForwarding(queue, windowMs, now)
   end
   local forwarding = {}
   function forwarding.decide(job)
-    local decision = {job = job, kind = 'duplicate', after = added[job.id]}
-    if not decision.after then
-      decision.kind, decision.detail = standing(job)
-      if decision.kind == 'add' then
-        if held then decision.kind, decision.detail = 'refused', held else added[job.id] = decision end
-      end
+    local id = job.id
+    local before = first[id]
+    if before then
+      job.kind, job.after = 'duplicate', before
+      return
     end
-    return decision
+    local key = queue .. id
+    if call('EXISTS', job.mark, key) == 0 then job.kind = 'add' else job.kind, job.detail = standing(job, key) end
+    if job.kind == 'add' then
+      if held then job.kind, job.detail = 'refused', held else first[id] = job end
+    end
   end
   local function clear(job)
-    if redis.call('EXISTS', queue .. job.id) == 0 then return end
-    redis.call('LREM', queue .. 'wait', 0, job.id)
-    for _, set in ipairs({'delayed', 'prioritized', 'completed', 'failed'}) do redis.call('ZREM', queue .. set, job.id) end
-    redis.call('DEL', queue .. job.id)
+    if call('EXISTS', queue .. job.id) == 0 then return end
+    call('LREM', queue .. 'wait', 0, job.id)
+    for _, set in ipairs({'delayed', 'prioritized', 'completed', 'failed'}) do call('ZREM', queue .. set, job.id) end
+    call('DEL', queue .. job.id)
   end
-  local function add(job, present)
-    if present == 'finished' then
+  local function add(job)
+    if job.detail == 'finished' then
       local removed = bullRemove(queue .. job.id, job.id, queue)
       if refused(removed) then return removed end
-      for _, set in ipairs({'completed', 'failed'}) do redis.call('ZREM', queue .. set, job.id) end
+      for _, set in ipairs({'completed', 'failed'}) do call('ZREM', queue .. set, job.id) end
     end
-    if present then redis.call('DEL', queue .. job.id) end
-    local result = bullAdd(job.addKeys, job.addArguments)
-    local added = type(result) ~= 'number' or result >= 0
-    if added and job.requestCopy then redis.call('HSET', queue .. job.id, 'spRequest', job.addArguments[2]) end
+    if job.detail then call('DEL', queue .. job.id) end
+    local result = bullAdd(addKeys, {job.add, job.data, job.options})
+    if requestCopy and (type(result) ~= 'number' or result >= 0) then call('HSET', queue .. job.id, 'spRequest', job.data) end
     return result
   end
-  function forwarding.carryOut(decision)
-    local job, kind = decision.job, decision.kind
-    if decision.after and decision.after.outcome ~= 'forwarded' then return decision.after.outcome end
-    if kind == 'duplicate' then return kind end
-    if kind == 'rejected' then return 'rejected:' .. decision.detail end
-    if kind == 'refused' then return decision.detail end
+  local function addAndMark(job)
+    local result = attempt(add, job)
+    if type(result) == 'number' and result < 0 then return 'rejected:BullMQ refused to add the job, code ' .. result end
+    local marked = refused(result) and result or attempt(call, 'SET', job.mark, job.origin, 'PX', windowMs)
+    if not refused(marked) then return 'forwarded' end
+    attempt(clear, job)
+    return marked
+  end
+  function forwarding.carryOut(job)
+    local kind = job.kind
+    if kind == 'add' then
+      job.outcome = addAndMark(job)
+      return job.outcome
+    end
+    if job.after and job.after.outcome ~= 'forwarded' then return job.after.outcome end
+    if kind == 'rejected' then return 'rejected:' .. job.detail end
+    if kind == 'refused' then return job.detail end
     if kind == 'existing' then
-      local marked = attempt(redis.call, 'SET', job.mark, job.origin, 'PX', decision.detail)
+      local marked = attempt(call, 'SET', job.mark, job.origin, 'PX', job.detail)
       return refused(marked) and marked or 'duplicate'
     end
-    local result = attempt(add, job, decision.detail)
-    if type(result) == 'number' and result < 0 then
-      decision.outcome = 'rejected:BullMQ refused to add the job, code ' .. result
-      return decision.outcome
-    end
-    local marked = refused(result) and result or attempt(redis.call, 'SET', job.mark, job.origin, 'PX', windowMs)
-    if refused(marked) then
-      attempt(clear, job)
-      decision.outcome = marked
-      return marked
-    end
-    decision.outcome = 'forwarded'
-    return 'forwarded'
+    return kind
   end
   return forwarding
 end
@@ -1674,18 +1674,20 @@ local data = slice(ARGV, 6, #ARGV - (6) + 1)
 local wrong = wrongQueueKey(queue)
 if wrong then return wrong end
 local waiting = waitingJobs(queue)
-local forwarding = createForwarding(queue, windowMs, serverNow())
-local decisions = {}
+local forwarding = createForwarding(queue, addKeys, windowMs, serverNow(), requestCopy)
+local jobs = {}
 for jobId, origin, add, options in items do
-  local index = #decisions + 1
-  decisions[index] = forwarding.decide({
-    id = jobId, mark = marks[index], origin = origin, addKeys = addKeys, addArguments = {add, data[index], options},
-    requestCopy = requestCopy
-  })
+  local index = #jobs + 1
+  local job = {
+    id = jobId, mark = marks[index], origin = origin, add = add, data = data[index], options = options,
+    kind = false, detail = false, after = false, outcome = false
+  }
+  jobs[index] = job
+  forwarding.decide(job)
 end
 local outcomes, added = {}, 0
-for i, decision in ipairs(decisions) do
-  local outcome = forwarding.carryOut(decision)
+for i, job in ipairs(jobs) do
+  local outcome = forwarding.carryOut(job)
   if outcome == 'forwarded' then added = added + 1 end
   outcomes[i] = refused(outcome) and 'refused:' .. refused(outcome) or outcome
 end
@@ -4609,21 +4611,20 @@ local function inQueue(queue, id)
   end
   return false
 end
-local function createForwarding(queue, windowMs, now)
+local function createForwarding(queue, addKeys, windowMs, now, requestCopy)
+  local call = redis.call
   local held = heldQueue(queue)
-  local added = {}
+  local first = {}
   local function since(text)
     local time = tonumber(text)
     if time and time > 0 and time <= now then return time end
     return now
   end
-  local function standing(job)
-    local key = queue .. job.id
-    if redis.call('EXISTS', job.mark, key) == 0 then return 'add' end
-    if redis.call('EXISTS', job.mark) == 1 then return 'duplicate' end
-    local holds = redis.call('TYPE', key).ok
+  local function standing(job, key)
+    if call('EXISTS', job.mark) == 1 then return 'duplicate', false end
+    local holds = call('TYPE', key).ok
     if holds ~= 'hash' then return 'rejected', 'key ' .. key .. ' holds a ' .. holds .. ', not a job' end
-    local known = redis.call('HMGET', key, 'timestamp', 'finishedOn')
+    local known = call('HMGET', key, 'timestamp', 'finishedOn')
     local remaining = math.ceil(since(known[2] or known[1]) + windowMs - now)
     if known[2] then
       if remaining > 0 then return 'existing', math.max(1000, remaining) end
@@ -4634,56 +4635,57 @@ local function createForwarding(queue, windowMs, now)
   end
   local forwarding = {}
   function forwarding.decide(job)
-    local decision = {job = job, kind = 'duplicate', after = added[job.id]}
-    if not decision.after then
-      decision.kind, decision.detail = standing(job)
-      if decision.kind == 'add' then
-        if held then decision.kind, decision.detail = 'refused', held else added[job.id] = decision end
-      end
+    local id = job.id
+    local before = first[id]
+    if before then
+      job.kind, job.after = 'duplicate', before
+      return
     end
-    return decision
+    local key = queue .. id
+    if call('EXISTS', job.mark, key) == 0 then job.kind = 'add' else job.kind, job.detail = standing(job, key) end
+    if job.kind == 'add' then
+      if held then job.kind, job.detail = 'refused', held else first[id] = job end
+    end
   end
   local function clear(job)
-    if redis.call('EXISTS', queue .. job.id) == 0 then return end
-    redis.call('LREM', queue .. 'wait', 0, job.id)
-    for _, set in ipairs({'delayed', 'prioritized', 'completed', 'failed'}) do redis.call('ZREM', queue .. set, job.id) end
-    redis.call('DEL', queue .. job.id)
+    if call('EXISTS', queue .. job.id) == 0 then return end
+    call('LREM', queue .. 'wait', 0, job.id)
+    for _, set in ipairs({'delayed', 'prioritized', 'completed', 'failed'}) do call('ZREM', queue .. set, job.id) end
+    call('DEL', queue .. job.id)
   end
-  local function add(job, present)
-    if present == 'finished' then
+  local function add(job)
+    if job.detail == 'finished' then
       local removed = bullRemove(queue .. job.id, job.id, queue)
       if refused(removed) then return removed end
-      for _, set in ipairs({'completed', 'failed'}) do redis.call('ZREM', queue .. set, job.id) end
+      for _, set in ipairs({'completed', 'failed'}) do call('ZREM', queue .. set, job.id) end
     end
-    if present then redis.call('DEL', queue .. job.id) end
-    local result = bullAdd(job.addKeys, job.addArguments)
-    local added = type(result) ~= 'number' or result >= 0
-    if added and job.requestCopy then redis.call('HSET', queue .. job.id, 'spRequest', job.addArguments[2]) end
+    if job.detail then call('DEL', queue .. job.id) end
+    local result = bullAdd(addKeys, {job.add, job.data, job.options})
+    if requestCopy and (type(result) ~= 'number' or result >= 0) then call('HSET', queue .. job.id, 'spRequest', job.data) end
     return result
   end
-  function forwarding.carryOut(decision)
-    local job, kind = decision.job, decision.kind
-    if decision.after and decision.after.outcome ~= 'forwarded' then return decision.after.outcome end
-    if kind == 'duplicate' then return kind end
-    if kind == 'rejected' then return 'rejected:' .. decision.detail end
-    if kind == 'refused' then return decision.detail end
+  local function addAndMark(job)
+    local result = attempt(add, job)
+    if type(result) == 'number' and result < 0 then return 'rejected:BullMQ refused to add the job, code ' .. result end
+    local marked = refused(result) and result or attempt(call, 'SET', job.mark, job.origin, 'PX', windowMs)
+    if not refused(marked) then return 'forwarded' end
+    attempt(clear, job)
+    return marked
+  end
+  function forwarding.carryOut(job)
+    local kind = job.kind
+    if kind == 'add' then
+      job.outcome = addAndMark(job)
+      return job.outcome
+    end
+    if job.after and job.after.outcome ~= 'forwarded' then return job.after.outcome end
+    if kind == 'rejected' then return 'rejected:' .. job.detail end
+    if kind == 'refused' then return job.detail end
     if kind == 'existing' then
-      local marked = attempt(redis.call, 'SET', job.mark, job.origin, 'PX', decision.detail)
+      local marked = attempt(call, 'SET', job.mark, job.origin, 'PX', job.detail)
       return refused(marked) and marked or 'duplicate'
     end
-    local result = attempt(add, job, decision.detail)
-    if type(result) == 'number' and result < 0 then
-      decision.outcome = 'rejected:BullMQ refused to add the job, code ' .. result
-      return decision.outcome
-    end
-    local marked = refused(result) and result or attempt(redis.call, 'SET', job.mark, job.origin, 'PX', windowMs)
-    if refused(marked) then
-      attempt(clear, job)
-      decision.outcome = marked
-      return marked
-    end
-    decision.outcome = 'forwarded'
-    return 'forwarded'
+    return kind
   end
   return forwarding
 end
@@ -4801,28 +4803,32 @@ local wrong = wrongQueueKey(queue) or wrongType(stream, 'stream') or wrongType(s
 if wrong then return wrong end
 local place = {stream = stream, deadLetters = deadLetters, stats = stats, group = group, max = maxDeadLetters}
 local now, waiting = serverNow(), waitingJobs(queue)
-local forwarding, pending = createForwarding(queue, windowMs, now), createLetters(place)
+local forwarding, pending = createForwarding(queue, addKeys, windowMs, now, requestCopy), createLetters(place)
 local rowOf = {}
 if count > 0 then
   for _, row in ipairs(redis.call('XPENDING', stream, group, firstId, lastId, count)) do rowOf[row[1]] = row end
 end
 local function pendingRow(id) return rowOf[id] or redis.call('XPENDING', stream, group, id, id, 1)[1] end
-local jobs, others = {}, {}
+local function decideLetter(job, reason, failure)
+  local letter = {reason = reason, error = failure, hash = string.sub(job.id, hashAt), redrives = job.redrives}
+  return pending.decide(job.origin, letter, pendingRow(job.origin))
+end
+local jobs, settles, others = {}, {}, {}
 for id, redrives, jobId, add, options in entries do
   local index = #jobs + 1
-  local row = pendingRow(id)
-  local job = {id = id, redrives = redrives, hash = string.sub(jobId, hashAt), row = row}
+  local job = {
+    id = jobId, mark = marks[index], origin = id, add = add, data = data[index], options = options, redrives = redrives,
+    kind = false, detail = false, after = false, outcome = false
+  }
   jobs[index] = job
-  if not row then job.outcome = 'gone'
+  local row = pendingRow(id)
+  if not row then settles[index] = 'gone'
   elseif row[4] > maxDeliveries then
-    local failure = 'delivered ' .. row[4] .. ' times; the ceiling is ' .. maxDeliveries
-    job.outcome = pending.decide(id, {reason = 'MaxDeliveries', error = failure, hash = job.hash, redrives = redrives}, row)
-    if job.outcome == 'dead' then job.outcome = 'exhausted' end
+    local outcome = decideLetter(job, 'MaxDeliveries', 'delivered ' .. row[4] .. ' times; the ceiling is ' .. maxDeliveries)
+    settles[index] = outcome == 'dead' and 'exhausted' or outcome
   else
-    job.decision = forwarding.decide({
-      id = jobId, mark = marks[index], origin = id, addKeys = addKeys, addArguments = {add, data[index], options},
-      requestCopy = requestCopy
-    })
+    settles[index] = false
+    forwarding.decide(job)
   end
 end
 for id, redrives, hash, reason, failure in letters do
@@ -4830,19 +4836,18 @@ for id, redrives, hash, reason, failure in letters do
   others[#others + 1] = {id = id, outcome = pending.decide(id, letter, pendingRow(id))}
 end
 local settled, added = {}, 0
-for _, job in ipairs(jobs) do
-  if job.decision then
-    local outcome = forwarding.carryOut(job.decision)
-    if refused(outcome) then job.outcome = 'refused:' .. refused(outcome)
-    elseif string.sub(outcome, 1, 9) == 'rejected:' then
-      local letter = {reason = 'SinkRejected', error = string.sub(outcome, 10), hash = job.hash, redrives = job.redrives}
-      job.outcome = pending.decide(job.id, letter, job.row)
-      if job.outcome == 'dead' then job.outcome = 'rejected' end
-    else
-      settled[#settled + 1] = job.id
+for index, job in ipairs(jobs) do
+  if not settles[index] then
+    local outcome = forwarding.carryOut(job)
+    if outcome == 'forwarded' or outcome == 'duplicate' then
+      settled[#settled + 1] = job.origin
       if outcome == 'forwarded' then added = added + 1 end
-      job.outcome = outcome
+    elseif refused(outcome) then outcome = 'refused:' .. refused(outcome)
+    else
+      outcome = decideLetter(job, 'SinkRejected', string.sub(outcome, 10))
+      if outcome == 'dead' then outcome = 'rejected' end
     end
+    settles[index] = outcome
   end
 end
 local recorded, refusals = pending.write(now)
@@ -4854,14 +4859,14 @@ if #settled > 0 then
     return acknowledged
   end
 end
-local function textOf(item)
-  local refusal = refused(refusals[item.id]) or refused(item.outcome)
-  return refusal and '!' .. refusal or item.outcome
+local function textOf(id, outcome)
+  local refusal = refused(refusals[id]) or refused(outcome)
+  return refusal and '!' .. refusal or outcome
 end
-local forwarded, lettered = {}, {}
-for i, job in ipairs(jobs) do forwarded[i] = textOf(job) end
-for i, letter in ipairs(others) do lettered[i] = textOf(letter) end
-return {waiting + added, forwarded, lettered}
+for index, job in ipairs(jobs) do settles[index] = textOf(job.origin, settles[index]) end
+local lettered = {}
+for i, letter in ipairs(others) do lettered[i] = textOf(letter.id, letter.outcome) end
+return {waiting + added, settles, lettered}
 `
 
 export type SettleAtomically = (connection: RedisConnection, keys: SettleAtomicallyKeys, args: SettleAtomicallyArguments) => Promise<SettleAtomicallyReply>

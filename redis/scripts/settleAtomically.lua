@@ -58,31 +58,35 @@ local wrong = wrongQueueKey(queue) or wrongType(stream, 'stream') or wrongType(s
 if wrong then return wrong end
 local place = {stream = stream, deadLetters = deadLetters, stats = stats, group = group, max = maxDeadLetters}
 local now, waiting = serverNow(), waitingJobs(queue)
-local forwarding, pending = createForwarding(queue, windowMs, now), createLetters(place)
+local forwarding, pending = createForwarding(queue, addKeys, windowMs, now, requestCopy), createLetters(place)
 
 local rowOf = {}
 if count > 0 then
   for _, row in ipairs(redis.call('XPENDING', stream, group, firstId, lastId, count)) do rowOf[row[1]] = row end
 end
 local function pendingRow(id) return rowOf[id] or redis.call('XPENDING', stream, group, id, id, 1)[1] end
+local function decideLetter(job, reason, failure)
+  local letter = {reason = reason, error = failure, hash = string.sub(job.id, hashAt), redrives = job.redrives}
+  return pending.decide(job.origin, letter, pendingRow(job.origin))
+end
 
--- Decide.
-local jobs, others = {}, {}
+-- Decide. An outcome that is known by now is kept in `settles`; what has none is forwarded.
+local jobs, settles, others = {}, {}, {}
 for id, redrives, jobId, add, options in entries do
   local index = #jobs + 1
-  local row = pendingRow(id)
-  local job = {id = id, redrives = redrives, hash = string.sub(jobId, hashAt), row = row}
+  local job = {
+    id = jobId, mark = marks[index], origin = id, add = add, data = data[index], options = options, redrives = redrives,
+    kind = false, detail = false, after = false, outcome = false
+  }
   jobs[index] = job
-  if not row then job.outcome = 'gone'
+  local row = pendingRow(id)
+  if not row then settles[index] = 'gone'
   elseif row[4] > maxDeliveries then
-    local failure = 'delivered ' .. row[4] .. ' times; the ceiling is ' .. maxDeliveries
-    job.outcome = pending.decide(id, {reason = 'MaxDeliveries', error = failure, hash = job.hash, redrives = redrives}, row)
-    if job.outcome == 'dead' then job.outcome = 'exhausted' end
+    local outcome = decideLetter(job, 'MaxDeliveries', 'delivered ' .. row[4] .. ' times; the ceiling is ' .. maxDeliveries)
+    settles[index] = outcome == 'dead' and 'exhausted' or outcome
   else
-    job.decision = forwarding.decide({
-      id = jobId, mark = marks[index], origin = id, addKeys = addKeys, addArguments = {add, data[index], options},
-      requestCopy = requestCopy
-    })
+    settles[index] = false
+    forwarding.decide(job)
   end
 end
 for id, redrives, hash, reason, failure in letters do
@@ -92,19 +96,18 @@ end
 
 -- Write: jobs, records, the acknowledgement.
 local settled, added = {}, 0
-for _, job in ipairs(jobs) do
-  if job.decision then
-    local outcome = forwarding.carryOut(job.decision)
-    if refused(outcome) then job.outcome = 'refused:' .. refused(outcome)
-    elseif string.sub(outcome, 1, 9) == 'rejected:' then
-      local letter = {reason = 'SinkRejected', error = string.sub(outcome, 10), hash = job.hash, redrives = job.redrives}
-      job.outcome = pending.decide(job.id, letter, job.row)
-      if job.outcome == 'dead' then job.outcome = 'rejected' end
-    else
-      settled[#settled + 1] = job.id
+for index, job in ipairs(jobs) do
+  if not settles[index] then
+    local outcome = forwarding.carryOut(job)
+    if outcome == 'forwarded' or outcome == 'duplicate' then
+      settled[#settled + 1] = job.origin
       if outcome == 'forwarded' then added = added + 1 end
-      job.outcome = outcome
+    elseif refused(outcome) then outcome = 'refused:' .. refused(outcome)
+    else
+      outcome = decideLetter(job, 'SinkRejected', string.sub(outcome, 10))
+      if outcome == 'dead' then outcome = 'rejected' end
     end
+    settles[index] = outcome
   end
 end
 local recorded, refusals = pending.write(now)
@@ -117,11 +120,11 @@ if #settled > 0 then
   end
 end
 
-local function textOf(item)
-  local refusal = refused(refusals[item.id]) or refused(item.outcome)
-  return refusal and '!' .. refusal or item.outcome
+local function textOf(id, outcome)
+  local refusal = refused(refusals[id]) or refused(outcome)
+  return refusal and '!' .. refusal or outcome
 end
-local forwarded, lettered = {}, {}
-for i, job in ipairs(jobs) do forwarded[i] = textOf(job) end
-for i, letter in ipairs(others) do lettered[i] = textOf(letter) end
-return {waiting + added, forwarded, lettered}
+for index, job in ipairs(jobs) do settles[index] = textOf(job.origin, settles[index]) end
+local lettered = {}
+for i, letter in ipairs(others) do lettered[i] = textOf(letter.id, letter.outcome) end
+return {waiting + added, settles, lettered}
