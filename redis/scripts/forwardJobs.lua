@@ -31,19 +31,15 @@ local wrong = wrongQueueKey(queue)
 if wrong then return wrong end
 local waiting = waitingJobs(queue)
 local forwarding = createForwarding(queue, addKeys, windowMs, serverNow(), requestCopy)
-local jobs = {}
-for jobId, origin, add, options in items do
-  local index = #jobs + 1
-  local job = {
-    id = jobId, mark = marks[index], origin = origin, add = add, data = data[index], options = options,
-    kind = false, detail = false, after = false, outcome = false
-  }
-  jobs[index] = job
-  forwarding.decide(job)
+local index = 0
+for jobId in items() do
+  index = index + 1
+  forwarding.decide(index, jobId, marks[index])
 end
 local outcomes, added = {}, 0
-for i, job in ipairs(jobs) do
-  local outcome = forwarding.carryOut(job)
+for jobId, origin, add, options in items() do
+  local i = #outcomes + 1
+  local outcome = forwarding.carryOut(i, jobId, marks[i], origin, add, data[i], options)
   if outcome == 'forwarded' then added = added + 1 end
   outcomes[i] = refused(outcome) and 'refused:' .. refused(outcome) or outcome
 end

@@ -518,10 +518,13 @@ const checkAclLua = `local function slice(list, from, count)
   return part
 end
 local function rows(packed, width)
-  local list, at = cmsgpack.unpack(packed), 1 - width
+  local list = cmsgpack.unpack(packed)
   return function()
-    at = at + width
-    return unpack(list, at, at + width - 1)
+    local at = 1 - width
+    return function()
+      at = at + width
+      return unpack(list, at, at + width - 1)
+    end
   end
 end
 local questions = cmsgpack.unpack(ARGV[1])
@@ -601,10 +604,13 @@ const claimLua = `local function slice(list, from, count)
   return part
 end
 local function rows(packed, width)
-  local list, at = cmsgpack.unpack(packed), 1 - width
+  local list = cmsgpack.unpack(packed)
   return function()
-    at = at + width
-    return unpack(list, at, at + width - 1)
+    local at = 1 - width
+    return function()
+      at = at + width
+      return unpack(list, at, at + width - 1)
+    end
   end
 end
 local function serverNow()
@@ -888,10 +894,13 @@ const countDeliveriesLua = `local function slice(list, from, count)
   return part
 end
 local function rows(packed, width)
-  local list, at = cmsgpack.unpack(packed), 1 - width
+  local list = cmsgpack.unpack(packed)
   return function()
-    at = at + width
-    return unpack(list, at, at + width - 1)
+    local at = 1 - width
+    return function()
+      at = at + width
+      return unpack(list, at, at + width - 1)
+    end
   end
 end
 local stream = KEYS[1]
@@ -947,10 +956,13 @@ const dispatchAddLua = `local function slice(list, from, count)
   return part
 end
 local function rows(packed, width)
-  local list, at = cmsgpack.unpack(packed), 1 - width
+  local list = cmsgpack.unpack(packed)
   return function()
-    at = at + width
-    return unpack(list, at, at + width - 1)
+    local at = 1 - width
+    return function()
+      at = at + width
+      return unpack(list, at, at + width - 1)
+    end
   end
 end
 local stream = KEYS[1]
@@ -1495,10 +1507,13 @@ const forwardJobsLua = `local function slice(list, from, count)
   return part
 end
 local function rows(packed, width)
-  local list, at = cmsgpack.unpack(packed), 1 - width
+  local list = cmsgpack.unpack(packed)
   return function()
-    at = at + width
-    return unpack(list, at, at + width - 1)
+    local at = 1 - width
+    return function()
+      at = at + width
+      return unpack(list, at, at + width - 1)
+    end
   end
 end
 local function wrongType(key, expected)
@@ -1583,14 +1598,16 @@ end
 local function createForwarding(queue, addKeys, windowMs, now, requestCopy)
   local call = redis.call
   local held = heldQueue(queue)
-  local first = {}
+  local life = string.format('%.0f', windowMs)
+  local kinds, details, outcomes = {}, {}, {}
+  local adding = {}
   local function since(text)
     local time = tonumber(text)
     if time and time > 0 and time <= now then return time end
     return now
   end
-  local function standing(job, key)
-    if call('EXISTS', job.mark) == 1 then return 'duplicate', false end
+  local function standing(id, key, mark)
+    if call('EXISTS', mark) == 1 then return 'duplicate' end
     local holds = call('TYPE', key).ok
     if holds ~= 'hash' then return 'rejected', 'key ' .. key .. ' holds a ' .. holds .. ', not a job' end
     local known = call('HMGET', key, 'timestamp', 'finishedOn')
@@ -1599,59 +1616,63 @@ local function createForwarding(queue, addKeys, windowMs, now, requestCopy)
       if remaining > 0 then return 'existing', math.max(1000, remaining) end
       return 'add', 'finished'
     end
-    if inQueue(queue, job.id) then return 'existing', math.max(1000, remaining) end
+    if inQueue(queue, id) then return 'existing', math.max(1000, remaining) end
     return 'add', 'unfinished'
   end
+  local function clear(id)
+    if call('EXISTS', queue .. id) == 0 then return end
+    call('LREM', queue .. 'wait', 0, id)
+    for _, set in ipairs({'delayed', 'prioritized', 'completed', 'failed'}) do call('ZREM', queue .. set, id) end
+    call('DEL', queue .. id)
+  end
+  local function makeWay(id, present)
+    if present == 'finished' then
+      local removed = bullRemove(queue .. id, id, queue)
+      if refused(removed) then return removed end
+      for _, set in ipairs({'completed', 'failed'}) do call('ZREM', queue .. set, id) end
+    end
+    call('DEL', queue .. id)
+    return nil
+  end
+  local function addAndMark(id, mark, origin, present, add, data, options)
+    local blocked = present and attempt(makeWay, id, present)
+    local result = blocked or attempt(bullAdd, addKeys, {add, data, options})
+    if type(result) == 'number' and result < 0 then return 'rejected:BullMQ refused to add the job, code ' .. result end
+    if requestCopy and not refused(result) then
+      local copied = attempt(call, 'HSET', queue .. id, 'spRequest', data)
+      if refused(copied) then result = copied end
+    end
+    local marked = refused(result) and result or attempt(call, 'SET', mark, origin, 'PX', life)
+    if not refused(marked) then return 'forwarded' end
+    attempt(clear, id)
+    return marked
+  end
   local forwarding = {}
-  function forwarding.decide(job)
-    local id = job.id
-    local before = first[id]
-    if before then
-      job.kind, job.after = 'duplicate', before
+  function forwarding.decide(index, id, mark)
+    if adding[id] then
+      kinds[index], details[index] = 'after', adding[id]
       return
     end
     local key = queue .. id
-    if call('EXISTS', job.mark, key) == 0 then job.kind = 'add' else job.kind, job.detail = standing(job, key) end
-    if job.kind == 'add' then
-      if held then job.kind, job.detail = 'refused', held else first[id] = job end
-    end
-  end
-  local function clear(job)
-    if call('EXISTS', queue .. job.id) == 0 then return end
-    call('LREM', queue .. 'wait', 0, job.id)
-    for _, set in ipairs({'delayed', 'prioritized', 'completed', 'failed'}) do call('ZREM', queue .. set, job.id) end
-    call('DEL', queue .. job.id)
-  end
-  local function add(job)
-    if job.detail == 'finished' then
-      local removed = bullRemove(queue .. job.id, job.id, queue)
-      if refused(removed) then return removed end
-      for _, set in ipairs({'completed', 'failed'}) do call('ZREM', queue .. set, job.id) end
-    end
-    if job.detail then call('DEL', queue .. job.id) end
-    local result = bullAdd(addKeys, {job.add, job.data, job.options})
-    if requestCopy and (type(result) ~= 'number' or result >= 0) then call('HSET', queue .. job.id, 'spRequest', job.data) end
-    return result
-  end
-  local function addAndMark(job)
-    local result = attempt(add, job)
-    if type(result) == 'number' and result < 0 then return 'rejected:BullMQ refused to add the job, code ' .. result end
-    local marked = refused(result) and result or attempt(call, 'SET', job.mark, job.origin, 'PX', windowMs)
-    if not refused(marked) then return 'forwarded' end
-    attempt(clear, job)
-    return marked
-  end
-  function forwarding.carryOut(job)
-    local kind = job.kind
+    local kind, detail = 'add', nil
+    if call('EXISTS', mark, key) > 0 then kind, detail = standing(id, key, mark) end
     if kind == 'add' then
-      job.outcome = addAndMark(job)
-      return job.outcome
+      if held then kind, detail = 'refused', held else adding[id] = index end
     end
-    if job.after and job.after.outcome ~= 'forwarded' then return job.after.outcome end
-    if kind == 'rejected' then return 'rejected:' .. job.detail end
-    if kind == 'refused' then return job.detail end
+    kinds[index], details[index] = kind, detail
+  end
+  function forwarding.carryOut(index, id, mark, origin, add, data, options)
+    local kind, detail = kinds[index], details[index]
+    if kind == 'add' then
+      local outcome = addAndMark(id, mark, origin, detail, add, data, options)
+      outcomes[index] = outcome
+      return outcome
+    end
+    if kind == 'after' then return outcomes[detail] == 'forwarded' and 'duplicate' or outcomes[detail] end
+    if kind == 'rejected' then return 'rejected:' .. detail end
+    if kind == 'refused' then return detail end
     if kind == 'existing' then
-      local marked = attempt(call, 'SET', job.mark, job.origin, 'PX', job.detail)
+      local marked = attempt(call, 'SET', mark, origin, 'PX', detail)
       return refused(marked) and marked or 'duplicate'
     end
     return kind
@@ -1675,19 +1696,15 @@ local wrong = wrongQueueKey(queue)
 if wrong then return wrong end
 local waiting = waitingJobs(queue)
 local forwarding = createForwarding(queue, addKeys, windowMs, serverNow(), requestCopy)
-local jobs = {}
-for jobId, origin, add, options in items do
-  local index = #jobs + 1
-  local job = {
-    id = jobId, mark = marks[index], origin = origin, add = add, data = data[index], options = options,
-    kind = false, detail = false, after = false, outcome = false
-  }
-  jobs[index] = job
-  forwarding.decide(job)
+local index = 0
+for jobId in items() do
+  index = index + 1
+  forwarding.decide(index, jobId, marks[index])
 end
 local outcomes, added = {}, 0
-for i, job in ipairs(jobs) do
-  local outcome = forwarding.carryOut(job)
+for jobId, origin, add, options in items() do
+  local i = #outcomes + 1
+  local outcome = forwarding.carryOut(i, jobId, marks[i], origin, add, data[i], options)
   if outcome == 'forwarded' then added = added + 1 end
   outcomes[i] = refused(outcome) and 'refused:' .. refused(outcome) or outcome
 end
@@ -2041,10 +2058,13 @@ const keyTypesLua = `local function slice(list, from, count)
   return part
 end
 local function rows(packed, width)
-  local list, at = cmsgpack.unpack(packed), 1 - width
+  local list = cmsgpack.unpack(packed)
   return function()
-    at = at + width
-    return unpack(list, at, at + width - 1)
+    local at = 1 - width
+    return function()
+      at = at + width
+      return unpack(list, at, at + width - 1)
+    end
   end
 end
 local keys = slice(KEYS, 1, #KEYS - (1) + 1)
@@ -2115,10 +2135,13 @@ const lockJobsLua = `local function slice(list, from, count)
   return part
 end
 local function rows(packed, width)
-  local list, at = cmsgpack.unpack(packed), 1 - width
+  local list = cmsgpack.unpack(packed)
   return function()
-    at = at + width
-    return unpack(list, at, at + width - 1)
+    local at = 1 - width
+    return function()
+      at = at + width
+      return unpack(list, at, at + width - 1)
+    end
   end
 end
 local function wrongType(key, expected)
@@ -2493,10 +2516,13 @@ const lookAtStreamLua = `local function slice(list, from, count)
   return part
 end
 local function rows(packed, width)
-  local list, at = cmsgpack.unpack(packed), 1 - width
+  local list = cmsgpack.unpack(packed)
   return function()
-    at = at + width
-    return unpack(list, at, at + width - 1)
+    local at = 1 - width
+    return function()
+      at = at + width
+      return unpack(list, at, at + width - 1)
+    end
   end
 end
 local function fields(reply)
@@ -2618,10 +2644,13 @@ const markJobsLua = `local function slice(list, from, count)
   return part
 end
 local function rows(packed, width)
-  local list, at = cmsgpack.unpack(packed), 1 - width
+  local list = cmsgpack.unpack(packed)
   return function()
-    at = at + width
-    return unpack(list, at, at + width - 1)
+    local at = 1 - width
+    return function()
+      at = at + width
+      return unpack(list, at, at + width - 1)
+    end
   end
 end
 local marks = slice(KEYS, 1, ARGV[1])
@@ -3096,10 +3125,13 @@ const releaseLocksLua = `local function slice(list, from, count)
   return part
 end
 local function rows(packed, width)
-  local list, at = cmsgpack.unpack(packed), 1 - width
+  local list = cmsgpack.unpack(packed)
   return function()
-    at = at + width
-    return unpack(list, at, at + width - 1)
+    local at = 1 - width
+    return function()
+      at = at + width
+      return unpack(list, at, at + width - 1)
+    end
   end
 end
 local locks = slice(KEYS, 1, #KEYS - (1) + 1)
@@ -3150,10 +3182,13 @@ const renewLua = `local function slice(list, from, count)
   return part
 end
 local function rows(packed, width)
-  local list, at = cmsgpack.unpack(packed), 1 - width
+  local list = cmsgpack.unpack(packed)
   return function()
-    at = at + width
-    return unpack(list, at, at + width - 1)
+    local at = 1 - width
+    return function()
+      at = at + width
+      return unpack(list, at, at + width - 1)
+    end
   end
 end
 local function fields(reply)
@@ -3659,10 +3694,13 @@ const retainLua = `local function slice(list, from, count)
   return part
 end
 local function rows(packed, width)
-  local list, at = cmsgpack.unpack(packed), 1 - width
+  local list = cmsgpack.unpack(packed)
   return function()
-    at = at + width
-    return unpack(list, at, at + width - 1)
+    local at = 1 - width
+    return function()
+      at = at + width
+      return unpack(list, at, at + width - 1)
+    end
   end
 end
 local function fields(reply)
@@ -4235,10 +4273,13 @@ const settleLua = `local function slice(list, from, count)
   return part
 end
 local function rows(packed, width)
-  local list, at = cmsgpack.unpack(packed), 1 - width
+  local list = cmsgpack.unpack(packed)
   return function()
-    at = at + width
-    return unpack(list, at, at + width - 1)
+    local at = 1 - width
+    return function()
+      at = at + width
+      return unpack(list, at, at + width - 1)
+    end
   end
 end
 local function serverNow()
@@ -4403,7 +4444,7 @@ if wrong then return wrong end
 local now = serverNow()
 local pending = createLetters(place)
 local decided = {}
-for id, reason, failure, hash, redrives, minIdleMs, minDeliveries in letters do
+for id, reason, failure, hash, redrives, minIdleMs, minDeliveries in letters() do
   local outcome = pending.bytes() > 1048576 and 'later' or pending.decide(id, {
     reason = reason, error = failure, hash = hash, redrives = redrives, minIdleMs = minIdleMs, minDeliveries = minDeliveries
   })
@@ -4526,10 +4567,13 @@ const settleAtomicallyLua = `local function slice(list, from, count)
   return part
 end
 local function rows(packed, width)
-  local list, at = cmsgpack.unpack(packed), 1 - width
+  local list = cmsgpack.unpack(packed)
   return function()
-    at = at + width
-    return unpack(list, at, at + width - 1)
+    local at = 1 - width
+    return function()
+      at = at + width
+      return unpack(list, at, at + width - 1)
+    end
   end
 end
 local function wrongType(key, expected)
@@ -4614,14 +4658,16 @@ end
 local function createForwarding(queue, addKeys, windowMs, now, requestCopy)
   local call = redis.call
   local held = heldQueue(queue)
-  local first = {}
+  local life = string.format('%.0f', windowMs)
+  local kinds, details, outcomes = {}, {}, {}
+  local adding = {}
   local function since(text)
     local time = tonumber(text)
     if time and time > 0 and time <= now then return time end
     return now
   end
-  local function standing(job, key)
-    if call('EXISTS', job.mark) == 1 then return 'duplicate', false end
+  local function standing(id, key, mark)
+    if call('EXISTS', mark) == 1 then return 'duplicate' end
     local holds = call('TYPE', key).ok
     if holds ~= 'hash' then return 'rejected', 'key ' .. key .. ' holds a ' .. holds .. ', not a job' end
     local known = call('HMGET', key, 'timestamp', 'finishedOn')
@@ -4630,59 +4676,63 @@ local function createForwarding(queue, addKeys, windowMs, now, requestCopy)
       if remaining > 0 then return 'existing', math.max(1000, remaining) end
       return 'add', 'finished'
     end
-    if inQueue(queue, job.id) then return 'existing', math.max(1000, remaining) end
+    if inQueue(queue, id) then return 'existing', math.max(1000, remaining) end
     return 'add', 'unfinished'
   end
+  local function clear(id)
+    if call('EXISTS', queue .. id) == 0 then return end
+    call('LREM', queue .. 'wait', 0, id)
+    for _, set in ipairs({'delayed', 'prioritized', 'completed', 'failed'}) do call('ZREM', queue .. set, id) end
+    call('DEL', queue .. id)
+  end
+  local function makeWay(id, present)
+    if present == 'finished' then
+      local removed = bullRemove(queue .. id, id, queue)
+      if refused(removed) then return removed end
+      for _, set in ipairs({'completed', 'failed'}) do call('ZREM', queue .. set, id) end
+    end
+    call('DEL', queue .. id)
+    return nil
+  end
+  local function addAndMark(id, mark, origin, present, add, data, options)
+    local blocked = present and attempt(makeWay, id, present)
+    local result = blocked or attempt(bullAdd, addKeys, {add, data, options})
+    if type(result) == 'number' and result < 0 then return 'rejected:BullMQ refused to add the job, code ' .. result end
+    if requestCopy and not refused(result) then
+      local copied = attempt(call, 'HSET', queue .. id, 'spRequest', data)
+      if refused(copied) then result = copied end
+    end
+    local marked = refused(result) and result or attempt(call, 'SET', mark, origin, 'PX', life)
+    if not refused(marked) then return 'forwarded' end
+    attempt(clear, id)
+    return marked
+  end
   local forwarding = {}
-  function forwarding.decide(job)
-    local id = job.id
-    local before = first[id]
-    if before then
-      job.kind, job.after = 'duplicate', before
+  function forwarding.decide(index, id, mark)
+    if adding[id] then
+      kinds[index], details[index] = 'after', adding[id]
       return
     end
     local key = queue .. id
-    if call('EXISTS', job.mark, key) == 0 then job.kind = 'add' else job.kind, job.detail = standing(job, key) end
-    if job.kind == 'add' then
-      if held then job.kind, job.detail = 'refused', held else first[id] = job end
-    end
-  end
-  local function clear(job)
-    if call('EXISTS', queue .. job.id) == 0 then return end
-    call('LREM', queue .. 'wait', 0, job.id)
-    for _, set in ipairs({'delayed', 'prioritized', 'completed', 'failed'}) do call('ZREM', queue .. set, job.id) end
-    call('DEL', queue .. job.id)
-  end
-  local function add(job)
-    if job.detail == 'finished' then
-      local removed = bullRemove(queue .. job.id, job.id, queue)
-      if refused(removed) then return removed end
-      for _, set in ipairs({'completed', 'failed'}) do call('ZREM', queue .. set, job.id) end
-    end
-    if job.detail then call('DEL', queue .. job.id) end
-    local result = bullAdd(addKeys, {job.add, job.data, job.options})
-    if requestCopy and (type(result) ~= 'number' or result >= 0) then call('HSET', queue .. job.id, 'spRequest', job.data) end
-    return result
-  end
-  local function addAndMark(job)
-    local result = attempt(add, job)
-    if type(result) == 'number' and result < 0 then return 'rejected:BullMQ refused to add the job, code ' .. result end
-    local marked = refused(result) and result or attempt(call, 'SET', job.mark, job.origin, 'PX', windowMs)
-    if not refused(marked) then return 'forwarded' end
-    attempt(clear, job)
-    return marked
-  end
-  function forwarding.carryOut(job)
-    local kind = job.kind
+    local kind, detail = 'add', nil
+    if call('EXISTS', mark, key) > 0 then kind, detail = standing(id, key, mark) end
     if kind == 'add' then
-      job.outcome = addAndMark(job)
-      return job.outcome
+      if held then kind, detail = 'refused', held else adding[id] = index end
     end
-    if job.after and job.after.outcome ~= 'forwarded' then return job.after.outcome end
-    if kind == 'rejected' then return 'rejected:' .. job.detail end
-    if kind == 'refused' then return job.detail end
+    kinds[index], details[index] = kind, detail
+  end
+  function forwarding.carryOut(index, id, mark, origin, add, data, options)
+    local kind, detail = kinds[index], details[index]
+    if kind == 'add' then
+      local outcome = addAndMark(id, mark, origin, detail, add, data, options)
+      outcomes[index] = outcome
+      return outcome
+    end
+    if kind == 'after' then return outcomes[detail] == 'forwarded' and 'duplicate' or outcomes[detail] end
+    if kind == 'rejected' then return 'rejected:' .. detail end
+    if kind == 'refused' then return detail end
     if kind == 'existing' then
-      local marked = attempt(call, 'SET', job.mark, job.origin, 'PX', job.detail)
+      local marked = attempt(call, 'SET', mark, origin, 'PX', detail)
       return refused(marked) and marked or 'duplicate'
     end
     return kind
@@ -4809,45 +4859,43 @@ if count > 0 then
   for _, row in ipairs(redis.call('XPENDING', stream, group, firstId, lastId, count)) do rowOf[row[1]] = row end
 end
 local function pendingRow(id) return rowOf[id] or redis.call('XPENDING', stream, group, id, id, 1)[1] end
-local function decideLetter(job, reason, failure)
-  local letter = {reason = reason, error = failure, hash = string.sub(job.id, hashAt), redrives = job.redrives}
-  return pending.decide(job.origin, letter, pendingRow(job.origin))
+local function decideLetter(id, redrives, jobId, reason, failure)
+  local letter = {reason = reason, error = failure, hash = string.sub(jobId, hashAt), redrives = redrives}
+  return pending.decide(id, letter, pendingRow(id))
 end
-local jobs, settles, others = {}, {}, {}
-for id, redrives, jobId, add, options in entries do
-  local index = #jobs + 1
-  local job = {
-    id = jobId, mark = marks[index], origin = id, add = add, data = data[index], options = options, redrives = redrives,
-    kind = false, detail = false, after = false, outcome = false
-  }
-  jobs[index] = job
+local forwarded, lettered, index = {}, {}, 0
+for id, redrives, jobId in entries() do
+  index = index + 1
   local row = pendingRow(id)
-  if not row then settles[index] = 'gone'
+  if not row then forwarded[index] = 'gone'
   elseif row[4] > maxDeliveries then
-    local outcome = decideLetter(job, 'MaxDeliveries', 'delivered ' .. row[4] .. ' times; the ceiling is ' .. maxDeliveries)
-    settles[index] = outcome == 'dead' and 'exhausted' or outcome
+    local failure = 'delivered ' .. row[4] .. ' times; the ceiling is ' .. maxDeliveries
+    local outcome = decideLetter(id, redrives, jobId, 'MaxDeliveries', failure)
+    forwarded[index] = outcome == 'dead' and 'exhausted' or outcome
   else
-    settles[index] = false
-    forwarding.decide(job)
+    forwarded[index] = false
+    forwarding.decide(index, jobId, marks[index])
   end
 end
-for id, redrives, hash, reason, failure in letters do
+for id, redrives, hash, reason, failure in letters() do
   local letter = {reason = reason, error = failure, hash = hash, redrives = redrives}
-  others[#others + 1] = {id = id, outcome = pending.decide(id, letter, pendingRow(id))}
+  lettered[#lettered + 1] = pending.decide(id, letter, pendingRow(id))
 end
 local settled, added = {}, 0
-for index, job in ipairs(jobs) do
-  if not settles[index] then
-    local outcome = forwarding.carryOut(job)
+index = 0
+for id, redrives, jobId, add, options in entries() do
+  index = index + 1
+  if not forwarded[index] then
+    local outcome = forwarding.carryOut(index, jobId, marks[index], id, add, data[index], options)
     if outcome == 'forwarded' or outcome == 'duplicate' then
-      settled[#settled + 1] = job.origin
+      settled[#settled + 1] = id
       if outcome == 'forwarded' then added = added + 1 end
     elseif refused(outcome) then outcome = 'refused:' .. refused(outcome)
     else
-      outcome = decideLetter(job, 'SinkRejected', string.sub(outcome, 10))
+      outcome = decideLetter(id, redrives, jobId, 'SinkRejected', string.sub(outcome, 10))
       if outcome == 'dead' then outcome = 'rejected' end
     end
-    settles[index] = outcome
+    forwarded[index] = outcome
   end
 end
 local recorded, refusals = pending.write(now)
@@ -4863,10 +4911,19 @@ local function textOf(id, outcome)
   local refusal = refused(refusals[id]) or refused(outcome)
   return refusal and '!' .. refusal or outcome
 end
-for index, job in ipairs(jobs) do settles[index] = textOf(job.origin, settles[index]) end
-local lettered = {}
-for i, letter in ipairs(others) do lettered[i] = textOf(letter.id, letter.outcome) end
-return {waiting + added, settles, lettered}
+if #lettered > 0 or #settled < #forwarded then
+  index = 0
+  for id in entries() do
+    index = index + 1
+    forwarded[index] = textOf(id, forwarded[index])
+  end
+  index = 0
+  for id in letters() do
+    index = index + 1
+    lettered[index] = textOf(id, lettered[index])
+  end
+end
+return {waiting + added, forwarded, lettered}
 `
 
 export type SettleAtomically = (connection: RedisConnection, keys: SettleAtomicallyKeys, args: SettleAtomicallyArguments) => Promise<SettleAtomicallyReply>

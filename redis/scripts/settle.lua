@@ -38,7 +38,7 @@ if wrong then return wrong end
 local now = serverNow()
 local pending = createLetters(place)
 local decided = {}
-for id, reason, failure, hash, redrives, minIdleMs, minDeliveries in letters do
+for id, reason, failure, hash, redrives, minIdleMs, minDeliveries in letters() do
   -- Payloads are copied: a call ends at about a MiB of them.
   local outcome = pending.bytes() > 1048576 and 'later' or pending.decide(id, {
     reason = reason, error = failure, hash = hash, redrives = redrives, minIdleMs = minIdleMs, minDeliveries = minDeliveries

@@ -65,49 +65,47 @@ if count > 0 then
   for _, row in ipairs(redis.call('XPENDING', stream, group, firstId, lastId, count)) do rowOf[row[1]] = row end
 end
 local function pendingRow(id) return rowOf[id] or redis.call('XPENDING', stream, group, id, id, 1)[1] end
-local function decideLetter(job, reason, failure)
-  local letter = {reason = reason, error = failure, hash = string.sub(job.id, hashAt), redrives = job.redrives}
-  return pending.decide(job.origin, letter, pendingRow(job.origin))
+local function decideLetter(id, redrives, jobId, reason, failure)
+  local letter = {reason = reason, error = failure, hash = string.sub(jobId, hashAt), redrives = redrives}
+  return pending.decide(id, letter, pendingRow(id))
 end
 
--- Decide. An outcome that is known by now is kept in `settles`; what has none is forwarded.
-local jobs, settles, others = {}, {}, {}
-for id, redrives, jobId, add, options in entries do
-  local index = #jobs + 1
-  local job = {
-    id = jobId, mark = marks[index], origin = id, add = add, data = data[index], options = options, redrives = redrives,
-    kind = false, detail = false, after = false, outcome = false
-  }
-  jobs[index] = job
+-- Decide. An outcome that is known by now is kept; what has none is forwarded.
+local forwarded, lettered, index = {}, {}, 0
+for id, redrives, jobId in entries() do
+  index = index + 1
   local row = pendingRow(id)
-  if not row then settles[index] = 'gone'
+  if not row then forwarded[index] = 'gone'
   elseif row[4] > maxDeliveries then
-    local outcome = decideLetter(job, 'MaxDeliveries', 'delivered ' .. row[4] .. ' times; the ceiling is ' .. maxDeliveries)
-    settles[index] = outcome == 'dead' and 'exhausted' or outcome
+    local failure = 'delivered ' .. row[4] .. ' times; the ceiling is ' .. maxDeliveries
+    local outcome = decideLetter(id, redrives, jobId, 'MaxDeliveries', failure)
+    forwarded[index] = outcome == 'dead' and 'exhausted' or outcome
   else
-    settles[index] = false
-    forwarding.decide(job)
+    forwarded[index] = false
+    forwarding.decide(index, jobId, marks[index])
   end
 end
-for id, redrives, hash, reason, failure in letters do
+for id, redrives, hash, reason, failure in letters() do
   local letter = {reason = reason, error = failure, hash = hash, redrives = redrives}
-  others[#others + 1] = {id = id, outcome = pending.decide(id, letter, pendingRow(id))}
+  lettered[#lettered + 1] = pending.decide(id, letter, pendingRow(id))
 end
 
 -- Write: jobs, records, the acknowledgement.
 local settled, added = {}, 0
-for index, job in ipairs(jobs) do
-  if not settles[index] then
-    local outcome = forwarding.carryOut(job)
+index = 0
+for id, redrives, jobId, add, options in entries() do
+  index = index + 1
+  if not forwarded[index] then
+    local outcome = forwarding.carryOut(index, jobId, marks[index], id, add, data[index], options)
     if outcome == 'forwarded' or outcome == 'duplicate' then
-      settled[#settled + 1] = job.origin
+      settled[#settled + 1] = id
       if outcome == 'forwarded' then added = added + 1 end
     elseif refused(outcome) then outcome = 'refused:' .. refused(outcome)
     else
-      outcome = decideLetter(job, 'SinkRejected', string.sub(outcome, 10))
+      outcome = decideLetter(id, redrives, jobId, 'SinkRejected', string.sub(outcome, 10))
       if outcome == 'dead' then outcome = 'rejected' end
     end
-    settles[index] = outcome
+    forwarded[index] = outcome
   end
 end
 local recorded, refusals = pending.write(now)
@@ -124,7 +122,16 @@ local function textOf(id, outcome)
   local refusal = refused(refusals[id]) or refused(outcome)
   return refusal and '!' .. refusal or outcome
 end
-for index, job in ipairs(jobs) do settles[index] = textOf(job.origin, settles[index]) end
-local lettered = {}
-for i, letter in ipairs(others) do lettered[i] = textOf(letter.id, letter.outcome) end
-return {waiting + added, settles, lettered}
+if #lettered > 0 or #settled < #forwarded then
+  index = 0
+  for id in entries() do
+    index = index + 1
+    forwarded[index] = textOf(id, forwarded[index])
+  end
+  index = 0
+  for id in letters() do
+    index = index + 1
+    lettered[index] = textOf(id, lettered[index])
+  end
+end
+return {waiting + added, forwarded, lettered}

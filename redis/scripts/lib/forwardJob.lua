@@ -1,11 +1,10 @@
 --[[
   One job per key, decided first and written afterwards. `queue` is the prefix of the queue's keys, with its last colon; addKeys are
-  those of BullMQ's add; requestCopy: jobs keep their data as it came. A job is one table, made with all its fields at once, since a Lua
-  table that grows is copied: id, mark (key), origin, the arguments add, data and options of BullMQ's add, and kind, detail, after and
-  outcome, false at first.
+  those of BullMQ's add; requestCopy: jobs keep their data as it came. Items go by their number: what is decided stands in lists, since
+  a table for each of them would cost more than most commands.
 
   createForwarding(queue, addKeys, windowMs, now, requestCopy) begins.
-  forwarding.decide(job) decides, and sets `kind` to
+  forwarding.decide(index, id, mark) decides. It finds one of
     'duplicate'   a mark, or another item of this script, stands for the key
     'existing'    a job stands for it, finished within the window or still in one of the queue's lists; the mark is written again for
                   the rest of the window (a second at least), counted from the job's finish, or from its making until then
@@ -14,7 +13,7 @@
     'rejected'    the job's key holds something else; an error would stop its whole batch for ever
     'refused'     the queue is held (queueKeys.lua)
   Times that other programs wrote into a job are believed only where they can be true.
-  forwarding.carryOut(job) returns 'forwarded', 'duplicate', 'rejected:<why>', or an error reply: then no job of it is
+  forwarding.carryOut(index, id, mark, origin, add, data, options) returns 'forwarded', 'duplicate', 'rejected:<why>', or an error reply: then no job of it is
   left; BullMQ's events and counters are not taken back.
 
   WRITES
@@ -41,14 +40,18 @@ end
 local function createForwarding(queue, addKeys, windowMs, now, requestCopy)
   local call = redis.call
   local held = heldQueue(queue)
-  local first = {}
+  -- As text: Redis would write the number anew for each mark.
+  local life = string.format('%.0f', windowMs)
+  local kinds, details, outcomes = {}, {}, {}
+  -- Job id → the item that adds it.
+  local adding = {}
   local function since(text)
     local time = tonumber(text)
     if time and time > 0 and time <= now then return time end
     return now
   end
-  local function standing(job, key)
-    if call('EXISTS', job.mark) == 1 then return 'duplicate', false end
+  local function standing(id, key, mark)
+    if call('EXISTS', mark) == 1 then return 'duplicate' end
     local holds = call('TYPE', key).ok
     if holds ~= 'hash' then return 'rejected', 'key ' .. key .. ' holds a ' .. holds .. ', not a job' end
     local known = call('HMGET', key, 'timestamp', 'finishedOn')
@@ -57,64 +60,68 @@ local function createForwarding(queue, addKeys, windowMs, now, requestCopy)
       if remaining > 0 then return 'existing', math.max(1000, remaining) end
       return 'add', 'finished'
     end
-    if inQueue(queue, job.id) then return 'existing', math.max(1000, remaining) end
+    if inQueue(queue, id) then return 'existing', math.max(1000, remaining) end
     return 'add', 'unfinished'
-  end
-  local forwarding = {}
-  function forwarding.decide(job)
-    local id = job.id
-    local before = first[id]
-    if before then
-      job.kind, job.after = 'duplicate', before
-      return
-    end
-    local key = queue .. id
-    if call('EXISTS', job.mark, key) == 0 then job.kind = 'add' else job.kind, job.detail = standing(job, key) end
-    if job.kind == 'add' then
-      if held then job.kind, job.detail = 'refused', held else first[id] = job end
-    end
   end
   -- Where there is no hash, the add wrote nothing, and this must write nothing either: Redis refuses for want of memory only until a
   -- script has written, and the next entry would then be added without memory. The hash goes last: as long as it is there, the next
   -- attempt knows that something was left.
-  local function clear(job)
-    if call('EXISTS', queue .. job.id) == 0 then return end
-    call('LREM', queue .. 'wait', 0, job.id)
-    for _, set in ipairs({'delayed', 'prioritized', 'completed', 'failed'}) do call('ZREM', queue .. set, job.id) end
-    call('DEL', queue .. job.id)
+  local function clear(id)
+    if call('EXISTS', queue .. id) == 0 then return end
+    call('LREM', queue .. 'wait', 0, id)
+    for _, set in ipairs({'delayed', 'prioritized', 'completed', 'failed'}) do call('ZREM', queue .. set, id) end
+    call('DEL', queue .. id)
   end
-  local function add(job)
-    if job.detail == 'finished' then
-      local removed = bullRemove(queue .. job.id, job.id, queue)
+  local function makeWay(id, present)
+    if present == 'finished' then
+      local removed = bullRemove(queue .. id, id, queue)
       if refused(removed) then return removed end
       -- What BullMQ would not remove (a lock left behind) must not be taken for the job that is added now, nor stay in another list.
-      for _, set in ipairs({'completed', 'failed'}) do call('ZREM', queue .. set, job.id) end
+      for _, set in ipairs({'completed', 'failed'}) do call('ZREM', queue .. set, id) end
     end
-    if job.detail then call('DEL', queue .. job.id) end
-    local result = bullAdd(addKeys, {job.add, job.data, job.options})
-    if requestCopy and (type(result) ~= 'number' or result >= 0) then call('HSET', queue .. job.id, 'spRequest', job.data) end
-    return result
+    call('DEL', queue .. id)
+    return nil
   end
-  local function addAndMark(job)
-    local result = attempt(add, job)
+  local function addAndMark(id, mark, origin, present, add, data, options)
+    local blocked = present and attempt(makeWay, id, present)
+    local result = blocked or attempt(bullAdd, addKeys, {add, data, options})
     if type(result) == 'number' and result < 0 then return 'rejected:BullMQ refused to add the job, code ' .. result end
-    local marked = refused(result) and result or attempt(call, 'SET', job.mark, job.origin, 'PX', windowMs)
+    if requestCopy and not refused(result) then
+      local copied = attempt(call, 'HSET', queue .. id, 'spRequest', data)
+      if refused(copied) then result = copied end
+    end
+    local marked = refused(result) and result or attempt(call, 'SET', mark, origin, 'PX', life)
     if not refused(marked) then return 'forwarded' end
-    attempt(clear, job)
+    attempt(clear, id)
     return marked
   end
-  function forwarding.carryOut(job)
-    local kind = job.kind
+  local forwarding = {}
+  function forwarding.decide(index, id, mark)
+    if adding[id] then
+      kinds[index], details[index] = 'after', adding[id]
+      return
+    end
+    local key = queue .. id
+    local kind, detail = 'add', nil
+    if call('EXISTS', mark, key) > 0 then kind, detail = standing(id, key, mark) end
     if kind == 'add' then
-      job.outcome = addAndMark(job)
-      return job.outcome
+      if held then kind, detail = 'refused', held else adding[id] = index end
+    end
+    kinds[index], details[index] = kind, detail
+  end
+  function forwarding.carryOut(index, id, mark, origin, add, data, options)
+    local kind, detail = kinds[index], details[index]
+    if kind == 'add' then
+      local outcome = addAndMark(id, mark, origin, detail, add, data, options)
+      outcomes[index] = outcome
+      return outcome
     end
     -- Whether its key has a job is known only once the item before it has been dealt with.
-    if job.after and job.after.outcome ~= 'forwarded' then return job.after.outcome end
-    if kind == 'rejected' then return 'rejected:' .. job.detail end
-    if kind == 'refused' then return job.detail end
+    if kind == 'after' then return outcomes[detail] == 'forwarded' and 'duplicate' or outcomes[detail] end
+    if kind == 'rejected' then return 'rejected:' .. detail end
+    if kind == 'refused' then return detail end
     if kind == 'existing' then
-      local marked = attempt(call, 'SET', job.mark, job.origin, 'PX', job.detail)
+      local marked = attempt(call, 'SET', mark, origin, 'PX', detail)
       return refused(marked) and marked or 'duplicate'
     end
     return kind

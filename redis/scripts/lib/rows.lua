@@ -1,6 +1,6 @@
 --[[
   slice(list, from, count) copies a part of a list; unpack's results are limited, and batches may be long.
-  rows(packed, width) iterates over a MessagePack list, `width` values at a time. redis/scripts/packer.ts says why lists come packed.
+  rows(packed, width) unpacks a MessagePack list; each call of what it returns begins an iteration, `width` values at a time. redis/scripts/packer.ts says why lists come packed.
 ]]
 local function slice(list, from, count)
   local part = {}
@@ -8,9 +8,12 @@ local function slice(list, from, count)
   return part
 end
 local function rows(packed, width)
-  local list, at = cmsgpack.unpack(packed), 1 - width
+  local list = cmsgpack.unpack(packed)
   return function()
-    at = at + width
-    return unpack(list, at, at + width - 1)
+    local at = 1 - width
+    return function()
+      at = at + width
+      return unpack(list, at, at + width - 1)
+    end
   end
 end
