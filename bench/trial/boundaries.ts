@@ -26,13 +26,17 @@ export interface BoundariesResult {
   readonly seconds: number
 }
 
-export async function tryBoundaries(scope: Scope, progress: (line: string) => void): Promise<BoundariesResult> {
+export async function tryBoundaries(
+  scope: Scope,
+  progress: (line: string) => void,
+  paths: readonly PathKind[] = pathKinds,
+): Promise<BoundariesResult> {
   const begun = performance.now()
   const servers = [await startRedis(scope), await startRedis(scope)]
   const victims = processVictims()
   scope.after(victims.close)
   const boundaries: BoundaryTried[] = []
-  for (const path of pathKinds) {
+  for (const path of paths) {
     const crashes = await prepareCrashes(path, servers, victims)
     // The run's length varies by a few commands: it has ended when neither side of a boundary is reached any more.
     for (let index = 0, ended = false; !ended; index++) {
@@ -48,7 +52,7 @@ export async function tryBoundaries(scope: Scope, progress: (line: string) => vo
     await crashes.close()
   }
   const failed = boundaries.filter(({ failure }) => failure !== undefined).length
-  const byPath = Object.fromEntries(pathKinds.map((path) => [path, boundaries.filter((tried) => tried.path === path).length]))
+  const byPath = Object.fromEntries(paths.map((path) => [path, boundaries.filter((tried) => tried.path === path).length]))
   const seconds = Math.round((performance.now() - begun) / 1_000)
   return { ok: failed === 0 && boundaries.length > 0, tried: boundaries.length, failed, byPath, boundaries, seconds }
 }

@@ -69,9 +69,9 @@ const progress = (line: string) => console.error(`${new Date().toISOString().sli
 const scope = createScope()
 
 async function chosen(): Promise<{ readonly ok: boolean }> {
-  if (options.boundaries) return await tryBoundaries(scope, progress)
+  const paths = options.path === undefined ? pathKinds : [known]
+  if (options.boundaries) return await tryBoundaries(scope, progress, paths)
   if (options.refusals) {
-    const paths = options.path === undefined ? pathKinds : [known]
     return await tryRefusals(scope, { seed, share, paths, only: options.only }, progress)
   }
   if (wakes !== undefined) return await runWakes(scope, { asleep: 200, wakes, together: 50, seed, progress })
