@@ -38,10 +38,30 @@ export interface Confirmation {
   listen(listener: ConfirmationListener): void
 }
 
-/** @param key one of those that are written before each `confirm` @param clock milliseconds */
-export function createConfirmation(connection: RedisConnection, key: string, clock = () => performance.now()): Confirmation {
+/** What the listeners hear; one that comes later hears at once what is amiss already. */
+function createReports(connection: RedisConnection) {
   const listeners: ConfirmationListener[] = []
   let amiss: StreamPipelineError | undefined
+  return {
+    say(detail: string | undefined, advice = '') {
+      if (amiss?.parameters['detail'] === detail) return
+      amiss =
+        detail === undefined ? undefined : failure('ReplicationUnconfirmed', { address: labelOf(connection), detail, advice })
+      for (const { changed } of listeners) changed(amiss)
+    },
+    unconfirmed() {
+      for (const listener of listeners) listener.unconfirmed()
+    },
+    listen(listener: ConfirmationListener) {
+      listeners.push(listener)
+      if (amiss !== undefined) listener.changed(amiss)
+    },
+  }
+}
+
+/** @param key one of those that are written before each `confirm` @param clock milliseconds */
+export function createConfirmation(connection: RedisConnection, key: string, clock = () => performance.now()): Confirmation {
+  const { say, listen, unconfirmed } = createReports(connection)
   /** As the server says; undefined where it does not. */
   let replicas: number | undefined
   /** A replica has been there since this process started. */
@@ -52,12 +72,6 @@ export function createConfirmation(connection: RedisConnection, key: string, clo
   let failed: { readonly since: number; readonly last: number } | undefined
   /** Patience has run out: a replica is asked now and then, and the batches do not wait. */
   let resigned = false
-
-  const say = (detail: string | undefined, advice = '') => {
-    if (amiss?.parameters['detail'] === detail) return
-    amiss = detail === undefined ? undefined : failure('ReplicationUnconfirmed', { address: labelOf(connection), detail, advice })
-    for (const { changed } of listeners) changed(amiss)
-  }
 
   const look = async () => {
     try {
@@ -109,10 +123,6 @@ export function createConfirmation(connection: RedisConnection, key: string, clo
     say(`no replica has confirmed anything for ${unconfirmedPatienceMs / 1_000} s`, 'bring a replica back')
   }
 
-  const unconfirmed = () => {
-    for (const listener of listeners) listener.unconfirmed()
-  }
-
   return {
     learn: async () => void (await watch()),
     async confirm() {
@@ -125,10 +135,7 @@ export function createConfirmation(connection: RedisConnection, key: string, clo
       if (asks && patient) missed()
       if (seen) unconfirmed()
     },
-    listen(listener) {
-      listeners.push(listener)
-      if (amiss !== undefined) listener.changed(amiss)
-    },
+    listen,
   }
 }
 
