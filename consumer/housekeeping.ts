@@ -43,7 +43,12 @@ export interface Rounds {
   isRetiringDue(nowMs: number): boolean
   retired(nowMs: number): void
   /** @param settled entries that this consumer has settled so far */
-  done(report: Pick<HousekeepingReport, 'settled' | 'cut'>, swept: boolean, settled: number, nowMs: number): void
+  done(
+    report: Pick<HousekeepingReport, 'settled' | 'cut' | 'removed' | 'kept'>,
+    swept: boolean,
+    settled: number,
+    nowMs: number,
+  ): void
 }
 
 export function createRounds({ source }: CompiledPipeline, nowMs: number): Rounds {
@@ -62,9 +67,11 @@ export function createRounds({ source }: CompiledPipeline, nowMs: number): Round
     retired(now) {
       retiredAtMs = now
     },
-    done({ settled: trimmed, cut }, swept, settled, now) {
-      if (swept) sweptAtMs = now
-      const busy = bounded || trimmed + cut > 0 || settled > settledBefore
+    done({ settled: trimmed, cut, removed, kept }, swept, settled, now) {
+      // A sweep is bounded. One that found something goes on with the next round: a flood of failed jobs is worked off.
+      const found = removed + kept > 0
+      if (swept) sweptAtMs = found ? Number.NEGATIVE_INFINITY : now
+      const busy = bounded || found || trimmed + cut > 0 || settled > settledBefore
       waitMs = busy ? busyIntervalMs : Math.min(housekeepingIntervalMs, waitMs * 2)
       settledBefore = settled
     },

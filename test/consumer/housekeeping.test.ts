@@ -3,7 +3,7 @@ import '../support/leaks.ts'
 import assert from 'node:assert/strict'
 import { before, test } from 'node:test'
 import type { Redis } from 'ioredis'
-import { keepHouse } from '../../consumer/housekeeping.ts'
+import { createRounds, keepHouse } from '../../consumer/housekeeping.ts'
 import { streamPlace } from '../../redis/placement.ts'
 import { ensureGroup } from '../../redis/stream/group.ts'
 import { settleEntries } from '../../redis/stream/settlement.ts'
@@ -52,4 +52,12 @@ test('the stream is cut to maxEntries', async () => {
   const { round, left } = await lay('bounded:jobs', { maxEntries: 1_000 })
   await round()
   assert.ok((await left()) <= 1_000 + nodeEntries, `${await left()} entries stay; maxEntries is 1000`)
+})
+
+test('a sweep that found failed jobs goes on with the next round, a second later; one that found none rests', () => {
+  const rounds = createRounds(pipelineWith(), 0)
+  rounds.done({ settled: 0, cut: 0, removed: 4_000, kept: 1_000 }, true, 0, 20_000)
+  assert.deepEqual([rounds.waitMs, rounds.isSweepDue(21_000)], [1_000, true])
+  rounds.done({ settled: 0, cut: 0, removed: 0, kept: 0 }, true, 0, 21_000)
+  assert.deepEqual([rounds.isSweepDue(22_000), rounds.isSweepDue(31_000)], [false, true])
 })
