@@ -1,4 +1,4 @@
-/** What becomes one job: a payload that is valid and has a key, and where it came from. */
+/** A forward item becomes one job: a payload that is valid and has a key, and its origin. */
 import { crc32 } from 'node:zlib'
 import type { Trace } from '../payload/fields.ts'
 
