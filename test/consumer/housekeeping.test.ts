@@ -54,6 +54,20 @@ test('the stream is cut to maxEntries', async () => {
   assert.ok((await left()) <= 1_000 + nodeEntries, `${await left()} entries stay; maxEntries is 1000`)
 })
 
+test('retention comes again after a second while there is work or maxEntries bounds the stream, and rests at last for ten', () => {
+  const nothing = { settled: 0, cut: 0, removed: 0, kept: 0 }
+  const rounds = createRounds(pipelineWith(), 0)
+  rounds.done({ ...nothing, settled: 5 }, false, 0, 1_000)
+  assert.equal(rounds.waitMs, 1_000, 'something was trimmed')
+  for (let round = 0; round < 6; round++) rounds.done(nothing, false, 0, 2_000)
+  assert.equal(rounds.waitMs, 10_000, 'nothing to do')
+  rounds.done(nothing, false, 1, 3_000)
+  assert.equal(rounds.waitMs, 1_000, 'an entry was settled')
+  const bounded = createRounds(pipelineWith({ source: { retention: { maxEntries: 10 } } }), 0)
+  for (let round = 0; round < 6; round++) bounded.done(nothing, false, 0, 2_000)
+  assert.equal(bounded.waitMs, 1_000, 'the stream may grow while nobody reads')
+})
+
 test('a sweep that found failed jobs goes on with the next round, a second later; one that found none rests', () => {
   const rounds = createRounds(pipelineWith(), 0)
   rounds.done({ settled: 0, cut: 0, removed: 4_000, kept: 1_000 }, true, 0, 20_000)

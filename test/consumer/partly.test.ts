@@ -20,6 +20,7 @@ test('a dead letter that cannot be written: the rest of its batch counts as forw
   await all.exec()
   await consumer.told(/holds a value of another type/)
   await eventually(async () => (await pending()).length < 100)
+  await eventually(async () => assert.match((await consumer.get('/readyz')).body, /^BackendDown: /))
   await redis.del(place.deadLetters)
   await eventually(async () => (await pending()).length === 0 && (await dead()).length === 1, { timeoutMs: 30_000 })
   await eventually(async () => (await consumer.metric('stream_consumer_settled_total{outcome="dead"')) === 1)

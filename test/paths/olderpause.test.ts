@@ -6,7 +6,7 @@ import type { PathKind } from '../../redis/settle/path.ts'
 import { fileScope } from '../redis/scope.ts'
 import { pauseAsBullmq5, resumeAsBullmq5 } from '../support/bullmq5.ts'
 import { startRedis } from '../support/redis.ts'
-import { openPath, pathKinds, type Servers } from './fixture.ts'
+import { kindsOf, openPath, pathKinds, type Servers } from './fixture.ts'
 
 let servers: Servers
 const scope = fileScope()
@@ -65,5 +65,34 @@ function suite(kind: PathKind) {
       [...early, ...late].map(path.id).toSorted(),
       'a mark outlives a job that is in no list',
     )
+  })
+
+  test('while the queue is paused so an entry stays pending as QueueHeld, and a duplicate is settled', async (t) => {
+    const path = await openPath(t, kind, servers)
+    await path.putKeys('known')
+    await path.settle(await path.read())
+    await pauseAsBullmq5(path.queueClient, path.queueKey)
+    const [, fresh] = await path.putKeys('known', 'new')
+    const entries = await path.read()
+    const { outcomes, failure } = await path.settleWith(entries.map(path.judge))
+    assert.deepEqual([kindsOf(outcomes), failure?.code], [['duplicate', 'unsettled'], 'QueueHeld'])
+    assert.deepEqual(
+      (await path.pending()).map(({ id }) => id),
+      [fresh],
+    )
+  })
+
+  /** The limit that docs/guarantees.md states. */
+  test('an empty queue paused so, whose meta names no version, is not recognised: what is added then is in no list in the end', async (t) => {
+    const path = await openPath(t, kind, servers)
+    await pauseAsBullmq5(path.queueClient, path.queueKey)
+    await path.putKeys('early')
+    assert.deepEqual(kindsOf(await path.settle(await path.read())), ['forwarded'])
+    // That BullMQ adds to the list that it pauses into.
+    await path.queueClient.lpush(`${path.queueKey}paused`, 'theirs')
+    await path.putKeys('late')
+    await assert.rejects(path.settle(await path.read()), { code: 'QueueHeld' })
+    await resumeAsBullmq5(path.queueClient, path.queueKey)
+    assert.deepEqual(await path.live(), ['theirs'])
   })
 }

@@ -8,9 +8,11 @@ import { type TestContext, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Worker } from 'bullmq'
 import type { PathKind } from '../../redis/settle/path.ts'
+import { auditLedger } from '../../redis/stream/ledger.ts'
 import { claimEntries } from '../../redis/stream/pending.ts'
 import { assertOnce, type ConsumerProcess, openPipeline } from '../consumer/fixture.ts'
 import { startRedis } from '../support/redis.ts'
+import { openRights } from '../support/rights.ts'
 import { eventually } from '../support/wait.ts'
 import { kindsOf, type OpenPath, openPath, pathKinds, type Servers } from './fixture.ts'
 
@@ -120,6 +122,38 @@ test('Split: only the queue rolled back, after the acknowledgement: the jobs are
   await rollBack(servers, 'queue', path)
   assert.deepEqual(kindsOf(await path.settle(entries)), ['gone'])
   assert.deepEqual(await path.live(), [])
+})
+
+for (const kind of ['Split', 'Portable'] as const) {
+  test(`${kind}: added, and not acknowledged before the mark has run out: added again`, async (t) => {
+    const servers = await startServers(t)
+    const path = await openPath(t, kind, servers)
+    const rights = await openRights(servers.stream, servers.queue)
+    const seen = await execute(t, path)
+    await path.putKeys('a')
+    const entries = await path.read()
+    await rights.without(['xack'], () => assert.rejects(path.settle(entries)))
+    await eventually(() => seen.length === 1)
+    await eventually(async () => (await path.queueClient.exists(path.jobKey('a'))) === 0)
+    assert.equal(await path.queueClient.exists(path.mark('a')), 1)
+    await path.queueClient.del(path.mark('a'))
+    assert.deepEqual(kindsOf(await path.settle(entries)), ['forwarded'])
+    await eventually(() => seen.length === 2)
+  })
+}
+
+/** What Redis takes back before anybody has read it leaves no trace to count. */
+test('an entry that a failover took back never happened: nothing counts it', async (t) => {
+  const servers = await startServers(t)
+  const path = await openPath(t, 'Atomic', servers)
+  await path.putKeys('kept')
+  assert.equal(await auditLedger(path.stream, path.place), 0)
+  await save(servers)
+  await path.putKeys('taken back')
+  await rollBack(servers, 'both', path)
+  const entries = await eventually(() => path.read())
+  assert.deepEqual(kindsOf(await path.settle(entries)), ['forwarded'])
+  assert.deepEqual([await path.live(), await auditLedger(path.stream, path.place)], [[path.id('kept')], 0])
 })
 
 const zombie = async (t: TestContext, servers: Servers, kind: PathKind) => {

@@ -217,3 +217,14 @@ test('a flushed server, a stream of an older time, and another last id make no n
   await add(3)
   assert.deepEqual(await ledger(), { lost: 0, unaccounted: 0, undecided: 0, from: '', since: 0 })
 })
+
+test('XSETID with other ENTRIESADDED looks like entries that went unread: undecided, and lost once nothing that old is in the stream', async (t) => {
+  const { redis, stream, ids, read, ledger, add, lost } = await tenUnread(t)
+  await read('mine')
+  await redis.call('XSETID', stream, ids.at(-1) ?? '', 'ENTRIESADDED', '14', 'MAXDELETEDID', '0-0')
+  const { lost: told, unaccounted, undecided } = await ledger()
+  assert.deepEqual({ told, unaccounted, undecided }, { told: 0, unaccounted: 0, undecided: 4 })
+  await add(3)
+  await redis.xtrim(stream, 'MAXLEN', 0)
+  assert.equal(await lost(), 3 + 4)
+})

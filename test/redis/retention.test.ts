@@ -80,6 +80,17 @@ test('what is settled stays for settledFor', async () => {
   assert.deepEqual(await left(), from(5))
 })
 
+test('what others took from the group goes as settled does, after settledFor', async () => {
+  const { place, ids, read, retain, left } = await lay('taken')
+  await read('ndvi', 10)
+  await redis.xack('taken', place.group, ...ids.slice(0, 7))
+  await redis.xgroup('DELCONSUMER', 'taken', place.group, 'c')
+  await retain({ settledForMs: 4.5 * hour })
+  assert.deepEqual(await left(), from(5))
+  await retain()
+  assert.deepEqual(await left(), [])
+})
+
 test('another group’s unread and pending entries stay, unless it is ignored by name', async () => {
   const { read, settle, retain, left } = await lay('others')
   await redis.xgroup('CREATE', 'others', 'audit', '0')
