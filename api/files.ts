@@ -4,6 +4,7 @@ import { compilePipeline, parsePipeline } from './compile.ts'
 import { failure, StreamPipelineError } from './errors.ts'
 import { type LoadedPipeline, loadPipelines } from './load.ts'
 import { describeMemory, memoryNeed, memoryRemarks } from './memory.ts'
+import { describeRequestCopies } from './queuememory.ts'
 import { type Problem, validate } from './validate.ts'
 import { isRecord } from './validation/problem.ts'
 
@@ -30,6 +31,8 @@ export interface CheckedResource {
   readonly problems: readonly (Problem & { readonly line: number })[]
   /** What a consumer of it may hold in memory, as a phrase; absent where there are problems. */
   readonly memory?: string
+  /** What its jobs' copies of their requests may hold in the queue's Redis, as a phrase; absent where jobs keep none. */
+  readonly queueMemory?: string
   /** What is valid and will go wrong all the same, with the remedy. */
   readonly remarks: readonly (Problem & { readonly line: number })[]
 }
@@ -72,6 +75,9 @@ function checked({ document, line, lineOf }: LoadedPipeline): CheckedResource {
   const problems = validate(document).map(located)
   if (problems.length > 0) return { ...head, problems, remarks: [] }
   const resource = parsePipeline(document)
-  const need = memoryNeed(compilePipeline(resource))
-  return { ...head, problems, memory: describeMemory(need), remarks: memoryRemarks(need, resource.spec.consumer).map(located) }
+  const pipeline = compilePipeline(resource)
+  const need = memoryNeed(pipeline)
+  const queueMemory = describeRequestCopies(pipeline)
+  const memory = { memory: describeMemory(need), ...(queueMemory === undefined ? {} : { queueMemory }) }
+  return { ...head, problems, ...memory, remarks: memoryRemarks(need, resource.spec.consumer).map(located) }
 }

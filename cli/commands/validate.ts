@@ -17,9 +17,10 @@ export function registerValidate(program: Command): void {
       else {
         for (const { file, resources, problems, remarks } of reports) {
           for (const problem of problems) process.stdout.write(`${problem}\n`)
-          for (const { name, line, memory } of resources) {
+          for (const { name, line, memory, queueMemory } of resources) {
             if (memory !== undefined)
               process.stdout.write(`${file}:${line}: ${name} is valid; a consumer of it needs ${memory}\n`)
+            if (queueMemory !== undefined) process.stdout.write(`${file}:${line}: ${name} needs ${queueMemory}\n`)
           }
           for (const remark of remarks) process.stdout.write(`warning: ${remark}\n`)
         }

@@ -78,3 +78,47 @@ for (const [what, spec, says] of warnings) {
     assert.match(json.files[0].resources[0].memory, /^up to \d+Mi/)
   })
 }
+
+const copies: [what: string, spec: Json, says: RegExp | undefined][] = [
+  ['no copies', {}, undefined],
+  [
+    'the defaults',
+    { deadLetter: { requestCopy: true } },
+    /up to 12750Mi of the queue's Redis .*\(deadLetter\.requestCopy\): up to 256Ki .* each of 50000 jobs that wait .* and 1000 that are completed and kept .* each job that is at work or failed$/,
+  ],
+  [
+    'small payloads, nothing kept',
+    {
+      deadLetter: { requestCopy: true },
+      payload: { maxBytes: '1Ki' },
+      sink: { bullmq: { queue: 'ndvi', maxWaiting: 100, jobOptions: { removeOnComplete: { count: 0 } } } },
+    },
+    /up to 100Ki of .* each of 100 jobs that wait \(sink\.bullmq\.maxWaiting\), and as much for each job that is at work or failed$/,
+  ],
+  [
+    'completed jobs kept by age alone',
+    {
+      deadLetter: { requestCopy: true },
+      sink: { bullmq: { queue: 'ndvi', jobOptions: { removeOnComplete: { age: '1h' } } } },
+    },
+    /up to 12500Mi of .* for each job that is at work or completed or failed$/,
+  ],
+]
+for (const [what, spec, says] of copies) {
+  test(`validate tells what copies of requests cost the queue's Redis: ${what}`, async (t) => {
+    const folder = await mkdtemp(join(tmpdir(), 'streampipeline-memory-'))
+    t.after(() => rm(folder, { recursive: true }))
+    const file = join(folder, 'pipeline.yaml')
+    await writeFile(file, JSON.stringify(resourceOf({ name: what, spec })))
+    const { code, stdout } = await runCli(t, ['validate', file])
+    assert.equal(code, 0)
+    const told = stdout.split('\n').find((line) => line.includes('copies of requests'))
+    const json = JSON.parse((await runCli(t, ['validate', '-o', 'json', file])).stdout)
+    const phrase = json.files[0].resources[0].queueMemory
+    if (says === undefined) assert.deepEqual([told, phrase], [undefined, undefined])
+    else {
+      assert.match(told ?? '', says)
+      assert.ok(told?.endsWith(`: default/ndvi needs ${phrase}`), `${told}`)
+    }
+  })
+}
