@@ -1,7 +1,7 @@
 /**
  * The commands that README and docs print are what a reader copies: the command line knows each of them with its options.
  *
- * Not looked at: what other programs are told (kubectl, helm, redis-cli, kind, skopeo), the arguments that npm scripts other than `up`
+ * Not looked at: what other programs are told (some of it in printedothers.test.ts), the arguments that npm scripts other than `up`
  * pass on, and whether a command does what the text says.
  */
 import '../support/leaks.ts'

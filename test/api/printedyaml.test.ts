@@ -1,0 +1,94 @@
+/**
+ * The YAML that README and docs print is what a reader copies: the chart takes the values, an API server the fragments of Pods, `simulate`
+ * the scenarios. A block that no check knows fails. StreamPipelines are in documentation.test.ts.
+ */
+import '../support/leaks.ts'
+import assert from 'node:assert/strict'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { before, test } from 'node:test'
+import { Ajv } from 'ajv'
+import { parseAllDocuments, stringify } from 'yaml'
+import { kind } from '../../api/index.ts'
+import { parseScenario } from '../../scaling/simulate/scenario.ts'
+import { needsApiServer, startApiServer } from '../support/apiserver.ts'
+import { projectRoot } from '../support/root.ts'
+import { blocksOf } from './support/printed.ts'
+
+interface Document {
+  readonly place: string
+  readonly text: string
+  readonly content: Readonly<Record<string, unknown>>
+}
+
+const valuesSchema: { readonly properties: Readonly<Record<string, unknown>> } = JSON.parse(
+  await readFile(join(projectRoot, 'charts', 'streampipeline-operator', 'values.schema.json'), 'utf8'),
+)
+const takesValues = new Ajv({ strict: false }).compile(valuesSchema)
+
+type Sort = 'resource' | 'values' | 'scenario' | 'pod' | 'unknown'
+
+function sortOf({ content }: Document): Sort {
+  const names = Object.keys(content)
+  if (content['kind'] === kind) return 'resource'
+  if (names.includes('arrivals')) return 'scenario'
+  if (names.includes('volumes') || names.includes('containers')) return 'pod'
+  return names.some((name) => name in valuesSchema.properties) ? 'values' : 'unknown'
+}
+
+let sorts: Partial<Record<Sort, Document[]>>
+before(async () => {
+  const documents = (await blocksOf('yaml', 'yml')).flatMap(({ place, text }) =>
+    parseAllDocuments(text).map((document): Document => {
+      assert.deepEqual(document.errors, [], place)
+      return { place, text, content: document.toJS() }
+    }),
+  )
+  sorts = Object.groupBy(documents, sortOf)
+})
+
+test('a check knows each YAML that README and docs print', () => {
+  assert.deepEqual(
+    (sorts.unknown ?? []).map(({ place }) => place),
+    [],
+  )
+  assert.ok((sorts.resource ?? []).length > 0, 'no StreamPipeline')
+})
+
+/** A placeholder that no reader leaves as it is. */
+const filledIn = (values: unknown): unknown =>
+  JSON.parse(JSON.stringify(values).replaceAll('sha256:...', `sha256:${'0'.repeat(64)}`))
+
+test('the chart takes the values that README and docs print', () => {
+  const printed = sorts.values ?? []
+  assert.ok(printed.length > 0, 'none')
+  for (const { place, content } of printed) {
+    assert.ok(takesValues(filledIn(content)), `${place}: ${JSON.stringify(takesValues.errors)}`)
+  }
+  assert.equal(takesValues({ image: { nonsense: true } }), false)
+  assert.equal(takesValues({ replicas: 'two' }), false)
+})
+
+test('simulate takes the scenarios that README and docs print', () => {
+  const printed = sorts.scenario ?? []
+  assert.ok(printed.length > 0, 'none')
+  for (const { place, text } of printed) assert.ok(parseScenario(text, place).name !== '')
+  assert.throws(() => parseScenario(`${printed[0]?.text}nonsense: 1\n`, 'changed'))
+})
+
+test('an API server takes the fragments of Pods that README and docs print', needsApiServer, async (t) => {
+  const printed = sorts.pod ?? []
+  assert.ok(printed.length > 0, 'none')
+  const server = await startApiServer(t)
+  const take = async (fragment: Readonly<Record<string, unknown>>) => {
+    const containers = [{ name: 'c', image: 'i' }]
+    const pod = { apiVersion: 'v1', kind: 'Pod', metadata: { name: 'p' }, spec: { containers, ...fragment } }
+    const args = ['create', '--dry-run=server', '--validate=strict', '-n', 'default', '-f', '-']
+    return await server.kubectl(args, stringify(pod))
+  }
+  for (const { place, content } of printed) {
+    const { code, stderr } = await take(content)
+    assert.equal(code, 0, `${place}: ${stderr}`)
+  }
+  assert.match((await take({ volumes: [{ name: 'v', configMap: { nonsense: 1 } }] })).stderr, /nonsense/)
+})
