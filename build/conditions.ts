@@ -11,7 +11,8 @@ const meanings: Readonly<Record<(typeof conditionTypes)[number], string>> = {
   ConsumersAvailable: 'A consumer is ready, or none is wanted.',
   ScalingActive: 'Replicas follow the age of the backlog.',
   Drained: 'Under mode Direct or suspend: whether anything is left in the stream.',
-  DataIntact: 'False once entries were trimmed unread, or dead letters push each other out.',
+  DataIntact:
+    'False once entries were trimmed unread, or while the dead-letter stream is full. Unknown while counts cannot tell.',
 }
 
 const events: Readonly<Record<Tone, string>> = {

@@ -33,12 +33,12 @@ export function metricsDocument(): string {
   return `# Metrics
 
 \`/metrics\` of operator and consumer, in the text format of Prometheus; a worker's are in the registry it is given. Each process also
-tells prom-client's own about Node (\`process_…\`, \`nodejs_…\`). A name that ends in \`_seconds\` is in seconds, one in \`_total\` only grows.
+has prom-client's own about Node (\`process_…\`, \`nodejs_…\`). A name that ends in \`_seconds\` is in seconds, one in \`_total\` only grows.
 The chart's alerts are listed in its README, each with a page in [runbooks](runbooks).
 
 ## The operator, per pipeline
 
-Told by the leader. Labels \`namespace\` and \`name\`; \`streampipeline_condition\` has \`type\` and \`status\` as well,
+The leader reports them. Labels \`namespace\` and \`name\`; \`streampipeline_condition\` has \`type\` and \`status\` as well,
 \`streampipeline_scaling_decisions_total\` has \`reason\`; \`streampipeline_observe_duration_seconds\` is of all pipelines together.
 
 ${table([...families, ...own(pipelines)])}

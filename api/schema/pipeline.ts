@@ -33,7 +33,9 @@ const delivery = z.strictObject({
 
 const idempotency = z.strictObject({
   window: duration('1s', '2160h').default('24h').describe('How long a key is remembered, counted from forwarding.'),
-  lockTTL: duration('1s', '1h').default('30s').describe('Portable path and Direct dispatch: how long one key is locked.'),
+  lockTTL: duration('1s', '1h')
+    .default('30s')
+    .describe('Portable path, of consumers and of Direct dispatch: how long one key is locked.'),
 })
 
 const deadLetter = z.strictObject({
