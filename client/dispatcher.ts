@@ -1,8 +1,8 @@
 /**
  * The dispatch boundary: the one place through which an application hands over work. In Stream mode the payload becomes an entry
- * of the stream, in Direct mode a BullMQ job, with the same key either way; a flag flips between them.
+ * of the stream, in Direct mode a BullMQ job. The key is the same in both. A flag flips between them.
  *
- * Which mode counts, first found: `mode` given in code; STREAMPIPELINE_MODE; the mode kept in Redis, read by the very script
+ * The mode in force is the first one found: `mode` given in code; STREAMPIPELINE_MODE; the mode kept in Redis, read by the very script
  * that adds; the configuration's.
  */
 
@@ -19,7 +19,7 @@ import { addToStream } from './streamadd.ts'
 import { warn } from './warn.ts'
 
 export interface DispatchOptions {
-  /** W3C trace context to carry through to the job; one that is malformed is left out, as the standard says. */
+  /** W3C trace context to carry through to the job; a malformed one is left out, as the standard demands. */
   readonly traceparent?: string
 }
 

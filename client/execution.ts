@@ -7,10 +7,10 @@
  *          │ no
  *     run the handler ── lock lost meanwhile ──→ its signal aborts; when it has ended, ExecutionLockLost
  *          │
- *     completed or failed, as the handler says; the lock is released
+ *     completed or failed, as the handler ends; the lock is released
  *
- * The state is looked at under the lock: whoever held it before has recorded its result by then. After a loss we wait for the
- * handler to end, however it ends: throwing at once would let BullMQ start the job again beside a handler that still runs.
+ * The state is looked at under the lock: an earlier holder has recorded its result by then. After a loss the run waits for the
+ * handler to end, however it ends. To throw at once would let BullMQ start the job again beside a handler that still runs.
  */
 import { DelayedError, type Job, RateLimitError } from 'bullmq'
 import { asFailure, failure, type StreamPipelineError } from '../api/errors.ts'
@@ -19,11 +19,11 @@ import type { RedisConnection } from '../redis/connect/connection.ts'
 import { acquireLock, type ForeignLock, type HeldLock } from './lock.ts'
 import type { ExecutionOutcome, WorkerMetrics } from './metrics.ts'
 
-/** What a handler gets beside its payload. */
+/** A handler's second argument, beside its payload. */
 export interface ExecutionContext<Payload> {
   /** BullMQ's job: progress, log, attempts. */
   readonly job: Job<Payload>
-  /** The idempotency key whose execution lock is held: the job's id unless `key` says otherwise. */
+  /** The idempotency key whose execution lock is held: the job's id unless `key` derives another. */
   readonly key: string
   /** Aborts when the lock is lost (reason: ExecutionLockLost) or the job is cancelled. Pass it to whatever takes long. */
   readonly signal: AbortSignal
@@ -108,8 +108,8 @@ export function createProcessor<Payload, Result>(
 }
 
 /**
- * How a handler tells BullMQ that it moved its job, which uses up no attempt. By name, and by message for the rate limit, as BullMQ
- * itself does: the handler may have another copy of BullMQ than this library.
+ * The error by which a handler reports to BullMQ that it moved its job, which uses up no attempt. It is known by its name, and by its
+ * message for the rate limit, as in BullMQ itself: the handler may have another copy of BullMQ than this library.
  */
 function isMove(thrown: unknown): boolean {
   if (!(thrown instanceof Error)) return false
@@ -143,6 +143,6 @@ async function takeLock(
 async function postpone(job: Job, token: string | undefined, delayMs: number, metrics: WorkerMetrics): Promise<never> {
   await job.moveToDelayed(Date.now() + delayMs, token)
   metrics.executed('postponed')
-  // BullMQ's way of being told that the job has been moved already; it uses up no attempt.
+  // By this error BullMQ learns that the job has been moved already; it uses up no attempt.
   throw new DelayedError(`${job.id ?? job.name} is being executed elsewhere`)
 }

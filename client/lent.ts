@@ -1,5 +1,5 @@
 /**
- * What an application passes as its Redis. A wrong kind is refused when it is passed. A connection that leads elsewhere than the
+ * The Redis that an application passes. A wrong kind is refused when it is passed. A connection that leads elsewhere than the
  * pipeline is refused before anything is sent on it: a payload would be taken, and lie where nobody looks.
  *
  * A connection is known by what it can do. The application's ioredis may be another copy or another major than this library's.
@@ -29,8 +29,8 @@ export function checkInput(input: unknown, option: string): RedisInput {
   }
   if (typeof input !== 'object' || input === null) throw refused(`${input === null ? 'null' : typeof input} is no Redis`)
   const lacks = needed.filter((method) => typeof Reflect.get(input, method) !== 'function')
-  const told = typeof Reflect.get(input, 'status') === 'string' && typeof Reflect.get(input, 'options') === 'object'
-  if (lacks.length > 0 || !told)
+  const described = typeof Reflect.get(input, 'status') === 'string' && typeof Reflect.get(input, 'options') === 'object'
+  if (lacks.length > 0 || !described)
     throw refused(`this is no ioredis connection (it lacks ${lacks.join(', ') || 'status or options'})`)
   const connection = input as RedisConnection
   const misled = misleading(connection)

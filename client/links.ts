@@ -15,14 +15,14 @@ interface Links {
   stream(): Promise<RedisConnection>
   /** The forwarder of a plan, on the queue's Redis. */
   forwarder(plan: Plan): Promise<Forwarder>
-  /** What may be shown of the server. */
+  /** The server's name in messages, without secrets. */
   label(): string
   end(): Promise<void>
 }
 
 interface LinkOptions extends Pick<DispatcherOptions, 'redis' | 'queueRedis' | 'refs'> {
   readonly pipeline: CompiledPipeline | undefined
-  /** Told why direct dispatch goes the portable way, once for each time it is chosen. */
+  /** Receives the reason why direct dispatch takes the portable path, once for each time it is chosen. */
   readonly onError: (error: StreamPipelineError) => void
 }
 

@@ -1,12 +1,12 @@
 /**
  * The execution lock: while one worker runs a key, no other worker runs it.
  *
- * A lock is **Held** from the moment Redis says so. It is renewed at a third of its life; each answer that it is still ours
- * moves the deadline, counted from *before* the renewal was sent, because Redis' own clock for the key started no earlier. It
- * becomes **Lost** when Redis answers that the key holds another token or none, or when the deadline passes without an answer:
+ * A lock is **Held** from the moment Redis confirms it. It is renewed at a third of its life. Each answer that it is still ours
+ * moves the deadline. The deadline counts from *before* the renewal was sent, because Redis' own clock for the key started no earlier.
+ * A lock becomes **Lost** when Redis answers that the key holds another token or none. So it does when the deadline passes unanswered:
  * Redis may be away, and then nobody can know better than that the key has expired. Lost is final, even if Redis comes back:
- * somebody else may have run in between. It becomes **Released** when the holder is done. The token makes release and renewal
- * touch our own lock only, never that of the worker which came after us.
+ * somebody else may have run in between. A lock becomes **Released** when the holder is done. The token makes release and renewal
+ * touch our own lock only, never that of a later worker.
  *
  * A command that was sent when a connection broke is sent again after reconnecting, so each script may run twice: acquiring
  * recognises its own token, renewing and releasing are harmless when repeated.
@@ -25,12 +25,12 @@ export interface HeldLock {
 
 export interface ForeignLock {
   readonly kind: 'Foreign'
-  /** What is left of the other holder's lock unless it renews. */
+  /** The rest of the other holder's lock, unless it renews. */
   readonly remainingMs: number
 }
 
 /**
- * Takes the lock, or says who is not to be disturbed. Throws catalogued Redis errors.
+ * Takes the lock, or returns the foreign one. Throws catalogued Redis errors.
  *
  * @param onLost called once, when the lock stopped being ours while it was held
  */

@@ -1,6 +1,6 @@
 /**
- * What a worker counts, for Prometheus. Several workers may share one registry, and a registry holds a name once: each worker
- * takes the metric that is there already and tells its own numbers apart by the `queue` label.
+ * A worker's metrics, for Prometheus. Several workers may share one registry, and a registry holds a name once. Each worker takes
+ * the metric that is there already; the `queue` label keeps its numbers apart.
  */
 import { Counter, Histogram, Registry } from 'prom-client'
 

@@ -1,4 +1,4 @@
-/** What an application may say when it makes a dispatcher. */
+/** An application's options for a dispatcher. */
 import type { CompiledPipeline } from '../api/compiled.ts'
 import type { StreamPipelineError } from '../api/errors.ts'
 import type { StreamPipelineInput } from '../api/schema/pipeline.ts'
@@ -9,8 +9,8 @@ export interface DispatcherOptions {
   /** The pipeline: a StreamPipeline document, or the compiled form. Instead of `config`. */
   readonly pipeline?: StreamPipelineInput | CompiledPipeline
   /**
-   * What the operator published in the ConfigMap `<pipeline>-dispatch`: the object, or the folder it is mounted at, which is read
-   * again every few seconds. Default: the environment variable STREAMPIPELINE_DISPATCH.
+   * The configuration that the operator published in the ConfigMap `<pipeline>-dispatch`: the object, or the folder it is mounted
+   * at. The folder is read again every few seconds. Default: the environment variable STREAMPIPELINE_DISPATCH.
    */
   readonly config?: DispatchConfig | string
   /** Pins the mode. Default: environment variable STREAMPIPELINE_MODE; else Redis and the configuration decide. */
@@ -23,12 +23,13 @@ export interface DispatcherOptions {
   readonly refs?: string
   /**
    * How long one call may take, in milliseconds, before it fails with RedisUnreachable. Default 5,000. Once a thousand payloads
-   * have gone unanswered, calls are let through one at a time, and the others fail at once, until Redis answers.
+   * have gone unanswered, only one call at a time is let through until Redis answers. The others fail at once.
    */
   readonly timeoutMs?: number
   /**
-   * Told of what is amiss without stopping anything: a mounted configuration that became unreadable (the last one stays in force),
-   * and `PortableForwarding`, when jobs cannot be added by the composed script. Default: `process.emitWarning`.
+   * Receives faults that stop nothing. A mounted configuration became unreadable; the last one stays in force. `PortableForwarding`:
+   * jobs cannot be added by the composed script. `ReplicationUnconfirmed`: no replica confirms direct dispatches. Default:
+   * `process.emitWarning`.
    */
   readonly onError?: (error: StreamPipelineError) => void
   /** Default `process.env`. */

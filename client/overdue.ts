@@ -1,8 +1,7 @@
 /**
- * Bounded waiting. A call that took too long is told so, but what it sent cannot be called back: it lies in a socket, or in the client's
- * queue, for as long as Redis is away, and is carried out afterwards. So unanswered payloads are counted, and beyond a bound
- * one call at a time is let through, to see whether Redis answers, while the others fail before anything is sent. The first
- * answer ends that. An outage then neither grows the process without end, nor ends in a flood of old work.
+ * Bounded waiting. A call that takes too long fails, but its command cannot be called back: it lies in a socket, or in the client's
+ * queue, for as long as Redis is away, and is carried out afterwards. So unanswered payloads are counted. Beyond a bound one call at
+ * a time is let through, to see whether Redis answers; the others fail before anything is sent. The first answer ends that. An outage then neither grows the process without end, nor ends in a flood of old work.
  */
 import { asFailure, failure } from '../api/errors.ts'
 
@@ -11,9 +10,9 @@ export const maxUnanswered = 1_000
 
 interface Deadline {
   /**
-   * Runs `work` for at most so long. Throws RedisUnreachable when that is over, or at once while too much is unanswered. What it
-   * started may still come to pass afterwards. Its signal aborts a little earlier, so that what waits for something other than
-   * Redis can say so itself.
+   * Runs `work` for at most so long. Throws RedisUnreachable when that is over, or at once while too much is unanswered. Work
+   * that it started may still come to pass afterwards. Its signal aborts a little earlier: work that waits for something other than
+   * Redis can then fail with its own error.
    */
   run<T>(payloads: number, work: (signal: AbortSignal) => Promise<T>): Promise<T>
 }

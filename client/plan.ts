@@ -1,4 +1,4 @@
-/** What a dispatcher works by: the configuration, from wherever it comes, with the codec and key names made from it. */
+/** A dispatcher's plan: the configuration, wherever it comes from, with the codec and key names made from it. */
 import { compilePipeline, parsePipeline } from '../api/compile.ts'
 import type { CompiledPipeline } from '../api/compiled.ts'
 import { asFailure, failure, type StreamPipelineError } from '../api/errors.ts'

@@ -16,14 +16,14 @@ export interface StreamAdd {
   readonly stream: string
   /** Key of the mode in Redis; undefined when the mode is pinned. */
   readonly modeKey: string | undefined
-  /** What counts while Redis has no mode. */
+  /** In force while Redis has no mode. */
   readonly mode: DispatchMode
   readonly maxEntries: number | undefined
 }
 
 /**
- * Adds entries (flat field, value, …) in order. Replies with their ids: fewer than were given when Redis said Direct at some
- * point, the rest being untouched. Throws catalogued errors; entries of earlier chunks then are in the stream.
+ * Adds entries (flat field, value, …) in order. Returns their ids: fewer than were given when the mode in Redis became Direct
+ * in between; the rest is untouched. Throws catalogued errors; entries of earlier chunks then are in the stream.
  */
 export async function addToStream(
   connection: RedisConnection,

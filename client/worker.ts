@@ -23,7 +23,7 @@ export interface WorkerOptions<Payload extends object, Result> {
   /** Where the queue lives. A connection that is passed in is duplicated without its limits of time, and never closed. */
   readonly redis: RedisInput
   /**
-   * Does the work. What it returns is the job's return value; what it throws fails the attempt. It must stop when
+   * Does the work. Its result is the job's return value; an error fails the attempt. It must stop when
    * `context.signal` aborts: another worker may be running the same work by then.
    */
   readonly execute: (payload: Payload, context: ExecutionContext<Payload>) => Promise<Result> | Result
@@ -39,9 +39,9 @@ export interface WorkerOptions<Payload extends object, Result> {
   readonly concurrency?: number
   /** Where metrics are registered. Default: a registry of its own, `worker.registry`. */
   readonly registry?: Registry
-  /** Told of errors outside any job: Redis away, a lock not released. Default: `process.emitWarning`. */
+  /** Receives errors outside any job: Redis away, a lock not released. Default: `process.emitWarning`. */
   readonly onError?: (error: StreamPipelineError) => void
-  /** Further options of BullMQ's Worker: limiter, stalledInterval, metrics… `runRetryDelay` is 1,000 ms here unless told. */
+  /** Further options of BullMQ's Worker: limiter, stalledInterval, metrics… `runRetryDelay` is 1,000 ms here by default. */
   readonly bullmq?: Omit<Partial<BullOptions>, 'connection' | 'prefix' | 'concurrency' | 'autorun'>
 }
 
@@ -56,7 +56,7 @@ export interface Worker {
   close(): Promise<void>
 }
 
-/** How long BullMQ may take to say goodbye to Redis once no job runs any more. */
+/** How long BullMQ may take to leave Redis once no job runs any more. */
 const farewellMs = 3_000
 
 /** BullMQ's own pause after a command that a lost connection failed, 15 s, is one that its close() waits out. */
@@ -92,7 +92,7 @@ export function createWorker<Payload extends object, Result = unknown>(options: 
   const source = redisSource(options.redis, 'redis')
   const metrics = createWorkerMetrics(queue, options.registry)
   const closing = new AbortController()
-  /** What the application's own functions are at. What we ask Redis around them may take as long as Redis is away. */
+  /** Runs of the application's own functions. Commands to Redis around them may take as long as Redis is away. */
   const running = new Set<Promise<unknown>>()
   let started: Promise<Started> | undefined
   let closed: Promise<void> | undefined
@@ -157,7 +157,7 @@ export function createWorker<Payload extends object, Result = unknown>(options: 
 
   async function end(): Promise<void> {
     closing.abort()
-    // Whoever called start() heard why it failed; there is then nothing to end.
+    // The caller of start() got the failure; there is then nothing to end.
     const current = await started?.catch(() => undefined)
     if (current === undefined) return
     const { bull, connection } = current

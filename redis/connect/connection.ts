@@ -1,17 +1,17 @@
 /**
- * Connections by the part they play. What differs is how long a command may wait for a Redis that is away:
+ * Connections by their role. Roles differ in how long a command may wait for a Redis that is away:
  *
  * - Blocking: the reader's XREADGROUP. Waits without bound; the reader itself watches for a socket that died silently. (ioredis'
  *   `blockingTimeout` would answer "nothing" beside a late reply, whose entries would then be pending and known to nobody.)
- * - Writer: the consumer's commands. Fail within seconds, so that the consumer says BackendDown rather than hang; also while Redis is
- *   loading, which a ready check would wait out in silence.
+ * - Writer: the consumer's commands. Fail within seconds, so that the consumer becomes BackendDown instead of hanging. So they do
+ *   while Redis is loading, which a ready check would wait out in silence.
  * - Observer: the operator's and the CLI's reads. Fail at once; the next tick tries again.
  * - Alarm: the operator's blocking read for sleeping pipelines. Blocks for some seconds at a time; a socket that stays silent for longer
- *   is dead. Fails at once; whoever reads begins anew.
+ *   is dead. Fails at once; the reader begins anew.
  * - Producer: the application's adds. Fail fast: a web request must not hang on a queue.
  * - BullWorker: BullMQ's own blocking use, which demands `maxRetriesPerRequest: null`.
  *
- * ioredis resends what was in flight when a connection comes back, so every command sent here must be safe to run twice.
+ * ioredis resends commands that were in flight when a connection comes back. So every command sent here must be safe to run twice.
  */
 import { AbstractConnector, Cluster, type CommonRedisOptions, Redis, type RedisOptions } from 'ioredis'
 import { failure } from '../../api/errors.ts'
@@ -39,7 +39,7 @@ const reconnectOnError = (error: Error) => replyCode(error) === 'READONLY'
 
 const labels = new WeakMap<RedisConnection, string>()
 const socketErrors = new WeakMap<RedisConnection, unknown>()
-/** Connections on their way out: they must not try again. A cluster's status tells too little: `close` may follow upon `end`. */
+/** Connections on their way out: they must not try again. A cluster's status is not enough: `close` may follow upon `end`. */
 const closing = new WeakMap<RedisConnection, Promise<void>>()
 
 /** Makes a connection without touching the network; `open` it, or let the first command do so. */
@@ -67,14 +67,14 @@ export function connect(address: RedisAddress, role: ConnectionRole): RedisConne
   return connection
 }
 
-/** By what it says of itself: a connection that an application lends may be of another copy of ioredis, with classes of its own. */
+/** By the connection's own field: one that an application lends may be of another copy of ioredis, with classes of its own. */
 export function isCluster(connection: RedisConnection): connection is Cluster {
   return connection.isCluster
 }
 
 /**
- * ioredis asks sentinels that are all away again and again, and whoever waits for an answer waits as long. Only roles that wait
- * without bound may have that. For the others it gives up after one round, which ends the connection; they are revived here.
+ * ioredis asks sentinels that are all away again and again, and a command waits for as long. Only roles that wait without bound
+ * may have that. For the others it gives up after one round, which ends the connection; they are revived here.
  */
 function outliveSentinels(connection: RedisConnection, role: ConnectionRole): void {
   if (waitsForSentinels(role)) return
@@ -92,7 +92,7 @@ function outliveSentinels(connection: RedisConnection, role: ConnectionRole): vo
 
 const waitsForSentinels = (role: ConnectionRole) => roleOptions[role].maxRetriesPerRequest === null
 
-/** It is told by the commands, and the end it comes to starts the next one. */
+/** The commands report the failure, and the end of this attempt starts the next one. */
 function ignoreAttempt() {}
 
 function construct(
@@ -136,7 +136,7 @@ function tlsOption(address: RedisAddress) {
   return { tls: { ca, cert, key, ...(serverName === undefined ? {} : { servername: serverName }) } }
 }
 
-/** What may be shown of a connection's server. */
+/** The name of a connection's server in messages, without secrets. */
 export function labelOf(connection: RedisConnection): string {
   return labels.get(connection) ?? 'redis'
 }
@@ -146,7 +146,7 @@ export function failureOn(connection: RedisConnection, thrown: unknown) {
   return redisFailure(thrown, labelOf(connection), socketErrors.get(connection))
 }
 
-/** What a script reports of a command that the server rejected inside it. @param reply as the server wrote it, its code first */
+/** The failure of a command that the server rejected inside a script. @param reply as the server wrote it, its code first */
 export function rejectionOn(connection: RedisConnection, reply: string) {
   return failureOn(connection, Object.assign(new Error(reply), { name: 'ReplyError' }))
 }
@@ -203,8 +203,8 @@ function endCluster(cluster: Cluster): void {
 /**
  * Ended in the middle of a TLS handshake, a socket can fail twice: for the certificate, and for the server's answer to the early end.
  * ioredis listens once; the second error would end the process. And it gives a socket two seconds to close, also one that is closed
- * already, which keeps the process for as long. Connections that only ioredis or BullMQ know of (which ask a sentinel or a node for
- * its slots, and are given up when it hangs; a worker's blocking one) end like ours, here.
+ * already, which keeps the process for as long. Some connections are known to ioredis or BullMQ alone: those that ask a sentinel or a
+ * node for its slots, and are given up when it hangs; a worker's blocking one. They end like ours, here.
  */
 const { disconnect } = AbstractConnector.prototype
 AbstractConnector.prototype.disconnect = function (this: AbstractConnector): void {

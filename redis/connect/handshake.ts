@@ -1,5 +1,5 @@
 /**
- * What a server must grant before any command is sent. ioredis reports a refused SELECT as an event and goes on in database 0, where
+ * The set-up that a server must grant before any command is sent. ioredis reports a refused SELECT as an event and goes on in database 0, where
  * the same keys may be somebody else's. Here the refusal fails the connection, at the first connect and at each later one.
  *
  * ioredis sends the commands of its handshake through the connection's own methods. `select` is therefore replaced on the
@@ -9,7 +9,7 @@ import type { Redis } from 'ioredis'
 import { failure, StreamPipelineError } from '../../api/errors.ts'
 import { redisFailure, replyCode } from './replies.ts'
 
-/** @param label what may be shown of the server */
+/** @param label the server's name in messages, without secrets */
 export function failUnfit(connection: Redis, label: string): void {
   const { select, duplicate } = connection
   connection.select = async (database: string | number) => {
@@ -47,7 +47,7 @@ function refusedDatabase(address: string, database: string, code: string, thrown
       return failure('RedisPermissionDenied', { detail: `SELECT ${database} at ${address}: ${detail} (grant +select)` }, thrown)
     case 'ERR': {
       const advice =
-        'name a database that it has: 0 to one less than `databases` in its configuration, 16 unless told; only 0 behind many proxies'
+        'name a database that it has: 0 to one less than `databases` in its configuration, 16 by default; only 0 behind many proxies'
       return failure('RedisUnfit', { address, detail: `SELECT refuses database ${database}: ${detail}`, advice }, thrown)
     }
     default:

@@ -3,8 +3,8 @@
  * a cluster would send them to any of its nodes, while they mean the connection that the key's own commands go through.
  *
  * ioredis drops a node whose connection ended and leaves it in its map of slots; it asks for the map anew when a command of the slot
- * is answered MOVED, CLUSTERDOWN or not at all. Whoever asks for the node before he sends such a command must have the map asked for,
- * or he finds no node for ever: that of a node that came back, and that of the replica that took over.
+ * is answered MOVED, CLUSTERDOWN or not at all. A look for the node before any such command must therefore have the map asked for. It
+ * would find no node for ever: neither one that came back, nor the replica that took over.
  */
 import type { Cluster, Redis } from 'ioredis'
 import { failure } from '../../api/errors.ts'
@@ -16,7 +16,7 @@ export function addressOf(node: Redis): string {
   return `${node.options.host}:${node.options.port}`
 }
 
-/** The connection to the server that has this key, in a cluster by its map of slots, asked for anew if need be. Throws RedisNotReady. */
+/** The connection to the server that has this key. A cluster's map of slots is asked for anew if need be. Throws RedisNotReady. */
 export async function nodeOf(connection: RedisConnection, key: string): Promise<Redis> {
   if (!isCluster(connection)) return connection
   const slot = slotOf(key)
@@ -33,7 +33,7 @@ export function nodeAt(connection: RedisConnection, address: string | undefined)
   return connection.nodes('all').find((node) => addressOf(node) === address)
 }
 
-/** Resolves also when no node answers: whoever looks then finds nothing and says so. At most `slotsRefreshTimeout` per node. */
+/** Resolves also when no node answers: the look that follows then finds nothing, and fails. At most `slotsRefreshTimeout` per node. */
 async function newMap(cluster: Cluster): Promise<void> {
   await new Promise<void>((resolve) => cluster.refreshSlotsCache(() => resolve()))
 }

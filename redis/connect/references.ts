@@ -107,7 +107,7 @@ function fromUrl(text: string, given: Given, refused: () => Error): RedisAddress
 
 const nothingGiven: Given = { username: undefined, password: undefined, tls: undefined }
 
-/** Undefined when it has not the form `redis://[user:password@]host:port/database`. What is given beside it wins. */
+/** Undefined when it has not the form `redis://[user:password@]host:port/database`. Values given beside it win. */
 export function parseRedisUrl(text: string, given: Given = nothingGiven): Extract<RedisAddress, { kind: 'Server' }> | undefined {
   const url = URL.canParse(text) ? new URL(text) : undefined
   const database = url === undefined ? undefined : databaseOf(url.pathname)

@@ -16,8 +16,8 @@ export function replyCode(thrown: unknown): string | undefined {
 const tlsCodes = /^(ERR_TLS|ERR_SSL|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_|EPROTO)/
 
 /**
- * @param address what may be shown of the server, `host:port`
- * @param lastSocketError what the connection's `error` event said last; tells why when a command only knows that it was dropped
+ * @param address the server's name in messages, `host:port`
+ * @param lastSocketError the connection's last `error` event; it holds the reason where a command only knows that it was dropped
  */
 export function redisFailure(thrown: unknown, address: string, lastSocketError?: unknown): StreamPipelineError {
   if (thrown instanceof StreamPipelineError) return thrown
@@ -26,14 +26,14 @@ export function redisFailure(thrown: unknown, address: string, lastSocketError?:
   const code = replyCode(first)
   if (code !== undefined) return replyFailure(code, first, address)
   if (lastSocketError instanceof StreamPipelineError) return lastSocketError
-  const told = lastSocketError instanceof Error ? lastSocketError : thrown
-  if (replyCode(told) !== undefined) return redisFailure(told, address)
-  const systemCode = 'code' in told && typeof told.code === 'string' ? told.code : ''
-  if (tlsCodes.test(systemCode)) return failure('RedisTlsFailed', { address, detail: told.message }, thrown)
-  return failure('RedisUnreachable', { address, detail: told.message || systemCode || 'connection closed' }, thrown)
+  const reason = lastSocketError instanceof Error ? lastSocketError : thrown
+  if (replyCode(reason) !== undefined) return redisFailure(reason, address)
+  const systemCode = 'code' in reason && typeof reason.code === 'string' ? reason.code : ''
+  if (tlsCodes.test(systemCode)) return failure('RedisTlsFailed', { address, detail: reason.message }, thrown)
+  return failure('RedisUnreachable', { address, detail: reason.message || systemCode || 'connection closed' }, thrown)
 }
 
-/** EXECABORT says only that an earlier command was refused; ioredis keeps that one beside it. */
+/** EXECABORT reports only that an earlier command was refused; ioredis keeps that one beside it. */
 function firstOfTransaction(thrown: Error): Error {
   const previous = 'previousErrors' in thrown && Array.isArray(thrown.previousErrors) ? thrown.previousErrors[0] : undefined
   return previous instanceof Error ? previous : thrown
