@@ -189,3 +189,15 @@ test('a consumer whose queue’s replica lags counts its entries as forwarded, o
   assert.equal(await consumer.metric('stream_consumer_settled_total{outcome="duplicate"'), 0)
   assert.equal(await consumer.metric('stream_consumer_unconfirmed_batches_total'), 0)
 })
+
+test('a consumer logs ReplicationUnconfirmed and counts the batches that no replica confirmed', async (t) => {
+  const [stream, { primary }] = [await startRedis(t), await openServers(t, {})]
+  const proxy = await startProxy(t, primary, { refuse: ['WAIT'] })
+  const fixture = openPipeline(t, stream, { sink: { redis: { url: proxy.url } } })
+  const consumer = await fixture.start('c1')
+  await fixture.add(5)
+  await eventually(async () => (await primary.client().llen(`${fixture.queueKey}:wait`)) === 5)
+  await eventually(async () => assert.deepEqual(await fixture.pending(), []))
+  await eventually(() => consumer.log().some(({ code }) => code === 'ReplicationUnconfirmed'))
+  await eventually(async () => (await consumer.metric('stream_consumer_unconfirmed_batches_total')) > 0)
+})
