@@ -51,9 +51,10 @@ test('maxEntries bounds the stream within two seconds, also where nothing is set
   })
   await fixture.start('pod-0')
   const { redis, place } = fixture
-  const end = Date.now() + 5_000
-  await load(fixture, async () => Date.now() > end && (await redis.xlen(place.stream)) > 1_000)
-  await sleep(2_000)
-  const left = await redis.xlen(place.stream)
-  assert.ok(left <= 1_000 + remnant, `${left} entries two seconds after the last was added`)
+  for (let round = 0; round < 3; round++) {
+    await load(fixture, async () => (await redis.xlen(place.stream)) > 1_000 + 2 * remnant)
+    await sleep(2_000)
+    const left = await redis.xlen(place.stream)
+    assert.ok(left <= 1_000 + remnant, `${left} entries two seconds after the last was added, round ${round}`)
+  }
 })
