@@ -32,7 +32,7 @@ import { createNudges } from './nudges.ts'
 import type { ConsumerParts } from './parts.ts'
 import { createPresence } from './presence.ts'
 import { createReader } from './reader.ts'
-import { createReclaimer } from './reclaimer.ts'
+import { createReclaimer, type ReclaimReport } from './reclaimer.ts'
 import { recovering } from './recovery.ts'
 import { createSettler } from './settler.ts'
 import { isReady, mayRead } from './states.ts'
@@ -81,6 +81,11 @@ export function createConsumer(parts: ConsumerParts): Consumer {
       observer.batchSettled(batch)
     },
   })
+  const reportReclaim = (round: ReclaimReport) => {
+    tally.reclaim(round)
+    observer.reclaimed(round)
+  }
+  const reportTrimmed = (trimmed: number) => reportReclaim({ claimed: 0, trimmed, exhausted: [] })
   const reclaimer = createReclaimer({
     pipeline,
     place,
@@ -92,10 +97,7 @@ export function createConsumer(parts: ConsumerParts): Consumer {
     endRead: reader.wake,
     clock,
     settle: settler.settle,
-    report(round) {
-      tally.reclaim(round)
-      observer.reclaimed(round)
-    },
+    report: reportReclaim,
   })
   /** Aborted when the name is about to be given up: beating goes on until then, or a long drain would look like a death. */
   const leaving = new AbortController()
@@ -113,6 +115,7 @@ export function createConsumer(parts: ConsumerParts): Consumer {
     path: () => path?.kind ?? '',
     clock,
     heartbeatSent: observer.heartbeatSent,
+    trimmed: reportTrimmed,
   })
   let loops: Promise<unknown> | undefined
   let beats: Promise<void> | undefined
@@ -289,7 +292,7 @@ export function createConsumer(parts: ConsumerParts): Consumer {
   /** Hands back what is left and takes the name out. Redis may be away: then the operator's reaping does it later. */
   const leave = async () => {
     try {
-      const entries = await handBackEntries(writer, place, name, pipeline.reclaim.minIdleMs)
+      const entries = await handBackEntries(writer, place, name, pipeline.reclaim.minIdleMs, reportTrimmed)
       observer.handedBack(entries, await retireConsumer(writer, place, name), tally.read())
       return true
     } catch (thrown) {

@@ -745,7 +745,7 @@ for _, id in ipairs(ids) do
       local count = row[4] + (counts and 1 or 0)
       local taken = attempt(redis.call, 'XCLAIM', stream, group, consumer, minIdleMs, id, 'RETRYCOUNT', count)
       if refused(taken) then
-        if #claimed == 0 then return taken end
+        if #claimed + trimmed == 0 then return taken end
         refusal = taken.err
         break
       end
@@ -1751,15 +1751,21 @@ export interface HandBackArguments {
 export interface HandBackReply {
   /** made claimable */
   readonly returned: number
+  /** entries that became dead letters */
+  readonly trimmed: number
   /** the page was full, or this call has copied enough */
   readonly more: boolean
   /** id of the last row dealt with; empty without any */
   readonly last: string
+  /** why a record could not be written; empty when none was refused */
+  readonly refusal: string
+  /** why XCLAIM was refused, which ended the page; empty when it was not */
+  readonly stopped: string
 }
 
 function decodeHandBack(reply: unknown): HandBackReply {
   const at = list(reply, 'handBack')
-  return { returned: integer(at[0], 'handBack'), more: flag(at[1], 'handBack'), last: text(at[2], 'handBack') }
+  return { returned: integer(at[0], 'handBack'), trimmed: integer(at[1], 'handBack'), more: flag(at[2], 'handBack'), last: text(at[3], 'handBack'), refusal: text(at[4], 'handBack'), stopped: text(at[5], 'handBack') }
 }
 
 const handBackLua = `local function serverNow()
@@ -1900,41 +1906,91 @@ local function predecessor(id)
   return nil
 end
 local function existenceIn(stream)
-  if redis.call('EXISTS', stream) == 0 then return function() return false, 0 end end
-  local about = fields(redis.call('XINFO', 'STREAM', stream))
-  local first, last = about['first-entry'] and about['first-entry'][1], about['last-generated-id']
-  local deleted = about['max-deleted-entry-id'] or last
-  return function(id)
-    if not first or before(id, first) or before(last, id) then return false, 0 end
-    if before(deleted, id) then return true, 0 end
+  local first, last, deleted = nil, nil, nil
+  if redis.call('EXISTS', stream) == 1 then
+    local about = fields(redis.call('XINFO', 'STREAM', stream))
+    first, last = about['first-entry'] and about['first-entry'][1], about['last-generated-id']
+    deleted = about['max-deleted-entry-id'] or last
+  end
+  local existence = {}
+  function existence.tell(id)
+    if not first or before(id, first) or before(last, id) then return 'gone' end
+    return before(deleted, id) and 'likely' or 'unknown'
+  end
+  function existence.look(id)
     local entry = redis.call('XRANGE', stream, id, id)[1]
     if not entry then return false, 0 end
     local bytes = 0
     for _, part in ipairs(entry[2]) do bytes = bytes + #part end
     return true, bytes
   end
+  return existence
+end
+local function forbidden(...)
+  if not redis.acl_check_cmd or redis.acl_check_cmd(...) then return nil end
+  local command, key = ...
+  return redis.error_reply('NOPERM the user may not ' .. command .. ' ' .. key)
+end
+local function createHeldRows(place, now)
+  local existence = existenceIn(place.stream)
+  local bytes, recordable = 0, nil
+  local function asked()
+    local holds = redis.call('TYPE', place.stats).ok
+    return (holds == 'hash' or holds == 'none') and not roomForDeadLetter(place.deadLetters, place.max)
+      and not forbidden('XADD', place.deadLetters, '*', 'field', 'value') and not forbidden('XACK', place.stream, place.group, '0-1')
+      and not forbidden('HINCRBY', place.stats, 'trimmedPending', '1')
+  end
+  local function mayRecord()
+    if recordable == nil then recordable = asked() end
+    return recordable
+  end
+  local held = {}
+  function held.bytes() return bytes end
+  function held.locate(row)
+    local found = existence.tell(row[1])
+    if found == 'gone' or found == 'likely' and mayRecord() then return found end
+    local there, copied = existence.look(row[1])
+    bytes = bytes + copied
+    return there and 'there' or 'gone'
+  end
+  function held.bury(row)
+    recordable = nil
+    return deadLetterTrimmed(place, row[1], now, 0, row)
+  end
+  function held.claim(consumer, row, ...)
+    local taken = attempt(redis.call, 'XCLAIM', place.stream, place.group, consumer, 0, row[1], ...)
+    if refused(taken) then return nil, taken end
+    if #taken > 0 then return 'claimed' end
+    local outcome = held.bury(row)
+    if refused(outcome) then return nil, outcome end
+    return outcome
+  end
+  return held
 end
 local stream, nudge, deadLetters, stats = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local group, consumer, idleMs, start, maxDeadLetters, pageSize = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6])
 local place = {stream = stream, deadLetters = deadLetters, stats = stats, group = group, max = maxDeadLetters}
-local now, exists = serverNow(), existenceIn(stream)
+local rows = createHeldRows(place, serverNow())
 local held = redis.call('XPENDING', stream, group, start, '+', pageSize, consumer)
 if #held > 0 then redis.call('INCR', nudge) end
-local returned, seen, bytes = 0, 0, 0
+local returned, trimmed, seen, refusal, stopped = 0, 0, 0, '', ''
 for _, row in ipairs(held) do
-  if bytes > 1048576 then break end
-  local there, copied = exists(row[1])
-  bytes = bytes + copied
-  if there then
-    local count = row[4] > 0 and row[4] - 1 or 0
-    redis.call('XCLAIM', stream, group, consumer, 0, row[1], 'IDLE', idleMs, 'RETRYCOUNT', count, 'JUSTID')
-    returned = returned + 1
-  else
-    deadLetterTrimmed(place, row[1], now, 0, row)
+  if rows.bytes() > 1048576 then break end
+  local count = row[4] > 0 and row[4] - 1 or 0
+  local outcome, stop = nil, nil
+  if rows.locate(row) == 'gone' then outcome = rows.bury(row)
+  else outcome, stop = rows.claim(consumer, row, 'IDLE', idleMs, 'RETRYCOUNT', count, 'JUSTID') end
+  if stop then
+    stopped = stop.err
+    break
   end
+  if refused(outcome) then refusal = outcome.err
+  elseif outcome == 'dead' then trimmed = trimmed + 1
+  elseif outcome == 'claimed' then returned = returned + 1 end
   seen = seen + 1
 end
-return {returned, (seen < #held or #held == pageSize) and 1 or 0, seen > 0 and held[seen][1] or ''}
+local more = (seen < #held or #held == pageSize) and 1 or 0
+return {returned, trimmed, more, seen > 0 and held[seen][1] or '', refusal, stopped}
 `
 
 const handBackScript = defineScript('handBack', handBackLua)
@@ -2725,11 +2781,13 @@ export interface ReapReply {
   readonly oldest: string
   /** why a record could not be written; empty when none was refused */
   readonly refusal: string
+  /** why XCLAIM was refused, which ended the page; empty when it was not */
+  readonly stopped: string
 }
 
 function decodeReap(reply: unknown): ReapReply {
   const at = list(reply, 'reap')
-  return { outcome: text(at[0], 'reap'), registered: text(at[1], 'reap'), released: integer(at[2], 'reap'), trimmed: integer(at[3], 'reap'), seen: integer(at[4], 'reap'), more: flag(at[5], 'reap'), last: text(at[6], 'reap'), oldest: text(at[7], 'reap'), refusal: text(at[8], 'reap') }
+  return { outcome: text(at[0], 'reap'), registered: text(at[1], 'reap'), released: integer(at[2], 'reap'), trimmed: integer(at[3], 'reap'), seen: integer(at[4], 'reap'), more: flag(at[5], 'reap'), last: text(at[6], 'reap'), oldest: text(at[7], 'reap'), refusal: text(at[8], 'reap'), stopped: text(at[9], 'reap') }
 }
 
 const reapLua = `local function serverNow()
@@ -2870,19 +2928,66 @@ local function predecessor(id)
   return nil
 end
 local function existenceIn(stream)
-  if redis.call('EXISTS', stream) == 0 then return function() return false, 0 end end
-  local about = fields(redis.call('XINFO', 'STREAM', stream))
-  local first, last = about['first-entry'] and about['first-entry'][1], about['last-generated-id']
-  local deleted = about['max-deleted-entry-id'] or last
-  return function(id)
-    if not first or before(id, first) or before(last, id) then return false, 0 end
-    if before(deleted, id) then return true, 0 end
+  local first, last, deleted = nil, nil, nil
+  if redis.call('EXISTS', stream) == 1 then
+    local about = fields(redis.call('XINFO', 'STREAM', stream))
+    first, last = about['first-entry'] and about['first-entry'][1], about['last-generated-id']
+    deleted = about['max-deleted-entry-id'] or last
+  end
+  local existence = {}
+  function existence.tell(id)
+    if not first or before(id, first) or before(last, id) then return 'gone' end
+    return before(deleted, id) and 'likely' or 'unknown'
+  end
+  function existence.look(id)
     local entry = redis.call('XRANGE', stream, id, id)[1]
     if not entry then return false, 0 end
     local bytes = 0
     for _, part in ipairs(entry[2]) do bytes = bytes + #part end
     return true, bytes
   end
+  return existence
+end
+local function forbidden(...)
+  if not redis.acl_check_cmd or redis.acl_check_cmd(...) then return nil end
+  local command, key = ...
+  return redis.error_reply('NOPERM the user may not ' .. command .. ' ' .. key)
+end
+local function createHeldRows(place, now)
+  local existence = existenceIn(place.stream)
+  local bytes, recordable = 0, nil
+  local function asked()
+    local holds = redis.call('TYPE', place.stats).ok
+    return (holds == 'hash' or holds == 'none') and not roomForDeadLetter(place.deadLetters, place.max)
+      and not forbidden('XADD', place.deadLetters, '*', 'field', 'value') and not forbidden('XACK', place.stream, place.group, '0-1')
+      and not forbidden('HINCRBY', place.stats, 'trimmedPending', '1')
+  end
+  local function mayRecord()
+    if recordable == nil then recordable = asked() end
+    return recordable
+  end
+  local held = {}
+  function held.bytes() return bytes end
+  function held.locate(row)
+    local found = existence.tell(row[1])
+    if found == 'gone' or found == 'likely' and mayRecord() then return found end
+    local there, copied = existence.look(row[1])
+    bytes = bytes + copied
+    return there and 'there' or 'gone'
+  end
+  function held.bury(row)
+    recordable = nil
+    return deadLetterTrimmed(place, row[1], now, 0, row)
+  end
+  function held.claim(consumer, row, ...)
+    local taken = attempt(redis.call, 'XCLAIM', place.stream, place.group, consumer, 0, row[1], ...)
+    if refused(taken) then return nil, taken end
+    if #taken > 0 then return 'claimed' end
+    local outcome = held.bury(row)
+    if refused(outcome) then return nil, outcome end
+    return outcome
+  end
+  return held
 end
 local stream, deadLetters, stats, registry, nudge, heartbeat = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local group, name, uid, minIdleMs, maxDeadLetters, requireExpired, start, pageSize = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6] == '1', ARGV[7], tonumber(ARGV[8])
@@ -2890,7 +2995,7 @@ local function answer(outcome, more)
   more = more or {}
   return {
     outcome, more.registered or '', more.released or 0, more.trimmed or 0, more.seen or 0, more.more and 1 or 0, more.last or '',
-    more.oldest or '', more.refusal or ''
+    more.oldest or '', more.refusal or '', more.stopped or ''
   }
 end
 local registered = redis.call('HGET', registry, name)
@@ -2904,23 +3009,23 @@ end
 local page, groupless = held(start, pageSize)
 if refused(page) then return page end
 local place = {stream = stream, deadLetters = deadLetters, stats = stats, group = group, max = maxDeadLetters}
-local now, exists = serverNow(), existenceIn(stream)
+local rows = createHeldRows(place, serverNow())
 local young = false
 for _, row in ipairs(page) do young = young or row[3] < minIdleMs end
 if young then redis.call('INCR', nudge) end
 local found = {released = 0, trimmed = 0, seen = 0}
-local bytes = 0
 for _, row in ipairs(page) do
-  if bytes > 1048576 then break end
-  local there, copied = exists(row[1])
-  bytes = bytes + copied
-  if not there then
-    local outcome = deadLetterTrimmed(place, row[1], now, 0, row)
-    if refused(outcome) then found.refusal = outcome.err elseif outcome == 'dead' then found.trimmed = found.trimmed + 1 end
-  elseif row[3] < minIdleMs then
-    redis.call('XCLAIM', stream, group, name, 0, row[1], 'IDLE', minIdleMs, 'JUSTID')
-    found.released = found.released + 1
+  if rows.bytes() > 1048576 then break end
+  local outcome, stop = nil, nil
+  if rows.locate(row) == 'gone' then outcome = rows.bury(row)
+  elseif row[3] < minIdleMs then outcome, stop = rows.claim(name, row, 'IDLE', minIdleMs, 'JUSTID') end
+  if stop then
+    found.stopped = stop.err
+    break
   end
+  if refused(outcome) then found.refusal = outcome.err
+  elseif outcome == 'dead' then found.trimmed = found.trimmed + 1
+  elseif outcome == 'claimed' then found.released = found.released + 1 end
   found.seen = found.seen + 1
 end
 found.more = found.seen < #page or #page == pageSize
@@ -3157,23 +3262,30 @@ export function releaseLocks(connection: RedisConnection, keys: ReleaseLocksKeys
 
 export interface RenewKeys {
   readonly stream: string
+  readonly deadLetters: string
+  readonly stats: string
 }
 
 export interface RenewArguments {
   readonly group: string
   readonly consumer: string
+  readonly maxDeadLetters: number
   readonly ids: readonly string[]
 }
 
 export interface RenewReply {
   readonly renewed: number
+  /** entries that became dead letters, since only XCLAIM could tell that they are gone */
+  readonly trimmed: number
   /** ids dealt with, from the first on; fewer where this call has copied enough */
   readonly seen: number
+  /** why XCLAIM or a record was refused, which ended the call; empty when it was not */
+  readonly stopped: string
 }
 
 function decodeRenew(reply: unknown): RenewReply {
   const at = list(reply, 'renew')
-  return { renewed: integer(at[0], 'renew'), seen: integer(at[1], 'renew') }
+  return { renewed: integer(at[0], 'renew'), trimmed: integer(at[1], 'renew'), seen: integer(at[2], 'renew'), stopped: text(at[3], 'renew') }
 }
 
 const renewLua = `local function slice(list, from, count)
@@ -3191,6 +3303,11 @@ local function rows(packed, width)
     end
   end
 end
+local function serverNow()
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+local function digits(number) return string.format('%.0f', number) end
 local function fields(reply)
   local map = {}
   for i = 1, #reply, 2 do map[reply[i]] = reply[i + 1] end
@@ -3206,6 +3323,96 @@ local function attempt(work, ...)
     if known and not allowed then reply = 'NOPERM the user may not send ' .. table.concat({...}, ' ', 1, 2) end
   end
   return {err = reply}
+end
+local function roomForDeadLetter(deadLetters, max, before)
+  local length = redis.pcall('XLEN', deadLetters)
+  if refused(length) then return length end
+  if length + (before or 0) < max then return nil end
+  return redis.error_reply('FULL ' .. deadLetters .. ' holds ' .. max .. ' dead letters')
+end
+local function writeDeadLetter(deadLetters, record, now)
+  local content = {
+    'originalId', record.originalId, 'stream', record.stream, 'group', record.group, 'consumer', record.consumer,
+    'deliveries', record.deliveries, 'reason', record.reason, 'error', record.error, 'payload', record.payload,
+    'idempotencyKey', record.idempotencyKey, 'firstSeen', record.firstSeen, 'deadAt', now or serverNow(), 'redrives', record.redrives
+  }
+  if record.stacktrace and record.stacktrace ~= '' then
+    content[#content + 1] = 'stacktrace'
+    content[#content + 1] = record.stacktrace
+  end
+  if record.altered then
+    content[#content + 1] = 'altered'
+    content[#content + 1] = '1'
+  end
+  local written = redis.pcall('XADD', deadLetters, '*', unpack(content))
+  if refused(written) then return written end
+  return nil, written
+end
+local function createLetters(place)
+  local decided, written = {}, {}
+  local barred, bytes = nil, 0
+  local function mayWrite(id)
+    if barred == nil then barred = redis.acl_check_cmd and not redis.acl_check_cmd('XACK', place.stream, place.group, id) end
+    if barred then return redis.error_reply('NOPERM the user may not XACK ' .. place.stream) end
+    return roomForDeadLetter(place.deadLetters, place.max, #decided)
+  end
+  local letters = {}
+  function letters.decide(id, letter, row)
+    row = row or redis.call('XPENDING', place.stream, place.group, id, id, 1)[1]
+    if not row or row[3] < (letter.minIdleMs or 0) or row[4] < (letter.minDeliveries or 0) then return 'gone' end
+    local refusal = mayWrite(id)
+    if refusal then return refusal end
+    local entry = letter.reason ~= 'Trimmed' and redis.call('XRANGE', place.stream, id, id)[1]
+    local failure = letter.error
+    if not entry and letter.reason ~= 'Trimmed' then failure = failure .. ' (the entry itself has been trimmed)' end
+    local payload = entry and cmsgpack.pack(entry[2]) or ''
+    bytes = bytes + #payload
+    decided[#decided + 1] = {
+      originalId = id, stream = place.stream, group = place.group, consumer = row[2], deliveries = row[4],
+      reason = letter.reason, error = failure, payload = payload, idempotencyKey = letter.hash,
+      firstSeen = string.match(id, '^%d+'), redrives = letter.redrives
+    }
+    return 'dead'
+  end
+  function letters.bytes() return bytes end
+  function letters.write(now)
+    local ids, refusals = {}, {}
+    for _, record in ipairs(decided) do
+      local refusal, id = writeDeadLetter(place.deadLetters, record, now)
+      if refusal then refusals[record.originalId] = refusal
+      else
+        written[#written + 1] = id
+        ids[#ids + 1] = record.originalId
+      end
+    end
+    return ids, refusals
+  end
+  function letters.undo()
+    for _, id in ipairs(written) do attempt(redis.call, 'XDEL', place.deadLetters, id) end
+  end
+  return letters
+end
+local function deadLetterTrimmed(place, id, now, minIdleMs, row)
+  local letters = createLetters(place)
+  local outcome = letters.decide(id, {
+    reason = 'Trimmed', error = 'trimmed from the stream while pending', hash = '', redrives = 0, minIdleMs = minIdleMs
+  }, row)
+  if outcome ~= 'dead' then return outcome end
+  local _, refusals = letters.write(now)
+  if refusals[id] then return refusals[id] end
+  local function count(number) return attempt(redis.call, 'HINCRBY', place.stats, 'trimmedPending', number) end
+  local counted = count(1)
+  if refused(counted) and not tonumber(redis.call('HGET', place.stats, 'trimmedPending') or '0') then
+    attempt(redis.call, 'HDEL', place.stats, 'trimmedPending', 'base')
+    counted = count(1)
+  end
+  local acknowledged = refused(counted) and counted or attempt(redis.call, 'XACK', place.stream, place.group, id)
+  if refused(acknowledged) then
+    if not refused(counted) then count(-1) end
+    letters.undo()
+    return acknowledged
+  end
+  return outcome
 end
 local function before(a, b)
   local ms, seq = string.match(a, '^(%d+)-(%d+)$')
@@ -3234,45 +3441,90 @@ local function predecessor(id)
   return nil
 end
 local function existenceIn(stream)
-  if redis.call('EXISTS', stream) == 0 then return function() return false, 0 end end
-  local about = fields(redis.call('XINFO', 'STREAM', stream))
-  local first, last = about['first-entry'] and about['first-entry'][1], about['last-generated-id']
-  local deleted = about['max-deleted-entry-id'] or last
-  return function(id)
-    if not first or before(id, first) or before(last, id) then return false, 0 end
-    if before(deleted, id) then return true, 0 end
+  local first, last, deleted = nil, nil, nil
+  if redis.call('EXISTS', stream) == 1 then
+    local about = fields(redis.call('XINFO', 'STREAM', stream))
+    first, last = about['first-entry'] and about['first-entry'][1], about['last-generated-id']
+    deleted = about['max-deleted-entry-id'] or last
+  end
+  local existence = {}
+  function existence.tell(id)
+    if not first or before(id, first) or before(last, id) then return 'gone' end
+    return before(deleted, id) and 'likely' or 'unknown'
+  end
+  function existence.look(id)
     local entry = redis.call('XRANGE', stream, id, id)[1]
     if not entry then return false, 0 end
     local bytes = 0
     for _, part in ipairs(entry[2]) do bytes = bytes + #part end
     return true, bytes
   end
+  return existence
 end
-local stream = KEYS[1]
-local group, consumer = ARGV[1], ARGV[2]
-local ids = slice(ARGV, 3, #ARGV - (3) + 1)
-local exists = existenceIn(stream)
-local renewed, seen, bytes = 0, 0, 0
-for _, id in ipairs(ids) do
-  if bytes > 1048576 then break end
-  if #redis.call('XPENDING', stream, group, id, id, 1, consumer) == 1 then
-    local there, copied = exists(id)
+local function forbidden(...)
+  if not redis.acl_check_cmd or redis.acl_check_cmd(...) then return nil end
+  local command, key = ...
+  return redis.error_reply('NOPERM the user may not ' .. command .. ' ' .. key)
+end
+local function createHeldRows(place, now)
+  local existence = existenceIn(place.stream)
+  local bytes, recordable = 0, nil
+  local function asked()
+    local holds = redis.call('TYPE', place.stats).ok
+    return (holds == 'hash' or holds == 'none') and not roomForDeadLetter(place.deadLetters, place.max)
+      and not forbidden('XADD', place.deadLetters, '*', 'field', 'value') and not forbidden('XACK', place.stream, place.group, '0-1')
+      and not forbidden('HINCRBY', place.stats, 'trimmedPending', '1')
+  end
+  local function mayRecord()
+    if recordable == nil then recordable = asked() end
+    return recordable
+  end
+  local held = {}
+  function held.bytes() return bytes end
+  function held.locate(row)
+    local found = existence.tell(row[1])
+    if found == 'gone' or found == 'likely' and mayRecord() then return found end
+    local there, copied = existence.look(row[1])
     bytes = bytes + copied
-    if there then
-      redis.call('XCLAIM', stream, group, consumer, 0, id, 'JUSTID')
-      renewed = renewed + 1
-    end
+    return there and 'there' or 'gone'
+  end
+  function held.bury(row)
+    recordable = nil
+    return deadLetterTrimmed(place, row[1], now, 0, row)
+  end
+  function held.claim(consumer, row, ...)
+    local taken = attempt(redis.call, 'XCLAIM', place.stream, place.group, consumer, 0, row[1], ...)
+    if refused(taken) then return nil, taken end
+    if #taken > 0 then return 'claimed' end
+    local outcome = held.bury(row)
+    if refused(outcome) then return nil, outcome end
+    return outcome
+  end
+  return held
+end
+local stream, deadLetters, stats = KEYS[1], KEYS[2], KEYS[3]
+local group, consumer, maxDeadLetters = ARGV[1], ARGV[2], tonumber(ARGV[3])
+local ids = slice(ARGV, 4, #ARGV - (4) + 1)
+local rows = createHeldRows({stream = stream, deadLetters = deadLetters, stats = stats, group = group, max = maxDeadLetters}, serverNow())
+local renewed, trimmed, seen = 0, 0, 0
+for _, id in ipairs(ids) do
+  if rows.bytes() > 1048576 then break end
+  local row = redis.call('XPENDING', stream, group, id, id, 1, consumer)[1]
+  if row and rows.locate(row) ~= 'gone' then
+    local outcome, stop = rows.claim(consumer, row, 'JUSTID')
+    if stop then return {renewed, trimmed, seen, stop.err} end
+    if outcome == 'dead' then trimmed = trimmed + 1 elseif outcome == 'claimed' then renewed = renewed + 1 end
   end
   seen = seen + 1
 end
-return {renewed, seen}
+return {renewed, trimmed, seen, ''}
 `
 
 const renewScript = defineScript('renew', renewLua)
 
 /** Resets the idle time of entries that a consumer still holds. Delivery counts stay, and what went to another owner stays there. The row of a trimmed entry is left to the consumer that settles or claims it: XCLAIM would delete it silently. Throws catalogued errors. */
 export function renew(connection: RedisConnection, keys: RenewKeys, args: RenewArguments): Promise<RenewReply> {
-  return renewScript.run(connection, [keys.stream], [args.group, args.consumer, ...args.ids]).then(decodeRenew)
+  return renewScript.run(connection, [keys.stream, keys.deadLetters, keys.stats], [args.group, args.consumer, args.maxDeadLetters, ...args.ids]).then(decodeRenew)
 }
 
 // renewExecution.lua
