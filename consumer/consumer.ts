@@ -262,6 +262,7 @@ export function createConsumer(parts: ConsumerParts): Consumer {
         const { forwarded, duplicates, dead } = tally.read()
         rounds.done(report, sweeps, forwarded + duplicates + dead, clock())
         observer.housekept(report)
+        if (report.failure !== undefined) throw report.failure
         if (!rounds.isRetiringDue(clock())) return
         await retireVanished(writer, place)
         rounds.retired(clock())

@@ -8,6 +8,7 @@
  */
 
 import type { CompiledPipeline } from '../api/compiled.ts'
+import { asFailure, type StreamPipelineError } from '../api/errors.ts'
 import type { RedisConnection } from '../redis/connect/connection.ts'
 import type { Sweep, Sweeper } from '../redis/deadletters/capture.ts'
 import type { StreamPlace } from '../redis/placement.ts'
@@ -19,9 +20,12 @@ export const housekeepingIntervalMs = 10_000
 const busyIntervalMs = 1_000
 const retiringIntervalMs = 3_600_000
 
-export interface HousekeepingReport extends RetentionReport, Sweep {}
+export interface HousekeepingReport extends RetentionReport, Sweep {
+  /** Why the round ended early; the numbers are of what was done before. */
+  readonly failure?: StreamPipelineError
+}
 
-/** One round. @param sweeper undefined with `failedJobs: Leave`, or while no sweep is due. Throws catalogued errors. */
+/** One round. @param sweeper undefined with `failedJobs: Leave`, or while no sweep is due. Throws catalogued errors where nothing was done. */
 export async function keepHouse(
   { source }: CompiledPipeline,
   connection: RedisConnection,
@@ -29,9 +33,17 @@ export async function keepHouse(
   sweeper: Sweeper | undefined,
   signal?: AbortSignal,
 ): Promise<HousekeepingReport> {
+  const swept = { removed: 0, kept: 0 }
   const retained = await retainEntries(connection, place, source.retention, signal)
-  const swept = (await sweeper?.sweep()) ?? { removed: 0, kept: 0 }
-  return { ...retained, ...swept }
+  if (retained.failure !== undefined || sweeper === undefined) return { ...retained, ...swept }
+  try {
+    const { foreign } = await sweeper.sweep((outcome) => {
+      swept[outcome] += 1
+    })
+    return { ...retained, ...swept, ...(foreign && { foreign }) }
+  } catch (thrown) {
+    return { ...retained, ...swept, failure: asFailure(thrown) }
+  }
 }
 
 /** When the next round comes, and whether it sweeps. */

@@ -13,6 +13,7 @@
  * BullMQ removes none that runs.
  */
 
+import { failure } from '../../api/errors.ts'
 import type { BullScripts } from '../bullmq/queue.ts'
 import { openBullQueue, removalOf } from '../bullmq/queue.ts'
 import { failureOn, type RedisConnection } from '../connect/connection.ts'
@@ -29,6 +30,8 @@ export type ReplayOutcome =
   | { readonly kind: 'gone' }
   /** Its job waits or runs in the queue; the record stays. */
   | { readonly kind: 'busy'; readonly job: string }
+  /** Another program's key lies in the place of its job, the job's lock or its mark: it is in the way until it is removed. */
+  | { readonly kind: 'foreign'; readonly key: string; readonly code: string; readonly message: string; readonly remedy: string }
   /** The record holds no payload: the entry had been trimmed before it could be read. */
   | { readonly kind: 'empty' }
   /** The record cannot be read; it stays. */
@@ -68,7 +71,8 @@ export function createDeadLetters(parts: DeadLetterParts): DeadLetters {
     const { outcome } = await lookAtReplay(stream, keys, { id })
     if (outcome !== 'ready' && outcome !== 'large' && outcome !== 'again') return outcome
     // What went back already may be a job by now, with a mark of its own.
-    if (outcome !== 'again' && job !== '' && (await clear(job, mark)) === 'busy') return 'busy'
+    const cleared = outcome === 'again' || job === '' ? 'clear' : await clear(job, mark)
+    if (cleared !== 'clear') return cleared
     return outcome === 'large' ? await restoreLarge(stream, keys, id) : (await restoreDeadLetter(stream, keys, { id })).outcome
   }
 
@@ -96,11 +100,20 @@ function outcomeOf(answer: string, job: string): ReplayOutcome {
     case 'damaged':
       return { kind: answer, damage: 'its payload is no list of fields and values' }
     default:
-      return { kind: 'replayed', id: answer }
+      return foreignKey(answer, job) ?? { kind: 'replayed', id: answer }
   }
 }
 
-/** Removes a finished job and its mark, or answers `busy`. Throws catalogued errors. */
+/** Of an answer such as `foreign:list:bull:ndvi:42`. Only a job is a hash. */
+function foreignKey(answer: string, job: string): ReplayOutcome | undefined {
+  const [, actual, key] = /^foreign:(\w+):(.+)$/s.exec(answer) ?? []
+  if (actual === undefined || key === undefined) return undefined
+  const expected = key.endsWith(`:${job}`) ? 'hash' : 'string'
+  const { code, message, remedy } = failure('WrongKeyType', { key, actual, expected })
+  return { kind: 'foreign', key, code, message, remedy }
+}
+
+/** Removes a finished job and its mark, or answers why not. Throws catalogued errors. */
 type Clearing = (job: string, mark: string) => Promise<string>
 
 function scriptedClearing({ queue, placement, scripts }: DeadLetterParts): Clearing {
@@ -134,7 +147,7 @@ function publicClearing({ queue, placement: { target } }: DeadLetterParts): Clea
   }
   return async (id, mark) => {
     const { outcome } = await lookAtJob(queue, { queue: key, mark }, { id })
-    if (outcome === 'busy') return outcome
+    if (outcome !== 'none' && outcome !== 'finished') return outcome
     try {
       if (outcome === 'finished' && !(await remove(id))) return 'busy'
       await queue.del(mark)

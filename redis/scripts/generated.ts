@@ -781,7 +781,7 @@ export interface ClearReplayArguments {
 }
 
 export interface ClearReplayReply {
-  /** clear, or busy: the job is not finished, or cannot be removed */
+  /** clear; busy: the job is not finished, or cannot be removed; or foreign:<type>:<key> (lib/clearJob.lua) */
   readonly outcome: string
 }
 
@@ -826,8 +826,12 @@ local function forbidden(...)
   local command, key = ...
   return redis.error_reply('NOPERM the user may not ' .. command .. ' ' .. key)
 end
-local function jobInTheWay(queue, id)
+local function jobInTheWay(queue, id, mark)
   local key = queue .. id
+  for _, place in ipairs({{key, 'hash'}, {key .. ':lock', 'string'}, {mark, 'string'}}) do
+    local holds = redis.call('TYPE', place[1]).ok
+    if holds ~= 'none' and holds ~= place[2] then return 'foreign:' .. holds .. ':' .. place[1] end
+  end
   if redis.call('EXISTS', key) == 0 then return nil end
   local finished = redis.call('ZSCORE', queue .. 'completed', id) or redis.call('ZSCORE', queue .. 'failed', id)
   if not finished or redis.call('EXISTS', key .. ':lock') == 1 then return 'busy' end
@@ -849,8 +853,8 @@ local function clearJob(queue, id, mark, standing)
 end
 local queue, mark = KEYS[1], KEYS[2]
 local id = ARGV[1]
-local standing = jobInTheWay(queue, id)
-if standing == 'busy' then return {standing} end
+local standing = jobInTheWay(queue, id, mark)
+if standing and standing ~= 'finished' then return {standing} end
 local refusal = mayNotClear(queue, id, mark)
 if refusal then return refusal end
 local stop = clearJob(queue, id, mark, standing)
@@ -1606,14 +1610,19 @@ local function createForwarding(queue, addKeys, windowMs, now, requestCopy)
     if time and time > 0 and time <= now then return time end
     return now
   end
+  local function foreign(key, holds, what) return 'rejected', 'key ' .. key .. ' holds a ' .. holds .. ', not a ' .. what end
   local function standing(id, key, mark)
-    if call('EXISTS', mark) == 1 then return 'duplicate' end
+    local marked = call('TYPE', mark).ok
+    if marked == 'string' then return 'duplicate' end
+    if marked ~= 'none' then return foreign(mark, marked, 'mark') end
     local holds = call('TYPE', key).ok
-    if holds ~= 'hash' then return 'rejected', 'key ' .. key .. ' holds a ' .. holds .. ', not a job' end
+    if holds ~= 'hash' then return foreign(key, holds, 'job') end
     local known = call('HMGET', key, 'timestamp', 'finishedOn')
     local remaining = math.ceil(since(known[2] or known[1]) + windowMs - now)
     if known[2] then
       if remaining > 0 then return 'existing', math.max(1000, remaining) end
+      local lock = call('TYPE', key .. ':lock').ok
+      if lock ~= 'none' and lock ~= 'string' then return foreign(key .. ':lock', lock, 'lock') end
       return 'add', 'finished'
     end
     if inQueue(queue, id) then return 'existing', math.max(1000, remaining) end
@@ -2158,6 +2167,8 @@ export interface LockJobsStandingReply {
   /** ours now */
   readonly locked: boolean
   readonly marked: boolean
+  /** which of its keys holds another type than it should, and which; empty when none does */
+  readonly foreign: string
   /** type of the job's key */
   readonly holds: string
   /** of the job; empty where it has none */
@@ -2178,7 +2189,7 @@ export interface LockJobsReply {
 
 function decodeLockJobsStanding(reply: unknown): LockJobsStandingReply {
   const at = list(reply, 'lockJobs')
-  return { locked: flag(at[0], 'lockJobs'), marked: flag(at[1], 'lockJobs'), holds: text(at[2], 'lockJobs'), timestamp: text(at[3], 'lockJobs'), finishedOn: text(at[4], 'lockJobs') }
+  return { locked: flag(at[0], 'lockJobs'), marked: flag(at[1], 'lockJobs'), foreign: text(at[2], 'lockJobs'), holds: text(at[3], 'lockJobs'), timestamp: text(at[4], 'lockJobs'), finishedOn: text(at[5], 'lockJobs') }
 }
 function decodeLockJobs(reply: unknown): LockJobsReply {
   const at = list(reply, 'lockJobs')
@@ -2267,12 +2278,29 @@ local jobs = slice(KEYS, 1 + #locks + #marks, #KEYS - (1 + #locks + #marks) + 1)
 local token, lockTtlMs, queue = ARGV[3], tonumber(ARGV[4]), ARGV[5]
 local wrong = wrongQueueKey(queue)
 if wrong then return wrong end
+local function typed(key, expected, what)
+  local holds = redis.call('TYPE', key).ok
+  if holds == 'none' or holds == expected then return holds, nil end
+  return holds, 'key ' .. key .. ' holds a ' .. holds .. ', not a ' .. what
+end
+local function lockFor(key)
+  if redis.call('SET', key, token, 'PX', lockTtlMs, 'NX') then return 1, nil end
+  local _, foreign = typed(key, 'string', 'lock')
+  if not foreign and redis.call('PTTL', key) == -1 then redis.call('SET', key, redis.call('GET', key), 'PX', lockTtlMs) end
+  return 0, foreign
+end
 local standings = {}
 for i = 1, #locks do
-  local locked = redis.call('SET', locks[i], token, 'PX', lockTtlMs, 'NX') and 1 or 0
-  local holds = redis.call('TYPE', jobs[i]).ok
-  local job = holds == 'hash' and redis.call('HMGET', jobs[i], 'timestamp', 'finishedOn') or {}
-  standings[i] = {locked, redis.call('EXISTS', marks[i]), holds, job[1] or '', job[2] or ''}
+  local locked, foreignLock = lockFor(locks[i])
+  local marked, foreignMark = typed(marks[i], 'string', 'mark')
+  local holds, foreignJob = typed(jobs[i], 'hash', 'job')
+  local job, foreignHold = {}, nil
+  if holds == 'hash' then
+    job = redis.call('HMGET', jobs[i], 'timestamp', 'finishedOn')
+    if job[2] then foreignHold = select(2, typed(jobs[i] .. ':lock', 'string', 'lock')) end
+  end
+  local foreign = foreignMark or marked == 'none' and (foreignJob or foreignHold or foreignLock)
+  standings[i] = {locked, marked == 'string' and 1 or 0, foreign or '', holds, job[1] or '', job[2] or ''}
 end
 return {waitingJobs(queue), digits(serverNow()), refused(heldQueue(queue)) or '', standings}
 `
@@ -2298,7 +2326,7 @@ export interface LookAtJobArguments {
 }
 
 export interface LookAtJobReply {
-  /** none, finished or busy */
+  /** none, finished, busy, or foreign:<type>:<key> (lib/clearJob.lua) */
   readonly outcome: string
 }
 
@@ -2343,8 +2371,12 @@ local function forbidden(...)
   local command, key = ...
   return redis.error_reply('NOPERM the user may not ' .. command .. ' ' .. key)
 end
-local function jobInTheWay(queue, id)
+local function jobInTheWay(queue, id, mark)
   local key = queue .. id
+  for _, place in ipairs({{key, 'hash'}, {key .. ':lock', 'string'}, {mark, 'string'}}) do
+    local holds = redis.call('TYPE', place[1]).ok
+    if holds ~= 'none' and holds ~= place[2] then return 'foreign:' .. holds .. ':' .. place[1] end
+  end
   if redis.call('EXISTS', key) == 0 then return nil end
   local finished = redis.call('ZSCORE', queue .. 'completed', id) or redis.call('ZSCORE', queue .. 'failed', id)
   if not finished or redis.call('EXISTS', key .. ':lock') == 1 then return 'busy' end
@@ -2366,8 +2398,8 @@ local function clearJob(queue, id, mark, standing)
 end
 local queue, mark = KEYS[1], KEYS[2]
 local id = ARGV[1]
-local standing = jobInTheWay(queue, id) or 'none'
-if standing == 'busy' then return {standing} end
+local standing = jobInTheWay(queue, id, mark) or 'none'
+if standing ~= 'none' and standing ~= 'finished' then return {standing} end
 return mayNotClear(queue, id, mark) or {standing}
 `
 
@@ -3239,11 +3271,29 @@ local function rows(packed, width)
     end
   end
 end
+local function fields(reply)
+  local map = {}
+  for i = 1, #reply, 2 do map[reply[i]] = reply[i + 1] end
+  return map
+end
+local function refused(reply) return type(reply) == 'table' and reply.err or nil end
+local function attempt(work, ...)
+  local done, result = pcall(work, ...)
+  if done then return result end
+  local reply = refused(result) or tostring(result)
+  if work == redis.call and redis.acl_check_cmd then
+    local known, allowed = pcall(redis.acl_check_cmd, ...)
+    if known and not allowed then reply = 'NOPERM the user may not send ' .. table.concat({...}, ' ', 1, 2) end
+  end
+  return {err = reply}
+end
 local locks = slice(KEYS, 1, #KEYS - (1) + 1)
 local token = ARGV[1]
 local released = 0
 for _, lock in ipairs(locks) do
-  if redis.call('GET', lock) == token then
+  local held = attempt(redis.call, 'GET', lock)
+  if refused(held) and string.sub(held.err, 1, 9) ~= 'WRONGTYPE' then return held end
+  if held == token then
     redis.call('DEL', lock)
     released = released + 1
   end
@@ -3580,7 +3630,7 @@ export interface ReplayDeadLetterArguments {
 }
 
 export interface ReplayDeadLetterReply {
-  /** the new entry's id, gone, empty, damaged, busy, or large: lookAtReplay and its like do it in steps */
+  /** the new entry's id, gone, empty, damaged, busy, foreign:<type>:<key> (lib/clearJob.lua), or large: */
   readonly outcome: string
 }
 
@@ -3625,8 +3675,12 @@ local function forbidden(...)
   local command, key = ...
   return redis.error_reply('NOPERM the user may not ' .. command .. ' ' .. key)
 end
-local function jobInTheWay(queue, id)
+local function jobInTheWay(queue, id, mark)
   local key = queue .. id
+  for _, place in ipairs({{key, 'hash'}, {key .. ':lock', 'string'}, {mark, 'string'}}) do
+    local holds = redis.call('TYPE', place[1]).ok
+    if holds ~= 'none' and holds ~= place[2] then return 'foreign:' .. holds .. ':' .. place[1] end
+  end
   if redis.call('EXISTS', key) == 0 then return nil end
   local finished = redis.call('ZSCORE', queue .. 'completed', id) or redis.call('ZSCORE', queue .. 'failed', id)
   if not finished or redis.call('EXISTS', key .. ':lock') == 1 then return 'busy' end
@@ -3726,8 +3780,8 @@ if replay.outcome == 'again' then
   return {replay.added}
 end
 if replay.outcome ~= 'ready' then return {replay.outcome} end
-local standing = jobId ~= '' and jobInTheWay(queue, jobId) or nil
-if standing == 'busy' then return {standing} end
+local standing = jobId ~= '' and jobInTheWay(queue, jobId, mark) or nil
+if standing and standing ~= 'finished' then return {standing} end
 refusal = refusal or jobId ~= '' and mayNotClear(queue, jobId, mark) or nil
 if refusal then return refusal end
 noteReplay(replays, id)
@@ -4918,14 +4972,19 @@ local function createForwarding(queue, addKeys, windowMs, now, requestCopy)
     if time and time > 0 and time <= now then return time end
     return now
   end
+  local function foreign(key, holds, what) return 'rejected', 'key ' .. key .. ' holds a ' .. holds .. ', not a ' .. what end
   local function standing(id, key, mark)
-    if call('EXISTS', mark) == 1 then return 'duplicate' end
+    local marked = call('TYPE', mark).ok
+    if marked == 'string' then return 'duplicate' end
+    if marked ~= 'none' then return foreign(mark, marked, 'mark') end
     local holds = call('TYPE', key).ok
-    if holds ~= 'hash' then return 'rejected', 'key ' .. key .. ' holds a ' .. holds .. ', not a job' end
+    if holds ~= 'hash' then return foreign(key, holds, 'job') end
     local known = call('HMGET', key, 'timestamp', 'finishedOn')
     local remaining = math.ceil(since(known[2] or known[1]) + windowMs - now)
     if known[2] then
       if remaining > 0 then return 'existing', math.max(1000, remaining) end
+      local lock = call('TYPE', key .. ':lock').ok
+      if lock ~= 'none' and lock ~= 'string' then return foreign(key .. ':lock', lock, 'lock') end
       return 'add', 'finished'
     end
     if inQueue(queue, id) then return 'existing', math.max(1000, remaining) end
