@@ -64,7 +64,7 @@ function tellState(log: Logger, state: ConsumerState, previous: ConsumerState) {
       return
     case 'Backpressured':
       if (previous.kind !== 'Backpressured')
-        log.info({ waiting: state.waiting }, 'the queue is full; reading stops until it drains')
+        log.info({ state: state.kind, waiting: state.waiting }, 'the queue is full; reading stops until it drains')
       return
     case 'Draining':
       log.info('draining')
