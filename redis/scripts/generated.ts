@@ -1737,6 +1737,47 @@ export function forwardJobsWith(bull: BullTexts): ForwardJobs {
   }
 }
 
+// guardJobs.lua
+
+export interface GuardJobsKeys {
+  /** one per job that is to be added */
+  readonly marks: readonly string[]
+  readonly jobs: readonly string[]
+}
+
+const guardJobsLua = `local function slice(list, from, count)
+  local part = {}
+  for i = 1, count do part[i] = list[from + i - 1] end
+  return part
+end
+local function rows(packed, width)
+  local list = cmsgpack.unpack(packed)
+  return function()
+    local at = 1 - width
+    return function()
+      at = at + width
+      return unpack(list, at, at + width - 1)
+    end
+  end
+end
+local marks = slice(KEYS, 1, ARGV[1])
+local jobs = slice(KEYS, 1 + #marks, #KEYS - (1 + #marks) + 1)
+local guarded = {}
+for i = 1, #jobs do
+  guarded[i] = redis.call('EXISTS', marks[i])
+  if guarded[i] == 1 and redis.call('EXISTS', jobs[i]) == 0 then redis.call('HSET', jobs[i], 'spGuard', '1') end
+end
+return {guarded}
+`
+
+const guardJobsScript = defineScript('guardJobs', guardJobsLua)
+
+/** The portable path, first command of its MULTI: keeps the adds behind it from keys that have been marked since they were looked at. A forwarder may have stood still for longer than its lock lives, and somebody else's job of the key may have come, run and gone. A hash is put in the place of the job: BullMQ's add takes it for the job and adds nothing. markJobs takes it away again, so nobody ever sees it. The lock need not be asked: who adds marks in the same step, and finds the mark here. Appends it to a MULTI. */
+export function guardJobs(multi: ChainableCommander, keys: GuardJobsKeys): void {
+  guardJobsScript.queue(multi, [...keys.marks, ...keys.jobs], [keys.marks.length])
+}
+
+
 // handBack.lua
 
 export interface HandBackKeys {
@@ -2715,6 +2756,8 @@ export interface MarkJobsKeys {
   /** one per job */
   readonly marks: readonly string[]
   readonly jobs: readonly string[]
+  /** of all jobs that guardJobs looked at */
+  readonly guards: readonly string[]
 }
 
 export interface MarkJobsArguments {
@@ -2742,12 +2785,19 @@ local function rows(packed, width)
   end
 end
 local marks = slice(KEYS, 1, ARGV[1])
-local jobs = slice(KEYS, 1 + #marks, #KEYS - (1 + #marks) + 1)
-local windowMs, requestCopy = tonumber(ARGV[2]), ARGV[3] == '1'
-local origins = slice(ARGV, 4, #ARGV - (4) + 1)
-local made = {}
+local jobs = slice(KEYS, 1 + #marks, ARGV[2])
+local guards = slice(KEYS, 1 + #marks + #jobs, #KEYS - (1 + #marks + #jobs) + 1)
+local windowMs, requestCopy = tonumber(ARGV[3]), ARGV[4] == '1'
+local origins = slice(ARGV, 5, #ARGV - (5) + 1)
+local made, guarded = {}, {}
+for _, job in ipairs(guards) do
+  if redis.call('HGET', job, 'spGuard') then
+    redis.call('DEL', job)
+    guarded[job] = true
+  end
+end
 for i = 1, #jobs do
-  made[i] = redis.call('EXISTS', jobs[i])
+  made[i] = guarded[jobs[i]] and 2 or redis.call('EXISTS', jobs[i])
   if made[i] == 1 then
     redis.call('SET', marks[i], origins[i], 'PX', windowMs)
     if requestCopy and not redis.call('HGET', jobs[i], 'spRequest') then
@@ -2762,7 +2812,7 @@ const markJobsScript = defineScript('markJobs', markJobsLua)
 
 /** The portable path, last command of its MULTI: marks the keys whose job is there. A job that the add before it left half-made is marked, too: the client withdraws it, and a mark beside an unfinished job is not believed before BullMQ knows where the job is. Appends it to a MULTI. */
 export function markJobs(multi: ChainableCommander, keys: MarkJobsKeys, args: MarkJobsArguments): void {
-  markJobsScript.queue(multi, [...keys.marks, ...keys.jobs], [keys.marks.length, args.windowMs, args.requestCopy ? 1 : 0, ...args.origins])
+  markJobsScript.queue(multi, [...keys.marks, ...keys.jobs, ...keys.guards], [keys.marks.length, keys.jobs.length, args.windowMs, args.requestCopy ? 1 : 0, ...args.origins])
 }
 
 
