@@ -253,8 +253,9 @@ export function createConsumer(parts: ConsumerParts): Consumer {
 
   const tidying = async () => {
     const rounds = createRounds(pipeline, clock())
-    while (!draining()) {
-      await rest(rounds.waitMs * (0.8 + 0.4 * random()))
+    // The first comes at once: what keeps a stream from being trimmed is reported at start.
+    for (let waitMs = 0; !draining(); waitMs = rounds.jitteredMs(random())) {
+      await rest(waitMs)
       if (draining() || !mayRetain(lifecycle.state)) continue
       await guarded(lifecycle, async () => {
         const sweeps = isReady(lifecycle.state) && rounds.isSweepDue(clock())

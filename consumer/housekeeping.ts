@@ -50,6 +50,8 @@ export async function keepHouse(
 export interface Rounds {
   /** Until the next round, without jitter. */
   readonly waitMs: number
+  /** Until the next round. With work it is a second at most: the stream holds the settled window and a second. @param random 0 to 1 */
+  jitteredMs(random: number): number
   isSweepDue(nowMs: number): boolean
   /** Whether it is time to look for names of processes that ended long ago. */
   isRetiringDue(nowMs: number): boolean
@@ -73,6 +75,7 @@ export function createRounds({ source }: CompiledPipeline, nowMs: number): Round
     get waitMs() {
       return waitMs
     },
+    jitteredMs: (random) => waitMs * (waitMs > busyIntervalMs ? 0.8 + 0.4 * random : 0.6 + 0.4 * random),
     // Rounds are jittered: a sweep that is nearly due is not put off by another round.
     isSweepDue: (now) => now - sweptAtMs >= housekeepingIntervalMs * 0.8,
     isRetiringDue: (now) => now - retiredAtMs >= retiringIntervalMs,
