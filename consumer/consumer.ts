@@ -41,6 +41,9 @@ import { createTally } from './tally.ts'
 /** Longest back-off of a consumer that finds Redis again, and a heartbeat. */
 const renewalMs = 10_000 + heartbeatIntervalMs
 
+/** How often a consumer that rests from tidying up looks whether it has settled anything. */
+const tidyingMs = 1_000
+
 /** How long a drain waits for the blocked read to end when asked to. */
 const readEndMs = 2_000
 
@@ -251,17 +254,25 @@ export function createConsumer(parts: ConsumerParts): Consumer {
     }
   }
 
+  const settledSoFar = () => {
+    const { forwarded, duplicates, dead } = tally.read()
+    return forwarded + duplicates + dead
+  }
+
   const tidying = async () => {
     const rounds = createRounds(pipeline, clock())
     // The first comes at once: what keeps a stream from being trimmed is reported at start.
     for (let waitMs = 0; !draining(); waitMs = rounds.jitteredMs(random())) {
-      await rest(waitMs)
+      const until = clock() + waitMs
+      // An idle consumer's next round may be far off: it comes once there is work.
+      while (!draining() && clock() < until && !(waitMs > tidyingMs && rounds.hasSettled(settledSoFar()))) {
+        await rest(Math.min(tidyingMs, until - clock()))
+      }
       if (draining() || !mayRetain(lifecycle.state)) continue
       await guarded(lifecycle, async () => {
         const sweeps = isReady(lifecycle.state) && rounds.isSweepDue(clock())
         const report = await keepHouse(pipeline, writer, place, sweeps ? sweeper : undefined, lifecycle.draining)
-        const { forwarded, duplicates, dead } = tally.read()
-        rounds.done(report, sweeps, forwarded + duplicates + dead, clock())
+        rounds.done(report, sweeps, settledSoFar(), clock())
         observer.housekept(report)
         if (report.failure !== undefined) throw report.failure
         if (!rounds.isRetiringDue(clock())) return

@@ -3,8 +3,8 @@
  * consumer does it, none leads: both are single scripts that find nothing left to do where another was first.
  *
  * Retention comes each second while there is work for it: something was trimmed, entries were settled, or `maxEntries` bounds the
- * stream, which may grow while nobody reads. It rests for longer and longer while there is none. Once an hour names go that local
- * processes left behind.
+ * stream, which may grow while nobody reads. It rests for longer and longer while there is none, until an entry is settled. Once an hour
+ * names go that local processes left behind.
  */
 
 import type { CompiledPipeline } from '../api/compiled.ts'
@@ -52,6 +52,8 @@ export interface Rounds {
   readonly waitMs: number
   /** Until the next round. With work it is a second at most: the stream holds the settled window and a second. @param random 0 to 1 */
   jitteredMs(random: number): number
+  /** Entries have been settled since the last round. @param settled so far */
+  hasSettled(settled: number): boolean
   isSweepDue(nowMs: number): boolean
   /** Whether it is time to look for names of processes that ended long ago. */
   isRetiringDue(nowMs: number): boolean
@@ -76,6 +78,7 @@ export function createRounds({ source }: CompiledPipeline, nowMs: number): Round
       return waitMs
     },
     jitteredMs: (random) => waitMs * (waitMs > busyIntervalMs ? 0.8 + 0.4 * random : 0.6 + 0.4 * random),
+    hasSettled: (settled) => settled > settledBefore,
     // Rounds are jittered: a sweep that is nearly due is not put off by another round.
     isSweepDue: (now) => now - sweptAtMs >= housekeepingIntervalMs * 0.8,
     isRetiringDue: (now) => now - retiredAtMs >= retiringIntervalMs,

@@ -10,7 +10,8 @@
  * A job that still has its id is looked at first: one that BullMQ has not finished would run beside the replayed one, so the
  * record stays (`busy`); a finished one is removed, or it would swallow the new entry as a duplicate. Where BullMQ's scripts are not
  * known its public interface removes it. A job that somebody retries in that moment goes with it: its work is done by the new entry.
- * BullMQ removes none that runs.
+ * BullMQ removes none that runs. Removing a failed child lets its parent wait for it no longer, as BullMQ's removal always does; who
+ * wants the parent to wait retries the job in BullMQ.
  */
 
 import { failure } from '../../api/errors.ts'
