@@ -26,7 +26,7 @@ import { type Delivery, handBackEntries } from '../redis/stream/pending.ts'
 import { heartbeatIntervalMs, retireConsumer, retireVanished } from '../redis/stream/registry.ts'
 import { backendFailure, guarded } from './defects.ts'
 import { createHeldEntries } from './held.ts'
-import { createRounds, keepHouse, mayRetain } from './housekeeping.ts'
+import { createRounds, keepHouse, mayRetain, type SweepReport, sweepOnce } from './housekeeping.ts'
 import { createLifecycle, type Lifecycle } from './lifecycle.ts'
 import { createNudges } from './nudges.ts'
 import type { ConsumerParts } from './parts.ts'
@@ -43,6 +43,9 @@ const renewalMs = 10_000 + heartbeatIntervalMs
 
 /** How often a consumer that rests from tidying up looks whether it has settled anything. */
 const tidyingMs = 1_000
+
+/** How long a round waits for its sweep. */
+const sweepingMs = 300
 
 /** How long a drain waits for the blocked read to end when asked to. */
 const readEndMs = 2_000
@@ -261,6 +264,7 @@ export function createConsumer(parts: ConsumerParts): Consumer {
 
   const tidying = async () => {
     const rounds = createRounds(pipeline, clock())
+    let sweeping: Promise<SweepReport> | undefined
     // The first comes at once: what keeps a stream from being trimmed is reported at start.
     for (let waitMs = 0; !draining(); waitMs = rounds.jitteredMs(random())) {
       const until = clock() + waitMs
@@ -270,9 +274,15 @@ export function createConsumer(parts: ConsumerParts): Consumer {
       }
       if (draining() || !mayRetain(lifecycle.state)) continue
       await guarded(lifecycle, async () => {
-        const sweeps = isReady(lifecycle.state) && rounds.isSweepDue(clock())
-        const report = await keepHouse(pipeline, writer, place, sweeps ? sweeper : undefined, lifecycle.draining)
-        rounds.done(report, sweeps, settledSoFar(), clock())
+        if (sweeper !== undefined && sweeping === undefined && isReady(lifecycle.state) && rounds.isSweepDue(clock())) {
+          sweeping = sweepOnce(sweeper)
+        }
+        const retained = await keepHouse(pipeline, writer, place, undefined, lifecycle.draining)
+        // A sweep of thousands of jobs takes longer than retention may wait: its report then comes with a later round.
+        const swept = sweeping && (await Promise.race([sweeping, sleep(sweepingMs, undefined, { ref: false })]))
+        if (swept !== undefined) sweeping = undefined
+        const report = { ...retained, ...swept }
+        rounds.done(report, swept !== undefined, settledSoFar(), clock())
         observer.housekept(report)
         if (report.failure !== undefined) throw report.failure
         if (!rounds.isRetiringDue(clock())) return

@@ -33,16 +33,23 @@ export async function keepHouse(
   sweeper: Sweeper | undefined,
   signal?: AbortSignal,
 ): Promise<HousekeepingReport> {
-  const swept = { removed: 0, kept: 0 }
   const retained = await retainEntries(connection, place, source.retention, signal)
-  if (retained.failure !== undefined || sweeper === undefined) return { ...retained, ...swept }
+  if (retained.failure !== undefined || sweeper === undefined) return { ...retained, removed: 0, kept: 0 }
+  return { ...retained, ...(await sweepOnce(sweeper)) }
+}
+
+/** A sweep that keeps its counts where Redis ends it early. */
+export type SweepReport = Sweep & Pick<HousekeepingReport, 'failure'>
+
+export async function sweepOnce(sweeper: Sweeper): Promise<SweepReport> {
+  const swept = { removed: 0, kept: 0 }
   try {
     const { foreign } = await sweeper.sweep((outcome) => {
       swept[outcome] += 1
     })
-    return { ...retained, ...swept, ...(foreign && { foreign }) }
+    return { ...swept, ...(foreign && { foreign }) }
   } catch (thrown) {
-    return { ...retained, ...swept, failure: asFailure(thrown) }
+    return { ...swept, failure: asFailure(thrown) }
   }
 }
 
