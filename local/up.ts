@@ -11,8 +11,9 @@ import { hostname, tmpdir } from 'node:os'
 import { extname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { CompiledPipeline } from '../api/compiled.ts'
-import { asFailure } from '../api/errors.ts'
+import { asFailure, errorText } from '../api/errors.ts'
 import { exitCodeOf, exitCodes } from '../api/exitcodes.ts'
+import { printableLines } from '../api/printable.ts'
 import { pause } from '../process/pause.ts'
 import { close, connect, open, type RedisConnection } from '../redis/connect/connection.ts'
 import { directoryReader, resolveTarget } from '../redis/connect/references.ts'
@@ -70,7 +71,7 @@ export async function runUp(options: UpOptions): Promise<number> {
   } catch (thrown) {
     const error = asFailure(thrown)
     screen.finish()
-    process.stderr.write(`streampipeline: ${error.message}\n  ${error.remedy}\n`)
+    process.stderr.write(`${printableLines(errorText(error))}\n`)
     return exitCodeOf(error)
   } finally {
     for (const closer of closers.toReversed()) await closer()
