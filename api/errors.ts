@@ -45,13 +45,6 @@ export const errorCatalogue = {
     reason: 'ReferenceMissing',
     remedy: 'create the {kind} with that key, or correct {field}',
   },
-  InvalidReferenceName: {
-    message: '{field} names {kind} {name} (key {key}): {detail}',
-    kind: 'Terminal',
-    reason: 'InvalidReference',
-    remedy:
-      'correct {field}: a name is lower case letters, digits, dashes and dots; a key is letters, digits, dashes, underscores and dots, and does not begin with two dots',
-  },
   InvalidReference: {
     message: 'the value that {field} takes from {kind} {name} (key {key}) cannot be used: {detail}',
     kind: 'Retryable',

@@ -19,7 +19,6 @@ export function exitCodeOf(error: StreamPipelineError): number {
     case 'UnreadableFile':
     case 'InvalidOption':
     case 'InvalidReference':
-    case 'InvalidReferenceName':
     case 'ReferenceMissing':
     case 'WrongKeyType':
     case 'RedisUnfit':
