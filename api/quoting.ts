@@ -9,31 +9,32 @@ const plain = /^[\w.:@%+=/,{}-]+$/
 const expands = /\{[^}]*(?:,|\.\.)[^}]*\}/
 /** Within single quotes redis-cli and a shell agree on these. */
 const quotable = /^[\x20-\x26\x28-\x5b\x5d-\x7e]*$/
+/** A CI runner that logs the command would take it for one of its own. */
+const runnerCommand = /##[\w-]*\[/
 
 const isPlain = (word: string): boolean => plain.test(word) && !expands.test(word)
 
 /** A word of a redis-cli command. One with bytes that only redis-cli can spell (`\x1b`) is for its prompt, not for a shell. */
 export function redisWord(word: string): string {
   if (isPlain(word)) return word
-  if (quotable.test(word)) return `'${word}'`
-  const spelt = [...Buffer.from(word)].map((byte) => {
-    const char = String.fromCharCode(byte)
-    if (char === '"' || char === '\\') return `\\${char}`
-    return byte >= 0x20 && byte < 0x7f ? char : `\\x${byte.toString(16).padStart(2, '0')}`
-  })
-  return `"${spelt.join('')}"`
+  return quotable.test(word) && !runnerCommand.test(word) ? `'${word}'` : `"${spelt(word, '"')}"`
 }
 
 /** A word of a POSIX shell's command line; control characters in the form that bash, zsh and ksh know. */
 export function shellWord(word: string): string {
   if (isPlain(word)) return word
-  if (/^[\x20-\x7e]*$/.test(word)) return `'${word.replaceAll("'", "'\\''")}'`
-  const spelt = [...Buffer.from(word)].map((byte) => {
+  if (/^[\x20-\x7e]*$/.test(word) && !runnerCommand.test(word)) return `'${word.replaceAll("'", "'\\''")}'`
+  return `$'${spelt(word, "'")}'`
+}
+
+/** Every byte that is not plainly itself as `\x1b`, which redis-cli and `$'…'` know both. */
+function spelt(word: string, quote: string): string {
+  const spell = (byte: number) => {
     const char = String.fromCharCode(byte)
-    if (char === "'" || char === '\\') return `\\${char}`
-    return byte >= 0x20 && byte < 0x7f ? char : `\\x${byte.toString(16).padStart(2, '0')}`
-  })
-  return `$'${spelt.join('')}'`
+    if (char === quote || char === '\\') return `\\${char}`
+    return byte >= 0x20 && byte < 0x7f && char !== '#' ? char : `\\x${byte.toString(16).padStart(2, '0')}`
+  }
+  return [...Buffer.from(word)].map(spell).join('')
 }
 
 /**

@@ -210,8 +210,11 @@ function fieldsOf(flat: readonly Buffer[]): readonly object[] {
 /** An error in a table; `dead show` prints it whole. */
 const mostError = 120
 
+/** A worker's own words may hold line breaks: a space reads better there than an escape. */
+const inOneLine = (text: string) => text.slice(0, 10 * mostError).replaceAll(/\p{Cc}+/gu, ' ')
+
 function row(id: string, reason: string, tries: string, redrives: string, age: string, error: string): string {
-  return `${id.padEnd(21)} ${reason.padEnd(16)} ${tries.padStart(5)} ${redrives.padStart(8)} ${age.padStart(7)}  ${printable(error, mostError)}`
+  return `${id.padEnd(21)} ${reason.padEnd(16)} ${tries.padStart(5)} ${redrives.padStart(8)} ${age.padStart(7)}  ${printable(inOneLine(error), mostError)}`
 }
 
 function print(text: string): void {
