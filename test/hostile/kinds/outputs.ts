@@ -296,12 +296,16 @@ const records = hostileKind({
   },
 })
 
-/** A line as Redis splits it (sds.c, sdssplitargs); undefined: unbalanced quotes. */
-export function splitByRedis(line: string): string[] | undefined {
+/** White space to C. */
+const space = /[ \t\n\v\f\r]/
+
+/** The bytes of a line as Redis splits it (sds.c, sdssplitargs), as Latin-1; undefined: unbalanced quotes. */
+function splitByRedis(text: string): string[] | undefined {
+  const line = Buffer.from(text).toString('latin1')
   const words: string[] = []
   let at = 0
   while (at < line.length) {
-    if (/\s/.test(line[at] ?? '')) {
+    if (space.test(line[at] ?? '')) {
       at++
       continue
     }
@@ -323,9 +327,9 @@ export function splitByRedis(line: string): string[] | undefined {
         word += "'"
         at++
       } else if (char === quote && quote !== '') {
-        if (at < line.length && !/\s/.test(line[at] ?? '')) return undefined
+        if (at < line.length && !space.test(line[at] ?? '')) return undefined
         break
-      } else if (quote === '' && /\s/.test(char)) break
+      } else if (quote === '' && space.test(char)) break
       else if (quote === '' && (char === '"' || char === "'")) quote = char
       else word += char
     }
@@ -344,8 +348,9 @@ const commands = hostileKind({
     if (name !== '' && (split?.length !== 5 || split[2] !== bytes)) return `Redis reads ${JSON.stringify(split)} in ${line}`
     const rule = aclRule(`~${aclPattern(name)}`)
     const words = splitByRedis(rule)
-    if (words?.length !== 1 || words[0] !== `~${aclPattern(name)}`) return `an ACL file reads ${JSON.stringify(words)} in ${rule}`
-    if (/\s/.test(words[0]) || words[0].includes('\0')) return 'Redis takes no pattern with white space'
+    if (words?.length !== 1 || words[0] !== Buffer.from(`~${aclPattern(name)}`).toString('latin1'))
+      return `an ACL file reads ${JSON.stringify(words)} in ${rule}`
+    if (space.test(words[0]) || words[0].includes('\0')) return 'Redis takes no pattern with white space'
     return first(harmInLine(line, 20_000), harmInLine(rule, 20_000), harmInLine(shellWord(name), 20_000))
   },
 })
