@@ -8,7 +8,6 @@
  * between them (pieces.ts). All are sent at once: over a distance a batch then still costs one round trip.
  */
 import { asFailure, type StreamPipelineError } from '../../api/errors.ts'
-import { printable } from '../../api/printable.ts'
 import { createJobComposer, type JobCall } from '../bullmq/encoder/composer.ts'
 import type { BullQueue } from '../bullmq/queue.ts'
 import { type RedisConnection, rejectionOn } from '../connect/connection.ts'
@@ -122,7 +121,7 @@ function contentsOf(steps: readonly Step[], scope: string): Pick<SettleAtomicall
     const { id, redrives } = step.verdict
     if (step.call === undefined) {
       const { reason, error } = step.verdict
-      letters.push({ id, redrives, hash: step.hash, reason, error: printable(error) })
+      letters.push({ id, redrives, hash: step.hash, reason, error: error.slice(0, 1_000).toWellFormed() })
     } else {
       const { args, options } = step.call
       entries.push({ id, redrives, jobId: jobId(scope, step.verdict.item.hash), add: args, options })

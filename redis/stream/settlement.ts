@@ -4,7 +4,6 @@
  * the wrong type, memory) leaves its entry pending. A full one pushes out nothing: what is in it was lost from the stream. XACK's own return goes into the ledger, from which unread loss is computed.
  */
 import { failure, type StreamPipelineError } from '../../api/errors.ts'
-import { printable } from '../../api/printable.ts'
 import { labelOf, type RedisConnection } from '../connect/connection.ts'
 import { replyCode } from '../connect/replies.ts'
 import type { StreamPlace } from '../placement.ts'
@@ -44,7 +43,7 @@ export async function settleEntries(
 ): Promise<Settled> {
   const { stream, deadLetters, keys, group, maxDeadLetters } = place
   const letters = burials.map(({ id, reason, error, hash = '', redrives, only }) => ({
-    ...{ id, reason, error: printable(error, maxErrorLength), hash, redrives },
+    ...{ id, reason, error: error.slice(0, maxErrorLength).toWellFormed(), hash, redrives },
     minIdleMs: only?.minIdleMs ?? 0,
     minDeliveries: only?.minDeliveries ?? 0,
   }))
