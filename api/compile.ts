@@ -158,7 +158,13 @@ function payload(spec: StreamPipelineSpec['payload']): CompiledPayload {
   return {
     encoding: spec.encoding,
     field: spec.field ?? '',
-    ...present({ schema: spec.schema, idempotencyKey: spec.idempotencyKey }),
+    ...present({
+      schema: spec.schema,
+      idempotencyKey: spec.idempotencyKey,
+      allowEmptyKey: spec.allowEmptyKey ? true : undefined,
+      ignoreFields: spec.ignoreFields,
+      metadataFields: spec.metadataFields,
+    }),
     maxBytes: bytes(spec.maxBytes),
     maxFields: spec.maxFields,
   }

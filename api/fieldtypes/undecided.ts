@@ -1,0 +1,89 @@
+/**
+ * Where a schema leaves open what the text of a field stands for. Text that is allowed stays text; so a type that only one alternative gives,
+ * beside another that would take the text as well, never comes to bear. The same holds for a type that only `if` or `not` asks for.
+ */
+import { type Case, mostCases } from './cases.ts'
+import { namesOf, type Reading } from './members.ts'
+import { createFieldPlan, type FieldPlan, type Marks } from './plan.ts'
+import type { SchemaObject } from './references.ts'
+
+export type Undecided =
+  | { readonly kind: 'TooManyCases'; readonly most: number }
+  /** Typed in one alternative, open in another that the same entry may fit. */
+  | { readonly kind: 'OneAlternative'; readonly name: string }
+  /** Typed nowhere but in a condition. */
+  | { readonly kind: 'Condition'; readonly name: string }
+
+export function undecidedFields(schema: SchemaObject): readonly Undecided[] {
+  const plan = createFieldPlan(schema)
+  const found: Undecided[] = []
+  if (plan.cut) found.push({ kind: 'TooManyCases', most: mostCases })
+  const conditional = new Set(conditionNames(plan))
+  for (const name of conditional) found.push({ kind: 'Condition', name })
+  for (const name of openNames(plan)) if (!conditional.has(name)) found.push({ kind: 'OneAlternative', name })
+  return found
+}
+
+function conditionNames({ cases, conditions, reading, readingBy }: FieldPlan): string[] {
+  return conditions.flatMap(({ holder, schemas }) => {
+    const names = namesOf({ schemas, without: [], sides: new Map() })
+    const asked = names.filter((name) => schemas.some((schema) => readingBy([schema], name).kind === 'Value'))
+    return asked.filter((name) => cases.some(({ schemas }, at) => schemas.includes(holder) && reading(at, name).kind !== 'Value'))
+  })
+}
+
+function openNames(plan: FieldPlan): string[] {
+  const { cases, reading } = plan
+  if (cases.length < 2) return []
+  const names = [...new Set(cases.flatMap(namesOf))]
+  return names.filter((name) => {
+    const readings = cases.map((_, at) => reading(at, name))
+    const typed = readings.flatMap((one, at) => (one.kind === 'Value' ? [at] : []))
+    const open = readings.flatMap((one, at) => (isOpen(one, plan, at) ? [at] : []))
+    return typed.some((one) => open.some((other) => mayBoth(plan, one, other)))
+  })
+}
+
+/** Takes a text, not because the schema says so but because it says nothing, and has no required field that is no text itself. */
+function isOpen(one: Reading, plan: FieldPlan, at: number): boolean {
+  if (one.mentioned) return false
+  return !plan.marks(at).required.some((name) => plan.reading(at, name).kind === 'Value' && !isTypedEverywhere(plan, name))
+}
+
+function isTypedEverywhere({ cases, reading }: FieldPlan, name: string): boolean {
+  return cases.every((_, at) => reading(at, name).kind === 'Value')
+}
+
+/** Whether one entry may fit both cases. */
+function mayBoth(plan: FieldPlan, a: number, b: number): boolean {
+  const [one, other] = [plan.cases[a], plan.cases[b]]
+  if (one === undefined || other === undefined || onTwoSides(one, other)) return false
+  const [left, right] = [plan.marks(a), plan.marks(b)]
+  if (left.required.some((name) => isForbidden(plan, b, name)) || right.required.some((name) => isForbidden(plan, a, name)))
+    return false
+  if (left.required.some((name) => differ(plan, a, b, name)) || right.required.some((name) => differ(plan, a, b, name)))
+    return false
+  // Each has a mark of its own: an entry with both is rare, and its text stays text.
+  return !(hasOwnMark(plan, left, b) && hasOwnMark(plan, right, a))
+}
+
+function onTwoSides(one: Case, other: Case): boolean {
+  return [...one.sides].some(([schema, side]) => other.sides.get(schema) === !side)
+}
+
+const isForbidden = (plan: FieldPlan, at: number, name: string) => plan.reading(at, name).types === 0
+
+/** No text of the field can be right in both. */
+function differ(plan: FieldPlan, a: number, b: number, name: string): boolean {
+  const [one, other] = [plan.choices(a, name), plan.choices(b, name)]
+  if (one !== undefined && other !== undefined)
+    return !one.some((value) => other.some((same) => written(same) === written(value)))
+  const [left, right] = [plan.reading(a, name), plan.reading(b, name)]
+  return left.kind === 'Value' && right.kind === 'Value' && (left.types & right.types) === 0
+}
+
+const written = (value: unknown) => (typeof value === 'string' ? value : JSON.stringify(value))
+
+function hasOwnMark(plan: FieldPlan, { required }: Marks, other: number): boolean {
+  return required.some((name) => !plan.reading(other, name).mentioned)
+}
