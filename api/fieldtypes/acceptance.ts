@@ -6,6 +6,7 @@ import ajvFormats from 'ajv-formats'
 import { compilePattern } from '../validation/pattern.ts'
 import { isRecord } from '../validation/problem.ts'
 import type { References, SchemaObject } from './references.ts'
+import { deepest } from './types.ts'
 
 type Acceptance = (schema: unknown, text: string) => boolean
 
@@ -26,6 +27,7 @@ export function createAcceptance(references: References): Acceptance {
 
   return (start, text) => {
     const judged = new Map<SchemaObject, boolean>()
+    let depth = 0
 
     const accepts = (schema: unknown): boolean => {
       if (!isRecord(schema)) return schema !== false
@@ -33,7 +35,9 @@ export function createAcceptance(references: References): Acceptance {
       if (known !== undefined) return known
       // While it is judged: a schema that leads back to itself says nothing by that.
       judged.set(schema, true)
-      const verdict = plain(schema) && applied(schema)
+      depth += 1
+      const verdict = depth > deepest || (plain(schema) && applied(schema))
+      depth -= 1
       judged.set(schema, verdict)
       return verdict
     }

@@ -36,20 +36,23 @@ const unconditional: Case = { schemas: [], without: [], sides: new Map() }
 export function expand(root: SchemaObject, references: References): Expansion {
   const conditions: Condition[] = []
   let cut = false
+  let [steps, joined] = [0, 0]
 
   const product = (left: readonly Case[], right: readonly Case[]): readonly Case[] => {
-    const joined: Case[] = []
+    const all: Case[] = []
     for (const one of left) {
       for (const other of right) {
-        if (joined.length >= mostCases) {
+        if (all.length >= mostCases || joined > mostJoined) {
           cut = true
-          return joined
+          return all
         }
         const both = join(one, other)
-        if (both !== undefined) joined.push(both)
+        if (both === undefined) continue
+        joined += both.schemas.length
+        all.push(both)
       }
     }
-    return joined
+    return all
   }
 
   const choice = (choices: unknown, active: readonly SchemaObject[]): readonly Case[] => {
@@ -67,7 +70,8 @@ export function expand(root: SchemaObject, references: References): Expansion {
   const ways = (schema: unknown, active: readonly SchemaObject[]): readonly Case[] => {
     if (schema === false) return []
     if (!isRecord(schema) || active.includes(schema)) return [unconditional]
-    if (active.length >= deepest) {
+    steps += 1
+    if (active.length >= deepest || steps > mostSteps) {
       cut = true
       return [unconditional]
     }
@@ -109,8 +113,10 @@ export function expand(root: SchemaObject, references: References): Expansion {
   return { cases, cut, conditions }
 }
 
-/** References and applicators one below the other. */
+/** References and applicators one below the other; all that are followed; and schemas that are put together. A schema may be a bomb. */
 const deepest = 100
+const mostSteps = 5_000
+const mostJoined = 200_000
 
 /** Undefined where the two exclude each other. */
 function join(one: Case, other: Case): Case | undefined {

@@ -3,7 +3,7 @@
  * the schema knows one case; where it knows several, on which of them the other fields fit.
  */
 import { createAcceptance } from './acceptance.ts'
-import { type Case, type Condition, expand } from './cases.ts'
+import { type Case, type Condition, type Expansion, expand } from './cases.ts'
 import { createMemberReader, namesOf, type Reading, requiredOf } from './members.ts'
 import { createReferences, type SchemaObject } from './references.ts'
 import { createTypeReader } from './types.ts'
@@ -31,6 +31,12 @@ export interface Marks {
   readonly choices: readonly (readonly [name: string, values: readonly unknown[]])[]
 }
 
+/** Where not all cases are known, the schema by itself stands for the others: no field is of a type that it does not give. */
+function casesOf(schema: SchemaObject, { cases, cut }: Expansion): readonly Case[] {
+  const itself: Case = { schemas: [schema], without: [], sides: new Map() }
+  return cases.length === 0 ? [itself] : cut ? [itself, ...cases] : cases
+}
+
 /** Names come from outside: so many are remembered. */
 const rememberedNames = 1_024
 const longestRemembered = 64
@@ -40,7 +46,7 @@ export function createFieldPlan(schema: SchemaObject): FieldPlan {
   const expansion = expand(schema, references)
   const members = createMemberReader(createTypeReader(references), references)
   const takes = createAcceptance(references)
-  const cases = expansion.cases.length > 0 ? expansion.cases : [{ schemas: [schema], without: [], sides: new Map() }]
+  const cases = casesOf(schema, expansion)
   const known = new Map<string, (Reading | undefined)[]>()
   const marks: (Marks | undefined)[] = []
   const caseAt = (at: number) => cases[at] ?? { schemas: [], without: [], sides: new Map() }

@@ -19,6 +19,9 @@ export function typeOf(value: unknown): Types {
   return name === 'string' || name === 'number' || name === 'boolean' || name === 'object' ? typeBits[name] : 0
 }
 
+/** Below it a schema says nothing: a chain of references must not end the stack. */
+export const deepest = 200
+
 export interface TypeReader {
   /** The types that a value of this schema may have; too many rather than too few. */
   typesOf(schema: unknown): Types
@@ -29,6 +32,7 @@ export interface TypeReader {
 export function createTypeReader(references: References): TypeReader {
   const types = new Map<SchemaObject, Types>()
   const every = new Map<SchemaObject, boolean>()
+  let depth = 0
   const union = (schemas: unknown) =>
     Array.isArray(schemas) ? schemas.reduce<Types>((all, one) => all | typesOf(one), 0) : anyType
 
@@ -39,7 +43,9 @@ export function createTypeReader(references: References): TypeReader {
     if (known !== undefined) return known
     // While it is read: a schema that leads back to itself says nothing by that.
     types.set(schema, anyType)
-    const found = read(schema)
+    depth += 1
+    const found = depth > deepest ? anyType : read(schema)
+    depth -= 1
     types.set(schema, found)
     return found
   }
@@ -65,7 +71,9 @@ export function createTypeReader(references: References): TypeReader {
     const known = every.get(schema)
     if (known !== undefined) return known
     every.set(schema, false)
-    const found = readEvery(schema)
+    depth += 1
+    const found = depth <= deepest && readEvery(schema)
+    depth -= 1
     every.set(schema, found)
     return found
   }

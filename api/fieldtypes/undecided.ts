@@ -34,13 +34,21 @@ function conditionNames({ cases, conditions, reading, readingBy }: FieldPlan): s
 
 function openNames(plan: FieldPlan): string[] {
   const { cases, reading } = plan
-  if (cases.length < 2) return []
+  if (cases.length < 2 || plan.cut) return []
+  const pairs = new Map<number, boolean>()
+  const both = (one: number, other: number) => {
+    const pair = one * cases.length + other
+    const known = pairs.get(pair) ?? mayBoth(plan, one, other)
+    pairs.set(pair, known)
+    return known
+  }
   const names = [...new Set(cases.flatMap(namesOf))]
   return names.filter((name) => {
     const readings = cases.map((_, at) => reading(at, name))
     const typed = readings.flatMap((one, at) => (one.kind === 'Value' ? [at] : []))
+    if (typed.length === 0) return false
     const open = readings.flatMap((one, at) => (isOpen(one, plan, at) ? [at] : []))
-    return typed.some((one) => open.some((other) => mayBoth(plan, one, other)))
+    return typed.some((one) => open.some((other) => both(one, other)))
   })
 }
 
