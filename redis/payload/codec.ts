@@ -128,23 +128,33 @@ export function createCodec(payload: CompiledPayload): Codec {
     const plain = encoder.plain(given)
     checkNames(plain)
     checkKey(payload, plain)
-    const flat = encoder.members(plain).flat()
-    if (trace.traceparent !== undefined) flat.push('traceparent', trace.traceparent)
-    if (trace.tracestate !== undefined) flat.push('tracestate', trace.tracestate)
-    const checked = decode(flat.map((text) => Buffer.from(text)))
+    const tried = (members: readonly [string, string][]) => {
+      const flat = members.flat()
+      if (trace.traceparent !== undefined) flat.push('traceparent', trace.traceparent)
+      if (trace.tracestate !== undefined) flat.push('tracestate', trace.tracestate)
+      return { flat, checked: decode(flat.map((text) => Buffer.from(text))) }
+    }
+    const first = tried(encoder.members(plain))
+    const other = first.checked.kind === 'Invalid' ? encoder.spelledOut(plain) : undefined
+    const second = other && tried(other)
+    const { flat, checked } = second?.checked.kind === 'Valid' ? second : first
     if (checked.kind === 'Invalid') throw rejected(`${checked.reason}: ${checked.error}`)
     if (payload.encoding === 'Fields') checkTold(plain, checked.data, checked.sure === true)
     return flat
   }
 
+  const restore = (data: object) => {
+    const plain = encoder.plain(data)
+    return (encoder.spelledOut(plain) ?? encoder.members(plain)).flat()
+  }
+
   return {
     decode,
     encode,
-    restore: (data) => encoder.members(encoder.plain(data)).flat(),
+    restore,
     hashOf(data) {
-      const flat = encoder.members(encoder.plain(data)).flat()
       try {
-        const parsed = parse(read(flat.map((text) => Buffer.from(text))).fields())
+        const parsed = parse(read(restore(data).map((text) => Buffer.from(text))).fields())
         return keyHash(keyValues({ ...payload, allowEmptyKey: true }, parsed, parsed.data, 'null'))
       } catch (thrown) {
         if (thrown instanceof Refusal || thrown instanceof Unreadable) return undefined

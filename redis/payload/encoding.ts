@@ -1,6 +1,7 @@
 /**
- * A payload as the fields of a stream entry, in a deterministic order. Numbers that JavaScript spells with zeros in place of digits
- * (`72057594037927940` for 2^56) are written out, since the reader would have to take them for integers that no double holds.
+ * A payload as the fields of a stream entry, in a deterministic order. JavaScript spells large numbers with zeros in place of digits
+ * (`72057594037927940` for 2^56), and a reader has to take them for integers that no double holds. So where an entry is refused as
+ * JavaScript writes it, they are written out.
  */
 import type { CompiledPayload } from '../../api/compiled.ts'
 import { failure } from '../../api/errors.ts'
@@ -14,19 +15,23 @@ export interface Encoder {
   plain(given: object): PayloadObject
   /** Field and text, one pair per member or one for the document. */
   members(plain: PayloadObject): [string, string][]
+  /** The same with large numbers written out; undefined: there are none. */
+  spelledOut(plain: PayloadObject): [string, string][] | undefined
 }
 
 export function createEncoder({ encoding, field, schema }: CompiledPayload): Encoder {
   const order = schemaOrder(schema)
   const rank = (name: string) => order.get(name) ?? order.size
+  const members = (data: PayloadObject, write: (value: unknown) => string): [string, string][] => {
+    if (encoding === 'Json') return [[field, write(data)]]
+    return Object.entries(data)
+      .sort(([a], [b]) => rank(a) - rank(b) || (a < b ? -1 : 1))
+      .map(([name, value]) => [name, typeof value === 'string' ? value : write(value)])
+  }
   return {
     plain,
-    members(data) {
-      if (encoding === 'Json') return [[field, written(data)]]
-      return Object.entries(data)
-        .sort(([a], [b]) => rank(a) - rank(b) || (a < b ? -1 : 1))
-        .map(([name, value]) => [name, typeof value === 'string' ? value : written(value)])
-    },
+    members: (data) => members(data, JSON.stringify),
+    spelledOut: (data) => (largeNumber.test(JSON.stringify(data)) ? members(data, spellOut) : undefined),
   }
 }
 
@@ -39,9 +44,7 @@ function schemaOrder(schema: CompiledPayload['schema']): ReadonlyMap<string, num
 /** Sixteen digits in a row, or an exponent behind a digit: only then can there be a number to spell out. */
 const largeNumber = /[0-9]{16}|[0-9]e\+/
 
-function written(value: unknown): string {
-  const text = JSON.stringify(value)
-  if (!largeNumber.test(text)) return text
+function spellOut(value: unknown): string {
   return JSON.stringify(value, (_, member: unknown) =>
     typeof member === 'number' ? (JSON as unknown as RawJson).rawJSON(spelled(member)) : member,
   )
