@@ -59,13 +59,16 @@ export function createFieldPlan(schema: SchemaObject): FieldPlan {
     choices: (at, name) => members.choices(caseAt(at), name),
     readingBy: (schemas, name) => members.reading({ schemas, without: [], sides: new Map() }, name),
     reading(at, name) {
-      let readings = known.get(name)
-      if (readings === undefined) {
-        readings = []
-        if (known.size < rememberedNames && name.length <= longestRemembered) known.set(name, readings)
+      const readings = known.get(name)
+      const remembered = readings?.[at]
+      if (remembered !== undefined) return remembered
+      const found = members.reading(caseAt(at), name)
+      if (readings !== undefined) readings[at] = found
+      else if (known.size < rememberedNames && name.length <= longestRemembered) {
+        const first: (Reading | undefined)[] = []
+        first[at] = found
+        known.set(name, first)
       }
-      const found = readings[at] ?? members.reading(caseAt(at), name)
-      readings[at] = found
       return found
     },
     marks(at) {

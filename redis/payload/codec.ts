@@ -28,18 +28,28 @@ import { createValidator } from './validator.ts'
 
 type PayloadObject = Readonly<Record<string, unknown>>
 
-type Decoded =
-  | {
-      readonly kind: 'Valid'
-      readonly data: PayloadObject
-      /** Hash of the idempotency key. */
-      readonly hash: string
-      readonly trace: Trace
-      /** Fields beside the payload that the resource keeps. */
-      readonly metadata?: Metadata
-      readonly redrives: number
-    }
-  | { readonly kind: 'Invalid'; readonly reason: DeadLetterReason; readonly error: string; readonly redrives: number }
+interface Valid {
+  readonly kind: 'Valid'
+  readonly data: PayloadObject
+  /** Hash of the idempotency key. */
+  readonly hash: string
+  readonly trace: Trace
+  /** Fields beside the payload that the resource keeps. */
+  readonly metadata?: Metadata
+  readonly redrives: number
+}
+
+/** Whether the first reading of its text was valid, and no other was looked for. */
+type Judged = Valid & { readonly sure: boolean }
+
+interface Invalid {
+  readonly kind: 'Invalid'
+  readonly reason: DeadLetterReason
+  readonly error: string
+  readonly redrives: number
+}
+
+type Decoded = Valid | Invalid
 
 export interface Codec {
   /** @param flat field, value, …, as Redis replies them */
@@ -64,7 +74,7 @@ class Refusal extends Error {
 interface Parsed {
   readonly data: PayloadObject
   /** Other readings of the same text. */
-  readonly others?: () => Iterable<PayloadObject>
+  readonly others: (() => Iterable<PayloadObject>) | undefined
   /** The text of a key's field; `Nothing` for null; undefined: the field is absent. */
   readonly keyText: (name: string, data: PayloadObject) => string | typeof nothing | undefined
   /** The whole payload, for a key of no fields. */
@@ -80,29 +90,30 @@ export function createCodec(payload: CompiledPayload): Codec {
   const sort = createFieldSorter(payload)
   const read = createFieldReader(sort)
 
-  /** The first reading that the schema takes. */
-  const choose = ({ data, others }: Parsed): { readonly data: PayloadObject; readonly sure: boolean } => {
-    const broken = violation(data)
-    if (broken === undefined) return { data, sure: true }
-    for (const other of others?.() ?? []) if (violation(other) === undefined) return { data: other, sure: false }
+  /** The first further reading that the schema takes. */
+  const searched = ({ others }: Parsed, broken: string): PayloadObject => {
+    for (const other of others?.() ?? []) if (violation(other) === undefined) return other
     throw new Refusal('SchemaViolation', broken)
   }
 
-  const judge = (envelope: Envelope) => {
+  const judge = (envelope: Envelope): Judged => {
     checkSize(payload, envelope)
     const fields = envelope.fields()
     const parsed = parse(fields)
-    const { data, sure } = choose(parsed)
+    const broken = violation(parsed.data)
+    const data = broken === undefined ? parsed.data : searched(parsed, broken)
     const hash = keyHash(keyValues(payload, parsed, data))
-    return { data, hash, sure, metadata: fields.metadata }
+    const { redrives, trace } = envelope
+    const { metadata } = fields
+    const judged = { kind: 'Valid', data, hash, trace, redrives, sure: broken === undefined } as const
+    return metadata === undefined ? judged : { ...judged, metadata }
   }
 
-  const decode = (flat: readonly Buffer[]): Decoded & { readonly sure?: boolean } => {
+  const decode = (flat: readonly Buffer[]): Judged | Invalid => {
     const envelope = read(flat)
-    const { redrives, trace } = envelope
+    const { redrives } = envelope
     try {
-      const { metadata, ...judged } = judge(envelope)
-      return { kind: 'Valid', ...judged, trace, redrives, ...(metadata === undefined ? {} : { metadata }) }
+      return judge(envelope)
     } catch (thrown) {
       if (thrown instanceof Refusal) return { kind: 'Invalid', reason: thrown.reason, error: thrown.message, redrives }
       if (thrown instanceof Unreadable) return { kind: 'Invalid', reason: 'InvalidPayload', error: thrown.message, redrives }
@@ -139,7 +150,7 @@ export function createCodec(payload: CompiledPayload): Codec {
     const second = other && tried(other)
     const { flat, checked } = second?.checked.kind === 'Valid' ? second : first
     if (checked.kind === 'Invalid') throw rejected(`${checked.reason}: ${checked.error}`)
-    if (payload.encoding === 'Fields') checkTold(plain, checked.data, checked.sure === true)
+    if (payload.encoding === 'Fields') checkTold(plain, checked.data, checked.sure)
     return flat
   }
 
@@ -170,10 +181,12 @@ function createFieldsParser(payload: CompiledPayload): (entry: EntryFields) => P
   const coerce: Coercion = createCoercion(payload.schema)
   return (entry) => {
     const { names, texts } = entry
+    const { data, others } = coerce(entry)
     const pairs = () => names.map((name, index) => [name, texts[index]] as const)
     return {
-      ...coerce(entry),
-      keyText: (name, data) => (data[name] === null && Object.hasOwn(data, name) ? nothing : texts[names.indexOf(name)]),
+      data,
+      others,
+      keyText: (name, chosen) => (chosen[name] === null && Object.hasOwn(chosen, name) ? nothing : texts[names.indexOf(name)]),
       whole: () => JSON.stringify(pairs().sort(([a], [b]) => (a < b ? -1 : 1))),
     }
   }
@@ -194,6 +207,7 @@ function createJsonParser(payload: CompiledPayload): (entry: EntryFields) => Par
     }
     return {
       data: parseObject(texts[index] ?? '', field),
+      others: undefined,
       keyText: (name, data) => {
         const value = Object.hasOwn(data, name) ? data[name] : undefined
         if (value === null) return nothing

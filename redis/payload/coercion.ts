@@ -29,15 +29,16 @@ const mostTries = 16
 export function createCoercion(schema: PayloadObject | undefined): Coercion {
   if (schema === undefined) return ({ names, texts }) => ({ data: assemble(names, texts) })
   const plan = createFieldPlan(schema)
-  return plan.cases.length === 1 ? (entry) => ({ data: readBy(plan, 0, entry) }) : (entry) => readAmong(plan, entry)
+  return plan.cases.length === 1 ? (entry) => ({ data: readBy(plan, entry) }) : (entry) => readAmong(plan, entry)
 }
 
 /** One case: a field hangs on itself alone. */
-function readBy(plan: FieldPlan, at: number, { names, texts }: EntryFields): PayloadObject {
+function readBy(plan: FieldPlan, { names, texts }: EntryFields): PayloadObject {
   const data: Record<string, unknown> = {}
   for (let index = 0; index < names.length; index++) {
-    const [name, text] = [names[index] ?? '', texts[index] ?? '']
-    add(data, name, isText(plan, at, name, text) ? text : typed(name, text))
+    const name = names[index] ?? ''
+    const text = texts[index] ?? ''
+    add(data, name, isText(plan, 0, name, text) ? text : typed(name, text))
   }
   return data
 }
@@ -141,6 +142,7 @@ function otherReading(text: string): Other {
     }
   }
   if (first === 0x2d || (first >= 0x30 && first <= 0x39)) {
+    if (text.length <= mostShort && shortForm.test(text)) return { kind: 'Value', value: Number(text) + 0 }
     // Zero has no sign in JSON as JavaScript writes it, so none reaches a worker.
     return numberForm.test(text) && isHeld(text) ? { kind: 'Value', value: Number(text) + 0 } : none
   }
@@ -148,6 +150,10 @@ function otherReading(text: string): Other {
   if (text === 'false') return { kind: 'Value', value: false }
   return text === 'null' ? { kind: 'Value', value: null } : none
 }
+
+/** Fifteen digits without an exponent are held by a double, whatever they are. */
+const mostShort = 15
+const shortForm = /^-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?$/
 
 const none: Other = { kind: 'None', why: '' }
 

@@ -95,19 +95,21 @@ export function createFieldReader(sort: FieldSorter): (flat: readonly Buffer[]) 
     const fields = () => {
       const names: string[] = []
       const texts: string[] = []
-      const metadata: [string, string][] = []
+      let metadata: [string, string][] | undefined
       for (let at = 0; at + 1 < flat.length; at += 2) {
         const { kind, text } = nameAt(at >> 1, flat[at] ?? empty)
         if (kind !== 'Own' && kind !== 'Metadata') continue
         if (text === undefined) throw new Unreadable('a field name is not UTF-8 text')
         const value = textOf(flat[at + 1] ?? empty, text)
-        if (kind === 'Metadata') metadata.push([text, value])
-        else {
+        if (kind === 'Metadata') {
+          metadata ??= []
+          metadata.push([text, value])
+        } else {
           names.push(text)
           texts.push(value)
         }
       }
-      return metadata.length === 0 ? { names, texts } : { names, texts, metadata: once(metadata) }
+      return metadata === undefined ? { names, texts } : { names, texts, metadata: once(metadata) }
     }
     return { bytes, count, trace, redrives, fields }
   }
