@@ -18,20 +18,78 @@ const ref = (at: number) => ({ $ref: `#/$defs/n${at}` })
 const integer = { type: 'integer' }
 
 const bombs: readonly (readonly [what: string, schema: Schema])[] = [
-  ['references that double at each step', { ...ref(0), $defs: defs(40, (at) => (at < 39 ? { allOf: [ref(at + 1), ref(at + 1)] } : integer)) }],
-  ['alternatives that double', { ...ref(0), $defs: defs(40, (at) => (at < 39 ? { anyOf: [ref(at + 1), { ...ref(at + 1) }] } : { properties: { f: integer } })) }],
-  ['alternatives that multiply', { allOf: many(30, (at) => ({ anyOf: [{ properties: { [`a${at}`]: integer } }, { required: [`b${at}`] }] })) }],
+  [
+    'references that double at each step',
+    { ...ref(0), $defs: defs(40, (at) => (at < 39 ? { allOf: [ref(at + 1), ref(at + 1)] } : integer)) },
+  ],
+  [
+    'alternatives that double',
+    {
+      ...ref(0),
+      $defs: defs(40, (at) => (at < 39 ? { anyOf: [ref(at + 1), { ...ref(at + 1) }] } : { properties: { f: integer } })),
+    },
+  ],
+  [
+    'alternatives that multiply',
+    { allOf: many(30, (at) => ({ anyOf: [{ properties: { [`a${at}`]: integer } }, { required: [`b${at}`] }] })) },
+  ],
   ['a long chain of references', { ...ref(0), $defs: defs(20_000, (at) => (at < 19_999 ? ref(at + 1) : integer)) }],
-  ['a long chain below a property', { properties: { f: ref(0) }, $defs: defs(20_000, (at) => (at < 19_999 ? ref(at + 1) : integer)) }],
+  [
+    'a long chain below a property',
+    { properties: { f: ref(0) }, $defs: defs(20_000, (at) => (at < 19_999 ? ref(at + 1) : integer)) },
+  ],
   ['a circle', { ...ref(0), $defs: { n0: ref(1), n1: { anyOf: [ref(0), { not: ref(1) }] } } }],
-  ['a circle below a property', { properties: { f: ref(0) }, $defs: { n0: { oneOf: [ref(1), ref(0)] }, n1: { allOf: [ref(0)], if: ref(1) } } }],
-  ['many properties by many references', { allOf: many(140, ref), $defs: defs(140, () => ({ properties: Object.fromEntries(many(140, (at) => [`p${at}`, ref(at)])) })) }],
-  ['a thousand alternatives', { oneOf: many(1_000, (at) => ({ properties: { kind: { const: at }, [`f${at}`]: integer }, required: ['kind'] })) }],
-  ['many conditions', { allOf: many(60, (at) => ({ if: { properties: { [`c${at}`]: { const: 'x' } } }, else: { properties: { [`f${at}`]: integer } } })) }],
-  ['many dependent schemas', { dependentSchemas: Object.fromEntries(many(60, (at) => [`d${at}`, { properties: { [`f${at}`]: integer } }])) }],
+  [
+    'a circle below a property',
+    { properties: { f: ref(0) }, $defs: { n0: { oneOf: [ref(1), ref(0)] }, n1: { allOf: [ref(0)], if: ref(1) } } },
+  ],
+  [
+    'many properties by many references',
+    {
+      allOf: many(140, ref),
+      $defs: defs(140, () => ({ properties: Object.fromEntries(many(140, (at) => [`p${at}`, ref(at)])) })),
+    },
+  ],
+  [
+    'a thousand alternatives',
+    { oneOf: many(1_000, (at) => ({ properties: { kind: { const: at }, [`f${at}`]: integer }, required: ['kind'] })) },
+  ],
+  [
+    'many conditions',
+    {
+      allOf: many(60, (at) => ({
+        if: { properties: { [`c${at}`]: { const: 'x' } } },
+        else: { properties: { [`f${at}`]: integer } },
+      })),
+    },
+  ],
+  [
+    'many dependent schemas',
+    { dependentSchemas: Object.fromEntries(many(60, (at) => [`d${at}`, { properties: { [`f${at}`]: integer } }])) },
+  ],
   ['patterns by the hundred', { patternProperties: Object.fromEntries(many(300, (at) => [`(a+)+${at}$`, integer])) }],
-  ['references to nowhere', { anyOf: [{ $ref: '#/nowhere' }, { $ref: 'https://example.com/x' }, { $ref: '#%' }, { $ref: 'http://[' }], properties: { f: { $ref: '#none' } } }],
-  ['keywords of the wrong form', { properties: [], allOf: {}, anyOf: 1, oneOf: [null, 1], required: 'x', $id: 7, enum: {}, type: 3, $ref: 1, dependentSchemas: 7 }],
+  [
+    'references to nowhere',
+    {
+      anyOf: [{ $ref: '#/nowhere' }, { $ref: 'https://example.com/x' }, { $ref: '#%' }, { $ref: 'http://[' }],
+      properties: { f: { $ref: '#none' } },
+    },
+  ],
+  [
+    'keywords of the wrong form',
+    {
+      properties: [],
+      allOf: {},
+      anyOf: 1,
+      oneOf: [null, 1],
+      required: 'x',
+      $id: 7,
+      enum: {},
+      type: 3,
+      $ref: 1,
+      dependentSchemas: 7,
+    },
+  ],
 ]
 let deep: Schema = integer
 for (let level = 0; level < 3_000; level++) deep = { anyOf: [deep] }
@@ -64,7 +122,9 @@ describe('a schema that is a bomb', () => {
 })
 
 test('a text that may be much else is judged once by each schema', () => {
-  const doubling = defs(40, (at) => (at < 39 ? { anyOf: [ref(at + 1), ref(at + 1), { type: 'string', pattern: '^(a+)+$' }] } : integer))
+  const doubling = defs(40, (at) =>
+    at < 39 ? { anyOf: [ref(at + 1), ref(at + 1), { type: 'string', pattern: '^(a+)+$' }] } : integer,
+  )
   const coerce = createCoercion({ properties: { f: ref(0) }, $defs: doubling })
   const begun = busyMs()
   assert.deepEqual(coerce({ names: ['f'], texts: ['7'] }).data, { f: 7 })
@@ -73,5 +133,6 @@ test('a text that may be much else is judged once by each schema', () => {
 
 test('names from outside are not remembered for ever', () => {
   const coerce = createCoercion({ additionalProperties: integer })
-  for (let round = 0; round < 20_000; round++) assert.deepEqual(coerce({ names: [`n${round}`], texts: ['7'] }).data, { [`n${round}`]: 7 })
+  for (let round = 0; round < 20_000; round++)
+    assert.deepEqual(coerce({ names: [`n${round}`], texts: ['7'] }).data, { [`n${round}`]: 7 })
 })
