@@ -15,7 +15,6 @@ export interface FieldPlan {
   readonly conditions: readonly Condition[]
   /** @param at the case */
   reading(at: number, name: string): Reading
-  choices(at: number, name: string): readonly unknown[] | undefined
   /** Whether all the schemas take the text. */
   takes(schemas: readonly unknown[], text: string): boolean
   /** What of an entry shows, before any field is read, that it is not of this case. */
@@ -28,7 +27,7 @@ export interface Marks {
   readonly required: readonly string[]
   readonly without: readonly string[]
   /** Properties with a list of values. */
-  readonly choices: readonly (readonly [name: string, values: readonly unknown[]])[]
+  readonly choices: ReadonlyMap<string, readonly unknown[]>
 }
 
 /** Where not all cases are known, the schema by itself stands for the others: no field is of a type that it does not give. */
@@ -56,7 +55,6 @@ export function createFieldPlan(schema: SchemaObject): FieldPlan {
     cut: expansion.cut,
     conditions: expansion.conditions,
     takes: (schemas, text) => schemas.every((one) => takes(one, text)),
-    choices: (at, name) => members.choices(caseAt(at), name),
     readingBy: (schemas, name) => members.reading({ schemas, without: [], sides: new Map() }, name),
     reading(at, name) {
       const readings = known.get(name)
@@ -76,10 +74,12 @@ export function createFieldPlan(schema: SchemaObject): FieldPlan {
       const found = marks[at] ?? {
         required: requiredOf(one),
         without: one.without,
-        choices: namesOf(one).flatMap((name) => {
-          const values = members.choices(one, name)
-          return values === undefined ? [] : [[name, values] as const]
-        }),
+        choices: new Map(
+          namesOf(one).flatMap((name) => {
+            const values = members.choices(one, name)
+            return values === undefined ? [] : [[name, values] as const]
+          }),
+        ),
       }
       marks[at] = found
       return found

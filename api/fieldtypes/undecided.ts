@@ -3,7 +3,7 @@
  * beside another that would take the text as well, never comes to bear. The same holds for a type that only `if` or `not` asks for.
  */
 import { type Case, mostCases } from './cases.ts'
-import { namesOf, type Reading } from './members.ts'
+import { namesOf } from './members.ts'
 import { createFieldPlan, type FieldPlan, type Marks } from './plan.ts'
 import type { SchemaObject } from './references.ts'
 
@@ -43,30 +43,32 @@ function openNames(plan: FieldPlan): string[] {
     return known
   }
   const names = [...new Set(cases.flatMap(namesOf))]
+  const kinds = new Map(names.map((name) => [name, cases.map((_, at) => reading(at, name))]))
+  const everywhere = new Set(names.filter((name) => kinds.get(name)?.every(({ kind }) => kind === 'Value')))
+  const anyText = cases.map((_, at) => takesAnyText(plan, at, everywhere))
   return names.filter((name) => {
-    const readings = cases.map((_, at) => reading(at, name))
+    const readings = kinds.get(name) ?? []
     const typed = readings.flatMap((one, at) => (one.kind === 'Value' ? [at] : []))
     if (typed.length === 0) return false
-    const open = readings.flatMap((one, at) => (isOpen(one, plan, at) ? [at] : []))
+    const open = readings.flatMap((one, at) => (!one.mentioned && anyText[at] === true ? [at] : []))
     return typed.some((one) => open.some((other) => both(one, other)))
   })
 }
 
-/** Takes a text, not because the schema says so but because it says nothing, and has no required field that is no text itself. */
-function isOpen(one: Reading, plan: FieldPlan, at: number): boolean {
-  if (one.mentioned) return false
-  return !plan.marks(at).required.some((name) => plan.reading(at, name).kind === 'Value' && !isTypedEverywhere(plan, name))
-}
-
-function isTypedEverywhere({ cases, reading }: FieldPlan, name: string): boolean {
-  return cases.every((_, at) => reading(at, name).kind === 'Value')
+/**
+ * Whether an entry of the case may be text throughout. One with a required field that is no text is not: such an entry is read as values.
+ * @param everywhere fields that are no text in any case, and tell nothing
+ */
+function takesAnyText({ marks, reading }: FieldPlan, at: number, everywhere: ReadonlySet<string>): boolean {
+  return !marks(at).required.some((name) => !everywhere.has(name) && reading(at, name).kind === 'Value')
 }
 
 /** Whether one entry may fit both cases. */
 function mayBoth(plan: FieldPlan, a: number, b: number): boolean {
   const [one, other] = [plan.cases[a], plan.cases[b]]
   if (one === undefined || other === undefined || onTwoSides(one, other)) return false
-  const [left, right] = [plan.marks(a), plan.marks(b)]
+  const left = plan.marks(a)
+  const right = plan.marks(b)
   if (left.required.some((name) => isForbidden(plan, b, name)) || right.required.some((name) => isForbidden(plan, a, name)))
     return false
   if (left.required.some((name) => differ(plan, a, b, name)) || right.required.some((name) => differ(plan, a, b, name)))
@@ -76,14 +78,15 @@ function mayBoth(plan: FieldPlan, a: number, b: number): boolean {
 }
 
 function onTwoSides(one: Case, other: Case): boolean {
-  return [...one.sides].some(([schema, side]) => other.sides.get(schema) === !side)
+  for (const [schema, side] of one.sides) if (other.sides.get(schema) === !side) return true
+  return false
 }
 
 const isForbidden = (plan: FieldPlan, at: number, name: string) => plan.reading(at, name).types === 0
 
 /** No text of the field can be right in both. */
 function differ(plan: FieldPlan, a: number, b: number, name: string): boolean {
-  const [one, other] = [plan.choices(a, name), plan.choices(b, name)]
+  const [one, other] = [plan.marks(a).choices.get(name), plan.marks(b).choices.get(name)]
   if (one !== undefined && other !== undefined)
     return !one.some((value) => other.some((same) => written(same) === written(value)))
   const [left, right] = [plan.reading(a, name), plan.reading(b, name)]

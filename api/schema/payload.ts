@@ -54,7 +54,7 @@ export const payloadSchema = guarded(
     reason: 'FieldValueRequired',
   },
   {
-    rule: '!self.allowEmptyKey || has(self.idempotencyKey)',
+    rule: '!has(self.allowEmptyKey) || !self.allowEmptyKey || has(self.idempotencyKey)',
     message: 'allowEmptyKey has no meaning without idempotencyKey: drop it, or name the fields of the key',
     fieldPath: '.allowEmptyKey',
     reason: 'FieldValueInvalid',

@@ -15,11 +15,14 @@ interface WrittenPayload {
   readonly metadataFields?: unknown
 }
 
-/** @param payload its schema compiles */
-export function payloadFieldProblems(payload: WrittenPayload): Problem[] {
-  const lists = [...listProblems(payload, 'ignoreFields'), ...listProblems(payload, 'metadataFields')]
-  if (payload.encoding === 'Json' || !isRecord(payload.schema)) return lists
-  return [...undecidedFields(payload.schema).map(undecided), ...lists]
+export function fieldListProblems(payload: WrittenPayload): Problem[] {
+  return [...listProblems(payload, 'ignoreFields'), ...listProblems(payload, 'metadataFields')]
+}
+
+/** Apart from the others, since it takes longer and stops nothing that runs. @param payload its schema compiles */
+export function undecidedProblems(payload: WrittenPayload): Problem[] {
+  if (payload.encoding === 'Json' || !isRecord(payload.schema)) return []
+  return undecidedFields(payload.schema).map(undecided)
 }
 
 /** Releases before took such a schema and read text as text: what runs with it goes on. */

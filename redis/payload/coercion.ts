@@ -101,10 +101,11 @@ function plausible(plan: FieldPlan, { names, texts }: EntryFields): readonly num
     const { required, without, choices } = plan.marks(at)
     if (required.some((name) => !entry.has(name)) || without.some((name) => entry.has(name))) return false
     if (names.some((name) => plan.reading(at, name).types === 0)) return false
-    return choices.every(([name, values]) => {
+    for (const [name, values] of choices) {
       const text = entry.get(name)
-      return text === undefined || values.some((value) => mayStandFor(text, value))
-    })
+      if (text !== undefined && !values.some((value) => mayStandFor(text, value))) return false
+    }
+    return true
   })
   return fitting.length === 0 ? all : fitting
 }
