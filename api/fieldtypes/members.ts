@@ -82,10 +82,6 @@ function listed(start: unknown, references: References): readonly unknown[] | un
   return undefined
 }
 
-export function requires(one: Case, name: string): boolean {
-  return one.schemas.some(({ required }) => Array.isArray(required) && required.includes(name))
-}
-
 export function requiredOf(one: Case): readonly string[] {
   return one.schemas.flatMap(({ required }) =>
     Array.isArray(required) ? required.filter((name) => typeof name === 'string') : [],
