@@ -1,7 +1,9 @@
 /** The reference page: every field of the resource with its type, default and bounds, and what the API server refuses. */
+
 import { apiVersion, kind } from '../api/schema/pipeline.ts'
 import { rulesOf } from '../api/schema/rules.ts'
 import { pipelineStructure, type Structure } from '../api/structure.ts'
+import { payloadSections } from './payloadreference.ts'
 
 const escaped = (text: string) => text.replaceAll('|', '\\|').replaceAll('\n', ' ')
 const code = (value: unknown) => `\`${typeof value === 'string' ? value : JSON.stringify(value)}\``
@@ -144,6 +146,7 @@ export function reference(): string {
     'A value kept elsewhere in the namespace: `{secretKeyRef: {name, key}}` or `{configMapKeyRef: {name, key}}`, exactly one of the two;',
     'where it says a reference to a Secret, the first only.',
     '',
+    ...payloadSections,
     '## What is refused',
     '',
     'Beside types and bounds, by the API server itself:',

@@ -272,6 +272,30 @@ const payload: readonly InvalidRow[] = [
     says: 'must be of type object',
   },
   {
+    name: 'an empty key without a key',
+    spec: { payload: { allowEmptyKey: true } },
+    field: 'spec.payload.allowEmptyKey',
+    says: 'drop it, or name the fields of the key',
+  },
+  {
+    name: 'an asterisk within a name',
+    spec: { payload: { ignoreFields: ['a*b'] } },
+    field: 'spec.payload.ignoreFields',
+    says: 'such as x-*',
+  },
+  {
+    name: 'metadata of no fields',
+    spec: { payload: { metadataFields: [] } },
+    field: 'spec.payload.metadataFields',
+    says: 'at least 1 items',
+  },
+  {
+    name: 'more ignored fields than are looked for',
+    spec: { payload: { ignoreFields: Array.from({ length: 33 }, (_, index) => `f${index}`) } },
+    field: 'spec.payload.ignoreFields',
+    says: 'at most 32 items',
+  },
+  {
     name: 'too many fields',
     spec: { payload: { maxFields: 1001 } },
     field: 'spec.payload.maxFields',
@@ -558,6 +582,30 @@ export const invalidBeyondServer: readonly InvalidRow[] = [
     spec: { payload: { schema: { type: 'object', properties }, idempotencyKey: ['request_hash', 'farm'] } },
     field: 'spec.payload.idempotencyKey[1]',
     says: 'name one of request_hash, farm_id',
+  },
+  {
+    name: 'a document that is left out',
+    spec: { payload: { encoding: 'Json', field: 'body', ignoreFields: ['source', 'body'] } },
+    field: 'spec.payload.ignoreFields[1]',
+    says: 'which holds the document',
+  },
+  {
+    name: 'a key that is left out',
+    spec: { payload: { idempotencyKey: ['x-id'], ignoreFields: ['x-*'] } },
+    field: 'spec.payload.ignoreFields[0]',
+    says: '"x-id", a field of the idempotency key',
+  },
+  {
+    name: 'a property that is metadata',
+    spec: { payload: { schema: { type: 'object', properties }, metadataFields: ['farm_id'] } },
+    field: 'spec.payload.metadataFields[0]',
+    says: '"farm_id", a property of the schema',
+  },
+  {
+    name: 'a payload all of whose fields are left out',
+    spec: { payload: { ignoreFields: ['*'] } },
+    field: 'spec.payload.ignoreFields[0]',
+    says: 'names every field',
   },
   {
     name: 'a time zone there is not',

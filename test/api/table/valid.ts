@@ -143,6 +143,11 @@ export const valid: readonly Row[] = [
   },
   { name: 'the queue in a cluster', spec: { sink: { bullmq: { redis: { cluster: { nodes: ['q:6379'] } } } } } },
   { name: 'one field of JSON', spec: { payload: { encoding: 'Json', field: 'payload' } } },
+  {
+    name: 'fields of an envelope beside a document',
+    spec: { payload: { encoding: 'Json', field: 'body', ignoreFields: ['*'], metadataFields: ['tenant', 'x-*'] } },
+  },
+  { name: 'an empty key that is meant', spec: { payload: { idempotencyKey: ['region'], allowEmptyKey: true } } },
   { name: 'sizes as numbers', spec: { payload: { maxBytes: 1000 }, source: { batchBytes: 67_108_864 } } },
   { name: 'sizes with decimal suffixes', spec: { payload: { maxBytes: '1M' }, source: { batchBytes: '500k' } } },
   { name: 'scaled to zero', spec: { scaling: { minReplicas: 0, onMetricsLoss: 2 } } },
