@@ -21,11 +21,14 @@ import { admit, describeProblems } from './validate.ts'
 import { isRecord } from './validation/problem.ts'
 
 /**
- * Checks a document and fills in its defaults.
+ * Checks a document and fills in its defaults. What releases before did not refuse is left to `validate`: a resource that runs
+ * today goes on (`pipelineWarnings` tells of it).
  * @throws InvalidPipeline, naming each field that is wrong and what to write instead
  */
 export function parsePipeline(document: unknown): StreamPipeline {
-  const { value, problems } = admit(document)
+  const admitted = admit(document)
+  const { value } = admitted
+  const problems = admitted.problems.filter(({ tolerated }) => tolerated !== true)
   if (problems.length > 0) {
     const metadata = isRecord(document) && isRecord(document['metadata']) ? document['metadata'] : {}
     const subject = typeof metadata['name'] === 'string' ? metadata['name'] : 'the document'

@@ -5,6 +5,7 @@ import { failure, StreamPipelineError } from './errors.ts'
 import { type LoadedPipeline, loadPipelines } from './load.ts'
 import { describeMemory, memoryNeed, memoryRemarks } from './memory.ts'
 import { type Problem, validate } from './validate.ts'
+import { judgeOf, payloadRemarks } from './validation/payload-schema.ts'
 import { isRecord } from './validation/problem.ts'
 
 /**
@@ -30,6 +31,8 @@ export interface CheckedResource {
   readonly problems: readonly (Problem & { readonly line: number })[]
   /** What a consumer of it may hold in memory, as a phrase; absent where there are problems. */
   readonly memory?: string
+  /** What judges its payloads, and why not ajv where it is another; absent where there are problems, or no schema. */
+  readonly judge?: string
   /** What is valid and will go wrong all the same, with the remedy. */
   readonly remarks: readonly (Problem & { readonly line: number })[]
 }
@@ -73,5 +76,13 @@ function checked({ document, line, lineOf }: LoadedPipeline): CheckedResource {
   if (problems.length > 0) return { ...head, problems, remarks: [] }
   const resource = parsePipeline(document)
   const need = memoryNeed(compilePipeline(resource))
-  return { ...head, problems, memory: describeMemory(need), remarks: memoryRemarks(need, resource.spec.consumer).map(located) }
+  const { consumer, payload } = resource.spec
+  const judge = judgeOf(payload)
+  return {
+    ...head,
+    problems,
+    memory: describeMemory(need),
+    ...(judge !== undefined && { judge }),
+    remarks: [...payloadRemarks(payload), ...memoryRemarks(need, consumer)].map(located),
+  }
 }

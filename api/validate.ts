@@ -6,7 +6,7 @@ import { pipelineStructure, type Structure } from './structure.ts'
 import { defaulted } from './validation/defaulting.ts'
 import { ruleProblems } from './validation/expressions.ts'
 import { headProblems } from './validation/metadata.ts'
-import { payloadProblems } from './validation/payload-schema.ts'
+import { payloadProblems, payloadRemarks } from './validation/payload-schema.ts'
 import { isRecord, type Problem } from './validation/problem.ts'
 import { scheduleProblems } from './validation/schedules.ts'
 import { shapeProblems } from './validation/shape.ts'
@@ -53,6 +53,14 @@ export function admit(document: unknown, previous?: unknown): Admission {
 /** What is wrong with a document, each problem naming its field and the remedy; empty: nothing. */
 export function validate(document: unknown, previous?: unknown): readonly Problem[] {
   return admit(document, previous).problems
+}
+
+/** What is wrong with a resource that runs all the same: refused by `validate`, or valid and probably not meant. */
+export function pipelineWarnings(document: unknown): readonly Problem[] {
+  const spec = isRecord(document) ? document['spec'] : undefined
+  const payload = isRecord(spec) ? spec['payload'] : undefined
+  if (!isRecord(payload)) return []
+  return [...payloadProblems(payload).filter(({ tolerated }) => tolerated === true), ...payloadRemarks(payload)]
 }
 
 /** One line per problem. */

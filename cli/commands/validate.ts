@@ -17,9 +17,10 @@ export function registerValidate(program: Command): void {
       else {
         for (const { file, resources, problems, remarks } of reports) {
           for (const problem of problems) process.stdout.write(`${problem}\n`)
-          for (const { name, line, memory } of resources) {
-            if (memory !== undefined)
-              process.stdout.write(`${file}:${line}: ${name} is valid; a consumer of it needs ${memory}\n`)
+          for (const { name, line, memory, judge } of resources) {
+            if (memory === undefined) continue
+            process.stdout.write(`${file}:${line}: ${name} is valid; a consumer of it needs ${memory}\n`)
+            if (judge !== undefined) process.stdout.write(`${file}:${line}: ${name}: payloads are judged by ${judge}\n`)
           }
           for (const remark of remarks) process.stdout.write(`warning: ${remark}\n`)
         }

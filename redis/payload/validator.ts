@@ -1,23 +1,9 @@
-/**
- * Payload validation by JSON Schema 2020-12. The message names the place and the rule, never the value: it goes into logs and
- * dead letters' `error`, where payload has no business.
- */
-import type { ErrorObject } from 'ajv/dist/2020.js'
+/** Payload validation by the resource's JSON Schema. */
 import { compilePayloadSchema } from '../../api/validation/payload-schema.ts'
 
-/** Says what is wrong with a payload, or undefined when nothing is. */
+/** Says what is wrong with a payload (the place and the rule, never the value), or undefined when nothing is. */
 type Validator = (data: object) => string | undefined
 
 export function createValidator(schema: Readonly<Record<string, unknown>> | undefined): Validator {
-  if (schema === undefined) return () => undefined
-  const validate = compilePayloadSchema(schema)
-  return (data) => (validate(data) ? undefined : describe(validate.errors?.[0]))
-}
-
-function describe(error: ErrorObject | undefined): string {
-  if (error === undefined) return 'the payload does not match the schema'
-  const place = error.instancePath === '' ? 'the payload' : error.instancePath.slice(1).replaceAll('/', '.')
-  const extra: unknown = error.params['additionalProperty']
-  const named = typeof extra === 'string' ? ` (${JSON.stringify(extra.slice(0, 60))})` : ''
-  return `${place} ${error.message ?? 'is invalid'}${named}`
+  return schema === undefined ? () => undefined : compilePayloadSchema(schema).violation
 }

@@ -1,0 +1,41 @@
+/**
+ * What judging one payload may cost. A payload comes from anybody, and a schema may make little of it cost much: references that
+ * lead twice to the same place double the work at each level, and a text may be searched by a thousand patterns. What costs is
+ * counted, and there is an end.
+ */
+
+/** Passings of a reference, or of a schema where each is counted: tens of milliseconds to a second. */
+const maxSteps = 100_000
+/** Characters that patterns may read: a second or two. A single long text may be read several times all the same. */
+const maxCharacters = 32 * 2 ** 20
+const readingsOfOneText = 16
+
+export class BudgetSpent extends Error {}
+
+export interface Budget {
+  start(): void
+  step(): void
+  read(characters: number): void
+}
+
+export function createBudget(stepLimit: number = maxSteps): Budget {
+  let steps = 0
+  let characters = 0
+  let longest = 0
+  return {
+    start() {
+      steps = 0
+      characters = 0
+      longest = 0
+    },
+    step() {
+      steps += 1
+      if (steps > stepLimit) throw new BudgetSpent()
+    },
+    read(length) {
+      characters += length
+      if (length > longest) longest = length
+      if (characters > maxCharacters + readingsOfOneText * longest) throw new BudgetSpent()
+    },
+  }
+}
