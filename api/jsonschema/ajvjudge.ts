@@ -1,31 +1,23 @@
 /**
- * The fast judge: ajv, which makes code of a schema. It gets the schema rewritten into what it judges rightly:
- * - each schema that a reference leads to stands once, under a name of ours, so that ajv resolves neither URIs nor anchors, in which
- *   it goes wrong; and none is copied to where it is referred to, which made a schema of 7 KB code of megabytes;
- * - keywords that 2020-12 does not have are gone, as ajv gives some of them a meaning;
- * - beside each reference stands a counter, so that judging has an end (budget.ts).
+ * The fast judge: ajv, which makes code of a schema. It gets the schema rewritten into what it judges rightly (ajvschema.ts), with
+ * our own keywords where its own cost too much or reckon otherwise.
  */
 import { _, Ajv2020, type ErrorObject, type Format, type Options, type ValidateFunction } from 'ajv/dist/2020.js'
 import { compilePattern } from '../validation/pattern.ts'
-import { isRecord } from '../validation/problem.ts'
 import { stepsOf } from './address.ts'
+import { ajvSchema, stepKeyword } from './ajvschema.ts'
 import { type Budget, BudgetSpent, createBudget } from './budget.ts'
 import { createMultipleOf } from './decimal.ts'
-import type { SchemaNode } from './document.ts'
 import { canonical } from './equality.ts'
-import { type FormatCheck, formatCheck, isFormat, knownFormats } from './formats.ts'
-import { formOf, shelves } from './keywords.ts'
-import { nullableType } from './nullable.ts'
-import { referenceKeywords, type Survey } from './survey.ts'
+import { type FormatCheck, formatCheck, knownFormats } from './formats.ts'
+import type { Survey } from './survey.ts'
 import { tooCostly, tooDeep, type Violation } from './verdict.ts'
 
 /** Undefined: the value is valid. */
 export type Judge = (value: unknown) => Violation | undefined
 
-const stepKeyword = 'x-streampipeline-step'
-
 export function createAjvJudge(survey: Survey, asserted: boolean): Judge {
-  return judgeOf(plain(survey), asserted)
+  return judgeOf(ajvSchema(survey), asserted)
 }
 
 /** For what is larger than anything is laid out for: as releases before ran it. */
@@ -52,6 +44,8 @@ function judgeOf(schema: unknown, asserted: boolean): Judge {
 function ajvFor(budget: Budget, asserted: boolean): Ajv2020 {
   const linear = (pattern: string) => {
     const matcher = compilePattern(pattern)
+    // V8's own are a nanosecond per character: counting them would cost as much.
+    if (matcher instanceof RegExp) return matcher
     const test = (text: string) => {
       budget.read(text.length)
       return matcher.test(text)
@@ -83,7 +77,7 @@ function ajvFor(budget: Budget, asserted: boolean): Ajv2020 {
 function counted({ type, test }: FormatCheck, budget: Budget): (value: never) => boolean {
   if (type === 'number') return test
   return (text: string) => {
-    budget.read(text.length)
+    budget.scan(text.length)
     return test(text as never)
   }
 }
@@ -120,75 +114,11 @@ export function areUnique(items: readonly unknown[], budget: Budget): boolean {
   const seen = new Set<string>()
   for (const item of items) {
     const text = canonical(item)
-    budget.read(text.length)
+    budget.scan(text.length)
     if (seen.has(text)) return false
     seen.add(text)
   }
   return true
-}
-
-function plain(survey: Survey): unknown {
-  const { root, reached } = survey
-  const targets = new Set(
-    reached
-      .flatMap((node) => referenceKeywords.map((keyword) => survey.target(node, keyword)?.node))
-      .filter((node) => node !== undefined),
-  )
-  const names = new Map([...targets].map((node, index) => [node, `s${index}`]))
-  const pointerOf = (node: SchemaNode) => (node === root ? '#' : `#/$defs/${names.get(node)}`)
-  const inner = (node: SchemaNode): unknown =>
-    node === root || names.has(node) ? { $ref: pointerOf(node) } : written(node, survey, { inner, pointerOf })
-  const whole = written(root, survey, { inner, pointerOf })
-  if (!isRecord(whole)) return whole
-  const definitions = [...names]
-    .filter(([node]) => node !== root)
-    .map(([node, name]) => [name, written(node, survey, { inner, pointerOf })])
-  return { ...whole, $defs: Object.fromEntries(definitions) }
-}
-
-interface Writing {
-  inner(node: SchemaNode): unknown
-  pointerOf(node: SchemaNode): string
-}
-
-function written(node: SchemaNode, survey: Survey, { inner, pointerOf }: Writing): unknown {
-  const { value } = node
-  if (typeof value === 'boolean') return value
-  const referred = referenceKeywords.flatMap((keyword) => survey.target(node, keyword)?.node ?? [])
-  const entries = Object.entries(value).flatMap(([keyword, held]): [string, unknown][] => {
-    if (shelves.has(keyword)) return []
-    const at = (...steps: (string | number)[]) => inner(survey.inner(node, keyword, ...steps))
-    const byName = (members: object, write: (name: string, member: unknown) => unknown): [string, unknown][] => [
-      [keyword, Object.fromEntries(Object.entries(members).map(([name, member]) => [name, write(name, member)]))],
-    ]
-    switch (formOf(keyword)) {
-      case 'Schema':
-        return [[keyword, at()]]
-      case 'Schemas':
-        return [[keyword, (held as unknown[]).map((_, index) => at(index))]]
-      case 'SchemaByName':
-      case 'SchemaByPattern':
-        return byName(held as object, (name) => at(name))
-      case 'Dependencies':
-        return byName(held as object, (name, member) => (Array.isArray(member) ? member : at(name)))
-      case 'Types':
-        return [[keyword, nullableType(value)]]
-      case 'Reference':
-      case 'Identifier':
-      case 'Anchor':
-      case 'Dialect':
-      case 'Vocabulary':
-      case undefined:
-        return []
-      default:
-        return keyword === 'format' && !isFormat(String(held)) ? [] : [[keyword, held]]
-    }
-  })
-  const rest = Object.fromEntries(entries)
-  const [first, ...more] = referred.map((there) => ({ [stepKeyword]: true, $ref: pointerOf(there) }))
-  if (first === undefined) return rest
-  if (more.length === 0) return { ...first, ...rest }
-  return { ...first, ...rest, allOf: [...((rest['allOf'] as unknown[] | undefined) ?? []), ...more] }
 }
 
 function violationOf({ errors }: ValidateFunction): Violation {

@@ -24,6 +24,18 @@ interface Why {
   readonly path: SchemaPath
 }
 
+/** More members than ajv nests without running out of stack; what may be cut into pieces has no such bound (ajvschema.ts). */
+const maxMembers = 300
+const uncut = new Set([
+  'oneOf',
+  'prefixItems',
+  'patternProperties',
+  'dependentSchemas',
+  'dependentRequired',
+  'dependencies',
+  'required',
+])
+
 const inherited = (name: string): boolean => name in Object.prototype
 const isComposite = (value: unknown): boolean => typeof value === 'object' && value !== null
 
@@ -32,6 +44,8 @@ function exactFor(node: SchemaNode, survey: Survey): Why | undefined {
   if (typeof value === 'boolean') return undefined
   for (const [keyword, held] of Object.entries(value)) {
     const why = (reason: string): Why => ({ reason, path: [...path, keyword] })
+    if (uncut.has(keyword) && Object.keys(held as object).length > maxMembers)
+      return why(`more than ${maxMembers} members of ${keyword}`)
     switch (keyword) {
       case 'unevaluatedProperties':
       case 'unevaluatedItems':

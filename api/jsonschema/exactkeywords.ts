@@ -5,7 +5,7 @@
  */
 import { compilePattern } from '../validation/pattern.ts'
 import { areUnique } from './ajvjudge.ts'
-import type { Budget } from './budget.ts'
+import { type Budget, costOf } from './budget.ts'
 import { createMultipleOf } from './decimal.ts'
 import type { SchemaNode } from './document.ts'
 import { type Check, checkKeyword, engine, standardKeyword } from './engine.ts'
@@ -156,7 +156,7 @@ function valueCheck({ keyword, value, budget, asserted, check }: Keyword): Compi
       return [
         check((held) => {
           if (typeof held !== known.type) return true
-          if (typeof held === 'string') budget.read(held.length)
+          if (typeof held === 'string') budget.scan(held.length)
           return known.test(held as never)
         }),
       ]
@@ -166,7 +166,7 @@ function valueCheck({ keyword, value, budget, asserted, check }: Keyword): Compi
       return [
         check((held) => {
           const text = canonical(held)
-          budget.read(text.length)
+          budget.scan(text.length)
           return allowed.has(text)
         }),
       ]
@@ -176,9 +176,10 @@ function valueCheck({ keyword, value, budget, asserted, check }: Keyword): Compi
 
 function matcher(pattern: string, budget: Budget): { test(text: string): boolean } {
   const linear = compilePattern(pattern)
+  const cost = costOf(linear)
   return {
     test(text) {
-      budget.read(text.length)
+      budget.read(text.length * cost)
       return linear.test(text)
     },
   }
