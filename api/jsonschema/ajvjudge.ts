@@ -122,7 +122,8 @@ export function areUnique(items: readonly unknown[], budget: Budget): boolean {
 }
 
 function violationOf({ errors }: ValidateFunction): Violation {
-  const error = errors?.[0]
+  // The outermost comes last, after what failed in each branch below it; that of `if` only repeats that a branch failed.
+  const error = errors?.findLast(({ keyword }) => keyword !== 'if')
   if (error === undefined) return { place: [], keyword: 'schema', detail: undefined }
   const place = error.instancePath === '' ? [] : stepsOf(error.instancePath)
   return { place, keyword: error.keyword, detail: detailOf(error) }

@@ -91,7 +91,7 @@ function watching(budget: Budget, note: Note): Plugin {
 }
 
 /** Failures of the schemas under these are no failures of the value. */
-const opaque = new Set(['not', 'if', 'contains', 'oneOf'])
+const opaque = new Set(['not', 'if', 'contains', 'anyOf', 'oneOf'])
 
 function explained({ keyword, value }: Origin, instance: JsonNode, inner: Violation | undefined): Violation {
   const place = placeOf(instance)

@@ -83,17 +83,17 @@ export const inPlace: ReadonlySet<string> = new Set([
 
 /** What 2020-12 ignores and an author meant something by, with what to write for it. */
 export const foreignKeywords: ReadonlyMap<string, string> = new Map([
-  ['additionalItems', 'it has no effect in 2020-12: write items, beside prefixItems'],
-  ['$recursiveAnchor', 'it has no effect in 2020-12: write $dynamicAnchor'],
-  ['id', 'it has no effect in 2020-12: write $id'],
-  ['divisibleBy', 'it has no effect in 2020-12: write multipleOf'],
-  ['disallow', 'it has no effect in 2020-12: write not'],
-  ['extends', 'it has no effect in 2020-12: write allOf'],
-  ['discriminator', 'it has no effect in 2020-12: oneOf or anyOf beside it decides alone'],
-  ['formatMinimum', 'it has no effect in 2020-12: write pattern, or drop it'],
-  ['formatMaximum', 'it has no effect in 2020-12: write pattern, or drop it'],
-  ['formatExclusiveMinimum', 'it has no effect in 2020-12: write pattern, or drop it'],
-  ['formatExclusiveMaximum', 'it has no effect in 2020-12: write pattern, or drop it'],
+  ['additionalItems', 'write items, beside prefixItems'],
+  ['$recursiveAnchor', 'write $dynamicAnchor'],
+  ['id', 'write $id'],
+  ['divisibleBy', 'write multipleOf'],
+  ['disallow', 'write not'],
+  ['extends', 'write allOf'],
+  ['discriminator', 'oneOf or anyOf beside it decides alone'],
+  ['formatMinimum', 'write pattern, or drop it'],
+  ['formatMaximum', 'write pattern, or drop it'],
+  ['formatExclusiveMinimum', 'write pattern, or drop it'],
+  ['formatExclusiveMaximum', 'write pattern, or drop it'],
 ])
 
 /** Annotations of generators, editors and OpenAPI: of no effect, and nobody expects one. */

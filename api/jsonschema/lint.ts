@@ -5,7 +5,7 @@ import { isFormat, knownFormats } from './formats.ts'
 import { foreignKeywords, formOf, isAnnotation } from './keywords.ts'
 import { likelyKeyword } from './spelling.ts'
 import { dialect, isDialect, isVocabulary } from './standard.ts'
-import { patternFault, valueFault } from './values.ts'
+import { memberFault, patternFault, valueFault } from './values.ts'
 
 type Said = Pick<Finding, 'weight' | 'message'>
 
@@ -20,6 +20,8 @@ export function lint(node: SchemaNode): Finding[] {
     const at = (said: Said, ...steps: string[]): Finding => ({ ...said, path: [...node.path, keyword, ...steps] })
     const form = formOf(keyword)
     if (form === undefined) return unknownKeyword(keyword, held, value).map((said) => at(said))
+    const member = memberFault(form, held)
+    if (member !== undefined) return [{ ...fault(member.message), path: [...node.path, keyword, member.step] }]
     const wrong = valueFault(keyword, form, held)
     if (wrong !== undefined) return [at(fault(wrong))]
     switch (form) {
@@ -57,7 +59,7 @@ function unknownKeyword(keyword: string, held: unknown, schema: Readonly<Record<
     return [refusal(`nullable is of OpenAPI 3.0 and means nothing in JSON Schema 2020-12: write type: ${JSON.stringify(types)}`)]
   }
   const foreign = foreignKeywords.get(keyword)
-  if (foreign !== undefined) return [remark(`${keyword} is no keyword of JSON Schema 2020-12: ${foreign}`)]
+  if (foreign !== undefined) return [remark(`${keyword} is no keyword of JSON Schema 2020-12 and has no effect: ${foreign}`)]
   if (isAnnotation(keyword)) return []
   const shown = JSON.stringify(clip(keyword, 60))
   const meant = likelyKeyword(keyword)

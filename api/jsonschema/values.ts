@@ -9,7 +9,7 @@ export const types: readonly string[] = ['null', 'boolean', 'object', 'array', '
 /** What a value is, as a phrase: `the text "5"`, `a list`. */
 export function phrase(value: unknown): string {
   if (value === null) return 'null'
-  if (Array.isArray(value)) return 'a list'
+  if (Array.isArray(value)) return value.length === 0 ? 'an empty list' : 'a list'
   switch (typeof value) {
     case 'string':
       return `the text ${JSON.stringify(clip(value, 60))}`
@@ -96,13 +96,33 @@ export function valueFault(keyword: string, form: FormKind, value: unknown): str
   return remedy === undefined ? undefined : `not a JSON Schema: ${keyword} is ${phrase(value)}: ${remedy}`
 }
 
+/** Where a list or an object of schemas is one but for a member, the member is at fault. */
+export function memberFault(
+  form: FormKind,
+  value: unknown,
+): { readonly step: string | number; readonly message: string } | undefined {
+  const members: readonly (readonly [string | number, unknown])[] =
+    form === 'Schemas' && Array.isArray(value)
+      ? value.map((member, index) => [index, member])
+      : (form === 'SchemaByName' || form === 'SchemaByPattern') && isRecord(value)
+        ? Object.entries(value)
+        : []
+  const wrong = members.find(([, member]) => !isSchema(member))
+  if (wrong === undefined) return undefined
+  const [step, member] = wrong
+  const name = typeof step === 'number' ? 'this' : JSON.stringify(clip(step, 60))
+  return { step, message: `not a JSON Schema: ${name} is ${phrase(member)}: ${expected.Schema(member)}` }
+}
+
 /** Says why a regular expression cannot be used, or nothing. */
 export function patternFault(pattern: string): string | undefined {
   try {
     compilePattern(pattern)
     return undefined
   } catch (thrown) {
-    const detail = thrown instanceof Error ? thrown.message : String(thrown)
-    return clip(detail, 500)
+    const detail = clip(thrown instanceof Error ? thrown.message : String(thrown), 500)
+    if (!(thrown instanceof SyntaxError)) return detail
+    const [why] = detail.split(': ').slice(-1)
+    return `pattern ${JSON.stringify(clip(pattern, 100))} is no regular expression (${why}): correct it`
   }
 }
