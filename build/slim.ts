@@ -80,7 +80,7 @@ Dispatcher.prototype.request = request`,
 /** What the sources load with a `require` of their own, which a bundler cannot follow. */
 function bundledRequire(source: string): string {
   const bundled = source
-    .replace(/^import \{ createRequire \}.*$/m, '')
+    .replace('createRequire, ', '')
     .replace(/^const load = .*$/m, '')
     .replaceAll(/\bload\('/g, "require('")
   if (bundled === source || !bundled.includes("require('@hyperjump/"))

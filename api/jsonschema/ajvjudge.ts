@@ -66,6 +66,8 @@ function ajvFor(budget: Budget, asserted: boolean): Ajv2020 {
     code: { regExp: Object.assign(linear, { code: 'linear' }) },
   } as const satisfies Options
   const ajv = new Ajv2020(options)
+  // Its class insists on keeping account of what is unevaluated, for which it judges by every branch of anyOf. The exact judge does that.
+  ajv.opts.unevaluated = false
   addKeywords(ajv, budget)
   for (const name of knownFormats) {
     const check = formatCheck(name)

@@ -72,7 +72,9 @@ export function layOut(schema: SchemaValue): Layout {
 
   function add(place: Place): SchemaNode {
     const { value } = place
-    const id = typeof value === 'object' ? value['$id'] : undefined
+    const written = typeof value === 'object' ? value['$id'] : undefined
+    // With a fragment it is no identifier, which is said of its value.
+    const id = typeof written === 'string' && /^[^#]*#?$/.test(written) ? written : undefined
     const own = typeof id === 'string' ? resolveAddress(id, place.base) : undefined
     if (typeof id === 'string' && own === undefined) {
       const message = `$id ${JSON.stringify(id)} is no URI, or is relative where the schema around it has no path: write an absolute URI`

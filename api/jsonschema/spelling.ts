@@ -10,7 +10,8 @@ const candidates = keywordNames.map((keyword) => ({ keyword, form: bare(keyword)
 /** How many slips of the hand a word of that length bears before it is another word. */
 function allowance(length: number): number {
   if (length <= 3) return 0
-  return length <= 6 ? 1 : 2
+  if (length <= 6) return 1
+  return length <= 14 ? 2 : 3
 }
 
 export function likelyKeyword(name: string): string | undefined {

@@ -1,7 +1,6 @@
 /** The required suite of JSON Schema 2020-12: no schema with local references is refused, no verdict is wrong, whichever way a payload takes. */
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'
-import { execFileSync } from 'node:child_process'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -9,7 +8,7 @@ import { test } from 'node:test'
 import { compilePayloadSchema, validate } from '../../api/index.ts'
 import { createCodec } from '../../redis/payload/codec.ts'
 import { payloadWith, resourceWith } from '../redis/resource.ts'
-import { projectRoot } from '../support/root.ts'
+import { runCli } from '../support/process.ts'
 import { foreign, suite } from './suite.ts'
 
 const local = suite.filter(({ name }) => !foreign.has(name))
@@ -83,8 +82,7 @@ test('`streampipeline validate`: schemas refused 0', async (t) => {
   const file = join(folder, 'suite.json')
   const items = local.map(({ schema }) => resourceWith({ payload: payloadOf(schema) }))
   await writeFile(file, JSON.stringify({ apiVersion: 'v1', kind: 'List', items }))
-  const options = { cwd: projectRoot, maxBuffer: 2 ** 26, encoding: 'utf8' } as const
-  const stdout = execFileSync(process.execPath, ['cli/main.ts', 'validate', file], options)
+  const { stdout } = await runCli(t, ['validate', file])
   const valid = stdout.split('\n').filter((line) => line.includes(' is valid; ')).length
   t.diagnostic(`accepted by the command: ${valid} of ${local.length}`)
   assert.equal(valid, local.length)
