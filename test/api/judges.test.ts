@@ -37,6 +37,7 @@ const rows: readonly (readonly [schema: Schema, payload: object, says: string])[
   [a({ anyOf: [{ type: 'string' }, { minimum: 3 }] }), { a: 1 }, 'a must match one of the schemas under anyOf'],
   [a({ oneOf: [{ type: 'number' }, { minimum: 0 }] }), { a: 1 }, 'a must match exactly one of the schemas under oneOf'],
   [a({ not: { type: 'number' } }), { a: 1 }, 'a must not match the schema under not'],
+  // biome-ignore lint/suspicious/noThenProperty: a keyword of JSON Schema
   [a({ if: { type: 'number' }, ['then']: { minimum: 5 } }), { a: 1 }, 'a must be at least 5'],
   [a(false), { a: 1 }, 'a must not be there'],
   [{ required: ['b'] }, {}, "the payload must have the required property 'b'"],
@@ -116,6 +117,7 @@ const schemas = fc.letrec<{ any: unknown }>((tie) => {
     fc.record({ anyOf: some }),
     fc.record({ oneOf: some }),
     fc.record({ not: inner }),
+    // biome-ignore lint/suspicious/noThenProperty: a keyword of JSON Schema
     fc.record({ if: inner, ['then']: inner, else: inner }),
     fc.record({ enum: fc.array(fc.constantFrom(null, 0, 1, 'a', 'ab', true), { minLength: 1, maxLength: 3 }) }),
     fc.record({ minimum: fc.constantFrom(0, 1, 2), multipleOf: fc.constantFrom(0.5, 1, 2) }),

@@ -105,6 +105,7 @@ for (const [what, schema, payload] of [
   ['a circle, exact', { type: 'object', allOf: [{ $ref: '#' }], unevaluatedProperties: true }, {}],
   [
     'if below if below if',
+    // biome-ignore lint/suspicious/noThenProperty: a keyword of JSON Schema
     rungs(30, { if: { $ref: '#/$defs/p29' }, ['then']: { $ref: '#/$defs/p1' }, unevaluatedProperties: true }),
     {},
   ],
