@@ -146,7 +146,7 @@ test('both judge alike', () => {
           x,
           y: { allOf: [y] },
           z: { $anchor: 'z', properties: { a: x } },
-          w: { $id: 'https://x.test/w', items: y },
+          w: { $id: 'https://x.test/w', items: { $ref: '#s' }, $defs: { s: { $anchor: 's', type: 'string' } } },
         }
         const schema = { allOf: [root], $defs }
         const fast = compilePayloadSchema(schema)
