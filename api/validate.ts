@@ -8,7 +8,7 @@ import { defaulted } from './validation/defaulting.ts'
 import { ruleProblems } from './validation/expressions.ts'
 import { headProblems } from './validation/metadata.ts'
 import { fieldListProblems, undecidedProblems } from './validation/payload-fields.ts'
-import { payloadProblems } from './validation/payload-schema.ts'
+import { payloadProblems, payloadRemarks } from './validation/payload-schema.ts'
 import { isRecord, type Problem } from './validation/problem.ts'
 import { scheduleProblems } from './validation/schedules.ts'
 import { shapeProblems } from './validation/shape.ts'
@@ -67,7 +67,7 @@ export function pipelineWarnings(document: unknown): readonly Problem[] {
   const problems = payloadProblems(payload)
   const sound = problems.every(({ tolerated }) => tolerated === true)
   // A schema that does not compile has a problem already.
-  return sound ? [...problems, ...undecidedProblems(payload)].map(shown) : []
+  return sound ? [...problems, ...undecidedProblems(payload), ...payloadRemarks(payload)].map(shown) : []
 }
 
 /** What is wrong with a document, each problem naming its field and the remedy; empty: nothing. */

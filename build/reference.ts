@@ -4,6 +4,7 @@ import { apiVersion, kind } from '../api/schema/pipeline.ts'
 import { rulesOf } from '../api/schema/rules.ts'
 import { pipelineStructure, type Structure } from '../api/structure.ts'
 import { payloadSections } from './payloadreference.ts'
+import { schemasSection } from './schemasdoc.ts'
 
 const escaped = (text: string) => text.replaceAll('|', '\\|').replaceAll('\n', ' ')
 const code = (value: unknown) => `\`${typeof value === 'string' ? value : JSON.stringify(value)}\``
@@ -140,6 +141,8 @@ export function reference(): string {
       ...tableHead,
       ...rows({ ...part, description: '' }, name, need(name)).slice(1),
     ]),
+    '',
+    ...schemasSection(),
     '',
     '## References',
     '',

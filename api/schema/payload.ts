@@ -22,7 +22,7 @@ export const payloadSchema = guarded(
       .record(z.string(), z.unknown())
       .meta({ 'x-kubernetes-preserve-unknown-fields': true, 'x-kubernetes-map-type': 'atomic' })
       .optional()
-      .describe('JSON Schema (2020-12) that payloads satisfy; others become dead letters. Strict: unknown keywords are refused.'),
+      .describe('JSON Schema (2020-12) that payloads satisfy; others become dead letters. References stay within it.'),
     idempotencyKey: z
       .array(text(256))
       .min(1)

@@ -556,19 +556,19 @@ export const invalidBeyondServer: readonly InvalidRow[] = [
   {
     name: 'a schema with a misspelt keyword',
     spec: { payload: { schema: { type: 'object', propertys: {} } } },
-    field: 'spec.payload.schema',
-    says: 'unknown keyword: "propertys"',
+    field: 'spec.payload.schema.propertys',
+    says: 'unknown keyword: "propertys": write properties',
   },
   {
     name: 'a schema of a type there is not',
     spec: { payload: { schema: { type: 'objekt' } } },
-    field: 'spec.payload.schema',
+    field: 'spec.payload.schema.type',
     says: 'not a JSON Schema',
   },
   {
     name: 'a schema of another draft',
     spec: { payload: { schema: { $schema: 'http://json-schema.org/draft-04/schema#', type: 'object' } } },
-    field: 'spec.payload.schema',
+    field: 'spec.payload.schema.$schema',
     says: 'draft-04',
   },
   {
