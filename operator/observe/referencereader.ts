@@ -4,6 +4,7 @@
  */
 import type { Reference } from '../../api/compiled.ts'
 import { failure } from '../../api/errors.ts'
+import { isDataKey, isObjectName } from '../../api/names.ts'
 import type { Clock } from '../kubernetes/clock.ts'
 import { isFailure } from '../kubernetes/errors.ts'
 import { type KubernetesObject, resourcePath } from '../kubernetes/objects.ts'
@@ -61,15 +62,23 @@ export function createReferenceReader(transport: Transport, clock: Clock): Refer
   return {
     async read(namespace, reference, maxAgeMs) {
       const { kind, name, key, field } = reference
+      // A name that is none would lead the request elsewhere.
+      if (!isObjectName(name) || !isDataKey(key))
+        throw failure('ReferenceMissing', { kind, name, key, field, detail: 'no object can have that name or key' })
       const holder = await holderOf(namespace, reference, maxAgeMs)
       if (holder === undefined)
         throw failure('ReferenceMissing', { kind, name, key, field, detail: `there is no such ${kind} in ${namespace}` })
-      const text = kind === 'ConfigMap' ? holder.data?.[key] : undefined
+      const text = kind === 'ConfigMap' ? valueOf(holder.data, key) : undefined
       if (text !== undefined) return text
-      const encoded = kind === 'Secret' ? holder.data?.[key] : holder.binaryData?.[key]
+      const encoded = valueOf(kind === 'Secret' ? holder.data : holder.binaryData, key)
       if (encoded === undefined)
         throw failure('ReferenceMissing', { kind, name, key, field, detail: `the ${kind} has no such key` })
       return Buffer.from(encoded, 'base64').toString('utf8')
     },
   }
+}
+
+/** `constructor` and `__proto__` are keys like others, and every object answers to them. */
+function valueOf(data: Holder['data'], key: string): string | undefined {
+  return data !== undefined && Object.hasOwn(data, key) ? data[key] : undefined
 }

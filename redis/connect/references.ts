@@ -6,6 +6,7 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { HostPort, RedisTarget, Reference } from '../../api/compiled.ts'
 import { failure } from '../../api/errors.ts'
+import { isDataKey, isObjectName } from '../../api/names.ts'
 
 /** Reads one key of a Secret or ConfigMap. Throws ReferenceMissing. */
 export type ReadReference = (reference: Reference) => Promise<string>
@@ -42,6 +43,8 @@ export function directoryReader(directory: string | undefined): ReadReference {
   return async (reference) => {
     const missing = (detail: string, cause?: unknown) => failure('ReferenceMissing', { ...reference, detail }, cause)
     if (directory === undefined) throw missing('no folder of references was given; name one with --refs DIR')
+    // Names that are no names could lead out of the folder.
+    if (!isObjectName(reference.name) || !isDataKey(reference.key)) throw missing('no object can have that name or key')
     const path = join(directory, reference.kind === 'Secret' ? 'secret' : 'configmap', reference.name, reference.key)
     try {
       return await readFile(path, 'utf8')

@@ -7,6 +7,7 @@ import { test } from 'node:test'
 import type { RedisTarget, Reference } from '../../api/compiled.ts'
 import { StreamPipelineError } from '../../api/errors.ts'
 import { directoryReader, resolveTarget } from '../../redis/connect/references.ts'
+import { oddKeys, oddNames } from '../api/table/invalid.ts'
 
 const none = directoryReader(undefined)
 const secret = (name: string, key: string): Reference => ({ kind: 'Secret', name, key, field: 'spec.redis.passwordFrom' })
@@ -87,4 +88,16 @@ test('Sentinel and Cluster keep their nodes and have labels fit to show', async 
   assert.deepEqual([sentinel.kind, sentinel.label], ['Sentinel', 'm (Sentinel a:1,b:2)'])
   const cluster = await resolveTarget({ kind: 'Cluster', nodes }, none)
   assert.deepEqual([cluster.kind, cluster.label], ['Cluster', 'a:1,b:2'])
+})
+
+test('no name of a reference leads out of the folder', async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), 'streampipeline-refs-'))
+  t.after(() => rm(folder, { recursive: true }))
+  await mkdir(join(folder, 'refs', 'secret', 'redis'), { recursive: true })
+  await writeFile(join(folder, 'outside'), 'not yours')
+  await writeFile(join(folder, 'refs', 'secret', 'redis', '__proto__'), 'a key like others')
+  const read = directoryReader(join(folder, 'refs'))
+  for (const name of oddNames) await assert.rejects(read(secret(name, 'outside')), /is missing/, name)
+  for (const key of [...oddKeys, '../../../outside']) await assert.rejects(read(secret('redis', key)), /is missing/, key)
+  assert.equal(await read(secret('redis', '__proto__')), 'a key like others')
 })
