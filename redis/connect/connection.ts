@@ -14,7 +14,8 @@
  * ioredis resends what was in flight when a connection comes back, so every command sent here must be safe to run twice.
  */
 import { AbstractConnector, Cluster, type CommonRedisOptions, Redis, type RedisOptions } from 'ioredis'
-import { failure } from '../../api/errors.ts'
+import { failure, StreamPipelineError } from '../../api/errors.ts'
+import { guardedConnector, guardedSentinelConnector } from './guardedconnector.ts'
 import { failUnfit } from './handshake.ts'
 import type { RedisAddress } from './references.ts'
 import { redisFailure, replyCode } from './replies.ts'
@@ -53,12 +54,19 @@ export function connect(address: RedisAddress, role: ConnectionRole): RedisConne
     username: address.username,
     password: address.password,
     ...tlsOption(address),
+    ...reachOption(address),
   }
   const connection: RedisConnection = construct(address, common, waitsForSentinels(role))
   labels.set(connection, address.label)
-  connection.on('error', (error: unknown) => socketErrors.set(connection, error))
-  if (isCluster(connection)) connection.on('+node', outliveSecondError)
-  else {
+  connection.on('error', (error: unknown) => {
+    // Of a cluster it says only that no node is there; why one may not be connected to is said by the node, and before.
+    if (isCluster(connection) && socketErrors.get(connection) instanceof StreamPipelineError) return
+    socketErrors.set(connection, error)
+  })
+  if (isCluster(connection)) {
+    connection.on('+node', outliveSecondError)
+    connection.on('node error', (error: unknown) => error instanceof StreamPipelineError && socketErrors.set(connection, error))
+  } else {
     outliveSecondError(connection)
     failUnfit(connection, address.label)
   }
@@ -122,7 +130,7 @@ function construct(
       const { lazyConnect, retryStrategy: clusterRetryStrategy, ...redisOptions } = common
       return new Cluster(
         address.nodes.map((node) => ({ ...node })),
-        { lazyConnect, redisOptions, clusterRetryStrategy, slotsRefreshTimeout: 3_000 },
+        { lazyConnect, redisOptions, clusterRetryStrategy, slotsRefreshTimeout: 3_000, ...dnsOption(address) },
       )
     }
     default:
@@ -134,6 +142,18 @@ function tlsOption(address: RedisAddress) {
   if (address.tls === undefined) return {}
   const { ca, cert, key, serverName } = address.tls
   return { tls: { ca, cert, key, ...(serverName === undefined ? {} : { servername: serverName }) } }
+}
+
+/** A cluster would look names up by itself and connect to addresses, which nobody could tell from announced ones. */
+function dnsOption({ reach }: RedisAddress): {
+  dnsLookup?: (name: string, done: (error: null, address: string) => void) => void
+} {
+  return reach === undefined ? {} : { dnsLookup: (name, done) => done(null, name) }
+}
+
+function reachOption({ kind, reach }: RedisAddress) {
+  if (reach === undefined) return {}
+  return { Connector: kind === 'Sentinel' ? guardedSentinelConnector(reach) : guardedConnector(reach) }
 }
 
 /** What may be shown of a connection's server. */
@@ -155,10 +175,26 @@ export function rejectionOn(connection: RedisConnection, reply: string) {
 export async function open(connection: RedisConnection, signal?: AbortSignal): Promise<void> {
   if (connection.status === 'ready') return
   try {
-    if (connection.status === 'wait' || connection.status === 'end') await abortable(connection.connect(), signal)
-    await abortable(connection.ping(), signal)
+    await withinLimit(connection, async () => {
+      if (connection.status === 'wait' || connection.status === 'end') await abortable(connection.connect(), signal)
+      await abortable(connection.ping(), signal)
+    })
   } catch (thrown) {
     throw failureOn(connection, thrown)
+  }
+}
+
+const openClusterMs = 8_000
+
+/** A cluster that names nodes nobody can connect to is asked again and again, and whoever waits for it waits as long. */
+async function withinLimit(connection: RedisConnection, work: () => Promise<void>): Promise<void> {
+  if (!isCluster(connection) || connection.options.redisOptions?.maxRetriesPerRequest === null) return await work()
+  const late = Promise.withResolvers<never>()
+  const timer = setTimeout(() => late.reject(new Error('none of the nodes that it names can be connected to')), openClusterMs)
+  try {
+    await Promise.race([work(), late.promise])
+  } finally {
+    clearTimeout(timer)
   }
 }
 

@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import type { HostPort, RedisTarget, Reference } from '../../api/compiled.ts'
 import { failure } from '../../api/errors.ts'
 import { isDataKey, isObjectName } from '../../api/names.ts'
+import type { Reach } from './reach.ts'
 
 /** Reads one key of a Secret or ConfigMap. Throws ReferenceMissing. */
 export type ReadReference = (reference: Reference) => Promise<string>
@@ -24,6 +25,8 @@ interface Credentials {
   readonly username?: string | undefined
   readonly password?: string | undefined
   readonly tls?: TlsAddress | undefined
+  /** Where connections may lead, redirections included; undefined: anywhere. */
+  readonly reach?: Reach | undefined
 }
 
 export type RedisAddress =

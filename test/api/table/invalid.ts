@@ -516,7 +516,26 @@ const head: readonly InvalidRow[] = [
 ]
 
 /** What a name may not be, since it becomes part of a URL and of a path. */
-export const oddNames = ['..', '.', '/', '../..', 'a/../b', 'a%2F..%2F..%2Fx', '%2e%2e', '__proto__', 'A', 'a_b', '-a', 'a-', 'a..b', 'a b', 'a\n', 'a?b', 'a#b', 'ä']
+export const oddNames = [
+  '..',
+  '.',
+  '/',
+  '../..',
+  'a/../b',
+  'a%2F..%2F..%2Fx',
+  '%2e%2e',
+  '__proto__',
+  'A',
+  'a_b',
+  '-a',
+  'a-',
+  'a..b',
+  'a b',
+  'a\n',
+  'a?b',
+  'a#b',
+  'ä',
+]
 export const oddKeys = ['.', '..', '..data', '/', '../outside', 'a/b', 'a%2Fb', 'a b', 'a\n', 'a?b', 'ä', '\u0000']
 
 const passwordFrom = (name: string, key: string) => ({ redis: { passwordFrom: { secretKeyRef: { name, key } } } })
@@ -536,7 +555,9 @@ const references: readonly InvalidRow[] = [
   })),
   {
     name: 'a ConfigMap that leads elsewhere',
-    spec: { redis: { url: 'rediss://redis:6379', tls: { caFrom: { configMapKeyRef: { name: '../secrets/x', key: 'ca.crt' } } } } },
+    spec: {
+      redis: { url: 'rediss://redis:6379', tls: { caFrom: { configMapKeyRef: { name: '../secrets/x', key: 'ca.crt' } } } },
+    },
     field: 'spec.redis.tls.caFrom.configMapKeyRef.name',
     says: 'write the name of a Kubernetes object',
   },
