@@ -68,9 +68,9 @@ export function createReferenceReader(transport: Transport, clock: Clock): Refer
       const holder = await holderOf(namespace, reference, maxAgeMs)
       if (holder === undefined)
         throw failure('ReferenceMissing', { kind, name, key, field, detail: `there is no such ${kind} in ${namespace}` })
-      const text = kind === 'ConfigMap' ? valueOf(holder.data, key) : undefined
+      const text = kind === 'ConfigMap' ? textAt(holder.data, key) : undefined
       if (text !== undefined) return text
-      const encoded = valueOf(kind === 'Secret' ? holder.data : holder.binaryData, key)
+      const encoded = textAt(kind === 'Secret' ? holder.data : holder.binaryData, key)
       if (encoded === undefined)
         throw failure('ReferenceMissing', { kind, name, key, field, detail: `the ${kind} has no such key` })
       return Buffer.from(encoded, 'base64').toString('utf8')
@@ -79,6 +79,6 @@ export function createReferenceReader(transport: Transport, clock: Clock): Refer
 }
 
 /** `constructor` and `__proto__` are keys like others, and every object answers to them. */
-function valueOf(data: Holder['data'], key: string): string | undefined {
+function textAt(data: Holder['data'], key: string): string | undefined {
   return data !== undefined && Object.hasOwn(data, key) ? data[key] : undefined
 }

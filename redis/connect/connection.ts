@@ -54,19 +54,17 @@ export function connect(address: RedisAddress, role: ConnectionRole): RedisConne
     username: address.username,
     password: address.password,
     ...tlsOption(address),
-    ...reachOption(address),
+    ...reachOption(address, (refusal) => socketErrors.set(connection, refusal)),
   }
   const connection: RedisConnection = construct(address, common, waitsForSentinels(role))
   labels.set(connection, address.label)
   connection.on('error', (error: unknown) => {
-    // Of a cluster it says only that no node is there; why one may not be connected to is said by the node, and before.
+    // Of a cluster it says only that no node is there. Why one may not be connected to was said before.
     if (isCluster(connection) && socketErrors.get(connection) instanceof StreamPipelineError) return
     socketErrors.set(connection, error)
   })
-  if (isCluster(connection)) {
-    connection.on('+node', outliveSecondError)
-    connection.on('node error', (error: unknown) => error instanceof StreamPipelineError && socketErrors.set(connection, error))
-  } else {
+  if (isCluster(connection)) connection.on('+node', outliveSecondError)
+  else {
     outliveSecondError(connection)
     failUnfit(connection, address.label)
   }
@@ -151,9 +149,10 @@ function dnsOption({ reach }: RedisAddress): {
   return reach === undefined ? {} : { dnsLookup: (name, done) => done(null, name) }
 }
 
-function reachOption({ kind, reach }: RedisAddress) {
+/** @param onRefused a cluster drops what its nodes fail with */
+function reachOption({ kind, reach }: RedisAddress, onRefused: (refusal: StreamPipelineError) => void) {
   if (reach === undefined) return {}
-  return { Connector: kind === 'Sentinel' ? guardedSentinelConnector(reach) : guardedConnector(reach) }
+  return { Connector: kind === 'Sentinel' ? guardedSentinelConnector(reach) : guardedConnector(reach, onRefused) }
 }
 
 /** What may be shown of a connection's server. */

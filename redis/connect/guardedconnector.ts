@@ -9,11 +9,13 @@ import { type LookupAddress, type LookupOptions, lookup } from 'node:dns'
 import { type LookupFunction, createConnection as netConnect } from 'node:net'
 import { connect as tlsConnect } from 'node:tls'
 import { AbstractConnector, type RedisOptions, SentinelConnector } from 'ioredis'
-import { failure, type StreamPipelineError } from '../../api/errors.ts'
+import { failure, StreamPipelineError } from '../../api/errors.ts'
 import { addressRefusal, nameRefusal, type Reach } from './reach.ts'
 
 type ConnectorConstructor = NonNullable<RedisOptions['Connector']>
 type Stream = Awaited<ReturnType<AbstractConnector['connect']>>
+
+type OnRefused = (refusal: StreamPipelineError) => void
 
 /** Resolves as the system does and leaves out what may not be reached. */
 function guardedLookup(reach: Reach): LookupFunction {
@@ -53,7 +55,7 @@ function guardedStream(reach: Reach, { host = 'localhost', port = 6379, tls }: R
 }
 
 /** For one server: of a pipeline, a Sentinel, or a node of a cluster. */
-export function guardedConnector(reach: Reach): ConnectorConstructor {
+export function guardedConnector(reach: Reach, onRefused: OnRefused = () => {}): ConnectorConstructor {
   return class extends AbstractConnector {
     readonly #options: RedisOptions
 
@@ -71,6 +73,7 @@ export function guardedConnector(reach: Reach): ConnectorConstructor {
       this.stream = stream
       stream.once('error', (error) => {
         this.firstError = error
+        if (error instanceof StreamPipelineError) onRefused(error)
       })
       return stream
     }
