@@ -4,6 +4,7 @@ import { hostname } from 'node:os'
 import { failure } from '../api/errors.ts'
 import { type ListenAddress, parseListen } from '../process/httpserver.ts'
 import type { RecordedDecisions } from './decisions.ts'
+import { compileLimits, type LimitOptions, type Limits } from './policy/limits.ts'
 
 type LogLevel = 'debug' | 'info' | 'warn' | 'error'
 
@@ -18,6 +19,10 @@ export interface OperatorOptions {
   readonly health?: string
   readonly networkPolicy?: boolean
   readonly podMonitor?: boolean
+  /** What pipelines may ask for; as the flags give it. */
+  readonly limits?: LimitOptions
+  /** Teams must not learn from status what answers at an address that is no Redis. */
+  readonly manyTeams?: boolean
   /** Default `info`. */
   readonly logLevel?: string
   /** Which scaling decisions are logged whole, for `simulate --replay`: `none`, `changes` (default) of the number, or `all`. */
@@ -59,6 +64,8 @@ export interface CompiledOperatorOptions {
   readonly health: ListenAddress
   readonly networkPolicy: boolean
   readonly podMonitor: boolean
+  readonly limits: Limits
+  readonly manyTeams: boolean
   readonly logLevel: LogLevel
   readonly decisionLog: RecordedDecisions
   readonly podName: string
@@ -97,6 +104,7 @@ export function compileOptions(options: OperatorOptions): CompiledOperatorOption
   const decisionLog = options.decisionLog ?? 'changes'
   if (!recordings.includes(decisionLog))
     throw failure('InvalidOption', { option: '--decision-log', detail: `${decisionLog} is none of ${recordings.join(', ')}` })
+  const inCluster = env['KUBERNETES_SERVICE_HOST'] !== undefined
   const podName = options.podName ?? env['POD_NAME'] ?? hostname()
   return Object.freeze({
     namespaces: [...new Set(namespaces)],
@@ -105,6 +113,8 @@ export function compileOptions(options: OperatorOptions): CompiledOperatorOption
     health: parseListen('--health', options.health ?? ':8081'),
     networkPolicy: options.networkPolicy ?? false,
     podMonitor: options.podMonitor ?? false,
+    limits: compileLimits(options.limits ?? {}, inCluster),
+    manyTeams: options.manyTeams ?? false,
     logLevel: logLevel as LogLevel,
     decisionLog: decisionLog as RecordedDecisions,
     podName,
@@ -115,7 +125,7 @@ export function compileOptions(options: OperatorOptions): CompiledOperatorOption
     numbersEveryMs: options.numbersEveryMs ?? 10_000,
     faultsEveryMs: options.faultsEveryMs ?? 5_000,
     quietMs: options.quietMs ?? 120_000,
-    inCluster: env['KUBERNETES_SERVICE_HOST'] !== undefined,
+    inCluster,
     schemaEveryMs: options.schemaEveryMs ?? 60_000,
     wedgedMs: options.wedgedMs ?? 120_000,
   })
