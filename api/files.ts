@@ -4,6 +4,7 @@ import { compilePipeline, parsePipeline } from './compile.ts'
 import { failure, StreamPipelineError } from './errors.ts'
 import { type LoadedPipeline, loadPipelines } from './load.ts'
 import { describeMemory, memoryNeed, memoryRemarks } from './memory.ts'
+import { plainPasswordRemarks } from './plainpassword.ts'
 import { type Problem, validate } from './validate.ts'
 import { isRecord } from './validation/problem.ts'
 
@@ -72,6 +73,8 @@ function checked({ document, line, lineOf }: LoadedPipeline): CheckedResource {
   const problems = validate(document).map(located)
   if (problems.length > 0) return { ...head, problems, remarks: [] }
   const resource = parsePipeline(document)
-  const need = memoryNeed(compilePipeline(resource))
-  return { ...head, problems, memory: describeMemory(need), remarks: memoryRemarks(need, resource.spec.consumer).map(located) }
+  const pipeline = compilePipeline(resource)
+  const need = memoryNeed(pipeline)
+  const remarks = [...plainPasswordRemarks(pipeline), ...memoryRemarks(need, resource.spec.consumer)]
+  return { ...head, problems, memory: describeMemory(need), remarks: remarks.map(located) }
 }

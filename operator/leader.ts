@@ -73,6 +73,7 @@ export async function serveTerm(parts: TermParts, stop: AbortSignal, cut: AbortS
   const settings = {
     consumerImage: options.consumerImage,
     networkPolicy: options.networkPolicy,
+    networkPolicyRedis: options.networkPolicyRedis,
     podMonitor: options.podMonitor,
     limits,
     manyTeams: options.manyTeams,

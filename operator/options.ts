@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { hostname } from 'node:os'
 import { failure } from '../api/errors.ts'
 import { type ListenAddress, parseListen } from '../process/httpserver.ts'
+import { isNetwork } from '../redis/connect/networkaddress.ts'
 import type { RecordedDecisions } from './decisions.ts'
 import { compileLimits, type LimitOptions, type Limits } from './policy/limits.ts'
 
@@ -18,6 +19,8 @@ export interface OperatorOptions {
   /** `HOST:PORT`; default `:8081`. */
   readonly health?: string
   readonly networkPolicy?: boolean
+  /** `10.0.0.0/8,…`: where Redis is, beside Services; absent: anywhere. */
+  readonly networkPolicyRedis?: string
   readonly podMonitor?: boolean
   /** What pipelines may ask for; as the flags give it. */
   readonly limits?: LimitOptions
@@ -63,6 +66,7 @@ export interface CompiledOperatorOptions {
   readonly metrics: ListenAddress
   readonly health: ListenAddress
   readonly networkPolicy: boolean
+  readonly networkPolicyRedis: readonly string[] | undefined
   readonly podMonitor: boolean
   readonly limits: Limits
   readonly manyTeams: boolean
@@ -112,6 +116,7 @@ export function compileOptions(options: OperatorOptions): CompiledOperatorOption
     metrics: parseListen('--metrics', options.metrics ?? ':8080'),
     health: parseListen('--health', options.health ?? ':8081'),
     networkPolicy: options.networkPolicy ?? false,
+    networkPolicyRedis: networksOf(options.networkPolicyRedis),
     podMonitor: options.podMonitor ?? false,
     limits: compileLimits(options.limits ?? {}, inCluster),
     manyTeams: options.manyTeams ?? false,
@@ -129,4 +134,16 @@ export function compileOptions(options: OperatorOptions): CompiledOperatorOption
     schemaEveryMs: options.schemaEveryMs ?? 60_000,
     wedgedMs: options.wedgedMs ?? 120_000,
   })
+}
+
+function networksOf(given: string | undefined): readonly string[] | undefined {
+  if (given === undefined) return undefined
+  const items = given
+    .split(',')
+    .map((item) => item.trim())
+    .filter((item) => item !== '')
+  const odd = items.find((item) => !isNetwork(item))
+  if (odd !== undefined)
+    throw failure('InvalidOption', { option: '--network-policy-redis', detail: `${odd} is not a network such as 10.0.0.0/8` })
+  return items
 }

@@ -78,7 +78,9 @@ export const consumerSchema = z.strictObject({
     .describe('CPU and memory.'),
   securityContext: deep()
     .optional()
-    .describe("The pod's security context. Its fields are laid over runAsNonRoot: true and seccompProfile: RuntimeDefault. The container's own stays: no privilege escalation, no capabilities, read-only root."),
+    .describe(
+      "The pod's security context. Its fields are laid over runAsNonRoot: true and seccompProfile: RuntimeDefault. The container's own stays: no privilege escalation, no capabilities, read-only root.",
+    ),
   nodeSelector: strings(63).default({}).describe('Labels a node must have.'),
   tolerations: z.array(deep()).max(64).meta(atomic).default([]).describe('Taints that are tolerated, as in a pod.'),
   affinity: deep().optional().describe('Affinity, as in a pod.'),

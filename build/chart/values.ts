@@ -98,6 +98,15 @@ export const values: Readonly<Record<string, Value | ValueGroup>> = {
   networkPolicy: group('Who may connect.', {
     operator: flag('Let only scrapes and probes reach the operator.', false),
     consumers: flag('Have the operator make such a policy for each pipeline’s consumers.', false),
+    redisNetworks: value(
+      'Where consumers may connect to: networks of Redis, beside the namespaces of Services that pipelines name. Needs `consumers`. Not set: anywhere, on Redis’ ports.',
+      null,
+      { type: ['array', 'null'], items: { type: 'string', pattern: '^[0-9a-f.:]+/[0-9]{1,3}$' }, uniqueItems: true },
+    ),
+    metricsFrom: list(
+      'Who may read the operator’s /metrics, which name every team’s pipelines: peers of a NetworkPolicy. Needs `operator`. Empty: anybody.',
+      { type: 'object' },
+    ),
   }),
   tenancy: group(
     'What pipelines may ask for, where whoever writes them has fewer rights than the operator (docs/tenancy.md). The operator refuses the rest, and so does the API server.',

@@ -9,6 +9,7 @@ interface OperatorFlags {
   readonly metrics: string
   readonly health: string
   readonly networkPolicy?: boolean
+  readonly networkPolicyRedis?: string
   readonly podMonitor?: boolean
   readonly manyTeams?: boolean
   readonly logLevel: string
@@ -42,6 +43,7 @@ export function registerOperator(program: Command): void {
     .option('--metrics <address>', 'HOST:PORT of /metrics', ':8080')
     .option('--health <address>', 'HOST:PORT of /livez and /readyz', ':8081')
     .option('--network-policy', 'make a NetworkPolicy for each pipeline')
+    .option('--network-policy-redis <networks>', 'with it: let consumers out only to Services’ namespaces and these networks')
     .option('--pod-monitor', 'make a PodMonitor for each pipeline')
     .option('--restricted-pods', 'refuse pods that the pod security standard restricted does not allow')
     .addOption(

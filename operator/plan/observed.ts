@@ -86,6 +86,8 @@ export interface Fault {
 export interface OperatorSettings {
   readonly consumerImage: string
   readonly networkPolicy: boolean
+  /** Networks of Redis, for egress of those policies; undefined: not known. */
+  readonly networkPolicyRedis?: readonly string[] | undefined
   readonly podMonitor: boolean
   /** What pipelines may ask for. */
   readonly limits: Limits
