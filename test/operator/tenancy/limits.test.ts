@@ -1,9 +1,12 @@
 /** The limits: how they are written, and what the operator's own judge says of each row of the table. */
 import '../../support/leaks.ts'
 import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { test } from 'node:test'
-import { compileLimits, type Limits, noLimits } from '../../../operator/policy/limits.ts'
+import { compileLimits, type Limits, listLimits, noLimits } from '../../../operator/policy/limits.ts'
 import { policyRefusal } from '../../../operator/policy/verdict.ts'
+import { projectRoot } from '../../support/root.ts'
 import { pipelineObject } from '../builder.ts'
 import { allowed, limits, refused, refusedLocally } from './table.ts'
 
@@ -118,4 +121,9 @@ test('flags are read, and what is no item of theirs is refused by name', () => {
     [{ secretLabel: 'a=b=c' }, '--secret-label'],
   ] as const)
     assert.throws(() => compileLimits(options, false), new RegExp(`^StreamPipelineError: ${flag}`), JSON.stringify(options))
+})
+
+test('docs/tenancy.md has a row for each limit', () => {
+  const page = readFileSync(join(projectRoot, 'docs', 'tenancy.md'), 'utf8')
+  for (const { value, flag } of listLimits) assert.ok(page.includes(`| \`${value}\` | \`${flag}\` |`), value)
 })
