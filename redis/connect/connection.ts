@@ -17,6 +17,7 @@ import { AbstractConnector, Cluster, type CommonRedisOptions, Redis, type RedisO
 import { failure, StreamPipelineError } from '../../api/errors.ts'
 import { guardedConnector, guardedSentinelConnector } from './guardedconnector.ts'
 import { failUnfit } from './handshake.ts'
+import { withoutPasswords } from './redaction.ts'
 import type { RedisAddress } from './references.ts'
 import { redisFailure, replyCode } from './replies.ts'
 
@@ -162,7 +163,8 @@ export function labelOf(connection: RedisConnection): string {
 
 /** Normalises what a command on this connection threw. */
 export function failureOn(connection: RedisConnection, thrown: unknown) {
-  return redisFailure(thrown, labelOf(connection), socketErrors.get(connection))
+  const lastSocketError = withoutPasswords(socketErrors.get(connection), connection)
+  return redisFailure(withoutPasswords(thrown, connection), labelOf(connection), lastSocketError)
 }
 
 /** What a script reports of a command that the server rejected inside it. @param reply as the server wrote it, its code first */
