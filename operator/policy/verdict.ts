@@ -4,7 +4,7 @@ import type { Reach } from '../../redis/connect/reach.ts'
 import type { PipelineObject } from '../plan/observed.ts'
 import { celValue, evaluate } from './cel.ts'
 import { type LimitName, type Limits, listLimits } from './limits.ts'
-import { listVariable, type PolicyRule, partVariables, policyRules } from './rules.ts'
+import { listVariable, type PolicyRule, partVariables, policyRules, type Variable } from './rules.ts'
 
 /** Which rules hold for a pipeline of that namespace. */
 function rulesFor(limits: Limits, namespace: string): readonly PolicyRule[] {
@@ -41,12 +41,21 @@ function hostsFor(limits: Limits, namespace: string): readonly string[] | undefi
   return limits.redisHosts?.map((pattern) => pattern.replaceAll('{namespace}', namespace))
 }
 
-function variablesOf(object: unknown, limits: Limits, namespace: string): Map<string, unknown> {
+/** Those that the rules look at, and what these are made of, in their order: most operators have few limits and many pipelines. */
+function neededBy(rules: readonly PolicyRule[]): readonly Variable[] {
+  const namesIn = (expression: string) => [...expression.matchAll(/\bvariables\.(\w+)/g)].map(([, name = '']) => name)
+  const needed = new Set(rules.flatMap(({ expression }) => namesIn(expression)))
+  for (const { name, expression } of partVariables.toReversed())
+    if (needed.has(name)) for (const inner of namesIn(expression)) needed.add(inner)
+  return partVariables.filter(({ name }) => needed.has(name))
+}
+
+function variablesOf(object: unknown, limits: Limits, namespace: string, rules: readonly PolicyRule[]): Map<string, unknown> {
   const variables = new Map<string, unknown>([['operatorNamespace', limits.operatorNamespace ?? '']])
   for (const limit of Object.keys(listVariable) as LimitName[]) variables.set(listVariable[limit], limits[limit] ?? [])
   variables.set('redisHosts', hostsFor(limits, namespace) ?? [])
   variables.set('networksLimited', limits.redisNetworks !== undefined)
-  for (const { name, expression } of partVariables) variables.set(name, evaluate(expression, { object, variables }))
+  for (const { name, expression } of neededBy(rules)) variables.set(name, evaluate(expression, { object, variables }))
   return variables
 }
 
@@ -56,7 +65,7 @@ export function policyRefusal(pipeline: PipelineObject, limits: Limits): StreamP
   const rules = rulesFor(limits, namespace)
   if (rules.length === 0) return undefined
   const object = celValue({ ...pipeline, metadata: { ...pipeline.metadata, namespace } })
-  const scope = attempt(() => ({ object, variables: variablesOf(object, limits, namespace) }))
+  const scope = attempt(() => ({ object, variables: variablesOf(object, limits, namespace, rules) }))
   const broken = rules.find(({ expression }) => !holds(expression, scope))
   if (broken === undefined) return undefined
   const lists = { ...limits, redisHosts: hostsFor(limits, namespace) }
