@@ -3,24 +3,24 @@ import { listLimits } from '../../operator/policy/limits.ts'
 import { listVariable, type PolicyRule, partVariables, policyRules, sentenceOf } from '../../operator/policy/rules.ts'
 
 const include = (name: string) => `{{- define "streampipeline-operator.${name}" -}}\n`
-const valueOf = (name: string) => `.Values.tenancy.${name}`
-const isSet = (name: string) => `(not (kindIs "invalid" ${valueOf(name)}))`
+const valueAt = (name: string) => `.Values.tenancy.${name}`
+const isSet = (name: string) => `(not (kindIs "invalid" ${valueAt(name)}))`
 /** A CEL literal: JSON's lists and texts are CEL's too. */
-const literal = (name: string) => `{{ ${valueOf(name)} | default list | toJson }}`
+const literal = (name: string) => `{{ ${valueAt(name)} | default list | toJson }}`
 
 /** Arguments of the operator's container. */
 export function limitFlags(): string {
   const lists = listLimits.map(
     ({ value, flag }) =>
-      `{{- if ${isSet(value)} }}\n- {{ printf "${flag}=%s" (join "," ${valueOf(value)}) | quote }}\n{{- end }}\n`,
+      `{{- if ${isSet(value)} }}\n- {{ printf "${flag}=%s" (join "," ${valueAt(value)}) | quote }}\n{{- end }}\n`,
   )
   return [
     include('limitFlags'),
-    `- --local-redis={{ ${valueOf('localRedis')} }}\n`,
+    `- --local-redis={{ ${valueAt('localRedis')} }}\n`,
     ...lists,
-    `{{- if ${valueOf('restrictedPods')} }}\n- --restricted-pods\n{{- end }}\n`,
-    `{{- with ${valueOf('secretLabel')} }}\n- {{ printf "--secret-label=%s" . | quote }}\n{{- end }}\n`,
-    `{{- if ${valueOf('manyTeams')} }}\n- --many-teams\n{{- end }}\n`,
+    `{{- if ${valueAt('restrictedPods')} }}\n- --restricted-pods\n{{- end }}\n`,
+    `{{- with ${valueAt('secretLabel')} }}\n- {{ printf "--secret-label=%s" . | quote }}\n{{- end }}\n`,
+    `{{- if ${valueAt('manyTeams')} }}\n- --many-teams\n{{- end }}\n`,
     '{{- end }}\n',
   ].join('')
 }
@@ -51,9 +51,9 @@ function conditionOf({ limit }: PolicyRule): string | undefined {
     case 'signingSecret':
       return undefined
     case 'restrictedPods':
-      return valueOf('restrictedPods')
+      return valueAt('restrictedPods')
     case 'localRedis':
-      return `(eq ${valueOf('localRedis')} "refuse")`
+      return `(eq ${valueAt('localRedis')} "refuse")`
     default:
       return isSet(limit)
   }
@@ -75,7 +75,7 @@ function validation(rule: PolicyRule): string {
 
 /** With `tenancy.admission`, once a limit is set. */
 export function admissionTemplate(): string {
-  const anyLimit = [...listLimits.map(({ value }) => isSet(value)), valueOf('restrictedPods')].join(' ')
+  const anyLimit = [...listLimits.map(({ value }) => isSet(value)), valueAt('restrictedPods')].join(' ')
   return `{{- if and .Values.tenancy.admission (or ${anyLimit}) }}
 {{- $global := printf "%s-%s" .Release.Namespace (include "streampipeline-operator.fullname" .) }}
 apiVersion: admissionregistration.k8s.io/v1
