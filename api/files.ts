@@ -4,6 +4,7 @@ import { compilePipeline, parsePipeline } from './compile.ts'
 import { failure, StreamPipelineError } from './errors.ts'
 import { type LoadedPipeline, loadPipelines } from './load.ts'
 import { describeMemory, memoryNeed, memoryRemarks } from './memory.ts'
+import { plainPasswordRemarks } from './plainpassword.ts'
 import { mostMessage, printable, printableName } from './printable.ts'
 import { describeRequestCopies } from './queuememory.ts'
 import { type Problem, validate } from './validate.ts'
@@ -97,6 +98,6 @@ function checked({ document, line, lineOf }: LoadedPipeline): CheckedResource {
     memory: describeMemory(need),
     ...(queueMemory !== undefined && { queueMemory }),
     ...(judge !== undefined && { judge }),
-    remarks: [...payloadRemarks(payload), ...memoryRemarks(need, consumer)].map(located),
+    remarks: [...payloadRemarks(payload), ...plainPasswordRemarks(pipeline), ...memoryRemarks(need, consumer)].map(located),
   }
 }

@@ -539,7 +539,74 @@ const head: readonly InvalidRow[] = [
   { name: 'no name', whole: { metadata: { name: null } }, field: 'metadata.name', says: 'required value' },
 ]
 
+/** What a name may not be, since it becomes part of a URL and of a path. */
+const oddNames = [
+  '..',
+  '.',
+  '/',
+  '../..',
+  'a/../b',
+  'a%2F..%2F..%2Fx',
+  '%2e%2e',
+  '__proto__',
+  'A',
+  'a_b',
+  '-a',
+  'a-',
+  'a..b',
+  'a b',
+  'a\n',
+  'a?b',
+  'a#b',
+  'ä',
+]
+const oddKeys = ['.', '..', '..data', '/', '../outside', 'a/b', 'a%2Fb', 'a b', 'a\n', 'a?b', 'ä', '\u0000']
+
+const passwordFrom = (name: string, key: string) => ({ redis: { passwordFrom: { secretKeyRef: { name, key } } } })
+
+const references: readonly InvalidRow[] = [
+  ...oddNames.map((odd) => ({
+    name: `a Secret called ${JSON.stringify(odd)}`,
+    spec: passwordFrom(odd, 'password'),
+    field: 'spec.redis.passwordFrom.secretKeyRef.name',
+    says: 'write the name of a Kubernetes object',
+  })),
+  ...oddKeys.map((odd) => ({
+    name: `a key called ${JSON.stringify(odd)}`,
+    spec: passwordFrom('redis', odd),
+    field: 'spec.redis.passwordFrom.secretKeyRef.key',
+    says: 'write a key as Secrets and ConfigMaps have it',
+  })),
+  {
+    name: 'a ConfigMap that leads elsewhere',
+    spec: {
+      redis: { url: 'rediss://redis:6379', tls: { caFrom: { configMapKeyRef: { name: '../secrets/x', key: 'ca.crt' } } } },
+    },
+    field: 'spec.redis.tls.caFrom.configMapKeyRef.name',
+    says: 'write the name of a Kubernetes object',
+  },
+  {
+    name: "a Secret that leads elsewhere, of the queue's Redis",
+    spec: { sink: { bullmq: { redis: { urlFrom: { secretKeyRef: { name: '..', key: 'url' } } } } } },
+    field: 'spec.sink.bullmq.redis.urlFrom.secretKeyRef.name',
+    says: 'write the name of a Kubernetes object',
+  },
+  {
+    name: 'a ServiceAccount that leads elsewhere',
+    spec: { consumer: { serviceAccountName: 'a/b' } },
+    field: 'spec.consumer.serviceAccountName',
+    says: 'write the name of a Kubernetes object',
+  },
+  {
+    name: 'a priority class that leads elsewhere',
+    spec: { consumer: { priorityClassName: '..' } },
+    field: 'spec.consumer.priorityClassName',
+    says: 'write the name of a Kubernetes object',
+  },
+]
+
 export const invalid: readonly InvalidRow[] = [
+  ...references,
   ...redis,
   ...source,
   ...payload,

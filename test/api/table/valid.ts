@@ -6,6 +6,15 @@ const configMapKeyRef = (key: string) => ({ configMapKeyRef: { name: 'redis-ca',
 
 export const valid: readonly Row[] = [
   { name: 'the smallest' },
+  ...['a', '0', 'redis.auth-2.example', `a${'b'.repeat(252)}`].map((name) => ({
+    name: `a Secret called ${name.slice(0, 20)}`,
+    spec: { redis: { passwordFrom: { secretKeyRef: { name, key: 'password' } } } },
+  })),
+  ...['.pw', '_', '-', 'A.b_c-D', 'a..b', '__proto__', 'constructor', '.a.', 'k'.repeat(253)].map((key) => ({
+    name: `a key called ${key.slice(0, 20)}`,
+    spec: { redis: { passwordFrom: { secretKeyRef: { name: 'redis', key } } } },
+  })),
+  { name: 'names that are left empty', spec: { consumer: { serviceAccountName: '', priorityClassName: '' } } },
   {
     name: 'everything said',
     whole: { metadata: { labels: { team: 'farm' }, annotations: { 'streampipeline.dev/reconcile': 'disabled' } } },
