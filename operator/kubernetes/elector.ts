@@ -57,7 +57,7 @@ interface ElectorOptions {
   readonly onRewound?: () => void
 }
 
-interface Elector {
+export interface Elector {
   /**
    * Runs `lead` whenever this process holds the Lease, until `stop` aborts; then lets `lead` finish, releases and resolves.
    * `lead` gets two signals: `stop` asks for an orderly end, `cut` (the Lease is lost) for an immediate one.

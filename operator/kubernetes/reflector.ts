@@ -48,7 +48,7 @@ export type ReflectorSignal =
   | { readonly kind: 'Ended' }
   | { readonly kind: 'Failed'; readonly error: StreamPipelineError }
   | { readonly kind: 'Waited' }
-  /** The server's history is another one, or the wait is cut short: list at once. */
+  /** The server's history is another one. */
   | { readonly kind: 'Relist' }
 
 const none: Misfortunes = { attempt: 0, expiries: 0 }
@@ -119,6 +119,8 @@ export interface Reflector {
   readonly whenSynced: Promise<void>
   /** Lists anew at once, whatever it waits for. */
   relist(): void
+  /** Cuts a wait short: elsewhere the server answers again. */
+  hurry(): void
   /** Runs until the signal aborts; never rejects. */
   run(signal: AbortSignal): Promise<void>
 }
@@ -287,6 +289,9 @@ export function createReflector<T extends KubernetesObject>(options: ReflectorOp
     relist() {
       relisting = true
       turn.abort()
+    },
+    hurry() {
+      if (state.kind === 'Backoff') turn.abort()
     },
     async run(signal) {
       while (!signal.aborted) {
