@@ -62,14 +62,19 @@ function pipelineKeyOf(object: KubernetesObject): string | undefined {
   return name === undefined ? undefined : `${object.metadata.namespace ?? ''}/${name}`
 }
 
+/** One whose label was changed is news to the pipeline that it left, too. */
+function pipelinesOf(change: StoreChange<KubernetesObject>): ReadonlySet<string> {
+  const objects = change.kind === 'Set' ? [change.before, change.object] : [change.before]
+  return new Set(objects.map((object) => object && pipelineKeyOf(object)).filter((key) => key !== undefined))
+}
+
 export function createCaches(options: CachesOptions): Caches {
   const { transport, clock, namespaces, onBackoff, onView, onRewound, onHandlerFault } = options
   const views = createViews({ transport, clock, namespaces, onBackoff, onChange: onView, onRewound })
 
   function childStore<T extends KubernetesObject>(type: ResourceType, essence: (object: T) => T = bare): MutableStore<T> {
     const tell = (change: StoreChange<T>) => {
-      const key = pipelineKeyOf(change.kind === 'Set' ? change.object : change.before)
-      if (key !== undefined) options.onChild(key, type, change)
+      for (const key of pipelinesOf(change)) options.onChild(key, type, change)
     }
     const store = createStore<T>({ indexes: { [byPipeline]: pipelineKeyOf }, essence, handlers: [tell], onHandlerFault })
     views.add(type, store, nameLabel)
@@ -85,8 +90,7 @@ export function createCaches(options: CachesOptions): Caches {
     indexes: { [byPipeline]: pipelineKeyOf },
     handlers: [
       (change) => {
-        const key = pipelineKeyOf(change.kind === 'Set' ? change.object : change.before)
-        if (key !== undefined) options.onPod(key, change)
+        for (const key of pipelinesOf(change)) options.onPod(key, change)
       },
     ],
     onHandlerFault,

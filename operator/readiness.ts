@@ -29,7 +29,7 @@ const mostLines = 20
 export function readiness({ settled, filled, dark, schemaFault, wanted, theirs }: Served): Readiness {
   const notes = [
     ...theirs.map(({ namespace, holder }) => `namespace ${namespace} is served by another release: ${holder}`),
-    ...dark.map(({ subject, error }) => `${subject} cannot be watched: ${error.advice}`),
+    ...grouped(dark),
   ]
   const more = notes.length > mostLines ? [`and ${notes.length - mostLines} more`] : []
   const text = (first: string) => `${[first, ...notes.slice(0, mostLines), ...more].join('\n')}\n`
@@ -38,4 +38,19 @@ export function readiness({ settled, filled, dark, schemaFault, wanted, theirs }
   if (filled === 0) return { code: 503, body: text(`no ${pipelineType.plural} can be listed anywhere`) }
   if (wanted > 0 && theirs.length >= wanted) return { code: 503, body: text('another release serves all namespaces') }
   return { code: 200, body: text('ok') }
+}
+
+/** A line for each namespace and cause: where a namespace is gone, all kinds in it are dark. */
+function grouped(dark: readonly DarkView[]): readonly string[] {
+  const groups = new Map<string, DarkView[]>()
+  for (const view of dark) {
+    const id = `${view.namespace ?? ''} ${view.error.code}`
+    groups.set(id, [...(groups.get(id) ?? []), view])
+  }
+  return [...groups.values()].flatMap((views) => {
+    const [first] = views
+    if (first === undefined) return []
+    const place = first.namespace === undefined ? '' : ` in ${first.namespace}`
+    return [`${views.map(({ plural }) => plural).join(', ')}${place} cannot be watched: ${first.error.advice}`]
+  })
 }

@@ -28,6 +28,8 @@ export interface Setback {
 const patience = 6
 /** 5 s to 5 min. */
 const longestFactor = 60
+/** 5 s to 30 s: nothing is refused, and no watch tells when a stranger's object goes. */
+const soonerFactor = 6
 
 export function setbackOf(
   before: Setback | undefined,
@@ -40,7 +42,7 @@ export function setbackOf(
   const errors = tried.faults.map(({ error }) => error)
   const atOnce = attempts < patience && errors.every((error) => isPassing(error) && error.code !== 'BeingDeleted')
   const retries = atOnce ? 0 : (before?.retries ?? 0) + 1
-  const longestMs = longestFactor * faultsEveryMs
+  const longestMs = (errors.every(isUnwatched) ? soonerFactor : longestFactor) * faultsEveryMs
   const waitMs = atOnce ? 0 : backoffMs(retries, { baseMs: faultsEveryMs, maxMs: longestMs }, 1 - random / 5)
   const heeded = Math.max(0, ...errors.map((error) => retryAfterMs(error) ?? 0))
   const dueMs = nowMs + Math.max(waitMs, Math.min(heeded, longestMs))
@@ -60,6 +62,10 @@ export function isDue(setback: Setback | undefined, basis: string, nowMs: number
 /** Those of its faults that status tells of. */
 export function worthTelling({ faults, attempts }: Setback): readonly Fault[] {
   return attempts >= patience ? faults : faults.filter(({ error }) => !isPassing(error))
+}
+
+function isUnwatched({ code }: StreamPipelineError): boolean {
+  return code === 'NameTaken' || code === 'BeingDeleted'
 }
 
 export function isPassing({ code }: StreamPipelineError): boolean {

@@ -16,6 +16,7 @@ import { podMonitorType } from './plan/kinds.ts'
 import type { DarkKind } from './plan/observed.ts'
 
 export interface DarkView extends DarkKind {
+  readonly plural: string
   /** Undefined: all. */
   readonly namespace: string | undefined
 }
@@ -90,9 +91,7 @@ export function createViews(options: ViewsOptions): Views {
     if (isDark === (view.dark !== undefined) && view.dark?.error.code === trouble?.error.code && view.dark?.known === known)
       return
     if (!isDark && view.dark === undefined) return
-    view.dark = isDark
-      ? { kind: type.kind, namespace, known, subject: subjectOf(type, namespace), error: trouble.error }
-      : undefined
+    view.dark = isDark ? told(type, namespace, known, trouble.error) : undefined
     if (!isDark) recover()
     onChange(type, namespace, view.dark)
     settle()
@@ -122,7 +121,7 @@ export function createViews(options: ViewsOptions): Views {
     if (view.dark !== undefined || !isSilent(view)) return view.dark
     const detail = 'the first list has not been answered'
     const error = reflector.trouble?.error ?? failure('KubernetesUnreachable', { detail })
-    return { kind: type.kind, namespace, known: false, subject: subjectOf(type, namespace), error }
+    return told(type, namespace, false, error)
   }
 
   function addOne<T extends KubernetesObject>(
@@ -200,6 +199,11 @@ function isOptional(type: ResourceType): boolean {
   return type === podMonitorType
 }
 
-function subjectOf({ plural }: ResourceType, namespace: string | undefined): string {
-  return namespace === undefined ? plural : `${plural} in ${namespace}`
+function told(
+  { kind, plural }: ResourceType,
+  namespace: string | undefined,
+  known: boolean,
+  error: StreamPipelineError,
+): DarkView {
+  return { kind, plural, namespace, known, subject: namespace === undefined ? plural : `${plural} in ${namespace}`, error }
 }
