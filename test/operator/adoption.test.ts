@@ -196,7 +196,8 @@ test('while an operator runs', needsApiServer, async (suite) => {
       for (const [type, nameOf] of children)
         await json(type, nameOf('kept'), { op: 'replace', path: `/metadata/labels/${name.replace('/', '~1')}`, value: 'other' })
     await eventually(async () => {
-      for (const child of await childrenOf('kept')) assert.deepEqual(child?.metadata.labels, childLabels('kept'), `${child?.kind}`)
+      for (const child of await childrenOf('kept'))
+        assert.deepEqual(child?.metadata.labels, childLabels('kept'), `${child?.kind}`)
     }, slow)
   })
 
