@@ -40,7 +40,7 @@ test('while Secrets cannot be read all goes on by what was last read of them', n
     assert.deepEqual(await egress(), ['Ingress', 'Egress'])
   }
   await eventually(well, slow)
-  const isSecret = (path: string) => path.startsWith('/api/v1/namespaces/default/secrets/s')
+  const isSecret = (path: string) => path === '/api/v1/namespaces/default/secrets/s'
   const refused = async (ms: number) => {
     for (const untilMs = performance.now() + ms; performance.now() < untilMs; ) await well()
   }
