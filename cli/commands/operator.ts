@@ -14,6 +14,7 @@ interface OperatorFlags {
   readonly manyTeams?: boolean
   readonly logLevel: string
   readonly decisionLog: string
+  readonly lease?: string
   readonly kubeconfig?: string
 }
 
@@ -59,6 +60,10 @@ export function registerOperator(program: Command): void {
       new Option('--decision-log <which>', 'scaling decisions to log whole, for `simulate --replay`')
         .choices(['none', 'changes', 'all'])
         .default('changes'),
+    )
+    .option(
+      '--lease <name>',
+      'Lease that elects the leader; each release needs its own (default: LEASE_NAME, then streampipeline-operator)',
     )
     .option('--kubeconfig <file>', "default: KUBECONFIG, ~/.kube/config, then the pod's ServiceAccount")
     .action(async (flags: OperatorFlags, command: Command) => {
