@@ -115,6 +115,13 @@ export const errorCatalogue = {
     reason: 'RedisCommandFailed',
     remedy: 'read the reply; if it repeats, report it with the server version',
   },
+  RedisReplyRefused: {
+    message: 'the reply of Redis at {address} is refused, and the connection was closed: {detail}',
+    kind: 'Retryable',
+    reason: 'RedisReplyRefused',
+    remedy:
+      'check that a Redis server, and no other program, listens at that address; docs/redis.md tells how much a reply may be',
+  },
   PayloadRejected: {
     message: 'the payload was refused: {detail}',
     kind: 'Terminal',
