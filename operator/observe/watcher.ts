@@ -11,10 +11,11 @@ import { keySpace } from '../../redis/keys.ts'
 import { checkKeys } from '../../redis/preflight/backends.ts'
 import { checkRights } from '../../redis/preflight/permissioncheck.ts'
 import { ensureGroup } from '../../redis/stream/group.ts'
-import { type Decision, decide } from '../../scaling/decide.ts'
+import type { Decision } from '../../scaling/decide.ts'
 import { observe } from '../../scaling/observe.ts'
 import { scalingPolicy } from '../../scaling/policy.ts'
 import type { Sample } from '../../scaling/sample.ts'
+import { soundDecision } from '../../scaling/sounddecision.ts'
 import type { ScalingState } from '../../scaling/state.ts'
 import type { MadeDecision } from '../decisions.ts'
 import type { Clock } from '../kubernetes/clock.ts'
@@ -155,7 +156,7 @@ export function createPipelineWatcher(parts: WatcherParts): PipelineWatcher {
 
   function decided(watched: Watched, sample: Sample | undefined): Decision {
     const policy = scalingPolicy(watched.pipeline, watched.currentReplicas)
-    const decision = decide(state, sample, policy)
+    const decision = soundDecision(state, sample, policy)
     onDecision?.({ sample: sample ?? null, state: state ?? null, policy, decision })
     state = decision.state
     return decision

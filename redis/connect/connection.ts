@@ -19,7 +19,7 @@
 import { AbstractConnector, Cluster, type CommonRedisOptions, Redis, type RedisOptions } from 'ioredis'
 import { failure } from '../../api/errors.ts'
 import { createReplyBudget } from '../reply/budget.ts'
-import { lookLimits, workLimits } from '../reply/limits.ts'
+import { lookLimits, wakeLimits, workLimits } from '../reply/limits.ts'
 import { failUnfit } from './handshake.ts'
 import type { RedisAddress } from './references.ts'
 import { redisFailure, replyCode } from './replies.ts'
@@ -43,8 +43,9 @@ const looksBudget = createReplyBudget(32 * 2 ** 20)
 
 function replyReading(role: ConnectionRole, label: string): ReplyReading {
   switch (role) {
-    case 'Observer':
     case 'Alarm':
+      return { limits: wakeLimits, budget: looksBudget, label }
+    case 'Observer':
       return { limits: lookLimits, budget: looksBudget, label }
     case 'Blocking':
     case 'Writer':

@@ -19,6 +19,9 @@ const mebibyte = 2 ** 20
  */
 export const lookLimits: ReplyLimits = { bytes: 2 * mebibyte, items: 65_536, depth: 8, ms: 10_000 }
 
+/** One entry of each stream that has one. Larger ones are asked for by their ids. */
+export const wakeLimits: ReplyLimits = { bytes: mebibyte / 4, items: 65_536, depth: 8, ms: 10_000 }
+
 /**
  * Entries and jobs are as large as their producers made them, and Redis takes texts of 512 MiB. What a consumer may hold is bounded where
  * it reads (`source.batchBytes`). These bounds stop what no Redis sends.

@@ -1,4 +1,5 @@
 import type { HostileKind } from '../kind.ts'
+import { lookKinds } from './looks.ts'
 import { replyKinds } from './replies.ts'
 
-export const allKinds: readonly HostileKind[] = [...replyKinds]
+export const allKinds: readonly HostileKind[] = [...replyKinds, ...lookKinds]
