@@ -122,6 +122,20 @@ export const errorCatalogue = {
     remedy:
       'check that a Redis server, and no other program, listens at that address; docs/redis.md tells how much a reply may be',
   },
+  LookQuarantined: {
+    message: 'looking at Redis is suspended, since the process that looked ended: {detail}',
+    kind: 'Retryable',
+    reason: 'LookQuarantined',
+    remedy:
+      'check the servers that spec.redis and sink.bullmq.redis lead to, and what the keys of this pipeline hold; it is tried again by itself, at most five minutes later',
+  },
+  SpecQuarantined: {
+    message: 'checking the spec is suspended, since the process that checked it ended: {detail}',
+    kind: 'Retryable',
+    reason: 'SpecQuarantined',
+    remedy:
+      'simplify spec.payload.schema and spec.scaling.schedules; the spec is checked again by itself, at most five minutes later, and at once when it changes',
+  },
   PayloadRejected: {
     message: 'the payload was refused: {detail}',
     kind: 'Terminal',

@@ -7,7 +7,6 @@ import type { Logger } from 'pino'
 import { pause } from '../process/pause.ts'
 import type { Caches } from './caches.ts'
 import type { CompatibilityCheck } from './compatibility.ts'
-import { createDecisionRecorder } from './decisions.ts'
 import type { Applier } from './kubernetes/apply.ts'
 import type { Clock } from './kubernetes/clock.ts'
 import { type ControllerObserver, createController, type Outcome, workers } from './kubernetes/controller.ts'
@@ -16,13 +15,12 @@ import type { WorkQueue } from './kubernetes/queue.ts'
 import type { EventRecorder } from './kubernetes/recorder.ts'
 import type { Transport } from './kubernetes/transport.ts'
 import type { OperatorMetrics } from './metrics/metrics.ts'
-import { asSeenFrom } from './observe/locality.ts'
 import { createReferenceReader } from './observe/referencereader.ts'
-import { createWatchers } from './observe/watchers.ts'
 import type { CompiledOperatorOptions } from './options.ts'
 import { confirmByAsking } from './reaping/suspects.ts'
 import { createReconciler } from './reconcile.ts'
 import { loadSigningKey } from './signingkey.ts'
+import { createLookHost } from './wall/looks/host.ts'
 
 interface TermParts {
   readonly transport: Transport
@@ -51,21 +49,24 @@ export async function serveTerm(parts: TermParts, stop: AbortSignal, cut: AbortS
   const signingKey = await signingKeyOf(parts, stop)
   if (stop.aborted || signingKey === undefined) return
 
-  const decisions = createDecisionRecorder(options.decisionLog, parts.recordDecision)
   const reader = createReferenceReader(transport, clock)
-  const watchers = createWatchers({
-    reader,
+  const watchers = createLookHost({
     clock,
-    everyMs: options.observeEveryMs,
-    quietMs: options.quietMs,
-    referencesEveryMs: options.referencesEveryMs,
-    locate: options.inCluster ? asSeenFrom : (_namespace, address) => address,
+    settings: {
+      everyMs: options.observeEveryMs,
+      quietMs: options.quietMs,
+      referencesEveryMs: options.referencesEveryMs,
+      inCluster: options.inCluster,
+      decisionLog: options.decisionLog,
+    },
+    reader,
     confirmGone: confirmByAsking(transport, clock),
     onReaped: (key, consumer, reaping) => log.info({ pipeline: key, consumer, ...reaping }, 'vanished consumer reaped'),
     onReapingFault: (key, error) => log.warn({ pipeline: key, err: error }, 'a vanished consumer could not be reaped'),
     onChange: (key, urgent) => queue.add(key, urgent ? 'Changed' : 'Observed'),
-    onDecision: decisions.made,
+    onDecision: parts.recordDecision,
     onLook: metrics.looked,
+    onFault: (error, fields) => log.error({ ...fields, err: error }, 'a process behind the wall failed'),
   })
   const settings = {
     consumerImage: options.consumerImage,
@@ -89,7 +90,6 @@ export async function serveTerm(parts: TermParts, stop: AbortSignal, cut: AbortS
     schemaFault: () => (parts.compatibility.state.kind === 'Outdated' ? parts.compatibility.state.error : undefined),
     onForgotten(key) {
       metrics.forgotten(key)
-      decisions.forget(key)
     },
   })
   metrics.read(() =>

@@ -58,6 +58,10 @@ interface WatcherParts {
   /** How often it is tried whether Redis takes writes and whether its keys fit. */
   readonly checkEveryMs: number
   readonly reaper: Reaper
+  /** What was seen by whoever looked before. */
+  readonly before?: Observation | undefined
+  /** It has its turn: from now on what the server says is read. */
+  readonly onBegin?: (() => void) | undefined
   /** Each decision with all it was made of. */
   readonly onDecision?: ((made: MadeDecision) => void) | undefined
 }
@@ -81,7 +85,7 @@ const saveStateEveryMs = 30_000
 
 export function createPipelineWatcher(parts: WatcherParts): PipelineWatcher {
   const { reader, connections, clock, referencesEveryMs, locate, checkEveryMs, reaper, onDecision } = parts
-  let observation: Observation = { kind: 'None' }
+  let observation: Observation = parts.before ?? { kind: 'None' }
   let state: ScalingState | undefined
   let stateLoaded = false
   let stateSavedMs = Number.NEGATIVE_INFINITY
@@ -189,6 +193,7 @@ export function createPipelineWatcher(parts: WatcherParts): PipelineWatcher {
         const entered = await streamLease.looks.take(signal)
         if (entered === undefined) return
         leave = entered
+        parts.onBegin?.()
         const { connection } = streamLease
         const { sample: found, refusal } = await sampled(watched, streamLease)
         const { sample, vanished } = await reaper.reap(connection, watched.pipeline, watched.livingPods, found)

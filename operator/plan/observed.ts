@@ -51,6 +51,9 @@ export type ReferenceState =
   | { readonly kind: 'Found'; readonly reference: Reference; readonly value: string }
   | { readonly kind: 'Absent'; readonly reference: Reference; readonly error: StreamPipelineError }
 
+/** What was decided; what is remembered for the next decision stays with whoever decides. */
+export type ToldDecision = Omit<Decision, 'state'>
+
 /** The last look at the pipeline's Redis. */
 export type Observation =
   | { readonly kind: 'None' }
@@ -59,7 +62,7 @@ export type Observation =
       readonly sample: Sample
       /** Consumers whose pods are gone, and whose names are not yet. */
       readonly vanished: readonly VanishedConsumer[]
-      readonly decision: Decision
+      readonly decision: ToldDecision
       /** Wall-clock milliseconds since when stream and pending list have been empty and nothing was added; undefined: not so. */
       readonly quietSinceMs?: number
       /** Reads work, but entries could not be settled: Redis refuses writes, or what the keys hold does not fit. */
@@ -70,7 +73,7 @@ export type Observation =
   | {
       readonly kind: 'Failed'
       readonly error: StreamPipelineError
-      readonly decision: Decision
+      readonly decision: ToldDecision
       /** The last one that worked. */
       readonly sample?: Sample
     }
