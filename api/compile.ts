@@ -14,28 +14,8 @@ import type {
 import { parseDuration } from './duration.ts'
 import { failure } from './errors.ts'
 import { parseQuantity } from './quantity.ts'
-import { pipelineSchema, type StreamPipeline, type StreamPipelineSpec } from './schema/pipeline.ts'
+import type { StreamPipeline, StreamPipelineSpec } from './schema/pipeline.ts'
 import type { RedisSpec, ReferenceSpec } from './schema/redis.ts'
-import { statusSchema } from './status.ts'
-import { admit, describeProblems } from './validate.ts'
-import { isRecord } from './validation/problem.ts'
-
-/**
- * Checks a document and fills in its defaults.
- * @throws InvalidPipeline, naming each field that is wrong and what to write instead
- */
-export function parsePipeline(document: unknown): StreamPipeline {
-  const { value, problems } = admit(document)
-  if (problems.length > 0) {
-    const metadata = isRecord(document) && isRecord(document['metadata']) ? document['metadata'] : {}
-    const subject = typeof metadata['name'] === 'string' ? metadata['name'] : 'the document'
-    throw failure('InvalidPipeline', { subject, problems: describeProblems(problems).replaceAll('\n', '; ') })
-  }
-  const parsed = pipelineSchema.parse(value)
-  // A status of another release may have other fields; it is only a report, and is written anew.
-  const status = isRecord(document) ? statusSchema.safeParse(document['status']).data : undefined
-  return status === undefined ? parsed : { ...parsed, status }
-}
 
 /** The compiled form, deep-frozen. The resource comes from `parsePipeline`, so its values are known to be sound. */
 export function compilePipeline(resource: StreamPipeline): CompiledPipeline {

@@ -1,53 +1,20 @@
 /**
- * The API server's verdict without a server: the same structural schema, the same defaults, the same CEL rules; and beyond it what
- * only a program can look into (`beyondServer`): the payload's JSON Schema, schedules and their time zones.
+ * Everything that is wrong with a document: the API server's verdict, and beyond it what only a program can look into (`beyondServer`):
+ * the payload's JSON Schema, schedules and their time zones.
  */
-import { pipelineStructure, type Structure } from './structure.ts'
-import { defaulted } from './validation/defaulting.ts'
-import { ruleProblems } from './validation/expressions.ts'
-import { headProblems } from './validation/metadata.ts'
-import { payloadProblems } from './validation/payload-schema.ts'
-import { isRecord, type Problem } from './validation/problem.ts'
-import { scheduleProblems } from './validation/schedules.ts'
-import { shapeProblems } from './validation/shape.ts'
+import { type Admission, admit as admitAsServer } from './admission.ts'
+import { admitted } from './parse.ts'
+import type { StreamPipeline } from './schema/pipeline.ts'
+import { costlyProblems } from './validation/costly.ts'
+import type { Problem } from './validation/problem.ts'
 
+export { describeProblems } from './admission.ts'
 export type { Problem } from './validation/problem.ts'
-
-interface Admission {
-  /** The document with defaults in, without status; worth using only where there are no problems. */
-  readonly value: unknown
-  readonly problems: readonly Problem[]
-}
-
-/** The schema of what a person writes: status is the operator's, and the head is checked apart. */
-function written(): Structure {
-  const whole = pipelineStructure()
-  const { spec = {}, metadata = {}, apiVersion = {}, kind = {} } = whole.properties ?? {}
-  const open = { ...metadata, 'x-kubernetes-preserve-unknown-fields': true }
-  return { ...whole, properties: { apiVersion, kind, metadata: open, spec } }
-}
 
 /** @param previous what it replaces; rules about change (an immutable field) are checked only then */
 export function admit(document: unknown, previous?: unknown): Admission {
-  if (!isRecord(document))
-    return {
-      value: document,
-      problems: [{ field: '', message: 'a StreamPipeline is an object: write apiVersion, kind, metadata and spec' }],
-    }
-  const structure = written()
-  const { status: _, ...rest } = document
-  const value = defaulted(rest, structure)
-  const shape = shapeProblems(value, structure, '')
-  const problems: Problem[] = [...headProblems(document), ...shape.map(({ field, message }) => ({ field, message }))]
-  if (!problems.some(({ field }) => field === 'metadata.name') && !shape.some(({ blocking }) => blocking)) {
-    problems.push(...ruleProblems(value, previous === undefined ? undefined : defaulted(previous, structure), structure))
-  }
-  const spec = isRecord(value) ? value['spec'] : undefined
-  if (isRecord(spec)) {
-    if (isRecord(spec['payload'])) problems.push(...payloadProblems(spec['payload']))
-    problems.push(...scheduleProblems(spec['scaling']))
-  }
-  return { value, problems }
+  const { value, problems } = admitAsServer(document, previous)
+  return { value, problems: [...problems, ...costlyProblems(value)] }
 }
 
 /** What is wrong with a document, each problem naming its field and the remedy; empty: nothing. */
@@ -55,7 +22,10 @@ export function validate(document: unknown, previous?: unknown): readonly Proble
   return admit(document, previous).problems
 }
 
-/** One line per problem. */
-export function describeProblems(problems: readonly Problem[]): string {
-  return problems.map(({ field, message }) => (field === '' ? message : `${field}: ${message}`)).join('\n')
+/**
+ * Checks a document and fills in its defaults.
+ * @throws InvalidPipeline, naming each field that is wrong and what to write instead
+ */
+export function parsePipeline(document: unknown): StreamPipeline {
+  return admitted(document, admit(document))
 }

@@ -1,5 +1,6 @@
 /** docs/redis.md: what is asked of a Redis; the rights of a consumer's user come from the table that the consumer checks. */
-import { compilePipeline, parsePipeline } from '../api/compile.ts'
+import { compilePipeline } from '../api/compile.ts'
+import { parsePipeline } from '../api/validate.ts'
 import { aclRules, rights } from '../redis/preflight/permissions.ts'
 
 const document = (redis: object, sink: object) =>

@@ -1,8 +1,9 @@
 /** A pipeline's Redis for commands that look into it: connections of its file, opened, and closed when the work is done. */
-import { compilePipeline, parsePipeline } from '../api/compile.ts'
+import { compilePipeline } from '../api/compile.ts'
 import type { CompiledPipeline } from '../api/compiled.ts'
 import { failure } from '../api/errors.ts'
 import { readPipelines } from '../api/files.ts'
+import { parsePipeline } from '../api/validate.ts'
 import { close, connect, open, type RedisConnection } from '../redis/connect/connection.ts'
 import { directoryReader, resolveTarget } from '../redis/connect/references.ts'
 import { replyCode } from '../redis/connect/replies.ts'

@@ -20,6 +20,7 @@ import type { CompiledOperatorOptions } from './options.ts'
 import { confirmByAsking } from './reaping/suspects.ts'
 import { createReconciler } from './reconcile.ts'
 import { loadSigningKey } from './signingkey.ts'
+import { createJudge } from './wall/judge/host.ts'
 import { createLookHost } from './wall/looks/host.ts'
 
 interface TermParts {
@@ -78,6 +79,11 @@ export async function serveTerm(parts: TermParts, stop: AbortSignal, cut: AbortS
     quietMs: options.quietMs,
     signingKey,
   }
+  const judge = createJudge({
+    clock,
+    onRelease: (key) => queue.add(key, 'Changed'),
+    onFault: (error, fields) => log.error({ ...fields, err: error }, 'a process behind the wall failed'),
+  })
   const reconcile = createReconciler({
     transport,
     clock,
@@ -87,9 +93,11 @@ export async function serveTerm(parts: TermParts, stop: AbortSignal, cut: AbortS
     reader,
     watchers,
     settings,
+    judge: judge.judge,
     schemaFault: () => (parts.compatibility.state.kind === 'Outdated' ? parts.compatibility.state.error : undefined),
     onForgotten(key) {
       metrics.forgotten(key)
+      judge.forget(key)
     },
   })
   metrics.read(() =>
@@ -111,7 +119,7 @@ export async function serveTerm(parts: TermParts, stop: AbortSignal, cut: AbortS
   cancelGrace()
   stop.removeEventListener('abort', startGrace)
   metrics.read(undefined)
-  await watchers.close()
+  await Promise.all([watchers.close(), judge.close()])
 }
 
 /** Without the key nothing may be applied: a made-up one would roll every pod. */

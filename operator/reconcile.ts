@@ -2,9 +2,13 @@
  * The shell around `plan`: gathers what one pipeline looks like now, carries the plan out, and reports. Objects written are put
  * into the caches at once, so that the next reconcile does not decide on what it has itself overtaken.
  */
-import { compilePipeline, parsePipeline } from '../api/compile.ts'
+import { admit } from '../api/admission.ts'
+import { compilePipeline } from '../api/compile.ts'
 import type { CompiledPipeline } from '../api/compiled.ts'
 import { asFailure, StreamPipelineError } from '../api/errors.ts'
+import { admitted } from '../api/parse.ts'
+import type { StreamPipeline } from '../api/schema/pipeline.ts'
+import type { Problem } from '../api/validation/problem.ts'
 import { byPipeline, type Caches } from './caches.ts'
 import { type Applier, serverSideApply } from './kubernetes/apply.ts'
 import type { Clock } from './kubernetes/clock.ts'
@@ -44,6 +48,8 @@ interface ReconcilerParts {
   readonly reader: ReferenceReader
   readonly watchers: PipelineWatchers
   readonly settings: OperatorSettings
+  /** Judges what of a spec may be costly, as createJudge does. */
+  readonly judge: (key: string, version: string, value: unknown) => Promise<readonly Problem[]>
   /** Of the served CustomResourceDefinition. */
   readonly schemaFault?: () => StreamPipelineError | undefined
   /** The pipeline is gone. */
@@ -84,18 +90,20 @@ export function createReconciler(parts: ReconcilerParts): Reconcile {
   }
 
   /** Checking a spec runs all its rules, so it is done once per generation. What it was compiled from is seldom wanted again. */
-  function readSpec(key: string, object: PipelineObject): ReadSpec {
+  async function readSpec(key: string, object: PipelineObject): Promise<ReadSpec> {
     const version = `${object.metadata.uid ?? ''} ${object.metadata.generation ?? 0}`
     const held = specs.get(key)
     if (held?.version === version) return specOf(object, held.read)
-    const spec = parse(object)
+    const spec = await parse(object, async (value) => await parts.judge(key, version, value))
+    // It was not judged: its pause ends without a change of the resource.
+    if (spec.kind === 'Unsound' && spec.error.code === 'SpecQuarantined') return spec
     specs.set(key, { version, read: spec.kind === 'Sound' ? spec.pipeline : spec.error })
     return spec
   }
 
   async function gather(key: string, object: PipelineObject): Promise<Observed> {
     const { namespace = '', name = '' } = object.metadata
-    const spec = readSpec(key, object)
+    const spec = await readSpec(key, object)
     const wroteMs = statusWritten.get(key)
     const schemaFault = parts.schemaFault?.()
     return {
@@ -316,14 +324,20 @@ function specOf(object: PipelineObject, read: CompiledPipeline | StreamPipelineE
     kind: 'Sound',
     pipeline: read,
     get resource() {
-      return parsePipeline(object)
+      return resourceOf(object)
     },
   }
 }
 
-function parse(object: PipelineObject): ReadSpec {
+/** Of a spec that was judged before. */
+function resourceOf(object: PipelineObject): StreamPipeline {
+  return admitted(object, admit(object))
+}
+
+async function parse(object: PipelineObject, judge: (value: unknown) => Promise<readonly Problem[]>): Promise<ReadSpec> {
   try {
-    const resource = parsePipeline(object)
+    const { value, problems } = admit(object)
+    const resource = admitted(object, { value, problems: [...problems, ...(await judge(value))] })
     return { kind: 'Sound', resource, pipeline: compilePipeline(resource) }
   } catch (thrown) {
     return { kind: 'Unsound', error: asFailure(thrown) }

@@ -15,6 +15,8 @@ const options = {
   allErrors: false,
   allowUnionTypes: true,
   logger: false,
+  // Each reference inlined, 7 KB of schema are megabytes of code: a hundred that lead to a hundred properties each.
+  inlineRefs: false,
   code: { regExp },
   // `metaSchema` does.
   validateSchema: false,
@@ -32,6 +34,31 @@ function checkSchema(schema: Readonly<Record<string, unknown>>): void {
   if (metaSchema.validateSchema(schema) !== true) throw new Error(`schema is invalid: ${metaSchema.errorsText()}`)
 }
 
+/** Members of these are named by the author, not by JSON Schema. */
+const maps = [
+  'properties',
+  'patternProperties',
+  'dependentSchemas',
+  '$defs',
+  'definitions',
+  'const',
+  'enum',
+  'default',
+  'examples',
+]
+
+/** Where ajv finds `$async`, whatever is validated passes, and is refused later, to nobody. @throws Error */
+function refuseAsync(schema: Readonly<Record<string, unknown>>): void {
+  const open: { readonly value: unknown; readonly isMap: boolean }[] = [{ value: schema, isMap: false }]
+  for (let at = open.pop(); at !== undefined; at = open.pop()) {
+    if (typeof at.value !== 'object' || at.value === null) continue
+    if (!at.isMap && Object.hasOwn(at.value, '$async')) throw new Error('$async is no keyword of JSON Schema: leave it out')
+    for (const [name, value] of Object.entries(at.value)) {
+      open.push({ value, isMap: !at.isMap && !Array.isArray(at.value) && maps.includes(name) })
+    }
+  }
+}
+
 /** The last one: whoever checks a resource is about to use it. */
 let compiled: { readonly text: string; readonly validate: ValidateFunction } | undefined
 
@@ -39,6 +66,7 @@ let compiled: { readonly text: string; readonly validate: ValidateFunction } | u
 export function compilePayloadSchema(schema: Readonly<Record<string, unknown>>): ValidateFunction {
   const text = JSON.stringify(schema)
   if (compiled?.text === text) return compiled.validate
+  refuseAsync(schema)
   checkSchema(schema)
   const ajv = new Ajv2020(options)
   ajvFormats.default(ajv)
