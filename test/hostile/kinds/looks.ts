@@ -72,7 +72,7 @@ const stateFields = [
   ...['outage', 'untilMs', 'wanted', 'rush', 'lastShrinkMs', 'lastLateMs', 'idleSinceMs', 'backlogSinceMs', 'deepUntilMs'],
 ]
 
-function drawState(random: Random): string {
+export function drawState(random: Random): string {
   if (random.below(8) === 0)
     return random.pick(['', '{', 'null', '[]', '"x"', '{"version":1}', '{"version":1,"misses":{"toString":1}}'])
   const state = soundState(random)
