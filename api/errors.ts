@@ -122,6 +122,13 @@ export const errorCatalogue = {
     remedy:
       'check that a Redis server, and no other program, listens at that address; docs/redis.md tells how much a reply may be',
   },
+  StreamClaimed: {
+    message: 'group {group} of stream {stream} belongs to the pipeline {owner}',
+    kind: 'Retryable',
+    reason: 'StreamClaimed',
+    remedy:
+      'give this pipeline a group of its own in spec.source.group; until then its consumers read on, but it neither publishes a mode in Redis nor keeps its scaling state there. The claim passes on when that pipeline is deleted, or is not served for ten minutes',
+  },
   LookQuarantined: {
     message: 'looking at Redis is suspended, since the process that looked ended: {detail}',
     kind: 'Retryable',

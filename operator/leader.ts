@@ -3,6 +3,7 @@
  * to the process's end. The caches it works on are kept warm by standbys too.
  */
 
+import { createHash } from 'node:crypto'
 import type { Logger } from 'pino'
 import { pause } from '../process/pause.ts'
 import type { Caches } from './caches.ts'
@@ -59,9 +60,14 @@ export async function serveTerm(parts: TermParts, stop: AbortSignal, cut: AbortS
       referencesEveryMs: options.referencesEveryMs,
       inCluster: options.inCluster,
       decisionLog: options.decisionLog,
+      cluster: createHash('sha256').update('claims').update(signingKey).digest('hex').slice(0, 32),
     },
     reader,
     confirmGone: confirmByAsking(transport, clock),
+    pipelineGone({ namespace, name, uid }) {
+      const served = options.namespaces.length === 0 || options.namespaces.includes(namespace)
+      return served && caches.synced && caches.pipelines.get(`${namespace}/${name}`)?.metadata.uid !== uid
+    },
     onReaped: (key, consumer, reaping) => log.info({ pipeline: key, consumer, ...reaping }, 'vanished consumer reaped'),
     onReapingFault: (key, error) => log.warn({ pipeline: key, err: error }, 'a vanished consumer could not be reaped'),
     onChange: (key, urgent) => queue.add(key, urgent ? 'Changed' : 'Observed'),

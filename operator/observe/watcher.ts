@@ -10,6 +10,7 @@ import { resolveTarget } from '../../redis/connect/references.ts'
 import { keySpace } from '../../redis/keys.ts'
 import { checkKeys } from '../../redis/preflight/backends.ts'
 import { checkRights } from '../../redis/preflight/permissioncheck.ts'
+import { type Claimant, claim } from '../../redis/stream/claim.ts'
 import { ensureGroup } from '../../redis/stream/group.ts'
 import type { Decision } from '../../scaling/decide.ts'
 import { observe } from '../../scaling/observe.ts'
@@ -48,6 +49,13 @@ export interface PipelineWatcher {
   close(): Promise<void>
 }
 
+/** How pipelines claim their streams (redis/stream/claim.ts). */
+export interface Claims {
+  /** Tells this operator's pipelines from those of other clusters. */
+  readonly cluster: string
+  readonly isGone: (holder: Claimant) => Promise<boolean>
+}
+
 interface WatcherParts {
   readonly reader: ReferenceReader
   readonly connections: RedisConnections
@@ -58,6 +66,8 @@ interface WatcherParts {
   /** How often it is tried whether Redis takes writes and whether its keys fit. */
   readonly checkEveryMs: number
   readonly reaper: Reaper
+  /** Of this operator; absent: nothing is claimed. */
+  readonly claims?: Claims | undefined
   /** What was seen by whoever looked before. */
   readonly before?: Observation | undefined
   /** It has its turn: from now on what the server says is read. */
@@ -138,12 +148,23 @@ export function createPipelineWatcher(parts: WatcherParts): PipelineWatcher {
     const refusal = await refusalOf(async () => {
       await stream.serverFit()
       if (queue !== stream) await queue.serverFit()
+      await claimed(pipeline, connection)
       if (mode !== undefined) await connection.set(keySpace(pipeline.source.stream, pipeline.source.group).mode, mode)
       await checkRights(pipeline, connection, queue.connection)
       await checkKeys(pipeline, connection, queue.connection)
     }, connection)
     trial = { id, atMs: clock.now(), refusal }
     return refusal
+  }
+
+  /** Throws StreamClaimed: a stranger's stream is not marked. */
+  async function claimed({ uid, namespace, name, source }: CompiledPipeline, connection: RedisConnection): Promise<void> {
+    if (parts.claims === undefined || uid === '') return
+    const { cluster, isGone } = parts.claims
+    const { stream, group } = source
+    const claimant = { cluster, namespace, name, uid }
+    const refused = await claim(connection, keySpace(stream, group), { stream, group, claimant }, isGone)
+    if (refused !== undefined) throw refused
   }
 
   /**

@@ -16,7 +16,7 @@ import { createConnections } from './connections.ts'
 import type { Locate } from './locality.ts'
 import type { ReferenceReader } from './referencereader.ts'
 import { sleeperOf } from './sleepers.ts'
-import { createPipelineWatcher, type PipelineWatcher, type Watched } from './watcher.ts'
+import { type Claims, createPipelineWatcher, type PipelineWatcher, type Watched } from './watcher.ts'
 
 export interface PipelineWatchers {
   /**
@@ -42,6 +42,7 @@ interface WatchersOptions {
   /** The same server under the name by which it is found from here. */
   readonly locate: Locate
   readonly confirmGone: ConfirmGone
+  readonly claims?: Claims | undefined
   readonly onReaped: (key: string, consumer: string, reaping: Reaping) => void
   readonly onReapingFault: (key: string, error: StreamPipelineError) => void
   /** Something that shows in status changed; urgent: another number of consumers was decided. */
@@ -160,6 +161,7 @@ export function createWatchers(options: WatchersOptions): PipelineWatchers {
         locate: options.locate,
         checkEveryMs: everyMs * 6,
         reaper,
+        claims: options.claims,
         before,
         onBegin: () => options.onBegin?.(key),
         onDecision: (made) => options.onDecision?.(key, made),

@@ -767,6 +767,56 @@ export function claim(connection: RedisConnection, keys: ClaimKeys, args: ClaimA
   return claimScript.runBuffer(connection, [keys.stream, keys.deadLetters, keys.stats], [args.group, args.consumer, args.minIdleMs, args.maxDeadLetters, args.counts ? 1 : 0, args.own ? 1 : 0, args.maxBytes, ...args.ids]).then(decodeClaim)
 }
 
+// claimStream.lua
+
+export interface ClaimStreamKeys {
+  /** field `owner`: time, uid and text of the holder */
+  readonly stats: string
+}
+
+export interface ClaimStreamArguments {
+  /** of the pipeline */
+  readonly uid: string
+  /** JSON, for whoever is refused */
+  readonly holder: string
+  /** uid of a holder that is gone; empty: none */
+  readonly gone: string
+  readonly lapseMs: number
+}
+
+export interface ClaimStreamReply {
+  readonly granted: boolean
+  /** of whoever holds it now */
+  readonly owner: string
+}
+
+function decodeClaimStream(reply: unknown): ClaimStreamReply {
+  const at = list(reply, 'claimStream')
+  return { granted: flag(at[0], 'claimStream'), owner: text(at[1], 'claimStream') }
+}
+
+const claimStreamLua = `local function serverNow()
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+local function digits(number) return string.format('%.0f', number) end
+local stats = KEYS[1]
+local uid, holder, gone, lapseMs = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
+local now = serverNow()
+local at, held, owner = string.match(redis.call('HGET', stats, 'owner') or '', '^(%d+) (%S+) (.*)$')
+local lapsed = not at or #at > 15 or tonumber(at) > now + lapseMs or now - tonumber(at) > lapseMs
+if not lapsed and held ~= uid and held ~= gone then return {0, string.sub(owner, 1, 1024)} end
+redis.call('HSET', stats, 'owner', digits(now) .. ' ' .. uid .. ' ' .. holder)
+return {1, holder}
+`
+
+const claimStreamScript = defineScript('claimStream', claimStreamLua)
+
+/** Claims a stream and group for a pipeline, or renews its claim. A claim that was not renewed for so long passes on, and so does one whose holder is confirmed to be gone. Who is refused is told whose it is. Throws catalogued errors. */
+export function claimStream(connection: RedisConnection, keys: ClaimStreamKeys, args: ClaimStreamArguments): Promise<ClaimStreamReply> {
+  return claimStreamScript.run(connection, [keys.stats], [args.uid, args.holder, args.gone, args.lapseMs]).then(decodeClaimStream)
+}
+
 // clearReplay.lua
 
 export interface ClearReplayKeys {

@@ -107,9 +107,10 @@ function hostAt(t: TestContext) {
   const looks = new Map<string, number>()
   const host = createLookHost({
     clock: systemClock,
-    settings: { everyMs: 100, quietMs: 1_000, referencesEveryMs: 1_000, inCluster: false, decisionLog: 'none' },
+    settings: { everyMs: 100, quietMs: 1_000, referencesEveryMs: 1_000, inCluster: false, decisionLog: 'none', cluster: 'c' },
     reader: { read: () => Promise.reject(new Error('no references here')) },
     confirmGone: async () => false,
+    pipelineGone: () => false,
     onReaped: () => undefined,
     onReapingFault: () => undefined,
     onChange: (key) => void changes.push(key),

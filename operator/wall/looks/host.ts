@@ -10,6 +10,7 @@
 import type { CompiledPipeline } from '../../../api/compiled.ts'
 import { asFailure, failure, type StreamPipelineError } from '../../../api/errors.ts'
 import { type Backoff, backoffMs } from '../../../process/backoff.ts'
+import type { Claimant } from '../../../redis/stream/claim.ts'
 import type { Reaping } from '../../../redis/stream/reaping.ts'
 import type { Clock } from '../../kubernetes/clock.ts'
 import type { ReferenceReader } from '../../observe/referencereader.ts'
@@ -28,6 +29,8 @@ export interface LookHostOptions {
   readonly settings: LookSettings
   readonly reader: ReferenceReader
   readonly confirmGone: ConfirmGone
+  /** Whether a pipeline of this installation is certain not to exist any more. */
+  readonly pipelineGone: (holder: Claimant) => boolean
   readonly onReaped: (key: string, consumer: string, reaping: Reaping) => void
   readonly onReapingFault: (key: string, error: StreamPipelineError) => void
   /** Something that shows in status changed; urgent: another number of consumers was decided. */
@@ -308,6 +311,8 @@ export function createLookHost(options: LookHostOptions): PipelineWatchers {
     switch (question.kind) {
       case 'Reference':
         return await options.reader.read(question.namespace, question.reference, question.maxAgeMs)
+      case 'PipelineGone':
+        return question.holder.cluster === settings.cluster && options.pipelineGone(question.holder)
       case 'Gone':
         return await options.confirmGone(question.namespace, question.name, question.uid)
       default:

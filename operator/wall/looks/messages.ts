@@ -1,5 +1,6 @@
 /** What passes between the operator and a process that looks at Redis for it. All of it is JSON. */
 import type { CompiledPipeline, Reference } from '../../../api/compiled.ts'
+import type { Claimant } from '../../../redis/stream/claim.ts'
 import type { Reaping } from '../../../redis/stream/reaping.ts'
 import type { RecordedDecisions } from '../../decisions.ts'
 import type { WireError, WireObservation } from '../wire.ts'
@@ -11,6 +12,8 @@ export interface LookSettings {
   /** Names of Services have to be completed with the pipeline's namespace. */
   readonly inCluster: boolean
   readonly decisionLog: RecordedDecisions
+  /** Of this installation, for claims. */
+  readonly cluster: string
 }
 
 export interface WireWatched {
@@ -24,6 +27,7 @@ export interface WireWatched {
 /** What only the operator may ask the API server. */
 export type Question =
   | { readonly kind: 'Reference'; readonly namespace: string; readonly reference: Reference; readonly maxAgeMs: number }
+  | { readonly kind: 'PipelineGone'; readonly holder: Claimant }
   | { readonly kind: 'Gone'; readonly namespace: string; readonly name: string; readonly uid: string }
 
 export type ToLooks =

@@ -35,7 +35,7 @@ async function ask(question: Question): Promise<string | boolean> {
   })
 }
 
-function begin({ everyMs, quietMs, referencesEveryMs, inCluster, decisionLog }: LookSettings): PipelineWatchers {
+function begin({ everyMs, quietMs, referencesEveryMs, inCluster, decisionLog, cluster }: LookSettings): PipelineWatchers {
   const decisions = createDecisionRecorder(decisionLog, (line) => send({ kind: 'Decided', line }))
   forgetDecisions = decisions.forget
   return createWatchers({
@@ -48,6 +48,7 @@ function begin({ everyMs, quietMs, referencesEveryMs, inCluster, decisionLog }: 
       read: async (namespace, reference, maxAgeMs) => String(await ask({ kind: 'Reference', namespace, reference, maxAgeMs })),
     },
     confirmGone: async (namespace, name, uid) => (await ask({ kind: 'Gone', namespace, name, uid })) === true,
+    claims: { cluster, isGone: async (holder) => (await ask({ kind: 'PipelineGone', holder })) === true },
     onBegin: (key) => send({ kind: 'Begun', key }),
     onLook: (key, observation, tookMs) =>
       send({ kind: 'Looked', key, observation: wireObservation(observation, living.get(key) ?? new Set()), tookMs }),
