@@ -4,6 +4,7 @@
  */
 import type { CompiledPipeline } from '../../api/compiled.ts'
 import type { StreamPipelineError } from '../../api/errors.ts'
+import { createSemaphore, type Semaphore } from '../../process/semaphore.ts'
 import type { Reaping } from '../../redis/stream/reaping.ts'
 import type { MadeDecision } from '../decisions.ts'
 import type { Clock } from '../kubernetes/clock.ts'
@@ -74,6 +75,16 @@ export function createWatchers(options: WatchersOptions): PipelineWatchers {
   const connections = createConnections(clock)
   const entries = new Map<string, Entry>()
   const running = new Set<Promise<void>>()
+  /** Of a namespace: thousands of pipelines at servers that do not answer would otherwise keep the others' from their turn. */
+  const turns = new Map<string, Semaphore>()
+  const turnOf = (key: string): Semaphore => {
+    const namespace = key.slice(0, key.indexOf('/'))
+    const held = turns.get(namespace)
+    if (held !== undefined) return held
+    const fresh = createSemaphore(looksOfNamespace, { ms: longestTurnMs, timer: clock.after })
+    turns.set(namespace, fresh)
+    return fresh
+  }
   const alarms = createAlarms({
     clock,
     onWake(key) {
@@ -112,6 +123,8 @@ export function createWatchers(options: WatchersOptions): PipelineWatchers {
       // Before the look: a change that comes during it must end the pause that follows.
       const pause = createPause(clock)
       entry.wake = pause.end
+      const leave = await turnOf(key).take(signal)
+      if (leave === undefined) break
       try {
         await entry.watcher.look(entry.watched, signal)
         if (signal.aborted) break
@@ -128,6 +141,8 @@ export function createWatchers(options: WatchersOptions): PipelineWatchers {
       } catch (thrown) {
         failures += 1
         options.onFault?.(key, thrown)
+      } finally {
+        leave()
       }
       // After a start all have looked within a second or two, and would again every few seconds: at first they are spread out.
       const spread = isFirst ? 0.5 + clock.random() : 0.95 + clock.random() / 10
@@ -190,6 +205,10 @@ export function createWatchers(options: WatchersOptions): PipelineWatchers {
     },
   }
 }
+
+const looksOfNamespace = 128
+/** With the pause after a failure it is below half a minute. */
+const longestTurnMs = 10_000
 
 /** The first few failures may pass soon. Who goes on failing is asked less often, within half a minute at the usual pace. */
 const patient = 3
