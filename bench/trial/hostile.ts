@@ -35,9 +35,9 @@ const limitMiB = 384
 const leastInputs = 1_000_000
 
 export async function tryHostile(scope: Scope, { seconds, seed, progress }: HostileOptions): Promise<HostileResult> {
-  const untilMs = performance.now() + seconds * 1_000
-  const inThread = tryInThread(scope, seed, untilMs)
-  const siege = await runSiege(scope, { untilMs, seed, progress })
+  const forMs = seconds * 1_000
+  const inThread = tryInThread(scope, seed, forMs)
+  const siege = await runSiege(scope, { forMs, seed, progress })
   const { tried, harms } = await inThread
   const inputs = Object.values(tried).reduce((sum, count) => sum + count, 0)
   for (const harm of harms.slice(0, 5)) progress(harm)
@@ -59,8 +59,7 @@ export async function tryHostile(scope: Scope, { seconds, seed, progress }: Host
 }
 
 /** Until then, or until there were enough, whichever comes later; not for longer than twice the time. */
-async function tryInThread(scope: Scope, seed: number, untilMs: number): Promise<TriedKinds> {
-  const forMs = untilMs - performance.now()
+async function tryInThread(scope: Scope, seed: number, forMs: number): Promise<TriedKinds> {
   const worker = new Worker(new URL('./hostilethread.ts', import.meta.url), {
     workerData: { seed, forMs, least: forMs >= 600_000 ? leastInputs : 0 },
   })

@@ -36,7 +36,8 @@ export interface SiegeResult {
 }
 
 interface SiegeOptions {
-  readonly untilMs: number
+  /** From when all stands. */
+  readonly forMs: number
   readonly seed: number
   readonly progress: (line: string) => void
 }
@@ -47,7 +48,7 @@ const enemies = 12
 const everyMs = 5_250
 const long = { timeoutMs: 120_000, intervalMs: 100 }
 
-export async function runSiege(scope: Scope, { untilMs, seed, progress }: SiegeOptions): Promise<SiegeResult> {
+export async function runSiege(scope: Scope, { forMs, seed, progress }: SiegeOptions): Promise<SiegeResult> {
   const random = createRandom(seed + 1)
   const folder = await mkdtemp(join(tmpdir(), 'streampipeline-siege-'))
   scope.after(() => rm(folder, { recursive: true, force: true }))
@@ -92,6 +93,7 @@ export async function runSiege(scope: Scope, { untilMs, seed, progress }: SiegeO
   for (let n = 0; n < 5; n++) await create('tenant', `own-${n}`, own.url, { scaling: { minReplicas: 0 } })
   progress('the siege begins')
 
+  const untilMs = performance.now() + forMs
   let [exits, lost, peakRssMiB] = [0, 0, 0]
   const attack = attacks(own.client(), create, transport, own.url, random, tried)
   for (let round = 0; performance.now() < untilMs; round++) {
