@@ -13,33 +13,9 @@ import type {
 } from './compiled.ts'
 import { parseDuration } from './duration.ts'
 import { failure } from './errors.ts'
-import { printableName } from './printable.ts'
 import { parseQuantity } from './quantity.ts'
-import { pipelineSchema, type StreamPipeline, type StreamPipelineSpec } from './schema/pipeline.ts'
+import type { StreamPipeline, StreamPipelineSpec } from './schema/pipeline.ts'
 import type { RedisSpec, ReferenceSpec } from './schema/redis.ts'
-import { statusSchema } from './status.ts'
-import { admit, describeProblems } from './validate.ts'
-import { isRecord } from './validation/problem.ts'
-
-/**
- * Checks a document and fills in its defaults. What releases before did not refuse is left to `validate`: a resource that runs
- * today goes on (`pipelineWarnings` tells of it).
- * @throws InvalidPipeline, naming each field that is wrong and what to write instead
- */
-export function parsePipeline(document: unknown): StreamPipeline {
-  const admitted = admit(document)
-  const { value } = admitted
-  const problems = admitted.problems.filter(({ tolerated }) => tolerated !== true)
-  if (problems.length > 0) {
-    const metadata = isRecord(document) && isRecord(document['metadata']) ? document['metadata'] : {}
-    const subject = typeof metadata['name'] === 'string' ? printableName(metadata['name']) : 'the document'
-    throw failure('InvalidPipeline', { subject, problems: describeProblems(problems).replaceAll('\n', '; ') })
-  }
-  const parsed = pipelineSchema.parse(value)
-  // A status of another release may have other fields; it is only a report, and is written anew.
-  const status = isRecord(document) ? statusSchema.safeParse(document['status']).data : undefined
-  return status === undefined ? parsed : { ...parsed, status }
-}
 
 /** The compiled form, deep-frozen. The resource comes from `parsePipeline`, so its values are known to be sound. */
 export function compilePipeline(resource: StreamPipeline): CompiledPipeline {

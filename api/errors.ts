@@ -138,6 +138,34 @@ export const errorCatalogue = {
     reason: 'RedisCommandFailed',
     remedy: 'read the reply; if it repeats, report it with the server version',
   },
+  RedisReplyRefused: {
+    message: 'the reply of Redis at {address} is refused, and the connection was closed: {detail}',
+    kind: 'Retryable',
+    reason: 'RedisReplyRefused',
+    remedy:
+      'check that a Redis server, and no other program, listens at that address; docs/redis.md tells how much a reply may be',
+  },
+  StreamClaimed: {
+    message: 'group {group} of stream {stream} belongs to the pipeline {owner}',
+    kind: 'Retryable',
+    reason: 'StreamClaimed',
+    remedy:
+      'give this pipeline a group of its own in spec.source.group; until then its consumers read on, but it neither publishes a mode in Redis nor keeps its scaling state there. The claim passes on when that pipeline is deleted, or is not served for ten minutes',
+  },
+  LookQuarantined: {
+    message: 'looking at Redis is suspended, since the process that looked ended: {detail}',
+    kind: 'Retryable',
+    reason: 'LookQuarantined',
+    remedy:
+      'check the servers that spec.redis and sink.bullmq.redis lead to, and what the keys of this pipeline hold; it is tried again by itself, at most five minutes later',
+  },
+  SpecQuarantined: {
+    message: 'checking the spec is suspended, since the process that checked it ended: {detail}',
+    kind: 'Retryable',
+    reason: 'SpecQuarantined',
+    remedy:
+      'simplify spec.payload.schema and spec.scaling.schedules; the spec is checked again by itself, at most five minutes later, and at once when it changes',
+  },
   PayloadRejected: {
     message: 'the payload was refused: {detail}',
     kind: 'Terminal',

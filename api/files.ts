@@ -1,13 +1,13 @@
 /** Resource files on disk: reading and checking them, for the CLI and the local runtime. */
 import { readFile } from 'node:fs/promises'
-import { compilePipeline, parsePipeline } from './compile.ts'
+import { compilePipeline } from './compile.ts'
 import { failure, StreamPipelineError } from './errors.ts'
 import { type LoadedPipeline, loadPipelines } from './load.ts'
 import { describeMemory, memoryNeed, memoryRemarks } from './memory.ts'
 import { plainPasswordRemarks } from './plainpassword.ts'
 import { mostMessage, printable, printableName } from './printable.ts'
 import { describeRequestCopies } from './queuememory.ts'
-import { type Problem, validate } from './validate.ts'
+import { type Problem, parsePipeline, validate } from './validate.ts'
 import { judgeOf, payloadRemarks } from './validation/payload-schema.ts'
 import { isRecord } from './validation/problem.ts'
 

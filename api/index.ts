@@ -1,5 +1,5 @@
 /** `streampipeline/api`: the resource's types, checks, compiled form and CRD, and the error catalogue. No I/O but `validateFile`. */
-export { compilePipeline, parsePipeline } from './compile.ts'
+export { compilePipeline } from './compile.ts'
 export type * from './compiled.ts'
 export { type CustomResourceDefinition, crd } from './crd.ts'
 export { formatAge, formatDuration, parseDuration } from './duration.ts'
@@ -19,5 +19,5 @@ export {
   version,
 } from './schema/pipeline.ts'
 export { type Condition, type ConditionType, conditionTypes, type StreamPipelineStatus } from './status.ts'
-export { describeProblems, type Problem, pipelineWarnings, validate } from './validate.ts'
+export { describeProblems, type Problem, parsePipeline, pipelineWarnings, validate } from './validate.ts'
 export { compilePayloadSchema } from './validation/payload-schema.ts'

@@ -10,6 +10,16 @@ import { root } from './root.ts'
 import { asciiOnly, slim } from './slim.ts'
 import { type ImageName, imageNames } from './v8flags.ts'
 
+/** By the name of the file that is written. The operator's others are those of operator/wall/program.ts. */
+const programsOf: Readonly<Record<ImageName, Readonly<Record<string, string>>>> = {
+  operator: {
+    operator: 'cli/images/operator.ts',
+    looks: 'operator/wall/looks/program.ts',
+    judge: 'operator/wall/judge/program.ts',
+  },
+  consumer: { consumer: 'cli/images/consumer.ts' },
+}
+
 export const bundleFolder = join(root, '.cache', 'images')
 
 /** BullMQ and others `require` at run time, which an ES module lacks. */
@@ -36,12 +46,16 @@ async function bundle(name: ImageName, folder: string): Promise<Bundle> {
   await mkdir(join(folder, 'bin'), { recursive: true })
   const { metafile } = await build({
     absWorkingDir: root,
-    entryPoints: [`cli/images/${name}.ts`],
+    entryPoints: programsOf[name],
     bundle: true,
+    // What several programs of an image need stands once beside them.
+    splitting: true,
     platform: 'node',
     target: 'node24',
     format: 'esm',
-    outfile: join(folder, 'bin', `${name}.mjs`),
+    outdir: join(folder, 'bin'),
+    outExtension: { '.js': '.mjs' },
+    chunkNames: 'chunk-[hash]',
     banner: { js: banner },
     plugins: [slim],
     // Native helpers that are optional: msgpackr works without, and an image for any platform cannot hold one.
@@ -53,8 +67,10 @@ async function bundle(name: ImageName, folder: string): Promise<Bundle> {
     metafile: true,
     logLevel: 'error',
   })
-  const program = join(folder, 'bin', `${name}.mjs`)
-  await writeFile(program, asciiOnly(await readFile(program, 'utf8')))
+  for (const output of Object.keys(metafile.outputs).filter((path) => path.endsWith('.mjs'))) {
+    const program = join(root, output)
+    await writeFile(program, asciiOnly(await readFile(program, 'utf8')))
+  }
   const manifest = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as { version: string; license: string }
   const { version, license } = manifest
   await writeFile(

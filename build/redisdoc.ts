@@ -1,6 +1,10 @@
 /** docs/redis.md: what is asked of a Redis; the rights of a consumer's user come from the table that the consumer checks. */
-import { compilePipeline, parsePipeline } from '../api/compile.ts'
+import { compilePipeline } from '../api/compile.ts'
+import { parsePipeline } from '../api/validate.ts'
 import { aclRules, dispatchRules, rights } from '../redis/preflight/permissions.ts'
+import { lookLimits, wakeLimits, workLimits } from '../redis/reply/limits.ts'
+
+const mebibytes = (bytes: number) => `${bytes / 2 ** 20} MiB`
 
 const document = (redis: object, sink: object) =>
   compilePipeline(
@@ -69,6 +73,25 @@ at most 1 MiB, and lies inside DIR when symbolic links are resolved. Anything el
 to it: a resource of somebody else sends no file of yours to its server.
 
 A value for \`urlFrom\` may be \`unix:///path/of/redis.sock\` there. The operator refuses it, since the sockets of its pod are its own.
+## How much a reply may be
+
+A server may answer anything. What no Redis sends, and a reply that is larger than its reader may hold, closes the connection with
+\`RedisReplyRefused\`; the next attempt makes another one.
+
+| Reader | Bytes | Values | Lists within lists |
+|---|---|---|---|
+| The operator's looks | ${mebibytes(lookLimits.bytes)} | ${lookLimits.items} | ${lookLimits.depth} |
+| The operator's wake-ups | ${mebibytes(wakeLimits.bytes)} | ${wakeLimits.items} | ${wakeLimits.depth} |
+| Consumers, dispatchers, workers, the command line | ${mebibytes(workLimits.bytes)} | ${workLimits.items} | ${workLimits.depth} |
+
+An entry that is too large for a wake-up still wakes its pipeline: the operator then asks for ids alone.
+
+## Whose a stream is
+
+The operator claims a stream and group for the pipeline it serves, in the field \`owner\` of the pipeline's \`stats\` hash, and renews that
+claim every half minute. A second pipeline of the same stream and group shows \`StreamClaimed\`: its consumers read on, but it
+publishes no mode in Redis, makes no group and keeps no scaling state there. The claim passes on when its holder is deleted, or is not
+served for ten minutes. Local runs claim nothing.
 
 ## Servers that lack commands
 

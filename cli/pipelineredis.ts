@@ -1,8 +1,9 @@
 /** A pipeline's Redis for commands that look into it: connections of its file, opened, and closed when the work is done. */
-import { compilePipeline, parsePipeline } from '../api/compile.ts'
+import { compilePipeline } from '../api/compile.ts'
 import type { CompiledPipeline } from '../api/compiled.ts'
 import { failure } from '../api/errors.ts'
 import { readPipelines } from '../api/files.ts'
+import { parsePipeline } from '../api/validate.ts'
 import { close, connect, open, type RedisConnection } from '../redis/connect/connection.ts'
 import { directoryReader, resolveTarget } from '../redis/connect/references.ts'
 import { replyCode } from '../redis/connect/replies.ts'
@@ -28,7 +29,7 @@ interface PipelineSource {
 /** Runs `work` with the stream's connection alone; the queue's Redis may be away. Throws catalogued errors. */
 export async function withStreamRedis<T>(source: PipelineSource, work: (redis: StreamRedis) => Promise<T>): Promise<T> {
   const pipeline = await choosePipeline(source)
-  const stream = connect(await resolveTarget(pipeline.redis, directoryReader(source.refs)), 'Observer')
+  const stream = connect(await resolveTarget(pipeline.redis, directoryReader(source.refs)), 'CommandLine')
   try {
     await open(stream).catch(unlessItReads)
     return await work({ pipeline, stream })
@@ -50,9 +51,9 @@ function unlessItReads(thrown: unknown): void {
 export async function withPipelineRedis<T>(source: PipelineSource, work: (redis: PipelineRedis) => Promise<T>): Promise<T> {
   const pipeline = await choosePipeline(source)
   const read = directoryReader(source.refs)
-  const stream = connect(await resolveTarget(pipeline.redis, read), 'Observer')
+  const stream = connect(await resolveTarget(pipeline.redis, read), 'CommandLine')
   const elsewhere = pipeline.sink.redis
-  const queue = elsewhere === undefined ? stream : connect(await resolveTarget(elsewhere, read), 'Observer')
+  const queue = elsewhere === undefined ? stream : connect(await resolveTarget(elsewhere, read), 'CommandLine')
   try {
     await open(stream)
     if (queue !== stream) await open(queue)

@@ -1,7 +1,8 @@
 /** A dispatcher's plan: the configuration, wherever it comes from, with the codec and key names made from it. */
-import { compilePipeline, parsePipeline } from '../api/compile.ts'
+import { compilePipeline } from '../api/compile.ts'
 import type { CompiledPipeline } from '../api/compiled.ts'
 import { asFailure, failure, type StreamPipelineError } from '../api/errors.ts'
+import { parsePipeline } from '../api/validate.ts'
 import {
   type DispatchConfig,
   dispatchConfigOf,

@@ -6,12 +6,12 @@
  * before it starts a container); what may pass (Redis away) is tried again.
  */
 import { hostname } from 'node:os'
-import { compilePipeline, parsePipeline } from '../api/compile.ts'
+import { compilePipeline } from '../api/compile.ts'
 import type { CompiledPipeline } from '../api/compiled.ts'
 import { asFailure, failure, type StreamPipelineError } from '../api/errors.ts'
 import { exitCodeOf, exitCodes } from '../api/exitcodes.ts'
 import { readPipelines } from '../api/files.ts'
-import { type Problem, pipelineWarnings } from '../api/validate.ts'
+import { type Problem, parsePipeline, pipelineWarnings } from '../api/validate.ts'
 import { backoffMs } from '../process/backoff.ts'
 import { listen, parseListen } from '../process/httpserver.ts'
 import { createLogger, standardOutput } from '../process/logger.ts'

@@ -2,12 +2,13 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { stringify } from 'yaml'
-import { compilePipeline, parsePipeline } from '../api/compile.ts'
+import { compilePipeline } from '../api/compile.ts'
 import type { CompiledPipeline } from '../api/compiled.ts'
 import { failure } from '../api/errors.ts'
 import { readPipelines } from '../api/files.ts'
 import type { StreamPipeline } from '../api/schema/pipeline.ts'
 import type { RedisSpec } from '../api/schema/redis.ts'
+import { parsePipeline } from '../api/validate.ts'
 
 interface LocalResource {
   readonly resource: StreamPipeline

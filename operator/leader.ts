@@ -3,11 +3,11 @@
  * to the process's end. The caches it works on are kept warm by standbys too.
  */
 
+import { createHash } from 'node:crypto'
 import type { Logger } from 'pino'
 import { pause } from '../process/pause.ts'
 import type { Caches } from './caches.ts'
 import type { CompatibilityCheck } from './compatibility.ts'
-import { createDecisionRecorder } from './decisions.ts'
 import type { Applier } from './kubernetes/apply.ts'
 import type { Clock } from './kubernetes/clock.ts'
 import { type ControllerObserver, createController, type Outcome, workers } from './kubernetes/controller.ts'
@@ -16,17 +16,16 @@ import type { WorkQueue } from './kubernetes/queue.ts'
 import type { EventRecorder } from './kubernetes/recorder.ts'
 import type { Transport } from './kubernetes/transport.ts'
 import type { OperatorMetrics } from './metrics/metrics.ts'
-import { asSeenFrom } from './observe/locality.ts'
 import { createReferenceReader } from './observe/referencereader.ts'
-import { createWatchers } from './observe/watchers.ts'
 import type { CompiledOperatorOptions } from './options.ts'
-import { podType } from './plan/kinds.ts'
+import { pipelineType, podType } from './plan/kinds.ts'
 import type { Observation } from './plan/observed.ts'
-import { within } from './policy/hosts.ts'
 import { createConfirmation } from './reaping/confirmation.ts'
 import { createReconciler, type Reconciler } from './reconcile.ts'
 import type { Scopes } from './scopes.ts'
 import { loadSigningKey } from './signingkey.ts'
+import { createJudge } from './wall/judge/host.ts'
+import { createLookHost } from './wall/looks/host.ts'
 
 interface TermParts {
   readonly transport: Transport
@@ -69,20 +68,24 @@ async function serve(parts: TermParts, stop: AbortSignal, cut: AbortSignal): Pro
   const signingKey = await signingKeyOf(parts, stop)
   if (stop.aborted || signingKey === undefined) return
 
-  const decisions = createDecisionRecorder(options.decisionLog, parts.recordDecision)
   const limits = { ...options.limits, operatorNamespace: namespace }
   const reader = createReferenceReader(transport, clock, limits, stop)
   const isServed = (namespace: string) => {
     const { kind } = scopes.standing(namespace)
     return kind === 'Mine' || kind === 'Unclaimed'
   }
-  const watchers = createWatchers({
-    reader,
+  const watchers = createLookHost({
     clock,
-    everyMs: options.observeEveryMs,
-    quietMs: options.quietMs,
-    referencesEveryMs: options.referencesEveryMs,
-    locate: within(limits, options.inCluster ? asSeenFrom : (_namespace, address) => address),
+    settings: {
+      everyMs: options.observeEveryMs,
+      quietMs: options.quietMs,
+      referencesEveryMs: options.referencesEveryMs,
+      inCluster: options.inCluster,
+      limits,
+      decisionLog: options.decisionLog,
+      cluster: createHash('sha256').update('claims').update(signingKey).digest('hex').slice(0, 32),
+    },
+    reader,
     confirmGone: createConfirmation({
       transport,
       clock,
@@ -90,11 +93,15 @@ async function serve(parts: TermParts, stop: AbortSignal, cut: AbortSignal): Pro
       isKnown: (within) => caches.views.isKnown(podType, within),
       signal: stop,
     }),
+    pipelineGone({ namespace, name, uid }) {
+      return caches.views.isKnown(pipelineType, namespace) && caches.pipelines.get(`${namespace}/${name}`)?.metadata.uid !== uid
+    },
     onReaped: (key, consumer, reaping) => log.info({ pipeline: key, consumer, ...reaping }, 'vanished consumer reaped'),
     onReapingFault: (key, error) => log.warn({ pipeline: key, err: error }, 'a vanished consumer could not be reaped'),
     onChange: (key, urgent) => queue.add(key, urgent ? 'Changed' : 'Observed'),
-    onDecision: decisions.made,
+    onDecision: parts.recordDecision,
     onLook: options.manyTeams ? recordingReasons(log, metrics.looked) : metrics.looked,
+    onFault: (error, fields) => log.error({ ...fields, err: error }, 'a process behind the wall failed'),
   })
   const settings = {
     consumerImage: options.consumerImage,
@@ -109,6 +116,11 @@ async function serve(parts: TermParts, stop: AbortSignal, cut: AbortSignal): Pro
     quietMs: options.quietMs,
     signingKey,
   }
+  const judge = createJudge({
+    clock,
+    onRelease: (key) => queue.add(key, 'Changed'),
+    onFault: (error, fields) => log.error({ ...fields, err: error }, 'a process behind the wall failed'),
+  })
   const reconciler = createReconciler({
     transport,
     clock,
@@ -121,10 +133,11 @@ async function serve(parts: TermParts, stop: AbortSignal, cut: AbortSignal): Pro
     isServed,
     onAdopted: (object, subject) =>
       log.info({ pipeline: keyOf(object), object: subject }, 'an object without an owner was adopted'),
+    judge: judge.judge,
     schemaFault: () => (parts.compatibility.state.kind === 'Outdated' ? parts.compatibility.state.error : undefined),
     onForgotten(key) {
       metrics.forgotten(key)
-      decisions.forget(key)
+      judge.forget(key)
     },
   })
   parts.onReconciler(reconciler)
@@ -152,7 +165,7 @@ async function serve(parts: TermParts, stop: AbortSignal, cut: AbortSignal): Pro
   cancelGrace()
   stop.removeEventListener('abort', startGrace)
   metrics.read(undefined)
-  await watchers.close()
+  await Promise.all([watchers.close(), judge.close()])
 }
 
 /** Without the key nothing may be applied: a made-up one would roll every pod. */

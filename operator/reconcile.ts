@@ -2,9 +2,13 @@
  * The shell around `plan`: gathers what one pipeline looks like now, has the plan carried out (execute.ts), and reports. What could
  * not be carried out is tried again later and later (setback.ts).
  */
-import { compilePipeline, parsePipeline } from '../api/compile.ts'
+import { admit } from '../api/admission.ts'
+import { compilePipeline } from '../api/compile.ts'
 import type { CompiledPipeline, Reference } from '../api/compiled.ts'
 import { asFailure, StreamPipelineError } from '../api/errors.ts'
+import { admitted } from '../api/parse.ts'
+import type { StreamPipeline } from '../api/schema/pipeline.ts'
+import type { Problem } from '../api/validation/problem.ts'
 import { byPipeline, type Caches } from './caches.ts'
 import { createExecute } from './execute.ts'
 import { type Applier, serverSideApply } from './kubernetes/apply.ts'
@@ -38,6 +42,8 @@ interface ReconcilerParts {
   readonly reader: ReferenceReader
   readonly watchers: PipelineWatchers
   readonly settings: OperatorSettings
+  /** Judges what of a spec may be costly, as createJudge does. */
+  readonly judge: (key: string, version: string, value: unknown) => Promise<readonly Problem[]>
   /** Of the served CustomResourceDefinition. */
   readonly schemaFault?: () => StreamPipelineError | undefined
   /** The pipeline is gone. */
@@ -89,10 +95,13 @@ export function createReconciler(parts: ReconcilerParts): Reconciler {
     return {}
   }
 
-  function readSpec(record: PipelineRecord, object: PipelineObject): ReadSpec {
+  async function readSpec(key: string, record: PipelineRecord, object: PipelineObject): Promise<ReadSpec> {
     const version = `${object.metadata.uid ?? ''} ${object.metadata.generation ?? 0}`
     if (record.spec?.version === version) return specOf(object, record.spec.read)
-    const spec = judged(parse(object), object, settings.limits)
+    const parsed = await parse(object, async (value) => await parts.judge(key, version, value))
+    // It was not judged: its pause ends without a change of the resource.
+    if (parsed.kind === 'Unsound' && parsed.error.code === 'SpecQuarantined') return parsed
+    const spec = judged(parsed, object, settings.limits)
     // What it was compiled from is seldom wanted again.
     record.spec = { version, read: spec.kind === 'Sound' ? spec.pipeline : spec.error }
     return spec
@@ -100,7 +109,7 @@ export function createReconciler(parts: ReconcilerParts): Reconciler {
 
   async function gather(key: string, record: PipelineRecord, object: PipelineObject): Promise<Observed> {
     const { namespace = '', name = '' } = object.metadata
-    const spec = readSpec(record, object)
+    const spec = await readSpec(key, record, object)
     const wroteMs = record.statusWrittenMs
     const schemaFault = parts.schemaFault?.()
     return {
@@ -278,14 +287,20 @@ function specOf(object: PipelineObject, read: CompiledPipeline | StreamPipelineE
     kind: 'Sound',
     pipeline: read,
     get resource() {
-      return parsePipeline(object)
+      return resourceOf(object)
     },
   }
 }
 
-function parse(object: PipelineObject): ReadSpec {
+/** Of a spec that was judged before. */
+function resourceOf(object: PipelineObject): StreamPipeline {
+  return admitted(object, admit(object))
+}
+
+async function parse(object: PipelineObject, judge: (value: unknown) => Promise<readonly Problem[]>): Promise<ReadSpec> {
   try {
-    const resource = parsePipeline(object)
+    const { value, problems } = admit(object)
+    const resource = admitted(object, { value, problems: [...problems, ...(await judge(value))] })
     return { kind: 'Sound', resource, pipeline: compilePipeline(resource) }
   } catch (thrown) {
     return { kind: 'Unsound', error: asFailure(thrown) }

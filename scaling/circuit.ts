@@ -13,12 +13,15 @@ import type { ScalingState } from './state.ts'
 /** Field of the `stats` hash that holds the scaler's state as JSON. */
 export const stateField = 'scaling'
 
+/** characters. A state of full windows has some 20,000. */
+export const longestState = 262_144
+
 /** The state is written every half minute. */
 const believedForMs = 120_000
 
 /** Throws catalogued errors. */
 export async function isCircuitOpen(connection: RedisConnection, { stats }: Pick<KeySpace, 'stats'>): Promise<boolean> {
-  const { state, now } = await scalingState(connection, { stats }, { field: stateField })
+  const { state, now } = await scalingState(connection, { stats }, { field: stateField, most: longestState })
   return opensCircuit(state, now)
 }
 

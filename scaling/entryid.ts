@@ -5,6 +5,9 @@ function parts(id: string): readonly [bigint, bigint] {
   return [BigInt(ms), BigInt(sequence)]
 }
 
+/** Whether a text of a server's is an id. */
+export const isEntryId = (text: string): boolean => /^\d{1,20}-\d{1,20}$/.test(text)
+
 /** Negative, zero or positive as `a` is before, equal to or after `b`. */
 export function compareIds(a: string, b: string): number {
   const [aMs, aSequence] = parts(a)

@@ -11,6 +11,7 @@ import type { CompiledPipeline } from '../api/compiled.ts'
 import { failure } from '../api/errors.ts'
 import { failureOn, type RedisConnection } from '../redis/connect/connection.ts'
 import { type StreamPlace, streamPlace } from '../redis/placement.ts'
+import { countEntries } from '../redis/scripts/generated.ts'
 import { lookAtQueue, lookAtStream, pendingPageSize, type QueueLook } from '../redis/stream/look.ts'
 import { heartbeatTtlMs, parseHeartbeat } from '../redis/stream/registry.ts'
 import { idMs, isTimeId } from './entryid.ts'
@@ -27,7 +28,7 @@ import {
 } from './undelivered.ts'
 
 const pendingPages = 10
-const countPageSize = 100
+const countPageBytes = 65_536
 const countCapEntries = 1_000
 const countCapBytes = 1_048_576
 
@@ -135,22 +136,15 @@ async function listPending(
 }
 
 async function countUndelivered(redis: RedisConnection, key: string, stream: StreamFacts, group: GroupFacts, first: string) {
-  const counted = await countEntries(redis, key, group.lastDeliveredId)
+  const counted = await countEntriesAfter(redis, key, group.lastDeliveredId)
   return { count: extrapolate(counted, first, stream), exact: counted.complete }
 }
 
-async function countEntries(redis: RedisConnection, key: string, afterId: string): Promise<Counted> {
-  let entries = 0
-  let bytes = 0
-  let lastId = afterId
-  while (entries < countCapEntries && bytes < countCapBytes) {
-    const page = replies.readRange(await redis.call('xrange', key, `(${lastId}`, '+', 'COUNT', String(countPageSize)))
-    entries += page.ids.length
-    bytes += page.bytes
-    lastId = page.ids.at(-1) ?? lastId
-    if (page.ids.length < countPageSize) return { entries, lastId, complete: true }
-  }
-  return { entries, lastId, complete: false }
+/** As far as the caps allow; how large entries are is the server's concern alone. */
+async function countEntriesAfter(redis: RedisConnection, key: string, after: string): Promise<Counted> {
+  const bounds = { most: countCapEntries, bytes: countCapBytes, pageBytes: countPageBytes }
+  const { entries, last, complete } = await countEntries(redis, { stream: key }, { after, ...bounds })
+  return { entries, lastId: last, complete }
 }
 
 /** Registered consumers of a group that does not exist (any more): they hold nothing, but they may be alive. */

@@ -1,29 +1,74 @@
 /**
- * Redis's answers to what `observe` sends, turned into facts. Maps arrive as flat lists (RESP2, and ioredis's default mapping of
- * RESP3); fields that newer servers add are ignored, fields that older ones lack get a stated substitute.
+ * What Redis answers to what `observe` sends, turned into facts. A server may answer anything: what is not of the form expected is an error
+ * of the catalogue, never a number that is none or a list without end, for `decide` reckons with what comes from here.
  */
+import { failure } from '../api/errors.ts'
+import * as scripts from '../redis/scripts/reply.ts'
+import { isEntryId } from './entryid.ts'
 import type { PendingEntry } from './pending.ts'
 import type { FirstPage, GroupFacts, LedgerFacts, StreamFacts } from './undelivered.ts'
 
-type Fields = ReadonlyMap<string, unknown>
+const script = 'lookAtStream'
+/** Of an id, a group, a consumer, an owner. */
+const longestText = 1_024
+const mostRows = 65_536
 
-const list = (reply: unknown): readonly unknown[] => (Array.isArray(reply) ? reply : [])
+const unexpected = (detail: string) => failure('RedisCommandFailed', { command: script, detail })
 
-function fieldsOf(reply: unknown): Fields {
-  const flat = list(reply)
-  const fields = new Map<string, unknown>()
-  for (let i = 0; i + 1 < flat.length; i += 2) fields.set(String(flat[i]), flat[i + 1])
-  return fields
+function list(reply: unknown): readonly unknown[] {
+  const items = scripts.list(reply, script)
+  if (items.length > mostRows) throw unexpected(`a list of ${items.length}`)
+  return items
 }
 
-const numberOr = (value: unknown, otherwise: number): number =>
-  value === null || value === undefined || value === '' ? otherwise : Number(value)
+function text(value: unknown): string {
+  const read = scripts.text(value, script)
+  if (read.length > longestText) throw unexpected(`a text of ${read.length} characters`)
+  return read
+}
+
+/** Counts and times: whole, and such that sums of them stay exact. */
+function count(value: unknown): number {
+  const number = scripts.integer(value, script)
+  if (!Number.isSafeInteger(number) || number < 0) throw unexpected(`${number} in place of a count`)
+  return number
+}
+
+/** What a difference of counts may be. */
+function difference(value: unknown): number {
+  const number = scripts.integer(value, script)
+  if (!Number.isSafeInteger(number)) throw unexpected(`${number} in place of a whole number`)
+  return number
+}
+
+function id(value: unknown): string {
+  const read = text(value)
+  if (!isEntryId(read)) throw unexpected('a text in place of an id')
+  return read
+}
+
+const isAbsent = (value: unknown): boolean => value === null || value === undefined || value === ''
+
+const countOr = (value: unknown, otherwise: number): number => (isAbsent(value) ? otherwise : count(value))
+const differenceOr = (value: unknown, otherwise: number): number => (isAbsent(value) ? otherwise : difference(value))
+
+function pairsOf(reply: unknown): Map<string, string> {
+  const flat = list(reply)
+  const pairs = new Map<string, string>()
+  for (let i = 0; i + 1 < flat.length; i += 2) pairs.set(text(flat[i]), text(flat[i + 1]))
+  return pairs
+}
 
 /** TIME: [seconds, microseconds]. */
 function readTimeMs(reply: unknown): number {
   const [seconds, micros] = list(reply)
-  return Number(seconds) * 1000 + Math.floor(Number(micros) / 1000)
+  const ms = count(seconds) * 1000 + Math.floor(count(micros) / 1000)
+  if (ms > latestMs) throw unexpected('a time that no clock shows')
+  return ms
 }
+
+/** What a Date holds. */
+const latestMs = 8_640_000_000_000_000
 
 /** What `lookAtStream` answers: as far as there is a stream, and a group. */
 export interface Look {
@@ -57,61 +102,78 @@ export interface GroupLook {
   readonly consumers: readonly ConsumerFacts[]
 }
 
+/** Throws RedisCommandFailed for what is no look. */
 export function readLook(reply: unknown): Look {
   const [time, registry, ledger, deadLetters, type, stream, group, first, summary, page, consumers, pin] = list(reply)
+  return {
+    atMs: readTimeMs(time),
+    registry: pairsOf(registry),
+    ledger: readLedger(ledger),
+    deadLetters: countOr(deadLetters, 0),
+    type: text(type),
+    ...(stream === undefined ? {} : { stream: readStream(stream) }),
+    ...(pin === undefined || pin === null ? {} : readPin(pin)),
+    ...(group === undefined ? {} : { group: readGroup({ group, first, summary, page, consumers }) }),
+  }
+}
+
+type GroupReply = Readonly<Record<'group' | 'first' | 'summary' | 'page' | 'consumers', unknown>>
+
+function readGroup({ group, first, summary, page, consumers }: GroupReply): GroupLook {
   const [cursor, lag] = list(group)
   const [limit, ids] = list(first)
   return {
-    atMs: readTimeMs(time),
-    registry: new Map([...fieldsOf(registry)].map(([name, uid]) => [name, String(uid)])),
-    ledger: readLedger(ledger),
-    deadLetters: Number(deadLetters ?? 0),
-    type: String(type),
-    ...(stream === undefined ? {} : { stream: readStream(stream) }),
-    ...(pin === undefined || pin === null ? {} : { pin: readPin(pin) }),
-    ...(group === undefined
-      ? {}
-      : {
-          group: {
-            facts: { lastDeliveredId: String(cursor), lag: typeof lag === 'number' ? lag : null },
-            first: { ids: list(ids).map(String), limit: Number(limit) },
-            pending: readPendingSummary(summary),
-            pendingPage: readPendingPage(page),
-            consumers: readConsumers(consumers),
-          },
-        }),
+    facts: { lastDeliveredId: id(cursor), lag: typeof lag === 'number' ? count(lag) : null },
+    first: { ids: list(ids).map(id), limit: count(limit) },
+    pending: readPendingSummary(summary),
+    pendingPage: readPendingPage(page),
+    consumers: list(consumers).map(readConsumer),
   }
 }
 
 function readStream(reply: unknown): StreamFacts {
   const [length, added, lastGeneratedId, firstId] = list(reply)
   return {
-    length: numberOr(length, 0),
+    length: countOr(length, 0),
     // Before Redis 7.0 the counter does not exist; the length grows alike until something is trimmed.
-    entriesAdded: numberOr(added, numberOr(length, 0)),
-    lastGeneratedId: String(lastGeneratedId ?? '0-0'),
-    ...(typeof firstId === 'string' ? { firstId } : {}),
+    entriesAdded: countOr(added, countOr(length, 0)),
+    lastGeneratedId: isAbsent(lastGeneratedId) ? '0-0' : id(lastGeneratedId),
+    ...(isAbsent(firstId) ? {} : { firstId: id(firstId) }),
   }
 }
 
-function readPin(reply: unknown): PinLook {
-  const [group, kind, id, since] = list(reply)
-  return { group: String(group), kind: String(kind), id: String(id), sinceMs: Number(since) }
+/** Whoever has the consumers' rights may write it: a note that is spoilt counts for nothing, and no look fails for it. */
+function noted<T>(read: () => T): T | undefined {
+  try {
+    return read()
+  } catch {
+    return undefined
+  }
 }
 
-/** Characters of an entry's fields. */
-function entryBytes(entry: unknown): number {
-  return list(list(entry)[1]).reduce<number>((sum, text) => sum + String(text).length, 0)
+function readPin(reply: unknown): { pin?: PinLook } {
+  const pin = noted(() => {
+    const [group, kind, entry, since] = list(reply)
+    return { group: text(group), kind: text(kind), id: id(entry), sinceMs: count(since) }
+  })
+  return pin === undefined ? {} : { pin }
 }
 
 function readLedger(reply: unknown): LedgerFacts | undefined {
-  const [base, ...rest] = list(reply)
+  const fields = list(reply)
+  return noted(() => ledgerOf(fields))
+}
+
+function ledgerOf([base, ...rest]: readonly unknown[]): LedgerFacts | undefined {
   if (base === null || base === undefined) return undefined
-  const [settled = 0, trimmedPending = 0, lost = 0, lostBefore = 0, unaccounted = 0, undecided = 0, , missingSinceMs = 0] =
-    rest.map((value) => numberOr(value, 0))
-  const missing =
-    unaccounted + undecided === 0 ? {} : { missing: { unaccounted, undecided, from: String(rest[6]), sinceMs: missingSinceMs } }
-  return { base: Number(base), settled, trimmedPending, lost, lostBefore, ...missing }
+  const [settled = 0, trimmedPending = 0, lost = 0, lostBefore = 0, unaccounted = 0, undecided = 0] = rest
+    .slice(0, 6)
+    .map((value) => differenceOr(value, 0))
+  const isMissing = unaccounted + undecided !== 0
+  const missing = isMissing
+    ? { missing: { unaccounted, undecided, from: text(rest[6] ?? ''), sinceMs: countOr(rest[7], 0) } }
+    : {}
+  return { base: difference(base), settled, trimmedPending, lost, lostBefore, ...missing }
 }
 
 export interface ConsumerFacts {
@@ -120,50 +182,22 @@ export interface ConsumerFacts {
   readonly idleMs: number
 }
 
-/** XINFO CONSUMERS. */
-function readConsumers(reply: unknown): ConsumerFacts[] {
-  return list(reply).map((item) => {
-    const fields = fieldsOf(item)
-    return {
-      name: String(fields.get('name')),
-      pending: numberOr(fields.get('pending'), 0),
-      idleMs: numberOr(fields.get('idle'), 0),
-    }
-  })
+function readConsumer(reply: unknown): ConsumerFacts {
+  const [name, pending, idle] = list(reply)
+  return { name: text(name), pending: countOr(pending, 0), idleMs: countOr(idle, 0) }
 }
 
-/** XPENDING key group: [count, lowest, highest, [[consumer, count], …] or null]. */
+/** Of all that is pending how much, and how much of it who holds. */
 function readPendingSummary(reply: unknown): { total: number; totals: Map<string, number> } {
-  const [total, , , consumers] = list(reply)
-  return {
-    total: numberOr(total, 0),
-    totals: new Map(list(consumers).map((row) => [String(list(row)[0]), Number(list(row)[1])])),
-  }
+  const [total, consumers] = list(reply)
+  const totals = list(consumers).map((row): [string, number] => [text(list(row)[0]), count(list(row)[1])])
+  return { total: countOr(total, 0), totals: new Map(totals) }
 }
 
 /** XPENDING key group start end count. */
 export function readPendingPage(reply: unknown): PendingEntry[] {
   return list(reply).map((row) => {
-    const [id, consumer, idle, deliveries] = list(row)
-    return { id: String(id), consumer: String(consumer), idleMs: Number(idle), deliveries: Number(deliveries) }
+    const [entry, consumer, idle, deliveries] = list(row)
+    return { id: id(entry), consumer: text(consumer), idleMs: count(idle), deliveries: count(deliveries) }
   })
-}
-
-/** An entry [id, fields] or a page's first one. */
-function readEntryId(reply: unknown): string | undefined {
-  const id = list(reply)[0]
-  return typeof id === 'string' ? id : undefined
-}
-
-/** XRANGE: the ids and how many bytes of fields came with them. */
-export function readRange(reply: unknown): { ids: string[]; bytes: number } {
-  const ids: string[] = []
-  let bytes = 0
-  for (const entry of list(reply)) {
-    const id = readEntryId(entry)
-    if (id === undefined) continue
-    ids.push(id)
-    bytes += entryBytes(entry)
-  }
-  return { ids, bytes }
 }

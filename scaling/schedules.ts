@@ -34,13 +34,19 @@ interface Known {
   readonly untilMs: number
 }
 const known = new Map<string, Known>()
-const mostKnown = 1_000
+const mostKnown = 20_000
+/** The search for one that does not come true runs to its limit, which may take a second: not at each look. */
+const vainForMs = 3_600_000
+const inVain = new Map<string, number>()
 
 /** Undefined where the expression never comes true, such as 31 February, or cannot be read; validation tells its author. */
 function lastBeginning(cron: string, timeZone: string, atMs: number): number | undefined {
   const name = `${timeZone} ${cron}`
   const held = known.get(name)
   if (held !== undefined && atMs >= held.fromMs && atMs < held.untilMs) return held.fromMs
+  const vainMs = inVain.get(name)
+  if (vainMs !== undefined && Math.abs(atMs - vainMs) < vainForMs) return undefined
+  inVain.delete(name)
   try {
     const fromMs = CronExpressionParser.parse(cron, { tz: timeZone, currentDate: new Date(atMs + 1) })
       .prev()
@@ -53,6 +59,8 @@ function lastBeginning(cron: string, timeZone: string, atMs: number): number | u
     return fromMs
   } catch {
     // decide must not fail on a resource that was stored before it was checked: such a schedule never begins.
+    if (inVain.size >= mostKnown) inVain.clear()
+    inVain.set(name, atMs)
     return undefined
   }
 }

@@ -22,7 +22,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
 
 /** The floors of redis/, lowest first: each imports only from floors below it, and from its own folder. */
 const redisFloors: readonly (readonly string[])[] = [
-  ['keys.ts', 'record.ts'],
+  ['keys.ts', 'record.ts', 'reply'],
   ['payload', 'placement.ts'],
   ['connect', 'dispatchconfig.ts'],
   ['scripts'],

@@ -9,8 +9,9 @@
  *   --consumer-env 'MALLOC_ARENA_MAX=1 A=b'      its environment; the image's unless told
  */
 import { parseArgs } from 'node:util'
-import { compilePipeline, parsePipeline } from '../../api/compile.ts'
+import { compilePipeline } from '../../api/compile.ts'
 import { memoryNeed } from '../../api/memory.ts'
+import { parsePipeline } from '../../api/validate.ts'
 import { startProcess } from '../../test/support/process.ts'
 import { startRedis } from '../../test/support/redis.ts'
 import { createScope } from '../support/scope.ts'

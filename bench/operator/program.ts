@@ -29,8 +29,24 @@ export async function operatorProgram(scope: Scope, folder: string, kubeconfig: 
   }
 }
 
-/** Resident set of a process, now, MiB. */
+/**
+ * What a process and its children keep resident, now, MiB, as the limit of a container counts it: what is their own of each, and what
+ * they read from files once, since they share it.
+ */
 export async function residentMiB(pid: number): Promise<number> {
-  const kib = /^VmRSS:\s+(\d+) kB/m.exec(await readFile(`/proc/${pid}/status`, 'utf8'))?.[1]
-  return Number(kib ?? Number.NaN) / 1024
+  const all = await Promise.all([pid, ...(await childrenOf(pid))].map(residentOf))
+  const own = all.reduce((sum, { anonymous }) => sum + anonymous, 0)
+  return own + Math.max(...all.map(({ files }) => files))
+}
+
+async function childrenOf(pid: number): Promise<number[]> {
+  const text = await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8').catch(() => '')
+  return text.split(' ').filter(Boolean).map(Number)
+}
+
+async function residentOf(pid: number): Promise<{ readonly anonymous: number; readonly files: number }> {
+  // One that has just ended keeps nothing.
+  const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '')
+  const mebibytes = (field: string) => Number(new RegExp(`^${field}:\\s+(\\d+) kB`, 'm').exec(status)?.[1] ?? 0) / 1024
+  return { anonymous: mebibytes('RssAnon') + mebibytes('RssShmem'), files: mebibytes('RssFile') }
 }

@@ -11,6 +11,7 @@
  *   npm run trial -- --watch-faults 1000     so many runs of the operator's watches behind a misbehaving proxy
  *   npm run trial -- --replacements 10000    so many consumers vanish under an operator: no name may stay
  *   npm run trial -- --refusals              each call of each script refused; --share 0.02, --path Split, --only replay: some
+ *   npm run trial -- --hostile --seconds 600 hostile servers, specs and keys: a million in process, and a tenant against its neighbours
  *   npm run --silent trial -- -o json        for programs
  *
  * Exit code 0 when nothing was lost or doubled, else 1.
@@ -22,6 +23,7 @@ import type { PathKind } from '../../redis/settle/path.ts'
 import { pathKinds } from '../../test/crash/assemble.ts'
 import { createScope } from '../support/scope.ts'
 import { tryBoundaries } from './boundaries.ts'
+import { tryHostile } from './hostile.ts'
 import { tryRefusals } from './refusals.ts'
 import { tryManyReplacements } from './replacements.ts'
 import { runScaleDowns } from './scaledowns.ts'
@@ -35,6 +37,8 @@ const { values: options } = parseArgs({
     quick: { type: 'boolean', default: false },
     boundaries: { type: 'boolean', default: false },
     refusals: { type: 'boolean', default: false },
+    hostile: { type: 'boolean', default: false },
+    seconds: { type: 'string', default: '600' },
     share: { type: 'string', default: '1' },
     only: { type: 'string', default: '' },
     wakes: { type: 'string' },
@@ -60,6 +64,10 @@ function times(option: 'wakes' | 'scale-downs' | 'watch-faults' | 'replacements'
   if (!/^[1-9]\d*$/.test(text)) throw new Error(`--${option} ${text} is not a number from 1 on`)
   return Number(text)
 }
+function seconds(): number {
+  if (!/^[1-9]\d*$/.test(options.seconds)) throw new Error(`--seconds ${options.seconds} is not a number from 1 on`)
+  return Number(options.seconds)
+}
 const [wakes, scaleDowns] = [times('wakes'), times('scale-downs')]
 const [watchFaults, replacements] = [times('watch-faults'), times('replacements')]
 if (options.seed !== undefined && !/^\d+$/.test(options.seed)) throw new Error(`--seed ${options.seed} is not a whole number`)
@@ -74,6 +82,7 @@ async function chosen(): Promise<{ readonly ok: boolean }> {
   if (options.refusals) {
     return await tryRefusals(scope, { seed, share, paths, only: options.only }, progress)
   }
+  if (options.hostile) return await tryHostile(scope, { seconds: seconds(), seed, progress })
   if (wakes !== undefined) return await runWakes(scope, { asleep: 200, wakes, together: 50, seed, progress })
   if (watchFaults !== undefined) return await tryWatches(scope, { runs: watchFaults, seed, progress })
   if (replacements !== undefined) return await tryManyReplacements(scope, replacements, progress)

@@ -5,7 +5,8 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Redis } from 'ioredis'
-import { compilePipeline, parsePipeline } from '../../api/compile.ts'
+import { compilePipeline } from '../../api/compile.ts'
+import { parsePipeline } from '../../api/validate.ts'
 import { ledgerOf } from '../../local/demo/ledger.ts'
 import { randomFrom } from '../../local/demo/load.ts'
 import { type KubernetesObject, resourcePath } from '../../operator/kubernetes/objects.ts'

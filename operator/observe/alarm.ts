@@ -10,6 +10,9 @@
  *   Waiting    Redis is away or a failover is under way: a new connection, with back-off. What came meanwhile rings at once, since
  *              the read begins after the last entry that was seen
  *
+ * An entry's own bytes are of no interest here, but XREAD brings them. A reply that is larger than a wake-up may be is cut off
+ * (RedisReplyRefused, and the connection with it); whose entry it was is then asked by ids alone, on the observer's connection.
+ *
  * What Redis refuses (no right to XREAD, a key of another type) is found out stream by stream; who is refused wakes at its next
  * look, as if there were no alarm, and `refusal` says why.
  */
@@ -19,9 +22,11 @@ import { pause } from '../../process/pause.ts'
 import { close, connect, failureOn, open, type RedisConnection } from '../../redis/connect/connection.ts'
 import { nodeOf } from '../../redis/connect/node.ts'
 import type { RedisAddress } from '../../redis/connect/references.ts'
+import { newestEntries } from '../../redis/scripts/generated.ts'
+import { isEntryId } from '../../scaling/entryid.ts'
 import type { Clock } from '../kubernetes/clock.ts'
 import type { RedisLease } from './connections.ts'
-import { readCommand, readFrom, type Sleeper, wokenBy } from './sleepers.ts'
+import { readCommand, readFrom, type Sleeper, wokenBy, wokenByIds } from './sleepers.ts'
 
 interface AlarmParts {
   readonly clock: Clock
@@ -55,6 +60,8 @@ const gatherMs = 20
 /** A read that has not reached the server yet cannot be ended. */
 const unblockTries = 10
 const retryRefusedMs = 30_000
+/** Streams of one script: each costs the server what XINFO STREAM does. */
+const idsAtOnce = 100
 const reconnecting: Backoff = { baseMs: 100, maxMs: 2_000 }
 
 export function createAlarm({ clock, lease, onWake }: AlarmParts): Alarm {
@@ -119,6 +126,7 @@ export function createAlarm({ clock, lease, onWake }: AlarmParts): Alarm {
       reply = await connection.call(command, ...args)
     } catch (thrown) {
       const error = failureOn(connection, thrown)
+      if (error.code === 'RedisReplyRefused') return await wakeByIds(armed, error)
       if (!isAboutStreams(error)) throw error
       await sortOut(connection, armed, error)
       return
@@ -126,6 +134,24 @@ export function createAlarm({ clock, lease, onWake }: AlarmParts): Alarm {
       state = { kind: 'Opening' }
     }
     wake(wokenBy(reply, armed), armed)
+  }
+
+  /** Throws where that wakes nobody: whatever was sent in place of entries may be sent again at once. */
+  async function wakeByIds(armed: ReadonlyMap<string, Sleeper>, refused: StreamPipelineError): Promise<void> {
+    await hangUp()
+    const streams = [...readFrom(armed.values()).keys()]
+    const newest = new Map<string, string>()
+    for (let at = 0; at < streams.length; at += idsAtOnce) {
+      const some = streams.slice(at, at + idsAtOnce)
+      const { ids } = await newestEntries(lease.connection, { streams: some })
+      for (const [n, stream] of some.entries()) {
+        const id = ids[n] ?? ''
+        if (isEntryId(id)) newest.set(stream, id)
+      }
+    }
+    const woken = wokenByIds(newest, armed)
+    if (woken.length === 0) throw refused
+    wake(woken, armed)
   }
 
   async function idOf(reader: RedisConnection): Promise<number> {
@@ -158,6 +184,7 @@ export function createAlarm({ clock, lease, onWake }: AlarmParts): Alarm {
           return { key, reply }
         } catch (thrown) {
           const error = failureOn(reader, thrown)
+          // The next read begins anew and asks by ids.
           if (!isAboutStreams(error)) throw error
           return { key, error }
         }

@@ -58,3 +58,9 @@ export function wokenBy(reply: unknown, sleepers: ReadonlyMap<string, Sleeper>):
   // Where several sleep on a stream, an entry new to one may be known to another, for whom a later one may have come: all look.
   return [...sleepers].filter(([, { stream }]) => arrived.has(stream)).map(([key]) => key)
 }
+
+/** Whom entries wake whose ids are known alone. @param newest stream → id of its last entry, where that is known */
+export function wokenByIds(newest: ReadonlyMap<string, string>, sleepers: ReadonlyMap<string, Sleeper>): string[] {
+  const isNew = ({ stream, afterId }: Sleeper) => compareIds(newest.get(stream) ?? '0-0', afterId) > 0
+  return [...sleepers].filter(([, sleeper]) => isNew(sleeper)).map(([key]) => key)
+}

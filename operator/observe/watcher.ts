@@ -10,11 +10,13 @@ import { resolveTarget } from '../../redis/connect/references.ts'
 import { keySpace } from '../../redis/keys.ts'
 import { checkKeys } from '../../redis/preflight/backends.ts'
 import { checkRights } from '../../redis/preflight/permissioncheck.ts'
+import { type Claimant, claim } from '../../redis/stream/claim.ts'
 import { ensureGroup } from '../../redis/stream/group.ts'
-import { type Decision, decide } from '../../scaling/decide.ts'
+import type { Decision } from '../../scaling/decide.ts'
 import { observe } from '../../scaling/observe.ts'
 import { scalingPolicy } from '../../scaling/policy.ts'
 import type { Sample } from '../../scaling/sample.ts'
+import { soundDecision } from '../../scaling/sounddecision.ts'
 import type { ScalingState } from '../../scaling/state.ts'
 import type { MadeDecision } from '../decisions.ts'
 import type { Clock } from '../kubernetes/clock.ts'
@@ -47,8 +49,15 @@ export interface PipelineWatcher {
   close(): Promise<void>
 }
 
+/** How pipelines claim their streams (redis/stream/claim.ts). */
+export interface Claims {
+  /** Tells this operator's pipelines from those of other clusters. */
+  readonly cluster: string
+  readonly isGone: (holder: Claimant) => Promise<boolean>
+}
+
 interface WatcherParts {
-  readonly reader: ReferenceReader
+  readonly reader: Pick<ReferenceReader, 'read'>
   readonly connections: RedisConnections
   readonly clock: Clock
   /** How old referred contents may be. */
@@ -57,6 +66,12 @@ interface WatcherParts {
   /** How often it is tried whether Redis takes writes and whether its keys fit. */
   readonly checkEveryMs: number
   readonly reaper: Reaper
+  /** Of this operator; absent: nothing is claimed. */
+  readonly claims?: Claims | undefined
+  /** What was seen by whoever looked before. */
+  readonly before?: Observation | undefined
+  /** It has its turn: from now on what the server says is read. */
+  readonly onBegin?: (() => void) | undefined
   /** Each decision with all it was made of. */
   readonly onDecision?: ((made: MadeDecision) => void) | undefined
 }
@@ -80,7 +95,7 @@ const saveStateEveryMs = 30_000
 
 export function createPipelineWatcher(parts: WatcherParts): PipelineWatcher {
   const { reader, connections, clock, referencesEveryMs, locate, checkEveryMs, reaper, onDecision } = parts
-  let observation: Observation = { kind: 'None' }
+  let observation: Observation = parts.before ?? { kind: 'None' }
   let state: ScalingState | undefined
   let stateLoaded = false
   let stateSavedMs = Number.NEGATIVE_INFINITY
@@ -133,12 +148,23 @@ export function createPipelineWatcher(parts: WatcherParts): PipelineWatcher {
     const refusal = await refusalOf(async () => {
       await stream.serverFit()
       if (queue !== stream) await queue.serverFit()
+      await claimed(pipeline, connection)
       if (mode !== undefined) await connection.set(keySpace(pipeline.source.stream, pipeline.source.group).mode, mode)
       await checkRights(pipeline, connection, queue.connection)
       await checkKeys(pipeline, connection, queue.connection)
     }, connection)
     trial = { id, atMs: clock.now(), refusal }
     return refusal
+  }
+
+  /** Throws StreamClaimed: a stranger's stream is not marked. */
+  async function claimed({ uid, namespace, name, source }: CompiledPipeline, connection: RedisConnection): Promise<void> {
+    if (parts.claims === undefined || uid === '') return
+    const { cluster, isGone } = parts.claims
+    const { stream, group } = source
+    const claimant = { cluster, namespace, name, uid }
+    const refused = await claim(connection, keySpace(stream, group), { stream, group, claimant }, isGone)
+    if (refused !== undefined) throw refused
   }
 
   /**
@@ -155,7 +181,7 @@ export function createPipelineWatcher(parts: WatcherParts): PipelineWatcher {
 
   function decided(watched: Watched, sample: Sample | undefined): Decision {
     const policy = scalingPolicy(watched.pipeline, watched.currentReplicas)
-    const decision = decide(state, sample, policy)
+    const decision = soundDecision(state, sample, policy)
     onDecision?.({ sample: sample ?? null, state: state ?? null, policy, decision })
     state = decision.state
     return decision
@@ -188,6 +214,7 @@ export function createPipelineWatcher(parts: WatcherParts): PipelineWatcher {
         const entered = await streamLease.looks.take(signal)
         if (entered === undefined) return
         leave = entered
+        parts.onBegin?.()
         const { connection } = streamLease
         const { sample: found, refusal } = await sampled(watched, streamLease)
         const { sample, vanished } = await reaper.reap(connection, watched.pipeline, watched.livingPods, found)

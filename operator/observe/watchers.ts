@@ -4,6 +4,7 @@
  */
 import type { CompiledPipeline } from '../../api/compiled.ts'
 import type { StreamPipelineError } from '../../api/errors.ts'
+import { createSemaphore, type Semaphore } from '../../process/semaphore.ts'
 import type { Reaping } from '../../redis/stream/reaping.ts'
 import type { MadeDecision } from '../decisions.ts'
 import type { Clock } from '../kubernetes/clock.ts'
@@ -16,11 +17,14 @@ import { createConnections } from './connections.ts'
 import type { Locate } from './locality.ts'
 import type { ReferenceReader } from './referencereader.ts'
 import { sleeperOf } from './sleepers.ts'
-import { createPipelineWatcher, type PipelineWatcher, type Watched } from './watcher.ts'
+import { type Claims, createPipelineWatcher, type PipelineWatcher, type Watched } from './watcher.ts'
 
 export interface PipelineWatchers {
-  /** Starts looking, or tells of a changed spec, mode or number of replicas. */
-  watch(key: string, watched: Watched): void
+  /**
+   * Starts looking, or tells of a changed spec, mode or number of replicas.
+   * @param before what was seen by whoever looked before
+   */
+  watch(key: string, watched: Watched, before?: Observation): void
   unwatch(key: string): void
   observation(key: string): Observation
   /** As it is watched now; none: nobody looks, or what its spec says cannot be carried out. */
@@ -30,7 +34,7 @@ export interface PipelineWatchers {
 }
 
 interface WatchersOptions {
-  readonly reader: ReferenceReader
+  readonly reader: Pick<ReferenceReader, 'read'>
   readonly clock: Clock
   readonly everyMs: number
   /** As in OperatorSettings. */
@@ -39,12 +43,17 @@ interface WatchersOptions {
   /** The same server under the name by which it is found from here. */
   readonly locate: Locate
   readonly confirmGone: ConfirmGone
+  readonly claims?: Claims | undefined
   readonly onReaped: (key: string, consumer: string, reaping: Reaping) => void
   readonly onReapingFault: (key: string, error: StreamPipelineError) => void
   /** Something that shows in status changed; urgent: another number of consumers was decided. */
   readonly onChange: (key: string, urgent: boolean) => void
   /** Each decision with all it was made of. */
   readonly onDecision?: (key: string, made: MadeDecision) => void
+  /** A look has its turn: from now on what a server says is read. */
+  readonly onBegin?: (key: string) => void
+  /** A defect: of a look nothing is thrown. */
+  readonly onFault?: (key: string, thrown: unknown) => void
   /** After each look, for metrics. */
   readonly onLook?: (key: string, observation: Observation, tookMs: number) => void
 }
@@ -57,6 +66,8 @@ interface Entry {
   wake: () => void
   /** An entry came while it slept: the look that follows tells whether there is anything to do. */
   rung: boolean
+  /** What whoever looked before told of it, as `visible` has it. */
+  readonly said: string
 }
 
 export function createWatchers(options: WatchersOptions): PipelineWatchers {
@@ -64,6 +75,16 @@ export function createWatchers(options: WatchersOptions): PipelineWatchers {
   const connections = createConnections(clock)
   const entries = new Map<string, Entry>()
   const running = new Set<Promise<void>>()
+  /** Of a namespace: thousands of pipelines at servers that do not answer would otherwise keep the others' from their turn. */
+  const turns = new Map<string, Semaphore>()
+  const turnOf = (key: string): Semaphore => {
+    const namespace = key.slice(0, key.indexOf('/'))
+    const held = turns.get(namespace)
+    if (held !== undefined) return held
+    const fresh = createSemaphore(looksOfNamespace, { ms: longestTurnMs, timer: clock.after })
+    turns.set(namespace, fresh)
+    return fresh
+  }
   const alarms = createAlarms({
     clock,
     onWake(key) {
@@ -92,7 +113,8 @@ export function createWatchers(options: WatchersOptions): PipelineWatchers {
 
   async function run(key: string, entry: Entry): Promise<void> {
     const { signal } = entry.stop
-    let said = ''
+    let said = entry.said
+    let failures = 0
     // What runs is no news, or after each start every pipeline would be urgent.
     let replicas = entry.watched.currentReplicas
     let isFirst = true
@@ -101,26 +123,37 @@ export function createWatchers(options: WatchersOptions): PipelineWatchers {
       // Before the look: a change that comes during it must end the pause that follows.
       const pause = createPause(clock)
       entry.wake = pause.end
-      await entry.watcher.look(entry.watched, signal)
-      if (signal.aborted) break
-      settle(key, entry)
-      entry.rung = false
-      const observation = observationOf(key)
-      onLook(key, observation, clock.now() - startedMs)
-      const says = visible(observation, clock.wall().getTime(), options.quietMs, entry.watched.pipeline.sink.maxWaiting)
-      const decided = observation.kind === 'None' ? undefined : observation.decision.replicas
-      if (says !== said) onChange(key, decided !== replicas)
-      said = says
-      replicas = decided
+      const leave = await turnOf(key).take(signal)
+      if (leave === undefined) break
+      try {
+        await entry.watcher.look(entry.watched, signal)
+        if (signal.aborted) break
+        settle(key, entry)
+        entry.rung = false
+        const observation = observationOf(key)
+        failures = observation.kind === 'Failed' ? failures + 1 : 0
+        onLook(key, observation, clock.now() - startedMs)
+        const says = visible(observation, clock.wall().getTime(), options.quietMs, entry.watched.pipeline.sink.maxWaiting)
+        const decided = observation.kind === 'None' ? undefined : observation.decision.replicas
+        if (says !== said) onChange(key, decided !== replicas)
+        said = says
+        replicas = decided
+      } catch (thrown) {
+        failures += 1
+        options.onFault?.(key, thrown)
+      } finally {
+        leave()
+      }
       // After a start all have looked within a second or two, and would again every few seconds: at first they are spread out.
-      await pause.lasting(everyMs * (isFirst ? 0.5 + clock.random() : 0.95 + clock.random() / 10))
+      const spread = isFirst ? 0.5 + clock.random() : 0.95 + clock.random() / 10
+      await pause.lasting(everyMs * spread * slowness(failures))
       isFirst = false
     }
     await entry.watcher.close()
   }
 
   return {
-    watch(key, watched) {
+    watch(key, watched, before) {
       const entry = entries.get(key)
       if (entry !== undefined) {
         const before = entry.watched
@@ -143,11 +176,18 @@ export function createWatchers(options: WatchersOptions): PipelineWatchers {
         locate: options.locate,
         checkEveryMs: everyMs * 6,
         reaper,
+        claims: options.claims,
+        before,
+        onBegin: () => options.onBegin?.(key),
         onDecision: (made) => options.onDecision?.(key, made),
       })
-      const fresh: Entry = { watched, watcher, stop: new AbortController(), wake: () => {}, rung: false }
+      const nowMs = clock.wall().getTime()
+      const said = visible(before ?? { kind: 'None' }, nowMs, options.quietMs, watched.pipeline.sink.maxWaiting)
+      const fresh: Entry = { watched, watcher, stop: new AbortController(), wake: () => {}, rung: false, said }
       entries.set(key, fresh)
-      const task = run(key, fresh).finally(() => running.delete(task))
+      const task = run(key, fresh)
+        .catch((thrown: unknown) => options.onFault?.(key, thrown))
+        .finally(() => running.delete(task))
       running.add(task)
     },
     unwatch(key) {
@@ -165,6 +205,15 @@ export function createWatchers(options: WatchersOptions): PipelineWatchers {
     },
   }
 }
+
+const looksOfNamespace = 128
+/** With the pause after a failure it is below half a minute. */
+const longestTurnMs = 10_000
+
+/** The first few failures may pass soon. Who goes on failing is asked less often, within half a minute at the usual pace. */
+const patient = 3
+const slowest = 6
+const slowness = (failures: number): number => Math.min(slowest, Math.max(1, failures - patient + 1))
 
 function end(entry: Entry | undefined): void {
   entry?.stop.abort()

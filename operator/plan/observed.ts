@@ -70,6 +70,9 @@ export interface DarkKind {
   readonly error: StreamPipelineError
 }
 
+/** What was decided; what is remembered for the next decision stays with whoever decides. */
+export type ToldDecision = Omit<Decision, 'state'>
+
 /** The last look at the pipeline's Redis. */
 export type Observation =
   | { readonly kind: 'None' }
@@ -78,7 +81,7 @@ export type Observation =
       readonly sample: Sample
       /** Consumers whose pods are gone, and whose names are not yet. */
       readonly vanished: readonly VanishedConsumer[]
-      readonly decision: Decision
+      readonly decision: ToldDecision
       /** Wall-clock milliseconds since when stream and pending list have been empty and nothing was added; undefined: not so. */
       readonly quietSinceMs?: number
       /** Reads work, but entries could not be settled: Redis refuses writes, or what the keys hold does not fit. */
@@ -89,7 +92,7 @@ export type Observation =
   | {
       readonly kind: 'Failed'
       readonly error: StreamPipelineError
-      readonly decision: Decision
+      readonly decision: ToldDecision
       /** The last one that worked. */
       readonly sample?: Sample
     }

@@ -10,19 +10,25 @@
  *   is dead. Fails at once; the reader begins anew.
  * - Producer: the application's adds. Fail fast: a web request must not hang on a queue.
  * - BullWorker: BullMQ's own blocking use, which demands `maxRetriesPerRequest: null`.
+ * - CommandLine: as Observer, for a person who asks for whole entries.
+ *
+ * What a server may answer is bounded by role, too (redis/reply/limits.ts): the operator's roles ask servers that any tenant may name.
  *
  * ioredis resends commands that were in flight when a connection comes back. So every command sent here must be safe to run twice.
  */
 import { AbstractConnector, Cluster, type CommonRedisOptions, Redis, type RedisOptions } from 'ioredis'
 import { failure, StreamPipelineError } from '../../api/errors.ts'
+import { createReplyBudget } from '../reply/budget.ts'
+import { lookLimits, wakeLimits, workLimits } from '../reply/limits.ts'
 import { guardedConnector, guardedSentinelConnector } from './guardedconnector.ts'
 import { failUnfit } from './handshake.ts'
 import { withoutPasswords } from './redaction.ts'
 import type { RedisAddress } from './references.ts'
 import { redisFailure, replyCode } from './replies.ts'
+import { type ReplyReading, readNodeReplies, readReplies } from './replyreading.ts'
 
 export type RedisConnection = Redis | Cluster
-export type ConnectionRole = 'Blocking' | 'Writer' | 'Observer' | 'Alarm' | 'Producer' | 'BullWorker'
+export type ConnectionRole = 'Blocking' | 'Writer' | 'Observer' | 'Alarm' | 'Producer' | 'BullWorker' | 'CommandLine'
 
 const roleOptions = {
   Blocking: { maxRetriesPerRequest: null, connectTimeout: 5_000 },
@@ -31,7 +37,28 @@ const roleOptions = {
   Alarm: { maxRetriesPerRequest: 0, socketTimeout: 8_000, connectTimeout: 3_000 },
   Producer: { maxRetriesPerRequest: 1, commandTimeout: 3_000, socketTimeout: 5_000, connectTimeout: 2_000 },
   BullWorker: { maxRetriesPerRequest: null, connectTimeout: 5_000 },
+  CommandLine: { maxRetriesPerRequest: 0, commandTimeout: 3_000, socketTimeout: 5_000, connectTimeout: 3_000 },
 } as const satisfies Record<ConnectionRole, CommonRedisOptions>
+
+/** Together, in the operator's process: half of what is left of its memory. */
+const looksBudget = createReplyBudget(32 * 2 ** 20)
+
+function replyReading(role: ConnectionRole, label: string): ReplyReading {
+  switch (role) {
+    case 'Alarm':
+      return { limits: wakeLimits, budget: looksBudget, label }
+    case 'Observer':
+      return { limits: lookLimits, budget: looksBudget, label }
+    case 'Blocking':
+    case 'Writer':
+    case 'Producer':
+    case 'BullWorker':
+    case 'CommandLine':
+      return { limits: workLimits, label }
+    default:
+      throw role satisfies never
+  }
+}
 
 /** Doubling from 50 ms to 2 s, with a random half so that many pods don't come back in step. */
 const retryStrategy = (times: number) => Math.min(2_000, 50 * 2 ** Math.min(times, 6)) * (0.5 + Math.random() / 2)
@@ -64,8 +91,12 @@ export function connect(address: RedisAddress, role: ConnectionRole): RedisConne
     if (isCluster(connection) && socketErrors.get(connection) instanceof StreamPipelineError) return
     socketErrors.set(connection, error)
   })
-  if (isCluster(connection)) connection.on('+node', outliveSecondError)
-  else {
+  const reading = replyReading(role, address.label)
+  if (isCluster(connection)) {
+    readNodeReplies(connection, reading)
+    connection.on('+node', outliveSecondError)
+  } else {
+    readReplies(connection, reading)
     outliveSecondError(connection)
     failUnfit(connection, address.label)
   }

@@ -170,5 +170,9 @@ const dispatchCommands: readonly string[] = ['info', 'client|setname', 'select',
 export function dispatchRules(pipeline: CompiledPipeline): readonly string[] {
   const { stream, keys } = streamPlace(pipeline)
   const clustered = pipeline.redis.kind === 'Cluster' ? ['cluster|slots', 'cluster|info', 'asking'] : []
-  return [`~${aclPattern(stream)}`, `~${aclPattern(keys.mode)}`, ...[...dispatchCommands, ...clustered].map((command) => `+${command}`)]
+  return [
+    `~${aclPattern(stream)}`,
+    `~${aclPattern(keys.mode)}`,
+    ...[...dispatchCommands, ...clustered].map((command) => `+${command}`),
+  ]
 }

@@ -767,6 +767,56 @@ export function claim(connection: RedisConnection, keys: ClaimKeys, args: ClaimA
   return claimScript.runBuffer(connection, [keys.stream, keys.deadLetters, keys.stats], [args.group, args.consumer, args.minIdleMs, args.maxDeadLetters, args.counts ? 1 : 0, args.own ? 1 : 0, args.maxBytes, ...args.ids]).then(decodeClaim)
 }
 
+// claimStream.lua
+
+export interface ClaimStreamKeys {
+  /** field `owner`: time, uid and text of the holder */
+  readonly stats: string
+}
+
+export interface ClaimStreamArguments {
+  /** of the pipeline */
+  readonly uid: string
+  /** JSON, for whoever is refused */
+  readonly holder: string
+  /** uid of a holder that is gone; empty: none */
+  readonly gone: string
+  readonly lapseMs: number
+}
+
+export interface ClaimStreamReply {
+  readonly granted: boolean
+  /** of whoever holds it now */
+  readonly owner: string
+}
+
+function decodeClaimStream(reply: unknown): ClaimStreamReply {
+  const at = list(reply, 'claimStream')
+  return { granted: flag(at[0], 'claimStream'), owner: text(at[1], 'claimStream') }
+}
+
+const claimStreamLua = `local function serverNow()
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+local function digits(number) return string.format('%.0f', number) end
+local stats = KEYS[1]
+local uid, holder, gone, lapseMs = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
+local now = serverNow()
+local at, held, owner = string.match(redis.call('HGET', stats, 'owner') or '', '^(%d+) (%S+) (.*)$')
+local lapsed = not at or #at > 15 or tonumber(at) > now + lapseMs or now - tonumber(at) > lapseMs
+if not lapsed and held ~= uid and held ~= gone then return {0, string.sub(owner, 1, 1024)} end
+redis.call('HSET', stats, 'owner', digits(now) .. ' ' .. uid .. ' ' .. holder)
+return {1, holder}
+`
+
+const claimStreamScript = defineScript('claimStream', claimStreamLua)
+
+/** Claims a stream and group for a pipeline, or renews its claim. A claim that was not renewed for so long passes on, and so does one whose holder is confirmed to be gone. Who is refused is told whose it is. Throws catalogued errors. */
+export function claimStream(connection: RedisConnection, keys: ClaimStreamKeys, args: ClaimStreamArguments): Promise<ClaimStreamReply> {
+  return claimStreamScript.run(connection, [keys.stats], [args.uid, args.holder, args.gone, args.lapseMs]).then(decodeClaimStream)
+}
+
 // clearReplay.lua
 
 export interface ClearReplayKeys {
@@ -923,6 +973,59 @@ const countDeliveriesScript = defineScript('countDeliveries', countDeliveriesLua
 /** How often entries were delivered. Throws catalogued errors. */
 export function countDeliveries(connection: RedisConnection, keys: CountDeliveriesKeys, args: CountDeliveriesArguments): Promise<CountDeliveriesReply> {
   return countDeliveriesScript.run(connection, [keys.stream], [args.group, ...args.ids]).then(decodeCountDeliveries)
+}
+
+// countEntries.lua
+
+export interface CountEntriesKeys {
+  readonly stream: string
+}
+
+export interface CountEntriesArguments {
+  /** id */
+  readonly after: string
+  /** entries */
+  readonly most: number
+  /** of their fields */
+  readonly bytes: number
+  /** of one read, about */
+  readonly pageBytes: number
+}
+
+export interface CountEntriesReply {
+  readonly entries: number
+  /** id of the last one counted */
+  readonly last: string
+  /** no entry is left after it */
+  readonly complete: boolean
+}
+
+function decodeCountEntries(reply: unknown): CountEntriesReply {
+  const at = list(reply, 'countEntries')
+  return { entries: integer(at[0], 'countEntries'), last: text(at[1], 'countEntries'), complete: flag(at[2], 'countEntries') }
+}
+
+const countEntriesLua = `local stream = KEYS[1]
+local after, most, bytes, pageBytes = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+local entries, passed, last, page = 0, 0, after, 1
+while entries < most and passed < bytes do
+  local read = redis.call('XRANGE', stream, '(' .. last, '+', 'COUNT', math.min(page, most - entries))
+  if #read == 0 then return {entries, last, 1} end
+  for _, entry in ipairs(read) do
+    for _, text in ipairs(entry[2]) do passed = passed + #text end
+  end
+  entries, last = entries + #read, read[#read][1]
+  page = math.max(1, math.min(100, math.floor(pageBytes * entries / math.max(1, passed))))
+end
+local left = redis.call('XRANGE', stream, '(' .. last, '+', 'COUNT', 1)
+return {entries, last, #left == 0 and 1 or 0}
+`
+
+const countEntriesScript = defineScript('countEntries', countEntriesLua)
+
+/** Counts entries after an id, up to so many or until so many bytes of them were passed. Only the count comes back: what entries hold may be large. They are read a few at a time, by how large those before were. Throws catalogued errors. */
+export function countEntries(connection: RedisConnection, keys: CountEntriesKeys, args: CountEntriesArguments): Promise<CountEntriesReply> {
+  return countEntriesScript.run(connection, [keys.stream], [args.after, args.most, args.bytes, args.pageBytes]).then(decodeCountEntries)
 }
 
 // dispatchAdd.lua
@@ -2635,6 +2738,10 @@ export interface LookAtStreamArguments {
   readonly pageBytes: number
   /** rows of the pending list */
   readonly pendingPage: number
+  /** of the group, of its pending list and of the registry */
+  readonly mostConsumers: number
+  /** characters of a name or a uid; a longer one is not ours */
+  readonly mostText: number
   /** fields of the ledger */
   readonly ledger: readonly string[]
 }
@@ -2704,35 +2811,94 @@ local function predecessor(id)
   return nil
 end
 local stream, registry, stats, deadLetters = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-local group, longestPage, pageBytes, pendingPage = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
-local ledger = slice(ARGV, 5, #ARGV - (5) + 1)
+local group, longestPage, pageBytes, pendingPage, mostConsumers, mostText = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
+local ledger = slice(ARGV, 7, #ARGV - (7) + 1)
 local function size(entry)
   local bytes = 0
   if entry then for _, text in ipairs(entry[2]) do bytes = bytes + #text end end
   return bytes
 end
+local function capped(rows)
+  for i = #rows, mostConsumers + 1, -1 do rows[i] = nil end
+  return rows
+end
+local function registered(names)
+  local flat, uids, kept = redis.call('HGETALL', registry), {}, {}
+  for i = 1, #flat, 2 do
+    if #flat[i] <= mostText and #flat[i + 1] <= mostText then uids[flat[i]] = flat[i + 1] end
+  end
+  for _, name in ipairs(names) do
+    if uids[name] then
+      kept[#kept + 1], kept[#kept + 2] = name, uids[name]
+      uids[name] = nil
+    end
+  end
+  for i = 1, #flat, 2 do
+    if #kept >= 2 * mostConsumers then break end
+    if uids[flat[i]] then kept[#kept + 1], kept[#kept + 2] = flat[i], flat[i + 1] end
+  end
+  return kept
+end
+local function consumersOf()
+  local rows = {}
+  for _, reply in ipairs(redis.call('XINFO', 'CONSUMERS', stream, group)) do
+    local consumer = fields(reply)
+    if #consumer.name <= mostText then rows[#rows + 1] = {consumer.name, consumer.pending, consumer.idle} end
+  end
+  if #rows > mostConsumers then
+    table.sort(rows, function(a, b)
+      if (a[2] > 0) ~= (b[2] > 0) then return a[2] > 0 end
+      if a[3] ~= b[3] then return a[3] < b[3] end
+      return a[1] < b[1]
+    end)
+  end
+  return capped(rows)
+end
+local function pendingOf()
+  local summary = redis.call('XPENDING', stream, group)
+  local rows = {}
+  for _, row in ipairs(summary[4] or {}) do
+    if #row[1] <= mostText then rows[#rows + 1] = {row[1], tonumber(row[2])} end
+  end
+  if #rows > mostConsumers then
+    table.sort(rows, function(a, b) if a[2] ~= b[2] then return a[2] > b[2] end return a[1] < b[1] end)
+  end
+  return {summary[1], capped(rows)}
+end
 local found = {
   redis.call('TIME'),
-  redis.call('HGETALL', registry),
+  false,
   redis.call('HMGET', stats, unpack(ledger)),
   redis.call('XLEN', deadLetters),
   redis.call('TYPE', stream).ok
 }
-if found[5] ~= 'stream' then return found end
+if found[5] ~= 'stream' then
+  found[2] = registered({})
+  return found
+end
 local about = fields(redis.call('XINFO', 'STREAM', stream))
 local first, last = about['first-entry'], about['last-entry']
 found[6] = {about['length'], about['entries-added'] or false, about['last-generated-id'], first and first[1]}
 local info = groupOf(stream, group)
-if not info then return found end
+if not info then
+  found[2] = registered({})
+  return found
+end
 local cursor = info['last-delivered-id']
 local page = math.max(1, math.min(longestPage, math.floor(pageBytes / math.max(1, size(first), size(last)))))
 local ids = {}
 for i, entry in ipairs(redis.call('XRANGE', stream, '(' .. cursor, '+', 'COUNT', page)) do ids[i] = entry[1] end
 found[7] = {cursor, info['lag'] or false}
 found[8] = {page, ids}
-found[9] = redis.call('XPENDING', stream, group)
-found[10] = redis.call('XPENDING', stream, group, '-', '+', pendingPage)
-found[11] = redis.call('XINFO', 'CONSUMERS', stream, group)
+found[9] = pendingOf()
+found[10] = {}
+for _, row in ipairs(redis.call('XPENDING', stream, group, '-', '+', pendingPage)) do
+  found[10][#found[10] + 1] = {row[1], #row[2] <= mostText and row[2] or '', row[3], row[4]}
+end
+found[11] = consumersOf()
+local present = {}
+for i, consumer in ipairs(found[11]) do present[i] = consumer[1] end
+found[2] = registered(present)
 local since, kind, id, holder = string.match(redis.call('HGET', stats, 'pin') or '', '^(%d+) (%a+) (%S+) (.*)$')
 local held = holder and groupOf(stream, holder)
 if held and first and not before(id, first[1]) then
@@ -2745,9 +2911,9 @@ return found
 
 const lookAtStreamScript = defineScript('lookAtStream', lookAtStreamLua)
 
-/** Everything that the scaler and the status need of a stream, of one instant. Only counts come back, not the entries. XPENDING is never sent with IDLE, which scans the whole pending list (7 ms at 100,000). Throws catalogued errors. */
+/** Everything that the scaler and the status need of a stream, of one instant. Only counts come back, not the entries, and of consumers at most so many: those that hold entries first, then those that asked last. Anybody who may write can invent any number. XPENDING is never sent with IDLE, which scans the whole pending list (7 ms at 100,000). Throws catalogued errors. */
 export function lookAtStream(connection: RedisConnection, keys: LookAtStreamKeys, args: LookAtStreamArguments): Promise<unknown> {
-  return lookAtStreamScript.run(connection, [keys.stream, keys.registry, keys.stats, keys.deadLetters], [args.group, args.longestPage, args.pageBytes, args.pendingPage, ...args.ledger])
+  return lookAtStreamScript.run(connection, [keys.stream, keys.registry, keys.stats, keys.deadLetters], [args.group, args.longestPage, args.pageBytes, args.pendingPage, args.mostConsumers, args.mostText, ...args.ledger])
 }
 
 // markJobs.lua
@@ -2815,6 +2981,70 @@ export function markJobs(multi: ChainableCommander, keys: MarkJobsKeys, args: Ma
   markJobsScript.queue(multi, [...keys.marks, ...keys.jobs, ...keys.guards], [keys.marks.length, keys.jobs.length, args.windowMs, args.requestCopy ? 1 : 0, ...args.origins])
 }
 
+
+// newestEntries.lua
+
+export interface NewestEntriesKeys {
+  /** streams */
+  readonly streams: readonly string[]
+}
+
+export interface NewestEntriesReply {
+  /** of the last entry ever added, in order; empty: none */
+  readonly ids: readonly string[]
+}
+
+function decodeNewestEntries(reply: unknown): NewestEntriesReply {
+  const at = list(reply, 'newestEntries')
+  return { ids: texts(at[0], 'newestEntries') }
+}
+
+const newestEntriesLua = `local function slice(list, from, count)
+  local part = {}
+  for i = 1, count do part[i] = list[from + i - 1] end
+  return part
+end
+local function rows(packed, width)
+  local list = cmsgpack.unpack(packed)
+  return function()
+    local at = 1 - width
+    return function()
+      at = at + width
+      return unpack(list, at, at + width - 1)
+    end
+  end
+end
+local function fields(reply)
+  local map = {}
+  for i = 1, #reply, 2 do map[reply[i]] = reply[i + 1] end
+  return map
+end
+local function refused(reply) return type(reply) == 'table' and reply.err or nil end
+local function attempt(work, ...)
+  local done, result = pcall(work, ...)
+  if done then return result end
+  local reply = refused(result) or tostring(result)
+  if work == redis.call and redis.acl_check_cmd then
+    local known, allowed = pcall(redis.acl_check_cmd, ...)
+    if known and not allowed then reply = 'NOPERM the user may not send ' .. table.concat({...}, ' ', 1, 2) end
+  end
+  return {err = reply}
+end
+local streams = slice(KEYS, 1, #KEYS - (1) + 1)
+local ids = {}
+for i, stream in ipairs(streams) do
+  local about = attempt(redis.call, 'XINFO', 'STREAM', stream)
+  ids[i] = refused(about) and '' or fields(about)['last-generated-id'] or ''
+end
+return {ids}
+`
+
+const newestEntriesScript = defineScript('newestEntries', newestEntriesLua)
+
+/** Ids of the last entries of streams, for a read whose reply would hold an entry that is too large to take. A stream that is none, or that this user may not ask about, has none. Throws catalogued errors. */
+export function newestEntries(connection: RedisConnection, keys: NewestEntriesKeys): Promise<NewestEntriesReply> {
+  return newestEntriesScript.run(connection, [...keys.streams], []).then(decodeNewestEntries)
+}
 
 // reap.lua
 
@@ -4548,10 +4778,12 @@ export interface ScalingStateKeys {
 
 export interface ScalingStateArguments {
   readonly field: string
+  /** characters; a longer text is nobody's state */
+  readonly most: number
 }
 
 export interface ScalingStateReply {
-  /** JSON; empty where there is none */
+  /** JSON; empty where there is none, or where it is too long */
   readonly state: string
   /** server time, ms */
   readonly now: number
@@ -4568,15 +4800,16 @@ const scalingStateLua = `local function serverNow()
 end
 local function digits(number) return string.format('%.0f', number) end
 local stats = KEYS[1]
-local field = ARGV[1]
-return {redis.call('HGET', stats, field) or '', digits(serverNow())}
+local field, most = ARGV[1], tonumber(ARGV[2])
+local state = redis.call('HGET', stats, field) or ''
+return {#state <= most and state or '', digits(serverNow())}
 `
 
 const scalingStateScript = defineScript('scalingState', scalingStateLua)
 
 /** The scaler's state as it is kept, and the server's time, by which its age is known. Throws catalogued errors. */
 export function scalingState(connection: RedisConnection, keys: ScalingStateKeys, args: ScalingStateArguments): Promise<ScalingStateReply> {
-  return scalingStateScript.run(connection, [keys.stats], [args.field]).then(decodeScalingState)
+  return scalingStateScript.run(connection, [keys.stats], [args.field, args.most]).then(decodeScalingState)
 }
 
 // settle.lua

@@ -6,13 +6,15 @@
 
   ARGV
     field   text
+    most    integer   characters; a longer text is nobody's state
 
   REPLY
-    state   text      JSON; empty where there is none
+    state   text      JSON; empty where there is none, or where it is too long
     now     integer   server time, ms
 
   WRITES
     none
 ]]
 -- @include clock
-return {redis.call('HGET', stats, field) or '', digits(serverNow())}
+local state = redis.call('HGET', stats, field) or ''
+return {#state <= most and state or '', digits(serverNow())}

@@ -15,6 +15,10 @@ import { lookAtQueue as callLookAtQueue, lookAtStream as callLookAtStream } from
 const longestPage = 64
 const pageBytes = 65_536
 export const pendingPageSize = 100
+/** More than one pipeline may run, and than a look may cost. */
+const mostConsumers = 2_000
+/** Names of pods have 63 characters, those of local runs a host's and a number; a uid is two of Kubernetes'. */
+const mostText = 512
 
 const ledgerFields = [
   ...(['base', 'settled', 'trimmedPending', 'lost', 'lostBefore'] as const),
@@ -27,7 +31,7 @@ export async function lookAtStream(connection: RedisConnection, place: StreamPla
   return await callLookAtStream(
     connection,
     { stream, registry: keys.consumers, stats: keys.stats, deadLetters },
-    { group, longestPage, pageBytes, pendingPage: pendingPageSize, ledger: ledgerFields },
+    { group, longestPage, pageBytes, pendingPage: pendingPageSize, mostConsumers, mostText, ledger: ledgerFields },
   )
 }
 

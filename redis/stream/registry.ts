@@ -75,9 +75,12 @@ export function parseHeartbeat(text: string | null): Heartbeat | undefined {
     return undefined
   }
   if (typeof value !== 'object' || value === null) return undefined
-  const field = (name: string): unknown => Reflect.get(value, name)
-  const number = (name: string) => (typeof field(name) === 'number' ? Number(field(name)) : 0)
-  const text_ = (name: string) => (typeof field(name) === 'string' ? String(field(name)) : '')
+  const field = (name: string): unknown => (Object.hasOwn(value, name) ? Reflect.get(value, name) : undefined)
+  const number = (name: string) => bounded(field(name))
+  const text_ = (name: string) => {
+    const found = field(name)
+    return typeof found === 'string' && found.length <= longestText ? found : ''
+  }
   return {
     uid: text_('uid'),
     at: number('at'),
@@ -90,6 +93,13 @@ export function parseHeartbeat(text: string | null): Heartbeat | undefined {
     dead: number('dead'),
     reclaimed: number('reclaimed'),
   }
+}
+
+const longestText = 512
+
+/** Whoever may write heartbeats may write any number; sums of these are reckoned with. */
+function bounded(value: unknown): number {
+  return typeof value === 'number' && value >= 0 && value <= Number.MAX_SAFE_INTEGER ? value : 0
 }
 
 /** Takes the consumer's name out of group and registry, if it holds nothing; DELCONSUMER would drop what it holds. */

@@ -1,6 +1,7 @@
 /** What a reconcile may have gathered, with the parts that a test is about replaced. */
-import { compilePipeline, parsePipeline } from '../../api/compile.ts'
+import { compilePipeline } from '../../api/compile.ts'
 import { failure } from '../../api/errors.ts'
+import { parsePipeline } from '../../api/validate.ts'
 import { ownerReferenceOf } from '../../operator/plan/names.ts'
 import type { Observation, Observed, PipelineObject, ReadSpec } from '../../operator/plan/observed.ts'
 import { noLimits } from '../../operator/policy/limits.ts'

@@ -1,7 +1,8 @@
 /** A small pipeline, compiled, with what a test wants changed; and its places in Redis. */
 
-import { compilePipeline, parsePipeline } from '../../api/compile.ts'
+import { compilePipeline } from '../../api/compile.ts'
 import type { CompiledPayload, CompiledPipeline } from '../../api/compiled.ts'
+import { parsePipeline } from '../../api/validate.ts'
 import { type StreamPlace, streamPlace } from '../../redis/placement.ts'
 
 export interface SpecChanges {

@@ -1,0 +1,60 @@
+/**
+ * The API server's verdict without a server: the same structural schema, the same defaults, the same CEL rules. It costs no more than a
+ * document is long; what an author can make costly is judged apart (validation/costly.ts).
+ */
+import { printable } from './printable.ts'
+import { pipelineStructure, type Structure } from './structure.ts'
+import { defaulted } from './validation/defaulting.ts'
+import { ruleProblems } from './validation/expressions.ts'
+import { headProblems } from './validation/metadata.ts'
+import { fieldListProblems } from './validation/payload-fields.ts'
+import { isRecord, type Problem } from './validation/problem.ts'
+import { shapeProblems } from './validation/shape.ts'
+
+export type { Problem } from './validation/problem.ts'
+
+export interface Admission {
+  /** The document with defaults in, without status; worth using only where there are no problems. */
+  readonly value: unknown
+  readonly problems: readonly Problem[]
+}
+
+/** The schema of what a person writes: status is the operator's, and the head is checked apart. */
+function written(): Structure {
+  const whole = pipelineStructure()
+  const { spec = {}, metadata = {}, apiVersion = {}, kind = {} } = whole.properties ?? {}
+  const open = { ...metadata, 'x-kubernetes-preserve-unknown-fields': true }
+  return { ...whole, properties: { apiVersion, kind, metadata: open, spec } }
+}
+
+/** @param previous what it replaces; rules about change (an immutable field) are checked only then */
+export function admit(document: unknown, previous?: unknown): Admission {
+  if (!isRecord(document))
+    return {
+      value: document,
+      problems: [{ field: '', message: 'a StreamPipeline is an object: write apiVersion, kind, metadata and spec' }],
+    }
+  const structure = written()
+  const { status: _, ...rest } = document
+  const value = defaulted(rest, structure)
+  const shape = shapeProblems(value, structure, '')
+  const problems: Problem[] = [...headProblems(document), ...shape.map(({ field, message }) => ({ field, message }))]
+  if (!problems.some(({ field }) => field === 'metadata.name') && !shape.some(({ blocking }) => blocking)) {
+    problems.push(...ruleProblems(value, previous === undefined ? undefined : defaulted(previous, structure), structure))
+  }
+  const spec = isRecord(value) ? value['spec'] : undefined
+  if (isRecord(spec) && isRecord(spec['payload'])) problems.push(...fieldListProblems(spec['payload']))
+  return { value, problems: problems.map(shown) }
+}
+
+/** A property's name is part of its field, and may be anything. */
+export const shown = (problem: Problem): Problem => ({
+  ...problem,
+  field: printable(problem.field),
+  message: printable(problem.message),
+})
+
+/** One line per problem. */
+export function describeProblems(problems: readonly Problem[]): string {
+  return problems.map(({ field, message }) => (field === '' ? message : `${field}: ${message}`)).join('\n')
+}

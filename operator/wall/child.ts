@@ -1,0 +1,124 @@
+/**
+ * One process behind the wall, as its parent has it. It ends for whatever reason once: by itself, by an exception, out of memory, or
+ * killed here because it gave no sign of life or grew too large.
+ *
+ *   Running ──exit | silence | size──▶ Ending ──exit──▶ Ended        `end()` leads there, too
+ */
+import type { ChildProcess } from 'node:child_process'
+import type { Clock } from '../kubernetes/clock.ts'
+import { type ProgramName, startProgram } from './program.ts'
+
+/** What every program sends, twice a second. */
+export interface Beat {
+  readonly kind: 'Beat'
+  readonly residentBytes: number
+}
+
+interface ChildParts<From> {
+  readonly program: ProgramName
+  readonly clock: Clock
+  /** Without a beat for so long it hangs. */
+  readonly silenceMs: number
+  readonly mostBytes: number
+  /** Once, when it listens. What is sent before waits, and may be overtaken by what is known then. */
+  readonly onReady: () => void
+  readonly onMessage: (message: From) => void
+  /** Once, when the process is gone. @param why in words for a person; undefined: it was asked to end */
+  readonly onEnd: (why: string | undefined) => void
+}
+
+export interface Child<To> {
+  send(message: To): void
+  /** Asks it to end, and kills it where it does not within `graceMs`. Resolves when it is gone. Idempotent. */
+  end(graceMs: number): Promise<void>
+}
+
+const checkEveryMs = 500
+/** Until it listens. */
+const startMs = 30_000
+/** Of its last words. */
+const longestWords = 2_000
+
+export function startChild<To, From extends { readonly kind: string }>(parts: ChildParts<From>): Child<To> {
+  const { clock, silenceMs, mostBytes, onReady, onMessage, onEnd } = parts
+  const program = startProgram(parts.program)
+  const ended = Promise.withResolvers<void>()
+  let why: string | undefined
+  let asked = false
+  let gone = false
+  let ready = false
+  let heardMs = clock.now()
+  let checkedMs = clock.now()
+  const words = lastWords(program)
+
+  const kill = (reason: string) => {
+    why ??= reason
+    program.kill('SIGKILL')
+  }
+
+  let cancelCheck = () => {}
+  function check(): void {
+    const now = clock.now()
+    // Where this process itself stood still, so did the machine, and beats may lie unread.
+    if (now - checkedMs > 2 * checkEveryMs) heardMs = now
+    checkedMs = now
+    const longestMs = ready ? silenceMs : startMs
+    if (now - heardMs > longestMs) kill(`it gave no sign of life for ${Math.round(longestMs / 1000)} s`)
+    cancelCheck = clock.after(checkEveryMs, check)
+  }
+  cancelCheck = clock.after(checkEveryMs, check)
+
+  program.on('message', (message: Beat | From) => {
+    heardMs = clock.now()
+    if (!ready) {
+      ready = true
+      onReady()
+    }
+    if (isBeat(message)) {
+      if (message.residentBytes > mostBytes) kill(`it held ${Math.round(message.residentBytes / 2 ** 20)} MiB`)
+    } else if (!gone) onMessage(message)
+  })
+  const finish = (reason: string) => {
+    if (gone) return
+    gone = true
+    cancelCheck()
+    ended.resolve()
+    onEnd(asked ? undefined : (why ?? reason))
+  }
+  program.once('error', (error) => finish(`it cannot be started: ${error.message}`))
+  program.once('exit', (code, signal) => finish(endOf(code, signal, words())))
+
+  return {
+    send(message) {
+      // What is sent to a process that is on its way out is as good as lost.
+      if (program.connected) program.send(message as object, ignoreLost)
+    },
+    async end(graceMs) {
+      if (gone) return
+      asked = true
+      if (program.connected) program.disconnect()
+      const cancel = clock.after(graceMs, () => void program.kill('SIGKILL'))
+      await ended.promise
+      cancel()
+    },
+  }
+}
+
+/** Its end is told by `exit`. */
+function ignoreLost() {}
+
+const isBeat = (message: { readonly kind: string }): message is Beat => message.kind === 'Beat'
+
+function lastWords(program: ChildProcess): () => string {
+  let words = ''
+  program.stderr?.setEncoding('utf8').on('data', (text: string) => {
+    words = `${words}${text}`.slice(-longestWords)
+  })
+  return () => words
+}
+
+function endOf(code: number | null, signal: NodeJS.Signals | null, words: string): string {
+  const outOfMemory = /heap out of memory|invalid array length|Allocation failed/i.test(words)
+  if (outOfMemory) return 'it ran out of memory'
+  return signal === null ? `it ended with code ${code}` : `it ended by ${signal}`
+}

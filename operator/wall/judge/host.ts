@@ -1,0 +1,192 @@
+/**
+ * Judges what of a spec its author can make costly: the payload's schema with its patterns, and schedules. It is done in a process of its own
+ * that is there only while there is something to judge, one document at a time, namespaces in turn. One that takes longer than its time, or
+ * ends the process, is set aside for a growing pause; the next one gets another process.
+ *
+ *   Idle ──judge──▶ Starting ──ready──▶ Judging ──answer──▶ Judging | Resting ──idle──▶ Idle
+ *                                          └──late, or the process ends──▶ the document is set aside ──▶ Idle
+ */
+import { failure, type StreamPipelineError } from '../../../api/errors.ts'
+import { isRecord, type Problem } from '../../../api/validation/problem.ts'
+import type { Clock } from '../../kubernetes/clock.ts'
+import { type Child, startChild } from '../child.ts'
+import { createQuarantine } from '../quarantine.ts'
+import type { FromJudge, ToJudge } from './messages.ts'
+
+interface Judge {
+  /**
+   * @param key `namespace/name`
+   * @param version tells one spec of that name from another: a new one is judged at once
+   * @param value a document with its defaults in
+   * @throws SpecQuarantined
+   */
+  judge(key: string, version: string, value: unknown): Promise<readonly Problem[]>
+  forget(key: string): void
+  /** Idempotent. */
+  close(): Promise<void>
+}
+
+interface JudgeParts {
+  readonly clock: Clock
+  /** Its pause is over: it may be judged again. */
+  readonly onRelease: (key: string) => void
+  readonly onFault: (error: StreamPipelineError, fields: Readonly<Record<string, unknown>>) => void
+  /** Of one document. */
+  readonly lateMs?: number
+}
+
+interface Case {
+  readonly id: number
+  readonly key: string
+  readonly version: string
+  readonly value: unknown
+  readonly resolve: (problems: readonly Problem[]) => void
+  readonly reject: (error: Error) => void
+}
+
+/** A schema of a megabyte takes a tenth of that; other processes may have the processor meanwhile. */
+const defaultLateMs = 5_000
+const idleMs = 5_000
+const mostBytes = 256 * 2 ** 20
+
+export function createJudge(parts: JudgeParts): Judge {
+  const { clock, onRelease, onFault, lateMs = defaultLateMs } = parts
+  const quarantine = createQuarantine(clock)
+  /** Why, and which version of it. */
+  const aside = new Map<string, { readonly version: string; readonly error: StreamPipelineError }>()
+  /** By namespace, first come first served; the first namespace is next. */
+  const lines = new Map<string, Case[]>()
+  let child: Child<ToJudge> | undefined
+  let ready = false
+  let current: Case | undefined
+  let ids = 0
+  let closed = false
+  let cancelTimer = () => {}
+  const ending = new Set<Promise<void>>()
+
+  function next(): Case | undefined {
+    const [first] = lines
+    if (first === undefined) return undefined
+    const [namespace, line] = first
+    const taken = line.shift()
+    lines.delete(namespace)
+    // To the end of the round.
+    if (line.length > 0) lines.set(namespace, line)
+    return taken
+  }
+
+  function proceed(): void {
+    if (closed || current !== undefined) return
+    if (lines.size === 0) {
+      rest()
+      return
+    }
+    if (child === undefined) child = start()
+    if (!ready) return
+    const taken = next()
+    if (taken === undefined) return
+    current = taken
+    cancelTimer()
+    const begun = child
+    cancelTimer = clock.after(lateMs, () => dismiss(begun, `it took longer than ${lateMs / 1000} s`))
+    child.send({ id: taken.id, value: taken.value })
+  }
+
+  function start(): Child<ToJudge> {
+    const started = startChild<ToJudge, FromJudge>({
+      program: 'judge',
+      clock,
+      // A document's own time ends it earlier.
+      silenceMs: 2 * lateMs,
+      mostBytes,
+      onReady() {
+        ready = true
+        proceed()
+      },
+      onMessage: ({ id, problems }) => {
+        if (current?.id !== id) return
+        current.resolve(problems)
+        current = undefined
+        proceed()
+      },
+      onEnd: (why) => {
+        if (child === started) lost(why ?? 'it ended')
+      },
+    })
+    return started
+  }
+
+  function rest(): void {
+    cancelTimer()
+    const resting = child
+    if (resting !== undefined) cancelTimer = clock.after(idleMs, () => dismiss(resting, undefined))
+  }
+
+  /** @param why the document under way is to blame; undefined: there is none */
+  function dismiss(gone: Child<ToJudge>, why: string | undefined): void {
+    if (child !== gone) return
+    const end = gone.end(0).finally(() => ending.delete(end))
+    ending.add(end)
+    lost(why)
+  }
+
+  function lost(why: string | undefined): void {
+    cancelTimer()
+    child = undefined
+    const blamed = current === undefined ? [] : [current]
+    current = undefined
+    // Where none can be started, whoever waits must not wait for ever.
+    if (!ready) blamed.push(...[...lines.values()].flat())
+    if (!ready) lines.clear()
+    ready = false
+    if (why !== undefined && !closed) for (const each of blamed) setAside(each, why)
+    proceed()
+  }
+
+  function setAside({ key, version, reject }: Case, detail: string): void {
+    const error = failure('SpecQuarantined', { detail })
+    aside.set(key, { version, error })
+    quarantine.put(key, () => onRelease(key))
+    onFault(error, { pipeline: key })
+    reject(error)
+  }
+
+  return {
+    async judge(key, version, value) {
+      if (!isCostly(value)) return []
+      const held = aside.get(key)
+      if (held?.version === version && quarantine.holds(key)) throw held.error
+      if (held !== undefined && held.version !== version) quarantine.forget(key)
+      return await new Promise((resolve, reject) => {
+        const namespace = key.slice(0, key.indexOf('/'))
+        const line = lines.get(namespace) ?? []
+        lines.set(namespace, line)
+        line.push({ id: ++ids, key, version, value, resolve, reject })
+        proceed()
+      })
+    },
+    forget(key) {
+      aside.delete(key)
+      quarantine.forget(key)
+    },
+    async close() {
+      closed = true
+      cancelTimer()
+      quarantine.close()
+      const error = failure('Closed', { what: 'judge' })
+      for (const each of [...[...lines.values()].flat(), ...(current === undefined ? [] : [current])]) each.reject(error)
+      lines.clear()
+      current = undefined
+      await Promise.all([child?.end(0), ...ending])
+    },
+  }
+}
+
+/** Most specs have neither a schema nor schedules, and need nobody to judge them. */
+function isCostly(value: unknown): boolean {
+  const spec = isRecord(value) ? value['spec'] : undefined
+  if (!isRecord(spec)) return false
+  const { payload, scaling } = spec
+  const schedules = isRecord(scaling) ? scaling['schedules'] : undefined
+  return (isRecord(payload) && payload['schema'] !== undefined) || (Array.isArray(schedules) && schedules.length > 0)
+}

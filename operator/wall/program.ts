@@ -1,0 +1,26 @@
+/**
+ * Programs behind the second wall: processes of their own, for what costs a tenant's choice of memory or CPU. Threads would not do: limits of
+ * a thread bound neither its buffers nor its peaks, and a loop without end in native code cannot be ended.
+ *
+ * As sources and as compiled JavaScript each program is a file here. In the image all sources are one bundle, and the programs lie beside it.
+ */
+import { type ChildProcess, fork } from 'node:child_process'
+
+export type ProgramName = 'looks' | 'judge'
+
+/** V8's, in place of what the operator itself was started with. */
+const v8Flags: Readonly<Record<ProgramName, readonly string[]>> = {
+  looks: ['--max-semi-space-size=2', '--max-old-space-size=128'],
+  judge: ['--max-semi-space-size=2', '--max-old-space-size=96', '--stack-size=900'],
+}
+
+function programUrl(name: ProgramName): URL {
+  const ending = /\.\w+$/.exec(import.meta.url)?.[0] ?? '.js'
+  return ending === '.mjs' ? new URL(`./${name}.mjs`, import.meta.url) : new URL(`./${name}/program${ending}`, import.meta.url)
+}
+
+/** What it prints is of interest only when it ends: V8 says there why. */
+export function startProgram(name: ProgramName): ChildProcess {
+  const { NODE_OPTIONS: _, ...env } = process.env
+  return fork(programUrl(name), [], { execArgv: [...v8Flags[name]], env, stdio: ['ignore', 'ignore', 'pipe', 'ipc'] })
+}

@@ -1,0 +1,40 @@
+/**
+ * What replies that are not complete may keep together. Each is bounded by itself, but thousands of servers may each keep one back just
+ * below its bound. Beyond the sum the one that keeps most is given up, whoever was read last.
+ */
+export interface ReplyBudget {
+  /** @param giveUp called, once, when this reply keeps most of too much */
+  join(giveUp: () => void): BudgetShare
+}
+
+export interface BudgetShare {
+  set(bytes: number): void
+  leave(): void
+}
+
+export function createReplyBudget(mostBytes: number): ReplyBudget {
+  const held = new Map<() => void, number>()
+  let sum = 0
+
+  function set(giveUp: () => void, bytes: number): void {
+    sum += bytes - (held.get(giveUp) ?? 0)
+    if (bytes === 0) held.delete(giveUp)
+    else held.set(giveUp, bytes)
+  }
+
+  return {
+    join(giveUp) {
+      return {
+        set(bytes) {
+          set(giveUp, bytes)
+          while (sum > mostBytes) {
+            const [largest] = [...held].reduce((most, each) => (each[1] > most[1] ? each : most))
+            set(largest, 0)
+            largest()
+          }
+        },
+        leave: () => set(giveUp, 0),
+      }
+    },
+  }
+}

@@ -1,0 +1,64 @@
+/**
+ * Replies that ioredis itself works with, before whoever asked sees them: what a cluster says of its slots, what a server says of itself,
+ * where a key has moved. It takes their form for granted, in callbacks whose exceptions nobody catches, and counts from the first slot
+ * to the last that it is given.
+ */
+import type { Reply } from './parser.ts'
+
+interface Asked {
+  readonly name: string
+  readonly args: readonly unknown[]
+}
+
+const slots = 16_384
+/** Of one cluster, replicas included; Redis' own advice ends at a thousand. */
+const mostNodes = 4_096
+const longestHost = 255
+
+/** Why a reply cannot be what was asked for; undefined: it can. */
+export function misshapen({ name, args }: Asked, reply: Reply): string | undefined {
+  switch (name.toLowerCase()) {
+    case 'info':
+      return Buffer.isBuffer(reply) ? undefined : 'INFO is answered with no text'
+    case 'cluster':
+      return String(args[0]).toLowerCase() === 'slots' ? slotsFault(reply) : undefined
+    default:
+      return undefined
+  }
+}
+
+function slotsFault(reply: Reply): string | undefined {
+  if (!Array.isArray(reply) || reply.length > slots) return 'CLUSTER SLOTS is answered with no list of slots'
+  let nodes = 0
+  for (const range of reply) {
+    if (!Array.isArray(range) || !isSlot(range[0]) || !isSlot(range[1])) return 'CLUSTER SLOTS names slots that there are not'
+    nodes += range.length - 2
+    if (nodes > mostNodes * 4 || !range.slice(2).every(isNode)) return 'CLUSTER SLOTS names nodes that cannot be'
+  }
+  const distinct = new Set(reply.flatMap((range) => (Array.isArray(range) ? range.slice(2).map(nodeName) : [])))
+  return distinct.size > mostNodes ? `CLUSTER SLOTS names more than ${mostNodes} nodes` : undefined
+}
+
+const isSlot = (value: Reply | undefined): boolean =>
+  typeof value === 'number' && Number.isInteger(value) && value >= 0 && value < slots
+
+const isPort = (value: unknown): boolean => Number.isInteger(value) && Number(value) > 0 && Number(value) < 65_536
+
+/** A node that does not know its own address says nothing in its place, and is passed over. */
+function isNode(node: Reply): boolean {
+  if (!Array.isArray(node)) return false
+  const [host, port] = node
+  return (host === null || (Buffer.isBuffer(host) && host.length <= longestHost)) && isPort(port)
+}
+
+const nodeName = (node: Reply): string => (Array.isArray(node) ? `${String(node[0])}:${String(node[1])}` : '')
+
+/** Why an error that sends a command elsewhere cannot be followed; undefined: it can, or it sends nothing anywhere. */
+export function misdirecting(error: Error): string | undefined {
+  if (!/^(?:MOVED|ASK)\b/.test(error.message)) return undefined
+  const [, slot, address = ''] = error.message.split(' ')
+  const colon = address.lastIndexOf(':')
+  const fits =
+    isSlot(slot === undefined || !/^\d{1,5}$/.test(slot) ? -1 : Number(slot)) && isPort(Number(address.slice(colon + 1)))
+  return fits && colon >= 0 && colon <= longestHost ? undefined : 'it sends a command to an address that is none'
+}

@@ -1,0 +1,89 @@
+/**
+ * The scaler's state as it comes back from Redis. Whoever has the rights of a consumer may write there, so nothing of it is believed
+ * before it has its form: numbers finite and within what such a number can be, lists no longer than ours. What has not is no state, and
+ * the next decision starts from what runs. Fields of a later release are passed over.
+ */
+import { z } from 'zod'
+import { longestState } from './circuit.ts'
+import type { ScalingState } from './state.ts'
+
+const time = z.number().min(0).max(8_640_000_000_000_000)
+const amount = z.number().min(0).max(Number.MAX_SAFE_INTEGER)
+const rate = z.number().min(0).max(1e12)
+/** Far above what the schema of a pipeline takes for a number of replicas. */
+const replicas = z.number().int().min(0).max(1_000_000)
+
+const wanted = z.array(z.object({ atMs: time, replicas })).max(4_096)
+const mark = z.object({ settled: amount, succeeded: amount.optional(), atMs: time })
+const marks = z.record(z.string().max(512), mark).refine((all) => Object.keys(all).length <= 4_096)
+
+const capacity = z.object({
+  perSecond: rate.optional(),
+  entries: amount.optional(),
+  backlogSinceMs: time.optional(),
+  /** Of a pipeline that clears next to nothing: later than any date. */
+  deepUntilMs: z.number().min(0).max(Number.MAX_VALUE).optional(),
+  sum: z.object({ settled: amount, ms: amount }).optional(),
+  serviceMs: amount.optional(),
+  service: z.object({ meanMs: amount, entries: amount }).optional(),
+  marks,
+})
+
+const startUp = z.object({
+  typicalMs: amount.optional(),
+  awaiting: z.object({ replicas, sinceMs: time }).optional(),
+})
+
+const window = z.object({ sinceMs: time, ready: replicas, entries: amount, full: z.boolean(), queued: amount })
+const level = z.object({ atMs: time, ready: replicas, perSecond: rate, entries: amount })
+const remembered = { window: window.optional(), best: rate.optional() }
+const found = { replicas, perSecond: rate, ...remembered }
+
+const downstream = z.discriminatedUnion('kind', [
+  z.object({
+    kind: z.literal('Watching'),
+    levels: z.array(level).max(1_024),
+    quietUntilMs: time.optional(),
+    ...remembered,
+  }),
+  z.object({ kind: z.literal('Trimming'), before: rate, cuts: amount, ...found }),
+  z.object({ kind: z.literal('Held'), sinceMs: time, waitMs: amount, alone: rate.optional(), ...found }),
+  z.object({ kind: z.literal('Probing'), before: rate, waitMs: amount, alone: rate.optional(), ...found }),
+])
+
+const outage = z.discriminatedUnion('kind', [
+  z.object({ kind: z.literal('Suspected'), sinceMs: time }),
+  z.object({ kind: z.literal('Open'), sinceMs: time, entries: amount }),
+  z.object({ kind: z.literal('Readmitting'), entries: amount, untilMs: time }),
+])
+
+const stored = z.object({
+  version: z.literal(1),
+  atMs: time.optional(),
+  replicas,
+  misses: z.number().int().min(0).max(Number.MAX_SAFE_INTEGER),
+  arrivals: z.array(z.object({ atMs: time, added: amount })).max(4_096),
+  capacity,
+  startUp,
+  downstream: downstream.optional(),
+  outage: outage.optional(),
+  wanted,
+  rush: wanted,
+  lastShrinkMs: time.optional(),
+  lastLateMs: time.optional(),
+  idleSinceMs: time.optional(),
+})
+
+/** Undefined for what is no state of this version. Throws nothing. */
+export function parseScalingState(text: string): ScalingState | undefined {
+  if (text.length > longestState) return undefined
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch {
+    // Not JSON, so not ours any more.
+    return undefined
+  }
+  const { success, data } = stored.safeParse(value)
+  return success ? (data as ScalingState) : undefined
+}
