@@ -13,6 +13,7 @@ import type {
 } from './compiled.ts'
 import { parseDuration } from './duration.ts'
 import { failure } from './errors.ts'
+import { printableName } from './printable.ts'
 import { parseQuantity } from './quantity.ts'
 import { pipelineSchema, type StreamPipeline, type StreamPipelineSpec } from './schema/pipeline.ts'
 import type { RedisSpec, ReferenceSpec } from './schema/redis.ts'
@@ -28,7 +29,7 @@ export function parsePipeline(document: unknown): StreamPipeline {
   const { value, problems } = admit(document)
   if (problems.length > 0) {
     const metadata = isRecord(document) && isRecord(document['metadata']) ? document['metadata'] : {}
-    const subject = typeof metadata['name'] === 'string' ? metadata['name'] : 'the document'
+    const subject = typeof metadata['name'] === 'string' ? printableName(metadata['name']) : 'the document'
     throw failure('InvalidPipeline', { subject, problems: describeProblems(problems).replaceAll('\n', '; ') })
   }
   const parsed = pipelineSchema.parse(value)

@@ -3,7 +3,11 @@
  * again can help, the condition reason it shows as, and what to do about it. Foreign errors (Redis replies, Kubernetes Status
  * objects, Node's system errors) become one of these once, at the edge, with `cause` set; the rest of the program branches on
  * `code` and `retryable`, never on text. Codes are never reused once retired.
+ *
+ * A parameter may be anybody's text: a server's reply, a key, another program's error. It is made printable and bounded here, so
+ * that every message is, wherever it goes.
  */
+import { mostDetail, mostMessage, printable, printableName } from './printable.ts'
 
 interface ErrorEntry {
   /** Template; `{name}` is replaced by the parameter of that name. */
@@ -246,6 +250,14 @@ function fill(template: string, parameters: Readonly<Record<string, string>>): s
   return template.replaceAll(/\{(\w+)\}/g, (_, name: string) => parameters[name] ?? `{${name}}`)
 }
 
+/** Parameters that are names. What begins a path or a list of problems may be longer. */
+const nameParameters: ReadonlySet<string> = new Set(['key', 'job', 'queue', 'stream', 'name', 'owner'])
+
+function shown(name: string, value: string): string {
+  if (nameParameters.has(name)) return printableName(value)
+  return printable(value, name === 'problems' ? mostMessage : mostDetail)
+}
+
 /** The only error class this project throws. */
 export class StreamPipelineError extends Error {
   readonly code: ErrorCode
@@ -253,9 +265,10 @@ export class StreamPipelineError extends Error {
   override readonly name = 'StreamPipelineError'
 
   constructor(code: ErrorCode, parameters: Readonly<Record<string, string>>, cause?: unknown) {
-    super(fill(errorCatalogue[code].message, parameters), cause === undefined ? undefined : { cause })
+    const safe = Object.fromEntries(Object.entries(parameters).map(([name, value]) => [name, shown(name, value)]))
+    super(printable(fill(errorCatalogue[code].message, safe), mostMessage), cause === undefined ? undefined : { cause })
     this.code = code
-    this.parameters = parameters
+    this.parameters = safe
   }
 
   /** True when the same call may succeed later without anybody changing anything here. */
@@ -269,7 +282,7 @@ export class StreamPipelineError extends Error {
   }
 
   get remedy(): string {
-    return fill(errorCatalogue[this.code].remedy, this.parameters)
+    return printable(fill(errorCatalogue[this.code].remedy, this.parameters), mostMessage)
   }
 
   /** Message and remedy, as conditions, logs and the CLI show them. */
@@ -283,8 +296,19 @@ export function failure<C extends ErrorCode>(code: C, parameters: ErrorParameter
   return new StreamPipelineError(code, parameters, cause)
 }
 
+/** As the command line reports it. */
+export function errorText(error: StreamPipelineError): string {
+  return `streampipeline: ${error.message}\n  ${error.remedy}`
+}
+
 /** Turns anything thrown into a catalogued error; what is not known yet is an internal fault. */
 export function asFailure(thrown: unknown): StreamPipelineError {
   if (thrown instanceof StreamPipelineError) return thrown
-  return failure('Internal', { detail: thrown instanceof Error ? thrown.message : String(thrown) }, thrown)
+  return failure('Internal', { detail: textOf(thrown) }, thrown)
+}
+
+/** Anything can be thrown, also what cannot be made a text: an object without a prototype. */
+function textOf(thrown: unknown): string {
+  if (thrown instanceof Error) return String(thrown.message)
+  return typeof thrown === 'object' && thrown !== null ? 'something other than an Error was thrown' : String(thrown)
 }

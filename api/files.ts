@@ -4,6 +4,7 @@ import { compilePipeline, parsePipeline } from './compile.ts'
 import { failure, StreamPipelineError } from './errors.ts'
 import { type LoadedPipeline, loadPipelines } from './load.ts'
 import { describeMemory, memoryNeed, memoryRemarks } from './memory.ts'
+import { mostMessage, printable, printableName } from './printable.ts'
 import { describeRequestCopies } from './queuememory.ts'
 import { type Problem, validate } from './validate.ts'
 import { isRecord } from './validation/problem.ts'
@@ -46,9 +47,14 @@ export interface FileReport {
   readonly remarks: readonly string[]
 }
 
+/** Kubernetes' own bound: such a name is told whole. */
+const mostNameOfObject = 253
+
 function nameOf(document: unknown): string {
   const metadata = isRecord(document) && isRecord(document['metadata']) ? document['metadata'] : {}
-  return [metadata['namespace'], metadata['name']].filter((part) => typeof part === 'string' && part !== '').join('/')
+  return [metadata['namespace'], metadata['name']]
+    .flatMap((part) => (typeof part === 'string' && part !== '' ? [printableName(part, mostNameOfObject)] : []))
+    .join('/')
 }
 
 /**
@@ -60,7 +66,9 @@ export async function validateFile(file: string): Promise<FileReport> {
     const resources = (await readPipelines(file)).map(checked)
     const lines = (list: (resource: CheckedResource) => readonly (Problem & { readonly line: number })[]) =>
       resources.flatMap((resource) =>
-        list(resource).map(({ line, field, message }) => `${file}:${line}: ${field === '' ? '' : `${field}: `}${message}`),
+        list(resource).map(({ line, field, message }) =>
+          printable(`${file}:${line}: ${field === '' ? '' : `${field}: `}${message}`, mostMessage),
+        ),
       )
     return { file, resources, problems: lines(({ problems }) => problems), remarks: lines(({ remarks }) => remarks) }
   } catch (thrown) {

@@ -2,6 +2,7 @@
  * The API server's verdict without a server: the same structural schema, the same defaults, the same CEL rules; and beyond it what
  * only a program can look into (`beyondServer`): the payload's JSON Schema, schedules and their time zones.
  */
+import { printable } from './printable.ts'
 import { pipelineStructure, type Structure } from './structure.ts'
 import { defaulted } from './validation/defaulting.ts'
 import { ruleProblems } from './validation/expressions.ts'
@@ -47,8 +48,15 @@ export function admit(document: unknown, previous?: unknown): Admission {
     if (isRecord(spec['payload'])) problems.push(...payloadProblems(spec['payload']))
     problems.push(...scheduleProblems(spec['scaling']))
   }
-  return { value, problems }
+  return { value, problems: problems.map(shown) }
 }
+
+/** A property's name is part of its field, and may be anything. */
+const shown = (problem: Problem): Problem => ({
+  ...problem,
+  field: printable(problem.field),
+  message: printable(problem.message),
+})
 
 /** What is wrong with a document, each problem naming its field and the remedy; empty: nothing. */
 export function validate(document: unknown, previous?: unknown): readonly Problem[] {

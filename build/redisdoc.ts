@@ -61,6 +61,15 @@ check this at start, with the types of all keys and the rights of their user, an
 A database that the server does not have, or whose \`SELECT\` the user lacks, fails the connection, at start and after each reconnect.
 Nothing is ever written to database 0 instead.
 
+## References on this machine
+
+\`up\`, \`dead\` and \`consume\` read the Secrets and ConfigMaps that a resource names from a folder, \`--refs DIR\`: the file
+\`DIR/secret/NAME/KEY\` or \`DIR/configmap/NAME/KEY\`. NAME and KEY have the form that Kubernetes demands. The file is a regular one of
+at most 1 MiB, and lies inside DIR when symbolic links are resolved. Anything else is \`ReferenceMissing\`, with the field that refers
+to it: a resource of somebody else sends no file of yours to its server.
+
+A value for \`urlFrom\` may be \`unix:///path/of/redis.sock\` there. The operator refuses it, since the sockets of its pod are its own.
+
 ## Servers that lack commands
 
 Managed services and proxies take some commands away. Each part works without those it can do without; for the others it refuses
@@ -111,6 +120,9 @@ ${setUser(two.queue ?? [])}
 In a cluster, on every node (ACLs are not shared):
 
 ${setUser(cluster.stream)}
+
+A pattern of an ACL holds no white space. The rule that a message names has \`?\` in its place, which matches any one byte, and in
+the place of quotes, backslashes and invisible characters.
 
 The hash tag in \`sp:{…}:*\` is the stream's, or its whole name where it has none; with the queue elsewhere, there the queue's
 (\`PREFIX:QUEUE\`). \`resetchannels\` takes nothing away that is used. Applications and workers are users of their own: dispatchers

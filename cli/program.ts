@@ -1,8 +1,9 @@
 /** What the command line and the images' programs have in common: version, exit codes, how an error is told. */
 import { readFileSync } from 'node:fs'
 import { Command } from 'commander'
-import { asFailure } from '../api/errors.ts'
+import { asFailure, errorText } from '../api/errors.ts'
 import { exitCodeOf, exitCodes } from '../api/exitcodes.ts'
+import { printableLines } from '../api/printable.ts'
 
 function version(): string {
   // Beside the sources in a clone, one level further up in the published package's dist/ and in the images.
@@ -24,6 +25,7 @@ export async function runProgram(commands: readonly ((program: Command) => void)
     .description('A durable Redis Streams boundary in front of BullMQ')
     .version(version())
     .showHelpAfterError('(streampipeline COMMAND --help tells the options)')
+    .configureOutput({ outputError: (text, write) => write(printableLines(text)) })
     .exitOverride((exit) => process.exit(exit.exitCode === 0 ? exitCodes.done : exitCodes.badUsage))
   for (const register of commands) register(program)
 
@@ -41,7 +43,7 @@ export async function runProgram(commands: readonly ((program: Command) => void)
     await program.parseAsync()
   } catch (thrown) {
     const error = asFailure(thrown)
-    process.stderr.write(`streampipeline: ${error.message}\n  ${error.remedy}\n`)
+    process.stderr.write(`${printableLines(errorText(error))}\n`)
     process.exitCode = exitCodeOf(error)
   }
 }

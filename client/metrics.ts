@@ -3,6 +3,7 @@
  * the metric that is there already; the `queue` label keeps its numbers apart.
  */
 import { Counter, Histogram, Registry } from 'prom-client'
+import { printable } from '../api/printable.ts'
 
 const executionOutcomes = ['completed', 'failed', 'skipped', 'postponed', 'moved', 'lock_lost'] as const
 
@@ -33,7 +34,11 @@ function counter<Label extends string>(
   return present ?? new Counter({ name, help, labelNames: [...labelNames], registers: [registry] })
 }
 
-export function createWorkerMetrics(queue: string, registry: Registry = new Registry()): WorkerMetrics {
+/** What a label shows of a queue's or an upstream's name. Names that differ should not meet, so it is long. */
+const mostLabel = 256
+
+export function createWorkerMetrics(queueName: string, registry: Registry = new Registry()): WorkerMetrics {
+  const queue = printable(queueName, mostLabel)
   const executions = counter(registry, 'job_executions_total', 'Runs of jobs by how they ended', ['queue', 'outcome'])
   const requests = counter(registry, 'upstream_requests_total', 'Calls of upstream services', ['queue', 'upstream'])
   const failures = counter(registry, 'upstream_failures_total', 'Calls of upstream services that failed', ['queue', 'upstream'])
@@ -54,7 +59,7 @@ export function createWorkerMetrics(queue: string, registry: Registry = new Regi
       executions.inc({ queue, outcome })
     },
     async upstream(upstream, call) {
-      const labels = { queue, upstream }
+      const labels = { queue, upstream: printable(upstream, mostLabel) }
       requests.inc(labels)
       failures.inc(labels, 0)
       const stop = durations.startTimer(labels)

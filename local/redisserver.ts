@@ -1,21 +1,23 @@
 /**
- * A private redis-server: own port on 127.0.0.1, own temporary folder, gone afterwards. It writes an append-only file, so that
- * a crash of the server (which is then started again, on the same port) loses nothing that it had answered; and it never
- * evicts, as any Redis that holds a queue.
+ * A private redis-server: a Unix socket in a temporary folder of its own, gone afterwards. The folder is its user's alone, so that no
+ * other user of this machine reaches the server; a TCP port, also one on 127.0.0.1, would be anybody's. No stranger's server can
+ * answer in its place either. It writes an append-only file, so that a crash of the server (which is then started again, on the same
+ * socket) loses nothing that it had answered; and it never evicts, as any Redis that holds a queue.
  */
-import { randomInt } from 'node:crypto'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { chmod, mkdtemp, rm } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { failure } from '../api/errors.ts'
+import { asFailure, failure } from '../api/errors.ts'
 import { type Child, describeExit, startChild } from './child.ts'
 import { provideRedisServer, type System, thisSystem } from './redisinstall.ts'
 
 interface PrivateRedis {
+  /** `unix:///path`. */
   readonly url: string
-  readonly port: number
+  /** Path of the socket. */
+  readonly socket: string
   readonly folder: string
   /** Process id of the server that runs now. */
   readonly pid: number
@@ -30,47 +32,41 @@ interface PrivateRedisOptions {
   readonly system?: System
 }
 
-/** Below what kernels give to outgoing connections, so that the port is still free when the server is started again. */
-const portRange = [20_000, 32_000] as const
-const portTries = 20
 const readyWithinMs = 15_000
 const shutdownWithinMs = 10_000
 const restartPauseMs = 200
+/** A socket's path has room for so many bytes, on macOS; Linux has a few more. */
+const mostPathBytes = 103
 
 /**
  * Finds a redis-server (or installs Debian's package where it may), starts it and waits until it accepts connections.
- * @throws RedisServerMissing, with what to type; RedisUnreachable when it doesn't come up
+ * @throws RedisServerMissing, with what to type; RedisUnreachable when it doesn't come up; InvalidOption when TMPDIR is too long
  */
 export async function startPrivateRedis(options: PrivateRedisOptions = {}): Promise<PrivateRedis> {
   const progress = options.progress ?? (() => {})
   const program = await provideRedisServer(options.system ?? thisSystem(progress))
   const folder = await mkdtemp(join(tmpdir(), 'streampipeline-redis-'))
   try {
-    const { port, child } = await startOnFreePort(program, folder)
-    return supervise(program, folder, port, child, progress)
+    // Such as mkdtemp makes it; what keeps others out is not left to chance.
+    await chmod(folder, 0o700)
+    const socket = join(folder, 'redis.sock')
+    if (Buffer.byteLength(socket) > mostPathBytes) {
+      const detail = `${socket} is too long for a Unix socket: name a shorter folder, such as /tmp`
+      throw failure('InvalidOption', { option: 'TMPDIR', detail })
+    }
+    const child = await startServer(program, folder, socket)
+    return supervise(program, folder, socket, child, progress)
   } catch (thrown) {
     await rm(folder, { recursive: true, force: true })
     throw thrown
   }
 }
 
-async function startOnFreePort(program: string, folder: string): Promise<{ port: number; child: Child }> {
-  for (let tries = 1; ; tries++) {
-    const port = randomInt(...portRange)
-    // A connection that succeeds would be somebody else's server.
-    if (await accepts(port)) continue
-    try {
-      return { port, child: await startServer(program, folder, port) }
-    } catch (thrown) {
-      if (tries >= portTries) throw thrown
-    }
-  }
-}
-
-async function startServer(program: string, folder: string, port: number): Promise<Child> {
+async function startServer(program: string, folder: string, socket: string): Promise<Child> {
   const settings = {
-    port: String(port),
-    bind: '127.0.0.1',
+    port: '0',
+    unixsocket: socket,
+    unixsocketperm: '600',
     dir: folder,
     daemonize: 'no',
     save: '',
@@ -85,36 +81,29 @@ async function startServer(program: string, folder: string, port: number): Promi
   const ended = child.exited.then((exit) => ({ exit }))
   const deadline = performance.now() + readyWithinMs
   while (performance.now() < deadline) {
-    if (await answersPing(port)) return child
+    if (await answersPing(socket)) return child
     const outcome = await Promise.race([ended, sleep(25)])
     if (outcome !== undefined)
-      throw unreachable(port, `redis-server ended (${describeExit(outcome.exit)}): ${child.tail().at(-1) ?? ''}`)
+      throw unreachable(socket, `redis-server ended (${describeExit(outcome.exit)}): ${child.tail().at(-1) ?? ''}`)
   }
   await child.stop(0)
-  throw unreachable(port, `redis-server did not answer within ${readyWithinMs} ms: ${child.tail().at(-1) ?? ''}`)
+  throw unreachable(socket, `redis-server did not answer within ${readyWithinMs} ms: ${child.tail().at(-1) ?? ''}`)
 }
 
-const unreachable = (port: number, detail: string) => failure('RedisUnreachable', { address: `127.0.0.1:${port}`, detail })
+const unreachable = (socket: string, detail: string) => failure('RedisUnreachable', { address: `unix://${socket}`, detail })
 
 /** Whether PING is answered PONG: not while the append-only file is being loaded. */
-async function answersPing(port: number): Promise<boolean> {
-  return (await ask(port, 'PING\r\n'))?.startsWith('+PONG') ?? false
-}
-
-const accepts = async (port: number): Promise<boolean> => (await ask(port, 'PING\r\n')) !== undefined
-
-/** The first bytes of the answer; undefined when nothing listens there. */
-function ask(port: number, request: string): Promise<string | undefined> {
+function answersPing(path: string): Promise<boolean> {
   return new Promise((resolve) => {
-    const socket = connect({ host: '127.0.0.1', port })
-    const end = (answer: string | undefined) => {
+    const socket = connect({ path })
+    const end = (answer: boolean) => {
       socket.destroy()
       resolve(answer)
     }
-    socket.setTimeout(1_000, () => end(''))
-    socket.once('connect', () => socket.write(request))
-    socket.once('data', (data) => end(String(data)))
-    socket.once('error', () => end(undefined))
+    socket.setTimeout(1_000, () => end(false))
+    socket.once('connect', () => socket.write('PING\r\n'))
+    socket.once('data', (data) => end(String(data).startsWith('+PONG')))
+    socket.once('error', () => end(false))
   })
 }
 
@@ -124,7 +113,13 @@ type ServerState =
   | { readonly kind: 'Stopped' }
 
 /** Starts the server again when it ends unasked, until stopped. */
-function supervise(program: string, folder: string, port: number, first: Child, progress: (line: string) => void): PrivateRedis {
+function supervise(
+  program: string,
+  folder: string,
+  socket: string,
+  first: Child,
+  progress: (line: string) => void,
+): PrivateRedis {
   let state: ServerState = { kind: 'Running', child: first }
   let pid = first.pid
   let stopped: Promise<void> | undefined
@@ -138,14 +133,14 @@ function supervise(program: string, folder: string, port: number, first: Child, 
     while (!stopping.signal.aborted) {
       try {
         await sleep(restartPauseMs)
-        const next = await startServer(program, folder, port)
+        const next = await startServer(program, folder, socket)
         state = { kind: 'Running', child: next }
         pid = next.pid
         progress(`redis-server is back (pid ${pid})`)
         watching = watch(next)
         return
       } catch (thrown) {
-        progress(`redis-server could not be started: ${thrown instanceof Error ? thrown.message : String(thrown)}`)
+        progress(`redis-server could not be started: ${asFailure(thrown).message}`)
       }
     }
   }
@@ -161,8 +156,8 @@ function supervise(program: string, folder: string, port: number, first: Child, 
   }
 
   return {
-    url: `redis://127.0.0.1:${port}`,
-    port,
+    url: `unix://${socket}`,
+    socket,
     folder,
     get pid() {
       return pid

@@ -1,5 +1,5 @@
 /** The pipeline of a file, ready to run here: chosen, checked, compiled, and written out for the consumers. */
-import { writeFile } from 'node:fs/promises'
+import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { stringify } from 'yaml'
 import { compilePipeline, parsePipeline } from '../api/compile.ts'
@@ -7,6 +7,7 @@ import type { CompiledPipeline } from '../api/compiled.ts'
 import { failure } from '../api/errors.ts'
 import { readPipelines } from '../api/files.ts'
 import type { StreamPipeline } from '../api/schema/pipeline.ts'
+import type { RedisSpec } from '../api/schema/redis.ts'
 
 interface LocalResource {
   readonly resource: StreamPipeline
@@ -15,10 +16,10 @@ interface LocalResource {
 
 /**
  * @param name which pipeline, where the file holds several
- * @param redisUrl replaces whatever way to Redis the resource names
+ * @param redis replaces whatever way to Redis the resource names
  * @throws UnreadableFile, InvalidPipeline, InvalidOption
  */
-export async function loadResource(file: string, name?: string, redisUrl?: string): Promise<LocalResource> {
+export async function loadResource(file: string, name?: string, redis?: RedisSpec): Promise<LocalResource> {
   const resources = (await readPipelines(file)).map(({ document }) => parsePipeline(document))
   const named = name === undefined ? resources : resources.filter(({ metadata }) => metadata.name === name)
   const [chosen] = named
@@ -26,14 +27,14 @@ export async function loadResource(file: string, name?: string, redisUrl?: strin
     const names = resources.map(({ metadata }) => metadata.name).join(', ')
     throw failure('InvalidOption', { option: '--name', detail: `${file} holds ${names}; name one of them` })
   }
-  const resource = redisUrl === undefined ? chosen : at(chosen, redisUrl)
+  const resource = redis === undefined ? chosen : at(chosen, redis)
   return { resource, pipeline: compilePipeline(resource) }
 }
 
 /** The queue comes along: where one private Redis is asked for, everything lives in it. */
-function at(resource: StreamPipeline, url: string): StreamPipeline {
+function at(resource: StreamPipeline, redis: RedisSpec): StreamPipeline {
   const { redis: _, ...bullmq } = resource.spec.sink.bullmq
-  return { ...resource, spec: { ...resource.spec, redis: { url }, sink: { ...resource.spec.sink, bullmq } } }
+  return { ...resource, spec: { ...resource.spec, redis, sink: { ...resource.spec.sink, bullmq } } }
 }
 
 /** Writes the resource where only this user reads it. @returns the file's path */
@@ -41,4 +42,16 @@ export async function writeResource(resource: StreamPipeline, folder: string): P
   const file = join(folder, 'pipeline.yaml')
   await writeFile(file, stringify(resource, { version: '1.1' }), { mode: 0o600 })
   return file
+}
+
+/** How a resource names the private Redis: no `url` leads to a Unix socket. */
+export const privateRedisSpec: RedisSpec = { urlFrom: { secretKeyRef: { name: 'private-redis', key: 'url' } } }
+
+/** Writes the folder of references that goes with `privateRedisSpec`. @returns its path */
+export async function writePrivateReference(url: string, folder: string): Promise<string> {
+  const refs = join(folder, 'refs')
+  const secret = join(refs, 'secret', 'private-redis')
+  await mkdir(secret, { recursive: true, mode: 0o700 })
+  await writeFile(join(secret, 'url'), url, { mode: 0o600 })
+  return refs
 }

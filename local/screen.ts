@@ -2,6 +2,7 @@
  * Where `up` shows how it goes. On a terminal the table is redrawn in place; elsewhere a plain line every few seconds, and each
  * event as it happens. With JSON output all of it goes to standard error, so that standard output holds one object alone.
  */
+import { printable } from '../api/printable.ts'
 import { renderLine, renderTable } from './table.ts'
 import type { View } from './view.ts'
 
@@ -36,7 +37,7 @@ function tableScreen(terminal: Terminal): Screen {
   let drawn = 0
   return {
     event(line) {
-      events.push(line)
+      events.push(printable(line))
       if (events.length > eventsKept) events.shift()
     },
     show(view) {
@@ -56,7 +57,7 @@ function tableScreen(terminal: Terminal): Screen {
 function lineScreen(terminal: Terminal): Screen {
   let shownAt = Number.NEGATIVE_INFINITY
   return {
-    event: (line) => void terminal.write(`       ${line}\n`),
+    event: (line) => void terminal.write(`       ${printable(line)}\n`),
     show(view) {
       if (view.elapsedMs - shownAt < lineEveryMs) return
       shownAt = view.elapsedMs

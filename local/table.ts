@@ -1,5 +1,6 @@
 /** The live table: pure, a view and a width in, lines out. */
 import { formatAge } from '../api/duration.ts'
+import { printable } from '../api/printable.ts'
 import { age, grouped } from './numbers.ts'
 import { runningOf, type View } from './view.ts'
 
@@ -69,7 +70,7 @@ function footer({ phase }: View): string {
   }
 }
 
-const cut = (line: string, width: number): string => (line.length <= width ? line : `${line.slice(0, Math.max(0, width - 1))}…`)
+const cut = (line: string, width: number): string => printable(line, Math.max(1, width))
 
 /** The same in one line, for logs. */
 export function renderLine(view: View): string {

@@ -11,8 +11,10 @@ import { hostname, tmpdir } from 'node:os'
 import { extname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { CompiledPipeline } from '../api/compiled.ts'
-import { asFailure } from '../api/errors.ts'
+import { asFailure, errorText } from '../api/errors.ts'
 import { exitCodeOf, exitCodes } from '../api/exitcodes.ts'
+import { printableLines } from '../api/printable.ts'
+import { shellWord } from '../api/quoting.ts'
 import { pause } from '../process/pause.ts'
 import { close, connect, open, type RedisConnection } from '../redis/connect/connection.ts'
 import { directoryReader, resolveTarget } from '../redis/connect/references.ts'
@@ -28,7 +30,7 @@ import { createFleet, type Fleet } from './fleet.ts'
 import { deadLetterKeys, lastDeadLetter, unfinishedJobs, unsettledEntries } from './leftovers.ts'
 import { createReaper, type Reaper } from './reaping.ts'
 import { startPrivateRedis } from './redisserver.ts'
-import { loadResource, writeResource } from './resource.ts'
+import { loadResource, privateRedisSpec, writePrivateReference, writeResource } from './resource.ts'
 import { createScreen, type Screen } from './screen.ts'
 import { listenForSignals, type Stopping } from './stopping.ts'
 import { isSound, type Summary, summaryJson, summaryText } from './summary.ts'
@@ -70,7 +72,7 @@ export async function runUp(options: UpOptions): Promise<number> {
   } catch (thrown) {
     const error = asFailure(thrown)
     screen.finish()
-    process.stderr.write(`streampipeline: ${error.message}\n  ${error.remedy}\n`)
+    process.stderr.write(`${printableLines(errorText(error))}\n`)
     return exitCodeOf(error)
   } finally {
     for (const closer of closers.toReversed()) await closer()
@@ -89,14 +91,17 @@ async function run(options: UpOptions, screen: Screen, stopping: Stopping, onClo
   if (privateRedis !== undefined) {
     onClose(() => privateRedis.stop())
     screen.event(`private Redis at ${privateRedis.url} (pid ${privateRedis.pid})`)
+    screen.event(`redis-cli -s ${shellWord(privateRedis.socket)} opens it, for this user alone`)
   }
-  const local = privateRedis === undefined ? given : await loadResource(options.file, options.name, privateRedis.url)
+  const local = privateRedis === undefined ? given : await loadResource(options.file, options.name, privateRedisSpec)
   const { pipeline } = local
   const folder = await mkdtemp(join(tmpdir(), 'streampipeline-up-'))
   onClose(() => rm(folder, { recursive: true, force: true }))
   const file = await writeResource(local.resource, folder)
 
-  const read = directoryReader(options.refs)
+  // Everything lives in the private Redis, so nothing else is referred to.
+  const refs = privateRedis === undefined ? options.refs : await writePrivateReference(privateRedis.url, folder)
+  const read = directoryReader(refs)
   const address = await resolveTarget(pipeline.redis, read)
   const redis = await openObserver(connect(address, 'Observer'), onClose)
   const elsewhere = pipeline.sink.redis
@@ -112,7 +117,7 @@ async function run(options: UpOptions, screen: Screen, stopping: Stopping, onClo
     owner,
     command: process.execPath,
     compileCache: join(folder, 'compiled'),
-    args: (name) => consumerArguments(file, name, options.refs),
+    args: (name) => consumerArguments(file, name, refs),
     graceMs: pipeline.terminationGracePeriodMs,
     onEvent: screen.event,
     onDeath: reaper.died,
@@ -132,9 +137,7 @@ async function run(options: UpOptions, screen: Screen, stopping: Stopping, onClo
     onDecision: log?.write,
   })
   const before = await takeStock(redis, pipeline, queue)
-  const demo = options.demo
-    ? startDemo({ file, refs: options.refs, seed: randomInt(2 ** 31) }, (error) => fault.abort(error))
-    : undefined
+  const demo = options.demo ? startDemo({ file, refs, seed: randomInt(2 ** 31) }, (error) => fault.abort(error)) : undefined
   if (demo !== undefined) onClose(() => demo.close())
 
   const session: Session = {

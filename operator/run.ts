@@ -4,7 +4,7 @@
  * and connections close, exit code 0.
  */
 import { listen } from '../process/httpserver.ts'
-import { createLogger, standardOutput } from '../process/logger.ts'
+import { createLogger, printableDestination, standardOutput } from '../process/logger.ts'
 import { type Caches, createCaches } from './caches.ts'
 import { createCompatibilityCheck } from './compatibility.ts'
 import { createApplier } from './kubernetes/apply.ts'
@@ -32,7 +32,7 @@ export async function runOperator(options: OperatorOptions): Promise<number> {
   const compiled = compileOptions(options)
   const credentials = loadCredentials(options.kubeconfig)
   const namespace = compiled.podNamespace ?? credentials.namespace ?? 'default'
-  const output = options.log ?? standardOutput()
+  const output = options.log === undefined ? standardOutput() : printableDestination(options.log)
   const log = createLogger(compiled.logLevel, output)
   const recordDecision = (line: string) => void output.write(line)
   const clock = systemClock

@@ -1,7 +1,7 @@
 /** Small HTTP servers for probes and scrapes: what consumer and operator listen with. */
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { failure } from '../api/errors.ts'
+import { asFailure, failure } from '../api/errors.ts'
 
 export interface Answer {
   readonly code: number
@@ -64,7 +64,7 @@ async function answer(route: (() => Answer | Promise<Answer>) | undefined): Prom
   try {
     return await route()
   } catch (thrown) {
-    return { code: 500, body: `${String(thrown)}\n` }
+    return { code: 500, body: `${asFailure(thrown).message}\n` }
   }
 }
 

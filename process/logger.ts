@@ -1,11 +1,23 @@
-/** The log of a process: one JSON object per line, with ISO times and levels by name. Every process writes the same form. */
+/**
+ * The log of a process: one JSON object per line, with ISO times and levels by name. Every process writes the same form.
+ *
+ * JSON escapes line breaks and what lies below the space; a terminal that shows the log obeys more than that. So each line
+ * passes through `printableJson` on its way out, and no text in it is longer than `mostMessage`.
+ */
 import { type DestinationStream, type Logger, pino } from 'pino'
+import { asFailure, type StreamPipelineError } from '../api/errors.ts'
+import { mostMessage, printable, printableJson } from '../api/printable.ts'
 
 /**
  * Standard output. Each line is written at once: pino's default buffers, and what it flushes when the process exits can
  * overtake a write under way, so that the last lines stand in the wrong order.
  */
-export const standardOutput = (): DestinationStream => pino.destination({ sync: true })
+export const standardOutput = (): DestinationStream => printableDestination(pino.destination({ sync: true }))
+
+/** A destination of JSON lines that gets nothing a terminal obeys. */
+export const printableDestination = (destination: DestinationStream): DestinationStream => ({
+  write: (line) => destination.write(printableJson(line)),
+})
 
 export function createLogger(level: string, destination: DestinationStream): Logger {
   return pino(
@@ -13,8 +25,43 @@ export function createLogger(level: string, destination: DestinationStream): Log
       level,
       base: null,
       timestamp: pino.stdTimeFunctions.isoTime,
-      formatters: { level: (label) => ({ level: label }) },
+      formatters: { level: (label) => ({ level: label }), log: bounded },
+      serializers: { err: errorFields },
     },
-    destination,
+    printableDestination(destination),
   )
+}
+
+/** Names and replies stand in fields whole, unless they are too long to be read. */
+function bounded(fields: Record<string, unknown>): Record<string, unknown> {
+  const isLong = (value: unknown): value is string => typeof value === 'string' && value.length > mostMessage
+  if (!Object.values(fields).some(isLong)) return fields
+  const cut = (value: unknown) => (isLong(value) ? printable(value, mostMessage) : value)
+  return Object.fromEntries(Object.entries(fields).map(([name, value]) => [name, cut(value)]))
+}
+
+/**
+ * An error, without what hangs on foreign ones: a reply error of ioredis holds the command's arguments, which may be payload or a
+ * password. The stack of a cause is of use where a defect is reported.
+ */
+function errorFields(thrown: unknown): object {
+  const error = asFailure(thrown)
+  const { cause } = error
+  const stack = error.code === 'Internal' && cause instanceof Error ? cause.stack : error.stack
+  return {
+    type: cause instanceof Error && error.code === 'Internal' ? cause.name : error.name,
+    code: error.code,
+    message: error.message,
+    remedy: error.remedy,
+    stack: framesOf(stack ?? '', error),
+  }
+}
+
+const mostFrames = 20
+
+/** The frames alone: a stack begins with the message, which is a foreign error's own there. */
+function framesOf(stack: string, error: StreamPipelineError): string {
+  const frames = stack.split('\n').filter((line) => /^ {4}at /.test(line))
+  const lines = [`${error.name}: ${error.message}`, ...frames.slice(0, mostFrames)]
+  return lines.map((line) => printable(line, mostMessage)).join('\n')
 }

@@ -4,9 +4,9 @@
  * any bytes; it is decoded here with strings left as bytes.
  *
  * Anybody who may write to the stream may spoil a record. One that cannot be read says so in `damage` and keeps its raw fields: it is
- * listed, shown and purged like the others, and only a replay refuses it.
+ * listed, shown and purged like the others, and only a replay refuses it. The payload is read by hand for that reason: a decoder of all
+ * of MessagePack makes room for what a header announces, and two kilobytes of nested headers ended the process.
  */
-import { Decoder } from '@msgpack/msgpack'
 
 export const deadLetterReasons = [
   'InvalidPayload',
@@ -52,10 +52,6 @@ export interface DeadLetter {
   /** Of a damaged record: field, value, … as Redis holds them. */
   readonly raw?: readonly Buffer[]
 }
-
-/** More than one command to Redis can bring. */
-const maxArrayLength = 1_048_576
-const decoder = new Decoder({ rawStrings: true, maxArrayLength })
 
 /** Reads one record as XRANGE replies it (flat list of field and value). Throws nothing: see `damage`. */
 export function decodeDeadLetter(id: string, flat: readonly Buffer[]): DeadLetter {
@@ -113,19 +109,65 @@ function reasonOf(text: string, damages: string[]): DeadLetterReason | undefined
 function payloadOf(packed: Buffer, damages: string[]): readonly Buffer[] {
   if (packed.length === 0) return []
   const list = unpacked(packed)
-  // Lua has one kind of table: cmsgpack writes an empty one as an empty list.
-  if (!Array.isArray(list) || list.length % 2 === 1 || !list.every((item) => item instanceof Uint8Array)) {
+  if (list === undefined || list.length % 2 === 1) {
     damages.push('its payload is no list of fields and values')
     return []
   }
-  return list.map((item) => Buffer.from(item))
+  return list
 }
 
-/** Undefined for what is no MessagePack, which is no list either. */
-function unpacked(packed: Buffer): unknown {
-  try {
-    return decoder.decode(packed)
-  } catch {
-    return undefined
+/** The strings of a MessagePack list of strings; undefined for anything else. They are views of `packed`. */
+function unpacked(packed: Buffer): readonly Buffer[] | undefined {
+  const head = headAt(packed, 0, listHeads)
+  // Each item has a byte at least: no more room is made than that.
+  if (head === undefined || head.size > packed.length) return undefined
+  const items: Buffer[] = []
+  let at = head.end
+  for (let left = head.size; left > 0; left--) {
+    const item = headAt(packed, at, stringHeads)
+    if (item === undefined || item.end + item.size > packed.length) return undefined
+    at = item.end + item.size
+    items.push(packed.subarray(item.end, at))
   }
+  return at === packed.length ? items : undefined
+}
+
+interface Heads {
+  /** First byte of a short one, and the bits of that byte that are its size. */
+  readonly fix: number
+  readonly mask: number
+  /** First byte of a longer one, and in how many bytes its size follows. */
+  readonly sized: ReadonlyMap<number, number>
+}
+
+/** Lua has one kind of table: cmsgpack writes an empty one as an empty list. */
+const listHeads: Heads = {
+  fix: 0x90,
+  mask: 0x0f,
+  sized: new Map([
+    [0xdc, 2],
+    [0xdd, 4],
+  ]),
+}
+/** Texts and binaries. */
+const stringHeads: Heads = {
+  fix: 0xa0,
+  mask: 0x1f,
+  sized: new Map([
+    [0xd9, 1],
+    [0xda, 2],
+    [0xdb, 4],
+    [0xc4, 1],
+    [0xc5, 2],
+    [0xc6, 4],
+  ]),
+}
+
+function headAt(packed: Buffer, at: number, { fix, mask, sized }: Heads): { size: number; end: number } | undefined {
+  const first = packed[at]
+  if (first === undefined) return undefined
+  if ((first & ~mask & 0xff) === fix) return { size: first & mask, end: at + 1 }
+  const bytes = sized.get(first)
+  if (bytes === undefined || at + 1 + bytes > packed.length) return undefined
+  return { size: packed.readUIntBE(at + 1, bytes), end: at + 1 + bytes }
 }

@@ -4,6 +4,7 @@
  */
 import { closeSync, openSync, writeSync } from 'node:fs'
 import { failure } from '../api/errors.ts'
+import { printableJson } from '../api/printable.ts'
 import type { Decision } from './decide.ts'
 import type { ScalingPolicy } from './policy.ts'
 import type { Sample } from './sample.ts'
@@ -22,7 +23,7 @@ export interface LoggedDecision {
 }
 
 export function decisionLine(logged: Omit<LoggedDecision, 'version'>): string {
-  return `${JSON.stringify({ version: 1, ...logged })}\n`
+  return `${printableJson(JSON.stringify({ version: 1, ...logged }))}\n`
 }
 
 interface DecisionLog {

@@ -1,6 +1,7 @@
 /** The checks the API server makes of every object's head: what it is and how it is called. */
+import { quotedName } from '../printable.ts'
 import { apiVersion, kind } from '../schema/pipeline.ts'
-import { isRecord, type Problem } from './problem.ts'
+import { isRecord, type Problem, under } from './problem.ts'
 
 const known = new Set([
   'annotations',
@@ -31,7 +32,7 @@ export function headProblems(document: Readonly<Record<string, unknown>>): Probl
   const { metadata } = document
   if (!isRecord(metadata)) return [...found, { field: 'metadata', message: 'required value: write metadata: {name: …}' }]
   for (const name of Object.keys(metadata)) {
-    if (!known.has(name)) found.push({ field: `metadata.${name}`, message: `unknown field "metadata.${name}"` })
+    if (!known.has(name)) found.push({ field: under('metadata', name), message: `unknown field "${under('metadata', name)}"` })
   }
   return [
     ...found,
@@ -53,7 +54,7 @@ function nameProblems({ name, namespace, generateName }: Readonly<Record<string,
   } else if (!subdomain.test(name)) {
     found.push({
       field: 'metadata.name',
-      message: `${JSON.stringify(name)} is no RFC 1123 name: write lower case letters, digits and dashes, with a letter or digit first and last`,
+      message: `${quotedName(name)} is no RFC 1123 name: write lower case letters, digits and dashes, with a letter or digit first and last`,
     })
   }
   if (
@@ -74,7 +75,7 @@ function stringMapProblems(
   if (!isRecord(map)) return [{ field: `metadata.${field}`, message: 'must be an object of strings' }]
   return Object.entries(map).flatMap(([key, value]) => {
     if (typeof value !== 'string')
-      return [{ field: `metadata.${field}.${key}`, message: `must be of type string, is ${typeof value}: put it in quotes` }]
-    return fits(key, value) ? [] : [{ field: `metadata.${field}.${key}`, message: `not a valid key or value of ${field}` }]
+      return [{ field: under(`metadata.${field}`, key), message: `must be of type string, is ${typeof value}: put it in quotes` }]
+    return fits(key, value) ? [] : [{ field: under(`metadata.${field}`, key), message: `not a valid key or value of ${field}` }]
   })
 }

@@ -1,3 +1,5 @@
+import { printableName } from '../printable.ts'
+
 /** What is wrong with one field of a resource, and what to write instead. */
 export interface Problem {
   /** Path as the API server spells it: `spec.redis.sentinel.nodes[0]`. */
@@ -7,10 +9,11 @@ export interface Problem {
   readonly beyondServer?: true
 }
 
-/** The path of a field, or of a list item, as the API server spells it. */
+/** The path of a field, or of a list item, as the API server spells it. A property's name is anybody's text. */
 export function under(path: string, name: string | number): string {
   if (typeof name === 'number') return `${path}[${name}]`
-  return path === '' ? name : `${path}.${name}`
+  const shown = printableName(name)
+  return path === '' ? shown : `${path}.${shown}`
 }
 
 export function isRecord(value: unknown): value is Record<string, unknown> {

@@ -2,6 +2,7 @@
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { formatAge } from '../../api/duration.ts'
 import { failure } from '../../api/errors.ts'
+import { printable, printableJson, printableLines } from '../../api/printable.ts'
 import type { Records } from '../../redis/deadletters/records.ts'
 import type { DeadLetters, ReplayOutcome } from '../../redis/deadletters/replay.ts'
 import { type DeadLetter, type DeadLetterReason, deadLetterReasons } from '../../redis/record.ts'
@@ -104,7 +105,7 @@ async function list(letters: Records, flags: DeadFlags): Promise<void> {
     }
     records.push(record)
   }
-  if (flags.output === 'json') return print(JSON.stringify(records.map(plain), undefined, 2))
+  if (flags.output === 'json') return printJson(records.map(plain), 2)
   if (records.length === 0) return print('no dead letters')
   print(row('ID', 'REASON', 'TRIES', 'REDRIVES', 'AGE', 'ERROR'))
   for (const { id, reason, deliveries, redrives, deadAt, error, damage, altered } of records) {
@@ -119,7 +120,7 @@ async function list(letters: Records, flags: DeadFlags): Promise<void> {
 async function show(letters: Records, id: string): Promise<void> {
   const record = await letters.show(id)
   if (record === undefined) throw failure('InvalidOption', { option: 'ID', detail: `there is no dead letter ${id}` })
-  print(JSON.stringify(plain(record), undefined, 2))
+  printJson(plain(record), 2)
 }
 
 async function replay(letters: DeadLetters, ids: readonly string[], flags: DeadFlags): Promise<void> {
@@ -131,7 +132,7 @@ async function replay(letters: DeadLetters, ids: readonly string[], flags: DeadF
     outcomes.push({ record: record.id, ...outcome })
     if (flags.output === 'text') print(`${record.id}  ${told(outcome)}`)
   }
-  if (flags.output === 'json') print(JSON.stringify(outcomes, undefined, 2))
+  if (flags.output === 'json') printJson(outcomes, 2)
   else if (outcomes.length === 0) print('no dead letters')
 }
 
@@ -141,7 +142,7 @@ async function purge(letters: Records, ids: readonly string[], flags: DeadFlags)
   for (let at = 0; at < records.length && !flags.dryRun; at += purgedAtOnce) {
     purged += await letters.purge(records.slice(at, at + purgedAtOnce).map(({ id }) => id))
   }
-  if (flags.output === 'json') return print(JSON.stringify({ selected: records.length, purged }))
+  if (flags.output === 'json') return printJson({ selected: records.length, purged })
   print(flags.dryRun ? `${records.length} would be purged` : `${purged} purged`)
 }
 
@@ -206,13 +207,21 @@ function fieldsOf(flat: readonly Buffer[]): readonly object[] {
   return readable.flatMap((name, index) => (index % 2 === 0 ? [{ name, value: readable[index + 1] }] : []))
 }
 
-/** A worker's own words may hold line breaks, or what a terminal obeys. */
-const oneLine = (text: string) => text.replaceAll(/\p{Cc}+/gu, ' ').slice(0, 120)
+/** An error in a table; `dead show` prints it whole. */
+const mostError = 120
+
+/** A worker's own words may hold line breaks: a space reads better there than an escape. */
+const inOneLine = (text: string) => text.slice(0, 10 * mostError).replaceAll(/\p{Cc}+/gu, ' ')
 
 function row(id: string, reason: string, tries: string, redrives: string, age: string, error: string): string {
-  return `${id.padEnd(21)} ${reason.padEnd(16)} ${tries.padStart(5)} ${redrives.padStart(8)} ${age.padStart(7)}  ${oneLine(error)}`
+  return `${id.padEnd(21)} ${reason.padEnd(16)} ${tries.padStart(5)} ${redrives.padStart(8)} ${age.padStart(7)}  ${printable(inOneLine(error), mostError)}`
 }
 
 function print(text: string): void {
-  process.stdout.write(`${text}\n`)
+  process.stdout.write(`${printableLines(text)}\n`)
+}
+
+/** Escapes stay within the values, which are the same when the JSON is read. */
+function printJson(value: unknown, indent?: number): void {
+  process.stdout.write(`${printableJson(JSON.stringify(value, undefined, indent))}\n`)
 }

@@ -1,5 +1,6 @@
 import type { Command } from 'commander'
 import { InvalidArgumentError, Option } from 'commander'
+import { printableJson, printableLines } from '../../api/printable.ts'
 import type { SimulateOptions } from '../../scaling/simulate/run.ts'
 
 const mostSeeds = 10_000
@@ -11,6 +12,9 @@ function seeds(text: string): number {
   }
   return count
 }
+
+const printed = (format: SimulateOptions['output'], text: string) =>
+  format === 'json' ? printableJson(text) : printableLines(text)
 
 export function registerSimulate(program: Command): void {
   program
@@ -29,6 +33,6 @@ export function registerSimulate(program: Command): void {
     .addOption(new Option('-o, --output <format>', 'what is printed').choices(['table', 'json', 'markdown']).default('table'))
     .action(async (options: SimulateOptions) => {
       const { runSimulate } = await import('../../scaling/simulate/run.ts')
-      process.exitCode = await runSimulate(options, (text) => process.stdout.write(`${text}\n`))
+      process.exitCode = await runSimulate(options, (text) => process.stdout.write(`${printed(options.output, text)}\n`))
     })
 }

@@ -1,6 +1,9 @@
 import type { Command } from 'commander'
 import { Option } from 'commander'
 import { exitCodes } from '../../api/exitcodes.ts'
+import { mostMessage, printable, printableJson } from '../../api/printable.ts'
+
+const print = (line: string) => process.stdout.write(`${printable(line, mostMessage)}\n`)
 
 /** Exit codes: 0 every resource is valid (warnings change nothing), 1 at least one is not, 64 the file cannot be read. */
 export function registerValidate(program: Command): void {
@@ -13,16 +16,15 @@ export function registerValidate(program: Command): void {
       const { validateFile } = await import('../../api/files.ts')
       const reports = await Promise.all(files.map(validateFile))
       const valid = reports.every(({ problems }) => problems.length === 0)
-      if (output === 'json') process.stdout.write(`${JSON.stringify({ valid, files: reports }, undefined, 2)}\n`)
+      if (output === 'json') process.stdout.write(`${printableJson(JSON.stringify({ valid, files: reports }, undefined, 2))}\n`)
       else {
         for (const { file, resources, problems, remarks } of reports) {
-          for (const problem of problems) process.stdout.write(`${problem}\n`)
+          for (const problem of problems) print(problem)
           for (const { name, line, memory, queueMemory } of resources) {
-            if (memory !== undefined)
-              process.stdout.write(`${file}:${line}: ${name} is valid; a consumer of it needs ${memory}\n`)
-            if (queueMemory !== undefined) process.stdout.write(`${file}:${line}: ${name} needs ${queueMemory}\n`)
+            if (memory !== undefined) print(`${file}:${line}: ${name} is valid; a consumer of it needs ${memory}`)
+            if (queueMemory !== undefined) print(`${file}:${line}: ${name} needs ${queueMemory}`)
           }
-          for (const remark of remarks) process.stdout.write(`warning: ${remark}\n`)
+          for (const remark of remarks) print(`warning: ${remark}`)
         }
       }
       process.exitCode = valid ? exitCodes.done : exitCodes.invalid

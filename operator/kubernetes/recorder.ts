@@ -7,6 +7,7 @@
  */
 import { randomBytes } from 'node:crypto'
 import { asFailure, type StreamPipelineError } from '../../api/errors.ts'
+import { mostMessage, printable } from '../../api/printable.ts'
 import { pause } from '../../process/pause.ts'
 import type { Clock } from './clock.ts'
 import { microTime } from './elector.ts'
@@ -172,8 +173,9 @@ export function createRecorder(options: RecorderOptions): EventRecorder {
   }
 }
 
-/** At most 1,024 bytes of UTF-8, cut at a character. */
-export function clip(text: string): string {
+/** One printable line of at most 1,024 bytes of UTF-8, cut at a character. */
+export function clip(note: string): string {
+  const text = printable(note, mostMessage)
   if (Buffer.byteLength(text) <= noteBytes) return text
   const cut = Buffer.from(text).subarray(0, noteBytes - 3)
   return `${cut.toString('utf8').replace(/\uFFFD$/, '')}…`

@@ -3,6 +3,7 @@
  * and what to do. `Ready` sums up: it is False with the first reason that stands in the way, most telling first.
  */
 import type { StreamPipelineError } from '../../api/errors.ts'
+import { printableName } from '../../api/printable.ts'
 import type { ConditionType } from '../../api/status.ts'
 import { consumerName, isPaused, reconcileAnnotation } from '../plan/names.ts'
 import type { Observed } from '../plan/observed.ts'
@@ -162,11 +163,11 @@ function scalingActiveOf({ spec, observation }: Observed): Verdict {
   if (observation.kind === 'None') return verdict('Unknown', 'NotObservedYet', 'Redis is asked within a few seconds')
   const { queue, maxWaiting } = pipeline.sink
   if (observation.sample.queuePaused === true) {
-    const text = `the BullMQ queue ${queue} is paused: jobs are added, and no worker takes them. Resume it with Queue.resume()`
+    const text = `the BullMQ queue ${printableName(queue)} is paused: jobs are added, and no worker takes them. Resume it with Queue.resume()`
     return verdict('False', 'QueuePaused', text)
   }
   if (observation.sample.queueWaiting >= maxWaiting) {
-    const text = `the BullMQ queue ${queue} holds ${roundCount(observation.sample.queueWaiting)} waiting jobs, sink.bullmq.maxWaiting is ${maxWaiting}: consumers wait. Add workers, or raise maxWaiting`
+    const text = `the BullMQ queue ${printableName(queue)} holds ${roundCount(observation.sample.queueWaiting)} waiting jobs, sink.bullmq.maxWaiting is ${maxWaiting}: consumers wait. Add workers, or raise maxWaiting`
     return verdict('False', 'QueueFull', text)
   }
   if (pipeline.mode === 'Direct')

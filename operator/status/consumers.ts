@@ -3,6 +3,8 @@
  * as Redis sees them. A consumer's name is its pod's name. Names that are not registered as this pipeline's belong to
  * strangers who share the group, and are not counted.
  */
+
+import { printable, printableName } from '../../api/printable.ts'
 import type { StreamPipelineStatus } from '../../api/status.ts'
 import { parseIdentity } from '../../redis/stream/identity.ts'
 import type { ConsumerSample, Sample } from '../../scaling/sample.ts'
@@ -14,6 +16,10 @@ import { roundAge, roundCount } from './rounding.ts'
 type ConsumersStatus = NonNullable<StreamPipelineStatus['consumers']>
 
 const mostLines = 10
+/** Of one line; the schema's bound. */
+const mostLine = 512
+/** A pod's name is told whole: it is what `kubectl` wants. */
+const mostPodName = 253
 
 export function consumersStatus(
   pipelineUid: string,
@@ -56,13 +62,16 @@ function byPending(consumers: readonly ConsumerSample[]): ConsumerSample[] {
 }
 
 function line(consumer: ConsumerSample, state: string): string {
-  return `${consumer.name}  ${state}  pending ${roundCount(consumer.pending)}  silent ${roundAge(consumer.idleMs)}`.slice(0, 512)
+  const name = printableName(consumer.name, mostPodName)
+  return `${name}  ${state}  pending ${roundCount(consumer.pending)}  silent ${roundAge(consumer.idleMs)}`
 }
 
 /** What the reaper found of it, if it had its turn. */
 function goneLine(consumer: ConsumerSample, told: readonly VanishedConsumer[], sample: Sample | undefined): string {
   const found = told.find(({ name }) => name === consumer.name)
-  return found === undefined || sample === undefined ? line(consumer, 'Vanished') : vanishedLine(found, sample).slice(0, 512)
+  return found === undefined || sample === undefined
+    ? line(consumer, 'Vanished')
+    : printable(vanishedLine(found, sample), mostLine)
 }
 
 function podTrouble(pod: PodObject): string[] {
@@ -70,7 +79,7 @@ function podTrouble(pod: PodObject): string[] {
   // Those that have ended stay listed for long; they are replaced.
   return trouble === undefined || trouble.reason === 'PodsEnded'
     ? []
-    : [`${pod.metadata.name ?? ''}  ${trouble.reason}  ${trouble.detail}`.replaceAll('\n', ' ').slice(0, 512)]
+    : [printable(`${pod.metadata.name ?? ''}  ${trouble.reason}  ${trouble.detail}`, mostLine)]
 }
 
 interface Trouble {

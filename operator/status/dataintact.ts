@@ -1,5 +1,6 @@
 /** The condition DataIntact: what was lost, what others took, and what retention waits for. The worst comes first. */
 import type { CompiledPipeline } from '../../api/compiled.ts'
+import { printableName } from '../../api/printable.ts'
 import { redeliverCommand } from '../../redis/stream/ledger.ts'
 import type { Sample } from '../../scaling/sample.ts'
 import type { Missing } from '../../scaling/undelivered.ts'
@@ -25,7 +26,7 @@ export function intactOf(sample: Sample, pipeline: CompiledPipeline | undefined)
   }
   const letters = pipeline?.deadLetter
   if (letters !== undefined && sample.deadLetters >= letters.maxEntries) {
-    const message = `the dead-letter stream ${letters.stream} holds deadLetter.maxEntries (${letters.maxEntries}): entries that should become dead letters stay pending until there is room. Replay or purge them with streampipeline dead, or raise maxEntries`
+    const message = `the dead-letter stream ${printableName(letters.stream)} holds deadLetter.maxEntries (${letters.maxEntries}): entries that should become dead letters stay pending until there is room. Replay or purge them with streampipeline dead, or raise maxEntries`
     return { status: 'False', reason: 'DeadLettersFull', message }
   }
   if (missing !== undefined && taken !== '') {
@@ -57,5 +58,5 @@ function pinnedText({ atMs, pin }: Sample): string {
     pin.kind === 'pending'
       ? 'Have its consumer settle it'
       : 'Have the group read on, remove it, or name it in source.retention.ignoredGroups'
-  return `Retention waits for entry ${pin.id}, ${pin.kind} in group ${pin.group}, for ${roundAge(atMs - pin.sinceMs)}: older entries stay in the stream. ${remedy}`
+  return `Retention waits for entry ${pin.id}, ${pin.kind} in group ${printableName(pin.group)}, for ${roundAge(atMs - pin.sinceMs)}: older entries stay in the stream. ${remedy}`
 }

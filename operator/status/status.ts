@@ -1,4 +1,6 @@
 /** The resource's status, from what is observed. A pure function: what should be said, not whether it is worth a write (due.ts). */
+
+import { mostMessage, printable } from '../../api/printable.ts'
 import { type Condition, conditionTypes, type StreamPipelineStatus } from '../../api/status.ts'
 import { nameLabel } from '../plan/names.ts'
 import type { Observed } from '../plan/observed.ts'
@@ -54,12 +56,12 @@ function scalingStatus(
   const changed = from !== replicas || before?.decisions === undefined
   const step = from === undefined || from === replicas ? `starts at ${replicas}` : `${from} -> ${replicas}`
   const at = timestamp(nowMs)
-  const line = `${at}  ${step}  ${reason}`.slice(0, 512)
+  const line = printable(`${at}  ${step}  ${reason}`, 512)
   const decisions = changed ? [line, ...(before?.decisions ?? [])].slice(0, mostDecisions) : before?.decisions
   const lastScaleTime = changed ? at : before?.lastScaleTime
   return {
     desiredReplicas: replicas,
-    reason: reason.slice(0, 1024),
+    reason: printable(reason, 1024),
     ...(decision.limitedBy === undefined ? {} : { limitedBy: decision.limitedBy }),
     ...(lastScaleTime === undefined ? {} : { lastScaleTime }),
     ...(decisions === undefined ? {} : { decisions }),
@@ -73,7 +75,7 @@ function conditions(before: readonly Condition[], verdicts: Verdicts, generation
     // The default status of the schema carries 1970, which is no transition anybody made.
     const kept = old !== undefined && old.status === status && !old.lastTransitionTime.startsWith('1970')
     const lastTransitionTime = kept ? old.lastTransitionTime : timestamp(nowMs)
-    return { type, status, reason, message: message.slice(0, 32_768), lastTransitionTime, observedGeneration: generation }
+    return { type, status, reason, message: printable(message, mostMessage), lastTransitionTime, observedGeneration: generation }
   })
 }
 

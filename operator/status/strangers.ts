@@ -2,6 +2,7 @@
  * Consumers of the group that are not this pipeline's: not registered, or registered by another owner. They take entries that
  * our consumers then don't see, and nobody here may judge whether they live: they are told of, and never reaped.
  */
+import { printableName } from '../../api/printable.ts'
 import { parseIdentity } from '../../redis/stream/identity.ts'
 import type { ConsumerSample, Sample } from '../../scaling/sample.ts'
 import type { PodObject } from '../plan/observed.ts'
@@ -16,7 +17,11 @@ export function strangersText(pipelineUid: string, pods: readonly PodObject[], s
     .map(({ name }) => name)
   if (names.length === 0) return ''
   const more = names.length > mostNames ? ` and ${names.length - mostNames} more` : ''
-  const listed = `${names.toSorted().slice(0, mostNames).join(', ')}${more}`
+  const listed = `${names
+    .toSorted()
+    .slice(0, mostNames)
+    .map((name) => printableName(name))
+    .join(', ')}${more}`
   return `the group is shared with consumers that are not this pipeline's (${listed}): they take entries too, and what they leave waits for reclaim.minIdle`
 }
 

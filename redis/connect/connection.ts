@@ -105,7 +105,11 @@ function construct(
 ): RedisConnection {
   switch (address.kind) {
     case 'Server':
-      return new Redis({ ...common, host: address.host, port: address.port, db: address.database })
+      return new Redis({
+        ...common,
+        ...(address.socket === undefined ? { host: address.host, port: address.port } : { path: address.socket }),
+        db: address.database,
+      })
     case 'Sentinel':
       return new Redis({
         ...common,

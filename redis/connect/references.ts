@@ -2,13 +2,20 @@
  * From a RedisTarget, which names Secrets, to a RedisAddress, which holds everything needed to connect. Only here do secret
  * values enter the program; an address is never logged, its `label` is what may be shown.
  */
-import { readFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import type { HostPort, RedisTarget, Reference } from '../../api/compiled.ts'
 import { failure } from '../../api/errors.ts'
+import { isDataKey, isObjectName } from '../../api/names.ts'
+import { readInside } from './referencefolder.ts'
 
 /** Reads one key of a Secret or ConfigMap. Throws ReferenceMissing. */
-export type ReadReference = (reference: Reference) => Promise<string>
+export interface ReadReference {
+  (reference: Reference): Promise<string>
+  /**
+   * It reads files of this machine, whose user may name a Unix socket there. The operator's reader does not: a Secret of any namespace
+   * would choose among the sockets of the operator's pod.
+   */
+  readonly local?: boolean
+}
 
 export interface TlsAddress {
   readonly ca?: string | undefined
@@ -26,7 +33,14 @@ interface Credentials {
 }
 
 export type RedisAddress =
-  | ({ readonly kind: 'Server'; readonly host: string; readonly port: number; readonly database: number } & Credentials)
+  | ({
+      readonly kind: 'Server'
+      readonly host: string
+      readonly port: number
+      readonly database: number
+      /** Path of a Unix socket, which takes the place of host and port. */
+      readonly socket?: string
+    } & Credentials)
   | ({
       readonly kind: 'Sentinel'
       readonly master: string
@@ -39,16 +53,26 @@ export type RedisAddress =
 
 /** Reads references as the operator mounts them: `DIR/secret/NAME/KEY`, `DIR/configmap/NAME/KEY`. */
 export function directoryReader(directory: string | undefined): ReadReference {
-  return async (reference) => {
+  const read = async (reference: Reference) => {
     const missing = (detail: string, cause?: unknown) => failure('ReferenceMissing', { ...reference, detail }, cause)
     if (directory === undefined) throw missing('no folder of references was given; name one with --refs DIR')
-    const path = join(directory, reference.kind === 'Secret' ? 'secret' : 'configmap', reference.name, reference.key)
-    try {
-      return await readFile(path, 'utf8')
-    } catch (thrown) {
-      throw missing(`${path} cannot be read`, thrown)
+    const { kind, name, key } = reference
+    // Names that are no names could lead out of the folder.
+    if (!isObjectName(name) || !isDataKey(key)) throw missing('no object can have that name or key')
+    const path = [kind === 'Secret' ? 'secret' : 'configmap', name, key]
+    const reading = await readInside(directory, ...path)
+    switch (reading.kind) {
+      case 'Read':
+        return reading.text
+      case 'Refused':
+        throw missing(`the file ${[directory, ...path].join('/')} ${reading.why}`)
+      case 'Failed':
+        throw missing(`${[directory, ...path].join('/')} cannot be read`, reading.cause)
+      default:
+        throw reading satisfies never
     }
   }
+  return Object.assign(read, { local: true })
 }
 
 /** Resolves every reference of a target. Throws ReferenceMissing, and InvalidReference for a value that cannot be used. */
@@ -71,6 +95,8 @@ export async function resolveTarget(target: RedisTarget, read: ReadReference): P
     case 'UrlFrom': {
       const { from } = target
       const url = (await read(from)).trim()
+      const socket = read.local === true ? socketOf(url) : undefined
+      if (socket !== undefined) return atSocket(socket, given)
       return fromUrl(url, given, () => failure('InvalidReference', { ...from, detail: urlForm }))
     }
     case 'Sentinel':
@@ -103,6 +129,17 @@ function fromUrl(text: string, given: Given, refused: () => Error): RedisAddress
   const address = parseRedisUrl(text, given)
   if (address === undefined) throw refused()
   return address
+}
+
+/** The path in `unix:///path`; undefined for any other text. */
+function socketOf(url: string): string | undefined {
+  const path = url.startsWith('unix:///') ? unescaped(url.slice('unix://'.length)) : undefined
+  return path === undefined || path.includes('\0') ? undefined : path
+}
+
+/** What a local run makes for itself. Database 0, without TLS: nobody is between the two ends. */
+function atSocket(socket: string, { username, password }: Given): RedisAddress {
+  return { kind: 'Server', host: 'localhost', port: 0, database: 0, socket, label: `unix://${socket}`, username, password }
 }
 
 const nothingGiven: Given = { username: undefined, password: undefined, tls: undefined }

@@ -40,7 +40,8 @@ function firstOfTransaction(thrown: Error): Error {
 }
 
 function replyFailure(code: string, thrown: Error, address: string): StreamPipelineError {
-  const detail = thrown.message
+  forgetArguments(thrown)
+  const detail = withoutArguments(thrown.message)
   switch (code) {
     case 'WRONGPASS':
     case 'NOAUTH':
@@ -79,6 +80,17 @@ function replyFailure(code: string, thrown: Error, address: string): StreamPipel
  */
 function isUnknownCommand(message: string): boolean {
   return /^ERR unknown (command|subcommand)\b/i.test(message)
+}
+
+/** A server that does not know a command quotes what came with it: payload, or a password. */
+const withoutArguments = (message: string) => message.replace(/,? with args beginning with:.*$/s, '')
+
+/** ioredis attaches the command with its arguments, and Node prints what is attached to a cause. The name is all that is used. */
+function forgetArguments(thrown: Error): void {
+  if (!('command' in thrown)) return
+  const { command } = thrown
+  const name = typeof command === 'object' && command !== null && 'name' in command ? command.name : undefined
+  Object.defineProperty(thrown, 'command', { value: { name }, configurable: true, writable: true, enumerable: false })
 }
 
 /** ioredis attaches the command it sent to the error; its arguments may be payload and are left out. */

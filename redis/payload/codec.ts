@@ -8,6 +8,7 @@
  */
 import type { CompiledPayload } from '../../api/compiled.ts'
 import { failure } from '../../api/errors.ts'
+import { printable } from '../../api/printable.ts'
 import type { DeadLetterReason } from '../record.ts'
 import { createCoercion } from './coercion.ts'
 import { createFieldReader, type EntryFields, type Envelope, isReserved, NotText, show, type Trace } from './fields.ts'
@@ -95,8 +96,9 @@ export function createCodec(payload: CompiledPayload): Codec {
       if (broken !== undefined) throw new Refusal('SchemaViolation', broken)
       return { kind: 'Valid', data, hash: keyHash(keyValues(payload, keyText, whole)), trace, redrives }
     } catch (thrown) {
-      if (thrown instanceof Refusal) return { kind: 'Invalid', reason: thrown.reason, error: thrown.message, redrives }
-      if (thrown instanceof NotText) return { kind: 'Invalid', reason: 'InvalidPayload', error: thrown.message, redrives }
+      if (thrown instanceof Refusal) return { kind: 'Invalid', reason: thrown.reason, error: printable(thrown.message), redrives }
+      if (thrown instanceof NotText)
+        return { kind: 'Invalid', reason: 'InvalidPayload', error: printable(thrown.message), redrives }
       throw thrown
     }
   }

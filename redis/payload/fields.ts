@@ -6,6 +6,7 @@
  * compared with that name's before anything is decoded.
  */
 import { isUtf8 } from 'node:buffer'
+import { quotedName } from '../../api/printable.ts'
 
 /** W3C Trace Context as it travelled with the entry. */
 export interface Trace {
@@ -139,7 +140,4 @@ function countOf(value: Buffer): number {
 }
 
 /** A name from outside, safe in a one-line message. */
-export function show(name: string): string {
-  const text = JSON.stringify(name)
-  return text.length > 80 ? `${text.slice(0, 79)}…"` : text
-}
+export const show = quotedName

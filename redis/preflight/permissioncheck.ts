@@ -9,6 +9,8 @@
 import { encode } from '@msgpack/msgpack'
 import type { CompiledPipeline } from '../../api/compiled.ts'
 import { failure } from '../../api/errors.ts'
+import { printableName } from '../../api/printable.ts'
+import { aclRule } from '../../api/quoting.ts'
 import { labelOf, type RedisConnection } from '../connect/connection.ts'
 import { nodeOf } from '../connect/node.ts'
 import { checkAcl } from '../scripts/generated.ts'
@@ -132,10 +134,14 @@ function describe(pipeline: CompiledPipeline, questions: readonly Question[], de
     if (!denied.has(question)) continue
     const key = keyOf[place]
     const what =
-      key === undefined ? command.toUpperCase() : closed(place) ? `any command on ${key}` : `${command.toUpperCase()} on ${key}`
+      key === undefined
+        ? command.toUpperCase()
+        : closed(place)
+          ? `any command on ${printableName(key)}`
+          : `${command.toUpperCase()} on ${printableName(key)}`
     const text = what.replace('|', ' ')
     if (!missing.includes(text)) missing.push(text)
-    rules.add(closed(place) ? `~${patternOf[place] ?? ''}` : `+${command}`)
+    rules.add(aclRule(closed(place) ? `~${patternOf[place] ?? ''}` : `+${command}`))
   }
   return `${missing.join(', ')} (grant ${[...rules].join(' ')})`
 }

@@ -4,6 +4,7 @@
  * (rightscheck.ts).
  */
 import type { CompiledPipeline } from '../../api/compiled.ts'
+import { aclPattern } from '../../api/quoting.ts'
 import { hashTag } from '../keys.ts'
 import { forwardTarget, queueKey, streamPlace } from '../placement.ts'
 
@@ -123,18 +124,15 @@ export function patternsOf(pipeline: CompiledPipeline): Readonly<Partial<Record<
   const { stream, deadLetters, keys } = streamPlace(pipeline)
   const target = forwardTarget(pipeline)
   // Of all groups and scopes: their hash is nothing a person can work out.
-  const besides = (prefix: string) => `sp:{${escaped(hashTag(prefix))}}:*`
+  const besides = (prefix: string) => `sp:{${aclPattern(hashTag(prefix))}}:*`
   return {
-    Stream: escaped(stream),
-    DeadLetters: escaped(deadLetters),
+    Stream: aclPattern(stream),
+    DeadLetters: aclPattern(deadLetters),
     Helpers: besides(keys.prefix),
-    Queue: `${escaped(queueKey(target))}*`,
+    Queue: `${aclPattern(queueKey(target))}*`,
     Marks: besides(target.keys.prefix),
   }
 }
-
-/** As a literal within an ACL pattern. */
-const escaped = (key: string) => key.replaceAll(/[\\*?[\]^]/g, '\\$&')
 
 /** The least rights as ACL rules, for the user at the stream's Redis and, where the queue is elsewhere, the one there. */
 interface AclRules {

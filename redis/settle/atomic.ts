@@ -121,7 +121,7 @@ function contentsOf(steps: readonly Step[], scope: string): Pick<SettleAtomicall
     const { id, redrives } = step.verdict
     if (step.call === undefined) {
       const { reason, error } = step.verdict
-      letters.push({ id, redrives, hash: step.hash, reason, error: error.slice(0, 1_000) })
+      letters.push({ id, redrives, hash: step.hash, reason, error: error.slice(0, 1_000).toWellFormed() })
     } else {
       const { args, options } = step.call
       entries.push({ id, redrives, jobId: jobId(scope, step.verdict.item.hash), add: args, options })

@@ -24,6 +24,7 @@
  * undelivered again. XSETID with a larger ENTRIESADDED looks like entries that went unread: undecided, and lost in the end.
  */
 
+import { redisWord } from '../../api/quoting.ts'
 import type { RedisConnection } from '../connect/connection.ts'
 import type { StreamPlace } from '../placement.ts'
 import { auditLedger as callAuditLedger } from '../scripts/generated.ts'
@@ -58,5 +59,5 @@ export async function auditLedger(connection: RedisConnection, place: StreamPlac
  * while their marks live (idempotency.window). XCLAIM FORCE would spare them, but needs the ids, which no counter knows.
  */
 export function redeliverCommand(stream: string, group: string, from: string): string {
-  return `XGROUP SETID ${stream} ${group} ${from}`
+  return ['XGROUP', 'SETID', ...[stream, group, from].map(redisWord)].join(' ')
 }

@@ -43,7 +43,7 @@ export async function settleEntries(
 ): Promise<Settled> {
   const { stream, deadLetters, keys, group, maxDeadLetters } = place
   const letters = burials.map(({ id, reason, error, hash = '', redrives, only }) => ({
-    ...{ id, reason, error: error.slice(0, maxErrorLength), hash, redrives },
+    ...{ id, reason, error: error.slice(0, maxErrorLength).toWellFormed(), hash, redrives },
     minIdleMs: only?.minIdleMs ?? 0,
     minDeliveries: only?.minDeliveries ?? 0,
   }))

@@ -1,4 +1,5 @@
 /** A run as SVG: arrivals, age of the oldest entry with the target, and replicas, one under another over the same time. */
+import { printable } from '../../api/printable.ts'
 import { intensityAt, type Load } from './load.ts'
 import type { Scenario } from './scenario.ts'
 import type { Run } from './world.ts'
@@ -99,4 +100,4 @@ function drawn({ title, curves }: Panel, top: number, duration: number): string 
 }
 
 const short = (value: number): string => (value >= 10 ? String(Math.round(value)) : value.toFixed(1))
-const escaped = (text: string): string => text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;')
+const escaped = (text: string): string => printable(text).replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;')

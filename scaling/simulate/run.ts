@@ -83,19 +83,22 @@ export async function runSimulate(options: SimulateOptions, print: (text: string
 function written({ plot: folder, decisionLog }: SimulateOptions, scenarios: readonly Scenario[]): string[] {
   const [first] = scenarios
   return [
-    ...(folder === undefined ? [] : [`plots of seed 1: ${scenarios.map(({ name }) => join(folder, `${name}.svg`)).join(', ')}`]),
+    ...(folder === undefined ? [] : [`plots of seed 1: ${scenarios.map((scenario) => plotFile(folder, scenario)).join(', ')}`]),
     ...(decisionLog === undefined || first === undefined
       ? []
       : [`decisions of ${first.name}, seed 1: ${decisionLog}; ask about another policy with --replay ${decisionLog} -f FILE`]),
   ]
 }
 
+/** A scenario's name may hold anything; its plot stays in the folder. */
+const plotFile = (folder: string, { name }: Scenario): string => join(folder, `${name.replaceAll(/[^\w.-]+/g, '-')}.svg`)
+
 async function writePlots(folder: string, scenarios: readonly Scenario[]): Promise<void> {
   await mkdir(folder, { recursive: true })
   for (const scenario of scenarios) {
     const load = drawLoad(scenario, 1)
     const svg = plot(scenario, load, runOurs(scenario, load, 1).run, runOracle(scenario, load, 1).run)
-    await writeFile(join(folder, `${scenario.name}.svg`), svg)
+    await writeFile(plotFile(folder, scenario), svg)
   }
 }
 

@@ -26,7 +26,7 @@ test('a private Redis replaces every way to Redis, and the file that consumers g
   const path = await folder(t)
   const file = join(path, 'given.yaml')
   await writeFile(file, document('one', '{urlFrom: {secretKeyRef: {name: auth, key: url}}}'))
-  const { resource, pipeline } = await loadResource(file, undefined, 'redis://127.0.0.1:7777')
+  const { resource, pipeline } = await loadResource(file, undefined, { url: 'redis://127.0.0.1:7777' })
   assert.deepEqual(pipeline.redis, { kind: 'Url', url: 'redis://127.0.0.1:7777' })
   assert.equal(pipeline.sink.redis, undefined)
   const written = await writeResource(resource, path)

@@ -1,6 +1,7 @@
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { execFileSync } from 'node:child_process'
+import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
@@ -87,4 +88,129 @@ test('Sentinel and Cluster keep their nodes and have labels fit to show', async 
   assert.deepEqual([sentinel.kind, sentinel.label], ['Sentinel', 'm (Sentinel a:1,b:2)'])
   const cluster = await resolveTarget({ kind: 'Cluster', nodes }, none)
   assert.deepEqual([cluster.kind, cluster.label], ['Cluster', 'a:1,b:2'])
+})
+
+/** A folder of references beside files that are nobody's. */
+async function besides(t: { after(hook: () => Promise<void>): void }) {
+  const folder = await mkdtemp(join(tmpdir(), 'streampipeline-refs-'))
+  t.after(() => rm(folder, { recursive: true }))
+  const refs = join(folder, 'refs')
+  await mkdir(join(refs, 'secret', 'redis'), { recursive: true })
+  await mkdir(join(folder, 'elsewhere'))
+  await writeFile(join(folder, 'outside'), 'not yours')
+  await writeFile(join(folder, 'elsewhere', 'password'), 'not yours')
+  await writeFile(join(refs, 'direct'), 'not yours')
+  return { folder, refs, read: directoryReader(refs) }
+}
+
+/** It names the field and says why; the file's content is nowhere. */
+const refused = (why: RegExp) => (thrown: unknown) => {
+  assert.ok(thrown instanceof StreamPipelineError && thrown.code === 'ReferenceMissing', String(thrown))
+  assert.match(thrown.advice, /spec\.redis\.passwordFrom/)
+  assert.match(thrown.message, why)
+  assert.ok(!thrown.advice.includes('not yours'))
+  return true
+}
+
+const odd = [
+  '..',
+  '.',
+  '../..',
+  '/',
+  '/etc',
+  '//',
+  'a/../../..',
+  '..%2f..',
+  '%2e%2e',
+  '%2f',
+  '..\\..',
+  '__proto__',
+  'a\0b',
+  '\0',
+  '',
+  ' ',
+  'a\n',
+  '․․',
+  'A',
+]
+
+test('no name and no key of a reference leads out of the folder', async (t) => {
+  const { read, refs, folder } = await besides(t)
+  const keys = [
+    ...odd.filter((text) => !/^(__proto__|%2f|A)$/.test(text)),
+    '../../../outside',
+    `${folder}/outside`,
+    '..data',
+    '%2f',
+  ]
+  for (const name of [...odd, '../..', '..', `../../..${folder}`]) {
+    await assert.rejects(read(secret(name, 'outside')), refused(/no object can have that name or key/), JSON.stringify(name))
+  }
+  for (const key of keys) {
+    await assert.rejects(read(secret('redis', key)), refused(/no object can have that name or key/), JSON.stringify(key))
+  }
+  for (const key of ['__proto__', 'constructor', '.hidden', 'ca.crt', 'a_B-1']) {
+    await writeFile(join(refs, 'secret', 'redis', key), key)
+    assert.equal(await read(secret('redis', key)), key, 'keys like others')
+  }
+})
+
+test('a link that leads out of the folder is refused; the links that the kubelet makes are followed', async (t) => {
+  const { read, refs, folder } = await besides(t)
+  const redis = join(refs, 'secret', 'redis')
+  await symlink(join(folder, 'outside'), join(redis, 'absolute'))
+  await symlink('../../../outside', join(redis, 'relative'))
+  await symlink('relative', join(redis, 'twice'))
+  await symlink(join(folder, 'elsewhere'), join(refs, 'secret', 'linked'))
+  for (const [name, key] of [
+    ['redis', 'absolute'],
+    ['redis', 'relative'],
+    ['redis', 'twice'],
+    ['linked', 'password'],
+  ] as const) {
+    await assert.rejects(read(secret(name, key)), refused(/leads out of .*put the file itself there/), `${name}/${key}`)
+  }
+  // As a volume of a Secret looks.
+  await mkdir(join(redis, '..2026_11_29'))
+  await writeFile(join(redis, '..2026_11_29', 'password'), 'mounted')
+  await symlink('..2026_11_29', join(redis, '..data'))
+  await symlink('..data/password', join(redis, 'password'))
+  assert.equal(await read(secret('redis', 'password')), 'mounted')
+  // The folder itself may be a link.
+  await symlink(refs, join(folder, 'link'))
+  assert.equal(await directoryReader(join(folder, 'link'))(secret('redis', 'password')), 'mounted')
+  // A neighbour whose name begins alike is outside.
+  await mkdir(join(folder, 'refs-other'))
+  await writeFile(join(folder, 'refs-other', 'x'), 'not yours')
+  await symlink(join(folder, 'refs-other', 'x'), join(redis, 'neighbour'))
+  await assert.rejects(read(secret('redis', 'neighbour')), refused(/leads out of/))
+})
+
+test('what is no file of a value is refused at once: a folder, a pipe, a device, a gigabyte', async (t) => {
+  const { read, refs } = await besides(t)
+  const redis = join(refs, 'secret', 'redis')
+  await mkdir(join(redis, 'folder'))
+  execFileSync('mkfifo', [join(redis, 'pipe')])
+  execFileSync('truncate', ['-s', '1G', join(redis, 'large')])
+  await assert.rejects(read(secret('redis', 'folder')), refused(/is no regular file/))
+  await assert.rejects(read(secret('redis', 'pipe')), refused(/is no regular file/))
+  await assert.rejects(read(secret('redis', 'large')), refused(/1073741824 bytes; a value has 1048576 at most/))
+  await symlink('/dev/zero', join(redis, 'device'))
+  await assert.rejects(read(secret('redis', 'device')), refused(/leads out of/))
+  await assert.rejects(read(secret('redis', 'absent')), refused(/cannot be read/))
+})
+
+test('a Unix socket is named by files of this machine alone', async (t) => {
+  const { read, refs } = await besides(t)
+  await writeFile(join(refs, 'secret', 'redis', 'url'), 'unix:///run/my%20redis.sock\n')
+  const target: RedisTarget = { kind: 'UrlFrom', from: secret('redis', 'url') }
+  const found = await resolveTarget(target, read)
+  assert.deepEqual([found.kind, found.label], ['Server', 'unix:///run/my redis.sock'])
+  assert.ok(found.kind === 'Server' && found.socket === '/run/my redis.sock')
+  // As the operator reads: a Secret of a namespace chooses no socket of its pod.
+  await assert.rejects(
+    resolveTarget(target, async () => 'unix:///run/redis.sock'),
+    /InvalidReference|cannot be used/,
+  )
+  await assert.rejects(resolveTarget({ kind: 'Url', url: 'unix:///run/redis.sock' }, read), /must have the form/)
 })
