@@ -39,7 +39,7 @@ if refused(made) then
 end
 if not remembered then redis.call('HSET', stats, 'group', group) end
 -- A group that an older version made has no time: from now on it has one.
-if outcome ~= 'exists' or redis.call('HEXISTS', stats, 'began') == 0 then
+if outcome ~= 'exists' or not redis.call('HGET', stats, 'began') then
   redis.call('HSET', stats, 'began', digits(serverNow()))
 end
 if outcome ~= 'exists' then

@@ -42,7 +42,7 @@ local info, letters = counted(stream), counted(deadLetters)
 local now, length, records = digits(serverNow()), info.length or 0, letters['entries-added'] or letters.length or 0
 local first = info['first-entry'] and info['first-entry'][1] or ''
 local last = info['last-generated-id'] or '0-0'
-local known = redis.call('HEXISTS', stats, 'group')
+local known = redis.call('HGET', stats, 'group') and 1 or 0
 local state = info.length and assess(stream, group, stats)
 if not state then return {now, known, 0, 0, 0, length, first, '0-0', last, 0, 0, 0, 0, 0, 0, 0, 0, false, false, records} end
 local function stat(name) return tonumber(redis.call('HGET', stats, name) or '0') or 0 end
