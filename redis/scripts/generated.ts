@@ -1126,7 +1126,7 @@ export function endLargeReplay(multi: ChainableCommander, keys: EndLargeReplayKe
 
 export interface EnsureGroupKeys {
   readonly stream: string
-  /** floor, ledger, the name of the group that existed, and when it was made */
+  /** floor, ledger, the name of the group that existed, and when it and the ledger were made */
   readonly stats: string
 }
 
@@ -1361,9 +1361,9 @@ if refused(made) then
   outcome = 'exists'
 end
 if not remembered then redis.call('HSET', stats, 'group', group) end
-if outcome ~= 'exists' or not redis.call('HGET', stats, 'began') then
-  redis.call('HSET', stats, 'began', digits(serverNow()))
-end
+local now, held = digits(serverNow()), redis.call('HMGET', stats, 'born', 'began')
+if not held[1] then redis.call('HSET', stats, 'born', now) end
+if outcome ~= 'exists' or not held[2] then redis.call('HSET', stats, 'began', now) end
 if outcome ~= 'exists' then
   redis.call('HDEL', stats, 'base', 'seen')
   account(stream, group, stats)
@@ -2701,6 +2701,8 @@ export interface ReadAccountReply {
   readonly known: boolean
   /** the group exists; without it, what follows is 0 */
   readonly present: boolean
+  /** server time, ms, at which the ledger was made; 0 where an older version made it */
+  readonly born: number
   /** server time, ms, at which the group was made; 0 where an older version made it */
   readonly began: number
   /** entries ever added to the stream */
@@ -2738,7 +2740,7 @@ export interface ReadAccountReply {
 
 function decodeReadAccount(reply: unknown): ReadAccountReply {
   const at = list(reply, 'readAccount')
-  return { now: integer(at[0], 'readAccount'), known: flag(at[1], 'readAccount'), present: flag(at[2], 'readAccount'), began: integer(at[3], 'readAccount'), added: integer(at[4], 'readAccount'), length: integer(at[5], 'readAccount'), first: text(at[6], 'readAccount'), cursor: text(at[7], 'readAccount'), last: text(at[8], 'readAccount'), settled: integer(at[9], 'readAccount'), forwarded: integer(at[10], 'readAccount'), duplicates: integer(at[11], 'readAccount'), dead: integer(at[12], 'readAccount'), trimmed: integer(at[13], 'readAccount'), lost: integer(at[14], 'readAccount'), taken: integer(at[15], 'readAccount'), pending: integer(at[16], 'readAccount'), undelivered: maybeInteger(at[17], 'readAccount'), supposed: maybeInteger(at[18], 'readAccount'), deadLetters: integer(at[19], 'readAccount') }
+  return { now: integer(at[0], 'readAccount'), known: flag(at[1], 'readAccount'), present: flag(at[2], 'readAccount'), born: integer(at[3], 'readAccount'), began: integer(at[4], 'readAccount'), added: integer(at[5], 'readAccount'), length: integer(at[6], 'readAccount'), first: text(at[7], 'readAccount'), cursor: text(at[8], 'readAccount'), last: text(at[9], 'readAccount'), settled: integer(at[10], 'readAccount'), forwarded: integer(at[11], 'readAccount'), duplicates: integer(at[12], 'readAccount'), dead: integer(at[13], 'readAccount'), trimmed: integer(at[14], 'readAccount'), lost: integer(at[15], 'readAccount'), taken: integer(at[16], 'readAccount'), pending: integer(at[17], 'readAccount'), undelivered: maybeInteger(at[18], 'readAccount'), supposed: maybeInteger(at[19], 'readAccount'), deadLetters: integer(at[20], 'readAccount') }
 }
 
 const readAccountLua = `local function fields(reply)
@@ -2944,14 +2946,14 @@ local first = info['first-entry'] and info['first-entry'][1] or ''
 local last = info['last-generated-id'] or '0-0'
 local known = redis.call('HGET', stats, 'group') and 1 or 0
 local state = info.length and assess(stream, group, stats)
-if not state then return {now, known, 0, 0, 0, length, first, '0-0', last, 0, 0, 0, 0, 0, 0, 0, 0, false, false, records} end
+if not state then return {now, known, 0, 0, 0, 0, length, first, '0-0', last, 0, 0, 0, 0, 0, 0, 0, 0, false, false, records} end
 local function stat(name) return tonumber(redis.call('HGET', stats, name) or '0') or 0 end
 local sum = state.group.lag
 if state.base then
   sum = state.added - state.base - state.settled - state.trimmedPending - state.group.pending - (state.told - state.lostBefore)
 end
 return {
-  now, 1, 1, digits(stat('began')), digits(state.added), length, first, state.cursor, last, digits(state.settled),
+  now, 1, 1, digits(stat('born')), digits(stat('began')), digits(state.added), length, first, state.cursor, last, digits(state.settled),
   digits(stat('forwarded')), digits(stat('duplicates')), digits(stat('dead')), digits(state.trimmedPending),
   digits(state.told), state.unaccounted + state.undecided, state.group.pending, state.waiting or false, sum or false, digits(records)
 }

@@ -13,6 +13,7 @@
     now            integer   server time, ms
     known          flag      the group exists, or existed and is to be made again
     present        flag      the group exists; without it, what follows is 0
+    born           integer   server time, ms, at which the ledger was made; 0 where an older version made it
     began          integer   server time, ms, at which the group was made; 0 where an older version made it
     added          integer   entries ever added to the stream
     length         integer   entries in the stream, also without a group
@@ -44,7 +45,7 @@ local first = info['first-entry'] and info['first-entry'][1] or ''
 local last = info['last-generated-id'] or '0-0'
 local known = redis.call('HGET', stats, 'group') and 1 or 0
 local state = info.length and assess(stream, group, stats)
-if not state then return {now, known, 0, 0, 0, length, first, '0-0', last, 0, 0, 0, 0, 0, 0, 0, 0, false, false, records} end
+if not state then return {now, known, 0, 0, 0, 0, length, first, '0-0', last, 0, 0, 0, 0, 0, 0, 0, 0, false, false, records} end
 local function stat(name) return tonumber(redis.call('HGET', stats, name) or '0') or 0 end
 -- Redis' own lag is the substitute where there is no sum.
 local sum = state.group.lag
@@ -52,7 +53,7 @@ if state.base then
   sum = state.added - state.base - state.settled - state.trimmedPending - state.group.pending - (state.told - state.lostBefore)
 end
 return {
-  now, 1, 1, digits(stat('began')), digits(state.added), length, first, state.cursor, last, digits(state.settled),
+  now, 1, 1, digits(stat('born')), digits(stat('began')), digits(state.added), length, first, state.cursor, last, digits(state.settled),
   digits(stat('forwarded')), digits(stat('duplicates')), digits(stat('dead')), digits(state.trimmedPending),
   digits(state.told), state.unaccounted + state.undecided, state.group.pending, state.waiting or false, sum or false, digits(records)
 }
