@@ -26,7 +26,7 @@ export interface Child {
 
 const tailLines = 20
 
-interface ChildOptions {
+export interface ChildOptions {
   readonly env?: NodeJS.ProcessEnv
   /** Every complete line of output. */
   readonly onLine?: (line: string) => void

@@ -17,7 +17,7 @@ const view: View = {
     { name: 'ndvi-2', uid: 'b', state: { kind: 'Starting', since: 0, crashes: 0 } },
     { name: 'ndvi-3', uid: 'c', state: { kind: 'BackingOff', until: 0, crashes: 1, exit: { code: 1, signal: null } } },
   ],
-  totals: { forwarded: 10_233, duplicates: 512, dead: 7 },
+  totals: { forwarded: 10_233, duplicates: 512 },
   demo: { entries: 12_000, executions: 10_012 },
   events: ['consumer ndvi-2 started (pid 7)'],
 }
