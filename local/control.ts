@@ -18,6 +18,8 @@ import { describeInterruption } from './summary.ts'
 export interface Control {
   /** One turn. Never throws: a Redis that cannot be asked is a missing sample. */
   turn(): Promise<void>
+  /** The look alone, without a decision: before the end, so that what came up since the last turn is seen. Never throws. */
+  look(): Promise<void>
   /** The last turn's sample; undefined while Redis cannot be asked. */
   readonly sample: Sample | undefined
   readonly decision: Decision | undefined
@@ -99,13 +101,17 @@ export function createControl(parts: ControlParts): Control {
     maxReplicas = Math.max(maxReplicas, ready)
   }
 
+  async function see(): Promise<void> {
+    sample = await look()
+    if (sample === undefined) return
+    meet(sample)
+    countReady(sample)
+  }
+
   return {
+    look: see,
     async turn() {
-      sample = await look()
-      if (sample !== undefined) {
-        meet(sample)
-        countReady(sample)
-      }
+      await see()
       const before = decision?.replicas
       const state = decision?.state
       decision = decide(state, sample, policy)

@@ -53,6 +53,7 @@ export async function conduct(session: Session): Promise<Summary | undefined> {
   const timeIsOver = () => forMs !== undefined && performance.now() - (timedFrom() ?? performance.now()) >= forMs
   while (!stopping.drain.aborted && !timeIsOver()) await turn(session, { kind: 'Running' }, stopping.drain)
   const finished = session.demo === undefined ? undefined : await finishDemo(session, session.demo)
+  if (!stopping.force.aborted) await session.control.look()
   await drainFleet(session)
   if (stopping.force.aborted) return undefined
   const reckoning = reckon(closeBook(session.control.book, await lastAccount(session)))

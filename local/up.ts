@@ -89,7 +89,7 @@ export async function runUp(options: UpOptions): Promise<number> {
     await closers.close()
     if (code !== 'Forced') return code
     screen.finish()
-    say(`streampipeline: stopped at once, as the second signal asked; ${whereTheRestIs(options)}`)
+    say(`streampipeline: stopped at once; ${whereTheRestIs(options)}`)
     return forcedExit
   } catch (thrown) {
     const error = advised(asFailure(thrown), options)
