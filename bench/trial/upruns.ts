@@ -49,6 +49,8 @@ export interface UpTried {
 
 /** A machine with other work takes its time to start a process. */
 const startedWithinMs = 180_000
+/** When it is ended: since its start, or since its consumer works. */
+const [earlyWithinMs, workingWithinMs] = [5_000, 1_500]
 const endedWithinMs = 120_000
 const goneWithinMs = 5_000
 const variable = 'STREAMPIPELINE_UP_TRIAL'
@@ -63,7 +65,7 @@ export async function tryUp(scope: Scope, lane: Lane, plan: UpPlan): Promise<UpT
   // Without the keys of the lane: what is in a private Redis goes with it.
   const offers = reached && startOffers(reached.client, lane.stream, plan.private ? new Set() : lane.keys, random)
   if (!plan.early) await up.output(/serves its metrics/, { timeoutMs: startedWithinMs })
-  await sleep(random() * 1_500)
+  await sleep(random() * (plan.early ? earlyWithinMs : workingWithinMs))
   await end(up, lane, plan, offers)
   await offers?.stop()
   const exit = await Promise.race([up.exit, sleep(endedWithinMs, undefined, { ref: false })])

@@ -12,7 +12,7 @@ import { startCli } from '../../test/support/process.ts'
 import { startRedis } from '../../test/support/redis.ts'
 import type { Scope } from '../../test/support/scope.ts'
 import { eventually } from '../../test/support/wait.ts'
-import { type Ending, endings, type Lane, truthOf, tryUp, type UpPlan } from './upruns.ts'
+import { type Ending, endings, type Lane, truthOf, tryUp, type UpPlan, type UpTried } from './upruns.ts'
 
 export interface UpsOptions {
   readonly runs: number
@@ -54,7 +54,7 @@ export async function tryUps(scope: Scope, { runs, seed, lanes, progress }: UpsO
   const work = async (number: number) => {
     const lane = await startLane(scope, randomFrom(seed + 1 + number))
     for (const [at, plan] of waiting) {
-      const { accounted, falsehoods, left } = await tryUp(scope, lane, plan)
+      const { accounted, falsehoods, left } = await attempted(scope, lane, plan)
       done++
       leftProcesses += left.length
       if (accounted) accounts++
@@ -78,6 +78,15 @@ export async function tryUps(scope: Scope, { runs, seed, lanes, progress }: UpsO
     seed,
     seconds: Math.round((performance.now() - begun) / 1_000),
     failures,
+  }
+}
+
+/** A run that cannot be judged counts as one whose word is false. */
+async function attempted(scope: Scope, lane: Lane, plan: UpPlan): Promise<UpTried> {
+  try {
+    return await tryUp(scope, lane, plan)
+  } catch (thrown) {
+    return { plan, accounted: false, falsehoods: [thrown instanceof Error ? thrown.message : String(thrown)], left: [] }
   }
 }
 
@@ -115,6 +124,7 @@ function document(url: string, stream: string, group: string, queue: string) {
       payload: { idempotencyKey: ['job_id'] },
       sink: { bullmq: { queue, maxWaiting: 10_000_000 } },
       reclaim: { minIdle: '1s', interval: '500ms' },
+      idempotency: { window: '24h', lockTTL: '1s' },
       delivery: { maxDeliveries: 1_000 },
       scaling: { minReplicas: 1, maxReplicas: 2, targetAge: '2s' },
     },
