@@ -12,11 +12,11 @@ import { checkBackends } from '../redis/preflight/backends.ts'
 import { type Account, readAccount, waitingIn } from '../redis/stream/account.ts'
 import { ensureGroup } from '../redis/stream/group.ts'
 import { parseIdentity } from '../redis/stream/identity.ts'
-import { reapConsumer } from '../redis/stream/reaping.ts'
 import { observe } from '../scaling/observe.ts'
 import type { Sample } from '../scaling/sample.ts'
 import { describeOthers, type Other, othersIn } from './company.ts'
 import { grouped } from './numbers.ts'
+import { reapDead } from './reaping.ts'
 import type { StartFrom } from './resource.ts'
 
 export interface Opening {
@@ -72,7 +72,7 @@ async function reapGone(
   for (const { name, uid = '' } of consumers) {
     if (!gone.includes(parseIdentity(uid)?.owner ?? '')) continue
     try {
-      await reapConsumer(redis, place, { name, uid, minIdleMs: reclaim.minIdleMs, requireExpiredHeartbeat: false })
+      await reapDead(redis, place, { name, uid }, reclaim.minIdleMs)
       reaped = true
     } catch (thrown) {
       const error = asFailure(thrown)

@@ -258,7 +258,8 @@ function against(account: Account, before: Truth, after: Truth): string[] {
 
 function againstOffers(account: Account, offers: Offers | undefined): string[] {
   const { numbers, wrong } = numbersOf(account)
-  const { entries, forwarded, duplicates, deadLetters, left } = numbers
+  const { history, forwarded, duplicates, deadLetters, left } = numbers
+  const entries = history + numbers.entries
   const { accepted = 0, unknown = 0 } = offers ?? {}
   const inside = entries >= accepted && entries <= accepted + unknown
   return [
