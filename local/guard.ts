@@ -40,10 +40,14 @@ for pid in $pids; do kill -KILL "$pid" 2>/dev/null; done
 exit 0
 `
 
+/** A shell that ends over and over is none to rely on. */
+const mostReplaced = 10
+
 /** @param graceMs how long orphaned processes have to stop; 0 kills them at once, where nothing they hold outlives them */
 export function startGuard(graceMs: number): Guard {
   const watched = new Set<number>()
   let stopping = false
+  let replaced = 0
   let shell = begin()
   let ended = followed(shell)
 
@@ -59,7 +63,7 @@ export function startGuard(graceMs: number): Guard {
       guard.once('error', () => resolve())
       guard.once('close', () => {
         resolve()
-        if (stopping || guard.pid === undefined) return
+        if (stopping || guard.pid === undefined || ++replaced > mostReplaced) return
         shell = begin()
         ended = followed(shell)
         for (const pid of watched) tell('watch', pid)
