@@ -15,23 +15,13 @@ export interface Stopping {
 /** What the shell gives a process that SIGINT ended. */
 export const forcedExit = 130
 
-/**
- * Closer together than this they are one: a terminal signals all its programs, and npm among them passes on to us what we have already.
- */
-const echoMs = 15
-
 const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 
 export function listenForSignals(onSignal: (count: number) => void): Stopping {
   const drain = new AbortController()
   const force = new AbortController()
   let count = 0
-  let lastAt = Number.NEGATIVE_INFINITY
   const heard = () => {
-    const now = performance.now()
-    const echo = now - lastAt < echoMs
-    lastAt = now
-    if (echo) return
     count++
     if (count > 2) process.exit(forcedExit)
     onSignal(count)

@@ -1,9 +1,9 @@
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'
-import { readdir } from 'node:fs/promises'
+import { mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { test } from 'node:test'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { describeOthers, othersIn } from '../../local/company.ts'
 import { streamPlace } from '../../redis/placement.ts'
 import { emptySample } from '../../scaling/sample.ts'
@@ -91,11 +91,14 @@ test('a killed run ends its children, and the next one cleans up after it and af
   const server = await startRedis(t)
   const client = server.client()
   const mark = `${process.pid}-${Date.now()}`
-  const env = { STREAMPIPELINE_KILL_TEST: mark }
+  // What others leave in the folder for temporary files is not counted.
+  const folder = await mkdtemp(join(tmpdir(), 'streampipeline-killed-'))
+  t.after(() => rm(folder, { recursive: true, force: true }))
+  const TMPDIR = folder
   const file = await pipelineFile(t, server.url, { reclaim: { minIdle: '60s', interval: '1h' } })
-  const living = await startCli(t, ['up', '-f', file, '-o', 'json'])
+  const living = await startCli(t, ['up', '-f', file, '-o', 'json'], { env: { TMPDIR } })
   await living.output(/serves its metrics/, patience)
-  const killed = await startCli(t, ['up', '-f', file, '-o', 'json'], { env })
+  const killed = await startCli(t, ['up', '-f', file, '-o', 'json'], { env: { TMPDIR, STREAMPIPELINE_KILL_TEST: mark } })
   const [, consumer = ''] = await killed.output(/consumer ndvi-1 started \(pid (\d+)\)/, patience)
   await killed.output(/serves its metrics/, patience)
   const [, logs = ''] = await killed.output(/consumers log to (\S+)\/logs/, patience)
@@ -110,10 +113,10 @@ test('a killed run ends its children, and the next one cleans up after it and af
   t.diagnostic(`gone after ${Math.round(tookMs)} ms`)
   assert.ok(tookMs < 5_000, `${tookMs} ms`)
 
-  const next = await startCli(t, ['up', '-f', file, '-o', 'json'])
+  const next = await startCli(t, ['up', '-f', file, '-o', 'json'], { env: { TMPDIR } })
   await next.output(/an earlier run was killed: removed what was left \(folders: 1, processes: 0\)/, patience)
   await next.output(/1 consumer that is not of this run/, patience)
-  const folders = await readdir(tmpdir())
+  const folders = await readdir(folder)
   assert.ok(!folders.some((name) => logs.endsWith(name)))
   assert.ok(
     folders.some((name) => others.endsWith(name)),
@@ -121,7 +124,6 @@ test('a killed run ends its children, and the next one cleans up after it and af
   )
   await addEntries(client, stream, 4)
   await eventually(async () => (await client.llen('bull:ndvi:wait')) === 4, patience)
-  await sleep(0)
   for (const up of [living, next]) assert.equal((await up.stop('SIGINT', 60_000)).code, 0, up.stderr())
   assert.deepEqual(await client.xinfo('CONSUMERS', stream, 'ndvi'), [])
 })

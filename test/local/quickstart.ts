@@ -12,7 +12,8 @@ export async function pipelineFile(t: Scope, url: string, spec: object = {}): Pr
   t.after(() => rm(folder, { recursive: true, force: true }))
   const file = join(folder, 'pipeline.json')
   const scaling = { minReplicas: 1, maxReplicas: 1 }
-  await writeFile(file, JSON.stringify(resourceWith({ url, source: { block: '1s' }, scaling, ...spec })))
+  const payload = { idempotencyKey: ['job_id'] }
+  await writeFile(file, JSON.stringify(resourceWith({ url, source: { block: '1s' }, payload, scaling, ...spec })))
   return file
 }
 
