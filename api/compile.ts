@@ -22,11 +22,14 @@ import { admit, describeProblems } from './validate.ts'
 import { isRecord } from './validation/problem.ts'
 
 /**
- * Checks a document and fills in its defaults.
+ * Checks a document and fills in its defaults. What releases before did not refuse is left to `validate`: a resource that runs
+ * today goes on (`pipelineWarnings` tells of it).
  * @throws InvalidPipeline, naming each field that is wrong and what to write instead
  */
 export function parsePipeline(document: unknown): StreamPipeline {
-  const { value, problems } = admit(document)
+  const admitted = admit(document)
+  const { value } = admitted
+  const problems = admitted.problems.filter(({ tolerated }) => tolerated !== true)
   if (problems.length > 0) {
     const metadata = isRecord(document) && isRecord(document['metadata']) ? document['metadata'] : {}
     const subject = typeof metadata['name'] === 'string' ? printableName(metadata['name']) : 'the document'
@@ -159,7 +162,13 @@ function payload(spec: StreamPipelineSpec['payload']): CompiledPayload {
   return {
     encoding: spec.encoding,
     field: spec.field ?? '',
-    ...present({ schema: spec.schema, idempotencyKey: spec.idempotencyKey }),
+    ...present({
+      schema: spec.schema,
+      idempotencyKey: spec.idempotencyKey,
+      allowEmptyKey: spec.allowEmptyKey ? true : undefined,
+      ignoreFields: spec.ignoreFields,
+      metadataFields: spec.metadataFields,
+    }),
     maxBytes: bytes(spec.maxBytes),
     maxFields: spec.maxFields,
   }

@@ -51,6 +51,25 @@ export const errorCatalogue = {
     reason: 'InvalidReference',
     remedy: 'correct the value in {kind} {name}',
   },
+  ReferenceRefused: {
+    message: '{kind} {name} (key {key}), which {field} refers to, may not be used: {detail}',
+    kind: 'Retryable',
+    reason: 'ReferenceRefused',
+    remedy: '{advice}',
+  },
+  PolicyRefused: {
+    message: "the operator's limits refuse {field}: {detail}",
+    kind: 'Terminal',
+    reason: 'PolicyRefused',
+    remedy: 'correct the field, or ask the administrator of the operator to widen {limit}; docs/tenancy.md lists the limits',
+  },
+  RedisAddressRefused: {
+    message: 'the operator may not connect to {host}: {detail}',
+    kind: 'Terminal',
+    reason: 'RedisAddressRefused',
+    remedy:
+      'name another Redis, or ask the administrator of the operator to widen its limits on Redis (docs/tenancy.md lists them)',
+  },
   RedisUnreachable: {
     message: 'Redis at {address} cannot be reached: {detail}',
     kind: 'Retryable',

@@ -4,9 +4,11 @@ import { compilePipeline, parsePipeline } from './compile.ts'
 import { failure, StreamPipelineError } from './errors.ts'
 import { type LoadedPipeline, loadPipelines } from './load.ts'
 import { describeMemory, memoryNeed, memoryRemarks } from './memory.ts'
+import { plainPasswordRemarks } from './plainpassword.ts'
 import { mostMessage, printable, printableName } from './printable.ts'
 import { describeRequestCopies } from './queuememory.ts'
 import { type Problem, validate } from './validate.ts'
+import { judgeOf, payloadRemarks } from './validation/payload-schema.ts'
 import { isRecord } from './validation/problem.ts'
 
 /**
@@ -34,6 +36,8 @@ export interface CheckedResource {
   readonly memory?: string
   /** What its jobs' copies of their requests may hold in the queue's Redis, as a phrase; absent where jobs keep none. */
   readonly queueMemory?: string
+  /** What judges its payloads, and why not ajv where it is another; absent where there are problems, or no schema. */
+  readonly judge?: string
   /** What is valid and will go wrong all the same, with the remedy. */
   readonly remarks: readonly (Problem & { readonly line: number })[]
 }
@@ -85,7 +89,15 @@ function checked({ document, line, lineOf }: LoadedPipeline): CheckedResource {
   const resource = parsePipeline(document)
   const pipeline = compilePipeline(resource)
   const need = memoryNeed(pipeline)
+  const { consumer, payload } = resource.spec
   const queueMemory = describeRequestCopies(pipeline)
-  const memory = { memory: describeMemory(need), ...(queueMemory === undefined ? {} : { queueMemory }) }
-  return { ...head, problems, ...memory, remarks: memoryRemarks(need, resource.spec.consumer).map(located) }
+  const judge = judgeOf(payload)
+  return {
+    ...head,
+    problems,
+    memory: describeMemory(need),
+    ...(queueMemory !== undefined && { queueMemory }),
+    ...(judge !== undefined && { judge }),
+    remarks: [...payloadRemarks(payload), ...plainPasswordRemarks(pipeline), ...memoryRemarks(need, consumer)].map(located),
+  }
 }

@@ -19,5 +19,5 @@ export {
   version,
 } from './schema/pipeline.ts'
 export { type Condition, type ConditionType, conditionTypes, type StreamPipelineStatus } from './status.ts'
-export { describeProblems, type Problem, validate } from './validate.ts'
+export { describeProblems, type Problem, pipelineWarnings, validate } from './validate.ts'
 export { compilePayloadSchema } from './validation/payload-schema.ts'

@@ -136,11 +136,18 @@ function isOurs(document: unknown): boolean {
   return typeof its !== 'string' || (typeof apiVersion === 'string' && apiVersion.startsWith(`${group}/`))
 }
 
+/** `a.b[0]["c.d"]`: a name that is no plain word stands quoted in brackets. */
+function stepsOf(field: string): string[] {
+  return [...field.matchAll(/\["((?:[^"\\]|\\.)*)"\]|[^.[\]]+/g)].map(([step, quoted]) =>
+    quoted === undefined ? step : (JSON.parse(`"${quoted}"`) as string),
+  )
+}
+
 /** The key node of a field, or of the innermost field around it that is there. */
 function nearestNode(root: Node, field: string): Node {
   let nearest = root
   let current: unknown = root
-  for (const [step] of field.matchAll(/[^.[\]]+/g)) {
+  for (const step of stepsOf(field)) {
     if (isMap(current)) {
       const pair = current.items.find(({ key }) => isScalar(key) && String(key.value) === step)
       if (!isPair(pair)) break

@@ -7,7 +7,8 @@ import { pipelineStructure, type Structure } from './structure.ts'
 import { defaulted } from './validation/defaulting.ts'
 import { ruleProblems } from './validation/expressions.ts'
 import { headProblems } from './validation/metadata.ts'
-import { payloadProblems } from './validation/payload-schema.ts'
+import { fieldListProblems, undecidedProblems } from './validation/payload-fields.ts'
+import { payloadProblems, payloadRemarks } from './validation/payload-schema.ts'
 import { isRecord, type Problem } from './validation/problem.ts'
 import { scheduleProblems } from './validation/schedules.ts'
 import { shapeProblems } from './validation/shape.ts'
@@ -45,7 +46,7 @@ export function admit(document: unknown, previous?: unknown): Admission {
   }
   const spec = isRecord(value) ? value['spec'] : undefined
   if (isRecord(spec)) {
-    if (isRecord(spec['payload'])) problems.push(...payloadProblems(spec['payload']))
+    if (isRecord(spec['payload'])) problems.push(...payloadProblems(spec['payload']), ...fieldListProblems(spec['payload']))
     problems.push(...scheduleProblems(spec['scaling']))
   }
   return { value, problems: problems.map(shown) }
@@ -58,9 +59,24 @@ const shown = (problem: Problem): Problem => ({
   message: printable(problem.message),
 })
 
+/** What is wrong with a resource that runs all the same: refused by `validate`, or valid and probably not meant. */
+export function pipelineWarnings(document: unknown): readonly Problem[] {
+  const spec = isRecord(document) ? document['spec'] : undefined
+  const payload = isRecord(spec) ? spec['payload'] : undefined
+  if (!isRecord(payload)) return []
+  const problems = payloadProblems(payload)
+  const sound = problems.every(({ tolerated }) => tolerated === true)
+  // A schema that does not compile has a problem already.
+  return sound ? [...problems, ...undecidedProblems(payload), ...payloadRemarks(payload)].map(shown) : []
+}
+
 /** What is wrong with a document, each problem naming its field and the remedy; empty: nothing. */
 export function validate(document: unknown, previous?: unknown): readonly Problem[] {
-  return admit(document, previous).problems
+  const { value, problems } = admit(document, previous)
+  const spec = isRecord(value) ? value['spec'] : undefined
+  const payload = isRecord(spec) ? spec['payload'] : undefined
+  const sound = problems.every(({ tolerated }) => tolerated === true)
+  return isRecord(payload) && sound ? [...problems, ...undecidedProblems(payload).map(shown)] : problems
 }
 
 /** One line per problem. */

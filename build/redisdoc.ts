@@ -1,6 +1,6 @@
 /** docs/redis.md: what is asked of a Redis; the rights of a consumer's user come from the table that the consumer checks. */
 import { compilePipeline, parsePipeline } from '../api/compile.ts'
-import { aclRules, rights } from '../redis/preflight/permissions.ts'
+import { aclRules, dispatchRules, rights } from '../redis/preflight/permissions.ts'
 
 const document = (redis: object, sink: object) =>
   compilePipeline(
@@ -15,8 +15,8 @@ const document = (redis: object, sink: object) =>
 const url = { url: 'redis://redis:6379/0' }
 
 /** `ACL SETUSER`, keys first, wrapped as a shell takes it. */
-function setUser(rules: readonly string[]): string {
-  const lines: string[] = ["redis-cli ACL SETUSER ndvi-consumer on '>PASSWORD' resetkeys resetchannels -@all"]
+function setUser(rules: readonly string[], user = 'ndvi-consumer'): string {
+  const lines: string[] = [`redis-cli ACL SETUSER ${user} on '>PASSWORD' resetkeys resetchannels -@all`]
   let line = ''
   for (const rule of rules.map((text) => (text.startsWith('~') || text.includes('|') ? `'${text}'` : text))) {
     if (line.length + rule.length > 100) {
@@ -127,6 +127,20 @@ the place of quotes, backslashes and invisible characters.
 The hash tag in \`sp:{…}:*\` is the stream's, or its whole name where it has none; with the queue elsewhere, there the queue's
 (\`PREFIX:QUEUE\`). \`resetchannels\` takes nothing away that is used. Applications and workers are users of their own: dispatchers
 add to the stream, workers need what BullMQ needs.
+
+## A user that only dispatches
+
+For an application that dispatches in mode Stream, from a pipeline or its dispatch configuration. The second key holds the mode; its name is
+made of the stream and the group, and \`ACL LOG\` shows it when it is refused. In mode Direct a dispatcher adds jobs itself and needs the
+rights of a consumer.
+
+${setUser(dispatchRules(document(url, {})), 'ndvi-producer')}
+
+Such a user reads no entry, deletes none by id, and touches neither queue nor dead letters. Redis has no rule for arguments: \`XADD\` with
+\`MAXLEN 0\` empties the stream, and with the last possible id closes it for everybody
+([what follows](tenancy.md#what-a-producer-can-do)).
+
+## Every command
 
 | Command | For |
 |---|---|

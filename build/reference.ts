@@ -1,7 +1,10 @@
 /** The reference page: every field of the resource with its type, default and bounds, and what the API server refuses. */
+
 import { apiVersion, kind } from '../api/schema/pipeline.ts'
 import { rulesOf } from '../api/schema/rules.ts'
 import { pipelineStructure, type Structure } from '../api/structure.ts'
+import { payloadSections } from './payloadreference.ts'
+import { schemasSection } from './schemasdoc.ts'
 
 const escaped = (text: string) => text.replaceAll('|', '\\|').replaceAll('\n', ' ')
 const code = (value: unknown) => `\`${typeof value === 'string' ? value : JSON.stringify(value)}\``
@@ -139,11 +142,14 @@ export function reference(): string {
       ...rows({ ...part, description: '' }, name, need(name)).slice(1),
     ]),
     '',
+    ...schemasSection(),
+    '',
     '## References',
     '',
     'A value kept elsewhere in the namespace: `{secretKeyRef: {name, key}}` or `{configMapKeyRef: {name, key}}`, exactly one of the two;',
     'where it says a reference to a Secret, the first only.',
     '',
+    ...payloadSections,
     '## What is refused',
     '',
     'Beside types and bounds, by the API server itself:',

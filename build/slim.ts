@@ -5,7 +5,9 @@
  *   and tokens is used), of undici all but pools, zod's messages in fifty languages.
  * - Node's own modules: an `import` of one evaluates every property it exports; `node:http` alone then loads Node's WebSocket and with
  *   it its whole copy of undici, `node:tls` parses the root certificates. Asked for by function, they come without.
+ * - The exact validator: in the bundle, and evaluated when a schema first needs it, as in the sources.
  */
+import { readFileSync } from 'node:fs'
 import { builtinModules, createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import type { Plugin } from 'esbuild'
@@ -57,6 +59,11 @@ Dispatcher.prototype.request = request`,
       loader: 'js',
     }))
 
+    build.onLoad({ filter: /[\\/]api[\\/]jsonschema[\\/]library\.ts$/ }, ({ path }) => ({
+      contents: bundledRequire(readFileSync(path, 'utf8')),
+      loader: 'ts',
+    }))
+
     build.onResolve({ filter: /^(node:)?[a-z_0-9/]+$/ }, ({ path, kind }) => {
       const bare = path.replace(/^node:/, '')
       return kind === 'import-statement' && builtinModules.includes(bare)
@@ -68,6 +75,17 @@ Dispatcher.prototype.request = request`,
       loader: 'js',
     }))
   },
+}
+
+/** What the sources load with a `require` of their own, which a bundler cannot follow. */
+function bundledRequire(source: string): string {
+  const bundled = source
+    .replace('createRequire, ', '')
+    .replace(/^const load = .*$/m, '')
+    .replaceAll(/\bload\('/g, "require('")
+  if (bundled === source || !bundled.includes("require('@hyperjump/"))
+    throw new Error('api/jsonschema/library.ts has another form')
+  return bundled
 }
 
 function packageOf(file: string): string | undefined {

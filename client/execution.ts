@@ -15,6 +15,7 @@
 import { DelayedError, type Job, RateLimitError } from 'bullmq'
 import { asFailure, failure, type StreamPipelineError } from '../api/errors.ts'
 import { pause } from '../process/pause.ts'
+import { metadataOf } from '../redis/bullmq/item.ts'
 import type { RedisConnection } from '../redis/connect/connection.ts'
 import { acquireLock, type ForeignLock, type HeldLock } from './lock.ts'
 import type { ExecutionOutcome, WorkerMetrics } from './metrics.ts'
@@ -23,6 +24,8 @@ import type { ExecutionOutcome, WorkerMetrics } from './metrics.ts'
 export interface ExecutionContext<Payload> {
   /** BullMQ's job: progress, log, attempts. */
   readonly job: Job<Payload>
+  /** The entry's fields beside the payload that the resource keeps (`payload.metadataFields`); empty where there are none. */
+  readonly metadata: Readonly<Record<string, string>>
   /** The idempotency key whose execution lock is held: the job's id unless `key` derives another. */
   readonly key: string
   /** Aborts when the lock is lost (reason: ExecutionLockLost) or the job is cancelled. Pass it to whatever takes long. */
@@ -78,7 +81,7 @@ export function createProcessor<Payload, Result>(
       return await postpone(job, token, Math.min(rules.postponeMs, lock.remainingMs + 1), metrics)
     }
 
-    const context: ExecutionContext<Payload> = { job, key, signal, upstream: metrics.upstream }
+    const context: ExecutionContext<Payload> = { job, metadata: metadataOf(job.opts), key, signal, upstream: metrics.upstream }
     let outcome: ExecutionOutcome = 'failed'
     try {
       if ((await rules.isTerminal?.(job.data, context)) === true) {

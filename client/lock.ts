@@ -12,7 +12,9 @@
  * recognises its own token, renewing and releasing are harmless when repeated.
  */
 import { randomUUID } from 'node:crypto'
+import { failure } from '../api/errors.ts'
 import type { RedisConnection } from '../redis/connect/connection.ts'
+import { replyCode } from '../redis/connect/replies.ts'
 import { type AcquireExecutionReply, acquireExecution, releaseExecution, renewExecution } from '../redis/scripts/generated.ts'
 
 export type LockLoss = 'Taken' | 'Expired'
@@ -45,11 +47,16 @@ export async function acquireLock(
   let answer: AcquireExecutionReply
   do {
     askedAt = performance.now()
-    answer = await acquireExecution(redis, { lock: key }, { token, ttlMs })
+    answer = await acquireExecution(redis, { lock: key }, { token, ttlMs }).catch((thrown: unknown) => refuse(key, thrown))
     // An answer that took half the lock's life (Redis was away meanwhile) leaves too little of it: ask again, same token.
   } while (answer.acquired && performance.now() - askedAt > ttlMs / 2)
   if (!answer.acquired) return { kind: 'Foreign', remainingMs: Math.max(0, answer.remainingMs) }
   return holdLock(redis, key, token, ttlMs, askedAt, onLost)
+}
+
+function refuse(key: string, thrown: unknown): never {
+  if (replyCode(thrown) !== 'WRONGTYPE') throw thrown
+  throw failure('WrongKeyType', { key, actual: 'value of another type', expected: 'string' }, thrown)
 }
 
 function holdLock(

@@ -26,13 +26,13 @@ import { type Delivery, handBackEntries } from '../redis/stream/pending.ts'
 import { heartbeatIntervalMs, retireConsumer, retireVanished } from '../redis/stream/registry.ts'
 import { backendFailure, guarded } from './defects.ts'
 import { createHeldEntries } from './held.ts'
-import { createRounds, keepHouse, mayRetain } from './housekeeping.ts'
+import { createRounds, keepHouse, mayRetain, type SweepReport, sweepOnce } from './housekeeping.ts'
 import { createLifecycle, type Lifecycle } from './lifecycle.ts'
 import { createNudges } from './nudges.ts'
 import type { ConsumerParts } from './parts.ts'
 import { createPresence } from './presence.ts'
 import { createReader } from './reader.ts'
-import { createReclaimer } from './reclaimer.ts'
+import { createReclaimer, type ReclaimReport } from './reclaimer.ts'
 import { recovering } from './recovery.ts'
 import { createSettler } from './settler.ts'
 import { isReady, mayRead } from './states.ts'
@@ -40,6 +40,12 @@ import { createTally } from './tally.ts'
 
 /** Longest back-off of a consumer that finds Redis again, and a heartbeat. */
 const renewalMs = 10_000 + heartbeatIntervalMs
+
+/** How often a consumer that rests from tidying up looks whether it has settled anything. */
+const tidyingMs = 1_000
+
+/** How long a round waits for its sweep. */
+const sweepingMs = 300
 
 /** How long a drain waits for the blocked read to end when asked to. */
 const readEndMs = 2_000
@@ -81,6 +87,11 @@ export function createConsumer(parts: ConsumerParts): Consumer {
       observer.batchSettled(batch)
     },
   })
+  const reportReclaim = (round: ReclaimReport) => {
+    tally.reclaim(round)
+    observer.reclaimed(round)
+  }
+  const reportTrimmed = (trimmed: number) => reportReclaim({ claimed: 0, trimmed, exhausted: [] })
   const reclaimer = createReclaimer({
     pipeline,
     place,
@@ -92,10 +103,7 @@ export function createConsumer(parts: ConsumerParts): Consumer {
     endRead: reader.wake,
     clock,
     settle: settler.settle,
-    report(round) {
-      tally.reclaim(round)
-      observer.reclaimed(round)
-    },
+    report: reportReclaim,
   })
   /** Aborted when the name is about to be given up: beating goes on until then, or a long drain would look like a death. */
   const leaving = new AbortController()
@@ -113,6 +121,7 @@ export function createConsumer(parts: ConsumerParts): Consumer {
     path: () => path?.kind ?? '',
     clock,
     heartbeatSent: observer.heartbeatSent,
+    trimmed: reportTrimmed,
   })
   let loops: Promise<unknown> | undefined
   let beats: Promise<void> | undefined
@@ -248,17 +257,34 @@ export function createConsumer(parts: ConsumerParts): Consumer {
     }
   }
 
+  const settledSoFar = () => {
+    const { forwarded, duplicates, dead } = tally.read()
+    return forwarded + duplicates + dead
+  }
+
   const tidying = async () => {
     const rounds = createRounds(pipeline, clock())
-    while (!draining()) {
-      await rest(rounds.waitMs * (0.8 + 0.4 * random()))
+    let sweeping: Promise<SweepReport> | undefined
+    // The first comes at once: what keeps a stream from being trimmed is reported at start.
+    for (let waitMs = 0; !draining(); waitMs = rounds.jitteredMs(random())) {
+      const until = clock() + waitMs
+      // An idle consumer's next round may be far off: it comes once there is work.
+      while (!draining() && clock() < until && !(waitMs > tidyingMs && rounds.hasSettled(settledSoFar()))) {
+        await rest(Math.min(tidyingMs, until - clock()))
+      }
       if (draining() || !mayRetain(lifecycle.state)) continue
       await guarded(lifecycle, async () => {
-        const sweeps = isReady(lifecycle.state) && rounds.isSweepDue(clock())
-        const report = await keepHouse(pipeline, writer, place, sweeps ? sweeper : undefined, lifecycle.draining)
-        const { forwarded, duplicates, dead } = tally.read()
-        rounds.done(report, sweeps, forwarded + duplicates + dead, clock())
+        if (sweeper !== undefined && sweeping === undefined && isReady(lifecycle.state) && rounds.isSweepDue(clock())) {
+          sweeping = sweepOnce(sweeper)
+        }
+        const retained = await keepHouse(pipeline, writer, place, undefined, lifecycle.draining)
+        // A sweep of thousands of jobs takes longer than retention may wait: its report then comes with a later round.
+        const swept = sweeping && (await Promise.race([sweeping, sleep(sweepingMs, undefined, { ref: false })]))
+        if (swept !== undefined) sweeping = undefined
+        const report = { ...retained, ...swept }
+        rounds.done(report, swept !== undefined, settledSoFar(), clock())
         observer.housekept(report)
+        if (report.failure !== undefined) throw report.failure
         if (!rounds.isRetiringDue(clock())) return
         await retireVanished(writer, place)
         rounds.retired(clock())
@@ -289,7 +315,7 @@ export function createConsumer(parts: ConsumerParts): Consumer {
   /** Hands back what is left and takes the name out. Redis may be away: then the operator's reaping does it later. */
   const leave = async () => {
     try {
-      const entries = await handBackEntries(writer, place, name, pipeline.reclaim.minIdleMs)
+      const entries = await handBackEntries(writer, place, name, pipeline.reclaim.minIdleMs, reportTrimmed)
       observer.handedBack(entries, await retireConsumer(writer, place, name), tally.read())
       return true
     } catch (thrown) {

@@ -3,11 +3,12 @@
  * consumer does it, none leads: both are single scripts that find nothing left to do where another was first.
  *
  * Retention comes each second while there is work for it: something was trimmed, entries were settled, or `maxEntries` bounds the
- * stream, which may grow while nobody reads. It rests for longer and longer while there is none. Once an hour names go that local
- * processes left behind.
+ * stream, which may grow while nobody reads. It rests for longer and longer while there is none, until an entry is settled. Once an hour
+ * names go that local processes left behind.
  */
 
 import type { CompiledPipeline } from '../api/compiled.ts'
+import { asFailure, type StreamPipelineError } from '../api/errors.ts'
 import type { RedisConnection } from '../redis/connect/connection.ts'
 import type { Sweep, Sweeper } from '../redis/deadletters/capture.ts'
 import type { StreamPlace } from '../redis/placement.ts'
@@ -19,9 +20,12 @@ export const housekeepingIntervalMs = 10_000
 const busyIntervalMs = 1_000
 const retiringIntervalMs = 3_600_000
 
-export interface HousekeepingReport extends RetentionReport, Sweep {}
+export interface HousekeepingReport extends RetentionReport, Sweep {
+  /** Why the round ended early; the numbers are of what was done before. */
+  readonly failure?: StreamPipelineError
+}
 
-/** One round. @param sweeper undefined with `failedJobs: Leave`, or while no sweep is due. Throws catalogued errors. */
+/** One round. @param sweeper undefined with `failedJobs: Leave`, or while no sweep is due. Throws catalogued errors where nothing was done. */
 export async function keepHouse(
   { source }: CompiledPipeline,
   connection: RedisConnection,
@@ -30,14 +34,33 @@ export async function keepHouse(
   signal?: AbortSignal,
 ): Promise<HousekeepingReport> {
   const retained = await retainEntries(connection, place, source.retention, signal)
-  const swept = (await sweeper?.sweep()) ?? { removed: 0, kept: 0 }
-  return { ...retained, ...swept }
+  if (retained.failure !== undefined || sweeper === undefined) return { ...retained, removed: 0, kept: 0 }
+  return { ...retained, ...(await sweepOnce(sweeper)) }
+}
+
+/** A sweep that keeps its counts where Redis ends it early. */
+export type SweepReport = Sweep & Pick<HousekeepingReport, 'failure'>
+
+export async function sweepOnce(sweeper: Sweeper): Promise<SweepReport> {
+  const swept = { removed: 0, kept: 0 }
+  try {
+    const { foreign } = await sweeper.sweep((outcome) => {
+      swept[outcome] += 1
+    })
+    return { ...swept, ...(foreign && { foreign }) }
+  } catch (thrown) {
+    return { ...swept, failure: asFailure(thrown) }
+  }
 }
 
 /** When the next round comes, and whether it sweeps. */
 export interface Rounds {
   /** Until the next round, without jitter. */
   readonly waitMs: number
+  /** Until the next round. With work it is a second at most: the stream holds the settled window and a second. @param random 0 to 1 */
+  jitteredMs(random: number): number
+  /** Entries have been settled since the last round. @param settled so far */
+  hasSettled(settled: number): boolean
   isSweepDue(nowMs: number): boolean
   /** Whether it is time to look for names of processes that ended long ago. */
   isRetiringDue(nowMs: number): boolean
@@ -61,6 +84,8 @@ export function createRounds({ source }: CompiledPipeline, nowMs: number): Round
     get waitMs() {
       return waitMs
     },
+    jitteredMs: (random) => waitMs * (waitMs > busyIntervalMs ? 0.8 + 0.4 * random : 0.6 + 0.4 * random),
+    hasSettled: (settled) => settled > settledBefore,
     // Rounds are jittered: a sweep that is nearly due is not put off by another round.
     isSweepDue: (now) => now - sweptAtMs >= housekeepingIntervalMs * 0.8,
     isRetiringDue: (now) => now - retiredAtMs >= retiringIntervalMs,

@@ -10,6 +10,7 @@ import type { ConsumerState } from './states.ts'
 /** @param source what the consumer reads */
 export function createLogObserver(log: Logger, { stream, group }: { stream: string; group: string }): ConsumerObserver {
   const tellRetention = createRetentionLog(log, stream, group)
+  let foreignTold = ''
   return {
     stateChanged: (state, previous) => tellState(log, state, previous),
     pathChosen(path, fallback) {
@@ -37,8 +38,12 @@ export function createLogObserver(log: Logger, { stream, group }: { stream: stri
       for (const entry of exhausted) log.warn({ entry, reason: 'MaxDeliveries' }, 'dead letter')
     },
     heartbeatSent() {},
-    housekept({ removed, kept, ...retained }) {
+    housekept({ removed, kept, foreign, ...retained }) {
       tellRetention(retained)
+      if (foreign !== undefined && foreign.message !== foreignTold) {
+        log.warn({ code: foreign.code, remedy: foreign.remedy }, foreign.message)
+        foreignTold = foreign.message
+      }
       if (removed + kept > 0) log.warn({ removed, kept, reason: 'JobFailed' }, 'failed jobs became dead letters')
     },
     handedBack: (handedBack, retired, totals) => log.info({ handedBack, retired, ...totals }, 'left the group'),
@@ -59,7 +64,7 @@ function tellState(log: Logger, state: ConsumerState, previous: ConsumerState) {
       return
     case 'Backpressured':
       if (previous.kind !== 'Backpressured')
-        log.info({ waiting: state.waiting }, 'the queue is full; reading stops until it drains')
+        log.info({ state: state.kind, waiting: state.waiting }, 'the queue is full; reading stops until it drains')
       return
     case 'Draining':
       log.info('draining')

@@ -87,6 +87,11 @@ export function createConsumerMetrics(pipeline: { readonly namespace: string; re
     help: 'Entries that were trimmed unread or taken by others; counts cannot tell which.',
     registers,
   })
+  const backpressured = new Gauge({
+    name: 'stream_consumer_backpressured',
+    help: '1 while reading stops, since more jobs wait in the queue than sink.bullmq.maxWaiting; else 0.',
+    registers,
+  })
   const forwardPath = new Gauge({
     name: 'stream_consumer_forward_path',
     help: '1 for the way of forwarding in use.',
@@ -108,6 +113,7 @@ export function createConsumerMetrics(pipeline: { readonly namespace: string; re
     registry,
     observer: {
       stateChanged(state) {
+        backpressured.set(state.kind === 'Backpressured' ? 1 : 0)
         if (state.kind === 'BackendDown') failures.inc({ reason: state.failure.reason })
       },
       pathChosen: (kind) => forwardPath.set({ path: kind }, 1),

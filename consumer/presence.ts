@@ -37,6 +37,8 @@ interface PresenceParts {
   readonly path: () => string
   readonly clock: () => number
   readonly heartbeatSent: (atMs: number) => void
+  /** Entries that were to be renewed, and became dead letters. */
+  readonly trimmed: (count: number) => void
 }
 
 export interface Presence {
@@ -90,7 +92,7 @@ export function createPresence(parts: PresenceParts): Presence {
 
   const renew = async (ageMs: number) => {
     const old = held.due(ageMs, parts.clock())
-    if (old.length > 0) await renewEntries(connection, place, name, old)
+    if (old.length > 0) await renewEntries(connection, place, name, old, parts.trimmed)
   }
 
   return {

@@ -58,7 +58,7 @@ export function attemptedTogether(batchSize: number, deliveries: number, maxDeli
 interface Reclaimer {
   /** This consumer's own entries, from before it started. */
   recoverOwn(): Promise<void>
-  /** This consumer's own entries that it does not hold: delivered in replies that were lost with their connection. */
+  /** This consumer's own entries that it does not hold: delivered in replies that were lost with their connection. Some pages of them. */
   regainLost(): Promise<void>
   /** Entries that found no room in the dead-letter stream: a batch, and more as long as there is room. */
   retryWithheld(): Promise<void>
@@ -70,6 +70,8 @@ interface Reclaimer {
 const pageSize = 256
 /** Own entries younger than this may be in a reply on its way. */
 const lostAfterMs = 2_000
+/** Pages that are looked through for them at a time; the next call goes on behind. */
+const lostPages = 16
 /** A read may be on its way to the server when its slot is wanted: the server is asked until there is a slot. */
 const endReadEveryMs = 50
 
@@ -79,6 +81,7 @@ export function createReclaimer(parts: ReclaimerParts): Reclaimer {
   const { batchSize, batchBytes } = pipeline.source
   const { minIdleMs } = pipeline.reclaim
   let cursor = '-'
+  let lostCursor = '-'
 
   const bury = async (rows: readonly PendingRow[], minIdle: number) => {
     if (rows.length === 0) return
@@ -185,11 +188,20 @@ export function createReclaimer(parts: ReclaimerParts): Reclaimer {
     },
     async regainLost() {
       await guarded(lifecycle, async () => {
-        const page = { start: '-', count: pageSize, minIdleMs: lostAfterMs, consumer }
-        const lost = (await listPending(connection, place, page)).filter(({ id }) => !held.has(id))
-        const [again, fresh] = [lost.filter(({ deliveries }) => deliveries > 1), lost.filter(({ deliveries }) => deliveries <= 1)]
-        if (!(await attemptAll(fresh, lostAfterMs, false))) return
-        await attemptSuspects(again, lostAfterMs)
+        // What is held may fill whole pages: withheld entries stay for as long as the dead-letter stream is full.
+        for (let pages = 0; pages < lostPages; pages++) {
+          const page = { start: lostCursor, count: pageSize, minIdleMs: lostAfterMs, consumer }
+          const rows = await listPending(connection, place, page)
+          const lost = rows.filter(({ id }) => !held.has(id))
+          const [again, fresh] = [
+            lost.filter(({ deliveries }) => deliveries > 1),
+            lost.filter(({ deliveries }) => deliveries <= 1),
+          ]
+          if (!(await attemptAll(fresh, lostAfterMs, false))) return
+          if (!(await attemptSuspects(again, lostAfterMs))) return
+          lostCursor = rows.length < pageSize ? '-' : `(${rows.at(-1)?.id ?? ''}`
+          if (lostCursor === '-') return
+        }
       })
     },
     async retryWithheld() {

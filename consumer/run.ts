@@ -11,6 +11,7 @@ import type { CompiledPipeline } from '../api/compiled.ts'
 import { asFailure, failure, type StreamPipelineError } from '../api/errors.ts'
 import { exitCodeOf, exitCodes } from '../api/exitcodes.ts'
 import { readPipelines } from '../api/files.ts'
+import { type Problem, pipelineWarnings } from '../api/validate.ts'
 import { backoffMs } from '../process/backoff.ts'
 import { listen, parseListen } from '../process/httpserver.ts'
 import { createLogger, standardOutput } from '../process/logger.ts'
@@ -26,6 +27,9 @@ import { createConsumerMetrics } from './metrics.ts'
 import type { ConsumerConnections, ConsumerObserver } from './parts.ts'
 import { probes } from './probes.ts'
 import { redisBackoff } from './states.ts'
+
+/** A schema of thousands of properties may have as many; `validate` lists all. */
+const maxWarnings = 20
 
 interface ConsumeOptions {
   /** The StreamPipeline resource. */
@@ -49,8 +53,9 @@ export async function runConsumer(options: ConsumeOptions): Promise<number> {
   let consumer: Consumer | undefined
   const fault = Promise.withResolvers<number>()
   try {
-    const pipeline = await loadConfig(options.config)
+    const { pipeline, warnings } = await loadConfig(options.config)
     log.level = pipeline.logLevel.toLowerCase()
+    for (const { field, message } of warnings.slice(0, maxWarnings)) log.warn({ field }, message)
     const name = options.name ?? options.env['POD_NAME'] ?? hostname()
     const connections = await makeConnections(pipeline, directoryReader(options.refs))
     const metrics = createConsumerMetrics(pipeline)
@@ -138,13 +143,19 @@ async function once(signal: AbortSignal): Promise<void> {
   await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
 }
 
-async function loadConfig(file: string): Promise<CompiledPipeline> {
+interface Config {
+  readonly pipeline: CompiledPipeline
+  /** What `validate` has to say of a resource that runs all the same. */
+  readonly warnings: readonly Problem[]
+}
+
+async function loadConfig(file: string): Promise<Config> {
   const [first, second] = await readPipelines(file)
   if (first === undefined) throw failure('UnreadableFile', { file, detail: 'there is no StreamPipeline in it' })
   if (second !== undefined) {
     throw failure('InvalidOption', { option: '--config', detail: `${file} holds several StreamPipelines; a consumer serves one` })
   }
-  return compilePipeline(parsePipeline(first.document))
+  return { pipeline: compilePipeline(parsePipeline(first.document)), warnings: pipelineWarnings(first.document) }
 }
 
 async function makeConnections(pipeline: CompiledPipeline, read: ReadReference): Promise<ConsumerConnections> {

@@ -20,6 +20,8 @@ import { asSeenFrom } from './observe/locality.ts'
 import { createReferenceReader } from './observe/referencereader.ts'
 import { createWatchers } from './observe/watchers.ts'
 import type { CompiledOperatorOptions } from './options.ts'
+import type { Observation } from './plan/observed.ts'
+import { within } from './policy/hosts.ts'
 import { confirmByAsking } from './reaping/suspects.ts'
 import { createReconciler } from './reconcile.ts'
 import { loadSigningKey } from './signingkey.ts'
@@ -46,31 +48,35 @@ const signingKeyRetryMs = 2_000
 
 /** Resolves when everything it started has ended. */
 export async function serveTerm(parts: TermParts, stop: AbortSignal, cut: AbortSignal): Promise<void> {
-  const { transport, clock, caches, applier, queue, recorder, metrics, log, options } = parts
+  const { transport, clock, caches, applier, queue, recorder, metrics, log, options, namespace } = parts
   await Promise.race([caches.whenSynced, ended(stop)])
   const signingKey = await signingKeyOf(parts, stop)
   if (stop.aborted || signingKey === undefined) return
 
   const decisions = createDecisionRecorder(options.decisionLog, parts.recordDecision)
-  const reader = createReferenceReader(transport, clock)
+  const limits = { ...options.limits, operatorNamespace: namespace }
+  const reader = createReferenceReader(transport, clock, limits)
   const watchers = createWatchers({
     reader,
     clock,
     everyMs: options.observeEveryMs,
     quietMs: options.quietMs,
     referencesEveryMs: options.referencesEveryMs,
-    locate: options.inCluster ? asSeenFrom : (_namespace, address) => address,
+    locate: within(limits, options.inCluster ? asSeenFrom : (_namespace, address) => address),
     confirmGone: confirmByAsking(transport, clock),
     onReaped: (key, consumer, reaping) => log.info({ pipeline: key, consumer, ...reaping }, 'vanished consumer reaped'),
     onReapingFault: (key, error) => log.warn({ pipeline: key, err: error }, 'a vanished consumer could not be reaped'),
     onChange: (key, urgent) => queue.add(key, urgent ? 'Changed' : 'Observed'),
     onDecision: decisions.made,
-    onLook: metrics.looked,
+    onLook: options.manyTeams ? recordingReasons(log, metrics.looked) : metrics.looked,
   })
   const settings = {
     consumerImage: options.consumerImage,
     networkPolicy: options.networkPolicy,
+    networkPolicyRedis: options.networkPolicyRedis,
     podMonitor: options.podMonitor,
+    limits,
+    manyTeams: options.manyTeams,
     referencesEveryMs: options.referencesEveryMs,
     numbersEveryMs: options.numbersEveryMs,
     faultsEveryMs: options.faultsEveryMs,
@@ -126,6 +132,20 @@ async function signingKeyOf({ transport, clock, log, namespace }: TermParts, sto
     }
   }
   return undefined
+}
+
+type OnLook = (key: string, observation: Observation, tookMs: number) => void
+
+/** What status leaves out where many teams read it, for the administrator; each reason once until another follows. */
+function recordingReasons(log: Logger, onLook: OnLook): OnLook {
+  const last = new Map<string, string>()
+  return (key, observation, tookMs) => {
+    onLook(key, observation, tookMs)
+    if (observation.kind !== 'Failed') return void last.delete(key)
+    if (last.get(key) === observation.error.message) return
+    last.set(key, observation.error.message)
+    log.info({ pipeline: key, code: observation.error.code, detail: observation.error.message }, 'Redis could not be looked at')
+  }
 }
 
 function observed(inner: ControllerObserver, log: Logger): ControllerObserver {

@@ -3,7 +3,9 @@ import { randomBytes } from 'node:crypto'
 import { hostname } from 'node:os'
 import { failure } from '../api/errors.ts'
 import { type ListenAddress, parseListen } from '../process/httpserver.ts'
+import { isNetwork } from '../redis/connect/networkaddress.ts'
 import type { RecordedDecisions } from './decisions.ts'
+import { compileLimits, type LimitOptions, type Limits } from './policy/limits.ts'
 
 type LogLevel = 'debug' | 'info' | 'warn' | 'error'
 
@@ -17,7 +19,13 @@ export interface OperatorOptions {
   /** `HOST:PORT`; default `:8081`. */
   readonly health?: string
   readonly networkPolicy?: boolean
+  /** `10.0.0.0/8,…`: where Redis is, beside Services; absent: anywhere. */
+  readonly networkPolicyRedis?: string
   readonly podMonitor?: boolean
+  /** What pipelines may ask for; as the flags give it. */
+  readonly limits?: LimitOptions
+  /** Teams must not learn from status what answers at an address that is no Redis. */
+  readonly manyTeams?: boolean
   /** Default `info`. */
   readonly logLevel?: string
   /** Which scaling decisions are logged whole, for `simulate --replay`: `none`, `changes` (default) of the number, or `all`. */
@@ -58,7 +66,10 @@ export interface CompiledOperatorOptions {
   readonly metrics: ListenAddress
   readonly health: ListenAddress
   readonly networkPolicy: boolean
+  readonly networkPolicyRedis: readonly string[] | undefined
   readonly podMonitor: boolean
+  readonly limits: Limits
+  readonly manyTeams: boolean
   readonly logLevel: LogLevel
   readonly decisionLog: RecordedDecisions
   readonly podName: string
@@ -97,6 +108,7 @@ export function compileOptions(options: OperatorOptions): CompiledOperatorOption
   const decisionLog = options.decisionLog ?? 'changes'
   if (!recordings.includes(decisionLog))
     throw failure('InvalidOption', { option: '--decision-log', detail: `${decisionLog} is none of ${recordings.join(', ')}` })
+  const inCluster = env['KUBERNETES_SERVICE_HOST'] !== undefined
   const podName = options.podName ?? env['POD_NAME'] ?? hostname()
   return Object.freeze({
     namespaces: [...new Set(namespaces)],
@@ -104,7 +116,10 @@ export function compileOptions(options: OperatorOptions): CompiledOperatorOption
     metrics: parseListen('--metrics', options.metrics ?? ':8080'),
     health: parseListen('--health', options.health ?? ':8081'),
     networkPolicy: options.networkPolicy ?? false,
+    networkPolicyRedis: networksOf(options.networkPolicyRedis),
     podMonitor: options.podMonitor ?? false,
+    limits: compileLimits(options.limits ?? {}, inCluster),
+    manyTeams: options.manyTeams ?? false,
     logLevel: logLevel as LogLevel,
     decisionLog: decisionLog as RecordedDecisions,
     podName,
@@ -115,8 +130,20 @@ export function compileOptions(options: OperatorOptions): CompiledOperatorOption
     numbersEveryMs: options.numbersEveryMs ?? 10_000,
     faultsEveryMs: options.faultsEveryMs ?? 5_000,
     quietMs: options.quietMs ?? 120_000,
-    inCluster: env['KUBERNETES_SERVICE_HOST'] !== undefined,
+    inCluster,
     schemaEveryMs: options.schemaEveryMs ?? 60_000,
     wedgedMs: options.wedgedMs ?? 120_000,
   })
+}
+
+function networksOf(given: string | undefined): readonly string[] | undefined {
+  if (given === undefined) return undefined
+  const items = given
+    .split(',')
+    .map((item) => item.trim())
+    .filter((item) => item !== '')
+  const odd = items.find((item) => !isNetwork(item))
+  if (odd !== undefined)
+    throw failure('InvalidOption', { option: '--network-policy-redis', detail: `${odd} is not a network such as 10.0.0.0/8` })
+  return items
 }

@@ -33,6 +33,10 @@ import { basisOf, type Course, courseOf, type Plan, plan, type Report, report } 
 import { referencesOf } from './plan/references.ts'
 import { deploymentStages, scale } from './plan/replicas.ts'
 import { deletionCostAnnotation, markingsOf } from './plan/victims.ts'
+import type { Limits } from './policy/limits.ts'
+import { withoutPeer } from './policy/peers.ts'
+import { podSecrets } from './policy/secrets.ts'
+import { policyRefusal } from './policy/verdict.ts'
 import { livingPods } from './reaping/suspects.ts'
 
 interface ReconcilerParts {
@@ -88,7 +92,7 @@ export function createReconciler(parts: ReconcilerParts): Reconcile {
     const version = `${object.metadata.uid ?? ''} ${object.metadata.generation ?? 0}`
     const held = specs.get(key)
     if (held?.version === version) return specOf(object, held.read)
-    const spec = parse(object)
+    const spec = judged(parse(object), object, settings.limits)
     specs.set(key, { version, read: spec.kind === 'Sound' ? spec.pipeline : spec.error })
     return spec
   }
@@ -107,7 +111,7 @@ export function createReconciler(parts: ReconcilerParts): Reconcile {
       children: childrenOf(key),
       pods: caches.pods.indexed(byPipeline, key),
       references: spec.kind === 'Sound' ? await readReferences(spec, namespace) : [],
-      observation: watchers.observation(key),
+      observation: settings.manyTeams ? withoutPeer(watchers.observation(key)) : watchers.observation(key),
       faults: [],
       ...(schemaFault === undefined ? {} : { schemaFault }),
       ...(wroteMs === undefined ? {} : { statusWrittenMs: wroteMs }),
@@ -119,19 +123,32 @@ export function createReconciler(parts: ReconcilerParts): Reconcile {
   }
 
   async function readReferences(spec: Extract<ReadSpec, { kind: 'Sound' }>, namespace: string): Promise<ReferenceState[]> {
-    return await Promise.all(
+    const maxAgeMs = Math.floor(settings.referencesEveryMs * 0.9)
+    const read = await Promise.all(
       referencesOf(spec.pipeline).map(async (reference): Promise<ReferenceState> => {
         try {
           return {
             kind: 'Found',
             reference,
-            value: await reader.read(namespace, reference, Math.floor(settings.referencesEveryMs * 0.9)),
+            value: await reader.read(namespace, reference, maxAgeMs),
           }
         } catch (thrown) {
           return { kind: 'Absent', reference, error: asFailure(thrown) }
         }
       }),
     )
+    // Without a label to look for nothing is asked about Secrets that only the pods get.
+    if (settings.limits.secretLabel === undefined) return read
+    return [...read, ...(await refusedSecrets(spec, namespace, maxAgeMs))]
+  }
+
+  async function refusedSecrets(spec: Extract<ReadSpec, { kind: 'Sound' }>, namespace: string, maxAgeMs: number) {
+    const states = podSecrets(spec.resource.spec.consumer).map(async (secret): Promise<ReferenceState[]> => {
+      const reference = { kind: 'Secret', name: secret.name, key: '*', field: secret.field } as const
+      const error = await reader.refusal(namespace, secret, maxAgeMs).catch(asFailure)
+      return error === undefined ? [] : [{ kind: 'Absent', reference, error }]
+    })
+    return (await Promise.all(states)).flat()
   }
 
   async function applyChild(
@@ -328,6 +345,11 @@ function parse(object: PipelineObject): ReadSpec {
   } catch (thrown) {
     return { kind: 'Unsound', error: asFailure(thrown) }
   }
+}
+
+function judged(spec: ReadSpec, object: PipelineObject, limits: Limits): ReadSpec {
+  const refusal = spec.kind === 'Sound' ? policyRefusal(object, limits) : undefined
+  return refusal === undefined ? spec : { kind: 'Unsound', error: refusal }
 }
 
 function subjectOf(object: KubernetesObject): string {

@@ -8,8 +8,8 @@ import { isFailure } from './kubernetes/errors.ts'
 import { type KubernetesObject, resourcePath } from './kubernetes/objects.ts'
 import type { Transport } from './kubernetes/transport.ts'
 import { secretType } from './plan/kinds.ts'
+import { signingSecretName } from './plan/names.ts'
 
-export const signingSecretName = 'streampipeline-operator-signing'
 const dataKey = 'key'
 
 type Secret = KubernetesObject & { readonly data?: Readonly<Record<string, string>> }

@@ -64,6 +64,11 @@ const dispatchConfig = z
     schema: z.record(z.string(), z.unknown()).exactOptional(),
     /** Fields whose values make the idempotency key, in order; absent: the canonical payload. */
     idempotencyKey: z.array(name).min(1).exactOptional(),
+    /** Whether an empty text is a key; absent: it is none. */
+    allowEmptyKey: z.literal(true).exactOptional(),
+    /** Entry fields that are no payload, by name or `prefix*`: those left out, and those kept beside it. */
+    ignoreFields: z.array(name).exactOptional(),
+    metadataFields: z.array(name).exactOptional(),
     maxBytes: z.int().min(1),
     maxFields: z.int().min(1),
     /** Approximate bound on the stream's length, enforced by each add. */
@@ -111,8 +116,7 @@ export function dispatchConfigOf(pipeline: CompiledPipeline, mode: DispatchMode 
     ...target,
     encoding: payload.encoding,
     field: payload.field,
-    ...(payload.schema === undefined ? {} : { schema: payload.schema }),
-    ...(payload.idempotencyKey === undefined ? {} : { idempotencyKey: [...payload.idempotencyKey] }),
+    ...optionalOf(payload),
     maxBytes: payload.maxBytes,
     maxFields: payload.maxFields,
     ...(source.retention.maxEntries === undefined ? {} : { maxEntries: source.retention.maxEntries }),
@@ -122,13 +126,19 @@ export function dispatchConfigOf(pipeline: CompiledPipeline, mode: DispatchMode 
 
 /** The part of it that the payload codec is made from. */
 export function payloadOf(config: DispatchConfig): CompiledPayload {
-  const { encoding, field, schema, idempotencyKey, maxBytes, maxFields } = config
+  const { encoding, field, maxBytes, maxFields } = config
+  return { encoding, field, ...optionalOf(config), maxBytes, maxFields }
+}
+
+type Optional = Pick<CompiledPayload, 'schema' | 'idempotencyKey' | 'allowEmptyKey' | 'ignoreFields' | 'metadataFields'>
+
+/** Parts that a payload may be without. */
+function optionalOf({ schema, idempotencyKey, allowEmptyKey, ignoreFields, metadataFields }: Optional) {
   return {
-    encoding,
-    field,
     ...(schema === undefined ? {} : { schema }),
-    ...(idempotencyKey === undefined ? {} : { idempotencyKey }),
-    maxBytes,
-    maxFields,
+    ...(idempotencyKey === undefined ? {} : { idempotencyKey: [...idempotencyKey] }),
+    ...(allowEmptyKey === undefined ? {} : { allowEmptyKey }),
+    ...(ignoreFields === undefined ? {} : { ignoreFields: [...ignoreFields] }),
+    ...(metadataFields === undefined ? {} : { metadataFields: [...metadataFields] }),
   }
 }

@@ -4,7 +4,7 @@
  */
 import { z } from 'zod'
 import { guarded } from './rules.ts'
-import { amount, count, text } from './scalars.ts'
+import { amount, count, optionalObjectName, text } from './scalars.ts'
 
 const opaque = { 'x-kubernetes-preserve-unknown-fields': true } as const
 const deep = () => z.looseObject({}).meta(opaque)
@@ -78,15 +78,15 @@ export const consumerSchema = z.strictObject({
     .describe('CPU and memory.'),
   securityContext: deep()
     .optional()
-    .describe("The pod's security context. Omitted: non-root, no privilege escalation, read-only root, default seccomp profile."),
+    .describe(
+      "The pod's security context. Its fields are laid over runAsNonRoot: true and seccompProfile: RuntimeDefault. The container's own stays: no privilege escalation, no capabilities, read-only root.",
+    ),
   nodeSelector: strings(63).default({}).describe('Labels a node must have.'),
   tolerations: z.array(deep()).max(64).meta(atomic).default([]).describe('Taints that are tolerated, as in a pod.'),
   affinity: deep().optional().describe('Affinity, as in a pod.'),
   topologySpreadConstraints: z.array(deep()).max(16).meta(atomic).default([]).describe('How pods are spread, as in a pod.'),
-  priorityClassName: z.string().max(253).optional().describe('Priority class of the pods.'),
-  serviceAccountName: z
-    .string()
-    .max(253)
+  priorityClassName: optionalObjectName().optional().describe('Priority class of the pods.'),
+  serviceAccountName: optionalObjectName()
     .optional()
     .describe('ServiceAccount of the pods, for image pulls and policies; no token is mounted. Omitted: one the operator makes.'),
   terminationGracePeriodSeconds: count(5, 3600).default(60).describe('Seconds a consumer has to drain.'),

@@ -1,7 +1,15 @@
 /** What an entry looks like, and what makes two of them the same. */
 import { z } from 'zod'
-import { guarded } from './rules.ts'
+import { fieldNamesPattern } from '../fieldnames.ts'
+import { guarded, quoted } from './rules.ts'
 import { count, size, text } from './scalars.ts'
+
+/** Entry fields, each by its name or by how its name begins. */
+const fieldNames = guarded(z.array(text(256)).min(1).max(32).meta({ 'x-kubernetes-list-type': 'atomic' }), {
+  rule: `self.all(name, name.matches(${quoted(fieldNamesPattern)}))`,
+  message: 'write the name of an entry field, such as source, or how names begin with an asterisk behind it, such as x-*',
+  reason: 'FieldValueInvalid',
+})
 
 export const payloadSchema = guarded(
   z.strictObject({
@@ -14,7 +22,7 @@ export const payloadSchema = guarded(
       .record(z.string(), z.unknown())
       .meta({ 'x-kubernetes-preserve-unknown-fields': true, 'x-kubernetes-map-type': 'atomic' })
       .optional()
-      .describe('JSON Schema (2020-12) that payloads satisfy; others become dead letters. Strict: unknown keywords are refused.'),
+      .describe('JSON Schema (2020-12) that payloads satisfy; others become dead letters. References stay within it.'),
     idempotencyKey: z
       .array(text(256))
       .min(1)
@@ -22,6 +30,18 @@ export const payloadSchema = guarded(
       .meta({ 'x-kubernetes-list-type': 'atomic' })
       .optional()
       .describe('Payload fields, in order, whose values make the key. Omitted: a hash of the canonical payload.'),
+    allowEmptyKey: z
+      .boolean()
+      .default(false)
+      .describe(
+        'Whether an empty text is a key. Unless it is, entries with an empty key become dead letters. Null is never a key.',
+      ),
+    ignoreFields: fieldNames
+      .optional()
+      .describe('Entry fields that are no payload: names, or beginnings such as `x-*`. They are left out of job and key.'),
+    metadataFields: fieldNames
+      .optional()
+      .describe('The same, kept: workers find them in `context.metadata`, beside the job data. They are left out of the key.'),
     maxBytes: size(512 * 2 ** 20)
       .default('256Ki')
       .describe('Largest payload; larger ones become dead letters.'),
@@ -32,6 +52,12 @@ export const payloadSchema = guarded(
     message: 'encoding: Json needs field, the name of the entry field that holds the document: write field: payload',
     fieldPath: '.field',
     reason: 'FieldValueRequired',
+  },
+  {
+    rule: '!has(self.allowEmptyKey) || !self.allowEmptyKey || has(self.idempotencyKey)',
+    message: 'allowEmptyKey has no meaning without idempotencyKey: drop it, or name the fields of the key',
+    fieldPath: '.allowEmptyKey',
+    reason: 'FieldValueInvalid',
   },
   {
     rule: "self.encoding == 'Json' || !has(self.field)",

@@ -1,13 +1,13 @@
 /** How a Redis is reached. `spec.redis` and `spec.sink.bullmq.redis` have this shape. */
 import { z } from 'zod'
 import { guarded, type Rule } from './rules.ts'
-import { count, text } from './scalars.ts'
+import { count, dataKey, objectName, text } from './scalars.ts'
 
 const keyOf = (kind: 'Secret' | 'ConfigMap') =>
   z
     .strictObject({
-      name: text(253).describe(`Name of the ${kind}, in the pipeline's namespace.`),
-      key: text(253).describe(`Key in the ${kind}.`),
+      name: objectName().describe(`Name of the ${kind}, in the pipeline's namespace.`),
+      key: dataKey().describe(`Key in the ${kind}.`),
     })
     .meta({ 'x-kubernetes-map-type': 'atomic' })
 

@@ -1,6 +1,7 @@
 /** The small types every part is made of: counts, durations, sizes, names. Each is bounded, because CEL's cost is. */
 import { z } from 'zod'
 import { durationPattern, formatDuration, parseDuration } from '../duration.ts'
+import { dataKeyPattern, objectNamePattern } from '../names.ts'
 import { formatQuantity } from '../quantity.ts'
 import { guarded, quoted, type Rule } from './rules.ts'
 
@@ -63,6 +64,32 @@ export function keyName(maximum: number, example: string) {
   return guarded(text(maximum), {
     rule: "self.matches('^[^{}]*([{][^{}]+[}][^{}]*)?$')",
     message: `braces mark a Redis hash tag: write at most one pair with something inside, such as ${example}`,
+    reason: 'FieldValueInvalid',
+  })
+}
+
+const objectForm: Rule = {
+  rule: `self.matches(${quoted(objectNamePattern)})`,
+  message:
+    'write the name of a Kubernetes object: lower case letters, digits, dashes and dots, with a letter or digit first and last',
+  reason: 'FieldValueInvalid',
+}
+
+/** The name of another object. */
+export function objectName() {
+  return guarded(text(253), objectForm)
+}
+
+/** The same where an empty text means that none is named. */
+export function optionalObjectName() {
+  return guarded(z.string().max(253), { ...objectForm, rule: `self == '' || ${objectForm.rule}` })
+}
+
+/** A key in a Secret or ConfigMap. */
+export function dataKey() {
+  return guarded(text(253), {
+    rule: `self.matches(${quoted(dataKeyPattern)})`,
+    message: 'write a key as Secrets and ConfigMaps have it: letters, digits, dashes, dots and underscores; none begins with ..',
     reason: 'FieldValueInvalid',
   })
 }

@@ -1,51 +1,11 @@
-/**
- * The JSON Schema of payloads: one way to compile it for whoever needs it (validate, consumer, dispatcher), so that a schema that
- * validates here runs there. Strict: an unknown keyword is a misspelt one, and formats are checked.
- */
-import { Ajv2020, type Options, type ValidateFunction } from 'ajv/dist/2020.js'
-import ajvFormats from 'ajv-formats'
-import { boundKeywords } from './bounds.ts'
-import { compilePattern } from './pattern.ts'
+/** What `validate` says about a payload's schema, and about the key that is made of what it declares. */
+import { consider } from '../jsonschema/compile.ts'
+import { type Finding, spellPath } from '../jsonschema/finding.ts'
 import { isRecord, type Problem } from './problem.ts'
 
-// `code` would be what a stand-alone validator module imports; none is generated here.
-const regExp = Object.assign(compilePattern, { code: 'compilePattern' })
-const options = {
-  strict: true,
-  allErrors: false,
-  allowUnionTypes: true,
-  logger: false,
-  code: { regExp },
-  // `metaSchema` does.
-  validateSchema: false,
-} as const satisfies Options
+export { compilePayloadSchema } from '../jsonschema/compile.ts'
 
-/**
- * JSON Schema's own schema takes tens of milliseconds to compile, most of what a consumer would do at start: done once for all.
- * Nothing is added to this instance, so that one schema cannot say anything about the next.
- */
-let metaSchema: Ajv2020 | undefined
-
-/** @throws Error as ajv itself words it */
-function checkSchema(schema: Readonly<Record<string, unknown>>): void {
-  metaSchema ??= new Ajv2020({ logger: false })
-  if (metaSchema.validateSchema(schema) !== true) throw new Error(`schema is invalid: ${metaSchema.errorsText()}`)
-}
-
-/** The last one: whoever checks a resource is about to use it. */
-let compiled: { readonly text: string; readonly validate: ValidateFunction } | undefined
-
-/** @throws ajv's Error where the schema itself is wrong */
-export function compilePayloadSchema(schema: Readonly<Record<string, unknown>>): ValidateFunction {
-  const text = JSON.stringify(schema)
-  if (compiled?.text === text) return compiled.validate
-  checkSchema(schema)
-  const ajv = new Ajv2020(options)
-  ajvFormats.default(ajv)
-  const validate = boundKeywords(ajv)(schema)
-  compiled = { text, validate }
-  return validate
-}
+const root = 'spec.payload.schema'
 
 const indirections = ['$ref', '$dynamicRef', 'allOf', 'anyOf', 'oneOf', 'if', 'patternProperties', 'dependentSchemas']
 
@@ -55,26 +15,49 @@ function declared(schema: Readonly<Record<string, unknown>>): readonly string[] 
   return Object.keys(schema['properties'])
 }
 
-export function payloadProblems(payload: { readonly schema?: unknown; readonly idempotencyKey?: unknown }): Problem[] {
-  const { schema, idempotencyKey } = payload
+interface PayloadSpec {
+  readonly schema?: unknown
+  readonly idempotencyKey?: unknown
+}
+
+const located = ({ path, message }: Finding): Problem => ({ field: spellPath(root, path), message, beyondServer: true })
+
+export function payloadProblems({ schema, idempotencyKey }: PayloadSpec): Problem[] {
   if (!isRecord(schema)) return []
-  try {
-    compilePayloadSchema(schema)
-  } catch (thrown) {
-    const detail = thrown instanceof Error ? thrown.message : String(thrown)
-    return [{ field: 'spec.payload.schema', message: `not a JSON Schema (2020-12, strict): ${detail}`, beyondServer: true }]
-  }
-  const found: Problem[] = []
-  if (schema['type'] !== undefined && schema['type'] !== 'object') {
-    found.push({ field: 'spec.payload.schema.type', message: 'a payload is an object: write type: object', beyondServer: true })
-  }
-  const names = declared(schema)
-  if (names === undefined || !Array.isArray(idempotencyKey)) return found
-  idempotencyKey.forEach((name: unknown, index) => {
-    if (typeof name === 'string' && !names.includes(name)) {
-      const message = `the schema declares no property ${JSON.stringify(name)}: name one of ${names.join(', ')}, or add it to spec.payload.schema.properties`
-      found.push({ field: `spec.payload.idempotencyKey[${index}]`, message, beyondServer: true })
-    }
+  const { findings } = consider(schema)
+  const found = findings.flatMap((finding): Problem[] => {
+    if (finding.weight === 'Remark') return []
+    return [finding.weight === 'Fault' ? located(finding) : { ...located(finding), tolerated: true }]
   })
-  return found
+  if (found.some(({ tolerated }) => tolerated !== true)) return found
+  if (schema['type'] !== undefined && ![schema['type']].flat().includes('object')) {
+    found.push({ field: `${root}.type`, message: 'a payload is an object: write type: object', beyondServer: true })
+  }
+  return [...found, ...keyProblems(schema, idempotencyKey)]
+}
+
+function keyProblems(schema: Readonly<Record<string, unknown>>, idempotencyKey: unknown): Problem[] {
+  const names = declared(schema)
+  if (names === undefined || !Array.isArray(idempotencyKey)) return []
+  return idempotencyKey.flatMap((name: unknown, index): Problem[] => {
+    if (typeof name !== 'string' || names.includes(name)) return []
+    const message = `the schema declares no property ${JSON.stringify(name)}: name one of ${names.join(', ')}, or add it to spec.payload.schema.properties`
+    return [{ field: `spec.payload.idempotencyKey[${index}]`, message, beyondServer: true }]
+  })
+}
+
+/** What is valid and probably not meant. */
+export function payloadRemarks({ schema }: PayloadSpec): Problem[] {
+  if (!isRecord(schema)) return []
+  return consider(schema)
+    .findings.filter(({ weight }) => weight === 'Remark')
+    .map(located)
+}
+
+/** Which validator judges payloads, as a phrase; undefined without a schema. */
+export function judgeOf({ schema }: PayloadSpec): string | undefined {
+  if (!isRecord(schema)) return undefined
+  const { choice } = consider(schema)
+  if (choice.kind === 'Fast') return 'ajv'
+  return `@hyperjump/json-schema, because of ${choice.reason} (${spellPath(root, choice.path)})`
 }

@@ -7,6 +7,8 @@ export interface Problem {
   readonly message: string
   /** Found here only: the API server cannot look inside a JSON Schema or a time zone. */
   readonly beyondServer?: true
+  /** Releases before did not refuse it: a resource that runs with it goes on, and its consumer logs a warning. */
+  readonly tolerated?: true
 }
 
 /** The path of a field, or of a list item, as the API server spells it. A property's name is anybody's text. */

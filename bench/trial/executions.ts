@@ -14,12 +14,19 @@ export interface Executions {
   close(): Promise<void>
 }
 
-export async function countExecutions(redis: Redis, queue: string, prefix: string): Promise<Executions> {
+/** @param report gets a line for each job that is another of the same id, while its traces are fresh */
+export async function countExecutions(
+  redis: Redis,
+  queue: string,
+  prefix: string,
+  report: (line: string) => void,
+): Promise<Executions> {
   const seen = new Map<string, Set<number>>()
   let reruns = 0
   const run = (id: string, timestamp: number) => {
     const timestamps = seen.get(id) ?? new Set()
     if (timestamps.has(timestamp)) reruns += 1
+    else if (timestamps.size > 0) report(`another job ${id}: made at ${timestamp}, and at ${[...timestamps].join(', ')} before`)
     seen.set(id, timestamps.add(timestamp))
   }
   const worker = new Worker(

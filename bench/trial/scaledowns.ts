@@ -91,7 +91,7 @@ export async function runScaleDowns(scope: Scope, options: ScaleDownOptions): Pr
     })
     documents.set(name, made as object)
     const queue = redis.client({ maxRetriesPerRequest: null })
-    const executions = await countExecutions(queue, name, 'bull')
+    const executions = await countExecutions(queue, name, 'bull', progress)
     scope.after(executions.close)
     let added = 0
     const add = async () => {

@@ -14,7 +14,8 @@ import type { Redis } from 'ioredis'
 import { compilePipeline, parsePipeline } from '../../api/compile.ts'
 import { ledgerOf } from '../../local/demo/ledger.ts'
 import { randomFrom } from '../../local/demo/load.ts'
-import { streamPlace } from '../../redis/placement.ts'
+import { jobId } from '../../redis/keys.ts'
+import { streamPlace, targetFields, targetOf } from '../../redis/placement.ts'
 import { decodeDeadLetter } from '../../redis/record.ts'
 import type { PathKind } from '../../redis/settle/path.ts'
 import { startRedis } from '../../test/support/redis.ts'
@@ -82,6 +83,7 @@ export async function runTrial(scope: Scope, options: TrialOptions): Promise<Tri
     second.client({ maxRetriesPerRequest: null }),
     pipeline.sink.queue,
     pipeline.sink.prefix,
+    options.progress,
   )
   scope.after(executions.close)
   const fleet = await startFleet(scope, join(projectRoot, 'cli', 'main.ts'), config, options.consumers, environmentOf(path))
@@ -115,6 +117,13 @@ export async function runTrial(scope: Scope, options: TrialOptions): Promise<Tri
   const innocent = records.filter(({ idempotencyKey }) => keys.has(idempotencyKey)).length
   const double = records.length - new Set(records.map(({ originalId }) => originalId)).size
   for (const line of fleet.ended) options.progress(line)
+  const { keys: marks } = targetOf(targetFields(pipeline))
+  const doubled = new Set(executions.jobs().flatMap(([id, count]) => (count > 1 ? [id] : [])))
+  for (const key of keys) {
+    if (!doubled.has(jobId(marks.scope, key))) continue
+    const [mark, life] = await Promise.all([queue.get(marks.mark(key)), queue.pttl(marks.mark(key))])
+    options.progress(`more than one job of ${key}; its mark is of entry ${mark}, for ${life} ms more`)
+  }
   // A broken entry whose reply was lost is there twice: at least, not exactly, one dead letter for each that was offered.
   const complete = drained && records.length - double - innocent >= broken
   return {

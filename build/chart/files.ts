@@ -5,6 +5,7 @@ import { stringify } from 'yaml'
 import { crd } from '../../api/crd.ts'
 import { policyRule, type Right, rights } from '../../operator/rights.ts'
 import { root } from '../root.ts'
+import { admissionTemplate, limitFlags } from './admission.ts'
 import { alertGroups, runbookName } from './alerts.ts'
 import { dashboard } from './dashboard.ts'
 import { isGroup, type Value, type ValueGroup, values } from './values.ts'
@@ -23,6 +24,8 @@ export function chartFiles(): readonly (readonly [file: string, content: string]
     [`${chart}/README.md`, `<!-- ${notice} build/chart. -->\n${readme(version)}`],
     [`${chart}/templates/crd.yaml`, `{{- /* ${notice} api/schema. */ -}}\n${crdTemplate()}`],
     [`${chart}/templates/_rights.tpl`, `{{- /* ${notice} operator/rights.ts. */ -}}\n${rightsTemplate()}`],
+    [`${chart}/templates/_limits.tpl`, `{{- /* ${notice} operator/policy. */ -}}\n${limitFlags()}`],
+    [`${chart}/templates/admissionpolicy.yaml`, `{{- /* ${notice} operator/policy. */ -}}\n${admissionTemplate()}`],
     [`${chart}/files/alerts.yaml`, `# ${notice} build/chart/alerts.ts.\n${yaml({ groups: alertGroups })}`],
     [`${chart}/files/dashboard.json`, `${JSON.stringify(dashboard, undefined, 2)}\n`],
   ]

@@ -1,4 +1,6 @@
 /** The chart's values, the one table: values.yaml, values.schema.json and the chart's README are written from it. */
+import { type ListLimit, listLimits } from '../../operator/policy/limits.ts'
+
 export interface Value {
   readonly description: string
   readonly default: unknown
@@ -22,6 +24,13 @@ const strings = (description: string, initial: Readonly<Record<string, string>> 
 const object = (description: string, initial: object = {}) => value(description, initial, { type: 'object' })
 const list = (description: string, items: object, more: object = {}) => value(description, [], { type: 'array', items, ...more })
 const group = (description: string, fields: ValueGroup['fields']): ValueGroup => ({ description, fields })
+
+const limitList = ({ help, form }: ListLimit): Value =>
+  value(`${help}. Not set: all are allowed.`, null, {
+    type: ['array', 'null'],
+    items: { type: 'string', pattern: form },
+    uniqueItems: true,
+  })
 
 const image = (what: string, repository: string) =>
   group(`Image of ${what}.`, {
@@ -89,7 +98,41 @@ export const values: Readonly<Record<string, Value | ValueGroup>> = {
   networkPolicy: group('Who may connect.', {
     operator: flag('Let only scrapes and probes reach the operator.', false),
     consumers: flag('Have the operator make such a policy for each pipeline’s consumers.', false),
+    redisNetworks: value(
+      'Where consumers may connect to: networks of Redis, beside the namespaces of Services that pipelines name. Needs `consumers`. Not set: anywhere, on Redis’ ports.',
+      null,
+      { type: ['array', 'null'], items: { type: 'string', pattern: '^[0-9a-f.:]+/[0-9]{1,3}$' }, uniqueItems: true },
+    ),
+    metricsFrom: list(
+      'Who may read the operator’s /metrics, which name every team’s pipelines: peers of a NetworkPolicy. Needs `operator`. Empty: anybody.',
+      { type: 'object' },
+    ),
   }),
+  tenancy: group(
+    'What pipelines may ask for, where whoever writes them has fewer rights than the operator (docs/tenancy.md). The operator refuses the rest, and so does the API server.',
+    {
+      admission: flag(
+        'Make a ValidatingAdmissionPolicy of the limits below, once one of them is set. It is an object of the whole cluster.',
+        true,
+      ),
+      ...Object.fromEntries(listLimits.map((limit) => [limit.value, limitList(limit)])),
+      restrictedPods: flag('Refuse pods that the pod security standard `restricted` does not allow.', false),
+      localRedis: value(
+        'Whether Redis may be at the operator’s own host or link, or at a metadata service of a cloud.',
+        'refuse',
+        {
+          enum: ['allow', 'refuse'],
+        },
+      ),
+      secretLabel: text('Label, `KEY` or `KEY=VALUE`, that each Secret a pipeline names must carry; empty: none.', '', {
+        pattern: '^[A-Za-z0-9./_-]*(=[A-Za-z0-9._-]*)?$',
+      }),
+      manyTeams: flag(
+        'Say nothing in status of what answers at an address that is no Redis. The operator’s log keeps it.',
+        false,
+      ),
+    },
+  ),
   metrics: group('Prometheus.', {
     enabled: flag('Make a Service for the operator’s /metrics, port 8080.', true),
     serviceMonitor: group('Scrapes the operator; needs the Prometheus Operator.', {

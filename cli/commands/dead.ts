@@ -173,6 +173,8 @@ function told(outcome: ReplayOutcome | { readonly kind: 'would be replayed' }): 
       return `replayed as ${outcome.id}`
     case 'busy':
       return `busy: its job ${outcome.job} waits or runs; try again when it has ended`
+    case 'foreign':
+      return `not replayed: ${outcome.message}; ${outcome.remedy}`
     case 'gone':
       return 'gone: somebody else replayed or purged it'
     case 'empty':

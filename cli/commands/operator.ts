@@ -1,5 +1,6 @@
 import type { Command } from 'commander'
 import { Option } from 'commander'
+import { type LimitOptions, listLimits } from '../../operator/policy/limits.ts'
 import { stopSignal } from '../signals.ts'
 
 interface OperatorFlags {
@@ -8,14 +9,33 @@ interface OperatorFlags {
   readonly metrics: string
   readonly health: string
   readonly networkPolicy?: boolean
+  readonly networkPolicyRedis?: string
   readonly podMonitor?: boolean
+  readonly manyTeams?: boolean
   readonly logLevel: string
   readonly decisionLog: string
   readonly kubeconfig?: string
 }
 
+/** `--allow-images` is there as `allowImages`; the limits are called `images`. */
+const nameInFlags = (flag: string) => flag.replace(/^--/, '').replaceAll(/-(.)/g, (_, letter: string) => letter.toUpperCase())
+
+function limitsOf(flags: Readonly<Record<string, unknown>>): LimitOptions {
+  const lists = listLimits.flatMap(({ value, flag }) => {
+    const given = flags[nameInFlags(flag)]
+    return typeof given === 'string' ? [[value, given] as const] : []
+  })
+  const { restrictedPods, localRedis, secretLabel } = flags as Pick<LimitOptions, 'restrictedPods' | 'localRedis' | 'secretLabel'>
+  return {
+    ...Object.fromEntries(lists),
+    ...(restrictedPods === undefined ? {} : { restrictedPods }),
+    ...(localRedis === undefined ? {} : { localRedis }),
+    ...(secretLabel === undefined ? {} : { secretLabel }),
+  }
+}
+
 export function registerOperator(program: Command): void {
-  program
+  const operator = program
     .command('operator')
     .description("reconcile StreamPipelines of a cluster: the operator image's entry point")
     .requiredOption('--consumer-image <image>', 'image of consumers whose pipeline names none')
@@ -23,7 +43,17 @@ export function registerOperator(program: Command): void {
     .option('--metrics <address>', 'HOST:PORT of /metrics', ':8080')
     .option('--health <address>', 'HOST:PORT of /livez and /readyz', ':8081')
     .option('--network-policy', 'make a NetworkPolicy for each pipeline')
+    .option('--network-policy-redis <networks>', 'with it: let consumers out only to Services’ namespaces and these networks')
     .option('--pod-monitor', 'make a PodMonitor for each pipeline')
+    .option('--restricted-pods', 'refuse pods that the pod security standard restricted does not allow')
+    .addOption(
+      new Option(
+        '--local-redis <which>',
+        'whether Redis may be at the operator’s own host or link or a metadata service; default: refuse in a pod, else allow',
+      ).choices(['allow', 'refuse']),
+    )
+    .option('--secret-label <label>', 'KEY or KEY=VALUE that each Secret a pipeline names must carry')
+    .option('--many-teams', 'say nothing in status of what answers at an address that is no Redis')
     .addOption(new Option('--log-level <level>').choices(['debug', 'info', 'warn', 'error']).default('info'))
     .addOption(
       new Option('--decision-log <which>', 'scaling decisions to log whole, for `simulate --replay`')
@@ -31,10 +61,11 @@ export function registerOperator(program: Command): void {
         .default('changes'),
     )
     .option('--kubeconfig <file>', "default: KUBECONFIG, ~/.kube/config, then the pod's ServiceAccount")
-    .action(async (flags: OperatorFlags) => {
+    .action(async (flags: OperatorFlags, command: Command) => {
       const { runOperator } = await import('../../operator/run.ts')
-      process.exitCode = await runOperator({ ...flags, env: process.env, signal: stopSignal() })
+      process.exitCode = await runOperator({ ...flags, limits: limitsOf(command.opts()), env: process.env, signal: stopSignal() })
       // Whatever a library left open must not keep a stopped operator alive.
       process.exit()
     })
+  for (const { flag, help } of listLimits) operator.option(`${flag} <list>`, help)
 }

@@ -20,9 +20,10 @@ export function registerValidate(program: Command): void {
       else {
         for (const { file, resources, problems, remarks } of reports) {
           for (const problem of problems) print(problem)
-          for (const { name, line, memory, queueMemory } of resources) {
+          for (const { name, line, memory, queueMemory, judge } of resources) {
             if (memory !== undefined) print(`${file}:${line}: ${name} is valid; a consumer of it needs ${memory}`)
             if (queueMemory !== undefined) print(`${file}:${line}: ${name} needs ${queueMemory}`)
+            if (judge !== undefined) print(`${file}:${line}: ${name}: payloads are judged by ${judge}`)
           }
           for (const remark of remarks) print(`warning: ${remark}`)
         }

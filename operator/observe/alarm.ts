@@ -245,6 +245,6 @@ const isAboutStreams = ({ code }: StreamPipelineError): boolean =>
 async function placeOf({ address, connection }: RedisLease, stream: string): Promise<RedisAddress> {
   if (address.kind !== 'Cluster') return address
   const { host = '', port = 0 } = (await nodeOf(connection, stream)).options
-  const { username, password, tls } = address
-  return { kind: 'Server', host, port, database: 0, label: `${host}:${port}`, username, password, tls }
+  const { username, password, tls, reach } = address
+  return { kind: 'Server', host, port, database: 0, label: `${host}:${port}`, username, password, tls, reach }
 }

@@ -6,6 +6,7 @@ import { Cluster, Redis } from 'ioredis'
 import type { CompiledPipeline } from '../../api/compiled.ts'
 import { asFailure, failure, type StreamPipelineError } from '../../api/errors.ts'
 import { failureOn, labelOf, type RedisConnection } from '../../redis/connect/connection.ts'
+import { withoutPasswords } from '../../redis/connect/redaction.ts'
 import { redisFailure, replyCode } from '../../redis/connect/replies.ts'
 import { keySpace } from '../../redis/keys.ts'
 import { checkOperatorRights, checkRights } from '../../redis/preflight/permissioncheck.ts'
@@ -85,7 +86,7 @@ async function unready(connection: RedisConnection): Promise<StreamPipelineError
     await probe.ping()
     return undefined
   } catch (thrown) {
-    return replyCode(thrown) === undefined ? undefined : redisFailure(thrown, labelOf(connection))
+    return replyCode(thrown) === undefined ? undefined : redisFailure(withoutPasswords(thrown, connection), labelOf(connection))
   } finally {
     probe.disconnect()
   }

@@ -25,4 +25,4 @@ export function asSeenFrom(namespace: string, address: RedisAddress): RedisAddre
 }
 
 /** One label: neither a name with dots, nor an address, nor this machine. */
-const isBare = (host: string): boolean => !/[.:]/.test(host) && host.toLowerCase() !== 'localhost'
+export const isBare = (host: string): boolean => !/[.:]/.test(host) && host.toLowerCase() !== 'localhost'

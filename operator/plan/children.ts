@@ -3,7 +3,8 @@
 import type { CompiledPipeline, RedisTarget } from '../../api/compiled.ts'
 import { dispatchConfigOf, dispatchVariable } from '../../redis/dispatchconfig.ts'
 import type { KubernetesObject, ResourceType } from '../kubernetes/objects.ts'
-import { disruptionBudget, networkPolicy, podMonitor, serviceAccount } from './companions.ts'
+import { isBare } from '../observe/locality.ts'
+import { disruptionBudget, networkPolicy, podMonitor, type RedisPeers, serviceAccount } from './companions.ts'
 import { consumerConfig, signature } from './consumerconfig.ts'
 import { deployment } from './deployment.ts'
 import {
@@ -53,7 +54,7 @@ export function desiredChildren(
   if (settings.networkPolicy)
     children.push({
       type: networkPolicyType,
-      object: networkPolicy(name, forConsumer, redisPorts(pipeline, observed.references)),
+      object: networkPolicy(name, forConsumer, redisPeers(pipeline, observed.references, settings.networkPolicyRedis)),
     })
   if (settings.podMonitor) children.push({ type: podMonitorType, object: podMonitor(name, forConsumer) })
   const referred = found(observed.references)
@@ -78,19 +79,57 @@ function configMap(metadata: KubernetesObject['metadata'], data: Record<string, 
   }
 }
 
-/** Ports that consumers connect to; undefined where the spec and its Secrets do not tell. */
-function redisPorts({ redis, sink }: CompiledPipeline, references: readonly ReferenceState[]): number[] | undefined {
-  const ports = [redis, ...(sink.redis === undefined ? [] : [sink.redis])].map((target) => portOf(target, references))
-  if (ports.some((port) => port === undefined)) return undefined
-  return [...new Set(ports as number[])].toSorted((a, b) => a - b)
+/** @param networks in which an administrator says that Redis is */
+function redisPeers(
+  { redis, sink, namespace }: CompiledPipeline,
+  references: readonly ReferenceState[],
+  networks: readonly string[] | undefined,
+): RedisPeers {
+  const targets = [redis, ...(sink.redis === undefined ? [] : [sink.redis])]
+  const ports = targets.map((target) => portOf(target, references))
+  const known = ports.filter((port) => port !== undefined)
+  return {
+    ports: known.length === ports.length ? [...new Set(known)].toSorted((a, b) => a - b) : undefined,
+    to:
+      networks &&
+      placesOf(
+        targets.flatMap((target) => hostsOf(target, references)),
+        namespace,
+        networks,
+      ),
+  }
 }
 
-function portOf(target: RedisTarget, references: readonly ReferenceState[]): number | undefined {
+/** Namespaces of the Services named, and the administrator's networks. */
+function placesOf(hosts: readonly string[], namespace: string, networks: readonly string[]): readonly object[] {
+  const namespaces = hosts.flatMap((host) => {
+    if (isBare(host)) return [namespace]
+    return /^[^.]+\.([^.]+)\.svc([.]|$)/.exec(host)?.[1] ?? []
+  })
+  return [
+    ...[...new Set(namespaces)].toSorted().map((name) => ({
+      namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': name } },
+    })),
+    ...networks.map((cidr) => ({ ipBlock: { cidr } })),
+  ]
+}
+
+function urlOf(target: RedisTarget, references: readonly ReferenceState[]): URL | undefined {
   if (target.kind === 'Sentinel' || target.kind === 'Cluster') return undefined
   const { from } = target.kind === 'UrlFrom' ? target : {}
   const state = from && references.find(({ reference }) => referenceId(reference) === referenceId(from))
   const text = target.kind === 'Url' ? target.url : state?.kind === 'Found' ? state.value.trim() : ''
-  return URL.canParse(text) ? Number(new URL(text).port || 6379) : undefined
+  return URL.canParse(text) ? new URL(text) : undefined
+}
+
+function portOf(target: RedisTarget, references: readonly ReferenceState[]): number | undefined {
+  const url = urlOf(target, references)
+  return url && Number(url.port || 6379)
+}
+
+function hostsOf(target: RedisTarget, references: readonly ReferenceState[]): readonly string[] {
+  if (target.kind === 'Sentinel' || target.kind === 'Cluster') return target.nodes.map(({ host }) => host)
+  return [urlOf(target, references)?.hostname ?? '']
 }
 
 /** Undefined when one is absent. */

@@ -28,12 +28,23 @@ export function disruptionBudget(pipeline: string, metadata: Metadata): Kubernet
 /** 5353: where OpenShift's DNS pods listen; policies see ports behind the Service. */
 const dnsPorts = [53, 5353].flatMap((port) => ['UDP', 'TCP'].map((protocol) => ({ port, protocol })))
 
-/**
- * Lets in probes and scrapes, and out DNS and Redis' ports. Egress stays open where those ports are not known: behind Sentinels and
- * in a Redis Cluster servers announce them.
- */
-export function networkPolicy(pipeline: string, metadata: Metadata, redisPorts?: readonly number[]): KubernetesObject {
-  const egress = redisPorts && [{ ports: dnsPorts }, { ports: redisPorts.map((port) => ({ port, protocol: 'TCP' })) }]
+/** Where a NetworkPolicy lets consumers connect to; undefined where it is not known. */
+export interface RedisPeers {
+  /** Servers behind Sentinels and in a Redis Cluster announce theirs. */
+  readonly ports: readonly number[] | undefined
+  /** A Service has a name, and pods anywhere: only an administrator knows where Redis is. */
+  readonly to: readonly object[] | undefined
+}
+
+/** Lets in probes and scrapes, and out DNS and Redis, as far as its ports and its place are known; else egress stays open. */
+export function networkPolicy(pipeline: string, metadata: Metadata, { ports, to }: RedisPeers): KubernetesObject {
+  const toRedis = {
+    ...(ports === undefined ? {} : { ports: ports.map((port) => ({ port, protocol: 'TCP' })) }),
+    ...(to === undefined ? {} : { to }),
+  }
+  // A list of no peers would mean all of them.
+  const rules = to?.length === 0 ? [] : [toRedis]
+  const egress = Object.keys(toRedis).length === 0 ? undefined : [{ ports: dnsPorts }, ...rules]
   return {
     apiVersion: networkPolicyType.apiVersion,
     kind: networkPolicyType.kind,

@@ -65,6 +65,15 @@ function deploymentSpec(input: DeploymentInput): Json {
   }
 }
 
+/**
+ * The user's fields over the restricted defaults, so that a group for volumes does not make the pod run as root. A pipeline that names
+ * user 0 without more has been running as root, and goes on.
+ */
+function podSecurity(given: Json = {}): Json {
+  const root = given['runAsUser'] === 0
+  return { ...(root ? {} : { runAsNonRoot: true }), seccompProfile: { type: 'RuntimeDefault' }, ...given }
+}
+
 function podSpec({ name, consumer, defaultImage, references }: DeploymentInput): Json {
   return {
     ...given({
@@ -79,7 +88,7 @@ function podSpec({ name, consumer, defaultImage, references }: DeploymentInput):
     automountServiceAccountToken: false,
     enableServiceLinks: false,
     terminationGracePeriodSeconds: consumer.terminationGracePeriodSeconds,
-    securityContext: consumer.securityContext ?? { runAsNonRoot: true, seccompProfile: { type: 'RuntimeDefault' } },
+    securityContext: podSecurity(consumer.securityContext),
     topologySpreadConstraints:
       consumer.topologySpreadConstraints.length > 0 ? consumer.topologySpreadConstraints : [spreadOverNodes(name)],
     containers: [container(consumer, defaultImage)],

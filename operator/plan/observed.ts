@@ -6,6 +6,7 @@ import type { StreamPipelineStatus } from '../../api/status.ts'
 import type { Decision } from '../../scaling/decide.ts'
 import type { Sample } from '../../scaling/sample.ts'
 import type { KubernetesObject } from '../kubernetes/objects.ts'
+import type { Limits } from '../policy/limits.ts'
 import type { VanishedConsumer } from '../reaping/vanished.ts'
 import type { DeploymentObject } from './deployment.ts'
 
@@ -85,7 +86,13 @@ export interface Fault {
 export interface OperatorSettings {
   readonly consumerImage: string
   readonly networkPolicy: boolean
+  /** Networks of Redis, for egress of those policies; undefined: not known. */
+  readonly networkPolicyRedis?: readonly string[] | undefined
   readonly podMonitor: boolean
+  /** What pipelines may ask for. */
+  readonly limits: Limits
+  /** Whatever is no Redis is told alike. */
+  readonly manyTeams: boolean
   /** Referred Secrets are read by name, not watched (that would take the right to list them all): this is how stale they get. */
   readonly referencesEveryMs: number
   /** A status in which only numbers changed is written at most this often. */

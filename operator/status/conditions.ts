@@ -3,10 +3,12 @@
  * and what to do. `Ready` sums up: it is False with the first reason that stands in the way, most telling first.
  */
 import type { StreamPipelineError } from '../../api/errors.ts'
+import { sendsPlainPassword } from '../../api/plainpassword.ts'
 import { printableName } from '../../api/printable.ts'
 import type { ConditionType } from '../../api/status.ts'
 import { consumerName, isPaused, reconcileAnnotation } from '../plan/names.ts'
 import type { Observed } from '../plan/observed.ts'
+import { referenceId } from '../plan/references.ts'
 import { troubleOf } from './consumers.ts'
 import { intactOf } from './dataintact.ts'
 import type { ConditionReason } from './reasons.ts'
@@ -84,7 +86,7 @@ function redisReachableOf({ observation, spec, references }: Observed): Verdict 
   switch (observation.kind) {
     case 'Seen':
       if (observation.refusal !== undefined) return failed(observation.refusal)
-      return verdict('True', 'RedisConnected', 'Redis answers')
+      return verdict('True', 'RedisConnected', `Redis answers${plainPasswordText(spec, references)}`)
     case 'Failed':
       return failed(observation.error)
     case 'None': {
@@ -96,6 +98,18 @@ function redisReachableOf({ observation, spec, references }: Observed): Verdict 
     default:
       throw observation satisfies never
   }
+}
+
+/** It works, so the condition stays True and its reason what it was. */
+function plainPasswordText(spec: Observed['spec'], references: Observed['references']): string {
+  if (spec.kind === 'Unsound') return ''
+  const { redis, sink } = spec.pipeline
+  const plain = [redis, ...(sink.redis === undefined ? [] : [sink.redis])].some((target) => {
+    if (target.kind !== 'UrlFrom') return sendsPlainPassword(target)
+    const state = references.find(({ reference }) => referenceId(reference) === referenceId(target.from))
+    return sendsPlainPassword(target, state?.kind === 'Found' ? state.value.trim() : undefined)
+  })
+  return plain ? '. The password travels unencrypted: write rediss://, or tls, where the server speaks TLS' : ''
 }
 
 function withStrangers(said: Verdict, { observation, object, pods }: Observed): Verdict {

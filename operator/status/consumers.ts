@@ -18,8 +18,8 @@ type ConsumersStatus = NonNullable<StreamPipelineStatus['consumers']>
 const mostLines = 10
 /** Of one line; the schema's bound. */
 const mostLine = 512
-/** A pod's name is told whole: it is what `kubectl` wants. */
-const mostPodName = 253
+/** The pod of a Deployment has no longer name, and is told whole: `kubectl` wants it. Other names in the registry are anybody's. */
+const mostPodName = 63
 
 export function consumersStatus(
   pipelineUid: string,
@@ -71,7 +71,7 @@ function goneLine(consumer: ConsumerSample, told: readonly VanishedConsumer[], s
   const found = told.find(({ name }) => name === consumer.name)
   return found === undefined || sample === undefined
     ? line(consumer, 'Vanished')
-    : printable(vanishedLine(found, sample), mostLine)
+    : printable(vanishedLine({ ...found, name: printableName(found.name, mostPodName) }, sample), mostLine)
 }
 
 function podTrouble(pod: PodObject): string[] {

@@ -1,12 +1,14 @@
 /** A forward item becomes one job: a payload that is valid and has a key, and its origin. */
 import { crc32 } from 'node:zlib'
-import type { Trace } from '../payload/fields.ts'
+import type { Metadata, Trace } from '../payload/fields.ts'
 
 export interface ForwardItem {
   readonly hash: string
   /** The payload as JSON, UTF-8: bytes outside V8's heap, since an item lives longer than a young collection. */
   readonly json: Buffer
   readonly trace: Trace
+  /** Fields that came beside the payload and are kept for the worker. */
+  readonly metadata?: Metadata
   /** Id of the stream entry; absent for Direct dispatch. Kept in the mark, for whoever asks where a job came from. */
   readonly origin?: string
   /** How often it came back from the dead letters. */
@@ -21,4 +23,15 @@ export const jsonOf = (data: object) => Buffer.from(JSON.stringify(data))
 /** The payload as a worker will see it. */
 export function dataOf({ json }: ForwardItem): object {
   return JSON.parse(json.toString())
+}
+
+/** What the forwarder left in a job's options beside BullMQ's own. Anybody may have written there. */
+export function metadataOf(options: unknown): Metadata {
+  const own = memberOf(memberOf(options, 'sp'), 'metadata')
+  if (typeof own !== 'object' || own === null) return {}
+  return Object.fromEntries(Object.entries(own).filter((pair): pair is [string, string] => typeof pair[1] === 'string'))
+}
+
+export function memberOf(value: unknown, name: string): unknown {
+  return typeof value === 'object' && value !== null && Object.hasOwn(value, name) ? Reflect.get(value, name) : undefined
 }

@@ -75,17 +75,18 @@ export function removalOf(scripts: BullScripts | undefined): Pick<BullTexts, 're
 
 /** Options of the job an item becomes: the target's, its id, and where it came from. */
 export function jobOptionsOf(target: ForwardTarget, item: ForwardItem, id: string): JobsOptions {
-  const { json, trace, origin, redrives } = item
+  const { json, trace, metadata, origin, redrives } = item
   const own = {
     ...(origin === undefined ? {} : { id: origin }),
     ...(redrives === undefined || redrives === 0 ? {} : { redrives: String(redrives) }),
     sum: sumOf(json),
+    ...(metadata === undefined ? {} : { metadata }),
   }
   return {
     ...target.jobOptions,
     jobId: id,
     // Not an option of BullMQ's, which keeps what it does not know: from here a failed job finds back to its entry, and here is seen
-    // whether its data is still the request's.
+    // whether its data is still the request's. Metadata is here because job data and its sum are the payload's alone.
     ...{ sp: own },
     ...(trace.traceparent === undefined ? {} : { telemetry: { metadata: JSON.stringify(trace) } }),
   }

@@ -14,8 +14,10 @@
  * ioredis resends commands that were in flight when a connection comes back. So every command sent here must be safe to run twice.
  */
 import { AbstractConnector, Cluster, type CommonRedisOptions, Redis, type RedisOptions } from 'ioredis'
-import { failure } from '../../api/errors.ts'
+import { failure, StreamPipelineError } from '../../api/errors.ts'
+import { guardedConnector, guardedSentinelConnector } from './guardedconnector.ts'
 import { failUnfit } from './handshake.ts'
+import { withoutPasswords } from './redaction.ts'
 import type { RedisAddress } from './references.ts'
 import { redisFailure, replyCode } from './replies.ts'
 
@@ -53,10 +55,15 @@ export function connect(address: RedisAddress, role: ConnectionRole): RedisConne
     username: address.username,
     password: address.password,
     ...tlsOption(address),
+    ...reachOption(address, (refusal) => socketErrors.set(connection, refusal)),
   }
   const connection: RedisConnection = construct(address, common, waitsForSentinels(role))
   labels.set(connection, address.label)
-  connection.on('error', (error: unknown) => socketErrors.set(connection, error))
+  connection.on('error', (error: unknown) => {
+    // Of a cluster it says only that no node is there. Why one may not be connected to was said before.
+    if (isCluster(connection) && socketErrors.get(connection) instanceof StreamPipelineError) return
+    socketErrors.set(connection, error)
+  })
   if (isCluster(connection)) connection.on('+node', outliveSecondError)
   else {
     outliveSecondError(connection)
@@ -126,7 +133,7 @@ function construct(
       const { lazyConnect, retryStrategy: clusterRetryStrategy, ...redisOptions } = common
       return new Cluster(
         address.nodes.map((node) => ({ ...node })),
-        { lazyConnect, redisOptions, clusterRetryStrategy, slotsRefreshTimeout: 3_000 },
+        { lazyConnect, redisOptions, clusterRetryStrategy, slotsRefreshTimeout: 3_000, ...dnsOption(address) },
       )
     }
     default:
@@ -140,6 +147,19 @@ function tlsOption(address: RedisAddress) {
   return { tls: { ca, cert, key, ...(serverName === undefined ? {} : { servername: serverName }) } }
 }
 
+/** A cluster would look names up by itself and connect to addresses, which nobody could tell from announced ones. */
+function dnsOption({ reach }: RedisAddress): {
+  dnsLookup?: (name: string, done: (error: null, address: string) => void) => void
+} {
+  return reach === undefined ? {} : { dnsLookup: (name, done) => done(null, name) }
+}
+
+/** @param onRefused a cluster drops what its nodes fail with */
+function reachOption({ kind, reach }: RedisAddress, onRefused: (refusal: StreamPipelineError) => void) {
+  if (reach === undefined) return {}
+  return { Connector: kind === 'Sentinel' ? guardedSentinelConnector(reach) : guardedConnector(reach, onRefused) }
+}
+
 /** The name of a connection's server in messages, without secrets. */
 export function labelOf(connection: RedisConnection): string {
   return labels.get(connection) ?? 'redis'
@@ -147,7 +167,8 @@ export function labelOf(connection: RedisConnection): string {
 
 /** Normalises what a command on this connection threw. */
 export function failureOn(connection: RedisConnection, thrown: unknown) {
-  return redisFailure(thrown, labelOf(connection), socketErrors.get(connection))
+  const lastSocketError = withoutPasswords(socketErrors.get(connection), connection)
+  return redisFailure(withoutPasswords(thrown, connection), labelOf(connection), lastSocketError)
 }
 
 /** The failure of a command that the server rejected inside a script. @param reply as the server wrote it, its code first */
@@ -159,10 +180,26 @@ export function rejectionOn(connection: RedisConnection, reply: string) {
 export async function open(connection: RedisConnection, signal?: AbortSignal): Promise<void> {
   if (connection.status === 'ready') return
   try {
-    if (connection.status === 'wait' || connection.status === 'end') await abortable(connection.connect(), signal)
-    await abortable(connection.ping(), signal)
+    await withinLimit(connection, async () => {
+      if (connection.status === 'wait' || connection.status === 'end') await abortable(connection.connect(), signal)
+      await abortable(connection.ping(), signal)
+    })
   } catch (thrown) {
     throw failureOn(connection, thrown)
+  }
+}
+
+const openClusterMs = 8_000
+
+/** A cluster that names nodes nobody can connect to is asked again and again, and whoever waits for it waits as long. */
+async function withinLimit(connection: RedisConnection, work: () => Promise<void>): Promise<void> {
+  if (!isCluster(connection) || connection.options.redisOptions?.maxRetriesPerRequest === null) return await work()
+  const late = Promise.withResolvers<never>()
+  const timer = setTimeout(() => late.reject(new Error('none of the nodes that it names can be connected to')), openClusterMs)
+  try {
+    await Promise.race([work(), late.promise])
+  } finally {
+    clearTimeout(timer)
   }
 }
 

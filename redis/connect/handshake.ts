@@ -7,6 +7,7 @@
  */
 import type { Redis } from 'ioredis'
 import { failure, StreamPipelineError } from '../../api/errors.ts'
+import { withoutPasswords } from './redaction.ts'
 import { redisFailure, replyCode } from './replies.ts'
 
 /** @param label the server's name in messages, without secrets */
@@ -16,6 +17,7 @@ export function failUnfit(connection: Redis, label: string): void {
     try {
       return await select.call(connection, database)
     } catch (thrown) {
+      withoutPasswords(thrown, connection)
       const code = replyCode(thrown)
       // A connection that was lost ends by itself. One without a login is refused by HELLO or AUTH, or logs in after HELLO failed.
       if (code === undefined || code === 'NOAUTH') throw thrown
@@ -31,6 +33,7 @@ export function failUnfit(connection: Redis, label: string): void {
     return copy
   }
   connection.on('error', (error: unknown) => {
+    withoutPasswords(error, connection)
     const refused = error instanceof StreamPipelineError || replyCode(error) !== undefined
     // A reply that fails a connection is the refusal of its set-up.
     if (connection.status !== 'ready' && error instanceof Error && refused) failUnfulfilled(connection, error)

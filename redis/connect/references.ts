@@ -5,6 +5,7 @@
 import type { HostPort, RedisTarget, Reference } from '../../api/compiled.ts'
 import { failure } from '../../api/errors.ts'
 import { isDataKey, isObjectName } from '../../api/names.ts'
+import type { Reach } from './reach.ts'
 import { readInside } from './referencefolder.ts'
 
 /** Reads one key of a Secret or ConfigMap. Throws ReferenceMissing. */
@@ -30,6 +31,8 @@ interface Credentials {
   readonly username?: string | undefined
   readonly password?: string | undefined
   readonly tls?: TlsAddress | undefined
+  /** Where connections may lead, redirections included; undefined: anywhere. */
+  readonly reach?: Reach | undefined
 }
 
 export type RedisAddress =

@@ -12,6 +12,7 @@
  * No lease: sweepers that meet at one job find it gone.
  */
 
+import { failure, type StreamPipelineError } from '../../api/errors.ts'
 import type { BullScripts } from '../bullmq/queue.ts'
 import { removalOf } from '../bullmq/queue.ts'
 import { failureOn, type RedisConnection } from '../connect/connection.ts'
@@ -27,11 +28,16 @@ export interface Sweep {
   /** Failed jobs recorded as dead letters, by what became of the job. */
   readonly removed: number
   readonly kept: number
+  /** A failed job that was passed over: a key of it, which this names, holds another type than it should. The others went on. */
+  readonly foreign?: StreamPipelineError
 }
 
 export interface Sweeper {
-  /** One round over what has failed since the last, and a piece of the rest (failedset.ts). Throws catalogued errors. */
-  sweep(): Promise<Sweep>
+  /**
+   * One round over what has failed since the last, and a piece of the rest (failedset.ts). Throws catalogued errors; `captured` has heard
+   * of each job by then.
+   */
+  sweep(captured?: (outcome: 'removed' | 'kept') => void): Promise<Sweep>
 }
 
 interface SweeperParts {
@@ -58,35 +64,73 @@ export function createSweeper(parts: SweeperParts): Sweeper {
   const takeFailedJob = takeFailedJobWith(removal)
   const { group, maxDeadLetters, deadLetters } = place
 
+  const tokenOf = ({ hash, finishedOn }: Pick<FailedJob, 'hash' | 'finishedOn'>) =>
+    `${place.keys.prefix}captured:${hash}:${finishedOn}`
+
   const capture = async (id: string, { finishedOn, ...record }: FailedJob): Promise<number> => {
     if (placement.together) {
       const args = { id, finishedOn, maxDeadLetters, group, ...record }
       return (await captureJob(stream, { stream: place.stream, deadLetters, queue: queueKeys }, args)).outcome
     }
     if (!(await failedJobStands(queue, { queue: queueKeys }, { id, finishedOn })).stands) return 0
-    const token = `${place.keys.prefix}captured:${record.hash}:${finishedOn}`
+    const token = tokenOf({ hash: record.hash, finishedOn })
     const args = { maxDeadLetters, group, ...record, tokenTtlMs: Math.max(target.windowMs, leastTokenTtlMs) }
     await recordJob(stream, { stream: place.stream, deadLetters, token }, args)
     return (await takeFailedJob(queue, { queue: queueKeys }, { id, finishedOn })).outcome
   }
 
+  /** Which key of a job holds another type than it should. */
+  const foreignKey = async (id: string, tokenOfJob: string | undefined): Promise<StreamPipelineError | undefined> => {
+    const key = queueKeys + id
+    const [job, lock, kept] = await Promise.all([
+      queue.type(key),
+      queue.type(`${key}:lock`),
+      tokenOfJob === undefined ? 'none' : stream.type(tokenOfJob),
+    ])
+    if (job !== 'hash' && job !== 'none') return failure('WrongKeyType', { key, actual: job, expected: 'hash' })
+    if (lock !== 'string' && lock !== 'none') {
+      return failure('WrongKeyType', { key: `${key}:lock`, actual: lock, expected: 'string' })
+    }
+    if (tokenOfJob === undefined || kept === 'string' || kept === 'none') return undefined
+    return failure('WrongKeyType', { key: tokenOfJob, actual: kept, expected: 'string' })
+  }
+
+  /** What became of one job: 0 nothing, 1 removed, 2 kept, or a key that is in its way. */
+  const sweepJob = async (id: string): Promise<number | StreamPipelineError> => {
+    let job: FailedJob | undefined
+    try {
+      const values = await queue.hmget(queueKeys + id, ...failedJobFields)
+      job = failedJobOf(codec, id.slice(idPrefix.length), values)
+      return job === undefined ? 0 : await capture(id, job)
+    } catch (thrown) {
+      const found = replyCode(thrown) === 'WRONGTYPE' ? await foreignKey(id, job && tokenOf(job)) : undefined
+      if (found === undefined) throw thrown
+      return found
+    }
+  }
+
   return {
-    async sweep() {
+    async sweep(captured) {
       let removed = 0
       let kept = 0
+      let foreign: StreamPipelineError | undefined
       try {
         await failed.round(async (id) => {
-          const values = await queue.hmget(queueKeys + id, ...failedJobFields)
-          const job = failedJobOf(codec, id.slice(idPrefix.length), values)
-          const outcome = job === undefined ? 0 : await capture(id, job)
-          if (outcome === 1) removed += 1
-          else if (outcome === 2) kept += 1
+          const outcome = await sweepJob(id)
+          if (typeof outcome !== 'number') foreign ??= outcome
+          else if (outcome === 1) {
+            removed += 1
+            captured?.('removed')
+          } else if (outcome === 2) {
+            kept += 1
+            captured?.('kept')
+          }
         })
       } catch (thrown) {
         // No room for more records: the jobs stay where they are, and come again.
         if (replyCode(thrown) !== 'FULL') throw failureOn(queue, thrown)
       }
-      return { removed, kept }
+      return { removed, kept, ...(foreign && { foreign }) }
     },
   }
 }

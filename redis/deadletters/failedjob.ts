@@ -8,7 +8,7 @@
  * A job without a sum, from an earlier release, is judged by its idempotency key alone.
  */
 import { encode } from '@msgpack/msgpack'
-import { sumOf } from '../bullmq/item.ts'
+import { memberOf, metadataOf, sumOf } from '../bullmq/item.ts'
 import type { Codec } from '../payload/codec.ts'
 
 export interface FailedJob {
@@ -58,7 +58,7 @@ export function failedJobOf(codec: Codec, hash: string, values: readonly (string
     origin,
     firstSeen: origin.split('-')[0] || countOf(timestamp),
     redrives,
-    payload: payloadOf(codec, text),
+    payload: payloadOf(codec, text, Object.entries(metadataOf(parsed(opts))).flat()),
     altered: sum === '' ? hashOf(codec, text) !== hash : sumOf(text) !== sum,
     stacktrace: shortened(lastTrace(stacktrace), stacktraceBytes),
   }
@@ -66,25 +66,21 @@ export function failedJobOf(codec: Codec, hash: string, values: readonly (string
 
 /** What the forwarder wrote into the job's options, as strings: numbers lose precision on their way through Lua. */
 function originOf(opts: string | null | undefined) {
-  const sp = member(parsed(opts), 'sp')
+  const sp = memberOf(parsed(opts), 'sp')
   const text = (name: string) => {
-    const value = member(sp, name)
+    const value = memberOf(sp, name)
     return typeof value === 'string' ? value : ''
   }
   const origin = text('id')
   return { origin: /^\d{1,20}-\d{1,20}$/.test(origin) ? origin : '', redrives: countOf(text('redrives')), sum: text('sum') }
 }
 
-function member(value: unknown, name: string): unknown {
-  return typeof value === 'object' && value !== null && Object.hasOwn(value, name) ? Reflect.get(value, name) : undefined
-}
-
 const countOf = (text: string | null | undefined) => (/^\d{1,15}$/.test(text ?? '') ? String(text) : '0')
 
 /** The payload as an entry's fields again, for when the entry itself is no longer in the stream. */
-function payloadOf(codec: Codec, data: string): Buffer {
+function payloadOf(codec: Codec, data: string, beside: readonly string[]): Buffer {
   const value = parsed(data)
-  return Buffer.from(encode(isPlain(value) ? codec.restore(value) : ['payload', data]))
+  return Buffer.from(encode([...(isPlain(value) ? codec.restore(value) : ['payload', data]), ...beside]))
 }
 
 function hashOf(codec: Codec, data: string): string | undefined {

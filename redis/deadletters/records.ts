@@ -22,7 +22,18 @@ export interface Records {
   purge(ids: readonly string[]): Promise<number>
 }
 
-const pageSize = 200
+const mostAtOnce = 200
+/** A page is that large where records are alike: they hold payloads, and hundreds of large ones are more than a reply should be. */
+const pageBytes = 8 * 2 ** 20
+/** From one page to the next: the records so far say little about the next ones. */
+const growth = 4
+
+/** How many to ask for after a page of `entries`. */
+function nextCount(entries: readonly (readonly [unknown, readonly Buffer[]])[]): number {
+  const bytes = entries.reduce((sum, [, fields]) => fields.reduce((inner, { length }) => inner + length, sum), 0)
+  const fitting = Math.floor((pageBytes * entries.length) / Math.max(1, bytes))
+  return Math.max(1, Math.min(mostAtOnce, fitting, entries.length * growth))
+}
 
 export function createRecords(stream: RedisConnection, { deadLetters }: StreamPlace): Records {
   const page = async (start: string, count: number) => {
@@ -35,13 +46,15 @@ export function createRecords(stream: RedisConnection, { deadLetters }: StreamPl
   return {
     async *list(filter) {
       let start = filter.from ?? '-'
+      let count = growth
       for (;;) {
-        const entries = await page(start, pageSize)
+        const entries = await page(start, count)
         for (const [id, fields] of entries) {
           const record = decodeDeadLetter(String(id), fields)
           if (filter.reason === undefined || record.reason === filter.reason) yield record
         }
-        if (entries.length < pageSize) return
+        if (entries.length < count) return
+        count = nextCount(entries)
         start = `(${String(entries.at(-1)?.[0])}`
       }
     },

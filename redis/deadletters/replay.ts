@@ -10,9 +10,11 @@
  * A job that still has its id is looked at first: one that BullMQ has not finished would run beside the replayed one, so the
  * record stays (`busy`); a finished one is removed, or it would swallow the new entry as a duplicate. Where BullMQ's scripts are not
  * known its public interface removes it. A job that somebody retries in that moment goes with it: its work is done by the new entry.
- * BullMQ removes none that runs.
+ * BullMQ removes none that runs. Removing a failed child lets its parent wait for it no longer, as BullMQ's removal always does; who
+ * wants the parent to wait retries the job in BullMQ.
  */
 
+import { failure } from '../../api/errors.ts'
 import type { BullScripts } from '../bullmq/queue.ts'
 import { openBullQueue, removalOf } from '../bullmq/queue.ts'
 import { failureOn, type RedisConnection } from '../connect/connection.ts'
@@ -29,6 +31,8 @@ export type ReplayOutcome =
   | { readonly kind: 'gone' }
   /** Its job waits or runs in the queue; the record stays. */
   | { readonly kind: 'busy'; readonly job: string }
+  /** Another program's key lies in the place of its job, the job's lock or its mark: it is in the way until it is removed. */
+  | { readonly kind: 'foreign'; readonly key: string; readonly code: string; readonly message: string; readonly remedy: string }
   /** The record holds no payload: the entry had been trimmed before it could be read. */
   | { readonly kind: 'empty' }
   /** The record cannot be read; it stays. */
@@ -68,7 +72,8 @@ export function createDeadLetters(parts: DeadLetterParts): DeadLetters {
     const { outcome } = await lookAtReplay(stream, keys, { id })
     if (outcome !== 'ready' && outcome !== 'large' && outcome !== 'again') return outcome
     // What went back already may be a job by now, with a mark of its own.
-    if (outcome !== 'again' && job !== '' && (await clear(job, mark)) === 'busy') return 'busy'
+    const cleared = outcome === 'again' || job === '' ? 'clear' : await clear(job, mark)
+    if (cleared !== 'clear') return cleared
     return outcome === 'large' ? await restoreLarge(stream, keys, id) : (await restoreDeadLetter(stream, keys, { id })).outcome
   }
 
@@ -96,11 +101,20 @@ function outcomeOf(answer: string, job: string): ReplayOutcome {
     case 'damaged':
       return { kind: answer, damage: 'its payload is no list of fields and values' }
     default:
-      return { kind: 'replayed', id: answer }
+      return foreignKey(answer, job) ?? { kind: 'replayed', id: answer }
   }
 }
 
-/** Removes a finished job and its mark, or answers `busy`. Throws catalogued errors. */
+/** Of an answer such as `foreign:list:bull:ndvi:42`. Only a job is a hash. */
+function foreignKey(answer: string, job: string): ReplayOutcome | undefined {
+  const [, actual, key] = /^foreign:(\w+):(.+)$/s.exec(answer) ?? []
+  if (actual === undefined || key === undefined) return undefined
+  const expected = key.endsWith(`:${job}`) ? 'hash' : 'string'
+  const { code, message, remedy } = failure('WrongKeyType', { key, actual, expected })
+  return { kind: 'foreign', key, code, message, remedy }
+}
+
+/** Removes a finished job and its mark, or answers why not. Throws catalogued errors. */
 type Clearing = (job: string, mark: string) => Promise<string>
 
 function scriptedClearing({ queue, placement, scripts }: DeadLetterParts): Clearing {
@@ -134,7 +148,7 @@ function publicClearing({ queue, placement: { target } }: DeadLetterParts): Clea
   }
   return async (id, mark) => {
     const { outcome } = await lookAtJob(queue, { queue: key, mark }, { id })
-    if (outcome === 'busy') return outcome
+    if (outcome !== 'none' && outcome !== 'finished') return outcome
     try {
       if (outcome === 'finished' && !(await remove(id))) return 'busy'
       await queue.del(mark)

@@ -3,31 +3,54 @@
  * so that a payload sent Direct makes the same round trip through strings, and gets the same key, as one that went through
  * the stream (`1` and `"1"` differed otherwise).
  *
- * Not payload, and taken off before anything is validated: `traceparent` and `tracestate` (W3C Trace Context) and whatever
- * starts with `sp-` (this product's own, such as `sp-redrives`).
+ * Not payload, and taken off before anything is validated: `traceparent` and `tracestate` (W3C Trace Context), whatever
+ * starts with `sp-` (this product's own, such as `sp-redrives`), and the fields that the resource ignores or keeps as metadata.
  */
 import type { CompiledPayload } from '../../api/compiled.ts'
 import { failure } from '../../api/errors.ts'
 import { printable } from '../../api/printable.ts'
 import type { DeadLetterReason } from '../record.ts'
-import { createCoercion } from './coercion.ts'
-import { createFieldReader, type EntryFields, type Envelope, isReserved, NotText, show, type Trace } from './fields.ts'
+import { type Coercion, createCoercion } from './coercion.ts'
+import { createEncoder } from './encoding.ts'
+import {
+  createFieldReader,
+  createFieldSorter,
+  type EntryFields,
+  type Envelope,
+  isReserved,
+  type Metadata,
+  show,
+  type Trace,
+  Unreadable,
+} from './fields.ts'
 import { canonicalJson, keyHash } from './idempotency.ts'
 import { parseExactly } from './json.ts'
 import { createValidator } from './validator.ts'
 
 type PayloadObject = Readonly<Record<string, unknown>>
 
-type Decoded =
-  | {
-      readonly kind: 'Valid'
-      readonly data: PayloadObject
-      /** Hash of the idempotency key. */
-      readonly hash: string
-      readonly trace: Trace
-      readonly redrives: number
-    }
-  | { readonly kind: 'Invalid'; readonly reason: DeadLetterReason; readonly error: string; readonly redrives: number }
+interface Valid {
+  readonly kind: 'Valid'
+  readonly data: PayloadObject
+  /** Hash of the idempotency key. */
+  readonly hash: string
+  readonly trace: Trace
+  /** Fields beside the payload that the resource keeps. */
+  readonly metadata?: Metadata
+  readonly redrives: number
+}
+
+/** Whether the first reading of its text was valid, and no other was looked for. */
+type Judged = Valid & { readonly sure: boolean }
+
+interface Invalid {
+  readonly kind: 'Invalid'
+  readonly reason: DeadLetterReason
+  readonly error: string
+  readonly redrives: number
+}
+
+type Decoded = Valid | Invalid
 
 export interface Codec {
   /** @param flat field, value, …, as Redis replies them */
@@ -48,91 +71,152 @@ class Refusal extends Error {
   }
 }
 
+/** A payload before it is validated. */
+interface Parsed {
+  readonly data: PayloadObject
+  /** Other readings of the same text. */
+  readonly others: (() => Iterable<PayloadObject>) | undefined
+  /** The text of a key's field; `Nothing` for null; undefined: the field is absent. */
+  readonly keyText: (name: string, data: PayloadObject) => string | typeof nothing | undefined
+  /** The whole payload, for a key of no fields. */
+  readonly whole: (data: PayloadObject) => string
+}
+
+const nothing = Symbol('null')
+
 export function createCodec(payload: CompiledPayload): Codec {
-  const coerce = createCoercion(payload.schema)
+  const parse = payload.encoding === 'Fields' ? createFieldsParser(payload) : createJsonParser(payload)
   const violation = createValidator(payload.schema)
-  const order = schemaOrder(payload.schema)
+  const encoder = createEncoder(payload)
+  const sort = createFieldSorter(payload)
+  const read = createFieldReader(sort)
 
-  const read = createFieldReader()
-
-  const decodeFields = (entry: EntryFields) => {
-    const data: Record<string, unknown> = {}
-    for (let index = 0; index < entry.names.length; index++) {
-      const name = entry.names[index] ?? ''
-      if (Object.hasOwn(data, name)) throw new Refusal('InvalidPayload', `field ${show(name)} occurs twice`)
-      setOwn(data, name, coerce(name, entry.texts[index] ?? ''))
-    }
-    const keyText = (name: string) => entry.texts[entry.names.indexOf(name)]
-    const pairs = () => entry.names.map((name, index) => [name, entry.texts[index]] as const)
-    return { data, keyText, whole: () => JSON.stringify(pairs().sort(([a], [b]) => (a < b ? -1 : 1))) }
+  /** The first further reading that the schema takes. */
+  const searched = ({ others }: Parsed, broken: string): PayloadObject => {
+    for (const other of others?.() ?? []) if (violation(other) === undefined) return other
+    throw new Refusal('SchemaViolation', broken)
   }
 
-  const decodeJson = ({ names, texts }: EntryFields) => {
-    const index = names.indexOf(payload.field)
-    if (index === -1) throw new Refusal('InvalidPayload', `field ${show(payload.field)}, which holds the payload, is missing`)
-    if (names.length > 1) {
-      const other = names.find((name) => name !== payload.field)
-      const why = other === undefined ? 'occurs twice' : `is beside the payload in ${show(payload.field)}`
-      throw new Refusal('InvalidPayload', `field ${show(other ?? payload.field)} ${why}`)
-    }
-    const data = parseObject(texts[index] ?? '', payload.field)
-    const keyText = (name: string) => {
-      const value = Object.hasOwn(data, name) ? data[name] : undefined
-      if (value === undefined || value === null) return undefined
-      return typeof value === 'string' ? value : canonicalJson(value)
-    }
-    return { data, keyText, whole: () => canonicalJson(data) }
-  }
-
-  const parse = (entry: EntryFields) => (payload.encoding === 'Fields' ? decodeFields(entry) : decodeJson(entry))
-
-  const decode = (flat: readonly Buffer[]): Decoded => {
-    const envelope = read(flat)
+  const judge = (envelope: Envelope): Judged => {
+    checkSize(payload, envelope)
+    const fields = envelope.fields()
+    const parsed = parse(fields)
+    const broken = violation(parsed.data)
+    const data = broken === undefined ? parsed.data : searched(parsed, broken)
+    const hash = keyHash(keyValues(payload, parsed, data))
     const { redrives, trace } = envelope
+    const { metadata } = fields
+    const judged = { kind: 'Valid', data, hash, trace, redrives, sure: broken === undefined } as const
+    return metadata === undefined ? judged : { ...judged, metadata }
+  }
+
+  const decode = (flat: readonly Buffer[]): Judged | Invalid => {
+    const envelope = read(flat)
+    const { redrives } = envelope
     try {
-      checkSize(payload, envelope)
-      const { data, keyText, whole } = parse(envelope.fields())
-      const broken = violation(data)
-      if (broken !== undefined) throw new Refusal('SchemaViolation', broken)
-      return { kind: 'Valid', data, hash: keyHash(keyValues(payload, keyText, whole)), trace, redrives }
+      return judge(envelope)
     } catch (thrown) {
       if (thrown instanceof Refusal) return { kind: 'Invalid', reason: thrown.reason, error: printable(thrown.message), redrives }
-      if (thrown instanceof NotText)
+      if (thrown instanceof Unreadable)
         return { kind: 'Invalid', reason: 'InvalidPayload', error: printable(thrown.message), redrives }
       throw thrown
     }
   }
 
-  const encode = (given: object, trace: Trace = {}) => {
-    const flat: string[] = []
-    for (const [name, value] of encodeMembers(payload, given, order)) {
-      if (payload.encoding === 'Fields' && isReserved(name)) {
-        throw failure('PayloadRejected', { detail: `field ${show(name)} has a reserved name; rename it` })
-      }
-      flat.push(name, value)
+  const checkNames = (plain: PayloadObject) => {
+    const names = Object.keys(plain)
+    if (payload.encoding === 'Json') return
+    if (names.length === 0) throw rejected('it has no members, and a stream entry needs a field')
+    const reserved = names.find(isReserved)
+    if (reserved !== undefined) throw rejected(`field ${show(reserved)} has a reserved name; rename it`)
+    const left = names.find((name) => sort(name) !== 'Own')
+    if (left !== undefined) {
+      throw rejected(
+        `field ${show(left)} is no payload by payload.ignoreFields or metadataFields; rename it, or take it off the list`,
+      )
     }
-    if (flat.length === 0) throw failure('PayloadRejected', { detail: 'it has no members, and a stream entry needs a field' })
-    if (trace.traceparent !== undefined) flat.push('traceparent', trace.traceparent)
-    if (trace.tracestate !== undefined) flat.push('tracestate', trace.tracestate)
-    const checked = decode(flat.map((text) => Buffer.from(text)))
-    if (checked.kind === 'Invalid') throw failure('PayloadRejected', { detail: `${checked.reason}: ${checked.error}` })
+  }
+
+  const encode = (given: object, trace: Trace = {}) => {
+    const plain = encoder.plain(given)
+    checkNames(plain)
+    checkKey(payload, plain)
+    const tried = (members: readonly [string, string][]) => {
+      const flat = members.flat()
+      if (trace.traceparent !== undefined) flat.push('traceparent', trace.traceparent)
+      if (trace.tracestate !== undefined) flat.push('tracestate', trace.tracestate)
+      return { flat, checked: decode(flat.map((text) => Buffer.from(text))) }
+    }
+    const first = tried(encoder.members(plain))
+    const other = first.checked.kind === 'Invalid' ? encoder.spelledOut(plain) : undefined
+    const second = other && tried(other)
+    const { flat, checked } = second?.checked.kind === 'Valid' ? second : first
+    if (checked.kind === 'Invalid') throw rejected(`${checked.reason}: ${checked.error}`)
+    if (payload.encoding === 'Fields') checkTold(plain, checked.data, checked.sure)
     return flat
+  }
+
+  const restore = (data: object) => {
+    const plain = encoder.plain(data)
+    return (encoder.spelledOut(plain) ?? encoder.members(plain)).flat()
   }
 
   return {
     decode,
     encode,
-    restore: (data) => encodeMembers(payload, data, order).flat(),
+    restore,
     hashOf(data) {
-      const flat = encodeMembers(payload, data, order).flat()
       try {
-        const { keyText, whole } = parse(read(flat.map((text) => Buffer.from(text))).fields())
-        return keyHash(keyValues(payload, keyText, whole))
+        const parsed = parse(read(restore(data).map((text) => Buffer.from(text))).fields())
+        return keyHash(keyValues({ ...payload, allowEmptyKey: true }, parsed, parsed.data, 'null'))
       } catch (thrown) {
-        if (thrown instanceof Refusal || thrown instanceof NotText) return undefined
+        if (thrown instanceof Refusal || thrown instanceof Unreadable) return undefined
         throw thrown
       }
     },
+  }
+}
+
+const rejected = (detail: string) => failure('PayloadRejected', { detail })
+
+function createFieldsParser(payload: CompiledPayload): (entry: EntryFields) => Parsed {
+  const coerce: Coercion = createCoercion(payload.schema)
+  return (entry) => {
+    const { names, texts } = entry
+    const { data, others } = coerce(entry)
+    const pairs = () => names.map((name, index) => [name, texts[index]] as const)
+    return {
+      data,
+      others,
+      keyText: (name, chosen) => (chosen[name] === null && Object.hasOwn(chosen, name) ? nothing : texts[names.indexOf(name)]),
+      whole: () => JSON.stringify(pairs().sort(([a], [b]) => (a < b ? -1 : 1))),
+    }
+  }
+}
+
+function createJsonParser(payload: CompiledPayload): (entry: EntryFields) => Parsed {
+  const { field } = payload
+  return ({ names, texts }) => {
+    const index = names.indexOf(field)
+    if (index === -1) throw new Refusal('InvalidPayload', `field ${show(field)}, which holds the payload, is missing`)
+    if (names.length > 1) {
+      const other = names.find((name) => name !== field)
+      const why =
+        other === undefined
+          ? 'occurs twice'
+          : `is beside the payload in ${show(field)}; name it in payload.ignoreFields or metadataFields where it may be`
+      throw new Refusal('InvalidPayload', `field ${show(other ?? field)} ${why}`)
+    }
+    return {
+      data: parseObject(texts[index] ?? '', field),
+      others: undefined,
+      keyText: (name, data) => {
+        const value = Object.hasOwn(data, name) ? data[name] : undefined
+        if (value === null) return nothing
+        return value === undefined || typeof value === 'string' ? value : canonicalJson(value)
+      },
+      whole: canonicalJson,
+    }
   }
 }
 
@@ -144,15 +228,9 @@ function checkSize(payload: CompiledPayload, { bytes, count }: Envelope) {
   }
 }
 
-/** As an own property whatever its name: assigning `__proto__` would do something else. */
-function setOwn(data: Record<string, unknown>, name: string, value: unknown): void {
-  if (name !== '__proto__') data[name] = value
-  else Object.defineProperty(data, name, { value, writable: true, enumerable: true, configurable: true })
-}
-
 function parseObject(text: string, field: string): PayloadObject {
   const parsed = parseExactly(text)
-  if (parsed.kind === 'Unfit') throw new Refusal('InvalidPayload', `field ${show(field)} ${parsed.why}`)
+  if (parsed.kind !== 'Value') throw new Refusal('InvalidPayload', `field ${show(field)} ${parsed.why}`)
   const { value } = parsed
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     throw new Refusal(
@@ -163,39 +241,49 @@ function parseObject(text: string, field: string): PayloadObject {
   return value as PayloadObject
 }
 
-function keyValues(payload: CompiledPayload, keyText: (name: string) => string | undefined, whole: () => string): string[] {
-  if (payload.idempotencyKey === undefined) return [whole()]
-  return payload.idempotencyKey.map((name) => {
-    const text = keyText(name)
-    if (text === undefined) throw new Refusal('InvalidPayload', `field ${show(name)} of the idempotency key is missing`)
-    return text
+/** @param forNull stands for null; for jobs of earlier releases, which took null for a key */
+function keyValues(
+  { idempotencyKey, allowEmptyKey }: CompiledPayload,
+  { keyText, whole }: Parsed,
+  data: PayloadObject,
+  forNull?: string,
+): string[] {
+  if (idempotencyKey === undefined) return [whole(data)]
+  return idempotencyKey.map((name) => {
+    const text = keyText(name, data)
+    if (text === undefined) throw noKey(name, 'is missing')
+    if (text === '' && allowEmptyKey !== true) throw noKey(name, 'is empty, and payload.allowEmptyKey is not set')
+    if (text !== nothing) return text
+    if (forNull === undefined) throw noKey(name, 'is null')
+    return forNull
   })
 }
 
-function schemaOrder(schema: CompiledPayload['schema']): ReadonlyMap<string, number> {
-  const properties = schema?.['properties']
-  const names = typeof properties === 'object' && properties !== null ? Object.keys(properties) : []
-  return new Map(names.map((name, index) => [name, index]))
+const noKey = (name: string, why: string) => new Refusal('InvalidPayload', `field ${show(name)} of the idempotency key ${why}`)
+
+/** Under Fields null becomes a text, which might be a key: what was given is looked at. */
+function checkKey({ idempotencyKey = [] }: CompiledPayload, plain: PayloadObject): void {
+  const name = idempotencyKey.find((field) => Object.hasOwn(plain, field) && plain[field] === null)
+  if (name !== undefined) throw rejected(`InvalidPayload: field ${show(name)} of the idempotency key is null`)
 }
 
-function encodeMembers(payload: CompiledPayload, given: object, order: ReadonlyMap<string, number>): [string, string][] {
-  // JSON first: what has toJSON (dates) and what JSON drops (undefined) then look as they will to the worker.
-  const plain = plainObject(given)
-  if (payload.encoding === 'Json') return [[payload.field, JSON.stringify(plain)]]
-  const rank = (name: string) => order.get(name) ?? order.size
-  return Object.entries(plain)
-    .sort(([a], [b]) => rank(a) - rank(b) || (a < b ? -1 : 1))
-    .map(([name, value]) => [name, typeof value === 'string' ? value : JSON.stringify(value)])
-}
-
-function plainObject(given: object): PayloadObject {
-  let text: string | undefined
-  try {
-    text = JSON.stringify(given)
-  } catch (thrown) {
-    const detail = `it cannot be written as JSON: ${thrown instanceof Error ? thrown.message : String(thrown)}`
-    throw failure('PayloadRejected', { detail }, thrown)
+/**
+ * Whether what a worker gets is what was given. A number, boolean, list or object where the schema allows text arrives as its text, as it
+ * always did; null must not, since nobody could tell it from the text "null".
+ */
+function checkTold(given: PayloadObject, data: PayloadObject, sure: boolean): void {
+  for (const [name, value] of Object.entries(given)) {
+    const arrives = Object.hasOwn(data, name) ? data[name] : undefined
+    if (value === null && arrives !== null) {
+      throw rejected(
+        `field ${show(name)} is null where the schema allows text, and would arrive as the text "null"; leave it out`,
+      )
+    }
+    // Read among alternatives, where two readings may both be right.
+    if (!sure && (typeof arrives === 'string') !== (typeof value === 'string')) {
+      throw rejected(
+        `field ${show(name)} could be text or not by the schema's alternatives; give each of them a const of its own`,
+      )
+    }
   }
-  if (text === undefined || !text.startsWith('{')) throw failure('PayloadRejected', { detail: 'it is not an object' })
-  return JSON.parse(text) as PayloadObject
 }

@@ -1,61 +1,179 @@
 /**
  * Text to typed value, for payloads whose fields are the stream entry's own fields: Redis carries only strings, the schema says
- * what they stand for. Only what the schema asks for is coerced, and only when nothing is lost; anything else stays text and
- * is left to validation to refuse.
+ * what they stand for. A text has at most one other reading, as JSON; so each field is either its text or that value.
+ *
+ * - Text that the schema allows stays text. Only what no text can satisfy is read as a value, and only when nothing is lost by it.
+ * - Where `anyOf`, `oneOf`, `if` or `dependentSchemas` type a field, the entry is held against each alternative: an alternative with a
+ *   `const` or a required field that the entry has not is out. What the rest agree on, the field is.
+ * - Where they disagree, the readings are tried on the validator: all as text, all as values, then as each alternative says.
  */
+import { createFieldPlan, type FieldPlan } from '../../api/fieldtypes/plan.ts'
+import { type EntryFields, show, Unreadable } from './fields.ts'
 import { parseExactly } from './json.ts'
+import { isHeld, numberForm } from './numbers.ts'
 
-type JsonSchema = Readonly<Record<string, unknown>>
+type PayloadObject = Readonly<Record<string, unknown>>
 
-/** Coerces by the types the top-level property declares. */
-type Coercion = (field: string, text: string) => unknown
+export interface Interpretation {
+  readonly data: PayloadObject
+  /** Further ones, in order, for when the data satisfy no schema; made only when asked for. Undefined: there are none. */
+  readonly others?: () => Iterable<PayloadObject>
+}
 
-export function createCoercion(schema: JsonSchema | undefined): Coercion {
-  const properties = schema?.['properties']
-  const types = new Map<string, ReadonlySet<string>>()
-  if (isRecord(properties)) {
-    for (const [name, property] of Object.entries(properties)) if (isRecord(property)) types.set(name, typesOf(property))
+/** Throws Unreadable for JSON in which something would be lost. */
+export type Coercion = (entry: EntryFields) => Interpretation
+
+/** Alternatives that one entry is tried by, after all as text and all as values. */
+const mostTries = 16
+
+export function createCoercion(schema: PayloadObject | undefined): Coercion {
+  if (schema === undefined) return ({ names, texts }) => ({ data: assemble(names, texts) })
+  const plan = createFieldPlan(schema)
+  return plan.cases.length === 1 ? (entry) => ({ data: readBy(plan, entry) }) : (entry) => readAmong(plan, entry)
+}
+
+/** One case: a field hangs on itself alone. */
+function readBy(plan: FieldPlan, { names, texts }: EntryFields): PayloadObject {
+  const data: Record<string, unknown> = {}
+  for (let index = 0; index < names.length; index++) {
+    const name = names[index] ?? ''
+    const text = texts[index] ?? ''
+    add(data, name, isText(plan, 0, name, text) ? text : typed(name, text))
   }
-  return (field, text) => {
-    const wanted = types.get(field)
-    return wanted === undefined || wanted.has('string') ? text : coerce(text, wanted)
+  return data
+}
+
+function isText(plan: FieldPlan, at: number, name: string, text: string): boolean {
+  const reading = plan.reading(at, name)
+  switch (reading.kind) {
+    case 'Text':
+      return true
+    case 'Value':
+      return false
+    case 'Either':
+      return !mayBeJson(text) || plan.takes(reading.schemas, text)
+    default:
+      return reading satisfies never
   }
 }
 
-function typesOf(property: JsonSchema): ReadonlySet<string> {
-  const type = property['type']
-  if (typeof type === 'string') return new Set([type])
-  if (Array.isArray(type)) return new Set(type.map(String))
-  const choices = Array.isArray(property['enum']) ? property['enum'] : 'const' in property ? [property['const']] : []
-  return new Set(choices.map(jsonType))
+function readAmong(plan: FieldPlan, entry: EntryFields): Interpretation {
+  const { names, texts } = entry
+  const cases = plausible(plan, entry)
+  /** Of each field that has another reading: whether it is text, in each case. */
+  const open: { readonly index: number; readonly value: unknown; readonly asText: readonly boolean[] }[] = []
+  const values: unknown[] = [...texts]
+  for (const [index, name] of names.entries()) {
+    const text = texts[index] ?? ''
+    if (!mayBeJson(text)) continue
+    const asText = cases.map((at) => isText(plan, at, name, text))
+    if (!asText.includes(false)) continue
+    if (!asText.includes(true)) values[index] = typed(name, text)
+    else {
+      const other = otherReading(text)
+      if (other.kind === 'Value') open.push({ index, value: other.value, asText })
+    }
+  }
+  const data = assemble(names, values)
+  if (open.length === 0) return { data }
+  const others = function* () {
+    const tried = new Set([open.map(() => true).join()])
+    const choices = [
+      open.map(() => false),
+      ...cases.slice(0, mostTries).map((_, way) => open.map(({ asText }) => asText[way] ?? true)),
+    ]
+    for (const choice of choices) {
+      if (tried.has(choice.join())) continue
+      tried.add(choice.join())
+      const chosen = [...values]
+      for (const [at, { index, value }] of open.entries()) if (choice[at] === false) chosen[index] = value
+      yield assemble(names, chosen)
+    }
+  }
+  return { data, others }
 }
 
-function jsonType(value: unknown): string {
-  if (value === null) return 'null'
-  return Array.isArray(value) ? 'array' : typeof value
+/** The cases that the entry may be of; all, where it is of none and the validator has to say why. */
+function plausible(plan: FieldPlan, { names, texts }: EntryFields): readonly number[] {
+  const entry = new Map(names.map((name, index) => [name, texts[index] ?? '']))
+  const all = plan.cases.map((_, at) => at)
+  const fitting = all.filter((at) => {
+    const { required, without, choices } = plan.marks(at)
+    if (required.some((name) => !entry.has(name)) || without.some((name) => entry.has(name))) return false
+    if (names.some((name) => plan.reading(at, name).types === 0)) return false
+    for (const [name, values] of choices) {
+      const text = entry.get(name)
+      if (text !== undefined && !values.some((value) => mayStandFor(text, value))) return false
+    }
+    return true
+  })
+  return fitting.length === 0 ? all : fitting
 }
 
-function coerce(text: string, wanted: ReadonlySet<string>): unknown {
-  if ((wanted.has('integer') || wanted.has('number')) && isLosslessNumber(text)) return Number(text)
-  if (wanted.has('boolean') && (text === 'true' || text === 'false')) return text === 'true'
-  if (wanted.has('null') && text === 'null') return null
-  if ((wanted.has('object') && text.startsWith('{')) || (wanted.has('array') && text.startsWith('['))) return parsed(text)
-  return text
+function mayStandFor(text: string, value: unknown): boolean {
+  if (typeof value === 'string') return text === value
+  if (typeof value === 'number') return numberForm.test(text) && Number(text) === value
+  return typeof value === 'object' && value !== null ? mayBeJson(text) : text === String(value)
 }
 
-/** JSON's number form, and an integer beyond 2^53 is left as text rather than rounded. */
-function isLosslessNumber(text: string): boolean {
-  if (!/^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?$/.test(text)) return false
-  const number = Number(text)
-  return Number.isFinite(number) && (!Number.isInteger(number) || Number.isSafeInteger(number))
+/** Text that is, or begins, a value other than text. */
+function mayBeJson(text: string): boolean {
+  const first = text.charCodeAt(0)
+  if (first === 0x7b || first === 0x5b) return true
+  if (first === 0x2d || (first >= 0x30 && first <= 0x39)) return numberForm.test(text)
+  return text === 'true' || text === 'false' || text === 'null'
 }
 
-/** What is no JSON after all, or would lose something, meets the validator as text; it then names the field. */
-function parsed(text: string): unknown {
-  const found = parseExactly(text)
-  return found.kind === 'Value' ? found.value : text
+type Other = { readonly kind: 'Value'; readonly value: unknown } | { readonly kind: 'None' | 'Unfit'; readonly why: string }
+
+/** What the text spells beside itself. */
+function otherReading(text: string): Other {
+  const first = text.charCodeAt(0)
+  if (first === 0x7b || first === 0x5b) {
+    const found = parseExactly(text)
+    switch (found.kind) {
+      case 'Value':
+        return found
+      case 'Unfit':
+        return { kind: 'Unfit', why: found.why }
+      case 'NotJson':
+        return none
+      default:
+        return found satisfies never
+    }
+  }
+  if (first === 0x2d || (first >= 0x30 && first <= 0x39)) {
+    if (text.length <= mostShort && shortForm.test(text)) return { kind: 'Value', value: Number(text) + 0 }
+    // Zero has no sign in JSON as JavaScript writes it, so none reaches a worker.
+    return numberForm.test(text) && isHeld(text) ? { kind: 'Value', value: Number(text) + 0 } : none
+  }
+  if (text === 'true') return { kind: 'Value', value: true }
+  if (text === 'false') return { kind: 'Value', value: false }
+  return text === 'null' ? { kind: 'Value', value: null } : none
 }
 
-function isRecord(value: unknown): value is JsonSchema {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
+/** Fifteen digits without an exponent are held by a double, whatever they are. */
+const mostShort = 15
+const shortForm = /^-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?$/
+
+const none: Other = { kind: 'None', why: '' }
+
+/** The text itself, for validation to refuse, where it spells nothing else or a number that would be altered. */
+function typed(name: string, text: string): unknown {
+  const other = otherReading(text)
+  if (other.kind === 'Unfit') throw new Unreadable(`field ${show(name)} ${other.why}`)
+  return other.kind === 'Value' ? other.value : text
+}
+
+function assemble(names: readonly string[], values: readonly unknown[]): PayloadObject {
+  const data: Record<string, unknown> = {}
+  for (let index = 0; index < names.length; index++) add(data, names[index] ?? '', values[index])
+  return data
+}
+
+/** As an own property whatever its name: assigning `__proto__` would do something else. */
+function add(data: Record<string, unknown>, name: string, value: unknown): void {
+  if (Object.hasOwn(data, name)) throw new Unreadable(`field ${show(name)} occurs twice`)
+  if (name !== '__proto__') data[name] = value
+  else Object.defineProperty(data, name, { value, writable: true, enumerable: true, configurable: true })
 }

@@ -6,6 +6,7 @@
  * compared with that name's before anything is decoded.
  */
 import { isUtf8 } from 'node:buffer'
+import { isNamedBy } from '../../api/fieldnames.ts'
 import { quotedName } from '../../api/printable.ts'
 
 /** W3C Trace Context as it travelled with the entry. */
@@ -18,26 +19,36 @@ export interface Trace {
 export interface EntryFields {
   readonly names: readonly string[]
   readonly texts: readonly string[]
+  /** What the resource keeps beside the payload; undefined: nothing. */
+  readonly metadata?: Metadata
 }
+
+export type Metadata = Readonly<Record<string, string>>
 
 /** An entry before its fields are taken for text. */
 export interface Envelope {
   /** Of all names and values. */
   readonly bytes: number
-  /** Fields of the payload. */
+  /** Fields of the payload and its metadata. */
   readonly count: number
   readonly trace: Trace
   /** How often it came back from the dead letters. */
   readonly redrives: number
-  /** Throws NotText, naming the field. */
+  /** Throws Unreadable, naming the field. */
   fields(): EntryFields
 }
 
-export class NotText extends Error {}
+/** A field that cannot be read without loss. The message names it. */
+export class Unreadable extends Error {}
+
+type FieldKind = 'Own' | 'Metadata' | 'traceparent' | 'tracestate' | 'Redrives' | 'Ignored'
+
+/** Of each name outside this product's own: part of the payload, metadata, or nothing. */
+export type FieldSorter = (name: string) => 'Own' | 'Metadata' | 'Ignored'
 
 interface KnownName {
   readonly bytes: Buffer
-  readonly kind: 'Own' | 'traceparent' | 'tracestate' | 'Redrives' | 'Ignored'
+  readonly kind: FieldKind
   /** Undefined where the bytes are no UTF-8. */
   readonly text: string | undefined
 }
@@ -45,13 +56,13 @@ interface KnownName {
 const noTrace: Trace = Object.freeze({})
 
 /** A reader that remembers the last entry's names. @returns reads field, value, … as Redis replies them */
-export function createFieldReader(): (flat: readonly Buffer[]) => Envelope {
+export function createFieldReader(sort: FieldSorter): (flat: readonly Buffer[]) => Envelope {
   const known: KnownName[] = []
 
   const nameAt = (place: number, bytes: Buffer): KnownName => {
     const last = known[place]
     if (last !== undefined && isSame(last.bytes, bytes)) return last
-    const name = knownName(bytes)
+    const name = knownName(bytes, sort)
     // An entry of very many fields is refused, and must not be remembered for ever.
     if (place < rememberedPlaces && bytes.length <= rememberedBytes) known[place] = name
     return name
@@ -66,6 +77,7 @@ export function createFieldReader(): (flat: readonly Buffer[]) => Envelope {
       const { kind } = nameAt(at >> 1, name)
       switch (kind) {
         case 'Own':
+        case 'Metadata':
           count += 1
           break
         case 'traceparent':
@@ -84,14 +96,21 @@ export function createFieldReader(): (flat: readonly Buffer[]) => Envelope {
     const fields = () => {
       const names: string[] = []
       const texts: string[] = []
+      let metadata: [string, string][] | undefined
       for (let at = 0; at + 1 < flat.length; at += 2) {
         const { kind, text } = nameAt(at >> 1, flat[at] ?? empty)
-        if (kind !== 'Own') continue
-        if (text === undefined) throw new NotText('a field name is not UTF-8 text')
-        names.push(text)
-        texts.push(textOf(flat[at + 1] ?? empty, text))
+        if (kind !== 'Own' && kind !== 'Metadata') continue
+        if (text === undefined) throw new Unreadable('a field name is not UTF-8 text')
+        const value = textOf(flat[at + 1] ?? empty, text)
+        if (kind === 'Metadata') {
+          metadata ??= []
+          metadata.push([text, value])
+        } else {
+          names.push(text)
+          texts.push(value)
+        }
       }
-      return { names, texts }
+      return metadata === undefined ? { names, texts } : { names, texts, metadata: once(metadata) }
     }
     return { bytes, count, trace, redrives, fields }
   }
@@ -109,27 +128,53 @@ function isSame(a: Buffer, b: Buffer): boolean {
   return true
 }
 
-function knownName(bytes: Buffer): KnownName {
-  const text = isUtf8(bytes) ? bytes.toString() : undefined
-  // A copy: the original is a view of a whole read from the socket.
-  return { bytes: Buffer.from(bytes), kind: kindOf(bytes.toString('latin1', 0, 16)), text }
+function once(pairs: readonly (readonly [string, string])[]): Metadata {
+  const metadata = new Map(pairs)
+  const [first] = pairs.filter(([name, value]) => metadata.get(name) !== value)
+  if (metadata.size < pairs.length) throw new Unreadable(`field ${show(first?.[0] ?? pairs[0]?.[0] ?? '')} occurs twice`)
+  return Object.fromEntries(metadata)
 }
 
-function kindOf(name: string): KnownName['kind'] {
+function knownName(bytes: Buffer, sort: FieldSorter): KnownName {
+  const text = isUtf8(bytes) ? bytes.toString() : undefined
+  const own = ownKind(bytes.toString('latin1', 0, 16))
+  // A copy: the original is a view of a whole read from the socket.
+  return { bytes: Buffer.from(bytes), kind: own ?? (text === undefined ? 'Own' : sort(text)), text }
+}
+
+/** Of the names that are this product's or the standard's in every pipeline. */
+function ownKind(name: string): FieldKind | undefined {
   if (name === 'traceparent' || name === 'tracestate') return name
   if (name === 'sp-redrives') return 'Redrives'
-  return name.startsWith('sp-') ? 'Ignored' : 'Own'
+  return name.startsWith('sp-') ? 'Ignored' : undefined
 }
 
 /** Whether a payload's field may not have this name. */
 export function isReserved(name: string): boolean {
-  return kindOf(name) !== 'Own'
+  return ownKind(name) !== undefined
+}
+
+interface SortedNames {
+  readonly encoding: 'Fields' | 'Json'
+  readonly field: string
+  readonly ignoreFields?: readonly string[]
+  readonly metadataFields?: readonly string[]
+}
+
+/** By the resource's lists; a name in both is kept. The document of a Json payload is never left out. */
+export function createFieldSorter({ encoding, field, ignoreFields = [], metadataFields = [] }: SortedNames): FieldSorter {
+  if (ignoreFields.length === 0 && metadataFields.length === 0) return () => 'Own'
+  return (name) => {
+    if (encoding === 'Json' && name === field) return 'Own'
+    if (metadataFields.some((pattern) => isNamedBy(pattern, name))) return 'Metadata'
+    return ignoreFields.some((pattern) => isNamedBy(pattern, name)) ? 'Ignored' : 'Own'
+  }
 }
 
 /** A replacement character is either the sender's own or the decoder's; only then is it worth a second look. */
 function textOf(bytes: Buffer, name: string): string {
   const text = bytes.toString()
-  if (text.includes('\uFFFD') && !isUtf8(bytes)) throw new NotText(`field ${show(name)} is not UTF-8 text`)
+  if (text.includes('\uFFFD') && !isUtf8(bytes)) throw new Unreadable(`field ${show(name)} is not UTF-8 text`)
   return text
 }
 

@@ -2,6 +2,9 @@
  * The idempotency key's hash: what makes two entries the same piece of work. SHA-256 over a JSON array of the key's fields as
  * strings: an array, because joined values are ambiguous (`a,b` + `c` and `a` + `b,c`); strings, because in a stream the
  * number 1 and the text "1" are the same bytes.
+ *
+ * What holds nothing is no key, or all such requests would be one: absent, null, and the empty text unless the resource allows it. Any
+ * other value is one: blanks, `0`, `false`, `[]`. A list or an object counts by its canonical JSON in a document, by its text in a field.
  */
 import { hash } from 'node:crypto'
 

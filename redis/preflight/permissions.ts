@@ -159,3 +159,20 @@ function rulesFor(pipeline: CompiledPipeline, clustered: boolean, here: (place: 
     ...new Set(wanted.map(({ command }) => `+${command}`)),
   ]
 }
+
+/** What a dispatcher's own connection sends, beside what its script does; each is refused to it without harm where it is lacking. */
+const dispatchCommands: readonly string[] = ['info', 'client|setname', 'select', 'eval', 'evalsha', 'get', 'xadd']
+
+/**
+ * Least rights of a user that dispatches in Stream mode and does nothing else: it adds to the stream and reads the mode. No rule keeps
+ * XADD from trimming (MAXLEN, MINID) or from taking the last possible id; docs/tenancy.md says what that means.
+ */
+export function dispatchRules(pipeline: CompiledPipeline): readonly string[] {
+  const { stream, keys } = streamPlace(pipeline)
+  const clustered = pipeline.redis.kind === 'Cluster' ? ['cluster|slots', 'cluster|info', 'asking'] : []
+  return [
+    `~${aclPattern(stream)}`,
+    `~${aclPattern(keys.mode)}`,
+    ...[...dispatchCommands, ...clustered].map((command) => `+${command}`),
+  ]
+}

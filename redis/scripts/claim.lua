@@ -32,7 +32,7 @@
     1 HSET stats group                what it holds already; refused for want of memory, before XCLAIM counts a delivery that cannot
                                       succeed: then nothing was claimed
     2 per id: deadLetterTrimmed's, or XCLAIM
-                                      a refused record is returned; a refused XCLAIM ends the claiming, and what was claimed before is
+                                      a refused record is returned; a refused XCLAIM ends the claiming, and what was done before is
                                       returned, or its error where nothing was
 ]]
 -- @include trimmedEntry
@@ -55,7 +55,7 @@ for _, id in ipairs(ids) do
       local count = row[4] + (counts and 1 or 0)
       local taken = attempt(redis.call, 'XCLAIM', stream, group, consumer, minIdleMs, id, 'RETRYCOUNT', count)
       if refused(taken) then
-        if #claimed == 0 then return taken end
+        if #claimed + trimmed == 0 then return taken end
         refusal = taken.err
         break
       end

@@ -745,7 +745,7 @@ for _, id in ipairs(ids) do
       local count = row[4] + (counts and 1 or 0)
       local taken = attempt(redis.call, 'XCLAIM', stream, group, consumer, minIdleMs, id, 'RETRYCOUNT', count)
       if refused(taken) then
-        if #claimed == 0 then return taken end
+        if #claimed + trimmed == 0 then return taken end
         refusal = taken.err
         break
       end
@@ -781,7 +781,7 @@ export interface ClearReplayArguments {
 }
 
 export interface ClearReplayReply {
-  /** clear, or busy: the job is not finished, or cannot be removed */
+  /** clear; busy: the job is not finished, or cannot be removed; or foreign:<type>:<key> (lib/clearJob.lua) */
   readonly outcome: string
 }
 
@@ -826,8 +826,12 @@ local function forbidden(...)
   local command, key = ...
   return redis.error_reply('NOPERM the user may not ' .. command .. ' ' .. key)
 end
-local function jobInTheWay(queue, id)
+local function jobInTheWay(queue, id, mark)
   local key = queue .. id
+  for _, place in ipairs({{key, 'hash'}, {key .. ':lock', 'string'}, {mark, 'string'}}) do
+    local holds = redis.call('TYPE', place[1]).ok
+    if holds ~= 'none' and holds ~= place[2] then return 'foreign:' .. holds .. ':' .. place[1] end
+  end
   if redis.call('EXISTS', key) == 0 then return nil end
   local finished = redis.call('ZSCORE', queue .. 'completed', id) or redis.call('ZSCORE', queue .. 'failed', id)
   if not finished or redis.call('EXISTS', key .. ':lock') == 1 then return 'busy' end
@@ -849,8 +853,8 @@ local function clearJob(queue, id, mark, standing)
 end
 local queue, mark = KEYS[1], KEYS[2]
 local id = ARGV[1]
-local standing = jobInTheWay(queue, id)
-if standing == 'busy' then return {standing} end
+local standing = jobInTheWay(queue, id, mark)
+if standing and standing ~= 'finished' then return {standing} end
 local refusal = mayNotClear(queue, id, mark)
 if refusal then return refusal end
 local stop = clearJob(queue, id, mark, standing)
@@ -1609,14 +1613,19 @@ local function createForwarding(queue, addKeys, windowMs, now, requestCopy)
     if time and time > 0 and time <= now then return time end
     return now
   end
+  local function foreign(key, holds, what) return 'rejected', 'key ' .. key .. ' holds a ' .. holds .. ', not a ' .. what end
   local function standing(id, key, mark)
-    if call('EXISTS', mark) == 1 then return 'duplicate' end
+    local marked = call('TYPE', mark).ok
+    if marked == 'string' then return 'duplicate' end
+    if marked ~= 'none' then return foreign(mark, marked, 'mark') end
     local holds = call('TYPE', key).ok
-    if holds ~= 'hash' then return 'rejected', 'key ' .. key .. ' holds a ' .. holds .. ', not a job' end
+    if holds ~= 'hash' then return foreign(key, holds, 'job') end
     local known = call('HMGET', key, 'timestamp', 'finishedOn')
     local remaining = math.ceil(since(known[2] or known[1]) + windowMs - now)
     if known[2] then
       if remaining > 0 then return 'existing', math.max(1000, remaining) end
+      local lock = call('TYPE', key .. ':lock').ok
+      if lock ~= 'none' and lock ~= 'string' then return foreign(key .. ':lock', lock, 'lock') end
       return 'add', 'finished'
     end
     if inQueue(queue, id) then return 'existing', math.max(1000, remaining) end
@@ -1731,6 +1740,47 @@ export function forwardJobsWith(bull: BullTexts): ForwardJobs {
   }
 }
 
+// guardJobs.lua
+
+export interface GuardJobsKeys {
+  /** one per job that is to be added */
+  readonly marks: readonly string[]
+  readonly jobs: readonly string[]
+}
+
+const guardJobsLua = `local function slice(list, from, count)
+  local part = {}
+  for i = 1, count do part[i] = list[from + i - 1] end
+  return part
+end
+local function rows(packed, width)
+  local list = cmsgpack.unpack(packed)
+  return function()
+    local at = 1 - width
+    return function()
+      at = at + width
+      return unpack(list, at, at + width - 1)
+    end
+  end
+end
+local marks = slice(KEYS, 1, ARGV[1])
+local jobs = slice(KEYS, 1 + #marks, #KEYS - (1 + #marks) + 1)
+local guarded = {}
+for i = 1, #jobs do
+  guarded[i] = redis.call('EXISTS', marks[i])
+  if guarded[i] == 1 and redis.call('EXISTS', jobs[i]) == 0 then redis.call('HSET', jobs[i], 'spGuard', '1') end
+end
+return {guarded}
+`
+
+const guardJobsScript = defineScript('guardJobs', guardJobsLua)
+
+/** The portable path, first command of its MULTI: keeps the adds behind it from keys that have been marked since they were looked at. A forwarder may have stood still for longer than its lock lives, and somebody else's job of the key may have come, run and gone. A hash is put in the place of the job: BullMQ's add takes it for the job and adds nothing. markJobs takes it away again, so nobody ever sees it. The lock need not be asked: who adds marks in the same step, and finds the mark here. Appends it to a MULTI. */
+export function guardJobs(multi: ChainableCommander, keys: GuardJobsKeys): void {
+  guardJobsScript.queue(multi, [...keys.marks, ...keys.jobs], [keys.marks.length])
+}
+
+
 // handBack.lua
 
 export interface HandBackKeys {
@@ -1754,15 +1804,21 @@ export interface HandBackArguments {
 export interface HandBackReply {
   /** made claimable */
   readonly returned: number
+  /** entries that became dead letters */
+  readonly trimmed: number
   /** the page was full, or this call has copied enough */
   readonly more: boolean
   /** id of the last row dealt with; empty without any */
   readonly last: string
+  /** why a record could not be written; empty when none was refused */
+  readonly refusal: string
+  /** why XCLAIM was refused, which ended the page; empty when it was not */
+  readonly stopped: string
 }
 
 function decodeHandBack(reply: unknown): HandBackReply {
   const at = list(reply, 'handBack')
-  return { returned: integer(at[0], 'handBack'), more: flag(at[1], 'handBack'), last: text(at[2], 'handBack') }
+  return { returned: integer(at[0], 'handBack'), trimmed: integer(at[1], 'handBack'), more: flag(at[2], 'handBack'), last: text(at[3], 'handBack'), refusal: text(at[4], 'handBack'), stopped: text(at[5], 'handBack') }
 }
 
 const handBackLua = `local function serverNow()
@@ -1903,41 +1959,91 @@ local function predecessor(id)
   return nil
 end
 local function existenceIn(stream)
-  if redis.call('EXISTS', stream) == 0 then return function() return false, 0 end end
-  local about = fields(redis.call('XINFO', 'STREAM', stream))
-  local first, last = about['first-entry'] and about['first-entry'][1], about['last-generated-id']
-  local deleted = about['max-deleted-entry-id'] or last
-  return function(id)
-    if not first or before(id, first) or before(last, id) then return false, 0 end
-    if before(deleted, id) then return true, 0 end
+  local first, last, deleted = nil, nil, nil
+  if redis.call('EXISTS', stream) == 1 then
+    local about = fields(redis.call('XINFO', 'STREAM', stream))
+    first, last = about['first-entry'] and about['first-entry'][1], about['last-generated-id']
+    deleted = about['max-deleted-entry-id'] or last
+  end
+  local existence = {}
+  function existence.tell(id)
+    if not first or before(id, first) or before(last, id) then return 'gone' end
+    return before(deleted, id) and 'likely' or 'unknown'
+  end
+  function existence.look(id)
     local entry = redis.call('XRANGE', stream, id, id)[1]
     if not entry then return false, 0 end
     local bytes = 0
     for _, part in ipairs(entry[2]) do bytes = bytes + #part end
     return true, bytes
   end
+  return existence
+end
+local function forbidden(...)
+  if not redis.acl_check_cmd or redis.acl_check_cmd(...) then return nil end
+  local command, key = ...
+  return redis.error_reply('NOPERM the user may not ' .. command .. ' ' .. key)
+end
+local function createHeldRows(place, now)
+  local existence = existenceIn(place.stream)
+  local bytes, recordable = 0, nil
+  local function asked()
+    local holds = redis.call('TYPE', place.stats).ok
+    return (holds == 'hash' or holds == 'none') and not roomForDeadLetter(place.deadLetters, place.max)
+      and not forbidden('XADD', place.deadLetters, '*', 'field', 'value') and not forbidden('XACK', place.stream, place.group, '0-1')
+      and not forbidden('HINCRBY', place.stats, 'trimmedPending', '1')
+  end
+  local function mayRecord()
+    if recordable == nil then recordable = asked() end
+    return recordable
+  end
+  local held = {}
+  function held.bytes() return bytes end
+  function held.locate(row)
+    local found = existence.tell(row[1])
+    if found == 'gone' or found == 'likely' and mayRecord() then return found end
+    local there, copied = existence.look(row[1])
+    bytes = bytes + copied
+    return there and 'there' or 'gone'
+  end
+  function held.bury(row)
+    recordable = nil
+    return deadLetterTrimmed(place, row[1], now, 0, row)
+  end
+  function held.claim(consumer, row, ...)
+    local taken = attempt(redis.call, 'XCLAIM', place.stream, place.group, consumer, 0, row[1], ...)
+    if refused(taken) then return nil, taken end
+    if #taken > 0 then return 'claimed' end
+    local outcome = held.bury(row)
+    if refused(outcome) then return nil, outcome end
+    return outcome
+  end
+  return held
 end
 local stream, nudge, deadLetters, stats = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local group, consumer, idleMs, start, maxDeadLetters, pageSize = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6])
 local place = {stream = stream, deadLetters = deadLetters, stats = stats, group = group, max = maxDeadLetters}
-local now, exists = serverNow(), existenceIn(stream)
+local rows = createHeldRows(place, serverNow())
 local held = redis.call('XPENDING', stream, group, start, '+', pageSize, consumer)
 if #held > 0 then redis.call('INCR', nudge) end
-local returned, seen, bytes = 0, 0, 0
+local returned, trimmed, seen, refusal, stopped = 0, 0, 0, '', ''
 for _, row in ipairs(held) do
-  if bytes > 1048576 then break end
-  local there, copied = exists(row[1])
-  bytes = bytes + copied
-  if there then
-    local count = row[4] > 0 and row[4] - 1 or 0
-    redis.call('XCLAIM', stream, group, consumer, 0, row[1], 'IDLE', idleMs, 'RETRYCOUNT', count, 'JUSTID')
-    returned = returned + 1
-  else
-    deadLetterTrimmed(place, row[1], now, 0, row)
+  if rows.bytes() > 1048576 then break end
+  local count = row[4] > 0 and row[4] - 1 or 0
+  local outcome, stop = nil, nil
+  if rows.locate(row) == 'gone' then outcome = rows.bury(row)
+  else outcome, stop = rows.claim(consumer, row, 'IDLE', idleMs, 'RETRYCOUNT', count, 'JUSTID') end
+  if stop then
+    stopped = stop.err
+    break
   end
+  if refused(outcome) then refusal = outcome.err
+  elseif outcome == 'dead' then trimmed = trimmed + 1
+  elseif outcome == 'claimed' then returned = returned + 1 end
   seen = seen + 1
 end
-return {returned, (seen < #held or #held == pageSize) and 1 or 0, seen > 0 and held[seen][1] or ''}
+local more = (seen < #held or #held == pageSize) and 1 or 0
+return {returned, trimmed, more, seen > 0 and held[seen][1] or '', refusal, stopped}
 `
 
 const handBackScript = defineScript('handBack', handBackLua)
@@ -2105,6 +2211,8 @@ export interface LockJobsStandingReply {
   /** ours now */
   readonly locked: boolean
   readonly marked: boolean
+  /** which of its keys holds another type than it should, and which; empty when none does */
+  readonly foreign: string
   /** type of the job's key */
   readonly holds: string
   /** of the job; empty where it has none */
@@ -2125,7 +2233,7 @@ export interface LockJobsReply {
 
 function decodeLockJobsStanding(reply: unknown): LockJobsStandingReply {
   const at = list(reply, 'lockJobs')
-  return { locked: flag(at[0], 'lockJobs'), marked: flag(at[1], 'lockJobs'), holds: text(at[2], 'lockJobs'), timestamp: text(at[3], 'lockJobs'), finishedOn: text(at[4], 'lockJobs') }
+  return { locked: flag(at[0], 'lockJobs'), marked: flag(at[1], 'lockJobs'), foreign: text(at[2], 'lockJobs'), holds: text(at[3], 'lockJobs'), timestamp: text(at[4], 'lockJobs'), finishedOn: text(at[5], 'lockJobs') }
 }
 function decodeLockJobs(reply: unknown): LockJobsReply {
   const at = list(reply, 'lockJobs')
@@ -2214,12 +2322,29 @@ local jobs = slice(KEYS, 1 + #locks + #marks, #KEYS - (1 + #locks + #marks) + 1)
 local token, lockTtlMs, queue = ARGV[3], tonumber(ARGV[4]), ARGV[5]
 local wrong = wrongQueueKey(queue)
 if wrong then return wrong end
+local function typed(key, expected, what)
+  local holds = redis.call('TYPE', key).ok
+  if holds == 'none' or holds == expected then return holds, nil end
+  return holds, 'key ' .. key .. ' holds a ' .. holds .. ', not a ' .. what
+end
+local function lockFor(key)
+  if redis.call('SET', key, token, 'PX', lockTtlMs, 'NX') then return 1, nil end
+  local _, foreign = typed(key, 'string', 'lock')
+  if not foreign and redis.call('PTTL', key) == -1 then redis.call('SET', key, redis.call('GET', key), 'PX', lockTtlMs) end
+  return 0, foreign
+end
 local standings = {}
 for i = 1, #locks do
-  local locked = redis.call('SET', locks[i], token, 'PX', lockTtlMs, 'NX') and 1 or 0
-  local holds = redis.call('TYPE', jobs[i]).ok
-  local job = holds == 'hash' and redis.call('HMGET', jobs[i], 'timestamp', 'finishedOn') or {}
-  standings[i] = {locked, redis.call('EXISTS', marks[i]), holds, job[1] or '', job[2] or ''}
+  local locked, foreignLock = lockFor(locks[i])
+  local marked, foreignMark = typed(marks[i], 'string', 'mark')
+  local holds, foreignJob = typed(jobs[i], 'hash', 'job')
+  local job, foreignHold = {}, nil
+  if holds == 'hash' then
+    job = redis.call('HMGET', jobs[i], 'timestamp', 'finishedOn')
+    if job[2] then foreignHold = select(2, typed(jobs[i] .. ':lock', 'string', 'lock')) end
+  end
+  local foreign = foreignMark or marked == 'none' and (foreignJob or foreignHold or foreignLock)
+  standings[i] = {locked, marked == 'string' and 1 or 0, foreign or '', holds, job[1] or '', job[2] or ''}
 end
 return {waitingJobs(queue), digits(serverNow()), refused(heldQueue(queue)) or '', standings}
 `
@@ -2245,7 +2370,7 @@ export interface LookAtJobArguments {
 }
 
 export interface LookAtJobReply {
-  /** none, finished or busy */
+  /** none, finished, busy, or foreign:<type>:<key> (lib/clearJob.lua) */
   readonly outcome: string
 }
 
@@ -2290,8 +2415,12 @@ local function forbidden(...)
   local command, key = ...
   return redis.error_reply('NOPERM the user may not ' .. command .. ' ' .. key)
 end
-local function jobInTheWay(queue, id)
+local function jobInTheWay(queue, id, mark)
   local key = queue .. id
+  for _, place in ipairs({{key, 'hash'}, {key .. ':lock', 'string'}, {mark, 'string'}}) do
+    local holds = redis.call('TYPE', place[1]).ok
+    if holds ~= 'none' and holds ~= place[2] then return 'foreign:' .. holds .. ':' .. place[1] end
+  end
   if redis.call('EXISTS', key) == 0 then return nil end
   local finished = redis.call('ZSCORE', queue .. 'completed', id) or redis.call('ZSCORE', queue .. 'failed', id)
   if not finished or redis.call('EXISTS', key .. ':lock') == 1 then return 'busy' end
@@ -2313,8 +2442,8 @@ local function clearJob(queue, id, mark, standing)
 end
 local queue, mark = KEYS[1], KEYS[2]
 local id = ARGV[1]
-local standing = jobInTheWay(queue, id) or 'none'
-if standing == 'busy' then return {standing} end
+local standing = jobInTheWay(queue, id, mark) or 'none'
+if standing ~= 'none' and standing ~= 'finished' then return {standing} end
 return mayNotClear(queue, id, mark) or {standing}
 `
 
@@ -2630,6 +2759,8 @@ export interface MarkJobsKeys {
   /** one per job */
   readonly marks: readonly string[]
   readonly jobs: readonly string[]
+  /** of all jobs that guardJobs looked at */
+  readonly guards: readonly string[]
 }
 
 export interface MarkJobsArguments {
@@ -2657,12 +2788,19 @@ local function rows(packed, width)
   end
 end
 local marks = slice(KEYS, 1, ARGV[1])
-local jobs = slice(KEYS, 1 + #marks, #KEYS - (1 + #marks) + 1)
-local windowMs, requestCopy = tonumber(ARGV[2]), ARGV[3] == '1'
-local origins = slice(ARGV, 4, #ARGV - (4) + 1)
-local made = {}
+local jobs = slice(KEYS, 1 + #marks, ARGV[2])
+local guards = slice(KEYS, 1 + #marks + #jobs, #KEYS - (1 + #marks + #jobs) + 1)
+local windowMs, requestCopy = tonumber(ARGV[3]), ARGV[4] == '1'
+local origins = slice(ARGV, 5, #ARGV - (5) + 1)
+local made, guarded = {}, {}
+for _, job in ipairs(guards) do
+  if redis.call('HGET', job, 'spGuard') then
+    redis.call('DEL', job)
+    guarded[job] = true
+  end
+end
 for i = 1, #jobs do
-  made[i] = redis.call('EXISTS', jobs[i])
+  made[i] = guarded[jobs[i]] and 2 or redis.call('EXISTS', jobs[i])
   if made[i] == 1 then
     redis.call('SET', marks[i], origins[i], 'PX', windowMs)
     if requestCopy and not redis.call('HGET', jobs[i], 'spRequest') then
@@ -2677,7 +2815,7 @@ const markJobsScript = defineScript('markJobs', markJobsLua)
 
 /** The portable path, last command of its MULTI: marks the keys whose job is there. A job that the add before it left half-made is marked, too: the client withdraws it, and a mark beside an unfinished job is not believed before BullMQ knows where the job is. Appends it to a MULTI. */
 export function markJobs(multi: ChainableCommander, keys: MarkJobsKeys, args: MarkJobsArguments): void {
-  markJobsScript.queue(multi, [...keys.marks, ...keys.jobs], [keys.marks.length, args.windowMs, args.requestCopy ? 1 : 0, ...args.origins])
+  markJobsScript.queue(multi, [...keys.marks, ...keys.jobs, ...keys.guards], [keys.marks.length, keys.jobs.length, args.windowMs, args.requestCopy ? 1 : 0, ...args.origins])
 }
 
 
@@ -3013,11 +3151,13 @@ export interface ReapReply {
   readonly oldest: string
   /** why a record could not be written; empty when none was refused */
   readonly refusal: string
+  /** why XCLAIM was refused, which ended the page; empty when it was not */
+  readonly stopped: string
 }
 
 function decodeReap(reply: unknown): ReapReply {
   const at = list(reply, 'reap')
-  return { outcome: text(at[0], 'reap'), registered: text(at[1], 'reap'), released: integer(at[2], 'reap'), trimmed: integer(at[3], 'reap'), seen: integer(at[4], 'reap'), more: flag(at[5], 'reap'), last: text(at[6], 'reap'), oldest: text(at[7], 'reap'), refusal: text(at[8], 'reap') }
+  return { outcome: text(at[0], 'reap'), registered: text(at[1], 'reap'), released: integer(at[2], 'reap'), trimmed: integer(at[3], 'reap'), seen: integer(at[4], 'reap'), more: flag(at[5], 'reap'), last: text(at[6], 'reap'), oldest: text(at[7], 'reap'), refusal: text(at[8], 'reap'), stopped: text(at[9], 'reap') }
 }
 
 const reapLua = `local function serverNow()
@@ -3158,19 +3298,66 @@ local function predecessor(id)
   return nil
 end
 local function existenceIn(stream)
-  if redis.call('EXISTS', stream) == 0 then return function() return false, 0 end end
-  local about = fields(redis.call('XINFO', 'STREAM', stream))
-  local first, last = about['first-entry'] and about['first-entry'][1], about['last-generated-id']
-  local deleted = about['max-deleted-entry-id'] or last
-  return function(id)
-    if not first or before(id, first) or before(last, id) then return false, 0 end
-    if before(deleted, id) then return true, 0 end
+  local first, last, deleted = nil, nil, nil
+  if redis.call('EXISTS', stream) == 1 then
+    local about = fields(redis.call('XINFO', 'STREAM', stream))
+    first, last = about['first-entry'] and about['first-entry'][1], about['last-generated-id']
+    deleted = about['max-deleted-entry-id'] or last
+  end
+  local existence = {}
+  function existence.tell(id)
+    if not first or before(id, first) or before(last, id) then return 'gone' end
+    return before(deleted, id) and 'likely' or 'unknown'
+  end
+  function existence.look(id)
     local entry = redis.call('XRANGE', stream, id, id)[1]
     if not entry then return false, 0 end
     local bytes = 0
     for _, part in ipairs(entry[2]) do bytes = bytes + #part end
     return true, bytes
   end
+  return existence
+end
+local function forbidden(...)
+  if not redis.acl_check_cmd or redis.acl_check_cmd(...) then return nil end
+  local command, key = ...
+  return redis.error_reply('NOPERM the user may not ' .. command .. ' ' .. key)
+end
+local function createHeldRows(place, now)
+  local existence = existenceIn(place.stream)
+  local bytes, recordable = 0, nil
+  local function asked()
+    local holds = redis.call('TYPE', place.stats).ok
+    return (holds == 'hash' or holds == 'none') and not roomForDeadLetter(place.deadLetters, place.max)
+      and not forbidden('XADD', place.deadLetters, '*', 'field', 'value') and not forbidden('XACK', place.stream, place.group, '0-1')
+      and not forbidden('HINCRBY', place.stats, 'trimmedPending', '1')
+  end
+  local function mayRecord()
+    if recordable == nil then recordable = asked() end
+    return recordable
+  end
+  local held = {}
+  function held.bytes() return bytes end
+  function held.locate(row)
+    local found = existence.tell(row[1])
+    if found == 'gone' or found == 'likely' and mayRecord() then return found end
+    local there, copied = existence.look(row[1])
+    bytes = bytes + copied
+    return there and 'there' or 'gone'
+  end
+  function held.bury(row)
+    recordable = nil
+    return deadLetterTrimmed(place, row[1], now, 0, row)
+  end
+  function held.claim(consumer, row, ...)
+    local taken = attempt(redis.call, 'XCLAIM', place.stream, place.group, consumer, 0, row[1], ...)
+    if refused(taken) then return nil, taken end
+    if #taken > 0 then return 'claimed' end
+    local outcome = held.bury(row)
+    if refused(outcome) then return nil, outcome end
+    return outcome
+  end
+  return held
 end
 local stream, deadLetters, stats, registry, nudge, heartbeat = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local group, name, uid, minIdleMs, maxDeadLetters, requireExpired, start, pageSize = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6] == '1', ARGV[7], tonumber(ARGV[8])
@@ -3178,7 +3365,7 @@ local function answer(outcome, more)
   more = more or {}
   return {
     outcome, more.registered or '', more.released or 0, more.trimmed or 0, more.seen or 0, more.more and 1 or 0, more.last or '',
-    more.oldest or '', more.refusal or ''
+    more.oldest or '', more.refusal or '', more.stopped or ''
   }
 end
 local registered = redis.call('HGET', registry, name)
@@ -3192,23 +3379,23 @@ end
 local page, groupless = held(start, pageSize)
 if refused(page) then return page end
 local place = {stream = stream, deadLetters = deadLetters, stats = stats, group = group, max = maxDeadLetters}
-local now, exists = serverNow(), existenceIn(stream)
+local rows = createHeldRows(place, serverNow())
 local young = false
 for _, row in ipairs(page) do young = young or row[3] < minIdleMs end
 if young then redis.call('INCR', nudge) end
 local found = {released = 0, trimmed = 0, seen = 0}
-local bytes = 0
 for _, row in ipairs(page) do
-  if bytes > 1048576 then break end
-  local there, copied = exists(row[1])
-  bytes = bytes + copied
-  if not there then
-    local outcome = deadLetterTrimmed(place, row[1], now, 0, row)
-    if refused(outcome) then found.refusal = outcome.err elseif outcome == 'dead' then found.trimmed = found.trimmed + 1 end
-  elseif row[3] < minIdleMs then
-    redis.call('XCLAIM', stream, group, name, 0, row[1], 'IDLE', minIdleMs, 'JUSTID')
-    found.released = found.released + 1
+  if rows.bytes() > 1048576 then break end
+  local outcome, stop = nil, nil
+  if rows.locate(row) == 'gone' then outcome = rows.bury(row)
+  elseif row[3] < minIdleMs then outcome, stop = rows.claim(name, row, 'IDLE', minIdleMs, 'JUSTID') end
+  if stop then
+    found.stopped = stop.err
+    break
   end
+  if refused(outcome) then found.refusal = outcome.err
+  elseif outcome == 'dead' then found.trimmed = found.trimmed + 1
+  elseif outcome == 'claimed' then found.released = found.released + 1 end
   found.seen = found.seen + 1
 end
 found.more = found.seen < #page or #page == pageSize
@@ -3422,11 +3609,29 @@ local function rows(packed, width)
     end
   end
 end
+local function fields(reply)
+  local map = {}
+  for i = 1, #reply, 2 do map[reply[i]] = reply[i + 1] end
+  return map
+end
+local function refused(reply) return type(reply) == 'table' and reply.err or nil end
+local function attempt(work, ...)
+  local done, result = pcall(work, ...)
+  if done then return result end
+  local reply = refused(result) or tostring(result)
+  if work == redis.call and redis.acl_check_cmd then
+    local known, allowed = pcall(redis.acl_check_cmd, ...)
+    if known and not allowed then reply = 'NOPERM the user may not send ' .. table.concat({...}, ' ', 1, 2) end
+  end
+  return {err = reply}
+end
 local locks = slice(KEYS, 1, #KEYS - (1) + 1)
 local token = ARGV[1]
 local released = 0
 for _, lock in ipairs(locks) do
-  if redis.call('GET', lock) == token then
+  local held = attempt(redis.call, 'GET', lock)
+  if refused(held) and string.sub(held.err, 1, 9) ~= 'WRONGTYPE' then return held end
+  if held == token then
     redis.call('DEL', lock)
     released = released + 1
   end
@@ -3445,23 +3650,30 @@ export function releaseLocks(connection: RedisConnection, keys: ReleaseLocksKeys
 
 export interface RenewKeys {
   readonly stream: string
+  readonly deadLetters: string
+  readonly stats: string
 }
 
 export interface RenewArguments {
   readonly group: string
   readonly consumer: string
+  readonly maxDeadLetters: number
   readonly ids: readonly string[]
 }
 
 export interface RenewReply {
   readonly renewed: number
+  /** entries that became dead letters, since only XCLAIM could tell that they are gone */
+  readonly trimmed: number
   /** ids dealt with, from the first on; fewer where this call has copied enough */
   readonly seen: number
+  /** why XCLAIM or a record was refused, which ended the call; empty when it was not */
+  readonly stopped: string
 }
 
 function decodeRenew(reply: unknown): RenewReply {
   const at = list(reply, 'renew')
-  return { renewed: integer(at[0], 'renew'), seen: integer(at[1], 'renew') }
+  return { renewed: integer(at[0], 'renew'), trimmed: integer(at[1], 'renew'), seen: integer(at[2], 'renew'), stopped: text(at[3], 'renew') }
 }
 
 const renewLua = `local function slice(list, from, count)
@@ -3479,6 +3691,11 @@ local function rows(packed, width)
     end
   end
 end
+local function serverNow()
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+local function digits(number) return string.format('%.0f', number) end
 local function fields(reply)
   local map = {}
   for i = 1, #reply, 2 do map[reply[i]] = reply[i + 1] end
@@ -3494,6 +3711,96 @@ local function attempt(work, ...)
     if known and not allowed then reply = 'NOPERM the user may not send ' .. table.concat({...}, ' ', 1, 2) end
   end
   return {err = reply}
+end
+local function roomForDeadLetter(deadLetters, max, before)
+  local length = redis.pcall('XLEN', deadLetters)
+  if refused(length) then return length end
+  if length + (before or 0) < max then return nil end
+  return redis.error_reply('FULL ' .. deadLetters .. ' holds ' .. max .. ' dead letters')
+end
+local function writeDeadLetter(deadLetters, record, now)
+  local content = {
+    'originalId', record.originalId, 'stream', record.stream, 'group', record.group, 'consumer', record.consumer,
+    'deliveries', record.deliveries, 'reason', record.reason, 'error', record.error, 'payload', record.payload,
+    'idempotencyKey', record.idempotencyKey, 'firstSeen', record.firstSeen, 'deadAt', now or serverNow(), 'redrives', record.redrives
+  }
+  if record.stacktrace and record.stacktrace ~= '' then
+    content[#content + 1] = 'stacktrace'
+    content[#content + 1] = record.stacktrace
+  end
+  if record.altered then
+    content[#content + 1] = 'altered'
+    content[#content + 1] = '1'
+  end
+  local written = redis.pcall('XADD', deadLetters, '*', unpack(content))
+  if refused(written) then return written end
+  return nil, written
+end
+local function createLetters(place)
+  local decided, written = {}, {}
+  local barred, bytes = nil, 0
+  local function mayWrite(id)
+    if barred == nil then barred = redis.acl_check_cmd and not redis.acl_check_cmd('XACK', place.stream, place.group, id) end
+    if barred then return redis.error_reply('NOPERM the user may not XACK ' .. place.stream) end
+    return roomForDeadLetter(place.deadLetters, place.max, #decided)
+  end
+  local letters = {}
+  function letters.decide(id, letter, row)
+    row = row or redis.call('XPENDING', place.stream, place.group, id, id, 1)[1]
+    if not row or row[3] < (letter.minIdleMs or 0) or row[4] < (letter.minDeliveries or 0) then return 'gone' end
+    local refusal = mayWrite(id)
+    if refusal then return refusal end
+    local entry = letter.reason ~= 'Trimmed' and redis.call('XRANGE', place.stream, id, id)[1]
+    local failure = letter.error
+    if not entry and letter.reason ~= 'Trimmed' then failure = failure .. ' (the entry itself has been trimmed)' end
+    local payload = entry and cmsgpack.pack(entry[2]) or ''
+    bytes = bytes + #payload
+    decided[#decided + 1] = {
+      originalId = id, stream = place.stream, group = place.group, consumer = row[2], deliveries = row[4],
+      reason = letter.reason, error = failure, payload = payload, idempotencyKey = letter.hash,
+      firstSeen = string.match(id, '^%d+'), redrives = letter.redrives
+    }
+    return 'dead'
+  end
+  function letters.bytes() return bytes end
+  function letters.write(now)
+    local ids, refusals = {}, {}
+    for _, record in ipairs(decided) do
+      local refusal, id = writeDeadLetter(place.deadLetters, record, now)
+      if refusal then refusals[record.originalId] = refusal
+      else
+        written[#written + 1] = id
+        ids[#ids + 1] = record.originalId
+      end
+    end
+    return ids, refusals
+  end
+  function letters.undo()
+    for _, id in ipairs(written) do attempt(redis.call, 'XDEL', place.deadLetters, id) end
+  end
+  return letters
+end
+local function deadLetterTrimmed(place, id, now, minIdleMs, row)
+  local letters = createLetters(place)
+  local outcome = letters.decide(id, {
+    reason = 'Trimmed', error = 'trimmed from the stream while pending', hash = '', redrives = 0, minIdleMs = minIdleMs
+  }, row)
+  if outcome ~= 'dead' then return outcome end
+  local _, refusals = letters.write(now)
+  if refusals[id] then return refusals[id] end
+  local function count(number) return attempt(redis.call, 'HINCRBY', place.stats, 'trimmedPending', number) end
+  local counted = count(1)
+  if refused(counted) and not tonumber(redis.call('HGET', place.stats, 'trimmedPending') or '0') then
+    attempt(redis.call, 'HDEL', place.stats, 'trimmedPending', 'base')
+    counted = count(1)
+  end
+  local acknowledged = refused(counted) and counted or attempt(redis.call, 'XACK', place.stream, place.group, id)
+  if refused(acknowledged) then
+    if not refused(counted) then count(-1) end
+    letters.undo()
+    return acknowledged
+  end
+  return outcome
 end
 local function before(a, b)
   local ms, seq = string.match(a, '^(%d+)-(%d+)$')
@@ -3522,45 +3829,90 @@ local function predecessor(id)
   return nil
 end
 local function existenceIn(stream)
-  if redis.call('EXISTS', stream) == 0 then return function() return false, 0 end end
-  local about = fields(redis.call('XINFO', 'STREAM', stream))
-  local first, last = about['first-entry'] and about['first-entry'][1], about['last-generated-id']
-  local deleted = about['max-deleted-entry-id'] or last
-  return function(id)
-    if not first or before(id, first) or before(last, id) then return false, 0 end
-    if before(deleted, id) then return true, 0 end
+  local first, last, deleted = nil, nil, nil
+  if redis.call('EXISTS', stream) == 1 then
+    local about = fields(redis.call('XINFO', 'STREAM', stream))
+    first, last = about['first-entry'] and about['first-entry'][1], about['last-generated-id']
+    deleted = about['max-deleted-entry-id'] or last
+  end
+  local existence = {}
+  function existence.tell(id)
+    if not first or before(id, first) or before(last, id) then return 'gone' end
+    return before(deleted, id) and 'likely' or 'unknown'
+  end
+  function existence.look(id)
     local entry = redis.call('XRANGE', stream, id, id)[1]
     if not entry then return false, 0 end
     local bytes = 0
     for _, part in ipairs(entry[2]) do bytes = bytes + #part end
     return true, bytes
   end
+  return existence
 end
-local stream = KEYS[1]
-local group, consumer = ARGV[1], ARGV[2]
-local ids = slice(ARGV, 3, #ARGV - (3) + 1)
-local exists = existenceIn(stream)
-local renewed, seen, bytes = 0, 0, 0
-for _, id in ipairs(ids) do
-  if bytes > 1048576 then break end
-  if #redis.call('XPENDING', stream, group, id, id, 1, consumer) == 1 then
-    local there, copied = exists(id)
+local function forbidden(...)
+  if not redis.acl_check_cmd or redis.acl_check_cmd(...) then return nil end
+  local command, key = ...
+  return redis.error_reply('NOPERM the user may not ' .. command .. ' ' .. key)
+end
+local function createHeldRows(place, now)
+  local existence = existenceIn(place.stream)
+  local bytes, recordable = 0, nil
+  local function asked()
+    local holds = redis.call('TYPE', place.stats).ok
+    return (holds == 'hash' or holds == 'none') and not roomForDeadLetter(place.deadLetters, place.max)
+      and not forbidden('XADD', place.deadLetters, '*', 'field', 'value') and not forbidden('XACK', place.stream, place.group, '0-1')
+      and not forbidden('HINCRBY', place.stats, 'trimmedPending', '1')
+  end
+  local function mayRecord()
+    if recordable == nil then recordable = asked() end
+    return recordable
+  end
+  local held = {}
+  function held.bytes() return bytes end
+  function held.locate(row)
+    local found = existence.tell(row[1])
+    if found == 'gone' or found == 'likely' and mayRecord() then return found end
+    local there, copied = existence.look(row[1])
     bytes = bytes + copied
-    if there then
-      redis.call('XCLAIM', stream, group, consumer, 0, id, 'JUSTID')
-      renewed = renewed + 1
-    end
+    return there and 'there' or 'gone'
+  end
+  function held.bury(row)
+    recordable = nil
+    return deadLetterTrimmed(place, row[1], now, 0, row)
+  end
+  function held.claim(consumer, row, ...)
+    local taken = attempt(redis.call, 'XCLAIM', place.stream, place.group, consumer, 0, row[1], ...)
+    if refused(taken) then return nil, taken end
+    if #taken > 0 then return 'claimed' end
+    local outcome = held.bury(row)
+    if refused(outcome) then return nil, outcome end
+    return outcome
+  end
+  return held
+end
+local stream, deadLetters, stats = KEYS[1], KEYS[2], KEYS[3]
+local group, consumer, maxDeadLetters = ARGV[1], ARGV[2], tonumber(ARGV[3])
+local ids = slice(ARGV, 4, #ARGV - (4) + 1)
+local rows = createHeldRows({stream = stream, deadLetters = deadLetters, stats = stats, group = group, max = maxDeadLetters}, serverNow())
+local renewed, trimmed, seen = 0, 0, 0
+for _, id in ipairs(ids) do
+  if rows.bytes() > 1048576 then break end
+  local row = redis.call('XPENDING', stream, group, id, id, 1, consumer)[1]
+  if row and rows.locate(row) ~= 'gone' then
+    local outcome, stop = rows.claim(consumer, row, 'JUSTID')
+    if stop then return {renewed, trimmed, seen, stop.err} end
+    if outcome == 'dead' then trimmed = trimmed + 1 elseif outcome == 'claimed' then renewed = renewed + 1 end
   end
   seen = seen + 1
 end
-return {renewed, seen}
+return {renewed, trimmed, seen, ''}
 `
 
 const renewScript = defineScript('renew', renewLua)
 
 /** Resets the idle time of entries that a consumer still holds. Delivery counts stay, and what went to another owner stays there. The row of a trimmed entry is left to the consumer that settles or claims it: XCLAIM would delete it silently. Throws catalogued errors. */
 export function renew(connection: RedisConnection, keys: RenewKeys, args: RenewArguments): Promise<RenewReply> {
-  return renewScript.run(connection, [keys.stream], [args.group, args.consumer, ...args.ids]).then(decodeRenew)
+  return renewScript.run(connection, [keys.stream, keys.deadLetters, keys.stats], [args.group, args.consumer, args.maxDeadLetters, ...args.ids]).then(decodeRenew)
 }
 
 // renewExecution.lua
@@ -3616,7 +3968,7 @@ export interface ReplayDeadLetterArguments {
 }
 
 export interface ReplayDeadLetterReply {
-  /** the new entry's id, gone, empty, damaged, busy, or large: lookAtReplay and its like do it in steps */
+  /** the new entry's id, gone, empty, damaged, busy, foreign:<type>:<key> (lib/clearJob.lua), or large: */
   readonly outcome: string
 }
 
@@ -3661,8 +4013,12 @@ local function forbidden(...)
   local command, key = ...
   return redis.error_reply('NOPERM the user may not ' .. command .. ' ' .. key)
 end
-local function jobInTheWay(queue, id)
+local function jobInTheWay(queue, id, mark)
   local key = queue .. id
+  for _, place in ipairs({{key, 'hash'}, {key .. ':lock', 'string'}, {mark, 'string'}}) do
+    local holds = redis.call('TYPE', place[1]).ok
+    if holds ~= 'none' and holds ~= place[2] then return 'foreign:' .. holds .. ':' .. place[1] end
+  end
   if redis.call('EXISTS', key) == 0 then return nil end
   local finished = redis.call('ZSCORE', queue .. 'completed', id) or redis.call('ZSCORE', queue .. 'failed', id)
   if not finished or redis.call('EXISTS', key .. ':lock') == 1 then return 'busy' end
@@ -3762,8 +4118,8 @@ if replay.outcome == 'again' then
   return {replay.added}
 end
 if replay.outcome ~= 'ready' then return {replay.outcome} end
-local standing = jobId ~= '' and jobInTheWay(queue, jobId) or nil
-if standing == 'busy' then return {standing} end
+local standing = jobId ~= '' and jobInTheWay(queue, jobId, mark) or nil
+if standing and standing ~= 'finished' then return {standing} end
 refusal = refusal or jobId ~= '' and mayNotClear(queue, jobId, mark) or nil
 if refusal then return refusal end
 noteReplay(replays, id)
@@ -4972,14 +5328,19 @@ local function createForwarding(queue, addKeys, windowMs, now, requestCopy)
     if time and time > 0 and time <= now then return time end
     return now
   end
+  local function foreign(key, holds, what) return 'rejected', 'key ' .. key .. ' holds a ' .. holds .. ', not a ' .. what end
   local function standing(id, key, mark)
-    if call('EXISTS', mark) == 1 then return 'duplicate' end
+    local marked = call('TYPE', mark).ok
+    if marked == 'string' then return 'duplicate' end
+    if marked ~= 'none' then return foreign(mark, marked, 'mark') end
     local holds = call('TYPE', key).ok
-    if holds ~= 'hash' then return 'rejected', 'key ' .. key .. ' holds a ' .. holds .. ', not a job' end
+    if holds ~= 'hash' then return foreign(key, holds, 'job') end
     local known = call('HMGET', key, 'timestamp', 'finishedOn')
     local remaining = math.ceil(since(known[2] or known[1]) + windowMs - now)
     if known[2] then
       if remaining > 0 then return 'existing', math.max(1000, remaining) end
+      local lock = call('TYPE', key .. ':lock').ok
+      if lock ~= 'none' and lock ~= 'string' then return foreign(key .. ':lock', lock, 'lock') end
       return 'add', 'finished'
     end
     if inQueue(queue, id) then return 'existing', math.max(1000, remaining) end

@@ -17,33 +17,38 @@
 
   REPLY
     returned        integer   made claimable
+    trimmed         integer   entries that became dead letters
     more            flag      the page was full, or this call has copied enough
     last            text      id of the last row dealt with; empty without any
+    refusal         text      why a record could not be written; empty when none was refused
+    stopped         text      why XCLAIM was refused, which ended the page; empty when it was not
 
   WRITES
     1 INCR nudge                                       a refusal leaves entries that grow idle and are reclaimed
-    2 per row: deadLetterTrimmed's, or XCLAIM JUSTID   a refused record leaves its entry pending; a refused XCLAIM ends the script, and
-                                                       the rest grows idle and is reclaimed
+    2 per row: deadLetterTrimmed's, or heldRows.claim's    a refused record leaves its entry pending; a refused XCLAIM ends the page, and
+                                                           the rest grows idle and is reclaimed
 ]]
--- @include trimmedEntry
--- @include existence
+-- @include heldRows
 -- @include clock
 local place = {stream = stream, deadLetters = deadLetters, stats = stats, group = group, max = maxDeadLetters}
-local now, exists = serverNow(), existenceIn(stream)
+local rows = createHeldRows(place, serverNow())
 local held = redis.call('XPENDING', stream, group, start, '+', pageSize, consumer)
 if #held > 0 then redis.call('INCR', nudge) end
-local returned, seen, bytes = 0, 0, 0
+local returned, trimmed, seen, refusal, stopped = 0, 0, 0, '', ''
 for _, row in ipairs(held) do
-  if bytes > 1048576 then break end
-  local there, copied = exists(row[1])
-  bytes = bytes + copied
-  if there then
-    local count = row[4] > 0 and row[4] - 1 or 0
-    redis.call('XCLAIM', stream, group, consumer, 0, row[1], 'IDLE', idleMs, 'RETRYCOUNT', count, 'JUSTID')
-    returned = returned + 1
-  else
-    deadLetterTrimmed(place, row[1], now, 0, row)
+  if rows.bytes() > 1048576 then break end
+  local count = row[4] > 0 and row[4] - 1 or 0
+  local outcome, stop = nil, nil
+  if rows.locate(row) == 'gone' then outcome = rows.bury(row)
+  else outcome, stop = rows.claim(consumer, row, 'IDLE', idleMs, 'RETRYCOUNT', count, 'JUSTID') end
+  if stop then
+    stopped = stop.err
+    break
   end
+  if refused(outcome) then refusal = outcome.err
+  elseif outcome == 'dead' then trimmed = trimmed + 1
+  elseif outcome == 'claimed' then returned = returned + 1 end
   seen = seen + 1
 end
-return {returned, (seen < #held or #held == pageSize) and 1 or 0, seen > 0 and held[seen][1] or ''}
+local more = (seen < #held or #held == pageSize) and 1 or 0
+return {returned, trimmed, more, seen > 0 and held[seen][1] or '', refusal, stopped}

@@ -18,12 +18,14 @@
     standings     rows      per key
       .locked     flag      ours now
       .marked     flag
+      .foreign    text      which of its keys holds another type than it should, and which; empty when none does
       .holds      text      type of the job's key
       .timestamp  text      of the job; empty where it has none
       .finishedOn text
 
   WRITES
-    1 SET lock NX, per key   a refusal leaves the locks before it, which expire
+    1 SET lock NX, per key   a refusal leaves the locks before it, which expire. A lock without expiry is nobody's, since ours have one:
+                             it is given one
 ]]
 -- @include queueKeys
 -- @include replies
@@ -31,11 +33,30 @@
 -- @include clock
 local wrong = wrongQueueKey(queue)
 if wrong then return wrong end
+-- The type of a key, and what is to be reported where it is another.
+local function typed(key, expected, what)
+  local holds = redis.call('TYPE', key).ok
+  if holds == 'none' or holds == expected then return holds, nil end
+  return holds, 'key ' .. key .. ' holds a ' .. holds .. ', not a ' .. what
+end
+local function lockFor(key)
+  if redis.call('SET', key, token, 'PX', lockTtlMs, 'NX') then return 1, nil end
+  local _, foreign = typed(key, 'string', 'lock')
+  if not foreign and redis.call('PTTL', key) == -1 then redis.call('SET', key, redis.call('GET', key), 'PX', lockTtlMs) end
+  return 0, foreign
+end
 local standings = {}
 for i = 1, #locks do
-  local locked = redis.call('SET', locks[i], token, 'PX', lockTtlMs, 'NX') and 1 or 0
-  local holds = redis.call('TYPE', jobs[i]).ok
-  local job = holds == 'hash' and redis.call('HMGET', jobs[i], 'timestamp', 'finishedOn') or {}
-  standings[i] = {locked, redis.call('EXISTS', marks[i]), holds, job[1] or '', job[2] or ''}
+  local locked, foreignLock = lockFor(locks[i])
+  local marked, foreignMark = typed(marks[i], 'string', 'mark')
+  local holds, foreignJob = typed(jobs[i], 'hash', 'job')
+  local job, foreignHold = {}, nil
+  if holds == 'hash' then
+    job = redis.call('HMGET', jobs[i], 'timestamp', 'finishedOn')
+    if job[2] then foreignHold = select(2, typed(jobs[i] .. ':lock', 'string', 'lock')) end
+  end
+  -- A key that is marked is settled, whatever lies in the place of its job.
+  local foreign = foreignMark or marked == 'none' and (foreignJob or foreignHold or foreignLock)
+  standings[i] = {locked, marked == 'string' and 1 or 0, foreign or '', holds, job[1] or '', job[2] or ''}
 end
 return {waitingJobs(queue), digits(serverNow()), refused(heldQueue(queue)) or '', standings}

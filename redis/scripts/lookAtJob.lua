@@ -9,12 +9,12 @@
     id        text     of the job
 
   REPLY
-    outcome   text     none, finished or busy
+    outcome   text     none, finished, busy, or foreign:<type>:<key> (lib/clearJob.lua)
 
   WRITES
     none
 ]]
 -- @include clearJob
-local standing = jobInTheWay(queue, id) or 'none'
-if standing == 'busy' then return {standing} end
+local standing = jobInTheWay(queue, id, mark) or 'none'
+if standing ~= 'none' and standing ~= 'finished' then return {standing} end
 return mayNotClear(queue, id, mark) or {standing}

@@ -7,6 +7,7 @@
   KEYS
     marks       string[]  one per job
     jobs        hash[]
+    guards      hash[]    of all jobs that guardJobs looked at
 
   ARGV
     windowMs    integer   life of a mark
@@ -14,16 +15,23 @@
     origins     text[]    per job: id of the stream entry, or direct
 
   REPLY
-    made        integer[] per job: 1 where it is there
+    made        integer[] per job: 1 where it is there, 2 where it was guarded
 
   WRITES
+    DEL job, per guard      a refusal leaves a job in no list, which the client withdraws
     per job:
     1 SET mark            a refusal leaves a job without a mark; the client withdraws it
     2 HSET job spRequest  a refusal leaves a job without its copy; the client withdraws it
 ]]
-local made = {}
+local made, guarded = {}, {}
+for _, job in ipairs(guards) do
+  if redis.call('HGET', job, 'spGuard') then
+    redis.call('DEL', job)
+    guarded[job] = true
+  end
+end
 for i = 1, #jobs do
-  made[i] = redis.call('EXISTS', jobs[i])
+  made[i] = guarded[jobs[i]] and 2 or redis.call('EXISTS', jobs[i])
   if made[i] == 1 then
     redis.call('SET', marks[i], origins[i], 'PX', windowMs)
     -- In the step that made the job, so that no worker has seen it yet.

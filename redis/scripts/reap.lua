@@ -30,21 +30,21 @@
     last             text      id of the last row dealt with; empty without any
     oldest           text      with Released: id of the oldest entry that is still under the name
     refusal          text      why a record could not be written; empty when none was refused
+    stopped          text      why XCLAIM was refused, which ended the page; empty when it was not
 
   WRITES
     1 INCR nudge                                       a refusal ends the script; the next reaping does the rest
-    2 per row: deadLetterTrimmed's, or XCLAIM JUSTID   a refused record is returned; a refused XCLAIM ends the script
+    2 per row: deadLetterTrimmed's, or heldRows.claim's    a refused record is returned; a refused XCLAIM ends the page
     3 XGROUP DELCONSUMER, only of a name that holds nothing
     4 DEL heartbeat, HDEL registry                     a refusal leaves a name that is reaped again
 ]]
--- @include trimmedEntry
--- @include existence
+-- @include heldRows
 -- @include clock
 local function answer(outcome, more)
   more = more or {}
   return {
     outcome, more.registered or '', more.released or 0, more.trimmed or 0, more.seen or 0, more.more and 1 or 0, more.last or '',
-    more.oldest or '', more.refusal or ''
+    more.oldest or '', more.refusal or '', more.stopped or ''
   }
 end
 local registered = redis.call('HGET', registry, name)
@@ -58,23 +58,23 @@ end
 local page, groupless = held(start, pageSize)
 if refused(page) then return page end
 local place = {stream = stream, deadLetters = deadLetters, stats = stats, group = group, max = maxDeadLetters}
-local now, exists = serverNow(), existenceIn(stream)
+local rows = createHeldRows(place, serverNow())
 local young = false
 for _, row in ipairs(page) do young = young or row[3] < minIdleMs end
 if young then redis.call('INCR', nudge) end
 local found = {released = 0, trimmed = 0, seen = 0}
-local bytes = 0
 for _, row in ipairs(page) do
-  if bytes > 1048576 then break end
-  local there, copied = exists(row[1])
-  bytes = bytes + copied
-  if not there then
-    local outcome = deadLetterTrimmed(place, row[1], now, 0, row)
-    if refused(outcome) then found.refusal = outcome.err elseif outcome == 'dead' then found.trimmed = found.trimmed + 1 end
-  elseif row[3] < minIdleMs then
-    redis.call('XCLAIM', stream, group, name, 0, row[1], 'IDLE', minIdleMs, 'JUSTID')
-    found.released = found.released + 1
+  if rows.bytes() > 1048576 then break end
+  local outcome, stop = nil, nil
+  if rows.locate(row) == 'gone' then outcome = rows.bury(row)
+  elseif row[3] < minIdleMs then outcome, stop = rows.claim(name, row, 'IDLE', minIdleMs, 'JUSTID') end
+  if stop then
+    found.stopped = stop.err
+    break
   end
+  if refused(outcome) then found.refusal = outcome.err
+  elseif outcome == 'dead' then found.trimmed = found.trimmed + 1
+  elseif outcome == 'claimed' then found.released = found.released + 1 end
   found.seen = found.seen + 1
 end
 found.more = found.seen < #page or #page == pageSize

@@ -13,9 +13,13 @@
   WRITES
     1 DEL lock, per key   a refusal leaves the rest, which expire
 ]]
+-- @include replies
 local released = 0
 for _, lock in ipairs(locks) do
-  if redis.call('GET', lock) == token then
+  local held = attempt(redis.call, 'GET', lock)
+  -- What holds another type is not ours.
+  if refused(held) and string.sub(held.err, 1, 9) ~= 'WRONGTYPE' then return held end
+  if held == token then
     redis.call('DEL', lock)
     released = released + 1
   end

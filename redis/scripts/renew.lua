@@ -3,33 +3,37 @@
   The row of a trimmed entry is left to the consumer that settles or claims it: XCLAIM would delete it silently.
 
   KEYS
-    stream    stream
+    stream          stream
+    deadLetters     stream
+    stats           hash
 
   ARGV
-    group     text
-    consumer  text
-    ids       text[]
+    group           text
+    consumer        text
+    maxDeadLetters  integer
+    ids             text[]
 
   REPLY
-    renewed   integer
-    seen      integer   ids dealt with, from the first on; fewer where this call has copied enough
+    renewed         integer
+    trimmed         integer   entries that became dead letters, since only XCLAIM could tell that they are gone
+    seen            integer   ids dealt with, from the first on; fewer where this call has copied enough
+    stopped         text      why XCLAIM or a record was refused, which ended the call; empty when it was not
 
   WRITES
-    1 XCLAIM JUSTID, per id   a refusal ends the script and leaves the rest as idle as they are
+    1 per id: heldRows.claim's (lib/heldRows.lua)   a refused XCLAIM ends the call and leaves the rest as idle as they are
 ]]
--- @include existence
-local exists = existenceIn(stream)
-local renewed, seen, bytes = 0, 0, 0
+-- @include heldRows
+-- @include clock
+local rows = createHeldRows({stream = stream, deadLetters = deadLetters, stats = stats, group = group, max = maxDeadLetters}, serverNow())
+local renewed, trimmed, seen = 0, 0, 0
 for _, id in ipairs(ids) do
-  if bytes > 1048576 then break end
-  if #redis.call('XPENDING', stream, group, id, id, 1, consumer) == 1 then
-    local there, copied = exists(id)
-    bytes = bytes + copied
-    if there then
-      redis.call('XCLAIM', stream, group, consumer, 0, id, 'JUSTID')
-      renewed = renewed + 1
-    end
+  if rows.bytes() > 1048576 then break end
+  local row = redis.call('XPENDING', stream, group, id, id, 1, consumer)[1]
+  if row and rows.locate(row) ~= 'gone' then
+    local outcome, stop = rows.claim(consumer, row, 'JUSTID')
+    if stop then return {renewed, trimmed, seen, stop.err} end
+    if outcome == 'dead' then trimmed = trimmed + 1 elseif outcome == 'claimed' then renewed = renewed + 1 end
   end
   seen = seen + 1
 end
-return {renewed, seen}
+return {renewed, trimmed, seen, ''}

@@ -13,7 +13,8 @@
     jobId        text     empty where the record has no idempotency key
 
   REPLY
-    outcome      text     the new entry's id, gone, empty, damaged, busy, or large: lookAtReplay and its like do it in steps
+    outcome      text     the new entry's id, gone, empty, damaged, busy, foreign:<type>:<key> (lib/clearJob.lua), or large:
+                          lookAtReplay and its like do it in steps
 
   WRITES
     1 noteReplay's (lib/restoreEntry.lua)     a refusal leaves everything as it was
@@ -31,8 +32,8 @@ if replay.outcome == 'again' then
   return {replay.added}
 end
 if replay.outcome ~= 'ready' then return {replay.outcome} end
-local standing = jobId ~= '' and jobInTheWay(queue, jobId) or nil
-if standing == 'busy' then return {standing} end
+local standing = jobId ~= '' and jobInTheWay(queue, jobId, mark) or nil
+if standing and standing ~= 'finished' then return {standing} end
 refusal = refusal or jobId ~= '' and mayNotClear(queue, jobId, mark) or nil
 if refusal then return refusal end
 noteReplay(replays, id)

@@ -10,7 +10,7 @@
  */
 
 import type { StreamPipelineError } from '../../api/errors.ts'
-import { failureOn, type RedisConnection } from '../connect/connection.ts'
+import { failureOn, type RedisConnection, rejectionOn } from '../connect/connection.ts'
 import type { StreamPlace } from '../placement.ts'
 import { countDeliveries as callCountDeliveries, claim, handBack, renew } from '../scripts/generated.ts'
 import { unwritable } from './settlement.ts'
@@ -99,17 +99,28 @@ export async function claimEntries(
   return { trimmed, claimed, seen, ...(refusal === '' ? {} : { refusal: unwritable(connection, place, refusal) }) }
 }
 
+/** Is told of entries that became dead letters since they had been trimmed; also before the work is refused. */
+type TrimmedListener = (count: number) => void
+
 /** Resets the idle time of entries still held by `consumer`; the count stays, and what went to another owner stays there. */
 export async function renewEntries(
   connection: RedisConnection,
   place: StreamPlace,
   consumer: string,
   ids: readonly string[],
+  onTrimmed: TrimmedListener = ignore,
 ): Promise<number> {
+  const { stream, deadLetters, group, maxDeadLetters, keys } = place
   let renewed = 0
   for (let at = 0; at < ids.length; ) {
-    const part = await renew(connection, { stream: place.stream }, { group: place.group, consumer, ids: ids.slice(at) })
+    const part = await renew(
+      connection,
+      { stream, deadLetters, stats: keys.stats },
+      { group, consumer, maxDeadLetters, ids: ids.slice(at) },
+    )
     renewed += part.renewed
+    if (part.trimmed > 0) onTrimmed(part.trimmed)
+    if (part.stopped !== '') throw rejectionOn(connection, part.stopped)
     at += Math.max(1, part.seen)
   }
   return renewed
@@ -118,24 +129,33 @@ export async function renewEntries(
 /** Rows of one call of the script, which holds Redis for a few milliseconds. */
 const handBackPage = 1_000
 
-/** Makes everything `consumer` still holds claimable at once, each delivery taken back, and nudges the others. */
+/**
+ * Makes everything `consumer` still holds claimable at once, each delivery taken back, and nudges the others. A trimmed entry becomes a
+ * dead letter, or stays pending while its record cannot be written.
+ */
 export async function handBackEntries(
   connection: RedisConnection,
   place: StreamPlace,
   consumer: string,
   idleMs: number,
+  onTrimmed: TrimmedListener = ignore,
 ): Promise<number> {
   const { stream, deadLetters, group, maxDeadLetters, keys } = place
   let total = 0
   let start = '-'
   for (;;) {
-    const { returned, more, last } = await handBack(
+    const { returned, trimmed, more, last, stopped } = await handBack(
       connection,
       { stream, nudge: keys.nudge, deadLetters, stats: keys.stats },
       { group, consumer, idleMs, start, maxDeadLetters, pageSize: handBackPage },
     )
     total += returned
+    if (trimmed > 0) onTrimmed(trimmed)
+    if (stopped !== '') throw rejectionOn(connection, stopped)
     if (!more) return total
     start = `(${last}`
   }
 }
+
+/** The caller counts nothing. */
+function ignore() {}

@@ -13,8 +13,8 @@
  * A name in the group that is not in the registry is somebody else's and never touched.
  */
 
-import type { StreamPipelineError } from '../../api/errors.ts'
-import type { RedisConnection } from '../connect/connection.ts'
+import { asFailure, StreamPipelineError } from '../../api/errors.ts'
+import { type RedisConnection, rejectionOn } from '../connect/connection.ts'
 import type { StreamPlace } from '../placement.ts'
 import { reap } from '../scripts/generated.ts'
 import { parseIdentity } from './identity.ts'
@@ -49,7 +49,7 @@ export type Reaping =
       readonly pending: number
       /** Id of the oldest of those. */
       readonly oldestId: string
-      /** Why the record of a trimmed entry could not be written; the entry stays pending. */
+      /** Why the record of a trimmed entry could not be written, or an entry be released; it stays pending as it is. */
       readonly refusal?: StreamPipelineError
     }
   /** Its heartbeat is still there. */
@@ -68,23 +68,35 @@ export async function reapConsumer(connection: RedisConnection, place: StreamPla
     heartbeat: keys.consumer(name),
   }
   let [entries, trimmed, seen] = [0, 0, 0]
+  let oldestId = ''
+  const released = (refusal: StreamPipelineError | undefined) =>
+    ({ kind: 'Released', entries, trimmed, pending: seen - trimmed, oldestId, ...(refusal && { refusal }) }) as const
   let refusal: StreamPipelineError | undefined
   for (let start = '-'; ; ) {
     const page = await reap(connection, touched, {
       ...{ group, name, uid, minIdleMs, maxDeadLetters, start, pageSize },
       requireExpired: requireExpiredHeartbeat,
+    }).catch((thrown: unknown) => {
+      // What earlier pages did is done, and its records are counted here or nowhere.
+      if (entries + trimmed === 0) throw thrown
+      return asFailure(thrown)
     })
-    if (page.outcome === 'Alive') return { kind: 'Alive' }
-    if (page.outcome === 'Changed') return strange(uid, page.registered)
+    if (page instanceof StreamPipelineError) return released(page)
+    // One that came back meanwhile is found so by the next reaping.
+    if (page.outcome === 'Alive') return entries + trimmed > 0 ? released(refusal) : { kind: 'Alive' }
+    if (page.outcome === 'Changed') return entries + trimmed > 0 ? released(refusal) : strange(uid, page.registered)
     entries += page.released
     trimmed += page.trimmed
     seen += page.seen
+    oldestId = page.oldest
     if (page.outcome === 'Gone') return { kind: 'Gone', entries, trimmed }
     if (page.refusal !== '') refusal = unwritable(connection, place, page.refusal)
-    if (!page.more) {
-      const { oldest } = page
-      return { kind: 'Released', entries, trimmed, pending: seen - trimmed, oldestId: oldest, ...(refusal && { refusal }) }
+    if (page.stopped !== '') {
+      const stopped = rejectionOn(connection, page.stopped)
+      if (entries + trimmed === 0) throw stopped
+      return released(stopped)
     }
+    if (!page.more) return released(refusal)
     start = `(${page.last}`
   }
 }

@@ -15,9 +15,10 @@
  * every look at the stream's first entry walks over them: 5 ms in a node of 100,000 entries.
  */
 
+import { asFailure, StreamPipelineError } from '../../api/errors.ts'
 import type { RedisConnection } from '../connect/connection.ts'
 import type { StreamPlace } from '../placement.ts'
-import { retain } from '../scripts/generated.ts'
+import { type RetainReply, retain } from '../scripts/generated.ts'
 
 export interface Retention {
   readonly settledForMs: number
@@ -48,13 +49,16 @@ export interface RetentionReport {
   readonly undecided: number
   /** Id before the first of those; empty without any. */
   readonly missingFrom: string
+  /** Why the round ended early; the numbers are of the calls before. */
+  readonly failure?: StreamPipelineError
 }
 
 /** What one call may trim: about a millisecond of Redis, and less where entries are small. */
 const mostEntries = 1_000
 const mostBytes = 2 * 2 ** 20
 
-/** Trims all there is to trim and brings the ledger up to date; an abort ends it after the call under way. Throws catalogued errors. */
+/** Trims all there is to trim and brings the ledger up to date; an abort ends it after the call under way. Throws
+ * catalogued errors where nothing was done. */
 export async function retainEntries(
   connection: RedisConnection,
   place: StreamPlace,
@@ -65,14 +69,25 @@ export async function retainEntries(
   const keys = { stream: place.stream, stats: place.keys.stats }
   const { group } = place
   let [settled, cut] = [0, 0]
+  let last: RetainReply | undefined
   for (;;) {
-    const call = await retain(connection, keys, { group, settledForMs, maxEntries, mostEntries, mostBytes, ignored })
+    const call = await retain(connection, keys, { group, settledForMs, maxEntries, mostEntries, mostBytes, ignored }).catch(
+      asFailure,
+    )
+    if (call instanceof StreamPipelineError) {
+      if (last === undefined) throw call
+      return { ...reportOf(last, settled, cut), failure: call }
+    }
+    last = call
     settled += call.settled
     cut += call.cut
-    if (call.more && call.settled + call.cut > 0 && !signal?.aborted) continue
-    const { pinGroup, pinKind, pinId: id, pinnedMs: forMs, nodeEntries, unaccounted, undecided, from: missingFrom } = call
-    const kind = pinKind === 'pending' ? pinKind : 'unread'
-    const pin = pinKind === '' ? {} : { pin: { group: pinGroup, kind, id, forMs } as const }
-    return { settled, cut, nodeEntries, unaccounted, undecided, missingFrom, ...pin }
+    if (!call.more || call.settled + call.cut === 0 || signal?.aborted) return reportOf(call, settled, cut)
   }
+}
+
+function reportOf(call: RetainReply, settled: number, cut: number): RetentionReport {
+  const { pinGroup, pinKind, pinId: id, pinnedMs: forMs, nodeEntries, unaccounted, undecided, from: missingFrom } = call
+  const kind = pinKind === 'pending' ? pinKind : 'unread'
+  const pin = pinKind === '' ? {} : { pin: { group: pinGroup, kind, id, forMs } as const }
+  return { settled, cut, nodeEntries, unaccounted, undecided, missingFrom, ...pin }
 }

@@ -3,7 +3,7 @@
  * an entry that is still pending and in the same step in which it is acknowledged; one that cannot be written (a full stream, one of
  * the wrong type, memory) leaves its entry pending. A full one pushes out nothing: what is in it was lost from the stream. XACK's own return goes into the ledger, from which unread loss is computed.
  */
-import { failure, type StreamPipelineError } from '../../api/errors.ts'
+import { asFailure, failure, StreamPipelineError } from '../../api/errors.ts'
 import { labelOf, type RedisConnection } from '../connect/connection.ts'
 import { replyCode } from '../connect/replies.ts'
 import type { StreamPlace } from '../placement.ts'
@@ -63,10 +63,18 @@ export async function settleEntries(
       {
         group,
         maxDeadLetters,
-        ...(total === 0 ? { acknowledged, duplicates } : nothing),
+        ...(outcomes.length === 0 ? { acknowledged, duplicates } : nothing),
         letters: letters.slice(outcomes.length),
       },
-    )
+    ).catch((thrown: unknown) => {
+      // What earlier calls settled is counted here or nowhere: another try would find it gone.
+      if (outcomes.length === 0) throw thrown
+      return asFailure(thrown)
+    })
+    if (settled instanceof StreamPipelineError) {
+      const rest = letters.slice(outcomes.length).map(() => 'refused' as const)
+      return { acknowledged: total, burials: [...outcomes, ...rest], refusal: settled }
+    }
     total += settled.acknowledged
     for (const outcome of settled.outcomes) {
       if (outcome === 'later') break

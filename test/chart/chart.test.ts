@@ -47,7 +47,7 @@ test(
     assert.equal(spec.replicas, 2)
     assert.deepEqual(
       spec.template.spec.containers[0]?.args.filter((arg) => !arg.startsWith('--consumer-image=')),
-      ['operator', '--log-level=info', '--decision-log=changes', '--metrics=:8080', '--health=:8081'],
+      ['operator', '--log-level=info', '--decision-log=changes', '--metrics=:8080', '--health=:8081', '--local-redis=refuse'],
     )
   },
 )
@@ -108,6 +108,16 @@ test('wrong values are refused, and the message names the value', needsHelm, asy
     [{ 'image.repository': '' }, /image\/repository/],
     [{ 'image.tag': 'a b' }, /image\/tag.*pattern/s],
     [{ 'consumerImage.digest': 'sha256:1' }, /consumerImage\/digest.*pattern/s],
+    [{ 'tenancy.image': ['a'] }, /tenancy.*additional properties 'image' not allowed/s],
+    [{ 'tenancy.images': 'a' }, /tenancy\/images.*want.*array/s],
+    [{ 'tenancy.images': ['a,b'] }, /tenancy\/images\/0.*pattern/s],
+    [{ 'tenancy.images': ['ghcr.io/acme/'] }, /tenancy\/images\/0.*pattern/s],
+    [{ 'tenancy.volumes': ['host-path'] }, /tenancy\/volumes\/0.*pattern/s],
+    [{ 'tenancy.redisHosts': ['*'] }, /tenancy\/redisHosts\/0.*pattern/s],
+    [{ 'tenancy.redisNetworks': ['10.0.0.0'] }, /tenancy\/redisNetworks\/0.*pattern/s],
+    [{ 'tenancy.localRedis': 'no' }, /tenancy\/localRedis.*'allow'/s],
+    [{ 'tenancy.secretLabel': "a'b" }, /tenancy\/secretLabel.*pattern/s],
+    [{ 'networkPolicy.redisNetworks': ['all'] }, /networkPolicy\/redisNetworks\/0.*pattern/s],
     [{ 'crds.enabled': 'yes' }, /crds\/enabled.*want boolean/s],
     [{ 'crd.enabled': true }, /additional properties 'crd' not allowed/],
     [{ 'metrics.serviceMonitor.interval': 'often' }, /serviceMonitor\/interval.*pattern/s],
@@ -123,6 +133,57 @@ test('wrong values are refused, and the message names the value', needsHelm, asy
     assert.notEqual(code, 0, `accepted: ${JSON.stringify(values)}`)
     assert.match(stderr, message, JSON.stringify(values))
   }
+})
+
+test('the limits of tenancy are flags, each only where it is set, and a policy once one is', needsHelm, async (t) => {
+  const args = async (values: Readonly<Record<string, unknown>>) => {
+    const [deployment] = ofKind(await render(t, values), 'Deployment')
+    const spec = deployment?.['spec'] as { template: { spec: { containers: { args: string[] }[] } } }
+    return spec.template.spec.containers[0]?.args.slice(6) ?? []
+  }
+  assert.deepEqual(await args({}), ['--local-redis=refuse'])
+  const set = {
+    'tenancy.images': ['ghcr.io/acme', 'registry.example.com:5000/team'],
+    'tenancy.volumes': [],
+    'tenancy.redisHosts': ['*.{namespace}.svc', '10.1.2.3', 'fd12::1'],
+    'tenancy.redisNetworks': ['10.0.0.0/8', 'fd12::/16'],
+    'tenancy.restrictedPods': true,
+    'tenancy.localRedis': 'allow',
+    'tenancy.secretLabel': 'team.example/for=pipelines',
+    'tenancy.manyTeams': true,
+    'networkPolicy.consumers': true,
+    'networkPolicy.redisNetworks': ['10.0.0.0/8'],
+  }
+  assert.deepEqual(await args(set), [
+    '--local-redis=allow',
+    '--allow-images=ghcr.io/acme,registry.example.com:5000/team',
+    '--allow-volumes=',
+    '--allow-redis-hosts=*.{namespace}.svc,10.1.2.3,fd12::1',
+    '--allow-redis-networks=10.0.0.0/8,fd12::/16',
+    '--restricted-pods',
+    '--secret-label=team.example/for=pipelines',
+    '--many-teams',
+    '--network-policy',
+    '--network-policy-redis=10.0.0.0/8',
+  ])
+  const policies = async (values: Readonly<Record<string, unknown>>) =>
+    ofKind(await render(t, values), 'ValidatingAdmissionPolicy').length
+  assert.deepEqual(
+    [await policies({}), await policies({ 'tenancy.localRedis': 'refuse', 'tenancy.manyTeams': true }), await policies(set)],
+    [0, 0, 1],
+  )
+  assert.equal(await policies({ ...set, 'tenancy.admission': false }), 0)
+  const [binding] = ofKind(await render(t, { ...set, namespaces: ['farm'] }), 'ValidatingAdmissionPolicyBinding')
+  assert.match(JSON.stringify(binding), /"kubernetes.io\/metadata.name","operator":"In","values":\["farm"\]/)
+})
+
+test('who may scrape the operator can be named', needsHelm, async (t) => {
+  const from = [{ namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': 'monitoring' } } }]
+  const [policy] = ofKind(await render(t, { 'networkPolicy.operator': true, 'networkPolicy.metricsFrom': from }), 'NetworkPolicy')
+  assert.deepEqual((policy?.['spec'] as { ingress: unknown } | undefined)?.ingress, [
+    { ports: [{ port: 'metrics' }], from },
+    { ports: [{ port: 'health' }] },
+  ])
 })
 
 /** What the Prometheus Operator would bring: kinds that only have to exist for the API server to take them. */

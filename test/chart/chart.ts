@@ -61,6 +61,9 @@ export async function template(t: TestContext, values: Readonly<Record<string, u
 export const everything = {
   'networkPolicy.operator': true,
   'networkPolicy.consumers': true,
+  'tenancy.images': ['ghcr.io/acme'],
+  'tenancy.redisHosts': ['*.{namespace}.svc'],
+  'tenancy.restrictedPods': true,
   'metrics.serviceMonitor.enabled': true,
   'metrics.consumerPodMonitors': true,
   'alerts.enabled': true,

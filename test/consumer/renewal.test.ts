@@ -32,6 +32,7 @@ test('a held entry is renewed before it is idle for minIdle, while the heart bea
     tally: createTally(),
     nudges: createNudges(),
     path: () => 'Atomic',
+    trimmed: () => undefined,
     heartbeatSent: (atMs) => beats.push(atMs),
   })
   const leaving = new AbortController()

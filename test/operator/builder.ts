@@ -3,6 +3,7 @@ import { compilePipeline, parsePipeline } from '../../api/compile.ts'
 import { failure } from '../../api/errors.ts'
 import { ownerReferenceOf } from '../../operator/plan/names.ts'
 import type { Observation, Observed, PipelineObject, ReadSpec } from '../../operator/plan/observed.ts'
+import { noLimits } from '../../operator/policy/limits.ts'
 import { decide } from '../../scaling/decide.ts'
 import { scalingPolicy } from '../../scaling/policy.ts'
 import { emptySample, type Sample } from '../../scaling/sample.ts'
@@ -72,6 +73,8 @@ export function observed(object: PipelineObject, more: Partial<Observed> = {}): 
       consumerImage: 'consumer:1',
       networkPolicy: false,
       podMonitor: false,
+      limits: noLimits,
+      manyTeams: false,
       referencesEveryMs: 30_000,
       numbersEveryMs: 10_000,
       faultsEveryMs: 5_000,

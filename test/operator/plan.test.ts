@@ -253,3 +253,50 @@ test('a policy lets consumers out to DNS and to Redis, and leaves egress open wh
   assert.match(egress({ url: 'redis://redis/0' }), /"port":6379/)
   assert.equal(egress({ cluster: { nodes: ['r1:6379'] } }), undefined)
 })
+
+test('where an administrator says in which networks Redis is, consumers get no further', () => {
+  const egress = (redis: object, networks: readonly string[]) => {
+    const plain = observed(pipelineObject({ redis }))
+    const settings = { ...plain.settings, networkPolicy: true, networkPolicyRedis: networks }
+    const policy = child({ ...plain, settings }, 'NetworkPolicy')
+    return (at(policy, 'spec.egress') as { ports?: unknown; to?: unknown }[]).slice(1)
+  }
+  const farm = { namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': 'farm' } } }
+  const data = { namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': 'data' } } }
+  const ipBlock = { ipBlock: { cidr: '10.0.0.0/8' } }
+  const ports = [{ port: 6379, protocol: 'TCP' }]
+  assert.deepEqual(egress({ url: 'redis://redis:6379' }, []), [{ ports, to: [farm] }])
+  assert.deepEqual(egress({ url: 'redis://redis.data.svc' }, ['10.0.0.0/8']), [{ ports, to: [data, ipBlock] }])
+  assert.deepEqual(egress({ url: 'redis://redis.data.svc.cluster.local' }, []), [{ ports, to: [data] }])
+  assert.deepEqual(egress({ url: 'redis://redis.example.com' }, ['10.0.0.0/8']), [{ ports, to: [ipBlock] }])
+  assert.deepEqual(egress({ url: 'redis://redis.example.com' }, []), [], 'no peers would be all of them')
+  assert.deepEqual(egress({ cluster: { nodes: ['r1:6379', 'r2.data.svc:6379'] } }, ['10.0.0.0/8']), [
+    { to: [data, farm, ipBlock] },
+  ])
+})
+
+test('a security context is laid over the restricted one, and never the container’s', () => {
+  const context = (securityContext?: object) => {
+    const deployment = child(
+      observed(pipelineObject({ consumer: securityContext === undefined ? {} : { securityContext } })),
+      'Deployment',
+    )
+    assert.deepEqual(at(deployment, 'spec.template.spec.containers.0.securityContext'), {
+      allowPrivilegeEscalation: false,
+      readOnlyRootFilesystem: true,
+      capabilities: { drop: ['ALL'] },
+    })
+    return at(deployment, 'spec.template.spec.securityContext')
+  }
+  const seccompProfile = { type: 'RuntimeDefault' }
+  assert.deepEqual(context(), { runAsNonRoot: true, seccompProfile })
+  assert.deepEqual(context({}), { runAsNonRoot: true, seccompProfile })
+  assert.deepEqual(context({ fsGroup: 2000 }), { runAsNonRoot: true, seccompProfile, fsGroup: 2000 })
+  assert.deepEqual(context({ runAsUser: 1000, runAsNonRoot: true }), { runAsNonRoot: true, seccompProfile, runAsUser: 1000 })
+  assert.deepEqual(context({ runAsNonRoot: false }), { runAsNonRoot: false, seccompProfile })
+  assert.deepEqual(context({ seccompProfile: { type: 'Localhost', localhostProfile: 'x' } }), {
+    runAsNonRoot: true,
+    seccompProfile: { type: 'Localhost', localhostProfile: 'x' },
+  })
+  assert.deepEqual(context({ runAsUser: 0 }), { seccompProfile, runAsUser: 0 }, 'what runs as root goes on')
+})

@@ -5,6 +5,7 @@ import { failure } from '../../api/errors.ts'
 import { type ConditionType, conditionTypes, type StreamPipelineStatus, statusSchema } from '../../api/status.ts'
 import type { Observed, PodObject } from '../../operator/plan/observed.ts'
 import { report } from '../../operator/plan/plan.ts'
+import { verdictsOf } from '../../operator/status/conditions.ts'
 import { statusDue } from '../../operator/status/due.ts'
 import { eventsOf } from '../../operator/status/events.ts'
 import { roundAge, roundCount } from '../../operator/status/rounding.ts'
@@ -340,4 +341,28 @@ test('Events tell transitions: a fault, its cure, scaling; nothing while nothing
 test('numbers are rounded so that they do not tick', () => {
   assert.deepEqual([0, 7, 100, 101, 1_204, 12_345, 999_999].map(roundCount), [0, 7, 100, 101, 1_200, 12_300, 1_000_000])
   assert.deepEqual([0, 999, 12_900, 75_000, 3_599_000, 7_200_000].map(roundAge), ['0s', '0s', '12s', '1m10s', '59m00s', '2h00m'])
+})
+
+test('a password without TLS is remarked on, and the condition stays True', () => {
+  const told = (redis: object, url?: string) => {
+    const object = pipelineObject({ redis })
+    const from = { kind: 'Secret', name: 'redis', key: 'url', field: 'spec.redis.urlFrom' } as const
+    const references = url === undefined ? [] : [{ kind: 'Found', reference: from, value: url } as const]
+    const { RedisReachable } = verdictsOf(observed(object, { references }), 1, nowMs)
+    assert.deepEqual([RedisReachable.status, RedisReachable.reason], ['True', 'RedisConnected'])
+    return RedisReachable.message.includes('travels unencrypted')
+  }
+  const passwordFrom = { secretKeyRef: { name: 'redis', key: 'password' } }
+  const urlFrom = { secretKeyRef: { name: 'redis', key: 'url' } }
+  const nodes = ['r:1']
+  assert.equal(told({ url: 'redis://redis:6379' }), false)
+  assert.equal(told({ url: 'redis://redis:6379', passwordFrom }), true)
+  assert.equal(told({ url: 'rediss://redis:6379', passwordFrom }), false)
+  assert.equal(told({ url: 'redis://127.0.0.1:6379', passwordFrom }), false)
+  assert.equal(told({ cluster: { nodes }, passwordFrom }), true)
+  assert.equal(told({ cluster: { nodes }, passwordFrom, tls: {} }), false)
+  assert.equal(told({ sentinel: { master: 'm', nodes, passwordFrom } }), true)
+  assert.equal(told({ urlFrom }, 'redis://u:p@redis:6379\n'), true)
+  assert.equal(told({ urlFrom }, 'rediss://u:p@redis:6379'), false)
+  assert.equal(told({ urlFrom }, 'redis://redis:6379'), false)
 })

@@ -94,8 +94,9 @@ export async function openPath(scope: Scope, kind: PathKind, servers: Servers, c
     const decoded = codec.decode(fields)
     const { redrives } = decoded
     if (decoded.kind === 'Invalid') return { kind: 'Bury', id, reason: decoded.reason, error: decoded.error, redrives }
-    const { hash, data, trace } = decoded
-    return { kind: 'Forward', id, item: { hash, json: jsonOf(data), trace, origin: id, redrives }, redrives }
+    const { hash, data, trace, metadata } = decoded
+    const item = { hash, json: jsonOf(data), trace, origin: id, redrives, ...(metadata === undefined ? {} : { metadata }) }
+    return { kind: 'Forward', id, item, redrives }
   }
   const hashOf = (...fields: string[]) => {
     const decoded = codec.decode(fields.map((text) => Buffer.from(text)))

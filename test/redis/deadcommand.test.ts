@@ -9,6 +9,7 @@ import type { Redis } from 'ioredis'
 import { stringify } from 'yaml'
 import { compilePipeline, parsePipeline } from '../../api/compile.ts'
 import { exitCodes } from '../../api/exitcodes.ts'
+import { createRecords } from '../../redis/deadletters/records.ts'
 import { streamPlace } from '../../redis/placement.ts'
 import { settleEntries } from '../../redis/stream/settlement.ts'
 import { freePort } from '../support/port.ts'
@@ -206,4 +207,26 @@ test('a record that was made from changed data says so, and is replayed only wit
   assert.equal(await kept(), 2)
   assert.match((await dead('replay', id, '--altered')).stdout, /replayed as/)
   assert.equal(await kept(), 1)
+})
+
+test('records are read by bytes as well as by number, whatever comes after what', async (t) => {
+  const { redis, place } = await setUp(t, [])
+  const sizes = [...Array.from({ length: 900 }, () => 10), ...Array.from({ length: 30 }, () => 2 ** 20), 5, 5, 5]
+  const batch = redis.pipeline()
+  for (const size of sizes) batch.xadd(place.deadLetters, '*', 'reason', 'JobFailed', 'payload', Buffer.alloc(size))
+  await batch.exec()
+  const pages: { count: number; bytes: number }[] = []
+  const { xrangeBuffer } = redis
+  const spied = async (...args: Parameters<typeof xrangeBuffer>) => {
+    const entries = await xrangeBuffer.apply(redis, args)
+    const bytes = entries.flatMap(([, fields]) => fields).reduce((sum, { length }) => sum + length, 0)
+    pages.push({ count: entries.length, bytes })
+    return entries
+  }
+  redis.xrangeBuffer = spied as typeof xrangeBuffer
+  const found = await Array.fromAsync(createRecords(redis, place).list({}))
+  assert.equal(found.length, sizes.length)
+  assert.ok(pages.length < 40, `${pages.length} pages`)
+  const late = pages.filter(({ bytes }) => bytes > 16 * 2 ** 20)
+  assert.ok(late.length <= 1, 'only the page at which small ones become large may be more')
 })

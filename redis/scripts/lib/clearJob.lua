@@ -1,6 +1,7 @@
 --[[
-  jobInTheWay(queue, id) says how a job of this id stands to a replay: nil where there is none, 'finished' where one makes way, else
-  'busy': it is not finished, or a worker still holds its lock.
+  jobInTheWay(queue, id, mark) says how a job of this id stands to a replay: nil where there is none, 'finished' where one makes way,
+  'busy' where it is not finished or a worker still holds its lock, or 'foreign:<type>:<key>' where another program's key lies in the
+  place of job, lock or mark: it would be in the way for ever.
   mayNotClear(queue, id, mark) returns an error reply where the user may not do what `clearJob` does, or nil.
   clearJob(queue, id, mark, standing) makes way. Returns 'busy' where BullMQ would not remove the job after all, an
   error reply where Redis refused it, else nil.
@@ -11,8 +12,12 @@
 ]]
 -- @include bullRemove
 -- @include rights
-local function jobInTheWay(queue, id)
+local function jobInTheWay(queue, id, mark)
   local key = queue .. id
+  for _, place in ipairs({{key, 'hash'}, {key .. ':lock', 'string'}, {mark, 'string'}}) do
+    local holds = redis.call('TYPE', place[1]).ok
+    if holds ~= 'none' and holds ~= place[2] then return 'foreign:' .. holds .. ':' .. place[1] end
+  end
   if redis.call('EXISTS', key) == 0 then return nil end
   local finished = redis.call('ZSCORE', queue .. 'completed', id) or redis.call('ZSCORE', queue .. 'failed', id)
   if not finished or redis.call('EXISTS', key .. ':lock') == 1 then return 'busy' end

@@ -1,23 +1,34 @@
 --[[
-  existenceIn(stream) returns a function of an entry id: true or false, whether the stream holds it, and the bytes that were copied to
-  find out. Asking with XRANGE copies the payload into Lua, which held Redis for half a second over a page of large entries. Below
-  the first entry there is nothing, and above the last id that was ever deleted from the middle nothing is missing; only between
-  the two an entry is asked for itself.
+  existenceIn(stream) returns what is known of its entries. Asking with XRANGE copies the payload into Lua, which held Redis for half a
+  second over a page of large entries. So the stream's ends and the last id that was ever deleted from the middle answer first.
+
+  existence.tell(id) returns
+    'gone'      below the first entry, or above the last
+    'likely'    above the last id that was deleted: it is there, unless the stream comes from a Redis before 7, whose dumps say nothing
+                of deleted entries
+    'unknown'   between the two
+  existence.look(id) returns true or false, and the bytes that were copied to find out.
 ]]
 -- @include replies
 -- @include entryIds
 local function existenceIn(stream)
-  if redis.call('EXISTS', stream) == 0 then return function() return false, 0 end end
-  local about = fields(redis.call('XINFO', 'STREAM', stream))
-  local first, last = about['first-entry'] and about['first-entry'][1], about['last-generated-id']
-  local deleted = about['max-deleted-entry-id'] or last
-  return function(id)
-    if not first or before(id, first) or before(last, id) then return false, 0 end
-    if before(deleted, id) then return true, 0 end
+  local first, last, deleted = nil, nil, nil
+  if redis.call('EXISTS', stream) == 1 then
+    local about = fields(redis.call('XINFO', 'STREAM', stream))
+    first, last = about['first-entry'] and about['first-entry'][1], about['last-generated-id']
+    deleted = about['max-deleted-entry-id'] or last
+  end
+  local existence = {}
+  function existence.tell(id)
+    if not first or before(id, first) or before(last, id) then return 'gone' end
+    return before(deleted, id) and 'likely' or 'unknown'
+  end
+  function existence.look(id)
     local entry = redis.call('XRANGE', stream, id, id)[1]
     if not entry then return false, 0 end
     local bytes = 0
     for _, part in ipairs(entry[2]) do bytes = bytes + #part end
     return true, bytes
   end
+  return existence
 end

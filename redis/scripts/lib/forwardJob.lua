@@ -10,7 +10,7 @@
                   the rest of the window (a second at least), counted from the job's finish, or from its making until then
     'add'         to be added. A job makes way that was finished longer ago. So does one that an aborted add left in no list: nobody
                   would ever work on it
-    'rejected'    the job's key holds something else; an error would stop its whole batch for ever
+    'rejected'    the key of the mark, the job or its lock holds something else; an error would stop its whole batch for ever
     'refused'     the queue is held (queueKeys.lua)
   Times that other programs wrote into a job are believed only where they can be true.
   forwarding.carryOut(index, id, mark, origin, add, data, options) returns 'forwarded', 'duplicate', 'rejected:<why>', or an error reply: then no job of it is
@@ -50,14 +50,19 @@ local function createForwarding(queue, addKeys, windowMs, now, requestCopy)
     if time and time > 0 and time <= now then return time end
     return now
   end
+  local function foreign(key, holds, what) return 'rejected', 'key ' .. key .. ' holds a ' .. holds .. ', not a ' .. what end
   local function standing(id, key, mark)
-    if call('EXISTS', mark) == 1 then return 'duplicate' end
+    local marked = call('TYPE', mark).ok
+    if marked == 'string' then return 'duplicate' end
+    if marked ~= 'none' then return foreign(mark, marked, 'mark') end
     local holds = call('TYPE', key).ok
-    if holds ~= 'hash' then return 'rejected', 'key ' .. key .. ' holds a ' .. holds .. ', not a job' end
+    if holds ~= 'hash' then return foreign(key, holds, 'job') end
     local known = call('HMGET', key, 'timestamp', 'finishedOn')
     local remaining = math.ceil(since(known[2] or known[1]) + windowMs - now)
     if known[2] then
       if remaining > 0 then return 'existing', math.max(1000, remaining) end
+      local lock = call('TYPE', key .. ':lock').ok
+      if lock ~= 'none' and lock ~= 'string' then return foreign(key .. ':lock', lock, 'lock') end
       return 'add', 'finished'
     end
     if inQueue(queue, id) then return 'existing', math.max(1000, remaining) end

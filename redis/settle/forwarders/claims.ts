@@ -38,15 +38,13 @@ export function claimsOf(items: readonly ForwardItem[], scope: string, queue: st
 }
 
 /** How a key stands by what the lock step found. @param now server time, milliseconds */
-export function standingOf({ id, jobKey }: Claim, found: LockJobsStandingReply, now: number, windowMs: number): Standing {
-  const { locked, marked, holds, timestamp, finishedOn } = found
+export function standingOf({ id }: Claim, found: LockJobsStandingReply, now: number, windowMs: number): Standing {
+  const { locked, marked, foreign, holds, timestamp, finishedOn } = found
+  if (foreign !== '') return { kind: 'Decided', outcome: { kind: 'Rejected', error: foreign } }
   const mayHang = holds === 'hash' && finishedOn === ''
   if (marked && !mayHang) return { kind: 'Decided', outcome: { kind: 'Duplicate', jobId: id } }
   if (!locked) return { kind: 'Decided', outcome: { kind: 'Contended' } }
   if (holds === 'none') return { kind: 'Fresh' }
-  if (holds !== 'hash') {
-    return { kind: 'Decided', outcome: { kind: 'Rejected', error: `key ${jobKey} holds a ${holds}, not a job` } }
-  }
   const finished = finishedOn !== ''
   const remainingMs = since(finished ? finishedOn : timestamp, now) + windowMs - now
   if (finished && remainingMs <= 0) return { kind: 'Outlived' }

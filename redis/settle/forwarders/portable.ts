@@ -3,15 +3,14 @@
  * the queue's Redis:
  *
  * 1. one script: the types of the queue's keys, then for each key `SET lock token NX PX` and a look at its mark and its job;
- * 2. one MULTI: `job.addJob(multi)` for each key that is locked and unmarked, then a script that marks those whose job's hash is
- *    there, unless a key of the queue is of the wrong type. A failed member does not stop the others of a MULTI, and an add may
+ * 2. one MULTI: a script that keeps adds from keys that were marked meanwhile, `job.addJob(multi)` for each key that is locked and
+ *    unmarked, then a script that marks those whose job's hash is there, unless a key of the queue is of the wrong type. A failed member does not stop the others of a MULTI, and an add may
  *    fail half-way, after the hash: a job in no list, perhaps marked. So a mark beside a job that is not finished is not believed
  *    before BullMQ's own `getJobState` knows where the job is; one it does not know is added anew;
  * 3. locks released, each only while it still holds our token.
  *
- * A crash anywhere leaves at most locks, which expire. Exactly-once ends where a forwarder stalls for longer than the lock's
- * life between 1 and 2 *and* the job of the other one is already finished and removed: then a second job is made. The check of
- * the elapsed time before 2 narrows that window to the flight of one command.
+ * A crash anywhere leaves at most locks, which expire. A forwarder that stalls for longer than the lock's life between 1 and 2 finds the
+ * mark of the other within the MULTI, and adds nothing. The look at the clock before it spares a command that would add nothing.
  */
 import { randomUUID } from 'node:crypto'
 import type { Queue } from 'bullmq'

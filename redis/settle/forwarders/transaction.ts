@@ -10,7 +10,7 @@ import { dataOf } from '../../bullmq/item.ts'
 import { jobOptionsOf } from '../../bullmq/queue.ts'
 import { failureOn, type RedisConnection } from '../../connect/connection.ts'
 import type { ForwardTarget } from '../../placement.ts'
-import { markJobs } from '../../scripts/generated.ts'
+import { guardJobs, markJobs } from '../../scripts/generated.ts'
 import { list } from '../../scripts/reply.ts'
 import { loadScripts } from '../../scripts/script.ts'
 import { type Claim, type Standing, withoutWork } from './claims.ts'
@@ -41,7 +41,9 @@ export async function addJobs(
   const commander = commanderOf(multi)
   const outcomes: ForwardOutcome[] = []
   const added: Added[] = []
-  let commands = 0
+  const adding = claims.filter((_, index) => isWork(standings[index]))
+  if (adding.length > 0) queueGuards(commander, target, adding)
+  let commands = adding.length > 0 ? 1 : 0
   for (const [index, claim] of claims.entries()) {
     const standing = standings[index] ?? { kind: 'Fresh' }
     switch (standing.kind) {
@@ -65,12 +67,14 @@ export async function addJobs(
         standing satisfies never
     }
   }
-  if (commands === 0) return outcomes
-  if (added.length > 0) queueMarks(commander, target, added)
+  if (commands === (adding.length > 0 ? 1 : 0)) return outcomes
+  if (adding.length > 0) queueMarks(commander, target, added, adding)
   if (isLate()) return standings.map(withoutWork)
   const replies = await send(connection, commander)
   try {
-    checkAdded(repliesOf(connection, replies), added)
+    const guarded = new Set(checkAdded(repliesOf(connection, replies), added, adding.length > 0))
+    for (const [index, claim] of claims.entries()) if (guarded.has(claim)) outcomes[index] = { kind: 'Contended' }
+    return outcomes
   } catch (thrown) {
     const isRefused = (at: number) => replies[at]?.[0] != null
     const unmarked = isRefused(replies.length - 1)
@@ -78,29 +82,43 @@ export async function addJobs(
     await Promise.all(halfMade.map(({ claim }) => withdrawJob(connection, queue, target, claim).catch(ignoreRemoval)))
     throw thrown
   }
-  return outcomes
 }
+
+const isWork = (standing: Standing = { kind: 'Fresh' }) => standing.kind === 'Fresh' || standing.kind === 'Outlived'
 
 /** The next attempt finds what is left: a job in no list is removed then. */
 function ignoreRemoval() {}
 
 const originOf = ({ item }: Claim) => item.origin ?? 'direct'
 
-function queueMarks(commander: ChainableCommander, target: ForwardTarget, added: readonly Added[]): void {
+function queueGuards(commander: ChainableCommander, { keys }: ForwardTarget, adding: readonly Claim[]): void {
+  const marks = adding.map(({ item }) => keys.mark(item.hash))
+  guardJobs(commander, { marks, jobs: adding.map(({ jobKey }) => jobKey) })
+}
+
+function queueMarks(
+  commander: ChainableCommander,
+  target: ForwardTarget,
+  added: readonly Added[],
+  adding: readonly Claim[],
+): void {
   const marks = added.map(({ claim }) => target.keys.mark(claim.item.hash))
   const jobs = added.map(({ claim }) => claim.jobKey)
   const origins = added.map(({ claim }) => originOf(claim))
   const { windowMs, requestCopy = false } = target
-  markJobs(commander, { marks, jobs }, { windowMs, requestCopy, origins })
+  markJobs(commander, { marks, jobs, guards: adding.map(({ jobKey }) => jobKey) }, { windowMs, requestCopy, origins })
 }
 
-function checkAdded(replies: readonly unknown[], added: readonly Added[]): void {
-  const made = added.length === 0 ? [] : list(list(replies.at(-1), 'markJobs')[0], 'markJobs')
+/** Those that were guarded, and so not added. */
+function checkAdded(replies: readonly unknown[], added: readonly Added[], marked: boolean): readonly Claim[] {
+  const made = marked ? list(list(replies.at(-1), 'markJobs')[0], 'markJobs') : []
+  const guarded = added.filter((_, order) => made[order] === 2).map(({ claim }) => claim)
   for (const [order, { claim, index }] of added.entries()) {
-    if (replies[index] === claim.id && made[order] === 1) continue
+    if (made[order] === 2 || (replies[index] === claim.id && made[order] === 1)) continue
     const detail = `job ${claim.id} was answered with ${String(replies[index])}`
     throw failure('RedisCommandFailed', { command: 'add', detail })
   }
+  return guarded
 }
 
 /** Undefined when queued, else why BullMQ refuses it: it checks a job's options before anything is sent, with plain Errors. */

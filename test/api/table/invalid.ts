@@ -272,6 +272,30 @@ const payload: readonly InvalidRow[] = [
     says: 'must be of type object',
   },
   {
+    name: 'an empty key without a key',
+    spec: { payload: { allowEmptyKey: true } },
+    field: 'spec.payload.allowEmptyKey',
+    says: 'drop it, or name the fields of the key',
+  },
+  {
+    name: 'an asterisk within a name',
+    spec: { payload: { ignoreFields: ['a*b'] } },
+    field: 'spec.payload.ignoreFields',
+    says: 'such as x-*',
+  },
+  {
+    name: 'metadata of no fields',
+    spec: { payload: { metadataFields: [] } },
+    field: 'spec.payload.metadataFields',
+    says: 'at least 1 items',
+  },
+  {
+    name: 'more ignored fields than are looked for',
+    spec: { payload: { ignoreFields: Array.from({ length: 33 }, (_, index) => `f${index}`) } },
+    field: 'spec.payload.ignoreFields',
+    says: 'at most 32 items',
+  },
+  {
     name: 'too many fields',
     spec: { payload: { maxFields: 1001 } },
     field: 'spec.payload.maxFields',
@@ -515,7 +539,74 @@ const head: readonly InvalidRow[] = [
   { name: 'no name', whole: { metadata: { name: null } }, field: 'metadata.name', says: 'required value' },
 ]
 
+/** What a name may not be, since it becomes part of a URL and of a path. */
+const oddNames = [
+  '..',
+  '.',
+  '/',
+  '../..',
+  'a/../b',
+  'a%2F..%2F..%2Fx',
+  '%2e%2e',
+  '__proto__',
+  'A',
+  'a_b',
+  '-a',
+  'a-',
+  'a..b',
+  'a b',
+  'a\n',
+  'a?b',
+  'a#b',
+  'ä',
+]
+const oddKeys = ['.', '..', '..data', '/', '../outside', 'a/b', 'a%2Fb', 'a b', 'a\n', 'a?b', 'ä', '\u0000']
+
+const passwordFrom = (name: string, key: string) => ({ redis: { passwordFrom: { secretKeyRef: { name, key } } } })
+
+const references: readonly InvalidRow[] = [
+  ...oddNames.map((odd) => ({
+    name: `a Secret called ${JSON.stringify(odd)}`,
+    spec: passwordFrom(odd, 'password'),
+    field: 'spec.redis.passwordFrom.secretKeyRef.name',
+    says: 'write the name of a Kubernetes object',
+  })),
+  ...oddKeys.map((odd) => ({
+    name: `a key called ${JSON.stringify(odd)}`,
+    spec: passwordFrom('redis', odd),
+    field: 'spec.redis.passwordFrom.secretKeyRef.key',
+    says: 'write a key as Secrets and ConfigMaps have it',
+  })),
+  {
+    name: 'a ConfigMap that leads elsewhere',
+    spec: {
+      redis: { url: 'rediss://redis:6379', tls: { caFrom: { configMapKeyRef: { name: '../secrets/x', key: 'ca.crt' } } } },
+    },
+    field: 'spec.redis.tls.caFrom.configMapKeyRef.name',
+    says: 'write the name of a Kubernetes object',
+  },
+  {
+    name: "a Secret that leads elsewhere, of the queue's Redis",
+    spec: { sink: { bullmq: { redis: { urlFrom: { secretKeyRef: { name: '..', key: 'url' } } } } } },
+    field: 'spec.sink.bullmq.redis.urlFrom.secretKeyRef.name',
+    says: 'write the name of a Kubernetes object',
+  },
+  {
+    name: 'a ServiceAccount that leads elsewhere',
+    spec: { consumer: { serviceAccountName: 'a/b' } },
+    field: 'spec.consumer.serviceAccountName',
+    says: 'write the name of a Kubernetes object',
+  },
+  {
+    name: 'a priority class that leads elsewhere',
+    spec: { consumer: { priorityClassName: '..' } },
+    field: 'spec.consumer.priorityClassName',
+    says: 'write the name of a Kubernetes object',
+  },
+]
+
 export const invalid: readonly InvalidRow[] = [
+  ...references,
   ...redis,
   ...source,
   ...payload,
@@ -532,19 +623,19 @@ export const invalidBeyondServer: readonly InvalidRow[] = [
   {
     name: 'a schema with a misspelt keyword',
     spec: { payload: { schema: { type: 'object', propertys: {} } } },
-    field: 'spec.payload.schema',
-    says: 'unknown keyword: "propertys"',
+    field: 'spec.payload.schema.propertys',
+    says: 'unknown keyword: "propertys": write properties',
   },
   {
     name: 'a schema of a type there is not',
     spec: { payload: { schema: { type: 'objekt' } } },
-    field: 'spec.payload.schema',
+    field: 'spec.payload.schema.type',
     says: 'not a JSON Schema',
   },
   {
     name: 'a schema of another draft',
     spec: { payload: { schema: { $schema: 'http://json-schema.org/draft-04/schema#', type: 'object' } } },
-    field: 'spec.payload.schema',
+    field: 'spec.payload.schema.$schema',
     says: 'draft-04',
   },
   {
@@ -558,6 +649,30 @@ export const invalidBeyondServer: readonly InvalidRow[] = [
     spec: { payload: { schema: { type: 'object', properties }, idempotencyKey: ['request_hash', 'farm'] } },
     field: 'spec.payload.idempotencyKey[1]',
     says: 'name one of request_hash, farm_id',
+  },
+  {
+    name: 'a document that is left out',
+    spec: { payload: { encoding: 'Json', field: 'body', ignoreFields: ['source', 'body'] } },
+    field: 'spec.payload.ignoreFields[1]',
+    says: 'which holds the document',
+  },
+  {
+    name: 'a key that is left out',
+    spec: { payload: { idempotencyKey: ['x-id'], ignoreFields: ['x-*'] } },
+    field: 'spec.payload.ignoreFields[0]',
+    says: '"x-id", a field of the idempotency key',
+  },
+  {
+    name: 'a property that is metadata',
+    spec: { payload: { schema: { type: 'object', properties }, metadataFields: ['farm_id'] } },
+    field: 'spec.payload.metadataFields[0]',
+    says: '"farm_id", a property of the schema',
+  },
+  {
+    name: 'a payload all of whose fields are left out',
+    spec: { payload: { ignoreFields: ['*'] } },
+    field: 'spec.payload.ignoreFields[0]',
+    says: 'names every field',
   },
   {
     name: 'a time zone there is not',

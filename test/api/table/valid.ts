@@ -6,6 +6,15 @@ const configMapKeyRef = (key: string) => ({ configMapKeyRef: { name: 'redis-ca',
 
 export const valid: readonly Row[] = [
   { name: 'the smallest' },
+  ...['a', '0', 'redis.auth-2.example', `a${'b'.repeat(252)}`].map((name) => ({
+    name: `a Secret called ${name.slice(0, 20)}`,
+    spec: { redis: { passwordFrom: { secretKeyRef: { name, key: 'password' } } } },
+  })),
+  ...['.pw', '_', '-', 'A.b_c-D', 'a..b', '__proto__', 'constructor', '.a.', 'k'.repeat(253)].map((key) => ({
+    name: `a key called ${key.slice(0, 20)}`,
+    spec: { redis: { passwordFrom: { secretKeyRef: { name: 'redis', key } } } },
+  })),
+  { name: 'names that are left empty', spec: { consumer: { serviceAccountName: '', priorityClassName: '' } } },
   {
     name: 'everything said',
     whole: { metadata: { labels: { team: 'farm' }, annotations: { 'streampipeline.dev/reconcile': 'disabled' } } },
@@ -143,6 +152,11 @@ export const valid: readonly Row[] = [
   },
   { name: 'the queue in a cluster', spec: { sink: { bullmq: { redis: { cluster: { nodes: ['q:6379'] } } } } } },
   { name: 'one field of JSON', spec: { payload: { encoding: 'Json', field: 'payload' } } },
+  {
+    name: 'fields of an envelope beside a document',
+    spec: { payload: { encoding: 'Json', field: 'body', ignoreFields: ['*'], metadataFields: ['tenant', 'x-*'] } },
+  },
+  { name: 'an empty key that is meant', spec: { payload: { idempotencyKey: ['region'], allowEmptyKey: true } } },
   { name: 'sizes as numbers', spec: { payload: { maxBytes: 1000 }, source: { batchBytes: 67_108_864 } } },
   { name: 'sizes with decimal suffixes', spec: { payload: { maxBytes: '1M' }, source: { batchBytes: '500k' } } },
   { name: 'scaled to zero', spec: { scaling: { minReplicas: 0, onMetricsLoss: 2 } } },

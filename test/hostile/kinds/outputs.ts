@@ -64,7 +64,7 @@ const errors = hostileKind({
         harmInLine(error.remedy),
         harmInLine(error.advice, 2 * mostMessage + 2),
         harmInLines(errorText(error), mostMessage + 'streampipeline: '.length),
-        harmInLines((error.stack ?? '').split('\n').slice(0, 1).join('')),
+        harmInLine((error.stack ?? '').split('\n')[0] ?? '', mostMessage + 40),
       )
       if (harm !== undefined) return `${error.code}: ${harm}`
     }

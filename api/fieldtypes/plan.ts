@@ -1,0 +1,88 @@
+/**
+ * How the fields of a stream entry are read by a payload's schema, made once for a schema. What a field may be hangs on the field alone where
+ * the schema knows one case; where it knows several, on which of them the other fields fit.
+ */
+import { createAcceptance } from './acceptance.ts'
+import { type Case, type Condition, type Expansion, expand } from './cases.ts'
+import { createMemberReader, namesOf, type Reading, requiredOf } from './members.ts'
+import { createReferences, type SchemaObject } from './references.ts'
+import { createTypeReader } from './types.ts'
+
+export interface FieldPlan {
+  readonly cases: readonly Case[]
+  /** There are more cases than are looked at. */
+  readonly cut: boolean
+  readonly conditions: readonly Condition[]
+  /** @param at the case */
+  reading(at: number, name: string): Reading
+  /** Whether all the schemas take the text. */
+  takes(schemas: readonly unknown[], text: string): boolean
+  /** What of an entry shows, before any field is read, that it is not of this case. */
+  marks(at: number): Marks
+  /** A reading by schemas that hold together, whatever case they are of. */
+  readingBy(schemas: readonly SchemaObject[], name: string): Reading
+}
+
+export interface Marks {
+  readonly required: readonly string[]
+  readonly without: readonly string[]
+  /** Properties with a list of values. */
+  readonly choices: ReadonlyMap<string, readonly unknown[]>
+}
+
+/** Where not all cases are known, the schema by itself stands for the others: no field is of a type that it does not give. */
+function casesOf(schema: SchemaObject, { cases, cut }: Expansion): readonly Case[] {
+  const itself: Case = { schemas: [schema], without: [], sides: new Map() }
+  return cases.length === 0 ? [itself] : cut ? [itself, ...cases] : cases
+}
+
+/** Names come from outside: so many are remembered. */
+const rememberedNames = 1_024
+const longestRemembered = 64
+
+export function createFieldPlan(schema: SchemaObject): FieldPlan {
+  const references = createReferences(schema)
+  const expansion = expand(schema, references)
+  const members = createMemberReader(createTypeReader(references), references)
+  const takes = createAcceptance(references)
+  const cases = casesOf(schema, expansion)
+  const known = new Map<string, (Reading | undefined)[]>()
+  const marks: (Marks | undefined)[] = []
+  const caseAt = (at: number) => cases[at] ?? { schemas: [], without: [], sides: new Map() }
+
+  return {
+    cases,
+    cut: expansion.cut,
+    conditions: expansion.conditions,
+    takes: (schemas, text) => schemas.every((one) => takes(one, text)),
+    readingBy: (schemas, name) => members.reading({ schemas, without: [], sides: new Map() }, name),
+    reading(at, name) {
+      const readings = known.get(name)
+      const remembered = readings?.[at]
+      if (remembered !== undefined) return remembered
+      const found = members.reading(caseAt(at), name)
+      if (readings !== undefined) readings[at] = found
+      else if (known.size < rememberedNames && name.length <= longestRemembered) {
+        const first: (Reading | undefined)[] = []
+        first[at] = found
+        known.set(name, first)
+      }
+      return found
+    },
+    marks(at) {
+      const one = caseAt(at)
+      const found = marks[at] ?? {
+        required: requiredOf(one),
+        without: one.without,
+        choices: new Map(
+          namesOf(one).flatMap((name) => {
+            const values = members.choices(one, name)
+            return values === undefined ? [] : [[name, values] as const]
+          }),
+        ),
+      }
+      marks[at] = found
+      return found
+    },
+  }
+}

@@ -1,0 +1,81 @@
+/**
+ * From a payload's schema to what judges by it. One way for whoever needs it (consumer, dispatcher, library), so that what
+ * `validate` accepts runs there.
+ */
+import { createAjvJudge, createUnsurveyedJudge, type Judge } from './ajvjudge.ts'
+import { type Choice, chosen } from './choice.ts'
+import { createExactJudge } from './exactjudge.ts'
+import { type Finding, spellPath } from './finding.ts'
+import { sizeFinding } from './limits.ts'
+import { type Survey, survey } from './survey.ts'
+import { describeViolation, type Violation } from './verdict.ts'
+
+export type JsonSchema = Readonly<Record<string, unknown>>
+
+interface Opinion {
+  readonly findings: readonly Finding[]
+  readonly choice: Choice
+  /** Undefined: too large to be laid out. */
+  readonly survey?: Survey
+}
+
+/** The last one: whoever checks a resource is about to use it. */
+let considered: { readonly text: string; readonly opinion: Opinion } | undefined
+
+/** All that is to be said about a schema, and which validator it gets. Compiles nothing. */
+export function consider(schema: JsonSchema, text: string = JSON.stringify(schema)): Opinion {
+  if (considered?.text === text) return considered.opinion
+  const tooLarge = sizeFinding(schema, text)
+  const opinion = tooLarge === undefined ? surveyed(schema) : { findings: [tooLarge], choice: { kind: 'Fast' } as const }
+  considered = { text, opinion }
+  return opinion
+}
+
+function surveyed(schema: JsonSchema): Opinion {
+  const found = survey(schema)
+  const { findings } = found
+  const sound = findings.every(({ weight }) => weight !== 'Fault')
+  return { findings, choice: sound ? chosen(found) : { kind: 'Fast' }, survey: found }
+}
+
+export interface JudgingOptions {
+  /** Asserted: a text without the format is refused, as payloads are. Annotated: it is not, as the standard's own tests have it. */
+  readonly formats?: 'Asserted' | 'Annotated'
+}
+
+/** Says whether a value is valid; `violation` says what is wrong with one. */
+export interface PayloadSchema {
+  (value: unknown): boolean
+  /** The first rule that a value breaks, as `PLACE RULE` without the value; undefined: none. */
+  readonly violation: (value: unknown) => string | undefined
+  readonly choice: Choice
+}
+
+let compiled: { readonly text: string; readonly schema: PayloadSchema } | undefined
+
+/** @throws Error that names the place in the schema and what to write instead, where no validator can judge by it */
+export function compilePayloadSchema(schema: JsonSchema, options: JudgingOptions = {}): PayloadSchema {
+  const asserted = options.formats !== 'Annotated'
+  const text = JSON.stringify(schema)
+  const key = `${asserted} ${text}`
+  if (compiled?.text === key) return compiled.schema
+  const made = payloadSchema(schema, consider(schema, text), asserted)
+  compiled = { text: key, schema: made }
+  return made
+}
+
+function payloadSchema(schema: JsonSchema, { findings, choice, survey: found }: Opinion, asserted: boolean): PayloadSchema {
+  const fault = findings.find(({ weight }) => weight === 'Fault')
+  if (fault !== undefined) throw new Error(`${spellPath('schema', fault.path)}: ${fault.message}`)
+  const judge = judgeFor(schema, choice, found, asserted)
+  const violation = (value: unknown) => {
+    const broken: Violation | undefined = judge(value)
+    return broken && describeViolation(broken)
+  }
+  return Object.freeze(Object.assign((value: unknown) => judge(value) === undefined, { violation, choice }))
+}
+
+function judgeFor(schema: JsonSchema, choice: Choice, found: Survey | undefined, asserted: boolean): Judge {
+  if (found === undefined) return createUnsurveyedJudge(schema)
+  return choice.kind === 'Fast' ? createAjvJudge(found, asserted) : createExactJudge(found, asserted)
+}

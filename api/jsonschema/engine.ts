@@ -1,0 +1,37 @@
+/** The evaluator of @hyperjump/json-schema, with the one keyword of ours in it: its value is the check itself. */
+import type { Keyword, ValidationContext } from '@hyperjump/json-schema/experimental'
+import type { JsonNode } from '@hyperjump/json-schema/instance/experimental'
+import { type Hyperjump, type HyperjumpInstance, loadHyperjump } from './library.ts'
+import type { Violation } from './verdict.ts'
+
+export const standardKeyword = (keyword: string) => `https://json-schema.org/keyword/${keyword}`
+export const checkKeyword = 'urn:streampipeline:keyword:check'
+
+/** What the evaluator hands from a schema to its keywords and back. */
+export interface Context extends ValidationContext {
+  dynamicAnchors?: Readonly<Record<string, string>>
+  violation?: Violation
+}
+
+export type Check = (value: unknown, instance: JsonNode, context: Context) => boolean
+
+interface Engine {
+  readonly engine: Hyperjump
+  readonly instance: HyperjumpInstance
+}
+
+let prepared: Engine | undefined
+
+/** The library keeps its keywords for the whole process: ours is added once for all. */
+export function engine(): Engine {
+  if (prepared !== undefined) return prepared
+  const loaded = loadHyperjump()
+  const check: Keyword<Check, Context> = {
+    id: checkKeyword,
+    compile: async () => () => true,
+    interpret: (test, node, context) => test(loaded.instance.value(node), node, context),
+  }
+  loaded.engine.addKeyword(check as unknown as Keyword<unknown>)
+  prepared = loaded
+  return loaded
+}

@@ -1,0 +1,9 @@
+/** JSON values as text that is the same exactly where JSON Schema calls the values equal: members in one order, at every depth. */
+import { isRecord } from '../validation/problem.ts'
+
+export function canonical(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map(canonical).join(',')}]`
+  if (!isRecord(value)) return JSON.stringify(value)
+  const names = Object.keys(value).sort()
+  return `{${names.map((name) => `${JSON.stringify(name)}:${canonical(value[name])}`).join(',')}}`
+}

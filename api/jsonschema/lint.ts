@@ -1,0 +1,111 @@
+/** What is to be said about one schema by itself: its keywords' names and values, the dialect it names, its patterns. */
+
+import { quotedName } from '../printable.ts'
+import type { SchemaNode } from './document.ts'
+import { clip, type Finding } from './finding.ts'
+import { isFormat, knownFormats } from './formats.ts'
+import { foreignKeywords, formOf, isAnnotation } from './keywords.ts'
+import { likelyKeyword } from './spelling.ts'
+import { dialect, isDialect, isVocabulary } from './standard.ts'
+import { memberFault, patternFault, valueFault } from './values.ts'
+
+type Said = Pick<Finding, 'weight' | 'message'>
+
+const fault = (message: string): Said => ({ weight: 'Fault', message })
+const refusal = (message: string): Said => ({ weight: 'Refusal', message })
+const remark = (message: string): Said => ({ weight: 'Remark', message })
+
+export function lint(node: SchemaNode): Finding[] {
+  const { value } = node
+  if (typeof value === 'boolean') return []
+  const members = Object.entries(value).flatMap(([keyword, held]) => {
+    const at = (said: Said, ...steps: string[]): Finding => ({ ...said, path: [...node.path, keyword, ...steps] })
+    const form = formOf(keyword)
+    if (form === undefined) return unknownKeyword(keyword, held, value).map((said) => at(said))
+    const member = memberFault(form, held)
+    if (member !== undefined) return [{ ...fault(member.message), path: [...node.path, keyword, member.step] }]
+    const wrong = valueFault(keyword, form, held)
+    if (wrong !== undefined) return [at(fault(wrong))]
+    switch (form) {
+      case 'Pattern': {
+        const unfit = patternFault(held as string)
+        return unfit === undefined ? [] : [at(fault(unfit))]
+      }
+      case 'SchemaByPattern':
+        return Object.keys(held as object).flatMap((pattern) => {
+          const unfit = patternFault(pattern)
+          return unfit === undefined ? [] : [at(fault(unfit), pattern)]
+        })
+      case 'Dialect':
+        return isDialect(held as string)
+          ? []
+          : [at({ weight: node.path.length === 0 ? 'Fault' : 'Refusal', ...foreignDialect(held) })]
+      case 'Vocabulary':
+        return foreignVocabularies(held as Record<string, boolean>).map((said) => at(said))
+      default:
+        return keyword === 'format' && !isFormat(held as string) ? [at(unknownFormat(held as string))] : []
+    }
+  })
+  return [...members, ...withoutEffect(node)]
+}
+
+function unknownKeyword(keyword: string, held: unknown, schema: Readonly<Record<string, unknown>>): Said[] {
+  if (keyword === '$async') {
+    return [refusal('$async is of ajv, not of JSON Schema, and payloads are judged at once: drop it')]
+  }
+  if (keyword === '$recursiveRef') {
+    return [refusal('$recursiveRef is of JSON Schema 2019-09: write $dynamicRef, or $ref where nothing extends the schema')]
+  }
+  if (keyword === 'nullable' && held === true && schema['type'] !== undefined && !allowsNull(schema['type'])) {
+    const types = [schema['type'], 'null'].flat()
+    return [refusal(`nullable is of OpenAPI 3.0 and means nothing in JSON Schema 2020-12: write type: ${JSON.stringify(types)}`)]
+  }
+  const foreign = foreignKeywords.get(keyword)
+  if (foreign !== undefined) return [remark(`${keyword} is no keyword of JSON Schema 2020-12 and has no effect: ${foreign}`)]
+  if (isAnnotation(keyword)) return []
+  const shown = quotedName(keyword)
+  const meant = likelyKeyword(keyword)
+  if (meant !== undefined)
+    return [fault(`unknown keyword: ${shown}: write ${meant}, or begin the name with x- to keep it as an annotation`)]
+  return [
+    remark(`${shown} is no keyword of JSON Schema 2020-12 and has no effect: begin the name with x- if it is an annotation`),
+  ]
+}
+
+const allowsNull = (type: unknown): boolean => [type].flat().includes('null')
+
+function foreignDialect(held: unknown): { readonly message: string } {
+  const message = `$schema ${JSON.stringify(held)} is another dialect than payloads are judged by: write ${JSON.stringify(dialect)} and the keywords of 2020-12, or drop $schema`
+  return { message: clip(message, 500) }
+}
+
+function foreignVocabularies(vocabularies: Readonly<Record<string, boolean>>): Said[] {
+  return Object.entries(vocabularies).flatMap(([uri, required]) => {
+    if (isVocabulary(uri)) return []
+    const shown = JSON.stringify(clip(uri, 100))
+    return required
+      ? [refusal(`the vocabulary ${shown} is required and not known here: drop it, or set it to false`)]
+      : [remark(`the vocabulary ${shown} is not known here and has no effect`)]
+  })
+}
+
+function unknownFormat(name: string): Said {
+  const shown = JSON.stringify(clip(name, 60))
+  return remark(`the format ${shown} is not known here and refuses nothing; known are ${knownFormats.join(', ')}`)
+}
+
+/** Keywords that need another beside them to judge anything. */
+function withoutEffect({ value, path }: SchemaNode): Finding[] {
+  if (typeof value === 'boolean') return []
+  const needs: readonly (readonly [keyword: string, needed: readonly string[], remedy: string])[] = [
+    ['then', ['if'], 'write if beside it'],
+    ['else', ['if'], 'write if beside it'],
+    ['minContains', ['contains'], 'write contains beside it'],
+    ['maxContains', ['contains'], 'write contains beside it'],
+  ]
+  return needs.flatMap(([keyword, needed, remedy]) =>
+    Object.hasOwn(value, keyword) && !needed.some((name) => Object.hasOwn(value, name))
+      ? [{ path: [...path, keyword], weight: 'Remark', message: `${keyword} has no effect by itself: ${remedy}` } as const]
+      : [],
+  )
+}

@@ -1,0 +1,182 @@
+/**
+ * All that is known about a schema before a validator is made of it: its layout, where its references lead, and what is to be said
+ * about it. Pure: the verdict of `validate`, and the ground on which a validator is chosen and built.
+ *
+ * Releases before looked only at what judges (`$defs` that nothing refers to were left alone), so a fault in a schema that nothing
+ * reaches stops nobody who runs with it.
+ */
+import { isRecord } from '../validation/problem.ts'
+import { innerKey, innerOf, type Layout, layOut, type SchemaNode, type SchemaValue } from './document.ts'
+import { clip, type Finding, spellPath } from './finding.ts'
+import { inPlace, shelves } from './keywords.ts'
+import { excess, limits } from './limits.ts'
+import { lint } from './lint.ts'
+
+/** Dynamic: decided while judging, because several resources give the name a schema. */
+export type Target =
+  | { readonly kind: 'Static'; readonly node: SchemaNode }
+  | { readonly kind: 'Dynamic'; readonly name: string; readonly node: SchemaNode }
+
+export interface Survey {
+  readonly root: SchemaNode
+  /** Every schema that judges: the root, and what keywords and references lead to from there. */
+  readonly reached: readonly SchemaNode[]
+  readonly dynamicAnchors: Layout['dynamicAnchors']
+  readonly findings: readonly Finding[]
+  /** Where the reference under a keyword leads; undefined: a finding says why nowhere. */
+  target(node: SchemaNode, keyword: string): Target | undefined
+  /** The schema under a keyword, or under a name in it. */
+  inner(node: SchemaNode, keyword: string, ...steps: (string | number)[]): SchemaNode
+}
+
+/** The last is of 2019-09: what runs with it goes on as before. */
+export const referenceKeywords: readonly string[] = ['$ref', '$dynamicRef', '$recursiveRef']
+
+export function survey(schema: SchemaValue): Survey {
+  const layout = layOut(schema)
+  const { targets, findings } = resolved(layout)
+  const { nodes, root } = layout
+  const target = (node: SchemaNode, keyword: string) => targets.get(innerKey(node, keyword))
+  const inner = (node: SchemaNode, keyword: string, ...steps: (string | number)[]): SchemaNode => {
+    const found = nodes.get(innerKey(node, keyword, ...steps))
+    if (found === undefined) throw new Error(`no schema at ${innerKey(node, keyword, ...steps)}`)
+    return found
+  }
+  const reached = reach(layout, target)
+  const own = [...nodes.values()].filter(({ foreign }) => !foreign)
+  const about = [...own.flatMap(lint), ...layout.findings, ...findings]
+  const judging = new Set([...reached].map(({ path, foreign }) => (foreign ? '' : spellPath('', path))))
+  return {
+    root,
+    reached: [...reached],
+    dynamicAnchors: layout.dynamicAnchors,
+    findings: [
+      ...about.map((finding) => eased(finding, judging)),
+      ...circles([...reached], nodes, target),
+      ...(own.length > limits.schemas ? [excess(`the schema holds ${own.length} schemas; the limit is ${limits.schemas}`)] : []),
+      ...(targets.size > limits.references
+        ? [excess(`the schema holds ${targets.size} references; the limit is ${limits.references}`)]
+        : []),
+    ],
+    target,
+    inner,
+  }
+}
+
+/** A finding's path ends with the keyword, or a name in it; the schema it is about stands one or two steps up. */
+function eased(finding: Finding, judging: ReadonlySet<string>): Finding {
+  if (finding.weight !== 'Fault') return finding
+  const { path } = finding
+  const judges = [0, 1, 2].some((up) => path.length >= up && judging.has(spellPath('', path.slice(0, path.length - up))))
+  return judges ? finding : { ...finding, weight: 'Refusal' }
+}
+
+function resolved(layout: Layout): { readonly targets: ReadonlyMap<string, Target>; readonly findings: readonly Finding[] } {
+  const targets = new Map<string, Target>()
+  const findings: Finding[] = []
+  const declarers = (name: string) => [...layout.dynamicAnchors.values()].filter((names) => names.has(name)).length
+  const dynamic: { readonly key: string; readonly name: string; readonly node: SchemaNode }[] = []
+  // References lead to what is laid out only then, which has references in turn: a map grows while it is gone through.
+  for (const node of layout.nodes.values()) {
+    const { value } = node
+    if (typeof value === 'boolean') continue
+    for (const keyword of referenceKeywords) {
+      const reference = value[keyword]
+      if (typeof reference !== 'string') continue
+      const found = layout.find(reference, node)
+      if (found.kind !== 'Node') {
+        findings.push({ path: [...node.path, keyword], weight: 'Fault', message: unresolved(keyword, reference, found) })
+        continue
+      }
+      const key = innerKey(node, keyword)
+      const { node: there, anchor } = found
+      targets.set(key, { kind: 'Static', node: there })
+      const bookended = isRecord(there.value) && there.value['$dynamicAnchor'] === anchor
+      if (keyword === '$dynamicRef' && anchor !== undefined && bookended) dynamic.push({ key, name: anchor, node: there })
+    }
+  }
+  for (const { key, name, node } of dynamic) if (declarers(name) > 1) targets.set(key, { kind: 'Dynamic', name, node })
+  return { targets, findings }
+}
+
+function unresolved(keyword: string, reference: string, found: { readonly kind: string; readonly resource?: string }): string {
+  const said = `${keyword} ${JSON.stringify(clip(reference, 200))}`
+  switch (found.kind) {
+    case 'Remote':
+      return `${said} leads out of the schema, to ${clip(found.resource ?? '', 200)}, and nothing is fetched: copy that schema into $defs, with its $id, or refer to "#/$defs/name"`
+    case 'Missing':
+      return `${said} leads to no schema: correct it, or add what it names, as "#/$defs/name" needs name below $defs at the top of the schema`
+    default:
+      return `${said} is no reference that can be followed from here: write one such as "#/$defs/name"`
+  }
+}
+
+function reach(layout: Layout, target: Survey['target']): ReadonlySet<SchemaNode> {
+  const reached = new Set([layout.root])
+  for (const node of reached) {
+    if (typeof node.value === 'boolean') continue
+    for (const { key, path } of innerOf(node)) {
+      const keyword = String(path[node.path.length])
+      const inner = layout.nodes.get(key)
+      if (inner !== undefined && !shelves.has(keyword)) reached.add(inner)
+    }
+    for (const keyword of referenceKeywords) {
+      const found = target(node, keyword)
+      if (found === undefined) continue
+      reached.add(found.node)
+      if (found.kind !== 'Dynamic') continue
+      for (const names of layout.dynamicAnchors.values()) {
+        const there = layout.nodes.get(names.get(found.name) ?? '')
+        if (there !== undefined) reached.add(there)
+      }
+    }
+  }
+  return reached
+}
+
+/** Schemas that judge the same value again and again: through references and what judges in place, and nothing that descends. */
+function circles(reached: readonly SchemaNode[], nodes: Layout['nodes'], target: Survey['target']): Finding[] {
+  const next = (node: SchemaNode): SchemaNode[] => {
+    if (typeof node.value === 'boolean') return []
+    const inside = innerOf(node).filter(({ path }) => inPlace.has(String(path[node.path.length])))
+    const referred = referenceKeywords.map((keyword) => target(node, keyword))
+    return [
+      ...inside.flatMap(({ key }) => nodes.get(key) ?? []),
+      ...referred.flatMap((found) => (found?.kind === 'Static' ? [found.node] : [])),
+    ]
+  }
+  const finished = new Set<SchemaNode>()
+  for (const start of reached) {
+    const way = new Set<SchemaNode>()
+    const open: { readonly node: SchemaNode; readonly rest: SchemaNode[] }[] = []
+    const enter = (node: SchemaNode): boolean => {
+      if (way.has(node)) return false
+      if (!finished.has(node)) {
+        way.add(node)
+        open.push({ node, rest: next(node) })
+      }
+      return true
+    }
+    enter(start)
+    for (let top = open.at(-1); top !== undefined; top = open.at(-1)) {
+      const onward = top.rest.pop()
+      if (onward === undefined) {
+        open.pop()
+        way.delete(top.node)
+        finished.add(top.node)
+      } else if (!enter(onward)) return [circle([...way], onward)]
+    }
+  }
+  return []
+}
+
+function circle(way: readonly SchemaNode[], again: SchemaNode): Finding {
+  const round = way.slice(way.indexOf(again))
+  const places = round.slice(0, 5).map(({ path }) => spellPath('schema', path))
+  const shown = clip([...places, ...(round.length > 5 ? ['…'] : []), spellPath('schema', again.path)].join(' → '), 500)
+  return {
+    path: again.path,
+    weight: 'Refusal',
+    message: `the schema leads back to itself for one and the same value, without end: ${shown}: refer to it from below properties or items`,
+  }
+}

@@ -1,0 +1,24 @@
+/** Hosts of Redis by the limits: judged by name before anything is connected to, and given the reach that every connection keeps to. */
+import { nameRefusal } from '../../redis/connect/reach.ts'
+import type { RedisAddress } from '../../redis/connect/references.ts'
+import type { Locate } from '../observe/locality.ts'
+import type { Limits } from './limits.ts'
+import { reachFor } from './verdict.ts'
+
+/** Throws RedisAddressRefused: a url from a Secret is known only here. */
+export function within(limits: Limits, locate: Locate): Locate {
+  return (namespace, named) => {
+    const address = locate(namespace, named)
+    const reach = reachFor(limits, namespace)
+    if (reach === undefined) return address
+    for (const host of hostsOf(address)) {
+      const refusal = nameRefusal(reach, host)
+      if (refusal !== undefined) throw refusal
+    }
+    return { ...address, reach }
+  }
+}
+
+function hostsOf(address: RedisAddress): readonly string[] {
+  return address.kind === 'Server' ? [address.host] : address.nodes.map(({ host }) => host)
+}

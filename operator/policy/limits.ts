@@ -1,0 +1,158 @@
+/**
+ * The limits that an administrator sets on what pipelines may ask for. One table: the flags of `streampipeline operator`, the chart's
+ * values and its ValidatingAdmissionPolicy, and docs/tenancy.md are made from it. A limit that is not set allows everything; a list that
+ * is set and empty allows nothing but the operator's own default.
+ */
+import { failure } from '../../api/errors.ts'
+import { isObjectName } from '../../api/names.ts'
+import { isAddress, isNetwork } from '../../redis/connect/networkaddress.ts'
+
+export interface ListLimit {
+  /** In OperatorOptions and, under `tenancy`, in the chart's values. */
+  readonly value: LimitName
+  /** On the command line. */
+  readonly flag: string
+  readonly help: string
+  /** What an item looks like; a regular expression that JSON Schema and JavaScript read alike. */
+  readonly form: string
+  readonly formText: string
+  /** Beyond the form. */
+  readonly fits?: (item: string) => boolean
+}
+
+export type LimitName =
+  | 'images'
+  | 'volumes'
+  | 'envSources'
+  | 'serviceAccounts'
+  | 'priorityClasses'
+  | 'tolerations'
+  | 'redisHosts'
+  | 'redisNetworks'
+
+const objectName = '^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$'
+
+export const listLimits: readonly ListLimit[] = [
+  {
+    value: 'images',
+    flag: '--allow-images',
+    help: 'Images of consumers: registries, folders or images, whole path components (`ghcr.io/acme` is not `ghcr.io/acme-evil`). Empty: only the default one',
+    form: '^[A-Za-z0-9]([A-Za-z0-9._:/@-]*[A-Za-z0-9])?$',
+    formText: 'a registry, folder or image such as ghcr.io/acme',
+    fits: (item) => !item.includes('..') && !item.includes('//'),
+  },
+  {
+    value: 'volumes',
+    flag: '--allow-volumes',
+    help: 'Types of `spec.consumer.volumes`, and of the sources of projected ones, such as `configMap`, `emptyDir`, `projected`',
+    form: '^[a-z][A-Za-z]*$',
+    formText: 'a type of volume such as configMap',
+  },
+  {
+    value: 'envSources',
+    flag: '--allow-env-sources',
+    help: 'Where `spec.consumer.env` and `envFrom` may take values from: `configMapKeyRef`, `secretKeyRef`, `fieldRef`, `configMapRef`, `secretRef` and so on',
+    form: '^[a-z][A-Za-z]*$',
+    formText: 'a source such as configMapKeyRef',
+  },
+  {
+    value: 'serviceAccounts',
+    flag: '--allow-service-accounts',
+    help: 'Names in `spec.consumer.serviceAccountName`. Empty: only the one that the operator makes',
+    form: objectName,
+    formText: 'the name of a ServiceAccount',
+    fits: isObjectName,
+  },
+  {
+    value: 'priorityClasses',
+    flag: '--allow-priority-classes',
+    help: 'Names in `spec.consumer.priorityClassName`. Empty: none',
+    form: objectName,
+    formText: 'the name of a priority class',
+    fits: isObjectName,
+  },
+  {
+    value: 'tolerations',
+    flag: '--allow-tolerations',
+    help: 'Keys of taints in `spec.consumer.tolerations`. A toleration without a key tolerates every taint and is refused',
+    form: '^[A-Za-z0-9]([A-Za-z0-9._/-]*[A-Za-z0-9])?$',
+    formText: 'the key of a taint',
+  },
+  {
+    value: 'redisHosts',
+    flag: '--allow-redis-hosts',
+    help: 'Hosts of Redis: names, `*.` and the end of names, or addresses. `{namespace}` stands for the pipeline’s: `*.{namespace}.svc`. A bare name is the Service beside the pipeline, `NAME.NAMESPACE.svc`',
+    form: '^([*][.])?[a-z0-9{:]([a-z0-9.:{}_-]*[a-z0-9}:])?$',
+    formText: 'a name such as redis.example.com or *.{namespace}.svc, or an address',
+    fits: (item) => isAddress(item) || !/[:]/.test(item),
+  },
+  {
+    value: 'redisNetworks',
+    flag: '--allow-redis-networks',
+    help: 'Networks (`10.0.0.0/8`) that must hold the address a connection goes to, also one that a Sentinel or a node of a cluster announces',
+    form: '^[0-9a-f.:]+/[0-9]{1,3}$',
+    formText: 'a network such as 10.0.0.0/8',
+    fits: isNetwork,
+  },
+]
+
+/** What the flags say, read and checked. */
+export interface Limits extends Readonly<Partial<Record<LimitName, readonly string[]>>> {
+  /** Only what the pod security standard `restricted` allows. */
+  readonly restrictedPods: boolean
+  /** Whether Redis may be at this host, its link, or a metadata service. */
+  readonly localRedis: boolean
+  /** A label that each Secret a pipeline names must carry; undefined: none. */
+  readonly secretLabel?: SecretLabel
+  /** Where the operator itself runs: its signing Secret is not for pipelines. */
+  readonly operatorNamespace?: string
+}
+
+export interface SecretLabel {
+  readonly key: string
+  /** Undefined: any. */
+  readonly value: string | undefined
+}
+
+export type LimitOptions = Readonly<Partial<Record<LimitName, string>>> & {
+  readonly restrictedPods?: boolean
+  /** `allow` or `refuse`; default: refuse in a pod of the cluster, else allow. */
+  readonly localRedis?: string
+  /** `KEY` or `KEY=VALUE`. */
+  readonly secretLabel?: string
+}
+
+export const noLimits: Limits = Object.freeze({ restrictedPods: false, localRedis: true })
+
+const labelForm =
+  /^([a-z0-9]([-a-z0-9.]*[a-z0-9])?\/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?(=([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?)?$/
+
+/** Throws InvalidOption. */
+export function compileLimits(options: LimitOptions, inCluster: boolean): Limits {
+  const lists = listLimits.flatMap((limit) => {
+    const given = options[limit.value]
+    return given === undefined ? [] : [[limit.value, itemsOf(limit, given)] as const]
+  })
+  const { localRedis, secretLabel } = options
+  if (localRedis !== undefined && localRedis !== 'allow' && localRedis !== 'refuse')
+    throw failure('InvalidOption', { option: '--local-redis', detail: `${localRedis} is neither allow nor refuse` })
+  if (secretLabel !== undefined && !labelForm.test(secretLabel))
+    throw failure('InvalidOption', { option: '--secret-label', detail: `${secretLabel} is no label: write KEY or KEY=VALUE` })
+  const [key = '', value] = (secretLabel ?? '').split('=')
+  return Object.freeze({
+    ...Object.fromEntries(lists),
+    restrictedPods: options.restrictedPods ?? false,
+    localRedis: localRedis === undefined ? !inCluster : localRedis === 'allow',
+    ...(key === '' ? {} : { secretLabel: { key, value } }),
+  })
+}
+
+function itemsOf({ flag, form, formText, fits }: ListLimit, given: string): readonly string[] {
+  const items = given
+    .split(',')
+    .map((item) => item.trim())
+    .filter((item) => item !== '')
+  const odd = items.find((item) => !new RegExp(form).test(item) || fits?.(item) === false)
+  if (odd !== undefined) throw failure('InvalidOption', { option: flag, detail: `${odd} is not ${formText}` })
+  return Object.freeze([...new Set(items)])
+}

@@ -1,0 +1,261 @@
+/**
+ * The limits as CEL, the one source of both judges: the API server runs it in the chart's ValidatingAdmissionPolicy when a pipeline is
+ * written, and the operator (verdict.ts) when it reads one, since policies can be left out and pipelines be older than they are.
+ *
+ * `object` is the pipeline; `variables` are the limits' own lists and the parts of the pipeline that several rules look at. An
+ * expression that fails, as for a field of another type, refuses in both places.
+ */
+import { localNetworks } from '../../redis/connect/reach.ts'
+import { signingSecretName } from '../plan/names.ts'
+import type { LimitName } from './limits.ts'
+
+export type Switch = LimitName | 'restrictedPods' | 'localRedis' | 'signingSecret'
+
+export interface PolicyRule {
+  /** Which limit it enforces; without that limit it is not run. */
+  readonly limit: Switch
+  /** The field of the pipeline that breaks it. */
+  readonly field: string
+  /** CEL that is true for what is allowed. */
+  readonly expression: string
+  /** What is allowed, as the end of a sentence about the field. */
+  readonly detail: string
+  /** The list whose items follow the detail. */
+  readonly list?: LimitName
+}
+
+export interface Variable {
+  readonly name: string
+  readonly expression: string
+}
+
+/** A CEL literal of texts. */
+export const listLiteral = (items: readonly string[]): string => `[${items.map((item) => JSON.stringify(item)).join(', ')}]`
+
+const part = (name: string, empty: '[]' | '{}' | "''", holder = 'variables.consumer'): Variable => ({
+  name,
+  expression: `has(${holder}.${name}) ? dyn(${holder}.${name}) : dyn(${empty})`,
+})
+
+const endpointsOf = (redis: string) =>
+  [
+    `(has(${redis}.url) ? [${redis}.url.substring(${redis}.url.indexOf('://') + 3).split('/')[0]] : [])`,
+    `(has(${redis}.sentinel) ? ${redis}.sentinel.nodes : [])`,
+    `(has(${redis}.cluster) ? ${redis}.cluster.nodes : [])`,
+  ].join(' + ')
+
+/** Of the pipeline; each may use those before it. */
+export const partVariables: readonly Variable[] = [
+  { name: 'spec', expression: 'dyn(object.spec)' },
+  { name: 'consumer', expression: 'has(object.spec.consumer) ? dyn(object.spec.consumer) : dyn({})' },
+  part('image', "''"),
+  part('serviceAccountName', "''"),
+  part('priorityClassName', "''"),
+  part('volumes', '[]'),
+  part('env', '[]'),
+  part('envFrom', '[]'),
+  part('imagePullSecrets', '[]'),
+  part('tolerations', '[]'),
+  part('annotations', '{}'),
+  part('securityContext', '{}'),
+  { name: 'redis', expression: 'dyn(object.spec.redis)' },
+  {
+    name: 'queueRedis',
+    expression: 'has(object.spec.sink.bullmq.redis) ? dyn(object.spec.sink.bullmq.redis) : dyn({})',
+  },
+  { name: 'endpoints', expression: `${endpointsOf('variables.redis')} + ${endpointsOf('variables.queueRedis')}` },
+  {
+    // As the operator looks them up: without port, in lower case, a bare name beside the pipeline.
+    name: 'hosts',
+    expression: [
+      "variables.endpoints.map(e, e.startsWith('[') ? e.substring(1).split(']')[0] : e.split(':')[0])",
+      ".map(h, h.lowerAscii()).map(h, h.endsWith('.') ? h.substring(0, size(h) - 1) : h)",
+      ".map(h, h.contains('.') || h.contains(':') || h == 'localhost' ? h : h + '.' + object.metadata.namespace + '.svc')",
+    ].join(''),
+  },
+]
+
+const everyVolumeKey = (condition: string) => `variables.volumes.all(v, v.all(k, k == 'name' || ${condition}))`
+const sourcesOf = (condition: string) =>
+  `variables.volumes.all(v, !has(v.projected) || !has(v.projected.sources) || v.projected.sources.all(s, ${condition}))`
+
+/** Whole path components: what follows an allowed folder is `/`, and what follows an allowed image is a tag or a digest. */
+const imageAllowed = (image: string) =>
+  `(${image}.matches('^[A-Za-z0-9][A-Za-z0-9._:/@-]*$') && !${image}.contains('..') && !${image}.contains('//') && variables.images.exists(p, ` +
+  `${image} == p || ${image}.startsWith(p + '/') || ((${image}.startsWith(p + ':') || ${image}.startsWith(p + '@')) && !${image}.substring(size(p)).contains('/'))))`
+
+const isLiteral = 'isIP(h)'
+const withinNetworks = 'variables.redisNetworks.exists(n, cidr(n).containsIP(h))'
+/** An address of version 6 in a form that only some readers take: a colon, and no address to CEL. */
+const oddAddress = "(h.contains(':') && !isIP(h))"
+const matchesPattern =
+  "variables.redisHosts.exists(p, p.startsWith('*.') ? (h.endsWith(p.substring(1)) && size(h) >= size(p)) : h == p)"
+
+const safeSysctls = [
+  'kernel.shm_rmid_forced',
+  'net.ipv4.ip_local_port_range',
+  'net.ipv4.ip_local_reserved_ports',
+  'net.ipv4.ip_unprivileged_port_start',
+  'net.ipv4.ping_group_range',
+  'net.ipv4.tcp_fin_timeout',
+  'net.ipv4.tcp_keepalive_intvl',
+  'net.ipv4.tcp_keepalive_probes',
+  'net.ipv4.tcp_keepalive_time',
+  'net.ipv4.tcp_syncookies',
+]
+const restrictedVolumes = [
+  ...['configMap', 'csi', 'downwardAPI', 'emptyDir', 'ephemeral', 'image', 'persistentVolumeClaim', 'projected', 'secret'],
+]
+const s = 'variables.securityContext'
+const unless = (field: string, condition: string) => `(!has(${s}.${field}) || ${condition})`
+const profile = (field: string) =>
+  unless(field, `(has(${s}.${field}.type) && ${s}.${field}.type in ['RuntimeDefault', 'Localhost'])`)
+const restricted = [
+  unless('runAsNonRoot', `${s}.runAsNonRoot == true`),
+  unless('runAsUser', `!(${s}.runAsUser == 0)`),
+  profile('seccompProfile'),
+  profile('appArmorProfile'),
+  unless(
+    'seLinuxOptions',
+    `${s}.seLinuxOptions.all(k, (k == 'type' && ${s}.seLinuxOptions.type in ['', 'container_t', 'container_init_t', 'container_kvm_t', 'container_engine_t']) || k == 'level')`,
+  ),
+  unless('sysctls', `${s}.sysctls.all(x, x.name in ${listLiteral(safeSysctls)})`),
+  unless('windowsOptions', `(!has(${s}.windowsOptions.hostProcess) || !(${s}.windowsOptions.hostProcess == true))`),
+].join(' && ')
+
+const isSigning = (name: string) => `${name} == '${signingSecretName}'`
+const referenceNames = ['usernameFrom', 'passwordFrom', 'urlFrom']
+const namesSigning = (holder: string, field: string) =>
+  `(has(${holder}.${field}) && has(${holder}.${field}.secretKeyRef) && ${isSigning(`${holder}.${field}.secretKeyRef.name`)})`
+const redisNamesSigning = (redis: string) => [
+  ...referenceNames.map((field) => namesSigning(redis, field)),
+  ...['usernameFrom', 'passwordFrom'].map((field) => `(has(${redis}.sentinel) && ${namesSigning(`${redis}.sentinel`, field)})`),
+  ...['caFrom', 'certFrom', 'keyFrom'].map((field) => `(has(${redis}.tls) && ${namesSigning(`${redis}.tls`, field)})`),
+]
+const signingNamed = [
+  ...redisNamesSigning('variables.redis'),
+  ...redisNamesSigning('variables.queueRedis'),
+  `variables.env.exists(e, has(e.valueFrom) && has(e.valueFrom.secretKeyRef) && ${isSigning('e.valueFrom.secretKeyRef.name')})`,
+  `variables.envFrom.exists(e, has(e.secretRef) && ${isSigning('e.secretRef.name')})`,
+  `variables.imagePullSecrets.exists(e, ${isSigning('e.name')})`,
+  `variables.volumes.exists(v, has(v.secret) && has(v.secret.secretName) && ${isSigning('v.secret.secretName')})`,
+  `variables.volumes.exists(v, has(v.projected) && has(v.projected.sources) && v.projected.sources.exists(x, has(x.secret) && has(x.secret.name) && ${isSigning('x.secret.name')}))`,
+]
+
+export const policyRules: readonly PolicyRule[] = [
+  {
+    limit: 'images',
+    field: 'spec.consumer.image',
+    expression: `variables.image == '' || ${imageAllowed('variables.image')}`,
+    detail: 'leave it out, or name an image from',
+    list: 'images',
+  },
+  {
+    limit: 'images',
+    field: 'spec.consumer.volumes',
+    expression: `variables.volumes.all(v, !has(v.image) || (has(v.image.reference) && ${imageAllowed('v.image.reference')}))`,
+    detail: 'a volume may hold an image from',
+    list: 'images',
+  },
+  {
+    limit: 'volumes',
+    field: 'spec.consumer.volumes',
+    expression: `${everyVolumeKey('k in variables.allowedVolumes')} && variables.volumes.all(v, size(v) > 1 || 'emptyDir' in variables.allowedVolumes) && ${sourcesOf('s.all(k, k in variables.allowedVolumes)')}`,
+    detail: 'volumes and sources of projected ones may be of the types',
+    list: 'volumes',
+  },
+  {
+    limit: 'envSources',
+    field: 'spec.consumer.env',
+    expression: 'variables.env.all(e, !has(e.valueFrom) || e.valueFrom.all(k, k in variables.envSources))',
+    detail: 'values may come from',
+    list: 'envSources',
+  },
+  {
+    limit: 'envSources',
+    field: 'spec.consumer.envFrom',
+    expression: "variables.envFrom.all(e, e.all(k, k == 'prefix' || k in variables.envSources))",
+    detail: 'values may come from',
+    list: 'envSources',
+  },
+  {
+    limit: 'serviceAccounts',
+    field: 'spec.consumer.serviceAccountName',
+    expression: "variables.serviceAccountName == '' || variables.serviceAccountName in variables.serviceAccounts",
+    detail: "leave it out for the operator's own, or name one of",
+    list: 'serviceAccounts',
+  },
+  {
+    limit: 'priorityClasses',
+    field: 'spec.consumer.priorityClassName',
+    expression: "variables.priorityClassName == '' || variables.priorityClassName in variables.priorityClasses",
+    detail: 'leave it out, or name one of',
+    list: 'priorityClasses',
+  },
+  {
+    limit: 'tolerations',
+    field: 'spec.consumer.tolerations',
+    expression: 'variables.tolerations.all(t, has(t.key) && t.key in variables.allowedTolerations)',
+    detail: 'each needs a key, one of',
+    list: 'tolerations',
+  },
+  {
+    limit: 'restrictedPods',
+    field: 'spec.consumer.securityContext',
+    expression: restricted,
+    detail: 'the pod security standard restricted does not allow it',
+  },
+  {
+    limit: 'restrictedPods',
+    field: 'spec.consumer.volumes',
+    expression: everyVolumeKey(`k in ${listLiteral(restrictedVolumes)}`),
+    detail: `the pod security standard restricted allows the types ${restrictedVolumes.join(', ')}`,
+  },
+  {
+    limit: 'restrictedPods',
+    field: 'spec.consumer.annotations',
+    expression: "!variables.annotations.exists(k, k.startsWith('container.apparmor.security.beta.kubernetes.io/'))",
+    detail: 'an AppArmor profile is named in securityContext.appArmorProfile',
+  },
+  {
+    limit: 'redisHosts',
+    field: 'spec.redis and spec.sink.bullmq.redis',
+    expression: `variables.hosts.all(h, (variables.networksLimited && (${isLiteral} || h.contains(':'))) || ${matchesPattern})`,
+    detail: 'a host may be',
+    list: 'redisHosts',
+  },
+  {
+    limit: 'redisNetworks',
+    field: 'spec.redis and spec.sink.bullmq.redis',
+    expression: `variables.hosts.all(h, !${oddAddress} && (!${isLiteral} || ${withinNetworks}))`,
+    detail: 'an address may lie in',
+    list: 'redisNetworks',
+  },
+  {
+    limit: 'localRedis',
+    field: 'spec.redis and spec.sink.bullmq.redis',
+    expression: `variables.hosts.all(h, h != 'localhost' && !h.endsWith('.localhost') && !${oddAddress} && (!${isLiteral} || !${listLiteral(localNetworks)}.exists(n, cidr(n).containsIP(h))))`,
+    detail: 'a host may not be an address of the operator’s own host or link, or of a metadata service',
+  },
+  {
+    limit: 'signingSecret',
+    field: 'spec',
+    expression: `object.metadata.namespace != variables.operatorNamespace || !(${signingNamed.join(' || ')})`,
+    detail: `the Secret ${signingSecretName} is the operator's own`,
+  },
+]
+
+/** Names that a list has in rules, where a part of the pipeline has its own. */
+export const listVariable: Readonly<Record<LimitName, string>> = {
+  images: 'images',
+  volumes: 'allowedVolumes',
+  envSources: 'envSources',
+  serviceAccounts: 'serviceAccounts',
+  priorityClasses: 'priorityClasses',
+  tolerations: 'allowedTolerations',
+  redisHosts: 'redisHosts',
+  redisNetworks: 'redisNetworks',
+}
+
+/** What both judges answer; the items of the list follow. */
+export const sentenceOf = ({ field, detail }: PolicyRule): string => `the operator's limits refuse ${field}: ${detail}`

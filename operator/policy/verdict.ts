@@ -1,0 +1,102 @@
+/** The operator's own judgement of a pipeline by the limits: the admission policy may be left out, and pipelines be older than it is. */
+import { failure, type StreamPipelineError } from '../../api/errors.ts'
+import type { Reach } from '../../redis/connect/reach.ts'
+import type { PipelineObject } from '../plan/observed.ts'
+import { celValue, evaluate } from './cel.ts'
+import { type LimitName, type Limits, listLimits } from './limits.ts'
+import { listVariable, type PolicyRule, partVariables, policyRules, type Variable } from './rules.ts'
+
+/** Which rules hold for a pipeline of that namespace. */
+function rulesFor(limits: Limits, namespace: string): readonly PolicyRule[] {
+  return policyRules.filter(({ limit }) => {
+    switch (limit) {
+      case 'restrictedPods':
+        return limits.restrictedPods
+      case 'localRedis':
+        return !limits.localRedis
+      case 'signingSecret':
+        return limits.operatorNamespace === namespace
+      default:
+        return limits[limit] !== undefined
+    }
+  })
+}
+
+/** How an administrator widens it. */
+function switchOf(limit: PolicyRule['limit']): string {
+  switch (limit) {
+    case 'restrictedPods':
+      return 'tenancy.restrictedPods (--restricted-pods)'
+    case 'localRedis':
+      return 'tenancy.localRedis (--local-redis)'
+    case 'signingSecret':
+      return 'nothing: this one always holds'
+    default:
+      return `tenancy.${limit} (${listLimits.find(({ value }) => value === limit)?.flag ?? ''})`
+  }
+}
+
+/** With the namespace filled in. */
+function hostsFor(limits: Limits, namespace: string): readonly string[] | undefined {
+  return limits.redisHosts?.map((pattern) => pattern.replaceAll('{namespace}', namespace))
+}
+
+/** Those that the rules look at, and what these are made of, in their order: most operators have few limits and many pipelines. */
+function neededBy(rules: readonly PolicyRule[]): readonly Variable[] {
+  const namesIn = (expression: string) => [...expression.matchAll(/\bvariables\.(\w+)/g)].map(([, name = '']) => name)
+  const needed = new Set(rules.flatMap(({ expression }) => namesIn(expression)))
+  for (const { name, expression } of partVariables.toReversed())
+    if (needed.has(name)) for (const inner of namesIn(expression)) needed.add(inner)
+  return partVariables.filter(({ name }) => needed.has(name))
+}
+
+function variablesOf(object: unknown, limits: Limits, namespace: string, rules: readonly PolicyRule[]): Map<string, unknown> {
+  const variables = new Map<string, unknown>([['operatorNamespace', limits.operatorNamespace ?? '']])
+  for (const limit of Object.keys(listVariable) as LimitName[]) variables.set(listVariable[limit], limits[limit] ?? [])
+  variables.set('redisHosts', hostsFor(limits, namespace) ?? [])
+  variables.set('networksLimited', limits.redisNetworks !== undefined)
+  for (const { name, expression } of neededBy(rules)) variables.set(name, evaluate(expression, { object, variables }))
+  return variables
+}
+
+/** Undefined: all limits allow it. */
+export function policyRefusal(pipeline: PipelineObject, limits: Limits): StreamPipelineError | undefined {
+  const namespace = pipeline.metadata.namespace ?? 'default'
+  const rules = rulesFor(limits, namespace)
+  if (rules.length === 0) return undefined
+  const object = celValue({ ...pipeline, metadata: { ...pipeline.metadata, namespace } })
+  const scope = attempt(() => ({ object, variables: variablesOf(object, limits, namespace, rules) }))
+  const broken = rules.find(({ expression }) => !holds(expression, scope))
+  if (broken === undefined) return undefined
+  const lists = { ...limits, redisHosts: hostsFor(limits, namespace) }
+  const allowed = broken.list === undefined ? undefined : (lists[broken.list] ?? [])
+  const items = allowed === undefined ? '' : ` ${allowed.join(', ') || 'none'}`
+  const parameters = { field: broken.field, detail: `${broken.detail}${items}`, limit: switchOf(broken.limit) }
+  return failure('PolicyRefused', parameters)
+}
+
+/** What cannot be judged is refused, as the API server does it. */
+function holds(expression: string, scope: Parameters<typeof evaluate>[1] | undefined): boolean {
+  return scope !== undefined && attempt(() => evaluate(expression, scope)) === true
+}
+
+/** Undefined where it fails: an expression met a value that it cannot look into. */
+function attempt<T>(work: () => T): T | undefined {
+  try {
+    return work()
+  } catch {
+    return undefined
+  }
+}
+
+/** Where connections on behalf of a namespace's pipelines may lead; undefined: anywhere. */
+export function reachFor(limits: Limits, namespace: string): Reach | undefined {
+  const { localRedis, redisNetworks } = limits
+  const hosts = hostsFor(limits, namespace)
+  if (localRedis && hosts === undefined && redisNetworks === undefined) return undefined
+  return {
+    local: localRedis,
+    ...(hosts === undefined ? {} : { hosts }),
+    ...(redisNetworks === undefined ? {} : { networks: redisNetworks }),
+  }
+}

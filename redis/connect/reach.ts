@@ -1,0 +1,92 @@
+/**
+ * Where a process may connect to on behalf of somebody else. The operator connects to servers that tenants name; without a limit a
+ * tenant could have it knock at its own pod, at the node's services and at the cloud's metadata. Names are judged as they are written,
+ * and addresses as the socket gets them (guardedconnector.ts): what a name resolves to may change between two questions.
+ *
+ * It is plain data, so that it is part of what makes two addresses differ: connections are shared by equal addresses only.
+ */
+import { failure, type StreamPipelineError } from '../../api/errors.ts'
+import { embeddedAddress, isAddress, networks } from './networkaddress.ts'
+
+export interface Reach {
+  /** Whether this machine, its link, and the metadata services of clouds may be reached. */
+  readonly local: boolean
+  /** Names, `*.` and the end of names, or addresses. Undefined: all. */
+  readonly hosts?: readonly string[] | undefined
+  /** `address/bits`. Undefined: all. */
+  readonly networks?: readonly string[] | undefined
+}
+
+/** What no Redis of a tenant is at: this host, this link, several hosts at once, and the metadata services of clouds. */
+export const localNetworks: readonly string[] = [
+  '0.0.0.0/8',
+  '127.0.0.0/8',
+  '169.254.0.0/16',
+  '224.0.0.0/4',
+  '240.0.0.0/4',
+  '100.100.100.200/32',
+  '168.63.129.16/32',
+  '192.0.0.192/32',
+  '::/128',
+  '::1/128',
+  'fe80::/10',
+  'ff00::/8',
+  'fd00:ec2::254/128',
+]
+
+const isLocal = networks(localNetworks)
+const compiled = new WeakMap<readonly string[], (address: string) => boolean>()
+
+function within(list: readonly string[], address: string): boolean {
+  let known = compiled.get(list)
+  if (known === undefined) {
+    known = networks(list)
+    compiled.set(list, known)
+  }
+  return known(address)
+}
+
+/** Names are case-insensitive, and a last dot says only that no search list applies. */
+export function canonicalHost(host: string): string {
+  return host.toLowerCase().replace(/\.$/, '')
+}
+
+/** @param pattern a name, `*.` and the end of names, or an address */
+export function matchesHost(pattern: string, host: string): boolean {
+  return pattern.startsWith('*.') ? host.endsWith(pattern.slice(1)) && host.length >= pattern.length : host === pattern
+}
+
+const isLocalName = (host: string) => host === 'localhost' || host.endsWith('.localhost')
+
+const refused = (host: string, detail: string) => failure('RedisAddressRefused', { host, detail })
+
+const localDetail = 'it is an address of this host or its link, or of a metadata service'
+
+/** Why no connection to what is named may be begun; undefined: it may, and its address is judged next. */
+export function nameRefusal({ local, hosts, networks: allowed }: Reach, host: string): StreamPipelineError | undefined {
+  const name = canonicalHost(host)
+  if (isAddress(name)) return addressRefusal({ local, hosts, networks: allowed }, host, name)
+  if (!local && isLocalName(name)) return refused(host, localDetail)
+  if (hosts === undefined || hosts.some((pattern) => matchesHost(pattern, name))) return undefined
+  return refused(host, `its name is none of those allowed: ${hosts.join(', ') || 'none'}`)
+}
+
+/**
+ * Why no connection may be made to this address; undefined: it may.
+ * @param host by which it was named; the address itself where no name was
+ */
+export function addressRefusal(reach: Reach, host: string, address: string): StreamPipelineError | undefined {
+  const embedded = embeddedAddress(address)
+  const forms = embedded === undefined ? [address] : [address, embedded]
+  if (!reach.local && forms.some(isLocal)) return refused(host, localDetail)
+  const { networks: allowed, hosts } = reach
+  // Every form: a translated address must not stand in for one that is not allowed.
+  const target = embedded ?? address
+  if (allowed !== undefined)
+    return within(allowed, target)
+      ? undefined
+      : refused(host, `its address lies in none of the networks allowed: ${allowed.join(', ') || 'none'}`)
+  // An address that is not named by a name that is allowed: written as such, or announced by a Sentinel or a node of a cluster.
+  if (hosts === undefined || !isAddress(canonicalHost(host)) || hosts.includes(canonicalHost(host))) return undefined
+  return refused(host, `it is an address, and only these are allowed: ${hosts.join(', ') || 'none'}`)
+}

@@ -1,0 +1,55 @@
+/**
+ * Which decimal numbers a double holds without anything being altered that a person would miss. A double is what JSON.parse makes of a
+ * number and what a worker gets, so a number that it cannot hold must be refused rather than rounded.
+ *
+ * - An integer is held where the double equals it: `9007199254740992` is, `9007199254740993` is not, in whatever spelling.
+ * - A decimal fraction is held where it has at most 17 significant digits, which is how a double is printed (`%.17g`) to be read back.
+ * - From 10^17 on, where a double is printed with an exponent, an exponent says that the number is such a print: `1e23` is held,
+ *   though no double equals it, if the double printed with as many digits is the number.
+ * - Nothing that overflows, and nothing but zero that becomes zero.
+ */
+
+const mostDigits = 17
+/** Below it 17 digits spell out an integer. */
+const printedWhole = 1e17
+
+/** @param text a number as JSON spells it */
+export function isHeld(text: string): boolean {
+  // Fifteen digits always come back, unless an exponent takes them out of range.
+  if (text.length <= 15 && !/[eE]/.test(text)) return true
+  const parts = /^-?([0-9]+)(?:\.([0-9]+))?(?:[eE]([+-]?[0-9]+))?$/.exec(text)
+  if (parts === null) return false
+  const [, whole = '', fraction = '', power = '0'] = parts
+  const { digits, trailing } = significant(whole + fraction)
+  if (digits === '') return true
+  const value = Math.abs(Number(text))
+  if (digits.length > mostDigits || !Number.isFinite(value) || value === 0) return false
+  /** The number is `digits` × 10^exponent. */
+  const exponent = Number(power) - fraction.length + trailing
+  if (exponent >= 0 && (value < printedWhole || parts[3] === undefined)) {
+    return BigInt(value) === BigInt(digits) * 10n ** BigInt(exponent)
+  }
+  if (value < Number.MAX_SAFE_INTEGER) return true
+  return (
+    value
+      .toExponential(digits.length - 1)
+      .replace(/e.*$/, '')
+      .replace('.', '') === digits
+  )
+}
+
+/** Without zeros around them; by hand, since a pattern for the last zeros is quadratic. */
+function significant(all: string): { readonly digits: string; readonly trailing: number } {
+  let [start, end] = [0, all.length]
+  while (start < end && all[start] === '0') start++
+  while (end > start && all[end - 1] === '0') end--
+  return { digits: all.slice(start, end), trailing: all.length - end }
+}
+
+/** JSON's form of a number. */
+export const numberForm = /^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?$/
+
+/** A double as text that `isHeld` takes: JavaScript spells large integers with zeros in place of digits. */
+export function spelled(value: number): string {
+  return Number.isInteger(value) && !Number.isSafeInteger(value) ? value.toExponential(mostDigits - 1) : JSON.stringify(value)
+}

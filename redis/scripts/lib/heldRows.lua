@@ -1,0 +1,60 @@
+--[[
+  What becomes of pending rows that keep their place: renewed, handed back, released. createHeldRows(place, now) begins;
+  place: stream, deadLetters, stats, group, max.
+
+  heldRows.locate(row) returns 'gone' where the stream does not hold the entry, 'there', or 'likely' (lib/existence.lua).
+  heldRows.claim(consumer, row, …) sends XCLAIM for a row that is not gone; … are its words behind the id. It returns
+    'claimed'
+    'dead'      XCLAIM found the entry gone; its record is written (Trimmed)
+    nil and the error reply of what was refused
+  heldRows.bury(row) records one that is gone, as deadLetterTrimmed does.
+  heldRows.bytes() returns how much was copied.
+
+  XCLAIM deletes the row of an entry that is gone. In a stream that a Redis before 7 dumped, none is known to be there, and looking
+  at each would copy its payload. So XCLAIM itself answers: where it does not name the id, the record is written from the row, which
+  is known. Only while no record could be written, each such entry is looked at first.
+
+  WRITES of claim
+    1 XCLAIM                                             a refusal is returned
+    2 deadLetterTrimmed's, of an entry that XCLAIM found gone   asked for before; a refusal is returned
+]]
+-- @include trimmedEntry
+-- @include existence
+-- @include rights
+local function createHeldRows(place, now)
+  local existence = existenceIn(place.stream)
+  local bytes, recordable = 0, nil
+  local function asked()
+    local holds = redis.call('TYPE', place.stats).ok
+    return (holds == 'hash' or holds == 'none') and not roomForDeadLetter(place.deadLetters, place.max)
+      and not forbidden('XADD', place.deadLetters, '*', 'field', 'value') and not forbidden('XACK', place.stream, place.group, '0-1')
+      and not forbidden('HINCRBY', place.stats, 'trimmedPending', '1')
+  end
+  -- Asked once, and again after each record: they may have filled the room.
+  local function mayRecord()
+    if recordable == nil then recordable = asked() end
+    return recordable
+  end
+  local held = {}
+  function held.bytes() return bytes end
+  function held.locate(row)
+    local found = existence.tell(row[1])
+    if found == 'gone' or found == 'likely' and mayRecord() then return found end
+    local there, copied = existence.look(row[1])
+    bytes = bytes + copied
+    return there and 'there' or 'gone'
+  end
+  function held.bury(row)
+    recordable = nil
+    return deadLetterTrimmed(place, row[1], now, 0, row)
+  end
+  function held.claim(consumer, row, ...)
+    local taken = attempt(redis.call, 'XCLAIM', place.stream, place.group, consumer, 0, row[1], ...)
+    if refused(taken) then return nil, taken end
+    if #taken > 0 then return 'claimed' end
+    local outcome = held.bury(row)
+    if refused(outcome) then return nil, outcome end
+    return outcome
+  end
+  return held
+end
