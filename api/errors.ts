@@ -76,6 +76,12 @@ export const errorCatalogue = {
     reason: 'RedisUnreachable',
     remedy: 'check the address, that the server runs, and that a NetworkPolicy or firewall lets this process through',
   },
+  LocalRedisUnreachable: {
+    message: 'Redis at {address} cannot be reached: {detail}',
+    kind: 'Retryable',
+    reason: 'RedisUnreachable',
+    remedy: 'check the address and that the server runs; or add --redis private, which starts a server for this run alone',
+  },
   RedisAuthFailed: {
     message: 'Redis at {address} refused the user or password: {detail}',
     kind: 'Retryable',

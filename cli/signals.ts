@@ -1,3 +1,5 @@
+import { exitCodes } from '../api/exitcodes.ts'
+
 /** SIGTERM and SIGINT as one AbortSignal; a second one ends the process at once, for people who mean it. */
 export function stopSignal(): AbortSignal {
   const controller = new AbortController()
@@ -7,5 +9,18 @@ export function stopSignal(): AbortSignal {
   }
   process.on('SIGTERM', stop)
   process.on('SIGINT', stop)
+  return controller.signal
+}
+
+/** Aborted when standard input closes: whoever held its other end is gone. The process ends `graceMs` later, whatever it does by then. */
+export function endOfInput(graceMs: number): AbortSignal {
+  const controller = new AbortController()
+  const ended = () => {
+    if (controller.signal.aborted) return
+    controller.abort('stdin')
+    setTimeout(() => process.exit(exitCodes.unavailable), graceMs)
+  }
+  process.stdin.on('end', ended).on('close', ended).on('error', ended)
+  process.stdin.resume()
   return controller.signal
 }

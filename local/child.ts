@@ -1,8 +1,11 @@
 /**
  * A child process in its own process group: the terminal's Ctrl-C reaches only us, and we decide when a child stops. Its
  * standard output and error are kept as a short tail, which is what is shown when it ends unasked.
+ *
+ * It ends with us, whatever ends us: the guard sees to that, and a tied one does itself.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
+import type { Guard } from './guard.ts'
 
 export interface Exit {
   readonly code: number | null
@@ -23,15 +26,25 @@ export interface Child {
 
 const tailLines = 20
 
-interface ChildOptions {
+export interface ChildOptions {
   readonly env?: NodeJS.ProcessEnv
   /** Every complete line of output. */
   readonly onLine?: (line: string) => void
+  /** Its standard input is a pipe that closes when we end, by which it knows. */
+  readonly tied?: boolean
+  /** Ends it should we be killed. */
+  readonly guard?: Pick<Guard, 'watch' | 'leave'> | undefined
 }
 
 /** Resolves once the process runs; rejects with Node's system error when it can't be started. */
 export async function startChild(command: string, args: readonly string[], options: ChildOptions = {}): Promise<Child> {
-  const child = spawn(command, args, { detached: true, stdio: ['ignore', 'pipe', 'pipe'], env: options.env ?? process.env })
+  const child = spawn(command, args, {
+    detached: true,
+    stdio: [options.tied ? 'pipe' : 'ignore', 'pipe', 'pipe'],
+    env: options.env ?? process.env,
+  })
+  // At once: a moment later we may be gone.
+  if (child.pid !== undefined) options.guard?.watch(child.pid)
   const lines: string[] = []
   const keep = (line: string) => {
     lines.push(line)
@@ -39,6 +52,9 @@ export async function startChild(command: string, args: readonly string[], optio
     options.onLine?.(line)
   }
   const exited = new Promise<Exit>((resolve) => child.once('close', (code, signal) => resolve({ code, signal })))
+  // By 'exit', not by 'close': from then on the number may be another's.
+  child.once('exit', () => child.pid !== undefined && options.guard?.leave(child.pid))
+  child.stdin?.on('error', () => undefined) // nothing is written
   readLines(child, keep)
   await new Promise<void>((resolve, reject) => {
     child.once('spawn', resolve)

@@ -2,23 +2,34 @@
 import type { CompiledPipeline } from '../api/compiled.ts'
 import { asFailure } from '../api/errors.ts'
 import type { RedisConnection } from '../redis/connect/connection.ts'
+import { streamPlace } from '../redis/placement.ts'
+import { readAccount, waitingIn } from '../redis/stream/account.ts'
 import { type Decision, decide } from '../scaling/decide.ts'
 import type { LoggedDecision } from '../scaling/decisionlog.ts'
 import { observe } from '../scaling/observe.ts'
 import { scalingPolicy } from '../scaling/policy.ts'
 import { isReady, type Sample } from '../scaling/sample.ts'
+import { type Book, follow, openBook } from './book.ts'
+import { describeOther, type Other, othersIn } from './company.ts'
 import type { Fleet } from './fleet.ts'
-import { type Tally, type Totals, tally, totalsOf } from './totals.ts'
+import type { Opening } from './opening.ts'
+import { describeInterruption } from './summary.ts'
 
 export interface Control {
   /** One turn. Never throws: a Redis that cannot be asked is a missing sample. */
   turn(): Promise<void>
+  /** The look alone, without a decision: before the end, so that what came up since the last turn is seen. Never throws. */
+  look(): Promise<void>
   /** The last turn's sample; undefined while Redis cannot be asked. */
   readonly sample: Sample | undefined
   readonly decision: Decision | undefined
-  readonly totals: Totals
+  readonly book: Book
   /** Most consumers of this run that took entries at the same time. */
   readonly maxReplicas: number
+  /** Consumers of others that read the group now. */
+  readonly others: number
+  /** Names of all those of others that were seen. */
+  readonly othersSeen: ReadonlySet<string>
 }
 
 interface ControlParts {
@@ -26,6 +37,7 @@ interface ControlParts {
   readonly redis: RedisConnection
   readonly queue: RedisConnection
   readonly fleet: Fleet
+  readonly opening: Opening
   /** What this run's consumers' uids begin with. */
   readonly uidPrefix: string
   readonly onEvent: (line: string) => void
@@ -39,20 +51,27 @@ export function tickMs(targetAgeMs: number): number {
 }
 
 export function createControl(parts: ControlParts): Control {
-  const { pipeline, redis, queue, fleet, uidPrefix, onEvent, onDecision } = parts
+  const { pipeline, redis, queue, fleet, opening, uidPrefix, onEvent, onDecision } = parts
   const policy = { ...scalingPolicy(pipeline), noun: 'consumer' }
+  const place = streamPlace(pipeline)
   const ours = (uid: string) => uid.startsWith(uidPrefix)
   let sample: Sample | undefined
   let decision: Decision | undefined
-  let counted: Tally = new Map()
+  let book = openBook(opening.account)
   let maxReplicas = 0
+  let others: readonly Other[] = opening.others
+  const known = new Set(others.map(lifeOf))
+  const othersSeen = new Set(others.map(({ name }) => name))
   let outage: string | undefined
 
   async function look(): Promise<Sample | undefined> {
     try {
-      const seen = await observe(redis, pipeline, queue)
+      const [seen, account] = await Promise.all([observe(redis, pipeline, queue), readAccount(redis, place)])
       if (outage !== undefined) onEvent('Redis answers again')
       outage = undefined
+      const before = book.ended.length
+      book = follow(book, account)
+      for (const { how, latest } of book.ended.slice(before)) onEvent(describeInterruption(how, waitingIn(latest)))
       return seen
     } catch (thrown) {
       const { code, message } = asFailure(thrown)
@@ -62,8 +81,17 @@ export function createControl(parts: ControlParts): Control {
     }
   }
 
-  function follow(seen: Sample): void {
-    counted = tally(counted, seen, ours)
+  function meet(seen: Sample): void {
+    others = othersIn(seen, ours)
+    for (const other of others) {
+      othersSeen.add(other.name)
+      if (known.has(lifeOf(other))) continue
+      known.add(lifeOf(other))
+      onEvent(`another consumer reads the group now: ${describeOther(other)}; each entry goes to one of all`)
+    }
+  }
+
+  function countReady(seen: Sample): void {
     let ready = 0
     for (const { heartbeat } of seen.consumers) {
       if (heartbeat === undefined || !ours(heartbeat.uid) || !isReady(heartbeat, seen.atMs)) continue
@@ -73,10 +101,17 @@ export function createControl(parts: ControlParts): Control {
     maxReplicas = Math.max(maxReplicas, ready)
   }
 
+  async function see(): Promise<void> {
+    sample = await look()
+    if (sample === undefined) return
+    meet(sample)
+    countReady(sample)
+  }
+
   return {
+    look: see,
     async turn() {
-      sample = await look()
-      if (sample !== undefined) follow(sample)
+      await see()
       const before = decision?.replicas
       const state = decision?.state
       decision = decide(state, sample, policy)
@@ -93,11 +128,17 @@ export function createControl(parts: ControlParts): Control {
     get decision() {
       return decision
     },
-    get totals() {
-      return totalsOf(counted)
+    get book() {
+      return book
     },
     get maxReplicas() {
       return maxReplicas
     },
+    get others() {
+      return others.length
+    },
+    othersSeen,
   }
 }
+
+const lifeOf = ({ name, uid }: Other) => `${name} ${uid}`

@@ -1,18 +1,24 @@
 /**
  * The consumer processes of one pipeline: started, restarted with back-off, and drained newest first as the wanted number
- * falls. Names are slots (`ndvi-1`, `ndvi-2`, …) and a restarted process keeps its slot's name.
+ * falls. Names are slots (`ndvi-1`, `ndvi-2`, …) and a restarted process keeps its slot's name. In the group a name has the run's tag
+ * as well (`ndvi-1-4f0c2a`): another run has slots of the same numbers, and two processes of one name would renew and settle each
+ * other's entries.
  */
 import { randomUUID } from 'node:crypto'
+import { formatAge } from '../api/duration.ts'
 import { asFailure, failure, type StreamPipelineError } from '../api/errors.ts'
 import { ownerVariable } from '../consumer/identity.ts'
 import { pause } from '../process/pause.ts'
 import { formatIdentity } from '../redis/stream/identity.ts'
 import { type Child, describeExit, type Exit, startChild } from './child.ts'
+import type { Guard } from './guard.ts'
 import { type ReplicaEvent, type ReplicaState, transition } from './replicastates.ts'
 
 interface FleetOptions {
-  /** Pipeline's name: names become `<name>-<slot>`. */
+  /** Pipeline's name: slots become `<name>-<number>`. */
   readonly name: string
+  /** What tells this run's names in the group from another's; none where there is no other. */
+  readonly tag?: string
   /** This run: what the registry calls the owner of its consumers. */
   readonly owner: string
   readonly command: string
@@ -22,6 +28,10 @@ interface FleetOptions {
   readonly args: (name: string) => readonly string[]
   /** How long a drain may take before the process is killed. */
   readonly graceMs: number
+  /** Ends them should this process be killed. */
+  readonly guard?: Guard
+  /** Told of each line of a consumer's output, with its slot. */
+  readonly onLine?: (name: string, line: string) => void
   /** Told of starts, ends and restarts, a line at a time. */
   readonly onEvent: (line: string) => void
   /** Told of each process that ended without having drained, before it is started again. */
@@ -32,6 +42,7 @@ interface FleetOptions {
 
 /** A process that is no more, as the registry knows it. */
 export interface Dead {
+  /** In the group. */
   readonly name: string
   readonly uid: string
 }
@@ -51,13 +62,15 @@ export interface Fleet {
   markReady(uid: string): void
   /** Drains all; resolves when every process has ended. Idempotent. */
   stop(): Promise<void>
-  /** Kills all at once. */
+  /** Kills all at once, and starts none again. */
   kill(): void
 }
 
 interface Slot {
   readonly number: number
   readonly name: string
+  /** In the group. */
+  readonly consumer: string
   uid: string
   state: ReplicaState
   child: Child | undefined
@@ -74,6 +87,7 @@ export function createFleet(options: FleetOptions): Fleet {
   const { onEvent } = options
   const slots = new Set<Slot>()
   const waking = new AbortController()
+  let killed = false
 
   const dispatch = (slot: Slot, event: ReplicaEvent) => {
     slot.state = transition(slot.state, event, performance.now())
@@ -88,7 +102,7 @@ export function createFleet(options: FleetOptions): Fleet {
       const asked = stateOf(slot).kind === 'Draining'
       dispatch(slot, { kind: 'Exited', exit })
       tell(slot, exit, asked)
-      if (exit.code !== 0) options.onDeath({ name: slot.name, uid: slot.uid })
+      if (exit.code !== 0) options.onDeath({ name: slot.consumer, uid: slot.uid })
     }
     slots.delete(slot)
   }
@@ -106,7 +120,12 @@ export function createFleet(options: FleetOptions): Fleet {
       // Compiled code is kept for the next start: a process that is needed now should not compile for a second first.
       const known = { POD_UID: identity.life, [ownerVariable]: identity.owner, NODE_COMPILE_CACHE: options.compileCache }
       const env = { ...process.env, ...known }
-      slot.child = await startChild(options.command, options.args(slot.name), { env })
+      slot.child = await startChild(options.command, options.args(slot.consumer), {
+        env,
+        tied: true,
+        guard: options.guard,
+        onLine: (line) => options.onLine?.(slot.name, line),
+      })
     } catch (thrown) {
       options.onFatal(
         failure('Internal', { detail: `a consumer process cannot be started: ${asFailure(thrown).message}` }, thrown),
@@ -115,16 +134,20 @@ export function createFleet(options: FleetOptions): Fleet {
     }
     onEvent(`consumer ${slot.name} started (pid ${slot.child.pid})`)
     // A drain asked for while the process was being made has found none to tell.
-    if (stateOf(slot).kind === 'Draining') void slot.child.stop(options.graceMs)
+    if (killed) slot.child.kill()
+    else if (stateOf(slot).kind === 'Draining') void slot.child.stop(options.graceMs)
     return await slot.child.exited
   }
 
   function tell(slot: Slot, exit: Exit, asked: boolean): void {
     const { message, remedy } = told(lastWords(slot.child?.tail() ?? [], exit))
     const said = message === '' ? '' : `: ${message}`
-    if (asked && exit.code === 0) onEvent(`consumer ${slot.name} drained`)
+    if (killed) onEvent(`consumer ${slot.name} was killed: it was to stop at once`)
+    else if (asked && exit.code === 0) onEvent(`consumer ${slot.name} drained`)
     // Before it listens for signals a process has nothing to drain.
     else if (asked && exit.signal === 'SIGTERM') onEvent(`consumer ${slot.name} stopped while starting`)
+    else if (asked && exit.signal === 'SIGKILL')
+      onEvent(`consumer ${slot.name} was killed: it had not drained within ${formatAge(options.graceMs)}`)
     else onEvent(`consumer ${slot.name} ended (${describeExit(exit)})${asked ? '' : '; starting it again'}${said}`)
     if (!asked && exit.code === badConfiguration) {
       options.onFatal(failure('ConsumerRefused', { detail: message, advice: remedy }))
@@ -142,6 +165,7 @@ export function createFleet(options: FleetOptions): Fleet {
     const slot: Slot = {
       number,
       name: `${options.name}-${number}`,
+      consumer: [options.name, number, ...(options.tag === undefined ? [] : [options.tag])].join('-'),
       uid: '',
       state: { kind: 'Starting', since: performance.now(), crashes: 0 },
       child: undefined,
@@ -176,6 +200,9 @@ export function createFleet(options: FleetOptions): Fleet {
       await Promise.all([...slots].map((slot) => slot.supervised))
     },
     kill() {
+      killed = true
+      waking.abort()
+      for (const slot of wantedNow()) dispatch(slot, { kind: 'DrainRequested' })
       for (const slot of slots) slot.child?.kill()
     },
   }
@@ -190,10 +217,16 @@ function victims(present: readonly Slot[], count: number): readonly Slot[] {
   return order.slice(0, count)
 }
 
-/** Of a process that ended by itself the line that says why: what it tells of its draining comes after that. */
+/** Signals that others send: the process that gets one has said nothing about it. */
+const sent: ReadonlySet<string> = new Set(['SIGKILL', 'SIGTERM', 'SIGINT', 'SIGHUP'])
+
+/**
+ * Of a process that ended by itself the line that says why: what it tells of its draining comes after that. One that ended by a fault
+ * of its memory or of Node has Node's own words, which are no JSON.
+ */
 function lastWords(lines: readonly string[], exit: Exit): string {
-  const why = exit.code === null ? undefined : lines.findLast((line) => !line.startsWith('{"level":"info"'))
-  return why ?? lines.at(-1) ?? ''
+  if (exit.signal === null) return lines.findLast((line) => !line.startsWith('{"level":"info"')) ?? lines.at(-1) ?? ''
+  return sent.has(exit.signal) ? '' : (lines.findLast((line) => !line.startsWith('{')) ?? '')
 }
 
 /** What a consumer's line of output says: its log is JSON, what Node itself prints is not. */

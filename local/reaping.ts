@@ -5,9 +5,10 @@
  */
 import type { CompiledPipeline } from '../api/compiled.ts'
 import { asFailure } from '../api/errors.ts'
-import type { RedisConnection } from '../redis/connect/connection.ts'
-import { streamPlace } from '../redis/placement.ts'
-import { reapConsumer } from '../redis/stream/reaping.ts'
+import { failureOn, type RedisConnection } from '../redis/connect/connection.ts'
+import { type StreamPlace, streamPlace } from '../redis/placement.ts'
+import { type Reaping, reapConsumer } from '../redis/stream/reaping.ts'
+import { parseHeartbeat } from '../redis/stream/registry.ts'
 import type { Dead } from './fleet.ts'
 
 export interface Reaper {
@@ -23,6 +24,28 @@ interface ReaperParts {
   readonly onEvent: (line: string) => void
 }
 
+/**
+ * Releases what a process held that is known to be gone. While the others have not claimed it, its name stays; its heartbeat goes at
+ * once, or it would be counted among the living until that expires. Throws catalogued errors.
+ */
+export async function reapDead(
+  redis: RedisConnection,
+  place: StreamPlace,
+  { name, uid }: Dead,
+  minIdleMs: number,
+): Promise<Reaping> {
+  const reaping = await reapConsumer(redis, place, { name, uid, minIdleMs, requireExpiredHeartbeat: false })
+  if (reaping.kind !== 'Released') return reaping
+  const heartbeat = place.keys.consumer(name)
+  try {
+    // Its successor under that name has one of its own.
+    if (parseHeartbeat(await redis.get(heartbeat))?.uid === uid) await redis.del(heartbeat)
+  } catch (thrown) {
+    throw failureOn(redis, thrown)
+  }
+  return reaping
+}
+
 export function createReaper({ pipeline, redis, onEvent }: ReaperParts): Reaper {
   const place = streamPlace(pipeline)
   const { minIdleMs } = pipeline.reclaim
@@ -31,7 +54,7 @@ export function createReaper({ pipeline, redis, onEvent }: ReaperParts): Reaper 
 
   const reap = async (dead: Dead): Promise<void> => {
     try {
-      const reaping = await reapConsumer(redis, place, { ...dead, minIdleMs, requireExpiredHeartbeat: false })
+      const reaping = await reapDead(redis, place, dead, minIdleMs)
       if (reaping.kind !== 'Released') unfinished.delete(dead.uid)
       else if (reaping.entries > 0)
         onEvent(`consumer ${dead.name} left entries unsettled (${reaping.entries}); the others take them now`)

@@ -4,13 +4,14 @@
  * answer in its place either. It writes an append-only file, so that a crash of the server (which is then started again, on the same
  * socket) loses nothing that it had answered; and it never evicts, as any Redis that holds a queue.
  */
-import { chmod, mkdtemp, rm } from 'node:fs/promises'
+import { chmod, mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { asFailure, failure } from '../api/errors.ts'
-import { type Child, describeExit, startChild } from './child.ts'
+import { type Child, type ChildOptions, describeExit, startChild } from './child.ts'
+import type { Guard } from './guard.ts'
 import { provideRedisServer, type System, thisSystem } from './redisinstall.ts'
 
 interface PrivateRedis {
@@ -21,8 +22,8 @@ interface PrivateRedis {
   readonly folder: string
   /** Process id of the server that runs now. */
   readonly pid: number
-  /** Ends the server and deletes its folder. Idempotent. */
-  stop(): Promise<void>
+  /** Ends the server, by force after `graceMs`, and deletes its folder. Idempotent. */
+  stop(graceMs?: number): Promise<void>
 }
 
 interface PrivateRedisOptions {
@@ -30,6 +31,12 @@ interface PrivateRedisOptions {
   readonly progress?: (line: string) => void
   /** What to look for programs in; this machine unless a test says otherwise. */
   readonly system?: System
+  /** A folder to make it in, of this user alone; one of its own in the system's temporary folder unless told. */
+  readonly within?: string
+  /** Ends the server should this process be killed. */
+  readonly guard?: Guard
+  /** Added to the server's environment. */
+  readonly env?: Readonly<Record<string, string>>
 }
 
 const readyWithinMs = 15_000
@@ -45,7 +52,8 @@ const mostPathBytes = 103
 export async function startPrivateRedis(options: PrivateRedisOptions = {}): Promise<PrivateRedis> {
   const progress = options.progress ?? (() => {})
   const program = await provideRedisServer(options.system ?? thisSystem(progress))
-  const folder = await mkdtemp(join(tmpdir(), 'streampipeline-redis-'))
+  const folder = await makeFolder(options.within)
+  const childOptions = { guard: options.guard, env: { ...process.env, ...options.env } }
   try {
     // Such as mkdtemp makes it; what keeps others out is not left to chance.
     await chmod(folder, 0o700)
@@ -54,15 +62,22 @@ export async function startPrivateRedis(options: PrivateRedisOptions = {}): Prom
       const detail = `${socket} is too long for a Unix socket: name a shorter folder, such as /tmp`
       throw failure('InvalidOption', { option: 'TMPDIR', detail })
     }
-    const child = await startServer(program, folder, socket)
-    return supervise(program, folder, socket, child, progress)
+    const start = () => startServer(program, folder, socket, childOptions)
+    return supervise(start, folder, socket, await start(), progress)
   } catch (thrown) {
     await rm(folder, { recursive: true, force: true })
     throw thrown
   }
 }
 
-async function startServer(program: string, folder: string, socket: string): Promise<Child> {
+async function makeFolder(within: string | undefined): Promise<string> {
+  if (within === undefined) return await mkdtemp(join(tmpdir(), 'streampipeline-redis-'))
+  const folder = join(within, 'redis')
+  await mkdir(folder, { mode: 0o700 })
+  return folder
+}
+
+async function startServer(program: string, folder: string, socket: string, options: ChildOptions): Promise<Child> {
   const settings = {
     port: '0',
     unixsocket: socket,
@@ -77,7 +92,7 @@ async function startServer(program: string, folder: string, socket: string): Pro
     'maxmemory-policy': 'noeviction',
   }
   const args = Object.entries(settings).flatMap(([name, value]) => [`--${name}`, value])
-  const child = await startChild(program, args)
+  const child = await startChild(program, args, options)
   const ended = child.exited.then((exit) => ({ exit }))
   const deadline = performance.now() + readyWithinMs
   while (performance.now() < deadline) {
@@ -114,7 +129,7 @@ type ServerState =
 
 /** Starts the server again when it ends unasked, until stopped. */
 function supervise(
-  program: string,
+  start: () => Promise<Child>,
   folder: string,
   socket: string,
   first: Child,
@@ -133,7 +148,7 @@ function supervise(
     while (!stopping.signal.aborted) {
       try {
         await sleep(restartPauseMs)
-        const next = await startServer(program, folder, socket)
+        const next = await start()
         state = { kind: 'Running', child: next }
         pid = next.pid
         progress(`redis-server is back (pid ${pid})`)
@@ -146,10 +161,10 @@ function supervise(
   }
   let watching = watch(first)
 
-  const end = async (): Promise<void> => {
+  const end = async (graceMs: number): Promise<void> => {
     stopping.abort()
     if (state.kind === 'Restarting') await watching
-    if (state.kind === 'Running') await state.child.stop(shutdownWithinMs)
+    if (state.kind === 'Running') await state.child.stop(graceMs)
     state = { kind: 'Stopped' }
     await watching
     await rm(folder, { recursive: true, force: true })
@@ -162,8 +177,8 @@ function supervise(
     get pid() {
       return pid
     },
-    stop() {
-      stopped ??= end()
+    stop(graceMs = shutdownWithinMs) {
+      stopped ??= end(graceMs)
       return stopped
     },
   }

@@ -10,17 +10,21 @@ import type { StreamPipeline } from '../api/schema/pipeline.ts'
 import type { RedisSpec } from '../api/schema/redis.ts'
 import { parsePipeline } from '../api/validate.ts'
 
-interface LocalResource {
+export interface LocalResource {
   readonly resource: StreamPipeline
   readonly pipeline: CompiledPipeline
 }
 
+/** `--from`: forward what the stream holds already, or leave it. */
+export type StartFrom = 'beginning' | 'now'
+
 /**
  * @param name which pipeline, where the file holds several
  * @param redis replaces whatever way to Redis the resource names
+ * @param start replaces where a group that has never read begins
  * @throws UnreadableFile, InvalidPipeline, InvalidOption
  */
-export async function loadResource(file: string, name?: string, redis?: RedisSpec): Promise<LocalResource> {
+export async function loadResource(file: string, name?: string, redis?: RedisSpec, start?: StartFrom): Promise<LocalResource> {
   const resources = (await readPipelines(file)).map(({ document }) => parsePipeline(document))
   const named = name === undefined ? resources : resources.filter(({ metadata }) => metadata.name === name)
   const [chosen] = named
@@ -28,8 +32,14 @@ export async function loadResource(file: string, name?: string, redis?: RedisSpe
     const names = resources.map(({ metadata }) => metadata.name).join(', ')
     throw failure('InvalidOption', { option: '--name', detail: `${file} holds ${names}; name one of them` })
   }
-  const resource = redis === undefined ? chosen : at(chosen, redis)
+  const begun = start === undefined ? chosen : from(chosen, start)
+  const resource = redis === undefined ? begun : at(begun, redis)
   return { resource, pipeline: compilePipeline(resource) }
+}
+
+function from(resource: StreamPipeline, start: StartFrom): StreamPipeline {
+  const startFrom = start === 'beginning' ? 'Beginning' : 'End'
+  return { ...resource, spec: { ...resource.spec, source: { ...resource.spec.source, startFrom } } }
 }
 
 /** The queue comes along: where one private Redis is asked for, everything lives in it. */

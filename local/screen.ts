@@ -16,6 +16,8 @@ export interface Terminal {
 export interface Screen {
   /** Something happened; shown at once where lines are written, in the table otherwise. */
   event(line: string): void
+  /** What must be read before anything else happens: it stays above the table. */
+  announce(line: string): void
   show(view: Omit<View, 'events'>): void
   /** Leaves the last table standing. */
   finish(): void
@@ -25,6 +27,8 @@ const lineEveryMs = 2_000
 const eventsKept = 6
 const eraseBelow = '\x1b[J'
 const up = (lines: number) => (lines > 0 ? `\x1b[${lines}A\r` : '\r')
+/** Of a terminal that does not say, or says 0 as one without a size does. */
+const [usualColumns, usualRows] = [80, 24]
 /** Narrower terminals wrap the table, which then cannot be redrawn in place. */
 const leastColumns = 20
 
@@ -36,14 +40,18 @@ function tableScreen(terminal: Terminal): Screen {
   const events: string[] = []
   let drawn = 0
   return {
+    announce(line) {
+      terminal.write(`${up(drawn)}${eraseBelow}${printable(line)}\n`)
+      drawn = 0
+    },
     event(line) {
       events.push(printable(line))
       if (events.length > eventsKept) events.shift()
     },
     show(view) {
-      const width = Math.max(leastColumns, terminal.columns ?? 80)
+      const width = Math.max(leastColumns, terminal.columns || usualColumns)
       // A table taller than the terminal would scroll away under its own redraw.
-      const lines = renderTable({ ...view, events }, width).slice(0, Math.max(1, (terminal.rows ?? 24) - 1))
+      const lines = renderTable({ ...view, events }, width).slice(0, Math.max(1, (terminal.rows || usualRows) - 1))
       terminal.write(`${up(drawn)}${eraseBelow}${lines.join('\n')}\n`)
       drawn = lines.length
     },
@@ -57,6 +65,7 @@ function tableScreen(terminal: Terminal): Screen {
 function lineScreen(terminal: Terminal): Screen {
   let shownAt = Number.NEGATIVE_INFINITY
   return {
+    announce: (line) => void terminal.write(`${printable(line)}\n`),
     event: (line) => void terminal.write(`       ${printable(line)}\n`),
     show(view) {
       if (view.elapsedMs - shownAt < lineEveryMs) return

@@ -1,6 +1,6 @@
 /**
  * How a run is asked to end: the time given is over, or a signal. The first SIGINT or SIGTERM asks for a drain, the second
- * for an end at once; a terminal that goes away (SIGHUP) counts as the first.
+ * for an end at once, the third ends the process as it is; a terminal that goes away (SIGHUP) counts as the first.
  */
 
 export interface Stopping {
@@ -12,6 +12,9 @@ export interface Stopping {
   release(): void
 }
 
+/** What the shell gives a process that SIGINT ended. */
+export const forcedExit = 130
+
 const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 
 export function listenForSignals(onSignal: (count: number) => void): Stopping {
@@ -20,6 +23,7 @@ export function listenForSignals(onSignal: (count: number) => void): Stopping {
   let count = 0
   const heard = () => {
     count++
+    if (count > 2) process.exit(forcedExit)
     onSignal(count)
     if (count === 1) drain.abort()
     else force.abort()

@@ -1,10 +1,29 @@
 /** What a run did, told at its end: an object for programs, a few lines for people. */
 import { formatAge } from '../api/duration.ts'
+import type { Interruption, Reckoning } from './book.ts'
 import type { Ledger } from './demo/ledger.ts'
 import { grouped } from './numbers.ts'
 
+/** What is worth a word only where it happened; absent otherwise. */
+interface Remarks {
+  /** Entries that waited when the run began. */
+  readonly history?: number
+  /** Entries cut from the stream unread. */
+  readonly lost?: number
+  /** Entries that other hands took from the group. */
+  readonly taken?: number
+  /** Settled by consumers of another version, which do not say how. */
+  readonly settledOtherwise?: number
+  /** Entries of which the account does not say what became of them: it is wrong by so many. */
+  readonly unexplained?: number
+  /** Consumers of others that read the group meanwhile; the numbers are of all. */
+  readonly otherConsumers?: readonly string[]
+  /** The stream's data was lost or set back: until then the numbers are what was seen. */
+  readonly interruptions?: readonly { readonly how: Interruption; readonly at: string; readonly left: number }[]
+}
+
 /** Of a run that only moves other people's entries. */
-interface Moved {
+interface Moved extends Remarks {
   readonly entries: number
   readonly forwarded: number
   readonly duplicates: number
@@ -15,26 +34,49 @@ interface Moved {
 }
 
 export type Summary =
-  | ({ readonly kind: 'Demo' } & { readonly ledger: Ledger })
-  | ({ readonly kind: 'Moved' } & { readonly moved: Moved })
+  | { readonly kind: 'Demo'; readonly ledger: Ledger; readonly remarks: Remarks; readonly deadLettersGo: boolean }
+  | { readonly kind: 'Moved'; readonly moved: Moved }
+
+export function remarksOf(reckoning: Reckoning, others: ReadonlySet<string>): Remarks {
+  const { history, lost, taken, otherwise, unexplained, interruptions } = reckoning
+  return {
+    ...(history > 0 && { history }),
+    ...(lost > 0 && { lost }),
+    ...(taken > 0 && { taken }),
+    ...(otherwise > 0 && { settledOtherwise: otherwise }),
+    ...(unexplained !== 0 && { unexplained }),
+    ...(others.size > 0 && { otherConsumers: [...others] }),
+    ...(interruptions.length > 0 && {
+      interruptions: interruptions.map(({ how, atMs, left }) => ({ how, at: new Date(atMs).toISOString(), left })),
+    }),
+  }
+}
+
+export function movedOf(reckoning: Reckoning, maxReplicas: number, others: ReadonlySet<string>): Moved {
+  const { entries, forwarded, duplicates, deadLetters, left } = reckoning
+  return { entries, forwarded, duplicates, deadLetters, left, maxReplicas, ...remarksOf(reckoning, others) }
+}
 
 /** One JSON object in one line. */
 export function summaryJson(summary: Summary): string {
-  return JSON.stringify(summary.kind === 'Demo' ? summary.ledger : summary.moved)
+  return JSON.stringify(summary.kind === 'Demo' ? { ...summary.ledger, ...summary.remarks } : summary.moved)
 }
 
 export function summaryText(summary: Summary, elapsedMs: number): string {
-  const rows = summary.kind === 'Demo' ? demoRows(summary.ledger) : movedRows(summary.moved)
+  const rows = summary.kind === 'Demo' ? demoRows(summary) : movedRows(summary.moved)
   const width = Math.max(...rows.map(([, value]) => value.length))
   const lines = rows.map(
     ([label, value, note]) => `  ${label.padEnd(20)}${value.padStart(width)}${note === '' ? '' : `  ${note}`}`,
   )
-  return [`After ${formatAge(elapsedMs)}:`, ...lines].join('\n')
+  const { interruptions = [] } = summary.kind === 'Demo' ? summary.remarks : summary.moved
+  const told = interruptions.map(({ how, at, left }) => `  At ${at} ${describeInterruption(how, left)}.`)
+  const until = told.length === 0 ? [] : ['  Until then the numbers are those last seen.']
+  return [`After ${formatAge(elapsedMs)}:`, ...lines, ...told, ...until].join('\n')
 }
 
 type Row = readonly [string, string, string]
 
-function demoRows(ledger: Ledger): Row[] {
+function demoRows({ ledger, remarks, deadLettersGo }: Extract<Summary, { kind: 'Demo' }>): Row[] {
   return [
     ['entries added', grouped(ledger.entries), `${grouped(ledger.uniqueKeys)} distinct requests, the others repeats or broken`],
     [
@@ -42,21 +84,55 @@ function demoRows(ledger: Ledger): Row[] {
       grouped(ledger.jobs),
       ledger.duplicateJobs === 0 ? 'each exactly once' : `and ${grouped(ledger.duplicateJobs)} executions too many`,
     ],
-    ['dead letters', grouped(ledger.deadLetters), ''],
+    ['dead letters', grouped(ledger.deadLetters), deadLettersGo && ledger.deadLetters > 0 ? 'gone with the private Redis' : ''],
     ['lost', grouped(ledger.lost), ledger.lost === 0 ? '' : 'distinct requests neither executed nor dead-lettered'],
+    ...remarkRows({ ...remarks, lost: 0 }),
     ['most replicas', grouped(ledger.maxReplicas), 'consumers at work at the same time'],
   ]
 }
 
 function movedRows(moved: Moved): Row[] {
   return [
+    ...(moved.history === undefined
+      ? []
+      : [['waiting at start', grouped(moved.history), 'in the stream before this run'] as const]),
     ['entries added', grouped(moved.entries), ''],
     ['forwarded', grouped(moved.forwarded), 'as jobs'],
     ['duplicates', grouped(moved.duplicates), 'of a key forwarded before'],
     ['dead letters', grouped(moved.deadLetters), ''],
+    ...remarkRows(moved),
     ['left in the stream', grouped(moved.left), ''],
     ['most replicas', grouped(moved.maxReplicas), 'consumers at work at the same time'],
   ]
+}
+
+function remarkRows({ lost = 0, taken = 0, settledOtherwise = 0, unexplained = 0, otherConsumers = [] }: Remarks): Row[] {
+  const rows: Row[] = [
+    ['lost', grouped(lost), 'cut from the stream unread'],
+    ['taken by others', grouped(taken), 'acknowledged or skipped by other programs, or cut unread'],
+    ['settled otherwise', grouped(settledOtherwise), 'by consumers of another version, which do not say how'],
+    ['unexplained', grouped(unexplained), 'the account does not add up by so many entries'],
+    ['other consumers', grouped(otherConsumers.length), 'read the group too; the numbers above are of all'],
+  ]
+  return rows.filter(([, value]) => value !== '0')
+}
+
+/** @param left entries that waited when it was last seen */
+export function describeInterruption(how: Interruption, left: number): string {
+  const waiting =
+    left === 0 ? 'nothing waited in it' : `${grouped(left)} ${left === 1 ? 'entry' : 'entries'} waited in it and are lost`
+  switch (how) {
+    case 'Emptied':
+      return `Redis had lost its data: the stream and the ledger are gone; when last seen, ${waiting}`
+    case 'Deleted':
+      return `the stream had been deleted; when last seen, ${waiting}`
+    case 'Remade':
+      return 'the consumer group had been deleted and made again: entries may be delivered again'
+    case 'SetBack':
+      return 'Redis had gone back to older data: entries added or settled last may be lost or delivered again'
+    default:
+      return how satisfies never
+  }
 }
 
 /** Whether a demo kept its promise: nothing lost, nothing run twice. */

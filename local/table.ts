@@ -44,12 +44,13 @@ function backlog({ sample }: View): string {
 
 function replicas(view: View): string {
   const desired = view.decision === undefined ? '' : ` of ${view.decision.replicas}`
-  const others = new Map<string, number>()
+  const unready = new Map<string, number>()
   for (const { state } of view.replicas) {
-    if (state.kind !== 'Running') others.set(state.kind, (others.get(state.kind) ?? 0) + 1)
+    if (state.kind !== 'Running') unready.set(state.kind, (unready.get(state.kind) ?? 0) + 1)
   }
-  const rest = [...others].map(([kind, count]) => `${count} ${words[kind] ?? kind}`).join(', ')
-  return `${runningOf(view)}${desired}${rest === '' ? '' : ` (${rest})`}`
+  const rest = [...unready].map(([kind, count]) => `${count} ${words[kind] ?? kind}`).join(', ')
+  const others = view.others ? `, and ${grouped(view.others)} of others` : ''
+  return `${runningOf(view)}${desired}${rest === '' ? '' : ` (${rest})`}${others}`
 }
 
 const words: Readonly<Record<string, string>> = { Starting: 'starting', BackingOff: 'restarting', Draining: 'draining' }

@@ -2,7 +2,6 @@
 import type { Decision } from '../scaling/decide.ts'
 import type { Sample } from '../scaling/sample.ts'
 import type { Replica } from './fleet.ts'
-import type { Totals } from './totals.ts'
 
 export interface View {
   readonly name: string
@@ -16,10 +15,18 @@ export interface View {
   readonly decision?: Decision
   readonly replicas: readonly Replica[]
   readonly totals: Totals
+  /** Consumers that read the group and are not of this run. */
+  readonly others?: number
   /** Present in a demo. */
   readonly demo?: DemoCounts
   /** Newest last. */
   readonly events: readonly string[]
+}
+
+/** What the group's consumers have done since the run began, as Redis counts it. */
+export interface Totals {
+  readonly forwarded: number
+  readonly duplicates: number
 }
 
 export type Phase =

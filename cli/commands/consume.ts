@@ -1,5 +1,17 @@
 import type { Command } from 'commander'
-import { stopSignal } from '../signals.ts'
+import { Option } from 'commander'
+import { endOfInput, stopSignal } from '../signals.ts'
+
+interface ConsumeFlags {
+  readonly config: string
+  readonly name?: string
+  readonly listen: string
+  readonly refs?: string
+  readonly endWithStdin?: boolean
+}
+
+/** How long a consumer drains whose supervisor was killed. */
+const orphanGraceMs = 3_000
 
 export function registerConsume(program: Command): void {
   program
@@ -9,9 +21,13 @@ export function registerConsume(program: Command): void {
     .option('--name <name>', "name in the consumer group (default: POD_NAME, else the host's name)")
     .option('--listen <address>', 'HOST:PORT of /metrics, /livez and /readyz', ':9090')
     .option('--refs <directory>', 'folder of mounted Secrets and ConfigMaps: secret/NAME/KEY, configmap/NAME/KEY')
-    .action(async (given: { config: string; name?: string; listen: string; refs?: string }) => {
+    // For `up`, whose consumers must not outlive it.
+    .addOption(new Option('--end-with-stdin', 'drain and end when standard input closes').hideHelp())
+    .action(async ({ endWithStdin, ...given }: ConsumeFlags) => {
       const { runConsumer } = await import('../../consumer/run.ts')
-      process.exitCode = await runConsumer({ ...given, env: process.env, signal: stopSignal() })
+      const asked = stopSignal()
+      const signal = endWithStdin === true ? AbortSignal.any([asked, endOfInput(orphanGraceMs)]) : asked
+      process.exitCode = await runConsumer({ ...given, env: process.env, signal })
       // Whatever a library left open must not keep a drained consumer alive.
       process.exit()
     })

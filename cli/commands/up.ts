@@ -7,6 +7,7 @@ interface UpFlags {
   readonly file: string
   readonly name?: string
   readonly redis?: 'private'
+  readonly from?: 'beginning' | 'now'
   readonly demo?: boolean
   readonly for?: string
   readonly output: 'table' | 'json'
@@ -21,6 +22,12 @@ export function registerUp(program: Command): void {
     .requiredOption('-f, --file <file>', 'the StreamPipeline resource')
     .option('--name <name>', 'which pipeline, where the file holds several')
     .addOption(new Option('--redis <kind>', 'private: start a redis-server for this run').choices(['private']))
+    .addOption(
+      new Option(
+        '--from <start>',
+        'where a group that has never read begins, instead of source.startFrom: beginning forwards what the stream holds already, now leaves it',
+      ).choices(['beginning', 'now']),
+    )
     .option('--demo', 'add a load, with duplicates and invalid payloads, and run the jobs')
     .option('--for <duration>', 'drain and end by itself after this long, such as 20s')
     .addOption(new Option('-o, --output <format>', 'what is printed').choices(['table', 'json']).default('table'))
@@ -33,5 +40,7 @@ export function registerUp(program: Command): void {
         throw failure('InvalidOption', { option: '--for', detail: `${flags.for} is not a duration such as 500ms, 20s or 1h30m` })
       }
       process.exitCode = await runUp({ ...flags, for: forMs })
+      // Ended by force: what was still being started is not waited for.
+      if (process.exitCode === 130) process.exit()
     })
 }

@@ -3,7 +3,7 @@
 
   KEYS
     stream    stream
-    stats     hash     floor, ledger, and the name of the group that existed
+    stats     hash     floor, ledger, the name of the group that existed, and when it and the ledger were made
 
   ARGV
     group     text
@@ -17,7 +17,8 @@
   WRITES
     1 XGROUP CREATE              a refusal leaves nothing
     2 HSET stats group           a refusal leaves a group that would start anew, were it deleted
-    3 HDEL, HSET stats           a refusal leaves the ledger of the group before; it is rebased
+    3 HSET stats born, began     a refusal leaves a group that cannot be told from the one before
+    4 HDEL, HSET stats           a refusal leaves the ledger of the group before; it is rebased
 ]]
 -- @include ledger
 local remembered = redis.call('HGET', stats, 'group')
@@ -37,6 +38,10 @@ if refused(made) then
   outcome = 'exists'
 end
 if not remembered then redis.call('HSET', stats, 'group', group) end
+-- What an older version made has no time: from now on it has one.
+local now, held = digits(serverNow()), redis.call('HMGET', stats, 'born', 'began')
+if not held[1] then redis.call('HSET', stats, 'born', now) end
+if outcome ~= 'exists' or not held[2] then redis.call('HSET', stats, 'began', now) end
 if outcome ~= 'exists' then
   redis.call('HDEL', stats, 'base', 'seen')
   account(stream, group, stats)

@@ -1233,7 +1233,7 @@ export function endLargeReplay(multi: ChainableCommander, keys: EndLargeReplayKe
 
 export interface EnsureGroupKeys {
   readonly stream: string
-  /** floor, ledger, and the name of the group that existed */
+  /** floor, ledger, the name of the group that existed, and when it and the ledger were made */
   readonly stats: string
 }
 
@@ -1468,6 +1468,9 @@ if refused(made) then
   outcome = 'exists'
 end
 if not remembered then redis.call('HSET', stats, 'group', group) end
+local now, held = digits(serverNow()), redis.call('HMGET', stats, 'born', 'began')
+if not held[1] then redis.call('HSET', stats, 'born', now) end
+if outcome ~= 'exists' or not held[2] then redis.call('HSET', stats, 'began', now) end
 if outcome ~= 'exists' then
   redis.call('HDEL', stats, 'base', 'seen')
   account(stream, group, stats)
@@ -3044,6 +3047,291 @@ const newestEntriesScript = defineScript('newestEntries', newestEntriesLua)
 /** Ids of the last entries of streams, for a read whose reply would hold an entry that is too large to take. A stream that is none, or that this user may not ask about, has none. Throws catalogued errors. */
 export function newestEntries(connection: RedisConnection, keys: NewestEntriesKeys): Promise<NewestEntriesReply> {
   return newestEntriesScript.run(connection, [...keys.streams], []).then(decodeNewestEntries)
+}
+
+// readAccount.lua
+
+export interface ReadAccountKeys {
+  readonly stream: string
+  /** the ledger */
+  readonly stats: string
+  readonly deadLetters: string
+}
+
+export interface ReadAccountArguments {
+  readonly group: string
+}
+
+export interface ReadAccountReply {
+  /** server time, ms */
+  readonly now: number
+  /** the group exists, or existed and is to be made again */
+  readonly known: boolean
+  /** the group exists; without it, what follows is 0 */
+  readonly present: boolean
+  /** server time, ms, at which the ledger was made; 0 where an older version made it */
+  readonly born: number
+  /** server time, ms, at which the group was made; 0 where an older version made it */
+  readonly began: number
+  /** entries ever added to the stream */
+  readonly added: number
+  /** entries in the stream, also without a group */
+  readonly length: number
+  /** id of the first of them; empty without any */
+  readonly first: string
+  /** id of the last entry that the group was given */
+  readonly cursor: string
+  /** id of the last entry ever added */
+  readonly last: string
+  /** entries that consumers acknowledged, … */
+  readonly settled: number
+  /** … as jobs, */
+  readonly forwarded: number
+  /** as duplicates, */
+  readonly duplicates: number
+  /** as dead letters; an older version's are in `settled` alone */
+  readonly dead: number
+  /** pending entries that the stream had lost */
+  readonly trimmed: number
+  /** entries cut unread */
+  readonly lost: number
+  /** entries that other hands took, or that were cut unread; counts do not say which */
+  readonly taken: number
+  readonly pending: number
+  /** nothing where counts do not say */
+  readonly undelivered: number | undefined
+  /** undelivered entries by the ledger's sum, or as Redis says; nothing where neither does */
+  readonly supposed: number | undefined
+  /** records ever added to the dead-letter stream */
+  readonly deadLetters: number
+}
+
+function decodeReadAccount(reply: unknown): ReadAccountReply {
+  const at = list(reply, 'readAccount')
+  return { now: integer(at[0], 'readAccount'), known: flag(at[1], 'readAccount'), present: flag(at[2], 'readAccount'), born: integer(at[3], 'readAccount'), began: integer(at[4], 'readAccount'), added: integer(at[5], 'readAccount'), length: integer(at[6], 'readAccount'), first: text(at[7], 'readAccount'), cursor: text(at[8], 'readAccount'), last: text(at[9], 'readAccount'), settled: integer(at[10], 'readAccount'), forwarded: integer(at[11], 'readAccount'), duplicates: integer(at[12], 'readAccount'), dead: integer(at[13], 'readAccount'), trimmed: integer(at[14], 'readAccount'), lost: integer(at[15], 'readAccount'), taken: integer(at[16], 'readAccount'), pending: integer(at[17], 'readAccount'), undelivered: maybeInteger(at[18], 'readAccount'), supposed: maybeInteger(at[19], 'readAccount'), deadLetters: integer(at[20], 'readAccount') }
+}
+
+const readAccountLua = `local function fields(reply)
+  local map = {}
+  for i = 1, #reply, 2 do map[reply[i]] = reply[i + 1] end
+  return map
+end
+local function refused(reply) return type(reply) == 'table' and reply.err or nil end
+local function attempt(work, ...)
+  local done, result = pcall(work, ...)
+  if done then return result end
+  local reply = refused(result) or tostring(result)
+  if work == redis.call and redis.acl_check_cmd then
+    local known, allowed = pcall(redis.acl_check_cmd, ...)
+    if known and not allowed then reply = 'NOPERM the user may not send ' .. table.concat({...}, ' ', 1, 2) end
+  end
+  return {err = reply}
+end
+local function groupOf(stream, name)
+  for _, reply in ipairs(redis.call('XINFO', 'GROUPS', stream)) do
+    local group = fields(reply)
+    if group.name == name then return group end
+  end
+  return nil
+end
+local function before(a, b)
+  local ms, seq = string.match(a, '^(%d+)-(%d+)$')
+  local otherMs, otherSeq = string.match(b, '^(%d+)-(%d+)$')
+  local function less(x, y)
+    if #x <= 15 and #y <= 15 then return tonumber(x) < tonumber(y) end
+    return string.rep('0', 20 - #x) .. x < string.rep('0', 20 - #y) .. y
+  end
+  if ms ~= otherMs then return less(ms, otherMs) end
+  return less(seq, otherSeq)
+end
+local largest = '18446744073709551615'
+local function plusOne(text)
+  local head, digit, nines = string.match(text, '^(%d-)([0-8]?)(9*)$')
+  return head .. (digit == '' and '1' or string.char(string.byte(digit) + 1)) .. string.rep('0', #nines)
+end
+local function successor(id)
+  local ms, seq = string.match(id, '^(%d+)-(%d+)$')
+  if seq ~= largest then return ms .. '-' .. plusOne(seq) end
+  return ms == largest and id or plusOne(ms) .. '-0'
+end
+local function predecessor(id)
+  local ms, seq = string.match(id, '^(%d+)-(%d+)$')
+  if #seq <= 15 and seq ~= '0' then return ms .. '-' .. string.format('%.0f', seq - 1) end
+  if #ms <= 15 and ms ~= '0' then return string.format('%.0f', ms - 1) .. '-18446744073709551615' end
+  return nil
+end
+local function serverNow()
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+local function digits(number) return string.format('%.0f', number) end
+local seenFields = {'cursor', 'gone', 'open', 'sumCursor', 'sumUnread', 'sumAdded', 'sumFloor', 'sumAt'}
+local function seenFrom(text)
+  if not text then return nil end
+  local seen, at = {}, 0
+  for word in string.gmatch(text, '%S+') do
+    at = at + 1
+    seen[seenFields[at]] = tonumber(word) or word
+  end
+  return at == #seenFields and seen or nil
+end
+local function seenText(seen)
+  local words = {}
+  for i, name in ipairs(seenFields) do
+    words[i] = type(seen[name]) == 'number' and digits(seen[name]) or seen[name]
+  end
+  return table.concat(words, ' ')
+end
+local function undelivered(info, cursor)
+  if info.length == 0 or not before(cursor, info['last-entry'][1]) then return 0 end
+  if before(cursor, info['first-entry'][1]) then return info.length end
+  return nil
+end
+local function openRemovals(info, gone, seen)
+  local removed = gone - seen.gone
+  if removed <= 0 then return 0 end
+  local first, deleted = info['first-entry'], info['max-deleted-entry-id'] or '0-0'
+  if first and not before(seen.cursor, first[1]) and not before(seen.cursor, deleted) then return 0 end
+  return removed
+end
+local function cutUnread(state, seen, grown)
+  local most = math.min(grown, seen.open)
+  if most <= 0 then return 0, 0 end
+  if state.cursor == seen.sumCursor then
+    return math.max(0, math.min(most, seen.sumUnread + state.added - seen.sumAdded - state.waiting)), 0
+  end
+  local undecided = math.min(most, state.info.length - state.waiting)
+  return most - undecided, undecided
+end
+local function takeUp(state, seen, taken, undecided)
+  if taken + undecided > 0 and state.unaccounted + state.undecided == 0 then
+    state.missingFrom, state.missingSince = seen.sumFloor, seen.sumAt
+  end
+  if taken + undecided > 0 then state.missingTo = state.cursor end
+  state.unaccounted = state.unaccounted + taken
+  state.undecided = state.undecided + undecided
+end
+local function compare(state, seen, now)
+  local known = state.settled + state.trimmedPending + state.group.pending + state.waiting
+  local told = state.told - state.lostBefore
+  if not state.base then
+    state.base, state.lostBefore = state.added - known, state.told
+  else
+    local grown = state.added - state.base - known - told
+    if grown > 0 then
+      local cut, undecided = cutUnread(state, seen, grown)
+      takeUp(state, seen, grown - cut - undecided, undecided)
+      state.told = state.told + cut
+      state.base = state.base + grown - cut
+    elseif grown < 0 then
+      state.base = state.base + grown
+      state.unaccounted = math.max(0, state.unaccounted + grown)
+      state.rebased = true
+    end
+  end
+  state.lost = state.told
+  seen.open = 0
+  seen.sumCursor, seen.sumUnread, seen.sumAdded, seen.sumAt = state.cursor, state.waiting, state.added, now
+  seen.sumFloor = state.lowest and (predecessor(state.lowest) or '0-0') or state.cursor
+end
+local function forget(state)
+  if state.unaccounted + state.undecided == 0 then return end
+  local first = state.info['first-entry']
+  if not first or before(state.missingTo, first[1]) then
+    state.told, state.lostBefore = state.told + state.undecided, state.lostBefore + state.undecided
+    state.unaccounted, state.undecided = 0, 0
+  elseif not before(state.missingFrom, state.cursor) then
+    state.unaccounted, state.undecided = 0, 0
+  else
+    state.unaccounted = math.min(state.unaccounted, state.info.length - (state.waiting or 1))
+  end
+  if state.lost then state.lost = state.told end
+end
+local function assess(stream, groupName, stats)
+  local info, group = fields(redis.call('XINFO', 'STREAM', stream)), groupOf(stream, groupName)
+  if not group then return nil end
+  local names = {'base', 'settled', 'trimmedPending', 'lost', 'lostBefore', 'unaccounted', 'undecided'}
+  local held = redis.call('HMGET', stats, 'missingFrom', 'missingTo', 'missingSince', 'seen', unpack(names))
+  local state = {
+    info = info, group = group, added = info['entries-added'], cursor = group['last-delivered-id'],
+    missingFrom = held[1], missingTo = held[2], missingSince = tonumber(held[3] or nil), rebased = false
+  }
+  if not tonumber(held[5] or nil) then held[5] = false end
+  for i, name in ipairs(names) do
+    local count = tonumber(held[i + 4] or '0')
+    if not count then held[5] = false end
+    state[name] = count or 0
+  end
+  if not held[5] then state.base = nil end
+  state.told, state.lost = state.lost, nil
+  local highest = nil
+  if group.pending > 0 then
+    local summary = redis.call('XPENDING', stream, groupName)
+    state.lowest, highest = summary[2], summary[3]
+  end
+  local gone, now = state.added - info.length, serverNow()
+  local seen = seenFrom(held[4]) or {
+    cursor = state.cursor, gone = gone, open = 0,
+    sumCursor = '?', sumUnread = 0, sumAdded = state.added, sumFloor = '0-0', sumAt = now
+  }
+  seen.open = seen.open + openRemovals(info, gone, seen)
+  if before(state.cursor, seen.sumFloor) then seen.sumFloor = state.cursor end
+  seen.cursor, seen.gone = state.cursor, gone
+  state.waiting, state.seen = undelivered(info, state.cursor), seen
+  if highest and before(state.cursor, highest) then state.waiting = nil end
+  if state.waiting then compare(state, seen, now) end
+  forget(state)
+  return state
+end
+local function record(stats, state)
+  local written = {'lost', state.told, 'lostBefore', state.lostBefore, 'seen', seenText(state.seen)}
+  if state.base then
+    written[#written + 1] = 'base'
+    written[#written + 1] = state.base
+  end
+  for _, name in ipairs({'unaccounted', 'undecided', 'missingFrom', 'missingTo', 'missingSince'}) do
+    if state[name] then
+      written[#written + 1] = name
+      written[#written + 1] = state[name]
+    end
+  end
+  redis.call('HSET', stats, unpack(written))
+  if state.rebased then redis.call('HINCRBY', stats, 'rebases', 1) end
+end
+local function account(stream, groupName, stats)
+  local state = assess(stream, groupName, stats)
+  if state then record(stats, state) end
+  return state
+end
+local stream, stats, deadLetters = KEYS[1], KEYS[2], KEYS[3]
+local group = ARGV[1]
+local function counted(key)
+  return redis.call('EXISTS', key) == 1 and fields(redis.call('XINFO', 'STREAM', key)) or {}
+end
+local info, letters = counted(stream), counted(deadLetters)
+local now, length, records = digits(serverNow()), info.length or 0, letters['entries-added'] or letters.length or 0
+local first = info['first-entry'] and info['first-entry'][1] or ''
+local last = info['last-generated-id'] or '0-0'
+local known = redis.call('HGET', stats, 'group') and 1 or 0
+local state = info.length and assess(stream, group, stats)
+if not state then return {now, known, 0, 0, 0, 0, length, first, '0-0', last, 0, 0, 0, 0, 0, 0, 0, 0, false, false, records} end
+local function stat(name) return tonumber(redis.call('HGET', stats, name) or '0') or 0 end
+local sum = state.group.lag
+if state.base then
+  sum = state.added - state.base - state.settled - state.trimmedPending - state.group.pending - (state.told - state.lostBefore)
+end
+return {
+  now, 1, 1, digits(stat('born')), digits(stat('began')), digits(state.added), length, first, state.cursor, last, digits(state.settled),
+  digits(stat('forwarded')), digits(stat('duplicates')), digits(stat('dead')), digits(state.trimmedPending),
+  digits(state.told), state.unaccounted + state.undecided, state.group.pending, state.waiting or false, sum or false, digits(records)
+}
+`
+
+const readAccountScript = defineScript('readAccount', readAccountLua)
+
+/** What the group's ledger and its stream say of one instant. redis/stream/account.ts says what it is for. Throws catalogued errors. */
+export function readAccount(connection: RedisConnection, keys: ReadAccountKeys, args: ReadAccountArguments): Promise<ReadAccountReply> {
+  return readAccountScript.run(connection, [keys.stream, keys.stats, keys.deadLetters], [args.group]).then(decodeReadAccount)
 }
 
 // reap.lua
@@ -4838,6 +5126,8 @@ export interface SettleArguments {
   readonly group: string
   /** records that the dead-letter stream may hold */
   readonly maxDeadLetters: number
+  /** how many of `acknowledged` had been forwarded before */
+  readonly duplicates: number
   /** ids */
   readonly acknowledged: readonly string[]
   /** entries to dead-letter */
@@ -4960,7 +5250,7 @@ local function createLetters(place)
   end
   return letters
 end
-local function acknowledge(place, ids, recorded)
+local function acknowledge(place, ids, recorded, duplicates)
   local function count(field, number)
     if number == 0 then return 0 end
     local counted = attempt(redis.call, 'HINCRBY', place.stats, field, number)
@@ -4970,21 +5260,37 @@ local function acknowledge(place, ids, recorded)
     attempt(redis.call, 'HDEL', place.stats, field, 'base')
     return attempt(redis.call, 'HINCRBY', place.stats, field, number)
   end
-  local settled = count('settled', #ids)
-  local later = refused(settled) and string.sub(settled.err, 1, 3) == 'OOM'
-  if refused(settled) and not later then return settled end
-  local dead = later and 0 or count('dead', recorded)
-  local acknowledged = refused(dead) and dead or attempt(redis.call, 'XACK', place.stream, place.group, unpack(ids))
+  local forwarded = #ids - recorded - duplicates
+  local counts = {{'settled', #ids}, {'dead', recorded}, {'duplicates', duplicates}, {'forwarded', forwarded}}
+  local function takeBack(last)
+    for i = 1, last do count(counts[i][1], -counts[i][2]) end
+  end
+  local later = false
+  for i, each in ipairs(counts) do
+    local counted = count(each[1], each[2])
+    if refused(counted) then
+      later = i == 1 and string.sub(counted.err, 1, 3) == 'OOM'
+      if later then break end
+      takeBack(i - 1)
+      return counted
+    end
+  end
+  local acknowledged = attempt(redis.call, 'XACK', place.stream, place.group, unpack(ids))
   if refused(acknowledged) then
-    if not later then count('settled', -#ids) end
-    if not later and not refused(dead) then count('dead', -recorded) end
+    if not later then takeBack(#counts) end
     return acknowledged
   end
+  local short = #ids - acknowledged
+  local fewer = math.min(short, duplicates)
   if later then
     count('settled', acknowledged)
     count('dead', recorded)
+    count('duplicates', duplicates - fewer)
+    count('forwarded', forwarded - (short - fewer))
   else
-    count('settled', acknowledged - #ids)
+    count('settled', -short)
+    count('duplicates', -fewer)
+    count('forwarded', fewer - short)
   end
   return acknowledged
 end
@@ -5025,8 +5331,8 @@ local function heldQueue(queue)
   return held and redis.error_reply('QUEUEHELD ' .. queue .. ' is paused by a BullMQ before version 6') or nil
 end
 local stream, deadLetters, stats = KEYS[1], KEYS[2], KEYS[3]
-local group, maxDeadLetters, letters = ARGV[1], tonumber(ARGV[2]), rows(ARGV[3], 7)
-local acknowledged = slice(ARGV, 4, #ARGV - (4) + 1)
+local group, maxDeadLetters, duplicates, letters = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), rows(ARGV[4], 7)
+local acknowledged = slice(ARGV, 5, #ARGV - (5) + 1)
 local place = {stream = stream, deadLetters = deadLetters, stats = stats, group = group, max = maxDeadLetters}
 local wrong = wrongType(stream, 'stream') or wrongType(stats, 'hash')
 if wrong then return wrong end
@@ -5045,7 +5351,7 @@ for i, id in ipairs(acknowledged) do ids[i] = id end
 for _, id in ipairs(recorded) do ids[#ids + 1] = id end
 local settled = 0
 if #ids > 0 then
-  settled = acknowledge(place, ids, #recorded)
+  settled = acknowledge(place, ids, #recorded, duplicates)
   if refused(settled) then
     pending.undo()
     return settled
@@ -5073,7 +5379,7 @@ export function settle(connection: RedisConnection, keys: SettleKeys, args: Sett
     letters.integer(row.minIdleMs)
     letters.integer(row.minDeliveries)
   }
-  return settleScript.run(connection, [keys.stream, keys.deadLetters, keys.stats], [args.group, args.maxDeadLetters, letters.finish(), ...args.acknowledged]).then(decodeSettle)
+  return settleScript.run(connection, [keys.stream, keys.deadLetters, keys.stats], [args.group, args.maxDeadLetters, args.duplicates, letters.finish(), ...args.acknowledged]).then(decodeSettle)
 }
 
 // settleAtomically.lua
@@ -5406,7 +5712,7 @@ local function createLetters(place)
   end
   return letters
 end
-local function acknowledge(place, ids, recorded)
+local function acknowledge(place, ids, recorded, duplicates)
   local function count(field, number)
     if number == 0 then return 0 end
     local counted = attempt(redis.call, 'HINCRBY', place.stats, field, number)
@@ -5416,21 +5722,37 @@ local function acknowledge(place, ids, recorded)
     attempt(redis.call, 'HDEL', place.stats, field, 'base')
     return attempt(redis.call, 'HINCRBY', place.stats, field, number)
   end
-  local settled = count('settled', #ids)
-  local later = refused(settled) and string.sub(settled.err, 1, 3) == 'OOM'
-  if refused(settled) and not later then return settled end
-  local dead = later and 0 or count('dead', recorded)
-  local acknowledged = refused(dead) and dead or attempt(redis.call, 'XACK', place.stream, place.group, unpack(ids))
+  local forwarded = #ids - recorded - duplicates
+  local counts = {{'settled', #ids}, {'dead', recorded}, {'duplicates', duplicates}, {'forwarded', forwarded}}
+  local function takeBack(last)
+    for i = 1, last do count(counts[i][1], -counts[i][2]) end
+  end
+  local later = false
+  for i, each in ipairs(counts) do
+    local counted = count(each[1], each[2])
+    if refused(counted) then
+      later = i == 1 and string.sub(counted.err, 1, 3) == 'OOM'
+      if later then break end
+      takeBack(i - 1)
+      return counted
+    end
+  end
+  local acknowledged = attempt(redis.call, 'XACK', place.stream, place.group, unpack(ids))
   if refused(acknowledged) then
-    if not later then count('settled', -#ids) end
-    if not later and not refused(dead) then count('dead', -recorded) end
+    if not later then takeBack(#counts) end
     return acknowledged
   end
+  local short = #ids - acknowledged
+  local fewer = math.min(short, duplicates)
   if later then
     count('settled', acknowledged)
     count('dead', recorded)
+    count('duplicates', duplicates - fewer)
+    count('forwarded', forwarded - (short - fewer))
   else
-    count('settled', acknowledged - #ids)
+    count('settled', -short)
+    count('duplicates', -fewer)
+    count('forwarded', fewer - short)
   end
   return acknowledged
 end
@@ -5492,10 +5814,11 @@ for id, redrives, jobId, add, options in entries() do
     forwarded[index] = outcome
   end
 end
+local duplicates = #settled - added
 local recorded, refusals = pending.write(now)
 for _, id in ipairs(recorded) do settled[#settled + 1] = id end
 if #settled > 0 then
-  local acknowledged = acknowledge(place, settled, #recorded)
+  local acknowledged = acknowledge(place, settled, #recorded, duplicates)
   if refused(acknowledged) then
     pending.undo()
     return acknowledged

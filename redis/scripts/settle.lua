@@ -9,6 +9,7 @@
   ARGV
     group            text
     maxDeadLetters   integer   records that the dead-letter stream may hold
+    duplicates       integer   how many of `acknowledged` had been forwarded before
     acknowledged     text[]    ids
     letters          rows      entries to dead-letter
       .id            text
@@ -51,7 +52,7 @@ for i, id in ipairs(acknowledged) do ids[i] = id end
 for _, id in ipairs(recorded) do ids[#ids + 1] = id end
 local settled = 0
 if #ids > 0 then
-  settled = acknowledge(place, ids, #recorded)
+  settled = acknowledge(place, ids, #recorded, duplicates)
   if refused(settled) then
     pending.undo()
     return settled

@@ -108,10 +108,11 @@ for id, redrives, jobId, add, options in entries() do
     forwarded[index] = outcome
   end
 end
+local duplicates = #settled - added
 local recorded, refusals = pending.write(now)
 for _, id in ipairs(recorded) do settled[#settled + 1] = id end
 if #settled > 0 then
-  local acknowledged = acknowledge(place, settled, #recorded)
+  local acknowledged = acknowledge(place, settled, #recorded, duplicates)
   if refused(acknowledged) then
     pending.undo()
     return acknowledged

@@ -41,8 +41,9 @@ export function createTwoStepPath(
           : plan(verdict, byId.get(verdict.id)),
       )
       const acknowledged = planned.flatMap((step) => (step.kind === 'Acknowledge' ? [step.id] : []))
+      const duplicates = planned.filter((step) => step.kind === 'Acknowledge' && step.outcome === 'duplicate').length
       const burials = planned.flatMap((step) => (step.kind === 'Bury' ? [step.burial] : []))
-      const result = await settleEntries(stream, place, acknowledged, burials)
+      const result = await settleEntries(stream, place, acknowledged, burials, duplicates)
       let buried = 0
       const outcomes = planned.map((step): SettleOutcome => {
         switch (step.kind) {

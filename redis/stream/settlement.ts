@@ -34,12 +34,16 @@ export interface Settled {
 /** Longest `error` kept in a record, in UTF-16 units. */
 const maxErrorLength = 1_000
 
-/** Acknowledges and buries in one step; a dead letter that cannot be written keeps nothing else from being settled. */
+/**
+ * Acknowledges and buries in one step; a dead letter that cannot be written keeps nothing else from being settled.
+ * @param duplicates how many of `acknowledged` had been forwarded before: the account tells them from jobs
+ */
 export async function settleEntries(
   connection: RedisConnection,
   place: StreamPlace,
   acknowledged: readonly string[],
   burials: readonly Burial[],
+  duplicates = 0,
 ): Promise<Settled> {
   const { stream, deadLetters, keys, group, maxDeadLetters } = place
   const letters = burials.map(({ id, reason, error, hash = '', redrives, only }) => ({
@@ -47,6 +51,7 @@ export async function settleEntries(
     minIdleMs: only?.minIdleMs ?? 0,
     minDeliveries: only?.minDeliveries ?? 0,
   }))
+  const nothing = { acknowledged: [], duplicates: 0 }
   const outcomes: BurialOutcome[] = []
   let refusal: StreamPipelineError | undefined
   let total = 0
@@ -55,7 +60,12 @@ export async function settleEntries(
     const settled = await settle(
       connection,
       { stream, deadLetters, stats: keys.stats },
-      { group, maxDeadLetters, acknowledged: outcomes.length === 0 ? acknowledged : [], letters: letters.slice(outcomes.length) },
+      {
+        group,
+        maxDeadLetters,
+        ...(outcomes.length === 0 ? { acknowledged, duplicates } : nothing),
+        letters: letters.slice(outcomes.length),
+      },
     ).catch((thrown: unknown) => {
       // What earlier calls settled is counted here or nowhere: another try would find it gone.
       if (outcomes.length === 0) throw thrown

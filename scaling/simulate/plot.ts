@@ -4,20 +4,21 @@ import { intensityAt, type Load } from './load.ts'
 import type { Scenario } from './scenario.ts'
 import type { Run } from './world.ts'
 
-interface Curve {
+export interface Curve {
   readonly label: string
   readonly colour: string
   readonly values: readonly number[]
   readonly dashed?: boolean
 }
 
-interface Panel {
+export interface Panel {
   readonly title: string
   readonly curves: readonly Curve[]
 }
 
 const [width, panelHeight, left, right, gap] = [900, 150, 60, 20, 40]
-const buckets = 450
+/** Values of a curve. */
+export const buckets = 450
 
 /** @param oracle its run, drawn beside ours */
 export function plot(scenario: Scenario, load: Load, ours: Run, oracle: Run): string {
@@ -59,12 +60,17 @@ export function plot(scenario: Scenario, load: Load, ours: Run, oracle: Run): st
       ],
     },
   ]
+  return drawing(`${scenario.name}: ${scenario.about}`, panels, scenario.duration)
+}
+
+/** @param duration seconds that the panels cover */
+export function drawing(title: string, panels: readonly Panel[], duration: number): string {
   const height = gap + panels.length * (panelHeight + gap)
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" font-family="sans-serif" font-size="12">`,
     `<rect width="${width}" height="${height}" fill="white"/>`,
-    `<text x="${left}" y="22" font-size="15">${escaped(`${scenario.name}: ${scenario.about}`)}</text>`,
-    ...panels.map((panel, i) => drawn(panel, gap + i * (panelHeight + gap) + 10, scenario.duration)),
+    `<text x="${left}" y="22" font-size="15">${escaped(title)}</text>`,
+    ...panels.map((panel, i) => drawn(panel, gap + i * (panelHeight + gap) + 10, duration)),
     '</svg>',
     '',
   ].join('\n')
@@ -88,7 +94,7 @@ function drawn({ title, curves }: Panel, top: number, duration: number): string 
     `<text x="${left - 6}" y="${top + 10}" text-anchor="end">${short(most)}</text>`,
     `<text x="${left - 6}" y="${bottom}" text-anchor="end">0</text>`,
     ...ticks.map(
-      (at) => `<text x="${x((at / minutes) * buckets)}" y="${bottom + 14}" text-anchor="middle">${Math.round(at)}m</text>`,
+      (at) => `<text x="${x((at / minutes) * buckets)}" y="${bottom + 14}" text-anchor="middle">${tick(at, minutes)}m</text>`,
     ),
     ...curves.map(
       ({ values, colour, dashed }) =>
@@ -99,5 +105,7 @@ function drawn({ title, curves }: Panel, top: number, duration: number): string 
   ].join('\n')
 }
 
+/** Whole minutes, unless they would repeat. */
+const tick = (at: number, minutes: number): string => (minutes >= 6 ? String(Math.round(at)) : at.toFixed(1))
 const short = (value: number): string => (value >= 10 ? String(Math.round(value)) : value.toFixed(1))
 const escaped = (text: string): string => printable(text).replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;')

@@ -4,7 +4,7 @@
  */
 import { isDeepStrictEqual } from 'node:util'
 import type { CompiledScaling } from '../../api/compiled.ts'
-import { decide } from '../decide.ts'
+import { type Decision, decide } from '../decide.ts'
 import type { LoggedDecision } from '../decisionlog.ts'
 import type { ScalingPolicy } from '../policy.ts'
 import type { ScalingState } from '../state.ts'
@@ -31,8 +31,22 @@ interface Replay {
   readonly most: number
 }
 
-/** @param scaling the other policy; undefined: only whether the log reproduces */
-export function replay(log: readonly LoggedDecision[], scaling?: CompiledScaling): Replay {
+/** One decision, as it was and as it would be. */
+export interface ReplayedDecision {
+  readonly logged: LoggedDecision
+  readonly now: Decision
+  readonly targetAgeMs: number
+}
+
+/**
+ * @param scaling the other policy; undefined: only whether the log reproduces
+ * @param onDecision told of each
+ */
+export function replay(
+  log: readonly LoggedDecision[],
+  scaling?: CompiledScaling,
+  onDecision: (replayed: ReplayedDecision) => void = () => {},
+): Replay {
   const changes: Change[] = []
   let state: ScalingState | undefined
   let [notReproduced, differing, recordedMost, most, recordedMs, ms] = [0, 0, 0, 0, 0, 0]
@@ -40,11 +54,13 @@ export function replay(log: readonly LoggedDecision[], scaling?: CompiledScaling
   let lastMs: number | undefined
   /** What was decided before, and so ran until this decision. */
   let [recordedRan, ran] = [0, 0]
-  for (const { sample, state: before, policy, decision } of log) {
+  for (const logged of log) {
+    const { sample, state: before, policy, decision } = logged
     const again = decide(before ?? undefined, sample ?? undefined, policy)
     if (!isDeepStrictEqual(JSON.parse(JSON.stringify(again)), decision)) notReproduced++
     const other = decide(state ?? before ?? undefined, sample ?? undefined, asked(policy, scaling))
     state = other.state
+    onDecision({ logged, now: other, targetAgeMs: asked(policy, scaling).targetAgeMs })
     const differs = other.replicas !== decision.replicas
     if (differs) differing++
     if (differs && !differed) {

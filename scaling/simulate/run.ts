@@ -14,7 +14,8 @@ import { runOurs } from './compare.ts'
 import { drawLoad } from './load.ts'
 import { runOracle } from './oracle.ts'
 import { plot } from './plot.ts'
-import { replay, tellReplay } from './replay.ts'
+import { type ReplayedDecision, replay, tellReplay } from './replay.ts'
+import { replayPlot } from './replayplot.ts'
 import { readScenario, type Scenario } from './scenario.ts'
 import { markdownTable, textTable } from './table.ts'
 import { runScenarios } from './trials.ts'
@@ -62,6 +63,7 @@ async function findScenario(name: string): Promise<Scenario> {
 }
 
 export async function runSimulate(options: SimulateOptions, print: (text: string) => void): Promise<number> {
+  refuseUnused(options)
   if (options.replay !== undefined) return replayLog(options.replay, options, print)
   const files = options.scenario ?? []
   if (!options.all && files.length === 0) {
@@ -78,6 +80,21 @@ export async function runSimulate(options: SimulateOptions, print: (text: string
   if (options.output === 'json') print(JSON.stringify({ scenarios: results }, undefined, 2))
   else print(options.output === 'markdown' ? markdownTable(results) : textTable(results))
   return exitCodes.done
+}
+
+/** An option that would change nothing is a mistake of whoever wrote it, or he takes its silence for an answer. */
+function refuseUnused({ replay: log, scenario, all, decisionLog, pipeline, file, output }: SimulateOptions): void {
+  const unused = (option: string, why: string) => failure('InvalidOption', { option, detail: `${why}; leave it out` })
+  if (log === undefined) {
+    if (pipeline !== undefined) throw unused('--pipeline', 'it chooses among the pipelines of a log, which --replay names')
+    if (file !== undefined) throw unused('--file', 'it is the pipeline that a log is asked about, which --replay names')
+    return
+  }
+  if (scenario !== undefined || all === true) {
+    throw unused(all === true ? '--all' : '--scenario', '--replay runs the decisions of a log, not scenarios')
+  }
+  if (decisionLog !== undefined) throw unused('--decision-log', '--replay makes no new decisions to log')
+  if (output === 'markdown') throw unused('--output', '--replay prints a table or json, not markdown')
 }
 
 /** What was written, and what to do with it. */
@@ -113,7 +130,17 @@ function writeLog(file: string, scenario: Scenario): void {
 
 async function replayLog(file: string, options: SimulateOptions, print: (text: string) => void): Promise<number> {
   const log = decisionsOf(parseDecisionLog(await readText(file), file), options.pipeline)
-  const replayed = replay(log, options.file === undefined ? undefined : await scalingOf(options.file))
+  const decisions: ReplayedDecision[] = []
+  const scaling = options.file === undefined ? undefined : await scalingOf(options.file)
+  const replayed = replay(log, scaling, (decision) => decisions.push(decision))
+  if (options.plot !== undefined) {
+    const name = basename(file).replace(/\.\w+$/, '')
+    const svg = replayPlot(name, decisions)
+    const plotted = join(options.plot, `${name}.svg`)
+    await mkdir(options.plot, { recursive: true })
+    await writeFile(plotted, svg)
+    if (options.output !== 'json') print(`plot: ${plotted}`)
+  }
   print(options.output === 'json' ? JSON.stringify(replayed, undefined, 2) : tellReplay(replayed))
   return exitCodes.done
 }

@@ -17,7 +17,7 @@ const view: View = {
     { name: 'ndvi-2', uid: 'b', state: { kind: 'Starting', since: 0, crashes: 0 } },
     { name: 'ndvi-3', uid: 'c', state: { kind: 'BackingOff', until: 0, crashes: 1, exit: { code: 1, signal: null } } },
   ],
-  totals: { forwarded: 10_233, duplicates: 512, dead: 7 },
+  totals: { forwarded: 10_233, duplicates: 512 },
   demo: { entries: 12_000, executions: 10_012 },
   events: ['consumer ndvi-2 started (pid 7)'],
 }
@@ -48,6 +48,11 @@ describe('the live table', () => {
     assert.match(text, /Draining: .* Ctrl-C again stops at once\./)
   })
 
+  it('names how many consumers of others there are', () => {
+    assert.match(renderTable({ ...view, others: 2 }, 100).join('\n'), /replicas .*\), and 2 of others/)
+    assert.doesNotMatch(renderTable({ ...view, others: 0 }, 100).join('\n'), /others/)
+  })
+
   it('never exceeds the width', () => {
     for (const width of [20, 40, 77]) for (const line of renderTable(view, width)) assert.ok(line.length <= width, line)
   })
@@ -73,6 +78,29 @@ describe('the screen', () => {
     screen.show(view)
     assert.equal(texts[0]?.split('\n').length, 8)
     assert.ok(texts[1]?.startsWith('\x1b[7A\r\x1b[J'))
+  })
+
+  it('draws for 80 columns and 24 rows on a terminal that reports none', () => {
+    const lines = (over: Partial<Terminal>) => {
+      const { texts, terminal } = written({ isTTY: true, ...over })
+      createScreen(terminal).show(view)
+      return texts.join('')
+    }
+    assert.equal(lines({ columns: 0, rows: 0 }), lines({ columns: 80, rows: 24 }))
+    assert.match(lines({ columns: 0, rows: 0 }), /StreamPipeline ndvi on \S+, 12s\n/)
+  })
+
+  it('keeps what is announced above the table', () => {
+    const { texts, terminal } = written({ isTTY: true, columns: 60, rows: 8 })
+    const screen = createScreen(terminal)
+    screen.announce('stream ndvi:jobs holds 200 entries')
+    screen.show(view)
+    screen.announce('and more')
+    screen.show(view)
+    assert.equal(texts[0], '\r\x1b[Jstream ndvi:jobs holds 200 entries\n')
+    assert.ok(texts[1]?.startsWith('\r\x1b[J'), 'nothing above is drawn over')
+    assert.ok(texts[2]?.startsWith('\x1b[7A\r\x1b[J'), 'the table makes room')
+    assert.ok(texts[3]?.startsWith('\r\x1b[J'))
   })
 
   it('writes a line every two seconds elsewhere, and events at once', () => {

@@ -202,6 +202,42 @@ describe('streampipeline simulate', () => {
     )
   })
 
+  it('draws a replayed log, and refuses what it would not use', async (t) => {
+    const folder = await mkdtemp(join(tmpdir(), 'streampipeline-simulate-'))
+    t.after(() => rm(folder, { recursive: true }))
+    const log = join(folder, 'week <1>.jsonl')
+    const quick = { seeds: 1, output: 'table' } as const
+    await runSimulate({ ...quick, scenario: ['stuck-poison'], decisionLog: log }, () => undefined)
+    const plots = join(folder, 'plots')
+    let printed = ''
+    const print = (text: string) => {
+      printed += `${text}\n`
+    }
+    await runSimulate({ ...quick, replay: log, file: 'examples/quickstart.yaml', plot: plots }, print)
+    assert.ok(printed.startsWith(`plot: ${join(plots, 'week <1>.svg')}\n`), printed)
+    const svg = await readFile(join(plots, 'week <1>.svg'), 'utf8')
+    assert.match(svg, /^<svg .*week &lt;1&gt;.*arrivals per second.*replicas decided.*>recorded<.*>now<.*<\/svg>\n$/s)
+    assert.doesNotMatch(svg, /NaN|Infinity|undefined/)
+    printed = ''
+    await runSimulate({ ...quick, output: 'json', replay: log, plot: plots }, print)
+    assert.doesNotMatch(printed, /plot:/)
+    JSON.parse(printed)
+
+    const [first = ''] = (await readFile(log, 'utf8')).split('\n')
+    await writeFile(log, `${first}\n`)
+    await assert.rejects(runSimulate({ ...quick, replay: log, plot: plots }, print), { message: /--plot: the log spans no time/ })
+    for (const [options, message] of [
+      [{ replay: log, all: true }, /--all: --replay runs the decisions of a log/],
+      [{ replay: log, scenario: ['spikes'] }, /--scenario: --replay runs/],
+      [{ replay: log, decisionLog: 'x' }, /--decision-log: --replay makes no new/],
+      [{ replay: log, output: 'markdown' }, /--output: --replay prints a table or json/],
+      [{ all: true, file: 'x' }, /--file: it is the pipeline that a log is asked about/],
+      [{ all: true, pipeline: 'a/b' }, /--pipeline: it chooses among the pipelines of a log/],
+    ] as const) {
+      await assert.rejects(runSimulate({ ...quick, ...options }, print), { code: 'InvalidOption', message })
+    }
+  })
+
   it('refuses a log without decisions, and says who writes them', async (t) => {
     const folder = await mkdtemp(join(tmpdir(), 'streampipeline-simulate-'))
     t.after(() => rm(folder, { recursive: true }))

@@ -1,17 +1,23 @@
 --[[
-  acknowledge(place, ids, recorded) acknowledges entries and counts them in the ledger; `recorded` of them are dead letters. Returns
-  how many XACK removed, or an error reply, and then nothing was acknowledged. place: stream, stats, group.
+  acknowledge(place, ids, recorded, duplicates) acknowledges entries and counts them in the ledger; `recorded` of them are dead letters,
+  `duplicates` had been forwarded before, the others became jobs. Returns how many XACK removed, or an error reply, and then nothing was
+  acknowledged. place: stream, stats, group.
 
   Counted is first, since a count can be taken back and an acknowledgement cannot. Without memory it is the other way round: Redis
-  takes XACK then, and after it the count.
+  takes XACK then, and after it the counts.
+
+  Entries that other hands had acknowledged are taken from the duplicates first: who acknowledged them had forwarded them.
 
   WRITES
-    1 HINCRBY stats settled, dead   a refusal is returned; a count that is no number is dropped with `base`: the next audit begins anew
+    1 HINCRBY stats settled, dead, duplicates, forwarded
+                                    a refusal is returned, and the counts before it are taken back; a count that is no number is dropped
+                                    with `base`: the next audit begins anew
     2 XACK stream                   a refusal is returned, and the counts are taken back
-    3 HINCRBY stats settled         only where other hands had acknowledged some; a refusal leaves the ledger off by these
+    3 HINCRBY stats settled, duplicates, forwarded
+                                    only where other hands had acknowledged some; a refusal leaves the ledger off by these
 ]]
 -- @include replies
-local function acknowledge(place, ids, recorded)
+local function acknowledge(place, ids, recorded, duplicates)
   local function count(field, number)
     if number == 0 then return 0 end
     local counted = attempt(redis.call, 'HINCRBY', place.stats, field, number)
@@ -21,21 +27,37 @@ local function acknowledge(place, ids, recorded)
     attempt(redis.call, 'HDEL', place.stats, field, 'base')
     return attempt(redis.call, 'HINCRBY', place.stats, field, number)
   end
-  local settled = count('settled', #ids)
-  local later = refused(settled) and string.sub(settled.err, 1, 3) == 'OOM'
-  if refused(settled) and not later then return settled end
-  local dead = later and 0 or count('dead', recorded)
-  local acknowledged = refused(dead) and dead or attempt(redis.call, 'XACK', place.stream, place.group, unpack(ids))
+  local forwarded = #ids - recorded - duplicates
+  local counts = {{'settled', #ids}, {'dead', recorded}, {'duplicates', duplicates}, {'forwarded', forwarded}}
+  local function takeBack(last)
+    for i = 1, last do count(counts[i][1], -counts[i][2]) end
+  end
+  local later = false
+  for i, each in ipairs(counts) do
+    local counted = count(each[1], each[2])
+    if refused(counted) then
+      later = i == 1 and string.sub(counted.err, 1, 3) == 'OOM'
+      if later then break end
+      takeBack(i - 1)
+      return counted
+    end
+  end
+  local acknowledged = attempt(redis.call, 'XACK', place.stream, place.group, unpack(ids))
   if refused(acknowledged) then
-    if not later then count('settled', -#ids) end
-    if not later and not refused(dead) then count('dead', -recorded) end
+    if not later then takeBack(#counts) end
     return acknowledged
   end
+  local short = #ids - acknowledged
+  local fewer = math.min(short, duplicates)
   if later then
     count('settled', acknowledged)
     count('dead', recorded)
+    count('duplicates', duplicates - fewer)
+    count('forwarded', forwarded - (short - fewer))
   else
-    count('settled', acknowledged - #ids)
+    count('settled', -short)
+    count('duplicates', -fewer)
+    count('forwarded', fewer - short)
   end
   return acknowledged
 end

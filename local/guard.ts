@@ -1,0 +1,93 @@
+/**
+ * Ends a run's processes when the run itself can't: whatever kills it (SIGKILL, the memory killer), the pipe to this guard closes. The
+ * guard then asks them to stop, and after the time they have it kills them.
+ *
+ * A shell, since it must be small and start at once, and no redis-server watches a pipe itself. It lives in a session of its own, where
+ * neither the terminal's Ctrl-C nor a signal to the run's group reaches it.
+ */
+import { type ChildProcess, spawn } from 'node:child_process'
+
+export interface Guard {
+  watch(pid: number): void
+  /** It has ended: its number may soon be another's. */
+  leave(pid: number): void
+  /** Ends the guard; what it watches is nobody's concern any more. Idempotent. */
+  stop(): Promise<void>
+}
+
+/** $1: how many tenths of a second they have; 0: none, not even to be asked. */
+const script = `
+trap '' HUP INT TERM
+pids=' '
+while read -r verb pid; do
+  case $verb in
+    watch) pids="$pids$pid " ;;
+    leave) case $pids in *" $pid "*) pids="\${pids%% $pid *} \${pids#* $pid }" ;; esac ;;
+  esac
+done
+tries=0
+if [ "$1" -gt 0 ]; then
+  for pid in $pids; do kill -TERM "$pid" 2>/dev/null; done
+  while [ $tries -lt "$1" ]; do
+    running=
+    for pid in $pids; do kill -0 "$pid" 2>/dev/null && running=1; done
+    [ -z "$running" ] && exit 0
+    sleep 0.1
+    tries=$((tries + 1))
+  done
+fi
+for pid in $pids; do kill -KILL "$pid" 2>/dev/null; done
+exit 0
+`
+
+/** A shell that ends over and over is none to rely on. */
+const mostReplaced = 10
+
+/** @param graceMs how long orphaned processes have to stop; 0 kills them at once, where nothing they hold outlives them */
+export function startGuard(graceMs: number): Guard {
+  const watched = new Set<number>()
+  let stopping = false
+  let replaced = 0
+  let shell = begin()
+  let ended = followed(shell)
+
+  function begin(): ChildProcess {
+    const args = ['-c', script, 'streampipeline-guard', String(Math.round(graceMs / 100))]
+    return spawn('/bin/sh', args, { detached: true, stdio: ['pipe', 'ignore', 'ignore'], cwd: '/' })
+  }
+
+  /** One that is killed is replaced; one that can't be started is done without. */
+  function followed(guard: ChildProcess): Promise<void> {
+    guard.stdin?.on('error', () => undefined) // it has ended, which 'close' tells
+    return new Promise((resolve) => {
+      guard.once('error', () => resolve())
+      guard.once('close', () => {
+        resolve()
+        if (stopping || guard.pid === undefined || ++replaced > mostReplaced) return
+        shell = begin()
+        ended = followed(shell)
+        for (const pid of watched) tell('watch', pid)
+      })
+    })
+  }
+
+  function tell(verb: 'watch' | 'leave', pid: number): void {
+    if (shell.stdin?.writable === true) shell.stdin.write(`${verb} ${pid}\n`)
+  }
+
+  return {
+    watch(pid) {
+      watched.add(pid)
+      tell('watch', pid)
+    },
+    leave(pid) {
+      if (watched.delete(pid)) tell('leave', pid)
+    },
+    async stop() {
+      stopping = true
+      for (const pid of [...watched]) this.leave(pid)
+      shell.stdin?.end()
+      await ended
+    },
+  }
+}

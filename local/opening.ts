@@ -1,0 +1,122 @@
+/**
+ * Before a run touches an entry: is this Redis fit, what of an earlier run is still registered, who else reads the group, and which
+ * entries that are there already will be forwarded. All of it is said first. Then the group is made, and the book opened.
+ */
+
+import type { CompiledPipeline } from '../api/compiled.ts'
+import { formatAge } from '../api/duration.ts'
+import { asFailure, failure } from '../api/errors.ts'
+import type { RedisConnection } from '../redis/connect/connection.ts'
+import { type StreamPlace, streamPlace } from '../redis/placement.ts'
+import { checkBackends } from '../redis/preflight/backends.ts'
+import { type Account, readAccount, waitingIn } from '../redis/stream/account.ts'
+import { ensureGroup } from '../redis/stream/group.ts'
+import { parseIdentity } from '../redis/stream/identity.ts'
+import { observe } from '../scaling/observe.ts'
+import type { Sample } from '../scaling/sample.ts'
+import { describeOthers, type Other, othersIn } from './company.ts'
+import { grouped } from './numbers.ts'
+import { reapDead } from './reaping.ts'
+import type { StartFrom } from './resource.ts'
+
+export interface Opening {
+  readonly account: Account
+  readonly sample: Sample
+  readonly others: readonly Other[]
+}
+
+interface OpeningParts {
+  readonly pipeline: CompiledPipeline
+  readonly redis: RedisConnection
+  readonly queue: RedisConnection
+  /** As the command line says; undefined where the resource decides. */
+  readonly from: StartFrom | undefined
+  /** Owners of runs that are known to be gone. */
+  readonly gone: readonly string[]
+  readonly announce: (line: string) => void
+}
+
+/** Throws InvalidOption where `from` comes too late, and whatever Redis fails with. */
+export async function openRun(parts: OpeningParts): Promise<Opening> {
+  const { pipeline, redis, queue, from, gone, announce } = parts
+  const place = streamPlace(pipeline)
+  await checkBackends(pipeline, redis, queue)
+  const before = await readAccount(redis, place)
+  if (from !== undefined && before.known) throw tooLate(place, before)
+  let sample = await observe(redis, pipeline, queue)
+  if (await reapGone(redis, place, pipeline, sample, gone)) sample = await observe(redis, pipeline, queue)
+  const others = othersIn(sample, () => false)
+  for (const line of openingLines({ pipeline, before, sample, others })) announce(line)
+  await ensureGroup(redis, place.keys, pipeline.source)
+  return { account: await readAccount(redis, place), sample, others }
+}
+
+function tooLate({ stream, group }: StreamPlace, { present, cursor }: Account) {
+  const where = present ? `goes on after entry ${cursor}` : 'existed before, and goes on where it was'
+  const remedy = 'leave --from out, or name a new group in spec.source.group'
+  return failure('InvalidOption', {
+    option: '--from',
+    detail: `it is for a group that has never read; group ${group} of stream ${stream} ${where}: ${remedy}`,
+  })
+}
+
+/** Takes out consumers of runs that are gone: what they held is free at once, and nobody counts on them. */
+async function reapGone(
+  redis: RedisConnection,
+  place: StreamPlace,
+  { reclaim }: CompiledPipeline,
+  { consumers }: Sample,
+  gone: readonly string[],
+): Promise<boolean> {
+  let reaped = false
+  for (const { name, uid = '' } of consumers) {
+    if (!gone.includes(parseIdentity(uid)?.owner ?? '')) continue
+    try {
+      await reapDead(redis, place, { name, uid }, reclaim.minIdleMs)
+      reaped = true
+    } catch (thrown) {
+      const error = asFailure(thrown)
+      // Without a right to it they end as any consumer does whose heartbeat expires.
+      if (error.code !== 'RedisPermissionDenied') throw error
+    }
+  }
+  return reaped
+}
+
+interface Seen {
+  readonly pipeline: Pick<CompiledPipeline, 'source'>
+  readonly before: Account
+  readonly sample: Sample
+  readonly others: readonly Other[]
+}
+
+/** What a person must know before the first entry is forwarded. */
+export function openingLines({ pipeline, before, sample, others }: Seen): readonly string[] {
+  const lines = historyLine(pipeline, before, sample)
+  if (others.length === 0) return lines
+  const verb =
+    others.length === 1 ? '1 consumer that is not of this run reads' : `${others.length} consumers that are not of this run read`
+  return [...lines, `${verb} group ${pipeline.source.group}, and each entry goes to one of all: ${describeOthers(others)}`]
+}
+
+function historyLine({ source }: Seen['pipeline'], before: Account, sample: Sample): readonly string[] {
+  const { stream, group, startFrom } = source
+  const oldest = sample.oldestAgeMs > 0 ? `, the oldest ${formatAge(sample.oldestAgeMs)} old` : ''
+  const many = (count: number) => `${grouped(count)} ${count === 1 ? 'entry' : 'entries'}`
+  if (before.present) {
+    const waiting = waitingIn(before)
+    if (waiting === 0) return []
+    const about = before.counted || sample.undeliveredExact ? '' : 'about '
+    return [
+      `group ${group} goes on after ${before.cursor}: ${about}${many(waiting)} of stream ${stream} will be forwarded${oldest}`,
+    ]
+  }
+  if (before.length === 0) return []
+  if (before.known) {
+    return [`group ${group} is gone and is made again: up to ${many(before.length)} of stream ${stream} will be delivered again`]
+  }
+  const there = `stream ${stream} holds ${many(before.length)} already, and group ${group} is new`
+  return startFrom === 'Beginning'
+    ? [`${there}: all will be forwarded${oldest}; --from now leaves them out`]
+    : [`${there}: they are left out; --from beginning forwards them`]
+}
