@@ -205,6 +205,12 @@ export const errorCatalogue = {
     remedy:
       'nothing at first: it is tried again; if it lasts, read the answer (an admission webhook may be failing), and look at API Priority and Fairness and the load of the API server',
   },
+  NamespaceTerminating: {
+    message: 'the Kubernetes API server refused {operation}, since the namespace is being deleted: {detail}',
+    kind: 'Retryable',
+    reason: 'NamespaceTerminating',
+    remedy: 'nothing: the pipeline goes with its namespace; create it in another one if it is still wanted',
+  },
   SchemaOutdated: {
     message: 'the CustomResourceDefinition in the cluster is older than this operator and lacks {fields}',
     kind: 'Terminal',
@@ -217,6 +223,18 @@ export const errorCatalogue = {
     kind: 'Retryable',
     reason: 'NameTaken',
     remedy: 'rename the pipeline, or delete or rename that {kind}; it is never taken over',
+  },
+  BeingDeleted: {
+    message: '{kind} {name} is being deleted',
+    kind: 'Retryable',
+    reason: 'BeingDeleted',
+    remedy: 'nothing: it is created anew when it is gone; if it stays, look at its finalizers',
+  },
+  Contended: {
+    message: '{kind} {name} is changed back again and again by another operator of StreamPipelines',
+    kind: 'Retryable',
+    reason: 'Contended',
+    remedy: 'let one operator serve this namespace: correct --namespaces of one, or uninstall it',
   },
   RedisServerMissing: {
     message: 'no redis-server program was found: {detail}',

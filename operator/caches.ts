@@ -1,12 +1,12 @@
 /**
- * What the operator watches: pipelines, their children by label, and their pods. One reflector per kind and namespace; with no
- * namespaces given, one per kind for the whole cluster. Every change maps to the key of a pipeline, `namespace/name`.
+ * What the operator watches: pipelines, their children by label, and their pods. Every change maps to the key of a pipeline,
+ * `namespace/name`. Each kind in each namespace is a view of its own (views.ts).
  */
 import type { StreamPipelineError } from '../api/errors.ts'
 import { dispatchVariable } from '../redis/dispatchconfig.ts'
 import type { Clock } from './kubernetes/clock.ts'
-import { type KubernetesObject, keyOf, type ObjectMeta, type ResourceType } from './kubernetes/objects.ts'
-import { createReflector, type Reflector } from './kubernetes/reflector.ts'
+import { appliedAnnotation } from './kubernetes/drift.ts'
+import type { KubernetesObject, ObjectMeta, ResourceType } from './kubernetes/objects.ts'
 import { createStore, type MutableStore, type StoreChange } from './kubernetes/store.ts'
 import type { Transport } from './kubernetes/transport.ts'
 import type { DeploymentObject } from './plan/deployment.ts'
@@ -20,8 +20,9 @@ import {
   podType,
   serviceAccountType,
 } from './plan/kinds.ts'
-import { nameLabel } from './plan/names.ts'
-import type { ConfigMapObject, PipelineObject, PodObject } from './plan/observed.ts'
+import { childLabels, nameLabel } from './plan/names.ts'
+import type { ConfigMapObject, DarkKind, PipelineObject, PodObject } from './plan/observed.ts'
+import { createViews, type DarkView, type Views } from './views.ts'
 
 export interface Caches {
   readonly pipelines: MutableStore<PipelineObject>
@@ -30,8 +31,9 @@ export interface Caches {
   readonly pods: MutableStore<PodObject>
   /** By kind; every kind of child, the two above included. */
   readonly children: ReadonlyMap<string, MutableStore<KubernetesObject>>
-  readonly synced: boolean
-  readonly whenSynced: Promise<unknown>
+  readonly views: Views
+  /** Kinds of which an object in that namespace could not be seen. */
+  dark(namespace: string): readonly DarkKind[]
   run(signal: AbortSignal): Promise<void>
 }
 
@@ -45,6 +47,10 @@ interface CachesOptions {
   readonly onChild: (pipelineKey: string, type: ResourceType, change: StoreChange<KubernetesObject>) => void
   readonly onPod: (pipelineKey: string, change: StoreChange<PodObject>) => void
   readonly onBackoff: (type: ResourceType, error: StreamPipelineError | undefined, attempt: number) => void
+  /** A view became dark, or was lit again. */
+  readonly onView: (type: ResourceType, namespace: string | undefined, dark: DarkView | undefined) => void
+  /** The API server's history is another one. */
+  readonly onRewound: () => void
   readonly onHandlerFault: (thrown: unknown) => void
 }
 
@@ -56,38 +62,22 @@ function pipelineKeyOf(object: KubernetesObject): string | undefined {
   return name === undefined ? undefined : `${object.metadata.namespace ?? ''}/${name}`
 }
 
-export function createCaches(options: CachesOptions): Caches {
-  const { transport, clock, onHandlerFault } = options
-  const reflectors: Reflector[] = []
-  const required: Reflector[] = []
+/** One whose label was changed is news to the pipeline that it left, too. */
+function pipelinesOf(change: StoreChange<KubernetesObject>): ReadonlySet<string> {
+  const objects = change.kind === 'Set' ? [change.before, change.object] : [change.before]
+  return new Set(objects.map((object) => object && pipelineKeyOf(object)).filter((key) => key !== undefined))
+}
 
-  function reflect<T extends KubernetesObject>(type: ResourceType, store: MutableStore<T>, labelSelector?: string): void {
-    const namespaces = options.namespaces.length === 0 ? [undefined] : options.namespaces
-    for (const namespace of namespaces) {
-      const reflector = createReflector<T>(
-        {
-          transport,
-          clock,
-          type,
-          ...(namespace === undefined ? {} : { namespace }),
-          ...(labelSelector === undefined ? {} : { labelSelector }),
-          onBackoff: (error, attempt) => options.onBackoff(type, error, attempt),
-        },
-        namespaced(store, namespace),
-      )
-      reflectors.push(reflector)
-      // PodMonitor's CRD may be installed later: its absence must not keep everything else from starting.
-      if (type !== podMonitorType) required.push(reflector)
-    }
-  }
+export function createCaches(options: CachesOptions): Caches {
+  const { transport, clock, namespaces, onBackoff, onView, onRewound, onHandlerFault } = options
+  const views = createViews({ transport, clock, namespaces, onBackoff, onChange: onView, onRewound })
 
   function childStore<T extends KubernetesObject>(type: ResourceType, essence: (object: T) => T = bare): MutableStore<T> {
     const tell = (change: StoreChange<T>) => {
-      const key = pipelineKeyOf(change.kind === 'Set' ? change.object : change.before)
-      if (key !== undefined) options.onChild(key, type, change)
+      for (const key of pipelinesOf(change)) options.onChild(key, type, change)
     }
     const store = createStore<T>({ indexes: { [byPipeline]: pipelineKeyOf }, essence, handlers: [tell], onHandlerFault })
-    reflect(type, store, nameLabel)
+    views.add(type, store, nameLabel)
     return store
   }
 
@@ -95,18 +85,17 @@ export function createCaches(options: CachesOptions): Caches {
     handlers: [(change) => options.onPipeline(change.key, change)],
     onHandlerFault,
   })
-  reflect(pipelineType, pipelines)
+  views.add(pipelineType, pipelines)
   const pods = createStore<PodObject>({
     indexes: { [byPipeline]: pipelineKeyOf },
     handlers: [
       (change) => {
-        const key = pipelineKeyOf(change.kind === 'Set' ? change.object : change.before)
-        if (key !== undefined) options.onPod(key, change)
+        for (const key of pipelinesOf(change)) options.onPod(key, change)
       },
     ],
     onHandlerFault,
   })
-  reflect(podType, pods, nameLabel)
+  views.add(podType, pods, nameLabel)
   const deployments = childStore<DeploymentObject>(deploymentType, withScaleAndStatus)
   const configMaps = childStore<ConfigMapObject>(configMapType, withMode)
   const children = new Map<string, MutableStore<KubernetesObject>>([
@@ -124,46 +113,19 @@ export function createCaches(options: CachesOptions): Caches {
     configMaps,
     pods,
     children,
-    get synced() {
-      return required.every((reflector) => reflector.synced)
-    },
-    whenSynced: Promise.all(required.map((reflector) => reflector.whenSynced)),
-    async run(signal) {
-      await Promise.all(reflectors.map((reflector) => reflector.run(signal)))
-    },
-  }
-}
-
-/** A reflector of one namespace replaces only that namespace's part of the store. */
-function namespaced<T extends KubernetesObject>(store: MutableStore<T>, namespace: string | undefined): MutableStore<T> {
-  if (namespace === undefined) return store
-  return {
-    get: store.get,
-    list: store.list,
-    indexed: store.indexed,
-    get size() {
-      return store.size
-    },
-    set: store.set,
-    remove: store.remove,
-    replace(listed) {
-      const keys = new Set(listed.map(keyOf))
-      for (const object of store.list())
-        if (object.metadata.namespace === namespace && !keys.has(keyOf(object))) store.discard(keyOf(object))
-      for (const object of listed) store.set(object)
-    },
-    discard: store.discard,
-    condense: store.condense,
+    views,
+    dark: views.darkIn,
+    run: views.run,
   }
 }
 
 /**
- * Once an object was found as it should be, or made so, only its version tells whether somebody changed it (apply.ts). Its content, most
- * of the operator's memory, is of use no more.
+ * Once an object was found as it should be, or made so, its version and its metadata tell whether somebody changed it (ledger.ts).
+ * Its content, most of the operator's memory, is of use no more.
  */
 function bare<T extends KubernetesObject>({ apiVersion, kind, metadata }: T): T {
-  const { name, namespace, uid, resourceVersion, generation, deletionTimestamp, labels, ownerReferences } = metadata
-  const pipeline = labels?.[nameLabel]
+  const { name, namespace, uid, resourceVersion, generation, deletionTimestamp, labels, ownerReferences, annotations } = metadata
+  const stamp = annotations?.[appliedAnnotation]
   const kept: ObjectMeta = {
     ...(name === undefined ? {} : { name }),
     ...(namespace === undefined ? {} : { namespace }),
@@ -171,10 +133,17 @@ function bare<T extends KubernetesObject>({ apiVersion, kind, metadata }: T): T 
     ...(resourceVersion === undefined ? {} : { resourceVersion }),
     ...(generation === undefined ? {} : { generation }),
     ...(deletionTimestamp === undefined ? {} : { deletionTimestamp }),
-    ...(pipeline === undefined ? {} : { labels: { [nameLabel]: pipeline } }),
+    ...(labels === undefined ? {} : { labels: shared(labels) }),
+    ...(stamp === undefined ? {} : { annotations: { [appliedAnnotation]: stamp } }),
     ...(ownerReferences === undefined ? {} : { ownerReferences }),
   }
   return { apiVersion, kind, metadata: kept } as T
+}
+
+/** As they are, in strings that all objects have in common. */
+function shared(labels: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+  const ours = childLabels(labels[nameLabel] ?? '')
+  return Object.fromEntries(Object.entries(labels).map(([name, value]) => [name, ours[name] === value ? ours[name] : value]))
 }
 
 function withScaleAndStatus(object: DeploymentObject): DeploymentObject {

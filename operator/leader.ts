@@ -20,8 +20,10 @@ import { asSeenFrom } from './observe/locality.ts'
 import { createReferenceReader } from './observe/referencereader.ts'
 import { createWatchers } from './observe/watchers.ts'
 import type { CompiledOperatorOptions } from './options.ts'
-import { confirmByAsking } from './reaping/suspects.ts'
-import { createReconciler } from './reconcile.ts'
+import { podType } from './plan/kinds.ts'
+import { createConfirmation } from './reaping/confirmation.ts'
+import { createReconciler, type Reconciler } from './reconcile.ts'
+import type { Scopes } from './scopes.ts'
 import { loadSigningKey } from './signingkey.ts'
 
 interface TermParts {
@@ -36,6 +38,9 @@ interface TermParts {
   readonly options: CompiledOperatorOptions
   readonly namespace: string
   readonly compatibility: CompatibilityCheck
+  readonly scopes: Scopes
+  /** It hears of what changes from now on. */
+  readonly onReconciler: (reconciler: Reconciler) => void
   /** Writes a line of the decision log. */
   readonly recordDecision: (line: string) => void
 }
@@ -46,13 +51,28 @@ const signingKeyRetryMs = 2_000
 
 /** Resolves when everything it started has ended. */
 export async function serveTerm(parts: TermParts, stop: AbortSignal, cut: AbortSignal): Promise<void> {
-  const { transport, clock, caches, applier, queue, recorder, metrics, log, options } = parts
-  await Promise.race([caches.whenSynced, ended(stop)])
+  const claiming = new AbortController()
+  const claims = parts.scopes.lead(claiming.signal)
+  try {
+    await serve(parts, stop, cut)
+  } finally {
+    claiming.abort()
+    await claims
+  }
+}
+
+async function serve(parts: TermParts, stop: AbortSignal, cut: AbortSignal): Promise<void> {
+  const { transport, clock, caches, queue, recorder, metrics, log, options, scopes } = parts
+  await Promise.race([caches.views.whenSettled(), ended(stop)])
   const signingKey = await signingKeyOf(parts, stop)
   if (stop.aborted || signingKey === undefined) return
 
   const decisions = createDecisionRecorder(options.decisionLog, parts.recordDecision)
-  const reader = createReferenceReader(transport, clock)
+  const reader = createReferenceReader(transport, clock, stop)
+  const isServed = (namespace: string) => {
+    const { kind } = scopes.standing(namespace)
+    return kind === 'Mine' || kind === 'Unclaimed'
+  }
   const watchers = createWatchers({
     reader,
     clock,
@@ -60,7 +80,13 @@ export async function serveTerm(parts: TermParts, stop: AbortSignal, cut: AbortS
     quietMs: options.quietMs,
     referencesEveryMs: options.referencesEveryMs,
     locate: options.inCluster ? asSeenFrom : (_namespace, address) => address,
-    confirmGone: confirmByAsking(transport, clock),
+    confirmGone: createConfirmation({
+      transport,
+      clock,
+      cached: caches.pods.get,
+      isKnown: (within) => caches.views.isKnown(podType, within),
+      signal: stop,
+    }),
     onReaped: (key, consumer, reaping) => log.info({ pipeline: key, consumer, ...reaping }, 'vanished consumer reaped'),
     onReapingFault: (key, error) => log.warn({ pipeline: key, err: error }, 'a vanished consumer could not be reaped'),
     onChange: (key, urgent) => queue.add(key, urgent ? 'Changed' : 'Observed'),
@@ -77,30 +103,39 @@ export async function serveTerm(parts: TermParts, stop: AbortSignal, cut: AbortS
     quietMs: options.quietMs,
     signingKey,
   }
-  const reconcile = createReconciler({
+  const reconciler = createReconciler({
     transport,
     clock,
     caches,
-    applier,
+    applier: parts.applier,
     recorder,
     reader,
     watchers,
     settings,
+    isServed,
+    onAdopted: (object, subject) =>
+      log.info({ pipeline: keyOf(object), object: subject }, 'an object without an owner was adopted'),
     schemaFault: () => (parts.compatibility.state.kind === 'Outdated' ? parts.compatibility.state.error : undefined),
     onForgotten(key) {
       metrics.forgotten(key)
       decisions.forget(key)
     },
   })
+  parts.onReconciler(reconciler)
+  const served = () => caches.pipelines.list().filter(({ metadata }) => isServed(metadata.namespace ?? ''))
   metrics.read(() =>
-    caches.pipelines.list().map((object) => {
+    served().map((object) => {
       const key = keyOf(object)
       return { key, pipeline: watchers.pipeline(key), observation: watchers.observation(key), status: object.status }
     }),
   )
   // Behind whatever changes: nobody waits for these.
   for (const pipeline of caches.pipelines.list()) queue.add(keyOf(pipeline), 'Resynced')
-  const controller = createController(queue, reconcile, { clock, workers, observer: observed(metrics.controller, log) })
+  const controller = createController(queue, reconciler.reconcile, {
+    clock,
+    workers,
+    observer: observed(metrics.controller, log),
+  })
   const grace = new AbortController()
   let cancelGrace = () => {}
   const startGrace = () => {

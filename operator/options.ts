@@ -4,6 +4,8 @@ import { hostname } from 'node:os'
 import { failure } from '../api/errors.ts'
 import { type ListenAddress, parseListen } from '../process/httpserver.ts'
 import type { RecordedDecisions } from './decisions.ts'
+import { scopeLeaseName } from './scopes.ts'
+import { fixedLeaseName } from './succession.ts'
 
 type LogLevel = 'debug' | 'info' | 'warn' | 'error'
 
@@ -28,6 +30,8 @@ export interface OperatorOptions {
   readonly podName?: string
   /** Where the Lease and the signing key live. Default: POD_NAMESPACE, then the kubeconfig's or pod's own, then `default`. */
   readonly podNamespace?: string
+  /** Name of the Lease by which the leader is elected: one for each release. Default `streampipeline-operator`. */
+  readonly lease?: string
   /** Where POD_NAME and POD_NAMESPACE are looked up. */
   readonly env: Readonly<Record<string, string | undefined>>
   /** Aborts when the process is asked to stop. */
@@ -48,6 +52,8 @@ export interface OperatorOptions {
   readonly schemaEveryMs?: number
   /** A key under way for longer means a wedged loop: the kubelet should start the process anew. Default 120000. */
   readonly wedgedMs?: number
+  /** How long another release that stopped renewing still holds a namespace; default 60000. */
+  readonly scopeMs?: number
   /** Told once the servers listen. */
   readonly onListening?: (ports: { readonly metrics: number; readonly health: number }) => void
 }
@@ -63,6 +69,7 @@ export interface CompiledOperatorOptions {
   readonly decisionLog: RecordedDecisions
   readonly podName: string
   readonly podNamespace: string | undefined
+  readonly lease: string
   /** Unique per process. */
   readonly identity: string
   readonly observeEveryMs: number
@@ -74,10 +81,12 @@ export interface CompiledOperatorOptions {
   readonly inCluster: boolean
   readonly schemaEveryMs: number
   readonly wedgedMs: number
+  readonly scopeMs: number
 }
 
 const logLevels: readonly string[] = ['debug', 'info', 'warn', 'error'] satisfies LogLevel[]
 const recordings: readonly string[] = ['none', 'changes', 'all'] satisfies RecordedDecisions[]
+const leaseForm = /^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$/
 const namespaceForm = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/
 
 /** Throws InvalidOption. */
@@ -97,6 +106,10 @@ export function compileOptions(options: OperatorOptions): CompiledOperatorOption
   const decisionLog = options.decisionLog ?? 'changes'
   if (!recordings.includes(decisionLog))
     throw failure('InvalidOption', { option: '--decision-log', detail: `${decisionLog} is none of ${recordings.join(', ')}` })
+  const lease = options.lease ?? fixedLeaseName
+  if (!leaseForm.test(lease)) throw failure('InvalidOption', { option: '--lease', detail: `${lease} is no name of a Lease` })
+  if (lease === scopeLeaseName)
+    throw failure('InvalidOption', { option: '--lease', detail: `${lease} is the Lease of a served namespace` })
   const podName = options.podName ?? env['POD_NAME'] ?? hostname()
   return Object.freeze({
     namespaces: [...new Set(namespaces)],
@@ -109,6 +122,7 @@ export function compileOptions(options: OperatorOptions): CompiledOperatorOption
     decisionLog: decisionLog as RecordedDecisions,
     podName,
     podNamespace: options.podNamespace ?? env['POD_NAMESPACE'],
+    lease,
     identity: `${podName}_${randomBytes(6).toString('hex')}`,
     observeEveryMs: options.observeEveryMs ?? 5_000,
     referencesEveryMs: options.referencesEveryMs ?? 30_000,
@@ -118,5 +132,6 @@ export function compileOptions(options: OperatorOptions): CompiledOperatorOption
     inCluster: env['KUBERNETES_SERVICE_HOST'] !== undefined,
     schemaEveryMs: options.schemaEveryMs ?? 60_000,
     wedgedMs: options.wedgedMs ?? 120_000,
+    scopeMs: options.scopeMs ?? 60_000,
   })
 }

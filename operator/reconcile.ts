@@ -1,39 +1,29 @@
 /**
- * The shell around `plan`: gathers what one pipeline looks like now, carries the plan out, and reports. Objects written are put
- * into the caches at once, so that the next reconcile does not decide on what it has itself overtaken.
+ * The shell around `plan`: gathers what one pipeline looks like now, has the plan carried out (execute.ts), and reports. What could
+ * not be carried out is tried again later and later (setback.ts).
  */
 import { compilePipeline, parsePipeline } from '../api/compile.ts'
 import type { CompiledPipeline } from '../api/compiled.ts'
 import { asFailure, StreamPipelineError } from '../api/errors.ts'
 import { byPipeline, type Caches } from './caches.ts'
+import { createExecute } from './execute.ts'
 import { type Applier, serverSideApply } from './kubernetes/apply.ts'
 import type { Clock } from './kubernetes/clock.ts'
 import type { Reconcile, ReconcileResult } from './kubernetes/controller.ts'
 import { isFailure } from './kubernetes/errors.ts'
-import { type KubernetesObject, keyOf, resourcePath } from './kubernetes/objects.ts'
+import { type KubernetesObject, keyOf } from './kubernetes/objects.ts'
 import type { EventRecorder } from './kubernetes/recorder.ts'
-import { explained } from './kubernetes/refusals.ts'
+import { createExplain } from './kubernetes/refusals.ts'
 import type { Transport } from './kubernetes/transport.ts'
 import type { ReferenceReader } from './observe/referencereader.ts'
 import type { PipelineWatchers } from './observe/watchers.ts'
-import type { DesiredChild } from './plan/children.ts'
-import type { DeploymentObject } from './plan/deployment.ts'
-import {
-  configMapType,
-  deploymentType,
-  pipelineType,
-  podType,
-  scalerManager,
-  serviceAccountType,
-  statusManager,
-} from './plan/kinds.ts'
-import { consumerName, dispatchName, ownerReferenceOf } from './plan/names.ts'
-import type { Fault, Observed, OperatorSettings, PipelineObject, PodObject, ReadSpec, ReferenceState } from './plan/observed.ts'
-import { basisOf, type Course, courseOf, type Plan, plan, type Report, report } from './plan/plan.ts'
+import { pipelineType, statusManager } from './plan/kinds.ts'
+import { consumerName, dispatchName } from './plan/names.ts'
+import type { Observed, OperatorSettings, PipelineObject, ReadSpec, ReferenceState } from './plan/observed.ts'
+import { basisOf, type Course, courseOf, plan, type Report, report } from './plan/plan.ts'
 import { referencesOf } from './plan/references.ts'
-import { deploymentStages, scale } from './plan/replicas.ts'
-import { deletionCostAnnotation, markingsOf } from './plan/victims.ts'
 import { livingPods } from './reaping/suspects.ts'
+import { isDue, type Setback, setbackOf, startedAnew, worthTelling } from './setback.ts'
 
 interface ReconcilerParts {
   readonly transport: Transport
@@ -48,55 +38,66 @@ interface ReconcilerParts {
   readonly schemaFault?: () => StreamPipelineError | undefined
   /** The pipeline is gone. */
   readonly onForgotten?: (key: string) => void
+  /** Whether this release serves that namespace, or stands back from it. */
+  readonly isServed?: (namespace: string) => boolean
+  /** An object that had lost its owner was taken over; `Deployment ndvi-consumer`. */
+  readonly onAdopted?: (object: PipelineObject, subject: string) => void
 }
 
-/** Failures in a row after which a fault that usually passes is told. */
-const patience = 6
-
-export function createReconciler(parts: ReconcilerParts): Reconcile {
-  const { transport, clock, caches, applier, recorder, reader, watchers, settings, onForgotten = () => {} } = parts
-  const specs = new Map<string, { readonly version: string; readonly read: CompiledPipeline | StreamPipelineError }>()
-  const statusWritten = new Map<string, number>()
+/** What this process knows of one pipeline. */
+interface PipelineRecord {
+  /** Checking a spec runs all its rules, so it is done once per generation. */
+  spec?: { readonly version: string; readonly read: CompiledPipeline | StreamPipelineError }
+  statusWrittenMs?: number
   /** What the last plan rested on that was carried out without a fault. */
-  const settled = new Map<string, string>()
-  /** Reconciles in a row with faults that usually pass. */
-  const passing = new Map<string, number>()
+  settled?: string
+  /** The last try to carry it out, where that met with faults. */
+  setback?: Setback
+}
+
+export interface Reconciler {
+  readonly reconcile: Reconcile
+  /** Something watched changed about it or its objects. */
+  touched(key: string): void
+  /** The API server's history is another one: generations and versions seen before mean nothing. */
+  forgetAll(): void
+}
+
+/** A Secret that cannot be read is told of after this many times `faultsEveryMs`. */
+const doubtPatience = 6
+
+export function createReconciler(parts: ReconcilerParts): Reconciler {
+  const { transport, clock, caches, recorder, reader, watchers, settings, onForgotten = () => {} } = parts
+  const { isServed = () => true } = parts
+  const execute = createExecute({ ...parts, explain: createExplain(transport, clock) })
+  const records = new Map<string, PipelineRecord>()
+
+  function recordOf(key: string): PipelineRecord {
+    const record = records.get(key) ?? {}
+    records.set(key, record)
+    return record
+  }
 
   function forget(key: string): ReconcileResult {
     watchers.unwatch(key)
-    specs.delete(key)
-    statusWritten.delete(key)
-    settled.delete(key)
-    passing.delete(key)
+    records.delete(key)
     onForgotten(key)
     return {}
   }
 
-  /** Contention is no news: it is told only when it does not pass. */
-  function worthTelling(key: string, faults: readonly Fault[]): readonly Fault[] {
-    if (!faults.some(({ error }) => isPassing(error))) {
-      passing.delete(key)
-      return faults
-    }
-    const times = (passing.get(key) ?? 0) + 1
-    passing.set(key, times)
-    return times >= patience ? faults : faults.filter(({ error }) => !isPassing(error))
-  }
-
-  /** Checking a spec runs all its rules, so it is done once per generation. What it was compiled from is seldom wanted again. */
-  function readSpec(key: string, object: PipelineObject): ReadSpec {
+  function readSpec(record: PipelineRecord, object: PipelineObject): ReadSpec {
     const version = `${object.metadata.uid ?? ''} ${object.metadata.generation ?? 0}`
-    const held = specs.get(key)
-    if (held?.version === version) return specOf(object, held.read)
+    if (record.spec?.version === version) return specOf(object, record.spec.read)
     const spec = parse(object)
-    specs.set(key, { version, read: spec.kind === 'Sound' ? spec.pipeline : spec.error })
+    // What it was compiled from is seldom wanted again.
+    record.spec = { version, read: spec.kind === 'Sound' ? spec.pipeline : spec.error }
     return spec
   }
 
-  async function gather(key: string, object: PipelineObject): Promise<Observed> {
+  async function gather(key: string, record: PipelineRecord, object: PipelineObject): Promise<Observed> {
     const { namespace = '', name = '' } = object.metadata
-    const spec = readSpec(key, object)
-    const wroteMs = statusWritten.get(key)
+    const spec = readSpec(record, object)
+    const wroteMs = record.statusWrittenMs
     const schemaFault = parts.schemaFault?.()
     return {
       object,
@@ -108,6 +109,7 @@ export function createReconciler(parts: ReconcilerParts): Reconcile {
       pods: caches.pods.indexed(byPipeline, key),
       references: spec.kind === 'Sound' ? await readReferences(spec, namespace) : [],
       observation: watchers.observation(key),
+      dark: caches.dark(namespace),
       faults: [],
       ...(schemaFault === undefined ? {} : { schemaFault }),
       ...(wroteMs === undefined ? {} : { statusWrittenMs: wroteMs }),
@@ -119,134 +121,53 @@ export function createReconciler(parts: ReconcilerParts): Reconcile {
   }
 
   async function readReferences(spec: Extract<ReadSpec, { kind: 'Sound' }>, namespace: string): Promise<ReferenceState[]> {
+    const maxAgeMs = Math.floor(settings.referencesEveryMs * 0.9)
     return await Promise.all(
       referencesOf(spec.pipeline).map(async (reference): Promise<ReferenceState> => {
         try {
-          return {
-            kind: 'Found',
-            reference,
-            value: await reader.read(namespace, reference, Math.floor(settings.referencesEveryMs * 0.9)),
-          }
+          const value = await reader.read(namespace, reference, maxAgeMs)
+          const doubt = reader.doubt(namespace, reference)
+          const isLasting = doubt !== undefined && doubt.forMs >= doubtPatience * settings.faultsEveryMs
+          return { kind: 'Found', reference, value, ...(isLasting ? { doubt: doubt.error } : {}) }
         } catch (thrown) {
-          return { kind: 'Absent', reference, error: asFailure(thrown) }
+          const error = asFailure(thrown)
+          return { kind: error.code === 'ReferenceMissing' ? 'Absent' : 'Unknown', reference, error }
         }
       }),
     )
   }
 
-  async function applyChild(
-    { type, object }: DesiredChild,
-    observed: Observed,
-    replicas: number,
-    signal: AbortSignal,
-  ): Promise<void> {
-    const store = caches.children.get(type.kind)
-    const cached = store?.get(`${object.metadata.namespace ?? ''}/${object.metadata.name ?? ''}`)
-    const outcome = await applier.apply(
-      {
-        type,
-        desired: object,
-        owner: ownerReferenceOf(observed.object),
-        cached,
-        ...(type === deploymentType
-          ? {
-              stages: (whole, live) =>
-                deploymentStages(whole as DeploymentObject, replicas, live as DeploymentObject | undefined),
-            }
-          : {}),
-      },
-      signal,
-    )
-    if (outcome.kind === 'Applied') store?.set(outcome.object)
-  }
-
-  async function attempt(child: DesiredChild, work: () => Promise<void>, faults: Fault[], signal: AbortSignal): Promise<void> {
-    const { type, object } = child
-    try {
-      await work()
-    } catch (thrown) {
-      if (signal.aborted) throw thrown
-      faults.push({ subject: subjectOf(object), error: await explained(transport, thrown, type, object, signal) })
-    }
-  }
-
-  /** The Deployment last, and only once what it rests on is in place: it would mount a stranger's configuration. */
-  async function carryOut(intent: Plan, { replicas }: Course, observed: Observed, signal: AbortSignal): Promise<Fault[]> {
-    const faults: Fault[] = []
-    const one = (child: DesiredChild) => attempt(child, () => applyChild(child, observed, replicas, signal), faults, signal)
-    await Promise.all(intent.apply.filter(({ type }) => type !== deploymentType).map(one))
-    const name = consumerName(observed.object.metadata.name ?? '')
-    const rests = [`${configMapType.kind} ${name}`, `${serviceAccountType.kind} ${name}`]
-    if (faults.some(({ subject }) => rests.includes(subject))) return faults
-    for (const child of intent.apply.filter(({ type }) => type === deploymentType)) await one(child)
-    await markVictims(observed, replicas, faults, signal)
-    const scaled = { type: deploymentType, object: scale(name, observed.object.metadata.namespace, replicas) }
-    await attempt(scaled, () => scaleTo(observed.object, replicas, signal), faults, signal)
-    for (const child of intent.delete) await attempt(child, () => remove(child, signal), faults, signal)
-    return faults
-  }
-
   async function settle(
     key: string,
+    record: PipelineRecord,
     observed: Observed,
     course: Course | undefined,
     signal: AbortSignal,
-  ): Promise<readonly Fault[]> {
-    if (course === undefined || settled.get(key) === basisOf(observed, course)) return []
-    settled.delete(key)
-    const faults = await carryOut(plan(observed, course), course, observed, signal)
-    // With the objects as they were written: whatever changes from then on is another basis.
-    if (faults.length > 0) return faults
-    const children = childrenOf(key)
-    settled.set(key, basisOf({ ...observed, children }, course))
-    for (const child of children) caches.children.get(child.kind ?? '')?.condense(keyOf(child))
-    return faults
-  }
-
-  /** Before the number is lowered. A mark that cannot be set is told; what goes then is the ReplicaSet controller's choice. */
-  async function markVictims(observed: Observed, replicas: number, faults: Fault[], signal: AbortSignal): Promise<void> {
-    const { namespace = '', name = '' } = observed.object.metadata
-    const current = caches.deployments.get(`${namespace}/${consumerName(name)}`)?.spec?.replicas
-    if (current === undefined || current <= replicas) return
-    const marked = markingsOf({ ...observed, pods: caches.pods.indexed(byPipeline, `${namespace}/${name}`) }, replicas, current)
-    await Promise.all(
-      marked.map(({ pod, cost }) => attempt({ type: podType, object: pod }, () => mark(pod, cost, signal), faults, signal)),
-    )
-  }
-
-  async function mark({ metadata }: PodObject, cost: string | null, signal: AbortSignal): Promise<void> {
-    const path = resourcePath(podType, metadata.namespace, metadata.name)
-    const body = { metadata: { uid: metadata.uid, annotations: { [deletionCostAnnotation]: cost } } }
-    const query = { fieldManager: scalerManager }
-    try {
-      await transport.request({ method: 'PATCH', path, query, body, contentType: 'application/merge-patch+json', signal })
-    } catch (thrown) {
-      // Gone meanwhile, or another pod by now.
-      if (!isFailure(thrown, 'KubernetesNotFound') && !isFailure(thrown, 'KubernetesConflict')) throw thrown
+  ): Promise<void> {
+    const basis = course && basisOf(observed, course)
+    if (course === undefined || record.settled === basis) {
+      delete record.setback
+      return
     }
-  }
-
-  async function scaleTo(object: PipelineObject, replicas: number, signal: AbortSignal): Promise<void> {
-    const { namespace = '', name = '' } = object.metadata
-    const current = caches.deployments.get(`${namespace}/${consumerName(name)}`)
-    if (current === undefined || current.spec?.replicas === replicas) return
-    if (current.metadata.ownerReferences?.some(({ uid }) => uid === object.metadata.uid) !== true) return
-    const wanted = scale(consumerName(name), namespace, replicas)
-    const withUid = { ...wanted, metadata: { ...wanted.metadata, uid: current.metadata.uid ?? '' } }
-    caches.deployments.set((await serverSideApply(transport, deploymentType, withUid, scalerManager, signal)) as DeploymentObject)
-  }
-
-  async function remove({ type, object }: DesiredChild, signal: AbortSignal): Promise<void> {
-    const path = resourcePath(type, object.metadata.namespace, object.metadata.name)
-    const body = { preconditions: { uid: object.metadata.uid }, propagationPolicy: 'Background' }
-    try {
-      await transport.request({ method: 'DELETE', path, body, signal })
-    } catch (thrown) {
-      if (!isFailure(thrown, 'KubernetesNotFound')) throw thrown
+    const last = record.setback
+    if (!isDue(last, basis ?? '', clock.now())) return
+    const before = last === undefined || last.basis === basis ? last : startedAnew(last, clock.now(), settings.faultsEveryMs)
+    delete record.settled
+    const { faults, written } = await execute(plan(observed, course), course, observed, signal)
+    // With the objects as they were found and written: whatever others change meanwhile is another basis.
+    const children = asWritten(observed.children, written)
+    const tried = basisOf({ ...observed, children }, course)
+    if (faults.length > 0) {
+      const now = clock.now()
+      record.setback = setbackOf(before, { faults, basis: tried }, now, settings.faultsEveryMs, clock.random())
+      return
     }
+    delete record.setback
+    record.settled = tried
+    for (const child of childrenOf(key)) caches.children.get(child.kind ?? '')?.condense(keyOf(child))
   }
 
-  async function write(key: string, object: PipelineObject, said: Report, signal: AbortSignal): Promise<void> {
+  async function write(record: PipelineRecord, object: PipelineObject, said: Report, signal: AbortSignal): Promise<void> {
     if (!said.writeStatus) return
     const { name = '', namespace = '', uid = '' } = object.metadata
     const body = {
@@ -263,51 +184,76 @@ export function createReconciler(parts: ReconcilerParts): Reconcile {
       if (isFailure(thrown, 'KubernetesNotFound')) return
       throw thrown
     }
-    statusWritten.set(key, clock.wall().getTime())
+    record.statusWrittenMs = clock.wall().getTime()
     for (const event of said.events) recorder.record(object, event)
   }
 
-  return async (key, signal) => {
+  function watch(key: string, observed: Observed, course: Course | undefined): void {
+    if (observed.spec.kind === 'Unsound') {
+      watchers.unwatch(key)
+      return
+    }
+    watchers.watch(key, {
+      pipeline: observed.spec.pipeline,
+      currentReplicas: observed.deployment?.spec?.replicas,
+      mode: course?.mode,
+      livingPods: livingPods(observed.pods),
+    })
+  }
+
+  const reconcile: Reconcile = async (key, signal) => {
     const object = caches.pipelines.get(key)
     if (object === undefined || object.metadata.deletionTimestamp !== undefined) return forget(key)
-    const observed = await gather(key, object)
+    // Another release's to serve: nothing is written, and nothing of it is remembered.
+    if (!isServed(object.metadata.namespace ?? '')) return forget(key)
+    const record = recordOf(key)
+    const observed = await gather(key, record, object)
     const course = courseOf(observed, clock.wall().getTime())
-    if (observed.spec.kind === 'Sound') {
-      watchers.watch(key, {
-        pipeline: observed.spec.pipeline,
-        currentReplicas: observed.deployment?.spec?.replicas,
-        mode: course?.mode,
-        livingPods: livingPods(observed.pods),
-      })
-    } else {
-      watchers.unwatch(key)
-    }
-    const faults = await settle(key, observed, course, signal)
-    const told = worthTelling(key, faults)
+    watch(key, observed, course)
+    await settle(key, record, observed, course, signal)
+    const { setback } = record
     const outcome = {
       ...observed,
-      faults: told,
+      faults: setback === undefined ? [] : worthTelling(setback),
       deployment: caches.deployments.get(keyOfDeployment(object)) ?? observed.deployment,
     }
     const said = report(outcome, clock.wall().getTime())
-    await write(key, object, said, signal)
-    return nextLook(said, faults, told, settings.faultsEveryMs)
+    await write(record, object, said, signal)
+    return nextLook(said, setback, clock.now())
+  }
+
+  return {
+    reconcile,
+    touched(key) {
+      const record = records.get(key)
+      if (record?.setback !== undefined) record.setback = startedAnew(record.setback, clock.now(), settings.faultsEveryMs)
+    },
+    forgetAll() {
+      for (const record of records.values()) {
+        delete record.spec
+        delete record.settled
+        delete record.setback
+      }
+    },
   }
 }
 
-/** Contention is retried at once, with back-off, while it is too young to be told; the rest is looked at again at a steady pace. */
-function nextLook(said: Report, faults: readonly Fault[], told: readonly Fault[], faultsEveryMs: number): ReconcileResult {
-  const young = faults.find((fault) => !told.includes(fault))
-  if (young !== undefined) throw young.error
-  const waits = [
-    ...(said.requeueAfterMs === undefined ? [] : [said.requeueAfterMs]),
-    ...(faults.length > 0 ? [faultsEveryMs] : []),
-  ]
+/** Contention is retried at once, with back-off, while it is too young to be told; the rest when it is due. */
+function nextLook(said: Report, setback: Setback | undefined, nowMs: number): ReconcileResult {
+  const inMs = setback === undefined ? undefined : setback.dueMs - nowMs
+  const [fault] = setback?.faults ?? []
+  if (inMs !== undefined && inMs <= 0 && fault !== undefined) throw fault.error
+  const waits = [said.requeueAfterMs, inMs].filter((each) => each !== undefined)
   return waits.length === 0 ? {} : { requeueAfterMs: Math.min(...waits) }
 }
 
-function isPassing(error: StreamPipelineError): boolean {
-  return error.code === 'KubernetesConflict' || error.code === 'KubernetesBusy' || error.code === 'KubernetesUnreachable'
+/** The children that there were, with what was written in place of what was found. */
+function asWritten(
+  children: readonly KubernetesObject[],
+  written: ReadonlyMap<string, KubernetesObject>,
+): readonly KubernetesObject[] {
+  const left = children.filter(({ metadata }) => !written.has(metadata.uid ?? ''))
+  return [...left, ...written.values()]
 }
 
 function specOf(object: PipelineObject, read: CompiledPipeline | StreamPipelineError): ReadSpec {
@@ -328,10 +274,6 @@ function parse(object: PipelineObject): ReadSpec {
   } catch (thrown) {
     return { kind: 'Unsound', error: asFailure(thrown) }
   }
-}
-
-function subjectOf(object: KubernetesObject): string {
-  return `${object.kind ?? 'object'} ${object.metadata.name ?? ''}`
 }
 
 function keyOfDeployment(object: PipelineObject): string {

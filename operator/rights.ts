@@ -80,6 +80,21 @@ export const rights: readonly Right[] = [
     why: 'passwords and certificates, by name only',
   },
   { where: 'Pipelines', apiGroups: ['events.k8s.io'], resources: ['events'], verbs: ['create', 'patch'], why: 'what happened' },
+  {
+    where: 'Pipelines',
+    apiGroups: ['coordination.k8s.io'],
+    resources: ['leases'],
+    verbs: ['create'],
+    why: 'to claim the namespace, so that no other release works against it',
+  },
+  {
+    where: 'Pipelines',
+    apiGroups: ['coordination.k8s.io'],
+    resources: ['leases'],
+    resourceNames: ['streampipeline-operator-scope'],
+    verbs: ['list', 'watch', 'update'],
+    why: 'to see that claim and to renew it',
+  },
   { where: 'Own', apiGroups: [''], resources: ['secrets'], verbs: ['create'], why: 'its signing key, once' },
   {
     where: 'Own',

@@ -3,25 +3,32 @@
  * way finish (or are cut after ten seconds), the Lease is released, Events that still wait are written (for three seconds), watches
  * and connections close, exit code 0.
  */
+import type { Logger } from 'pino'
 import { listen } from '../process/httpserver.ts'
 import { createLogger, printableDestination, standardOutput } from '../process/logger.ts'
 import { type Caches, createCaches } from './caches.ts'
 import { createCompatibilityCheck } from './compatibility.ts'
 import { createApplier } from './kubernetes/apply.ts'
 import { systemClock } from './kubernetes/clock.ts'
+import { shares } from './kubernetes/controller.ts'
 import { loadCredentials } from './kubernetes/credentials.ts'
-import { createElector } from './kubernetes/elector.ts'
+import { createFairTransport } from './kubernetes/fairtransport.ts'
+import { keyOf, splitKey } from './kubernetes/objects.ts'
 import { createQueue, type WorkQueue } from './kubernetes/queue.ts'
 import { createRecorder } from './kubernetes/recorder.ts'
 import { createTransport } from './kubernetes/transport.ts'
 import { serveTerm } from './leader.ts'
 import { createMetrics } from './metrics/metrics.ts'
 import { compileOptions, type OperatorOptions } from './options.ts'
-import { mainManager } from './plan/kinds.ts'
+import { mainManager, pipelineType } from './plan/kinds.ts'
 import { reconcileAnnotation } from './plan/names.ts'
 import type { PipelineObject } from './plan/observed.ts'
+import { readiness } from './readiness.ts'
+import type { Reconciler } from './reconcile.ts'
+import { createRewind } from './rewind.ts'
+import { createScopes, type Standing } from './scopes.ts'
+import { createSuccession } from './succession.ts'
 
-const leaseName = 'streampipeline-operator'
 const lastEventsMs = 3_000
 
 /**
@@ -37,10 +44,12 @@ export async function runOperator(options: OperatorOptions): Promise<number> {
   const recordDecision = (line: string) => void output.write(line)
   const clock = systemClock
   const metrics = createMetrics()
-  const transport = createTransport(credentials, { onResponse: metrics.responded })
+  const connection = createTransport(credentials, { onResponse: metrics.responded })
+  const transport = createFairTransport(connection)
   const applier = createApplier(transport, mainManager)
   /** Present while leading: standbys keep caches, but have no work. */
   let queue: WorkQueue | undefined
+  let reconciler: Reconciler | undefined
   const recorder = createRecorder({
     transport,
     clock,
@@ -56,13 +65,34 @@ export async function runOperator(options: OperatorOptions): Promise<number> {
   })
 
   /** What the first lists tell is no change: nothing else would overtake it. */
-  const heard = (key: string) => queue?.add(key, caches.synced ? 'Changed' : 'Resynced')
+  const heard = (key: string) => {
+    reconciler?.touched(key)
+    queue?.add(key, caches.views.synced ? 'Changed' : 'Resynced')
+  }
+  const lookAgain = (namespace?: string) => {
+    for (const object of caches.pipelines.list())
+      if (namespace === undefined || object.metadata.namespace === namespace) queue?.add(keyOf(object), 'Resynced')
+  }
+  const onRewound = createRewind({
+    clock,
+    relist() {
+      log.warn('the API server went back to an earlier state: everything is read anew')
+      scopes.relist()
+      caches.views.relist()
+    },
+    forget() {
+      applier.forgetAll()
+      reconciler?.forgetAll()
+      lookAgain()
+    },
+  })
   const caches: Caches = createCaches({
     transport,
     clock,
     namespaces: compiled.namespaces,
     podMonitor: compiled.podMonitor,
     onPipeline(key, change) {
+      scopes.want(splitKey(key).namespace)
       if (change.kind === 'Removed' || mattersTo(change.before, change.object)) heard(key)
     },
     onChild(key, type, change) {
@@ -71,10 +101,14 @@ export async function runOperator(options: OperatorOptions): Promise<number> {
     },
     onPod: heard,
     onBackoff: (type, error, attempt) =>
-      log[attempt > 3 ? 'warn' : 'debug'](
-        { kind: type.kind, attempt, ...(error === undefined ? {} : { err: error }) },
-        'a watch is interrupted',
-      ),
+      log.debug({ kind: type.kind, attempt, ...(error === undefined ? {} : { err: error }) }, 'a watch is interrupted'),
+    onView(type, within, dark) {
+      const fields = { kind: type.kind, ...(within === undefined ? {} : { namespace: within }) }
+      if (dark === undefined) log.info(fields, 'objects are seen again')
+      else log.warn({ ...fields, err: dark.error, code: dark.error.code }, 'objects cannot be watched')
+      lookAgain(within)
+    },
+    onRewound,
     onHandlerFault: (thrown) => log.error({ err: thrown }, 'a handler of a watch failed'),
   })
   const compatibility = createCompatibilityCheck({
@@ -88,21 +122,41 @@ export async function runOperator(options: OperatorOptions): Promise<number> {
     },
     onFault: (error) => log.warn({ err: error }, 'the served schema could not be read'),
   })
-  const elector = createElector({
+  const scopes = createScopes({
+    transport,
+    clock,
+    namespaces: compiled.namespaces,
+    release: `${namespace}/${compiled.lease}`,
+    durationMs: compiled.scopeMs,
+    onChange(within, standing) {
+      report(log, within, standing)
+      lookAgain(within)
+    },
+  })
+  const elector = createSuccession({
     transport,
     clock,
     namespace,
-    name: leaseName,
+    name: compiled.lease,
     identity: compiled.identity,
     onFault: (error) => log.warn({ err: error }, 'the Lease could not be read or written'),
+    onRewound,
   })
+  metrics.cover({ views: caches.views.states, theirs: scopes.theirs })
 
   const live = () =>
     (queue?.longestRunningMs() ?? 0) > compiled.wedgedMs ? { code: 500, body: 'wedged\n' } : { code: 200, body: 'ok\n' }
   const ready = () => {
-    if (!caches.synced) return { code: 503, body: 'caches are not filled yet\n' }
     const { state } = compatibility
-    return state.kind === 'Outdated' ? { code: 503, body: `${state.error.advice}\n` } : { code: 200, body: 'ok\n' }
+    const filled = caches.views.states().filter((view) => view.kind === pipelineType.kind && view.filled)
+    return readiness({
+      settled: caches.views.settled,
+      filled: filled.length,
+      dark: caches.views.dark(),
+      schemaFault: state.kind === 'Outdated' ? state.error : undefined,
+      wanted: scopes.wanted,
+      theirs: scopes.theirs(),
+    })
   }
   const healthServer = await listen('--health', compiled.health, { '/livez': live, '/healthz': live, '/readyz': ready })
   const metricsServer = await listen('--metrics', compiled.metrics, {
@@ -115,12 +169,12 @@ export async function runOperator(options: OperatorOptions): Promise<number> {
   log.info({ namespaces: compiled.namespaces, namespace, identity: compiled.identity }, 'operator started')
 
   const watching = new AbortController()
-  const reflecting = Promise.all([caches.run(watching.signal), compatibility.run(watching.signal)])
+  const reflecting = Promise.all([caches, compatibility, scopes].map((part) => part.run(watching.signal)))
   try {
     await elector.run(options.signal, async (term, cut) => {
       log.info('leading')
       metrics.leading(true)
-      queue = createQueue(clock, metrics.queue)
+      queue = createQueue(clock, metrics.queue, shares)
       try {
         await serveTerm(
           {
@@ -135,6 +189,10 @@ export async function runOperator(options: OperatorOptions): Promise<number> {
             options: compiled,
             namespace,
             compatibility,
+            scopes,
+            onReconciler(begun) {
+              reconciler = begun
+            },
             recordDecision,
           },
           term,
@@ -143,6 +201,7 @@ export async function runOperator(options: OperatorOptions): Promise<number> {
       } finally {
         queue.close()
         queue = undefined
+        reconciler = undefined
         metrics.leading(false)
         log.info('no longer leading')
       }
@@ -171,4 +230,27 @@ function mattersTo(before: PipelineObject | undefined, after: PipelineObject): b
     old.deletionTimestamp !== now.deletionTimestamp ||
     old.annotations?.[reconcileAnnotation] !== now.annotations?.[reconcileAnnotation]
   )
+}
+
+function report(log: Logger, namespace: string, standing: Standing): void {
+  switch (standing.kind) {
+    case 'Pending':
+      return
+    case 'Mine':
+      log.info({ namespace }, 'this release serves the namespace')
+      return
+    case 'Theirs':
+      log.warn({ namespace, holder: standing.holder }, 'another release serves the namespace: this one stands back')
+      return
+    case 'Unclaimed': {
+      const { error } = standing
+      log.warn(
+        { namespace, err: error, code: error.code },
+        'the namespace is served, but not claimed: two releases would not notice',
+      )
+      return
+    }
+    default:
+      throw standing satisfies never
+  }
 }

@@ -11,6 +11,7 @@ interface OperatorFlags {
   readonly podMonitor?: boolean
   readonly logLevel: string
   readonly decisionLog: string
+  readonly lease?: string
   readonly kubeconfig?: string
 }
 
@@ -30,6 +31,7 @@ export function registerOperator(program: Command): void {
         .choices(['none', 'changes', 'all'])
         .default('changes'),
     )
+    .option('--lease <name>', 'Lease that elects the leader; each release needs its own (default: streampipeline-operator)')
     .option('--kubeconfig <file>', "default: KUBECONFIG, ~/.kube/config, then the pod's ServiceAccount")
     .action(async (flags: OperatorFlags) => {
       const { runOperator } = await import('../../operator/run.ts')

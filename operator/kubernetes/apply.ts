@@ -3,24 +3,18 @@
  *
  * The API server merges an apply into whatever object bears the name, a stranger's too, and has no create-only form of it. So
  * the first apply of a name in this process reads the live object (a cache filtered by our label cannot see strangers) and
- * refuses what another owner controls. From then on the object's uid goes along, which makes the server refuse to touch a
- * namesake, and what the last apply said and got is remembered: the same content over an object that nobody changed since is
- * not sent again. After a restart the object itself tells (drift.ts). `generation` tells whether somebody changed it (status writes do not count), `resourceVersion` where a kind
- * has no generation.
+ * judges whose it is (adoption.ts). From then on the object's uid goes along, which makes the server refuse to touch a
+ * namesake, and what the last apply said and got is remembered (ledger.ts): the same content over an object that nobody changed
+ * since is not sent again. After a restart the object itself tells (drift.ts).
  */
 import { createHash } from 'node:crypto'
-import { failure, type StreamPipelineError } from '../../api/errors.ts'
+import { failure } from '../../api/errors.ts'
+import { adoptionOf, type Belonging, belongingOf, isOwnedBy } from './adoption.ts'
+import { type Clock, systemClock } from './clock.ts'
 import { isAsApplied, stamped } from './drift.ts'
 import { isFailure } from './errors.ts'
-import {
-  compareVersions,
-  controllerOf,
-  type KubernetesObject,
-  keyOf,
-  type OwnerReference,
-  type ResourceType,
-  resourcePath,
-} from './objects.ts'
+import { changedSince, createLedger, type Entry, stampOf } from './ledger.ts'
+import { compareVersions, type KubernetesObject, keyOf, type OwnerReference, type ResourceType, resourcePath } from './objects.ts'
 import type { Transport } from './transport.ts'
 
 /** One request of an apply: some kinds are created in more than one, under more than one field manager. */
@@ -43,32 +37,42 @@ interface ApplyRequest {
 }
 
 type ApplyOutcome =
+  /** Nothing was sent: the object is as it should be. */
   | { readonly kind: 'Skipped' }
-  | { readonly kind: 'Applied'; readonly object: KubernetesObject; readonly created: boolean }
+  | {
+      readonly kind: 'Applied'
+      readonly object: KubernetesObject
+      readonly created: boolean
+      /** It had lost its owner. */
+      readonly adopted: boolean
+    }
 
 export interface Applier {
-  /** Throws NameTaken when the name belongs to somebody else, else the transport's errors. */
+  /**
+   * Throws NameTaken when the name belongs to somebody else, BeingDeleted when it is about to be free, Contended when another
+   * operator changes the object back; else the transport's errors.
+   */
   apply(request: ApplyRequest, signal: AbortSignal): Promise<ApplyOutcome>
   /** The object was deleted: its next apply starts from the live state again. */
   forget(type: ResourceType, key: string, uid: string | undefined): void
+  /** The API server's history is another one: every next apply starts from the live state. */
+  forgetAll(): void
 }
 
-interface Memory {
-  readonly ownerUid: string
-  readonly hash: string
-  readonly uid: string
-  readonly resourceVersion: string
-  readonly generation: number | undefined
+/** An object before its first apply in this process. */
+interface Found {
+  readonly live: KubernetesObject | undefined
+  readonly adopted: boolean
 }
 
-export function createApplier(transport: Transport, manager: string): Applier {
-  const memories = new Map<string, Memory>()
+export function createApplier(transport: Transport, manager: string, clock: Pick<Clock, 'now'> = systemClock): Applier {
+  const ledger = createLedger()
   const idOf = (type: ResourceType, key: string) => `${type.apiVersion}/${type.plural}/${key}`
 
-  async function readLive(request: ApplyRequest, signal: AbortSignal): Promise<KubernetesObject | undefined> {
-    const { metadata } = request.desired
+  async function readLive({ type, desired }: ApplyRequest, signal: AbortSignal): Promise<KubernetesObject | undefined> {
+    const { metadata } = desired
     try {
-      const path = resourcePath(request.type, metadata.namespace, metadata.name)
+      const path = resourcePath(type, metadata.namespace, metadata.name)
       return (await transport.request({ method: 'GET', path, signal })) as KubernetesObject
     } catch (thrown) {
       if (isFailure(thrown, 'KubernetesNotFound')) return undefined
@@ -76,53 +80,90 @@ export function createApplier(transport: Transport, manager: string): Applier {
     }
   }
 
+  async function find(request: ApplyRequest, signal: AbortSignal): Promise<Found> {
+    const live = await readLive(request, signal)
+    if (live === undefined) return { live, adopted: false }
+    const { type, desired, owner } = request
+    const belonging: Belonging = belongingOf(live, desired, owner)
+    const named = { kind: type.kind, name: live.metadata.name ?? '' }
+    switch (belonging.kind) {
+      case 'Ours':
+        return { live, adopted: false }
+      case 'Orphaned':
+        return { live: await adopt(request, live, signal), adopted: true }
+      case 'Leaving':
+        throw failure('BeingDeleted', named)
+      case 'Strange':
+        throw failure('NameTaken', { ...named, owner: belonging.owner })
+      default:
+        throw belonging satisfies never
+    }
+  }
+
+  async function adopt({ type, owner }: ApplyRequest, live: KubernetesObject, signal: AbortSignal): Promise<KubernetesObject> {
+    const body = adoptionOf(live, owner, manager)
+    if (body === undefined) return live
+    const path = resourcePath(type, live.metadata.namespace, live.metadata.name)
+    const query = { fieldManager: manager }
+    const contentType = 'application/merge-patch+json'
+    return (await transport.request({ method: 'PATCH', path, query, body, contentType, signal })) as KubernetesObject
+  }
+
+  /** What was remembered of it, as far as it still holds. */
+  function remembered(id: string, { cached, owner }: ApplyRequest): Entry | undefined {
+    const entry = ledger.get(id)
+    // A namesake of a deleted owner starts anew: whose its predecessor's children are is to be judged.
+    if (entry?.ownerUid !== owner.uid) return undefined
+    const isNews = cached !== undefined && compareVersions(cached.metadata.resourceVersion ?? '', entry.resourceVersion) > 0
+    return isNews && !isOwnedBy(cached, owner) ? undefined : entry
+  }
+
+  /** Another process of ours has applied something else over our last apply. */
+  function refuseContest(id: string, { uid, hash }: Entry, { cached, type }: ApplyRequest): void {
+    const stamp = cached?.metadata.uid === uid ? stampOf(cached) : undefined
+    if (stamp === undefined || stamp === hash || !ledger.contested(id, clock.now())) return
+    throw failure('Contended', { kind: type.kind, name: cached?.metadata.name ?? '' })
+  }
+
   return {
     async apply(request, signal) {
       const { type, desired, owner, cached } = request
       const id = idOf(type, keyOf(desired))
       const hash = contentHash(desired)
-      const remembered = memories.get(id)
-      // A namesake of a deleted owner starts anew: its predecessor's children are not its own.
-      const memory = remembered?.ownerUid === owner.uid ? remembered : undefined
-      if (memory !== undefined && memory.hash === hash && !changedSince(memory, cached)) return { kind: 'Skipped' }
-      if (memory === undefined && cached !== undefined && isOwnedBy(cached, owner) && isAsApplied(cached, desired, hash)) {
-        memories.set(id, memoryOf(cached, owner, hash))
+      const entry = remembered(id, request)
+      if (entry !== undefined && !changedSince(entry, cached, desired)) {
+        if (entry.hash === hash) return { kind: 'Skipped' }
+      } else if (entry !== undefined) refuseContest(id, entry, request)
+      if (entry === undefined && cached !== undefined && isOwnedBy(cached, owner) && isAsApplied(cached, desired, hash)) {
+        ledger.note(id, cached, owner, hash)
         return { kind: 'Skipped' }
       }
 
-      let live: KubernetesObject | undefined
-      if (memory === undefined) {
-        live = await readLive(request, signal)
-        if (live !== undefined && !isOwnedBy(live, owner)) throw taken(live, type, owner)
-      }
+      const { live, adopted }: Found = entry === undefined ? await find(request, signal) : { live: undefined, adopted: false }
       const whole = stamped(desired, hash)
       const single = [{ manager, object: whole }]
-      const stages = memory === undefined ? (request.stages?.(whole, live) ?? single) : single
-      let uid = memory?.uid ?? live?.metadata.uid
+      const stages = entry === undefined ? (request.stages?.(whole, live) ?? single) : single
+      let uid = entry?.uid ?? live?.metadata.uid
       let object = desired
       try {
         for (const stage of stages) {
-          object = await serverSideApply(
-            transport,
-            type,
-            uid === undefined ? stage.object : withUid(stage.object, uid),
-            stage.manager,
-            signal,
-          )
+          const body = uid === undefined ? stage.object : withUid(stage.object, uid)
+          object = await serverSideApply(transport, type, body, stage.manager, signal)
           uid = object.metadata.uid
         }
       } catch (thrown) {
         // The name has another object now, or the server's view moved on: look at the live state first next time.
-        if (isFailure(thrown, 'KubernetesConflict') || isFailure(thrown, 'KubernetesNotFound')) memories.delete(id)
+        if (isFailure(thrown, 'KubernetesConflict') || isFailure(thrown, 'KubernetesNotFound')) ledger.forget(id)
         throw thrown
       }
-      memories.set(id, memoryOf(object, owner, hash))
-      return { kind: 'Applied', object, created: memory === undefined && live === undefined }
+      ledger.note(id, object, owner, hash)
+      return { kind: 'Applied', object, created: entry === undefined && live === undefined, adopted }
     },
     forget(type, key, uid) {
       const id = idOf(type, key)
-      if (uid === undefined || memories.get(id)?.uid === uid) memories.delete(id)
+      if (uid === undefined || ledger.get(id)?.uid === uid) ledger.drop(id)
     },
+    forgetAll: () => ledger.clear(),
   }
 }
 
@@ -144,35 +185,6 @@ export async function serverSideApply(
     body: object,
     signal,
   })) as KubernetesObject
-}
-
-/** A cache that is behind our own last write says nothing about others. */
-function changedSince(memory: Memory, cached: KubernetesObject | undefined): boolean {
-  if (cached === undefined) return false
-  const { resourceVersion = '', generation, uid } = cached.metadata
-  if (compareVersions(resourceVersion, memory.resourceVersion) <= 0) return false
-  if (uid !== memory.uid) return true
-  return memory.generation === undefined ? resourceVersion !== memory.resourceVersion : generation !== memory.generation
-}
-
-function memoryOf({ metadata }: KubernetesObject, owner: OwnerReference, hash: string): Memory {
-  const { uid = '', resourceVersion = '', generation } = metadata
-  return { ownerUid: owner.uid, hash, uid, resourceVersion, generation }
-}
-
-function isOwnedBy(object: KubernetesObject, owner: OwnerReference): boolean {
-  return object.metadata.ownerReferences?.some((reference) => reference.uid === owner.uid) === true
-}
-
-function taken(live: KubernetesObject, type: ResourceType, owner: OwnerReference): StreamPipelineError {
-  const controller = controllerOf(live)
-  const other =
-    controller === undefined
-      ? 'somebody else (no controller is named in it)'
-      : controller.kind === owner.kind && controller.name === owner.name
-        ? `an earlier ${owner.kind} ${owner.name} that was deleted`
-        : `${controller.kind} ${controller.name}`
-  return failure('NameTaken', { kind: type.kind, name: live.metadata.name ?? '', owner: other })
 }
 
 function withUid(object: KubernetesObject, uid: string): KubernetesObject {

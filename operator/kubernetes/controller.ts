@@ -6,10 +6,13 @@
 import { setImmediate as eventLoop } from 'node:timers/promises'
 import { asFailure, type StreamPipelineError } from '../../api/errors.ts'
 import type { Clock } from './clock.ts'
-import { type Priority, priorities, type WorkQueue } from './queue.ts'
+import { retryAfterMs } from './errors.ts'
+import { type Priority, priorities, type Shares, type WorkQueue } from './queue.ts'
 
 /** Keys reconciled at once. */
-export const workers = 8
+export const workers = 16
+/** Of one namespace: three that are slow leave some to the others. */
+export const shares: Shares = { Changed: 5, Observed: 3, Resynced: 5 }
 /**
  * Half of the workers leave to the others what was observed: that ends in a status to be written, and after a start in a thousand of
  * them. Meanwhile what changes is served at once, and all keys are gone through for the first time.
@@ -100,7 +103,9 @@ export function createController(
       // Interrupted by shutdown: the next leader does it again, nothing went wrong.
       if (signal.aborted) return { kind: 'Success' }
       const error = asFailure(thrown)
-      return error.retryable ? { kind: 'Retry', afterMs: queue.retry(key), error } : { kind: 'Terminal', error }
+      return error.retryable
+        ? { kind: 'Retry', afterMs: queue.retry(key, retryAfterMs(error)), error }
+        : { kind: 'Terminal', error }
     }
   }
 

@@ -6,7 +6,7 @@
  */
 import type { KubernetesObject } from './objects.ts'
 
-const appliedAnnotation = 'streampipeline.dev/applied'
+export const appliedAnnotation = 'streampipeline.dev/applied'
 
 export function stamped(object: KubernetesObject, hash: string): KubernetesObject {
   const { metadata } = object

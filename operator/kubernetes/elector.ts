@@ -9,17 +9,20 @@
  *
  * A watch wakes a standby when a leader lets go, so a clean handover takes milliseconds; a crashed leader's Lease is taken
  * when its duration has passed since its last renewal was seen.
+ *
+ * Renewed every other second, the Lease is also what tells soonest that an etcd was restored from a backup: what is asked for
+ * now is older than what was seen before (`onRewound`).
  */
 import { asFailure, type StreamPipelineError } from '../../api/errors.ts'
 import { pause } from '../../process/pause.ts'
 import type { Clock } from './clock.ts'
 import { isFailure } from './errors.ts'
 import { compareVersions, type KubernetesObject, type ResourceType, resourcePath } from './objects.ts'
-import { createReflector } from './reflector.ts'
+import { createReflector, type Reflector } from './reflector.ts'
 import { createStore } from './store.ts'
 import type { Transport } from './transport.ts'
 
-const leaseType: ResourceType = { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', plural: 'leases' }
+export const leaseType: ResourceType = { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', plural: 'leases' }
 
 interface LeaseSpec {
   readonly holderIdentity?: string
@@ -50,9 +53,11 @@ interface ElectorOptions {
   readonly renewDeadlineMs?: number
   readonly retryMs?: number
   readonly onFault?: (error: StreamPipelineError) => void
+  /** The API server's history is another one: what was heard of it may never have been. */
+  readonly onRewound?: () => void
 }
 
-interface Elector {
+export interface Elector {
   /**
    * Runs `lead` whenever this process holds the Lease, until `stop` aborts; then lets `lead` finish, releases and resolves.
    * `lead` gets two signals: `stop` asks for an orderly end, `cut` (the Lease is lost) for an immediate one.
@@ -84,13 +89,31 @@ export function takeableInMs(seen: SeenLease, nowMs: number): number {
 
 export function createElector(options: ElectorOptions): Elector {
   const { transport, clock, namespace, name, identity } = options
-  const { leaseMs = 15_000, renewDeadlineMs = 10_000, retryMs = 2_000, onFault = () => {} } = options
+  const { leaseMs = 15_000, renewDeadlineMs = 10_000, retryMs = 2_000, onFault = () => {}, onRewound = () => {} } = options
   const path = resourcePath(leaseType, namespace, name)
   let seen: SeenLease | undefined
+  /** Version of the newest that was ever seen, also when `seen` is no longer trusted. */
+  let newest = ''
+  let watching: Reflector | undefined
 
   const note = (lease: Lease): Lease => {
     seen = see(seen, lease, clock.now())
+    const { resourceVersion = '' } = lease.metadata
+    if (compareVersions(resourceVersion, newest) > 0) newest = resourceVersion
     return seen.lease
+  }
+
+  /** @param floor the newest before it was asked for; an answer is at least as new, unless history is another one */
+  function doubt(version: string, floor: string): void {
+    if (floor === '' || compareVersions(version, floor) >= 0) return
+    forget()
+    watching?.relist()
+  }
+
+  function forget(): void {
+    newest = ''
+    seen = undefined
+    onRewound()
   }
 
   function claim(before: Lease | undefined): Lease {
@@ -112,11 +135,16 @@ export function createElector(options: ElectorOptions): Elector {
 
   /** The newest that is known. */
   async function read(signal: AbortSignal): Promise<Lease | undefined> {
+    const floor = newest
     try {
-      return note((await transport.request({ method: 'GET', path, signal })) as Lease)
+      const lease = (await transport.request({ method: 'GET', path, signal })) as Lease
+      doubt(lease.metadata.resourceVersion ?? '', floor)
+      return note(lease)
     } catch (thrown) {
-      if (isFailure(thrown, 'KubernetesNotFound')) return undefined
-      throw thrown
+      if (!isFailure(thrown, 'KubernetesNotFound')) throw thrown
+      // Deleted by somebody, or of a time before it was made.
+      doubt('', floor)
+      return undefined
     }
   }
 
@@ -214,9 +242,9 @@ export function createElector(options: ElectorOptions): Elector {
         ],
       })
       const fieldSelector = `metadata.name=${name}`
-      const watching = createReflector<Lease>({ transport, clock, type: leaseType, namespace, fieldSelector }, store).run(
-        closing.signal,
-      )
+      const part = { transport, clock, type: leaseType, namespace, fieldSelector, onRewound: forget }
+      watching = createReflector<Lease>(part, store)
+      const watched = watching.run(closing.signal)
       try {
         while (!stop.aborted) {
           const startedMs = clock.now()
@@ -246,7 +274,7 @@ export function createElector(options: ElectorOptions): Elector {
         wake = () => {}
         await release()
         closing.abort()
-        await watching
+        await watched
       }
     },
   }

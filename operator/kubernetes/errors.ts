@@ -8,7 +8,15 @@ interface Status {
   readonly reason?: string
   readonly message?: string
   readonly code?: number
-  readonly details?: { readonly retryAfterSeconds?: number }
+  readonly details?: { readonly retryAfterSeconds?: number; readonly causes?: readonly { readonly reason?: string }[] }
+}
+
+/** Of an answer that asks for a pause: how long. */
+const pauses = new WeakMap<StreamPipelineError, number>()
+
+/** How long the API server asked to be left alone for, by `Retry-After` or in its Status. */
+export function retryAfterMs(error: StreamPipelineError): number | undefined {
+  return pauses.get(error)
 }
 
 function asStatus(body: unknown): Status {
@@ -19,10 +27,25 @@ function asStatus(body: unknown): Status {
  * @param code HTTP code, or the code inside a Status that a watch delivered
  * @param body the parsed body, if it was JSON
  * @param operation for people: `PATCH deployments/ndvi-consumer`
+ * @param retryAfterSeconds of the header of that name
  */
-export function statusFailure(code: number, body: unknown, operation: string): StreamPipelineError {
+export function statusFailure(
+  code: number,
+  body: unknown,
+  operation: string,
+  retryAfterSeconds: number | undefined = asStatus(body).details?.retryAfterSeconds,
+): StreamPipelineError {
+  const error = normalised(code, body, operation)
+  if (retryAfterSeconds !== undefined) pauses.set(error, retryAfterSeconds * 1000)
+  return error
+}
+
+function normalised(code: number, body: unknown, operation: string): StreamPipelineError {
   const status = asStatus(body)
   const detail = status.message ?? `HTTP ${code}`
+  // Forbidden by its code and reason, yet no right would help.
+  if (status.details?.causes?.some(({ reason }) => reason === 'NamespaceTerminating') === true)
+    return failure('NamespaceTerminating', { operation, detail }, body)
   switch (status.reason) {
     case 'NotFound':
       return failure('KubernetesNotFound', { subject: operation, detail }, body)

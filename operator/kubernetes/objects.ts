@@ -12,7 +12,7 @@ export interface OwnerReference {
   readonly blockOwnerDeletion?: boolean
 }
 
-interface ManagedFieldsEntry {
+export interface ManagedFieldsEntry {
   readonly manager?: string
   readonly operation?: string
   readonly subresource?: string

@@ -9,8 +9,12 @@
  * lost. Beside its state a key may have one delayed add (the soonest asked for wins) and a count of failures that sets the
  * wait before the next retry. Keys that changed are served first, then those of which something new was observed that can wait, then
  * those that are only gone through again; but a taker may leave some to others.
+ *
+ * Within a priority the namespaces take turns, each with its oldest key; and of one namespace only so many keys are under way at once
+ * while there are others, so that thousands of keys of one, or slow ones, keep no other waiting.
  */
 import type { Clock } from './clock.ts'
+import { splitKey } from './objects.ts'
 
 /** In the order of service. */
 export const priorities = ['Changed', 'Observed', 'Resynced'] as const
@@ -35,8 +39,8 @@ export interface WorkQueue {
   add(key: string, priority?: Priority): void
   /** Adds later, unless an earlier delayed add is pending; `ms` ≤ 0 adds at once. */
   addAfter(key: string, ms: number, priority?: Priority): void
-  /** Adds after the key's back-off, which doubles with each call until `forget`. Returns the wait in milliseconds. */
-  retry(key: string): number
+  /** Adds after the key's back-off, which doubles with each call until `forget`, or later. Returns the wait in milliseconds. */
+  retry(key: string, atLeastMs?: number): number
   /** The key succeeded: its back-off starts anew. */
   forget(key: string): void
   /** The next key of one of these priorities (all unless told); waits for one; undefined once closed. */
@@ -64,10 +68,17 @@ export function retryDelayMs(failures: number): number {
   return Math.min(1_000_000, 5 * 2 ** Math.min(30, failures))
 }
 
-export function createQueue(clock: Clock, observer: QueueObserver = {}): WorkQueue {
+/** Most keys of one namespace under way at once, while keys of others have been seen. */
+export type Shares = Readonly<Record<Priority, number>>
+
+const unlimited = Number.POSITIVE_INFINITY
+const noShares: Shares = { Changed: unlimited, Observed: unlimited, Resynced: unlimited }
+
+export function createQueue(clock: Clock, observer: QueueObserver = {}, shares: Shares = noShares): WorkQueue {
   const states = new Map<string, KeyState>()
-  /** Insertion order is service order. */
-  const lines: Record<Priority, Set<string>> = { Changed: new Set(), Observed: new Set(), Resynced: new Set() }
+  const lines: Record<Priority, Line> = { Changed: createLine(), Observed: createLine(), Resynced: createLine() }
+  /** Keys under way by namespace; those at zero have been seen. */
+  const underway = new Map<string, number>()
   const delayed = new Map<string, { readonly dueMs: number; readonly priority: Priority; readonly cancel: () => void }>()
   const failures = new Map<string, number>()
   /** In the order in which they came. */
@@ -77,6 +88,7 @@ export function createQueue(clock: Clock, observer: QueueObserver = {}): WorkQue
   function enqueue(key: string, priority: Priority, sinceMs: number): void {
     states.set(key, { kind: 'Queued', priority, sinceMs })
     lines[priority].add(key)
+    count(key, 0)
     serve()
   }
 
@@ -92,18 +104,22 @@ export function createQueue(clock: Clock, observer: QueueObserver = {}): WorkQue
   /** @param of in the order of service */
   function next(of: readonly Priority[]): Taken | undefined {
     for (const priority of of) {
-      const line = lines[priority]
-      for (const key of line) {
-        line.delete(key)
-        const state = states.get(key)
-        if (state?.kind !== 'Queued') continue
-        const now = clock.now()
-        states.set(key, { kind: 'Running', sinceMs: now })
-        observer.waited?.(now - state.sinceMs)
-        return { key, waitedMs: now - state.sinceMs }
-      }
+      const most = underway.size > 1 ? shares[priority] : unlimited
+      const key = lines[priority].take((namespace) => (underway.get(namespace) ?? 0) < most)
+      const state = key === undefined ? undefined : states.get(key)
+      if (key === undefined || state?.kind !== 'Queued') continue
+      const now = clock.now()
+      states.set(key, { kind: 'Running', sinceMs: now })
+      count(key, 1)
+      observer.waited?.(now - state.sinceMs)
+      return { key, waitedMs: now - state.sinceMs }
     }
     return undefined
+  }
+
+  function count(key: string, more: number): void {
+    const { namespace } = splitKey(key)
+    underway.set(namespace, (underway.get(namespace) ?? 0) + more)
   }
 
   function add(key: string, priority: Priority = 'Changed'): void {
@@ -161,10 +177,10 @@ export function createQueue(clock: Clock, observer: QueueObserver = {}): WorkQue
   return {
     add,
     addAfter,
-    retry(key) {
-      const count = failures.get(key) ?? 0
-      failures.set(key, count + 1)
-      const wait = retryDelayMs(count)
+    retry(key, atLeastMs = 0) {
+      const failed = failures.get(key) ?? 0
+      failures.set(key, failed + 1)
+      const wait = Math.max(retryDelayMs(failed), atLeastMs)
       observer.retried?.()
       addAfter(key, wait)
       return wait
@@ -181,7 +197,10 @@ export function createQueue(clock: Clock, observer: QueueObserver = {}): WorkQue
       if (state === undefined || state.kind === 'Queued') return
       observer.worked?.(clock.now() - state.sinceMs)
       states.delete(key)
+      count(key, -1)
       if (state.kind === 'RunningDirty' && !closed) enqueue(key, state.priority, state.dirtySinceMs)
+      // Its namespace has a place again.
+      else serve()
     },
     close() {
       closed = true
@@ -189,8 +208,7 @@ export function createQueue(clock: Clock, observer: QueueObserver = {}): WorkQue
       delayed.clear()
       failures.clear()
       for (const line of Object.values(lines)) {
-        for (const key of line) states.delete(key)
-        line.clear()
+        for (const key of line.clear()) states.delete(key)
       }
       for (const { give } of takers) give(undefined)
       takers.clear()
@@ -200,5 +218,59 @@ export function createQueue(clock: Clock, observer: QueueObserver = {}): WorkQue
     },
     longestRunningMs: () => Math.max(0, ...runningMs()),
     unfinishedMs: () => runningMs().reduce((sum, each) => sum + each, 0),
+  }
+}
+
+/** Keys that wait, by namespace. Of each the oldest comes first; the namespaces take turns. */
+interface Line {
+  add(key: string): void
+  delete(key: string): void
+  /** The next of a namespace that may have a turn. */
+  take(may: (namespace: string) => boolean): string | undefined
+  /** Those that were left. */
+  clear(): readonly string[]
+  readonly size: number
+}
+
+function createLine(): Line {
+  /** In the order of their turns. */
+  const turns = new Map<string, Set<string>>()
+  let size = 0
+  return {
+    add(key) {
+      const { namespace } = splitKey(key)
+      const keys = turns.get(namespace) ?? new Set<string>()
+      turns.set(namespace, keys)
+      if (!keys.has(key)) size += 1
+      keys.add(key)
+    },
+    delete(key) {
+      const { namespace } = splitKey(key)
+      const keys = turns.get(namespace)
+      if (keys?.delete(key) !== true) return
+      size -= 1
+      if (keys.size === 0) turns.delete(namespace)
+    },
+    take(may) {
+      for (const [namespace, keys] of turns) {
+        const [key] = keys
+        if (key === undefined || !may(namespace)) continue
+        keys.delete(key)
+        size -= 1
+        turns.delete(namespace)
+        if (keys.size > 0) turns.set(namespace, keys)
+        return key
+      }
+      return undefined
+    },
+    clear() {
+      const left = [...turns.values()].flatMap((keys) => [...keys])
+      turns.clear()
+      size = 0
+      return left
+    },
+    get size() {
+      return size
+    },
   }
 }

@@ -9,13 +9,17 @@
  * quiet kind. Only when the server no longer has that version (410) must everything be listed again. Whatever else goes wrong
  * waits, a little longer each time and with jitter, and goes on; any event heard resets the wait. A watch that the server
  * closes in good order after it has told something is simply opened again at once.
+ *
+ * An etcd restored from a backup goes back in time: versions below the one that a watch resumes from would never be told. So
+ * before a watch resumes after an interruption the server is asked for its version (a list of one object); one that is older
+ * than ours means that everything must be listed anew. Who learns of it elsewhere calls `relist`.
  */
 import { asFailure, type StreamPipelineError } from '../../api/errors.ts'
 import { type Backoff, backoffMs } from '../../process/backoff.ts'
 import { pause } from '../../process/pause.ts'
 import type { Clock } from './clock.ts'
-import { statusFailure } from './errors.ts'
-import { type KubernetesObject, type ResourceType, resourcePath, withoutManagedFields } from './objects.ts'
+import { retryAfterMs, statusFailure } from './errors.ts'
+import { compareVersions, type KubernetesObject, type ResourceType, resourcePath, withoutManagedFields } from './objects.ts'
 import type { MutableStore } from './store.ts'
 import type { Query, Transport, WatchEvent } from './transport.ts'
 
@@ -44,6 +48,8 @@ export type ReflectorSignal =
   | { readonly kind: 'Ended' }
   | { readonly kind: 'Failed'; readonly error: StreamPipelineError }
   | { readonly kind: 'Waited' }
+  /** The server's history is another one. */
+  | { readonly kind: 'Relist' }
 
 const none: Misfortunes = { attempt: 0, expiries: 0 }
 /** A version that is gone is ordinary, and listed anew at once; a list whose version is always gone must not spin. */
@@ -79,6 +85,8 @@ export function transition(state: ReflectorState, signal: ReflectorSignal): Refl
       if (resourceVersion === undefined) return { kind: 'Listing', attempt, expiries }
       return { kind: 'Watching', resourceVersion, heard: false, attempt, expiries }
     }
+    case 'Relist':
+      return state.kind === 'Empty' ? state : { kind: 'Listing', ...none }
     default:
       throw signal satisfies never
   }
@@ -93,12 +101,26 @@ function backoff(
   return { kind: 'Backoff', attempt: attempt + 1, expiries, cause, ...(resourceVersion === undefined ? {} : { resourceVersion }) }
 }
 
+/** Why the store is not, or may not be, what the server has. */
+export interface Trouble {
+  readonly error: StreamPipelineError
+  /** By the clock handed in. */
+  readonly sinceMs: number
+  readonly attempt: number
+}
+
 export interface Reflector {
   readonly state: ReflectorState
+  /** Undefined while lists are answered and the watch is open. */
+  readonly trouble: Trouble | undefined
   /** True once a list has been taken in whole; stays true. */
   readonly synced: boolean
   /** Resolves at the first complete list, or when the reflector stops. */
   readonly whenSynced: Promise<void>
+  /** Lists anew at once, whatever it waits for. */
+  relist(): void
+  /** Cuts a wait short: elsewhere the server answers again. */
+  hurry(): void
   /** Runs until the signal aborts; never rejects. */
   run(signal: AbortSignal): Promise<void>
 }
@@ -112,6 +134,17 @@ interface ReflectorOptions {
   readonly labelSelector?: string
   readonly fieldSelector?: string
   readonly onBackoff?: (error: StreamPipelineError | undefined, attempt: number) => void
+  /** Trouble began, changed or ended. */
+  readonly onTrouble?: (trouble: Trouble | undefined) => void
+  /** The server's version went back. */
+  readonly onRewound?: () => void
+}
+
+type Watching = Extract<ReflectorState, { kind: 'Watching' }>
+
+interface Page {
+  readonly items?: readonly KubernetesObject[]
+  readonly metadata?: { readonly resourceVersion?: string; readonly continue?: string }
 }
 
 /** Less than the customary 500: all kinds are listed at once, and what a page leaves behind stays the process's memory. */
@@ -121,6 +154,10 @@ const watchSeconds = 290
 const idleMarginMs = 20_000
 /** Shorter than client-go's 30 s: what is decided on an old cache for so long is a surprise, and a request every few seconds is not. */
 const interruption: Backoff = { baseMs: 200, maxMs: 4_000 }
+/** A namespace that is gone, a right that is not granted, a kind that is not installed: each may come, seldom within seconds. */
+const refusal: Backoff = { baseMs: 200, maxMs: 15_000 }
+/** Longest wait that a `Retry-After` is heeded for. */
+const longestHeededMs = 60_000
 
 export function createReflector<T extends KubernetesObject>(options: ReflectorOptions, store: MutableStore<T>): Reflector {
   const { transport, clock, type } = options
@@ -129,9 +166,44 @@ export function createReflector<T extends KubernetesObject>(options: ReflectorOp
   let state: ReflectorState = { kind: 'Empty' }
   let synced = false
   const sync = Promise.withResolvers<void>()
+  let trouble: Trouble | undefined
+  /** The newest that the server told of. */
+  let newest = ''
+  let relisting = false
+  /** The last watch was refused or broke. */
+  let watchFailed = false
+  /** Ends what is under way, when everything is to be listed anew. */
+  let turn = new AbortController()
 
   function enter(signal: ReflectorSignal): void {
     state = transition(state, signal)
+    if (state.kind === 'Watching' && compareVersions(state.resourceVersion, newest) > 0) newest = state.resourceVersion
+    if (signal.kind === 'Heard') well()
+    else if (signal.kind === 'Failed' && signal.error.code !== 'KubernetesExpired') {
+      const { attempt } = state.kind === 'Backoff' ? state : none
+      trouble = { error: signal.error, sinceMs: trouble?.sinceMs ?? clock.now(), attempt }
+      options.onTrouble?.(trouble)
+    }
+  }
+
+  function well(): void {
+    if (trouble === undefined) return
+    trouble = undefined
+    options.onTrouble?.(undefined)
+  }
+
+  /** @param version of an answer asked for now, which no earlier answer can be newer than */
+  function isRewound(version: string, floor: string): boolean {
+    if (version === '' || floor === '' || compareVersions(version, floor) >= 0) return false
+    newest = ''
+    options.onRewound?.()
+    return true
+  }
+
+  async function isHistoryAnother(signal: AbortSignal): Promise<boolean> {
+    const floor = newest
+    const page = (await transport.request({ method: 'GET', path, query: { ...selectors, limit: 1 }, signal })) as Page
+    return isRewound(page.metadata?.resourceVersion ?? '', floor)
   }
 
   /** The items of a list carry no apiVersion and kind; events do. */
@@ -143,26 +215,34 @@ export function createReflector<T extends KubernetesObject>(options: ReflectorOp
     const found: T[] = []
     let next: string | undefined
     let resourceVersion = ''
+    const floor = newest
     do {
       const query = { ...selectors, limit: pageSize, continue: next }
-      const page = (await transport.request({ method: 'GET', path, query, signal })) as {
-        items?: KubernetesObject[]
-        metadata?: { resourceVersion?: string; continue?: string }
-      }
+      const page = (await transport.request({ method: 'GET', path, query, signal })) as Page
       for (const item of page.items ?? []) found.push(withoutManagedFields(named(item)))
       resourceVersion = page.metadata?.resourceVersion ?? resourceVersion
       next = page.metadata?.continue
     } while (next !== undefined && next !== '')
-    store.replace(found)
-    enter({ kind: 'Listed', resourceVersion })
+    isRewound(resourceVersion, floor)
+    const failedToList = state.kind === 'Listing' && trouble !== undefined && !watchFailed
+    store.replace(found, options.namespace)
     synced = true
+    enter({ kind: 'Listed', resourceVersion })
+    // Where the watch is what fails, only an open one tells that it is over.
+    if (failedToList) well()
     sync.resolve()
   }
 
-  async function watch(resourceVersion: string, signal: AbortSignal): Promise<void> {
+  async function watch({ resourceVersion, attempt }: Watching, signal: AbortSignal): Promise<void> {
+    if (attempt > 0 && (await isHistoryAnother(signal))) {
+      enter({ kind: 'Relist' })
+      return
+    }
     const limited = AbortSignal.any([signal, AbortSignal.timeout(watchSeconds * 1000 + idleMarginMs)])
     const query = { ...selectors, resourceVersion, allowWatchBookmarks: true, timeoutSeconds: watchSeconds }
-    for await (const event of transport.watch(path, query, limited)) take(event)
+    watchFailed = true
+    for await (const event of transport.watch(path, query, limited, well)) take(event)
+    watchFailed = false
     enter({ kind: 'Ended' })
   }
 
@@ -183,10 +263,10 @@ export function createReflector<T extends KubernetesObject>(options: ReflectorOp
       case 'Listing':
         return await list(signal)
       case 'Watching':
-        return await watch(state.resourceVersion, signal)
+        return await watch(state, signal)
       case 'Backoff': {
         options.onBackoff?.(state.cause, state.attempt)
-        await pause(backoffMs(state.attempt, interruption, clock.random()), signal, clock.after)
+        await pause(waitOf(state.cause, state.attempt, clock.random()), signal, clock.after)
         enter({ kind: 'Waited' })
         return
       }
@@ -203,18 +283,37 @@ export function createReflector<T extends KubernetesObject>(options: ReflectorOp
       return synced
     },
     whenSynced: sync.promise,
+    get trouble() {
+      return trouble
+    },
+    relist() {
+      relisting = true
+      turn.abort()
+    },
+    hurry() {
+      if (state.kind === 'Backoff') turn.abort()
+    },
     async run(signal) {
       while (!signal.aborted) {
+        turn = new AbortController()
         try {
-          await step(signal)
+          await step(AbortSignal.any([signal, turn.signal]))
         } catch (thrown) {
           if (signal.aborted) break
-          enter({ kind: 'Failed', error: watchTimedOut(thrown) ?? asFailure(thrown) })
+          if (!relisting) enter({ kind: 'Failed', error: watchTimedOut(thrown) ?? asFailure(thrown) })
         }
+        if (relisting) enter({ kind: 'Relist' })
+        relisting = false
       }
       sync.resolve()
     },
   }
+}
+
+function waitOf(cause: StreamPipelineError | undefined, attempt: number, random: number): number {
+  const isRefused = cause?.code === 'KubernetesForbidden' || cause?.code === 'KubernetesNotFound'
+  const waitMs = backoffMs(attempt, isRefused ? refusal : interruption, random)
+  return Math.max(waitMs, Math.min(longestHeededMs, cause === undefined ? 0 : (retryAfterMs(cause) ?? 0)))
 }
 
 /** Our own limit on a silent watch: the connection is presumed dead. */

@@ -1,59 +1,90 @@
 /**
  * Why the API server forbids. RBAC and admission (a quota, a policy) answer with the same code, reason and details; only the
- * prose differs. Whether we hold the right is therefore asked, which every authenticated user may.
+ * prose differs. Whether we hold the right is therefore asked, which every authenticated user may. It is the same for all objects of
+ * a kind in a namespace, so the answer is kept for a minute: a namespace whose writes are refused costs a few questions a minute,
+ * however many pipelines it has.
  */
 import { asFailure, failure, type StreamPipelineError } from '../../api/errors.ts'
+import type { Clock } from './clock.ts'
 import { isFailure } from './errors.ts'
 import type { KubernetesObject, ResourceType } from './objects.ts'
 import type { Transport } from './transport.ts'
 
 /** `thrown`, or KubernetesRefused where it is Forbidden although RBAC grants what the write of `object` needs. */
-export async function explained(
-  transport: Transport,
+export type Explain = (
   thrown: unknown,
   type: ResourceType,
-  { metadata }: KubernetesObject,
+  object: KubernetesObject,
   signal: AbortSignal,
-): Promise<StreamPipelineError> {
-  const error = asFailure(thrown)
-  if (!isFailure(error, 'KubernetesForbidden')) return error
-  const detail = error.parameters['detail'] ?? ''
-  const [group, namespace, name] = [groupOf(type), metadata.namespace ?? '', metadata.name ?? '']
-  try {
-    for (const verb of ['patch', 'create']) {
-      const resourceAttributes = { group, resource: type.plural, verb, namespace, ...(verb === 'patch' ? { name } : {}) }
-      if (!(await isAllowed(transport, resourceAttributes, signal))) return error
+) => Promise<StreamPipelineError>
+
+interface Right {
+  readonly group: string
+  readonly resource: string
+  readonly subresource?: string
+  readonly verb: string
+  readonly namespace: string
+}
+
+interface Answer {
+  readonly atMs: number
+  readonly allowed: Promise<boolean>
+}
+
+const keepMs = 60_000
+
+export function createExplain(transport: Transport, clock: Pick<Clock, 'now'>): Explain {
+  const answers = new Map<string, Answer>()
+
+  async function isAllowed(right: Right, signal: AbortSignal): Promise<boolean> {
+    const id = JSON.stringify(right)
+    const now = clock.now()
+    const held = answers.get(id)
+    if (held !== undefined && now - held.atMs < keepMs) return await held.allowed
+    for (const [old, { atMs }] of answers) if (now - atMs >= keepMs) answers.delete(old)
+    const answer = { atMs: now, allowed: ask(transport, right, signal) }
+    answers.set(id, answer)
+    try {
+      return await answer.allowed
+    } catch (thrown) {
+      if (answers.get(id) === answer) answers.delete(id)
+      throw thrown
     }
-  } catch {
-    // The question could not be asked: what was said first stands.
-    return error
   }
-  // On OpenShift an owner reference that blocks deletion takes a right on the owner.
-  const owner = metadata.ownerReferences?.find(({ blockOwnerDeletion }) => blockOwnerDeletion === true)
-  if (owner !== undefined && !(await mayBlock(transport, namespace, signal))) {
-    const needed = 'update of streampipelines/finalizers, which owner references need here, is not granted'
-    return failure('KubernetesForbidden', { detail: `${detail} (${needed})` }, error)
+
+  /** On OpenShift an owner reference that blocks deletion takes a right on the owner. */
+  async function mayBlock(namespace: string, signal: AbortSignal): Promise<boolean> {
+    const finalizers = { group: 'streampipeline.dev', resource: 'streampipelines', subresource: 'finalizers' }
+    try {
+      return await isAllowed({ ...finalizers, verb: 'update', namespace }, signal)
+    } catch {
+      // Not known: the quota or policy is the likelier cause.
+      return true
+    }
   }
-  return failure('KubernetesRefused', { operation: `the write of ${type.kind} ${name}`, detail }, error)
+
+  return async (thrown, type, { metadata }, signal) => {
+    const error = asFailure(thrown)
+    if (!isFailure(error, 'KubernetesForbidden')) return error
+    const detail = error.parameters['detail'] ?? ''
+    const [namespace, name] = [metadata.namespace ?? '', metadata.name ?? '']
+    try {
+      for (const verb of ['patch', 'create'])
+        if (!(await isAllowed({ group: groupOf(type), resource: type.plural, verb, namespace }, signal))) return error
+    } catch {
+      // The question could not be asked: what was said first stands.
+      return error
+    }
+    const isBlocking = metadata.ownerReferences?.some(({ blockOwnerDeletion }) => blockOwnerDeletion === true) === true
+    if (isBlocking && !(await mayBlock(namespace, signal))) {
+      const needed = 'update of streampipelines/finalizers, which owner references need here, is not granted'
+      return failure('KubernetesForbidden', { detail: `${detail} (${needed})` }, error)
+    }
+    return failure('KubernetesRefused', { operation: `the write of ${type.kind} ${name}`, detail }, error)
+  }
 }
 
-async function mayBlock(transport: Transport, namespace: string, signal: AbortSignal): Promise<boolean> {
-  const attributes = {
-    group: 'streampipeline.dev',
-    resource: 'streampipelines',
-    subresource: 'finalizers',
-    verb: 'update',
-    namespace,
-  }
-  try {
-    return await isAllowed(transport, attributes, signal)
-  } catch {
-    // Not known: the quota or policy is the likelier cause.
-    return true
-  }
-}
-
-async function isAllowed(transport: Transport, resourceAttributes: object, signal: AbortSignal): Promise<boolean> {
+async function ask(transport: Transport, resourceAttributes: Right, signal: AbortSignal): Promise<boolean> {
   const apiVersion = 'authorization.k8s.io/v1'
   const body = { apiVersion, kind: 'SelfSubjectAccessReview', spec: { resourceAttributes } }
   const path = `/apis/${apiVersion}/selfsubjectaccessreviews`

@@ -2,8 +2,12 @@
  * The cache of one kind of object: what the reflector last heard of the server, by key and by index. Handlers are told of each
  * change with the object before it; a handler that throws is reported and never stops the flow. An event that is older than
  * what is held (a duplicate after a reconnect) is dropped.
+ *
+ * A list is the truth, whatever its versions are: an etcd restored from a backup goes back in time, and a cache that kept the
+ * newer version would hold what no longer exists. A list that one of our own writes has overtaken sets that object back for a
+ * moment; the watch that follows the list brings it again.
  */
-import { compareVersions, type KubernetesObject, keyOf, withoutManagedFields } from './objects.ts'
+import { compareVersions, type KubernetesObject, keyOf, splitKey, withoutManagedFields } from './objects.ts'
 
 export type StoreChange<T> =
   | { readonly kind: 'Set'; readonly key: string; readonly object: T; readonly before: T | undefined; readonly resync: boolean }
@@ -24,8 +28,8 @@ export interface MutableStore<T extends KubernetesObject> extends Store<T> {
   remove(object: T): void
   /** Whatever its version is: it is known to be gone. */
   discard(key: string): void
-  /** The whole truth after a list: what is not in it is gone. */
-  replace(objects: readonly T[]): void
+  /** The whole truth after a list, of one namespace or of all: what is not in it is gone, what is older in it is as it says. */
+  replace(objects: readonly T[], namespace?: string): void
   /** Of this object only the `essence` is wanted from now on, until it is gone. */
   condense(key: string): void
 }
@@ -72,12 +76,14 @@ export function createStore<T extends KubernetesObject>(options: StoreOptions<T>
 
   function put(raw: T, resync: boolean): void {
     const key = keyOf(raw)
-    const object = condensed.has(key) ? essence(withoutManagedFields(raw)) : withoutManagedFields(raw)
     const before = objects.get(key)
-    if (before !== undefined && isOlder(object, before)) return
-    if (before !== undefined && !resync && isSame(object, before)) return
+    if (resync) {
+      // What it was condensed to was said of another history.
+      if (before !== undefined && isOlder(raw, before)) condensed.delete(key)
+    } else if (before !== undefined && (isOlder(raw, before) || isSame(raw, before))) return
     const deletion = deletions.get(key)
-    if (before === undefined && deletion !== undefined && isOlder(object, deletion)) return
+    if (before === undefined && deletion !== undefined && isOlder(raw, deletion)) return
+    const object = condensed.has(key) ? essence(withoutManagedFields(raw)) : withoutManagedFields(raw)
     objects.set(key, object)
     reindex(key, before, object)
     tell({
@@ -120,9 +126,12 @@ export function createStore<T extends KubernetesObject>(options: StoreOptions<T>
       if (held !== undefined && !isOlder(object, held)) drop(keyOf(object))
     },
     discard: drop,
-    replace(listed) {
+    replace(listed, namespace) {
       const keys = new Set(listed.map(keyOf))
-      for (const key of [...objects.keys()]) if (!keys.has(key)) drop(key)
+      const isWithin = (key: string) => namespace === undefined || splitKey(key).namespace === namespace
+      for (const key of [...objects.keys()]) if (!keys.has(key) && isWithin(key)) drop(key)
+      // The watch that follows tells only of what comes after the list.
+      for (const key of [...deletions.keys()]) if (isWithin(key)) deletions.delete(key)
       for (const object of listed) put(object, true)
     },
     condense(key) {

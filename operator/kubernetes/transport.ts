@@ -27,8 +27,11 @@ export type WatchEvent =
 export interface Transport {
   /** The parsed answer. Throws the catalogue's Kubernetes… errors. */
   request(request: KubernetesRequest): Promise<unknown>
-  /** Ends when the server closes the stream; throws when it breaks, when the server refuses it, or when the signal aborts. */
-  watch(path: string, query: Query, signal: AbortSignal): AsyncIterable<WatchEvent>
+  /**
+   * Ends when the server closes the stream; throws when it breaks, when the server refuses it, or when the signal aborts.
+   * @param onOpen called once the server has taken it
+   */
+  watch(path: string, query: Query, signal: AbortSignal, onOpen?: () => void): AsyncIterable<WatchEvent>
   /** Ends every connection; open watches break. Idempotent. */
   close(): Promise<void>
 }
@@ -124,7 +127,7 @@ export function createTransport(source: CredentialSource, options: TransportOpti
         const response = await send(request, (c) => c.requests, signal)
         code = response.statusCode
         const answer = parse(await response.body.text())
-        if (code >= 400) throw statusFailure(code, answer, operationOf(request))
+        if (code >= 400) throw statusFailure(code, answer, operationOf(request), pauseAsked(response))
         return answer
       } catch (thrown) {
         if (code === 0 && request.signal?.aborted !== true) onResponse(request.method, 0)
@@ -132,7 +135,7 @@ export function createTransport(source: CredentialSource, options: TransportOpti
       }
     },
 
-    async *watch(path, query, signal) {
+    async *watch(path, query, signal, onOpen = () => {}) {
       const request: KubernetesRequest = { method: 'GET', path, query: { ...query, watch: true } }
       let place: WatchPlace | undefined
       const claimed = (from: Connections) => {
@@ -143,7 +146,8 @@ export function createTransport(source: CredentialSource, options: TransportOpti
       try {
         const response = await send(request, claimed, signal)
         if (response.statusCode >= 400)
-          throw statusFailure(response.statusCode, parse(await response.body.text()), operationOf(request))
+          throw statusFailure(response.statusCode, parse(await response.body.text()), operationOf(request), pauseAsked(response))
+        onOpen()
         let rest = ''
         response.body.setEncoding('utf8')
         for await (const chunk of response.body as AsyncIterable<string>) {
@@ -195,6 +199,12 @@ function parse(text: string): unknown {
   } catch {
     return undefined
   }
+}
+
+/** Seconds; the form as a date is not what API servers send. */
+function pauseAsked({ headers }: Dispatcher.ResponseData): number | undefined {
+  const seconds = Number(headers['retry-after'] ?? Number.NaN)
+  return Number.isFinite(seconds) && seconds >= 0 ? seconds : undefined
 }
 
 function operationOf(request: KubernetesRequest): string {

@@ -1,9 +1,10 @@
 /** The operator's metrics: per pipeline, of the machinery, and of the process. */
 import { collectDefaultMetrics, Registry } from 'prom-client'
+import { type CoverageMetrics, createCoverageMetrics } from './coverage.ts'
 import { createMachineryMetrics, type MachineryMetrics } from './machinery.ts'
 import { createPipelineMetrics, type PipelineMetrics } from './pipelines.ts'
 
-export interface OperatorMetrics extends PipelineMetrics, MachineryMetrics {
+export interface OperatorMetrics extends PipelineMetrics, MachineryMetrics, CoverageMetrics {
   readonly contentType: string
   /** All of them, in the text format of Prometheus. */
   scrape(): Promise<string>
@@ -20,6 +21,7 @@ export function createMetrics(): OperatorMetrics {
     scrape: async () => `${await registry.metrics()}${pipelines.text()}`,
     ...pipelines,
     ...createMachineryMetrics(registry),
+    ...createCoverageMetrics(registry),
     close: () => registry.clear(),
   }
 }

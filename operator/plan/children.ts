@@ -28,7 +28,8 @@ export const prunedTypes: readonly ResourceType[] = [networkPolicyType, podMonit
 
 /**
  * @param mode what producers are told
- * A pipeline whose references are not all there gets no Deployment: its pods could not mount them. What runs is left running.
+ * A pipeline whose references are not all there gets no Deployment: its pods could not mount them. What runs is left running. While a
+ * reference cannot be read its policy is left as it is, too: the ports it allows may be in there.
  */
 export function desiredChildren(
   observed: Observed,
@@ -50,12 +51,14 @@ export function desiredChildren(
     { type: disruptionBudgetType, object: disruptionBudget(name, forConsumer) },
   ]
   if (!resource.spec.consumer.serviceAccountName) children.push({ type: serviceAccountType, object: serviceAccount(forConsumer) })
-  if (settings.networkPolicy)
+  if (settings.networkPolicy && observed.references.every(({ kind }) => kind !== 'Unknown'))
     children.push({
       type: networkPolicyType,
       object: networkPolicy(name, forConsumer, redisPorts(pipeline, observed.references)),
     })
-  if (settings.podMonitor) children.push({ type: podMonitorType, object: podMonitor(name, forConsumer) })
+  // Its definition may be missing altogether, which is told (conditions.ts) and keeps nothing else from running.
+  const isServed = observed.dark?.every(({ kind, known }) => known || kind !== podMonitorType.kind) !== false
+  if (settings.podMonitor && isServed) children.push({ type: podMonitorType, object: podMonitor(name, forConsumer) })
   const referred = found(observed.references)
   if (referred !== undefined) {
     const input = {
@@ -93,11 +96,11 @@ function portOf(target: RedisTarget, references: readonly ReferenceState[]): num
   return URL.canParse(text) ? Number(new URL(text).port || 6379) : undefined
 }
 
-/** Undefined when one is absent. */
+/** Undefined when one is not there, or cannot be read. */
 function found(references: readonly ReferenceState[]): (readonly [string, string])[] | undefined {
   const values: (readonly [string, string])[] = []
   for (const state of references) {
-    if (state.kind === 'Absent') return undefined
+    if (state.kind !== 'Found') return undefined
     values.push([referenceId(state.reference), state.value])
   }
   return values

@@ -48,8 +48,26 @@ export type ReadSpec =
   | { readonly kind: 'Unsound'; readonly error: StreamPipelineError }
 
 export type ReferenceState =
-  | { readonly kind: 'Found'; readonly reference: Reference; readonly value: string }
+  | {
+      readonly kind: 'Found'
+      readonly reference: Reference
+      readonly value: string
+      /** Why it could not be read again for some time: it may have another value now. */
+      readonly doubt?: StreamPipelineError
+    }
   | { readonly kind: 'Absent'; readonly reference: Reference; readonly error: StreamPipelineError }
+  /** It could not be read, which says nothing about whether it is there. */
+  | { readonly kind: 'Unknown'; readonly reference: Reference; readonly error: StreamPipelineError }
+
+/** A kind of object that cannot be watched where the pipeline is. */
+export interface DarkKind {
+  readonly kind: string
+  /** False: it was never listed, so nothing is known of any object. */
+  readonly known: boolean
+  /** `poddisruptionbudgets in farm` */
+  readonly subject: string
+  readonly error: StreamPipelineError
+}
 
 /** The last look at the pipeline's Redis. */
 export type Observation =
@@ -111,6 +129,8 @@ export interface Observed {
   readonly observation: Observation
   /** The served CustomResourceDefinition lacks what this operator needs; undefined: it fits, or is not known yet. */
   readonly schemaFault?: StreamPipelineError
+  /** Kinds that cannot be watched here; none unless told. */
+  readonly dark?: readonly DarkKind[]
   /** Of this reconcile's writes; empty before they were tried. */
   readonly faults: readonly Fault[]
   /** Wall-clock milliseconds of our last status write; undefined: none by this process. */

@@ -11,6 +11,7 @@ import { type StatusDue, statusDue } from '../status/due.ts'
 import { eventsOf } from '../status/events.ts'
 import { statusOf } from '../status/status.ts'
 import { type DesiredChild, desiredChildren, prunedTypes } from './children.ts'
+import { configMapType, deploymentType } from './kinds.ts'
 import { modeToPublish } from './mode.ts'
 import { isPaused } from './names.ts'
 import type { Observed } from './observed.ts'
@@ -63,32 +64,44 @@ export function report(observed: Observed, nowMs: number): Report {
   }
 }
 
+/** Kinds without which it is not known how many consumers run and what producers were told. */
+const essential: readonly string[] = [deploymentType.kind, configMapType.kind]
+
 /**
  * Undefined where children are left alone.
  * @param nowMs wall-clock milliseconds
  */
 export function courseOf(observed: Observed, nowMs: number): Course | undefined {
   if (observed.spec.kind === 'Unsound' || isPaused(observed.object)) return undefined
+  if (observed.dark?.some(({ kind, known }) => !known && essential.includes(kind)) === true) return undefined
   return { mode: modeToPublish(observed, observed.spec.pipeline), replicas: desiredReplicas(observed, nowMs) }
 }
 
 export function plan(observed: Observed, course: Course | undefined): Plan {
   if (observed.spec.kind === 'Unsound' || course === undefined) return { apply: [], delete: [] }
   const apply = desiredChildren(observed, observed.spec, course.mode)
-  return { apply, delete: superfluous(observed, apply) }
+  // What a reference says that cannot be read may be why an object is there.
+  const isUnknown = observed.references.some(({ kind }) => kind === 'Unknown')
+  return { apply, delete: isUnknown ? [] : superfluous(observed, apply) }
 }
 
 /**
  * Everything a plan rests on, in short: while it is what it was when the last plan had been carried out whole, there is nothing to
  * carry out. So a pipeline of which only numbers move costs neither the making of its objects nor their comparison.
- * A Deployment's `generation` does not move with its status; kinds without one change only when somebody changes them.
+ * A Deployment's `generation` does not move with its status, nor with its metadata; kinds without one change only when somebody
+ * changes them.
  */
-export function basisOf({ object, settings, references, children }: Observed, course: Course | undefined): string {
+export function basisOf({ object, settings, references, children, dark = [] }: Observed, course: Course | undefined): string {
   const { uid, generation } = object.metadata
-  const found = children.map(({ kind, metadata }) => [kind, metadata.uid, metadata.generation ?? metadata.resourceVersion])
+  const found = children.map(({ kind, metadata }) => {
+    const owners = metadata.ownerReferences?.map((owner) => [owner.uid, owner.controller])
+    const labels = Object.entries(metadata.labels ?? {}).sort()
+    return JSON.stringify([kind, metadata.uid, metadata.generation ?? metadata.resourceVersion, owners, labels])
+  })
   const referred = references.map((state) => (state.kind === 'Found' ? state.value : state.error.code))
+  const unwatched = dark.map(({ kind, known }) => [kind, known])
   return createHmac('sha256', settings.signingKey)
-    .update(JSON.stringify([uid, generation, course, found, referred]))
+    .update(JSON.stringify([uid, generation, course, found.sort(), referred, unwatched]))
     .digest('base64url')
 }
 

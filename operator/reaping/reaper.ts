@@ -49,6 +49,8 @@ export function createReaper({ clock, confirmGone, onReaped, onFault }: ReaperPa
   const deleted = new Map<string, number>()
   /** By registered uid. */
   let last = new Map<string, VanishedConsumer>()
+  /** Where the next look begins, when there are more suspects than one can go through. */
+  let next = 0
 
   function noteDeletions(now: ReadonlySet<string>): void {
     for (const uid of living) if (!now.has(uid)) deleted.set(uid, clock.wall().getTime())
@@ -98,11 +100,18 @@ export function createReaper({ clock, confirmGone, onReaped, onFault }: ReaperPa
     }
   }
 
+  function turnOf(all: readonly Suspect[]): readonly Suspect[] {
+    if (all.length <= mostPerLook) return all
+    const begin = next % all.length
+    next = begin + mostPerLook
+    return [...all.slice(begin), ...all.slice(0, begin)].slice(0, mostPerLook)
+  }
+
   return {
     async reap(connection, pipeline, livingPods, sample) {
       noteDeletions(livingPods)
       const verdicts = new Map<string, Verdict>()
-      for (const suspect of suspects(sample, pipeline.uid, livingPods).slice(0, mostPerLook)) {
+      for (const suspect of turnOf(suspects(sample, pipeline.uid, livingPods))) {
         try {
           const verdict = await judge(connection, pipeline, suspect)
           verdicts.set(suspect.consumer.name, verdict)

@@ -1,15 +1,10 @@
 /**
  * Whose pod is no more. A consumer is suspected when the registry says it is a pod of this pipeline and that pod is not among
  * those that may still run a process: names registered by anybody else are never looked at. The cache of pods may lag behind
- * a pod that has just begun, so each suspicion is confirmed by asking for the pod itself.
+ * a pod that has just begun, so each suspicion is confirmed by asking (confirmation.ts).
  */
 import { parseIdentity } from '../../redis/stream/identity.ts'
 import type { ConsumerSample, Sample } from '../../scaling/sample.ts'
-import type { Clock } from '../kubernetes/clock.ts'
-import { isFailure } from '../kubernetes/errors.ts'
-import { resourcePath } from '../kubernetes/objects.ts'
-import type { Transport } from '../kubernetes/transport.ts'
-import { podType } from '../plan/kinds.ts'
 import type { PodObject } from '../plan/observed.ts'
 
 /** Whether the pod of that name and uid is certain to be gone. */
@@ -39,23 +34,4 @@ export function suspects(sample: Sample, pipelineUid: string, living: ReadonlySe
     if (uid === undefined || identity === undefined || identity.owner !== pipelineUid || living.has(identity.life)) return []
     return [{ consumer, uid, podUid: identity.life }]
   })
-}
-
-const rememberMs = 3_600_000
-
-/** Remembers pods that are gone: they do not come back. */
-export function confirmByAsking(transport: Transport, clock: Clock): ConfirmGone {
-  const gone = new Map<string, number>()
-  return async (namespace, name, uid) => {
-    if (gone.has(uid)) return true
-    try {
-      const pod = (await transport.request({ method: 'GET', path: resourcePath(podType, namespace, name) })) as PodObject
-      if (pod.metadata.uid === uid && !hasEnded(pod)) return false
-    } catch (thrown) {
-      if (!isFailure(thrown, 'KubernetesNotFound')) throw thrown
-    }
-    gone.set(uid, clock.now())
-    for (const [old, atMs] of gone) if (clock.now() - atMs > rememberMs) gone.delete(old)
-    return true
-  }
 }

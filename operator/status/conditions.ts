@@ -5,6 +5,7 @@
 import type { StreamPipelineError } from '../../api/errors.ts'
 import { printableName } from '../../api/printable.ts'
 import type { ConditionType } from '../../api/status.ts'
+import { deploymentType, podMonitorType } from '../plan/kinds.ts'
 import { consumerName, isPaused, reconcileAnnotation } from '../plan/names.ts'
 import type { Observed } from '../plan/observed.ts'
 import { troubleOf } from './consumers.ts'
@@ -25,6 +26,12 @@ export type Verdicts = Readonly<Record<ConditionType, Verdict>>
 const verdict = (status: Verdict['status'], reason: ConditionReason, message: string): Verdict => ({ status, reason, message })
 const failed = (error: StreamPipelineError, prefix = ''): Verdict => ({
   status: 'False',
+  reason: error.reason,
+  message: `${prefix}${error.advice}`,
+})
+
+const unknown = (error: StreamPipelineError, prefix: string): Verdict => ({
+  status: 'Unknown',
   reason: error.reason,
   message: `${prefix}${error.advice}`,
 })
@@ -77,7 +84,22 @@ function reconciledOf(observed: Observed): Verdict {
   if (fault !== undefined) return failed(fault.error, fault.error.code === 'NameTaken' ? '' : `${fault.subject}: `)
   const absent = observed.references.find((state) => state.kind === 'Absent')
   if (absent !== undefined) return failed(absent.error)
-  return verdict('True', 'ObjectsApplied', 'All objects match the spec')
+  return unseenOf(observed) ?? verdict('True', 'ObjectsApplied', 'All objects match the spec')
+}
+
+/** What cannot be read or watched. Nothing is taken away for it, and nothing is said to be wrong. */
+function unseenOf({ references, dark = [] }: Observed): Verdict | undefined {
+  for (const state of references) {
+    const error = state.kind === 'Unknown' ? state.error : state.kind === 'Found' ? state.doubt : undefined
+    const { kind, name } = state.reference
+    if (error !== undefined) return unknown(error, `${kind} ${name} cannot be read, so what was last read of it holds: `)
+  }
+  const unwatched = dark.find(({ kind }) => kind !== podMonitorType.kind)
+  if (unwatched !== undefined) return unknown(unwatched.error, `${unwatched.subject} cannot be watched: `)
+  const scrape = dark.find(({ known }) => !known)
+  if (scrape === undefined) return undefined
+  const text = `All other objects match the spec; ${scrape.subject} cannot be watched, so there is no PodMonitor: ${scrape.error.message}`
+  return verdict('True', 'PodMonitorMissing', `${text}. Install its definition, or leave --pod-monitor out`)
 }
 
 function redisReachableOf({ observation, spec, references }: Observed): Verdict {
@@ -90,6 +112,8 @@ function redisReachableOf({ observation, spec, references }: Observed): Verdict 
     case 'None': {
       const absent = references.find((state) => state.kind === 'Absent')
       if (absent !== undefined) return failed(absent.error)
+      const unread = references.find((state) => state.kind === 'Unknown')
+      if (unread !== undefined) return unknown(unread.error, `${unread.reference.kind} ${unread.reference.name} cannot be read: `)
       if (spec.kind === 'Unsound') return verdict('Unknown', 'NotObservedYet', 'The spec must be corrected first')
       return verdict('Unknown', 'NotObservedYet', 'Redis is asked within a few seconds')
     }
@@ -106,7 +130,9 @@ function withStrangers(said: Verdict, { observation, object, pods }: Observed): 
 }
 
 function consumersAvailableOf(observed: Observed, replicas: number): Verdict {
-  const { deployment, spec, pods } = observed
+  const { deployment, spec, pods, dark = [] } = observed
+  const unseen = dark.find(({ kind, known }) => !known && kind === deploymentType.kind)
+  if (deployment === undefined && unseen !== undefined) return unknown(unseen.error, `${unseen.subject} cannot be watched: `)
   const name = `Deployment ${consumerName(observed.object.metadata.name ?? '')}`
   if (deployment === undefined)
     return verdict('False', 'NoDeployment', `${name} does not exist yet; the condition Reconciled tells what it waits for`)

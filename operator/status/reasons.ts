@@ -16,6 +16,11 @@ export const conditionReasons = {
   Running: { types: ['Ready'], tone: 'Good', meaning: 'Redis answers, the objects match, consumers are ready.' },
   Progressing: { types: ['Stalled'], tone: 'Good', meaning: 'Nothing waits for a person.' },
   ObjectsApplied: { types: ['Reconciled'], tone: 'Good', meaning: 'All objects match the spec.' },
+  PodMonitorMissing: {
+    types: ['Reconciled'],
+    tone: 'Bad',
+    meaning: 'All objects match the spec but the PodMonitor, whose kind cannot be watched: it may not be installed.',
+  },
   ReconcileDisabled: {
     types: ['Reconciled'],
     tone: 'Neutral',

@@ -820,8 +820,9 @@ test('the operator on an API server', needsControllers, async (suite) => {
       assert.equal((await deployment('flip'))?.metadata.ownerReferences?.[0]?.uid, (await pipeline('flip'))?.metadata.uid)
       await reason('flip', 'RedisReachable', 'RedisConnected')
       assert.equal(await deployment('manual'), undefined, 'what was deleted does not come back')
-      const taken = await reason('aged', 'Reconciled', 'NameTaken')
-      assert.match(taken.message, /aged-(consumer|dispatch) exists and belongs to/, 'what was left behind is nobody’s to take')
+      await reason('aged', 'Reconciled', 'ObjectsApplied')
+      const owners = (await deployment('aged'))?.metadata.ownerReferences?.map((each) => each.uid)
+      assert.deepEqual(owners, [(await pipeline('aged'))?.metadata.uid], 'what was left behind by us is taken over')
       assert.deepEqual(await client.hkeys(keys.consumers), ['left'], 'a consumer of the earlier pipeline is none of the new one')
       assert.equal(await returned.stop(), 0)
     },

@@ -117,6 +117,24 @@
   verbs:
     - create
     - patch
+# to claim the namespace, so that no other release works against it
+- apiGroups:
+    - coordination.k8s.io
+  resources:
+    - leases
+  verbs:
+    - create
+# to see that claim and to renew it
+- apiGroups:
+    - coordination.k8s.io
+  resources:
+    - leases
+  resourceNames:
+    - streampipeline-operator-scope
+  verbs:
+    - list
+    - watch
+    - update
 {{- end }}
 
 {{- define "streampipeline-operator.rightsOwn" -}}

@@ -1,0 +1,41 @@
+/** What the operator does not see, and where it stands back: read at each scrape. */
+import { Gauge, type Registry } from 'prom-client'
+
+export interface CoverageMetrics {
+  cover(source: CoverageSource): void
+}
+
+interface CoverageSource {
+  views(): readonly { readonly kind: string; readonly namespace: string; readonly lit: boolean }[]
+  theirs(): readonly { readonly namespace: string; readonly holder: string }[]
+}
+
+export function createCoverageMetrics(registry: Registry): CoverageMetrics {
+  let source: CoverageSource = { views: () => [], theirs: () => [] }
+  const registers = [registry]
+  new Gauge({
+    name: 'streampipeline_operator_watch_up',
+    help: '1 while objects of this kind are seen in this namespace (empty: all); 0 while they cannot be watched.',
+    labelNames: ['kind', 'namespace'],
+    registers,
+    collect() {
+      this.reset()
+      for (const { kind, namespace, lit } of source.views()) this.set({ kind, namespace }, lit ? 1 : 0)
+    },
+  })
+  new Gauge({
+    name: 'streampipeline_operator_standing_back',
+    help: '1 for each namespace that another release, the holder, serves.',
+    labelNames: ['namespace', 'holder'],
+    registers,
+    collect() {
+      this.reset()
+      for (const { namespace, holder } of source.theirs()) this.set({ namespace, holder }, 1)
+    },
+  })
+  return {
+    cover(from) {
+      source = from
+    },
+  }
+}

@@ -1,0 +1,56 @@
+/**
+ * What `/readyz` answers. Not ready is an operator that serves nothing: its caches are not filled, the schema is too old, or another
+ * release serves all of its namespaces. One that serves a part is ready, or one tenant could hold up its rollout; what it does not
+ * see, and where it stands back, stands below the `ok`.
+ */
+import type { StreamPipelineError } from '../api/errors.ts'
+import { pipelineType } from './plan/kinds.ts'
+import type { DarkView } from './views.ts'
+
+interface Readiness {
+  readonly code: 200 | 503
+  readonly body: string
+}
+
+interface Served {
+  /** Every view was listed, or is known to be dark. */
+  readonly settled: boolean
+  /** Views of pipelines that were ever listed. */
+  readonly filled: number
+  readonly dark: readonly DarkView[]
+  readonly schemaFault: StreamPipelineError | undefined
+  /** Namespaces with pipelines, or named by the option, that this release might serve. */
+  readonly wanted: number
+  readonly theirs: readonly { readonly namespace: string; readonly holder: string }[]
+}
+
+const mostLines = 20
+
+export function readiness({ settled, filled, dark, schemaFault, wanted, theirs }: Served): Readiness {
+  const notes = [
+    ...theirs.map(({ namespace, holder }) => `namespace ${namespace} is served by another release: ${holder}`),
+    ...grouped(dark),
+  ]
+  const more = notes.length > mostLines ? [`and ${notes.length - mostLines} more`] : []
+  const text = (first: string) => `${[first, ...notes.slice(0, mostLines), ...more].join('\n')}\n`
+  if (schemaFault !== undefined) return { code: 503, body: text(schemaFault.advice) }
+  if (!settled) return { code: 503, body: text('caches are not filled yet') }
+  if (filled === 0) return { code: 503, body: text(`no ${pipelineType.plural} can be listed anywhere`) }
+  if (wanted > 0 && theirs.length >= wanted) return { code: 503, body: text('another release serves all namespaces') }
+  return { code: 200, body: text('ok') }
+}
+
+/** A line for each namespace and cause: where a namespace is gone, all kinds in it are dark. */
+function grouped(dark: readonly DarkView[]): readonly string[] {
+  const groups = new Map<string, DarkView[]>()
+  for (const view of dark) {
+    const id = `${view.namespace ?? ''} ${view.error.code}`
+    groups.set(id, [...(groups.get(id) ?? []), view])
+  }
+  return [...groups.values()].flatMap((views) => {
+    const [first] = views
+    if (first === undefined) return []
+    const place = first.namespace === undefined ? '' : ` in ${first.namespace}`
+    return [`${views.map(({ plural }) => plural).join(', ')}${place} cannot be watched: ${first.error.advice}`]
+  })
+}

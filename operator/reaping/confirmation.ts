@@ -1,0 +1,132 @@
+/**
+ * Whether a suspected pod is certain to be gone. The cache of pods may lag behind a pod that has just begun, so the API server is
+ * asked; but names in a registry cost their inventor nothing, so what they cost us is bounded per namespace: a bucket of single
+ * reads, filled again at one in two seconds, and when that is empty one list of the namespace's pods, at most every five seconds,
+ * which answers for all. A suspect waits for a list that was begun after it was suspected, and until then it is not gone.
+ *
+ * A pod that the cache holds under that very uid is not asked for. Where pods cannot be watched nothing is known of any.
+ */
+import { failure } from '../../api/errors.ts'
+import type { Clock } from '../kubernetes/clock.ts'
+import { isFailure } from '../kubernetes/errors.ts'
+import { resourcePath } from '../kubernetes/objects.ts'
+import type { Transport } from '../kubernetes/transport.ts'
+import { podType } from '../plan/kinds.ts'
+import type { PodObject } from '../plan/observed.ts'
+import { type ConfirmGone, hasEnded } from './suspects.ts'
+
+interface ConfirmationParts {
+  readonly transport: Transport
+  readonly clock: Clock
+  /** Of the caches, by `namespace/name`. */
+  readonly cached: (key: string) => PodObject | undefined
+  /** Whether pods of that namespace have ever been listed. */
+  readonly isKnown: (namespace: string) => boolean
+  readonly signal: AbortSignal
+}
+
+/** Uids of the pods of a namespace. */
+interface Census {
+  readonly begunMs: number
+  readonly uids: Promise<ReadonlySet<string>>
+}
+
+interface Bucket {
+  readonly tokens: number
+  readonly atMs: number
+}
+
+const rememberMs = 3_600_000
+/** Of each kind of note. */
+const most = 50_000
+const burst = 20
+const refillMs = 2_000
+const censusEveryMs = 5_000
+const pageSize = 500
+
+export function createConfirmation({ transport, clock, cached, isKnown, signal }: ConfirmationParts): ConfirmGone {
+  const gone = new Map<string, number>()
+  const suspectedMs = new Map<string, number>()
+  const buckets = new Map<string, Bucket>()
+  const censuses = new Map<string, Census>()
+
+  function mayAsk(namespace: string): boolean {
+    const now = clock.now()
+    const { tokens, atMs } = buckets.get(namespace) ?? { tokens: burst, atMs: now }
+    const filled = Math.min(burst, tokens + (now - atMs) / refillMs)
+    buckets.set(namespace, { tokens: filled >= 1 ? filled - 1 : filled, atMs: now })
+    return filled >= 1
+  }
+
+  async function isGone(namespace: string, name: string, uid: string): Promise<boolean> {
+    try {
+      const path = resourcePath(podType, namespace, name)
+      const pod = (await transport.request({ method: 'GET', path, signal })) as PodObject
+      return pod.metadata.uid !== uid || hasEnded(pod)
+    } catch (thrown) {
+      if (isFailure(thrown, 'KubernetesNotFound')) return true
+      throw thrown
+    }
+  }
+
+  async function count(namespace: string): Promise<ReadonlySet<string>> {
+    const uids = new Set<string>()
+    let next: string | undefined
+    do {
+      const query = { limit: pageSize, continue: next }
+      const page = (await transport.request({ method: 'GET', path: resourcePath(podType, namespace), query, signal })) as {
+        readonly items?: readonly PodObject[]
+        readonly metadata?: { readonly continue?: string }
+      }
+      for (const pod of page.items ?? []) if (!hasEnded(pod)) uids.add(pod.metadata.uid ?? '')
+      next = page.metadata?.continue
+    } while (next !== undefined && next !== '')
+    return uids
+  }
+
+  /** One begun since, or a new one where that is due; else none yet. */
+  async function censusSince(namespace: string, sinceMs: number): Promise<ReadonlySet<string> | undefined> {
+    const last = censuses.get(namespace)
+    if (last !== undefined && last.begunMs >= sinceMs) return await last.uids
+    if (last !== undefined && clock.now() - last.begunMs < censusEveryMs) return undefined
+    const census = { begunMs: clock.now(), uids: count(namespace) }
+    censuses.set(namespace, census)
+    try {
+      return await census.uids
+    } catch (thrown) {
+      if (censuses.get(namespace) === census) censuses.set(namespace, { ...census, begunMs: Number.NEGATIVE_INFINITY })
+      throw thrown
+    }
+  }
+
+  function remember(uid: string): true {
+    const now = clock.now()
+    suspectedMs.delete(uid)
+    gone.delete(uid)
+    gone.set(uid, now)
+    forgetOld(gone, now)
+    return true
+  }
+
+  return async (namespace, name, uid) => {
+    if (gone.has(uid)) return true
+    const held = cached(`${namespace}/${name}`)
+    if (held?.metadata.uid === uid) return hasEnded(held) ? remember(uid) : false
+    if (!isKnown(namespace)) throw failure('KubernetesForbidden', { detail: `pods in ${namespace} cannot be watched` })
+    if (mayAsk(namespace)) return (await isGone(namespace, name, uid)) ? remember(uid) : false
+    const sinceMs = suspectedMs.get(uid) ?? clock.now()
+    suspectedMs.set(uid, sinceMs)
+    forgetOld(suspectedMs, clock.now())
+    const living = await censusSince(namespace, sinceMs)
+    if (living === undefined || living.has(uid)) return false
+    return remember(uid)
+  }
+}
+
+/** Notes are in the order of their times. */
+function forgetOld(notes: Map<string, number>, nowMs: number): void {
+  for (const [uid, atMs] of notes) {
+    if (nowMs - atMs <= rememberMs && notes.size <= most) break
+    notes.delete(uid)
+  }
+}

@@ -1,0 +1,131 @@
+import '../support/leaks.ts'
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { failure } from '../../api/errors.ts'
+import { retryAfterMs, statusFailure } from '../../operator/kubernetes/errors.ts'
+import * as kinds from '../../operator/plan/kinds.ts'
+import { consumerName } from '../../operator/plan/names.ts'
+import type { Fault } from '../../operator/plan/observed.ts'
+import { isDue, type Setback, setbackOf, startedAnew, worthTelling } from '../../operator/setback.ts'
+import { needsControllers } from '../support/apiserver.ts'
+import { startRedis } from '../support/redis.ts'
+import { eventually } from '../support/wait.ts'
+import { conditionOf, type Loose, minimalPipeline, startCluster, startOperator } from './cluster.ts'
+import { startRefusingProxy } from './refusingproxy.ts'
+
+const slow = { timeoutMs: 60_000 }
+const everyMs = 5_000
+const fault = (error: Fault['error']): Fault => ({ subject: 'Deployment x', error })
+const refused = fault(failure('KubernetesRefused', { operation: 'the write', detail: 'quota' }))
+const busy = fault(failure('KubernetesBusy', { detail: 'webhook' }))
+const taken = fault(failure('NameTaken', { kind: 'Deployment', name: 'x', owner: 'somebody' }))
+
+/** Waits of so many tries, each made when it is due. */
+function waits(faults: readonly Fault[], tries: number, from?: Setback): [number[], Setback | undefined] {
+  let setback = from
+  const found: number[] = []
+  for (let n = 0; n < tries; n++) {
+    const now = setback?.dueMs ?? 0
+    setback = setbackOf(setback, { faults, basis: 'b' }, now, everyMs, 0)
+    found.push((setback.dueMs - now) / 1_000)
+  }
+  return [found, setback]
+}
+
+test('what is refused is tried again after 5 s, then more and more seldom, up to five minutes', () => {
+  const [found] = waits([refused], 9)
+  assert.deepEqual(found, [5, 10, 20, 40, 80, 160, 300, 300, 300])
+})
+
+test("a stranger's object, of which no watch tells, is looked for every thirty seconds at least", () => {
+  assert.deepEqual(waits([taken], 5)[0], [5, 10, 20, 30, 30])
+})
+
+test('contention is tried again at once and told of when it does not pass', () => {
+  const [found, last] = waits([busy], 5)
+  assert.deepEqual(found, [0, 0, 0, 0, 0])
+  assert.ok(last)
+  assert.deepEqual(worthTelling(last), [])
+  const [more, told] = waits([busy], 3, last)
+  assert.deepEqual(more, [5, 10, 20])
+  assert.ok(told)
+  assert.deepEqual(worthTelling(told), [busy])
+  assert.deepEqual(worthTelling(setbackOf(undefined, { faults: [busy, refused], basis: 'b' }, 0, everyMs, 0)), [refused])
+})
+
+test('something that changed starts it anew, five seconds after the last try; another basis at once', () => {
+  const [, last] = waits([refused], 6)
+  assert.ok(last)
+  const { triedMs } = last
+  assert.equal(isDue(last, 'b', triedMs + 100_000), false)
+  assert.equal(isDue(last, 'other', triedMs), true)
+  const anew = startedAnew(last, triedMs + 1_000, everyMs)
+  assert.deepEqual([anew.dueMs - triedMs, anew.retries], [5_000, 0])
+  assert.deepEqual(startedAnew(last, triedMs + 9_000, everyMs).dueMs - triedMs, 9_000)
+  assert.deepEqual(waits([refused], 2, anew)[0], [5, 10])
+})
+
+test('a Retry-After is heeded, of a header or of a Status, up to five minutes', () => {
+  const of = (seconds: number, header?: number) =>
+    statusFailure(429, { reason: 'TooManyRequests', details: { retryAfterSeconds: seconds } }, 'PATCH x', header)
+  assert.deepEqual([retryAfterMs(of(7)), retryAfterMs(of(7, 9)), retryAfterMs(refused.error)], [7_000, 9_000, undefined])
+  assert.deepEqual(waits([fault(of(33))], 3)[0], [33, 33, 33])
+  assert.deepEqual(waits([fault(of(3_000))], 2)[0], [300, 300])
+})
+
+test('a namespace on its way out is told apart from a right that is lacking', () => {
+  const body = { reason: 'Forbidden', message: 'unable to create', details: { causes: [{ reason: 'NamespaceTerminating' }] } }
+  assert.equal(statusFailure(403, body, 'PATCH configmaps/x').code, 'NamespaceTerminating')
+  assert.equal(statusFailure(403, { ...body, details: {} }, 'PATCH configmaps/x').code, 'KubernetesForbidden')
+})
+
+test('what a namespace refuses costs little, and its neighbour nothing', needsControllers, async (t) => {
+  const controllers = ['resourcequota-controller']
+  const [cluster, redis] = await Promise.all([startCluster(t, { controllers, namespaces: ['default', 'tight'] }), startRedis(t)])
+  const proxy = await startRefusingProxy(t, cluster.server)
+  const hard = { 'count/deployments.apps': '0', 'count/configmaps': '1' }
+  await cluster.apply({ apiVersion: 'v1', kind: 'ResourceQuota', metadata: { name: 'q', namespace: 'tight' }, spec: { hard } })
+  const quota = { apiVersion: 'v1', kind: 'ResourceQuota', plural: 'resourcequotas' }
+  await cluster.patch(quota, 'tight', 'q', { status: { hard, used: hard } }, 'status')
+  const spec = (namespace: string, name: string) =>
+    minimalPipeline(name, namespace, { redis: { url: redis.url }, source: { stream: `${namespace}-${name}`, group: 'g' } })
+  const count = 10
+  const names = Array.from({ length: count }, (_, n) => `p${n}`)
+  const kubeconfig = await proxy.kubeconfig('operator')
+  await startOperator(t, cluster, { kubeconfig, faultsEveryMs: 5_000 })
+  const reason = (namespace: string, name: string, expected: string) =>
+    eventually(async () => {
+      const found = conditionOf(await cluster.get<Loose>(kinds.pipelineType, namespace, name), 'Reconciled')
+      assert.equal(found?.reason, expected, `${name}: ${found?.message}`)
+    }, slow)
+  await cluster.apply({ apiVersion: 'v1', kind: 'List', items: names.map((name) => spec('tight', name)) })
+  for (const name of names) await reason('tight', name, 'ApplyFailed')
+  const from = proxy.asked.length
+  await new Promise((resolve) => setTimeout(resolve, 20_000))
+  const asked = proxy.asked.slice(from).filter(({ path }) => /tight|accessreviews/.test(path) && !/watch=true|leases/.test(path))
+  assert.ok(asked.length <= count * 10, `${asked.length} requests of ${count} pipelines in 20 s`)
+  const reviews = proxy.asked.filter(({ path }) => path.includes('accessreviews'))
+  assert.ok(reviews.length <= 6, `${reviews.length} reviews`)
+
+  // Where the API server asks for a pause there is one, of that object's pipeline alone.
+  const path = `/apis/apps/v1/namespaces/default/deployments/${consumerName('slow')}`
+  proxy.rule = (each) =>
+    each.method === 'PATCH' && each.path.startsWith(path)
+      ? { code: 429, reason: 'TooManyRequests', retryAfterSeconds: 8 }
+      : undefined
+  await cluster.apply(spec('default', 'slow'))
+  await cluster.apply(spec('default', 'swift'))
+  await reason('default', 'swift', 'ObjectsApplied')
+  const tries = () => proxy.asked.filter((each) => each.method === 'PATCH' && each.path.startsWith(path)).map(({ atMs }) => atMs)
+  const [first = 0, second = 0] = await eventually(() => (tries().length >= 2 ? tries() : null), slow)
+  assert.ok(second - first >= 7_900, `again after ${second - first} ms`)
+  proxy.rule = () => undefined
+  await reason('default', 'slow', 'ObjectsApplied')
+
+  // The spec is corrected: at once. The quota is gone: when it is due, at the latest.
+  await cluster.remove(quota, 'tight', 'q')
+  const startedMs = performance.now()
+  await cluster.patch(kinds.pipelineType, 'tight', 'p0', { spec: { source: { batchSize: 9 } } })
+  await reason('tight', 'p0', 'ObjectsApplied')
+  assert.ok(performance.now() - startedMs < 5_000)
+})
