@@ -31,6 +31,8 @@ interface Executed {
   readonly faults: readonly Fault[]
   /** What was written, as the API server returned it, by uid. What differs from it later was changed by others. */
   readonly written: ReadonlyMap<string, KubernetesObject>
+  /** The Deployment and its generation after its template was written; undefined: it was as it should be. */
+  readonly template?: { readonly uid: string; readonly generation: number }
 }
 
 /** Of one run. */
@@ -40,6 +42,7 @@ interface Run {
   readonly signal: AbortSignal
   readonly faults: Fault[]
   readonly written: Map<string, KubernetesObject>
+  template?: { readonly uid: string; readonly generation: number }
 }
 
 export type Execute = (intent: Plan, course: Course, observed: Observed, signal: AbortSignal) => Promise<Executed>
@@ -61,6 +64,8 @@ export function createExecute({ transport, caches, applier, explain, onAdopted =
     if (outcome.adopted) onAdopted(observed.object, subjectOf(object))
     store?.set(outcome.object)
     keep(run, outcome.object)
+    const { uid = '', generation = 0 } = outcome.object.metadata
+    if (type === deploymentType) run.template = { uid, generation }
   }
 
   async function attempt({ type, object }: DesiredChild, run: Run, work: () => Promise<void>): Promise<void> {
