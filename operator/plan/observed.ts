@@ -45,6 +45,7 @@ export interface PodObject extends KubernetesObject {
   readonly spec?: {
     readonly nodeName?: string
     readonly schedulerName?: string
+    readonly readinessGates?: readonly unknown[]
     readonly initContainers?: readonly { readonly name?: string; readonly restartPolicy?: string }[]
   }
   readonly status?: {

@@ -114,17 +114,23 @@ function probeText(fresh: readonly PodEvent[]): string {
   return unhealthy === undefined ? '' : `: ${unhealthy.message}`
 }
 
-/** Its containers are ready, and it waits for conditions that others set. */
-function gated({ status }: PodObject): Finding | undefined {
+/** Its containers are ready, and it is not: others have conditions to set, or the node went silent, for which Ready is taken back. */
+function gated({ status, spec }: PodObject): Finding | undefined {
   const ready = status?.conditions?.find(({ type }) => type === 'Ready')
   const containers = status?.conditions?.find(({ type }) => type === 'ContainersReady')
-  if (ready?.status !== 'False' || containers?.status !== 'True') return undefined
-  const detail =
-    [ready.message, ready.reason].find((text) => text !== undefined && text !== '') ?? 'its readiness gates are not met'
+  if (ready === undefined || ready.status === 'True' || containers?.status !== 'True') return undefined
+  if ((spec?.readinessGates ?? []).length > 0) {
+    const detail = [ready.message, ready.reason].find(Boolean) ?? 'its readiness gates are not met'
+    return {
+      reason: 'ConsumersNotReady',
+      detail,
+      remedy: 'Look at the controller that sets the condition named as a readiness gate',
+    }
+  }
   return {
-    reason: 'ConsumersNotReady',
-    detail,
-    remedy: 'Look at the controller that sets the condition named as a readiness gate',
+    reason: 'NodeLost',
+    detail: `node ${spec?.nodeName ?? '?'} does not answer, so its pods do not count as ready`,
+    remedy: remedies.NodeLost,
   }
 }
 
