@@ -47,8 +47,8 @@ export function conditions(): string {
 \`kubectl describe streampipeline NAME\` shows the conditions and the Events. Each message says what failed, on which object, why, and what
 to do. Conditions are always all there, with the generation of the spec they were said of. \`Ready\` and \`Stalled\` follow the rules of
 kstatus, by which \`helm --wait\` and Flux go; for Argo CD the chart has a health check (files/argocd-health.lua). A pipeline that is
-suspended, Direct or at zero as asked for is Ready. While \`streampipeline.dev/reconcile: disabled\` is set, \`Ready\` and
-\`status.observedGeneration\` stay as they were.
+suspended, Direct or at zero as asked for is Ready. While \`streampipeline.dev/reconcile: disabled\` is set, \`Ready\` keeps its status and
+the generation that it was found of.
 
 ## Conditions
 

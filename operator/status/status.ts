@@ -2,7 +2,7 @@
 
 import { mostMessage, printable } from '../../api/printable.ts'
 import { type Condition, conditionTypes, type StreamPipelineStatus } from '../../api/status.ts'
-import { isPaused, nameLabel } from '../plan/names.ts'
+import { nameLabel } from '../plan/names.ts'
 import type { Observed } from '../plan/observed.ts'
 import { type Verdicts, verdictsOf } from './conditions.ts'
 import { consumersStatus } from './consumers.ts'
@@ -20,8 +20,7 @@ export function statusOf(observed: Observed, replicas: number, nowMs: number): S
   const vanished = observation.kind === 'Seen' ? observation.vanished : []
   const generation = object.metadata.generation ?? 0
   return {
-    // What is not carried out is not observed, or tools would take it for done.
-    observedGeneration: isPaused(object) ? (before?.observedGeneration ?? generation) : generation,
+    observedGeneration: generation,
     replicas: deployment?.status?.replicas ?? 0,
     readyReplicas: deployment?.status?.readyReplicas ?? 0,
     selector: `${nameLabel}=${object.metadata.name ?? ''}`,
