@@ -174,6 +174,19 @@ export const errorCatalogue = {
     reason: 'ApplyFailed',
     remedy: 'read the answer: quota and admission policies name what they want changed',
   },
+  ConsumerMisspelt: {
+    message: 'spec.consumer cannot be made pods of: {detail}',
+    kind: 'Terminal',
+    reason: 'InvalidSpec',
+    remedy:
+      'correct it in spec.consumer: the path is that of the Deployment, whose spec.template.spec holds what spec.consumer says',
+  },
+  ConsumerInvalid: {
+    message: 'the Kubernetes API server refused {operation}: {detail}',
+    kind: 'Terminal',
+    reason: 'ApplyFailed',
+    remedy: 'read the answer: it names fields of the Deployment; correct the same ones in spec.consumer',
+  },
   KubernetesUnauthorized: {
     message: 'the Kubernetes API server does not accept the credentials: {detail}',
     kind: 'Retryable',

@@ -17,6 +17,7 @@ import type { Fault, Observed, PipelineObject, PodObject } from './plan/observed
 import type { Course, Plan } from './plan/plan.ts'
 import { deploymentStages, scale } from './plan/replicas.ts'
 import { deletionCostAnnotation, markingsOf } from './plan/victims.ts'
+import { createSpecJudge } from './specjudge.ts'
 
 interface ExecutorParts {
   readonly transport: Transport
@@ -48,6 +49,7 @@ interface Run {
 export type Execute = (intent: Plan, course: Course, observed: Observed, signal: AbortSignal) => Promise<Executed>
 
 export function createExecute({ transport, caches, applier, explain, onAdopted = () => {} }: ExecutorParts): Execute {
+  const judge = createSpecJudge(transport)
   function keep(run: Run, object: KubernetesObject): void {
     run.written.set(object.metadata.uid ?? '', object)
   }
@@ -73,7 +75,11 @@ export function createExecute({ transport, caches, applier, explain, onAdopted =
       await work()
     } catch (thrown) {
       if (run.signal.aborted) throw thrown
-      run.faults.push({ subject: subjectOf(object), error: await explain(thrown, type, object, run.signal) })
+      const error = await explain(thrown, type, object, run.signal)
+      run.faults.push({
+        subject: subjectOf(object),
+        error: type === deploymentType ? await judge(error, object, run.signal) : error,
+      })
     }
   }
 

@@ -382,7 +382,7 @@ const deploymentFaults: readonly StatusFault[] = [
     told: [
       /^(\d of \d consumers ready; )?Deployment ndvi-consumer: /,
       plain(message),
-      /Raise the quota, create the object|spec\.consumer/,
+      /Raise the quota, or change spec\.consumer.*create what is named as missing/,
     ],
   })),
   {
