@@ -249,6 +249,19 @@ export const errorCatalogue = {
     reason: 'Contended',
     remedy: 'let one operator serve this namespace: correct --namespaces of one, or uninstall it',
   },
+  ReplicasContended: {
+    message: 'spec.replicas of {kind} {name} is changed back again and again by {writer}, and is left as it is',
+    kind: 'Retryable',
+    reason: 'Contended',
+    remedy: '{advice}',
+  },
+  FieldsContended: {
+    message: '{kind} {name} is changed back again and again by {writer}, and is left as it is',
+    kind: 'Retryable',
+    reason: 'Contended',
+    remedy:
+      'have that writer leave the fields of this {kind} alone, and set in spec.consumer what it wants; while it has to change them, annotate the StreamPipeline with streampipeline.dev/reconcile: disabled',
+  },
   RedisServerMissing: {
     message: 'no redis-server program was found: {detail}',
     kind: 'Terminal',

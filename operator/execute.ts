@@ -5,6 +5,7 @@
 import { type ErrorCode, failure } from '../api/errors.ts'
 import { byPipeline, type Caches } from './caches.ts'
 import { type Applier, serverSideApply } from './kubernetes/apply.ts'
+import type { Clock } from './kubernetes/clock.ts'
 import { isFailure } from './kubernetes/errors.ts'
 import { type KubernetesObject, resourcePath } from './kubernetes/objects.ts'
 import type { Explain } from './kubernetes/refusals.ts'
@@ -17,10 +18,12 @@ import type { Fault, Observed, PipelineObject, PodObject } from './plan/observed
 import type { Course, Plan } from './plan/plan.ts'
 import { deploymentStages, scale } from './plan/replicas.ts'
 import { deletionCostAnnotation, markingsOf } from './plan/victims.ts'
+import { createScaleFights } from './scalefights.ts'
 import { createSpecJudge } from './specjudge.ts'
 
 interface ExecutorParts {
   readonly transport: Transport
+  readonly clock: Pick<Clock, 'now'>
   readonly caches: Caches
   readonly applier: Applier
   readonly explain: Explain
@@ -48,8 +51,9 @@ interface Run {
 
 export type Execute = (intent: Plan, course: Course, observed: Observed, signal: AbortSignal) => Promise<Executed>
 
-export function createExecute({ transport, caches, applier, explain, onAdopted = () => {} }: ExecutorParts): Execute {
+export function createExecute({ transport, clock, caches, applier, explain, onAdopted = () => {} }: ExecutorParts): Execute {
   const judge = createSpecJudge(transport)
+  const fights = createScaleFights(transport, clock)
   function keep(run: Run, object: KubernetesObject): void {
     run.written.set(object.metadata.uid ?? '', object)
   }
@@ -117,10 +121,12 @@ export function createExecute({ transport, caches, applier, explain, onAdopted =
         subject: `Deployment ${consumerName(name)}`,
         detail: 'it lost its reference to this pipeline',
       })
+    await fights.check(current, run.signal)
     const wanted = scale(consumerName(name), namespace, replicas)
     const withUid = { ...wanted, metadata: { ...wanted.metadata, uid: current.metadata.uid ?? '' } }
     const scaled = await serverSideApply(transport, deploymentType, withUid, scalerManager, run.signal)
     caches.deployments.set(scaled as DeploymentObject)
+    fights.wrote(scaled.metadata.uid ?? '', replicas)
     keep({ observed, replicas, ...run }, scaled)
   }
 

@@ -267,8 +267,9 @@ function templateOf({ template }: PipelineRecord, deployment: DeploymentObject |
 function nextLook(said: Report, setback: Setback | undefined, nowMs: number): ReconcileResult {
   const inMs = setback === undefined ? undefined : setback.dueMs - nowMs
   const [fault] = setback?.faults ?? []
-  if (inMs !== undefined && inMs <= 0 && fault !== undefined) throw fault.error
-  const waits = [said.requeueAfterMs, inMs].filter((each) => each !== undefined)
+  // What only a person mends would not be tried again if it were thrown.
+  if (inMs !== undefined && inMs <= 0 && fault?.error.retryable === true) throw fault.error
+  const waits = [said.requeueAfterMs, inMs && Math.max(1, inMs)].filter((each) => each !== undefined)
   return waits.length === 0 ? {} : { requeueAfterMs: Math.min(...waits) }
 }
 

@@ -46,7 +46,7 @@ const image = /Check spec\.consumer\.image/
 const crash = /Read its log with kubectl logs --previous/
 
 const scheduled = { type: 'PodScheduled', status: 'True', lastTransitionTime: '2026-11-22T00:00:00Z' }
-const long = { running: { startedAt: '2026-11-22T00:00:00Z' } }
+const long = { state: { running: { startedAt: '2026-11-22T00:00:00Z' } } }
 const other = (name: string, more: object) => ({
   name,
   image: `mesh.example/${name}:1`,
