@@ -2,6 +2,7 @@
 import { Registry } from 'prom-client'
 import { createWorkerMetrics } from '../client/metrics.ts'
 import { createConsumerMetrics } from '../consumer/metrics.ts'
+import { createCoverageMetrics } from '../operator/metrics/coverage.ts'
 import { createMachineryMetrics } from '../operator/metrics/machinery.ts'
 import { createPipelineMetrics, families } from '../operator/metrics/pipelines.ts'
 
@@ -28,6 +29,7 @@ export function metricsDocument(): string {
   const [pipelines, machinery] = [new Registry(), new Registry()]
   createPipelineMetrics(pipelines)
   createMachineryMetrics(machinery)
+  createCoverageMetrics(machinery)
   const consumer = createConsumerMetrics({ namespace: 'default', name: 'ndvi' }).registry
   const worker = createWorkerMetrics('ndvi').registry
   return `# Metrics
@@ -45,7 +47,8 @@ ${table([...families, ...own(pipelines)])}
 
 ## The operator itself
 
-Under the names that dashboards for controller-runtime and client-go know.
+Under the names that dashboards for controller-runtime and client-go know; \`streampipeline_operator_…\` tell what it does not see and where it
+stands back ([the operator](operator.md)).
 
 ${table(own(machinery))}
 

@@ -30,9 +30,9 @@ export interface OperatorOptions {
   readonly podName?: string
   /** Where the Lease and the signing key live. Default: POD_NAMESPACE, then the kubeconfig's or pod's own, then `default`. */
   readonly podNamespace?: string
-  /** Name of the Lease by which the leader is elected: one for each release. Default `streampipeline-operator`. */
+  /** Name of the Lease by which the leader is elected: one for each release. Default: LEASE_NAME, then `streampipeline-operator`. */
   readonly lease?: string
-  /** Where POD_NAME and POD_NAMESPACE are looked up. */
+  /** Where POD_NAME, POD_NAMESPACE and LEASE_NAME are looked up. */
   readonly env: Readonly<Record<string, string | undefined>>
   /** Aborts when the process is asked to stop. */
   readonly signal: AbortSignal
@@ -106,7 +106,7 @@ export function compileOptions(options: OperatorOptions): CompiledOperatorOption
   const decisionLog = options.decisionLog ?? 'changes'
   if (!recordings.includes(decisionLog))
     throw failure('InvalidOption', { option: '--decision-log', detail: `${decisionLog} is none of ${recordings.join(', ')}` })
-  const lease = options.lease ?? fixedLeaseName
+  const lease = options.lease ?? env['LEASE_NAME'] ?? fixedLeaseName
   if (!leaseForm.test(lease)) throw failure('InvalidOption', { option: '--lease', detail: `${lease} is no name of a Lease` })
   if (lease === scopeLeaseName)
     throw failure('InvalidOption', { option: '--lease', detail: `${lease} is the Lease of a served namespace` })

@@ -1,14 +1,15 @@
 /**
  * The election of one release's leader. Each release has a Lease of its own; earlier versions used one fixed name, so that two
- * releases in a namespace were one. During an upgrade both kinds of processes run: whoever leads now holds the fixed Lease too, as
- * long as there is one, and so neither an earlier version's leader works beside it nor one that comes back by a rollback.
+ * releases in a namespace were one. During an upgrade both kinds of processes run, and nobody may work beside an earlier version's
+ * leader: whoever has its own Lease takes the fixed one too, holds it for as long as a rollout may last, and watches it from then on.
  *
- * Two releases of this version must not wait for each other there. A holder of this version is known by its identity, which ends
- * in `@` and its release's Lease. While it is another release's, no earlier version leads, and nobody need wait:
+ * Identities of this version end in `@` and the Lease of their release, so that releases of this version do not wait for each other:
  *
- *   own Lease held ──▶ Absent ──▶ leads
- *                  ──▶ Ours (free, an earlier version's, or our own) ──held──▶ leads
- *                  ──▶ Peers (another release's of this version) ──▶ leads; goes on as Ours when that lets go
+ *   own Lease held ──Absent, Peers──▶ leads ◀──held─┐            (Peers: another release of this version holds it)
+ *                  ──Free, Predecessors─────────────┘──3 min──▶ leads, the fixed Lease let go
+ *   leads ──Predecessors──▶ stops, and waits for it               (a rollback)
+ *
+ * A release whose own Lease has the fixed name needs none of this.
  */
 import { asFailure, type StreamPipelineError } from '../api/errors.ts'
 import { pause } from '../process/pause.ts'
@@ -21,7 +22,8 @@ import type { Transport } from './kubernetes/transport.ts'
 /** The one name of earlier versions; the default still. */
 export const fixedLeaseName = 'streampipeline-operator'
 
-type Place = 'Absent' | 'Ours' | 'Peers'
+/** Who holds the fixed Lease. */
+type Place = 'Absent' | 'Free' | 'Ours' | 'Peers' | 'Predecessors'
 
 interface SuccessionOptions {
   readonly transport: Transport
@@ -30,68 +32,95 @@ interface SuccessionOptions {
   /** Of this release's Lease. */
   readonly name: string
   readonly identity: string
+  readonly holdMs?: number
   readonly onFault: (error: StreamPipelineError) => void
   readonly onRewound: () => void
 }
 
-const lookMs = 4_000
+type Lead = Parameters<Elector['run']>[1]
 
-export function createSuccession({ name, identity, ...options }: SuccessionOptions): Elector {
-  const { transport, clock, namespace, onFault } = options
-  const own = createElector({ ...options, name, identity })
+const lookMs = 4_000
+const longestRolloutMs = 180_000
+
+export function createSuccession(options: SuccessionOptions): Elector {
+  const { transport, clock, namespace, name, onFault, holdMs = longestRolloutMs } = options
+  const identity = `${options.identity}@${name}`
+  const own = createElector({ ...options, identity })
   if (name === fixedLeaseName) return own
   const path = resourcePath(leaseType, namespace, fixedLeaseName)
-  const ourselves = `${identity}@${name}`
 
-  async function place(signal: AbortSignal): Promise<Place> {
+  /** Undefined: it could not be read. */
+  async function look(signal: AbortSignal): Promise<Place | undefined> {
     try {
       const lease = (await transport.request({ method: 'GET', path, signal })) as Lease
-      const [, release] = (lease.spec?.holderIdentity ?? '').split('@')
-      return release === undefined || release === name ? 'Ours' : 'Peers'
+      const holder = lease.spec?.holderIdentity ?? ''
+      if (holder === '') return 'Free'
+      const [, release] = holder.split('@')
+      if (release === undefined) return 'Predecessors'
+      return release === name ? 'Ours' : 'Peers'
     } catch (thrown) {
       if (isFailure(thrown, 'KubernetesNotFound')) return 'Absent'
-      throw thrown
-    }
-  }
-
-  /** Resolves when it is another place, or when the signal aborts. */
-  async function changed(from: Place, signal: AbortSignal): Promise<void> {
-    while (!signal.aborted) {
-      await pause(lookMs, signal, clock.after)
-      const now = await placed(signal)
-      if (now !== undefined && now !== from) return
-    }
-  }
-
-  async function placed(signal: AbortSignal): Promise<Place | undefined> {
-    try {
-      return await place(signal)
-    } catch (thrown) {
       if (!signal.aborted) onFault(asFailure(thrown))
       return undefined
     }
   }
 
-  async function leadBeside(stop: AbortSignal, cut: AbortSignal, lead: Parameters<Elector['run']>[1]): Promise<void> {
+  /** Resolves when it is so, or when the signal aborts. */
+  async function becomes(place: Place, signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      await pause(lookMs, signal, clock.after)
+      if ((await look(signal)) === place) return
+    }
+  }
+
+  /** Takes the fixed Lease, unless another release of this version does. Resolves with what aborts when it is lost. */
+  async function taken(stop: AbortSignal, hold: AbortSignal): Promise<{ lost: AbortSignal; released: Promise<void> }> {
+    const until = AbortSignal.any([stop, hold])
+    const waiting = new AbortController()
+    const held = Promise.withResolvers<AbortSignal>()
+    const fixed = createElector({ ...options, name: fixedLeaseName, identity })
+    const giveUp = AbortSignal.any([until, waiting.signal])
+    let isHeld = false
+    const released = fixed.run(giveUp, async (ending, lost) => {
+      isHeld = true
+      held.resolve(lost)
+      await aborted(ending)
+    })
+    const others = becomes('Peers', giveUp).then(() => {
+      if (!isHeld) waiting.abort()
+    })
+    const lost = await Promise.race([held.promise, others.then(() => (isHeld ? held.promise : new AbortController().signal))])
+    return { lost, released: Promise.all([released, others]).then(() => undefined) }
+  }
+
+  async function leadBeside(stop: AbortSignal, cut: AbortSignal, lead: Lead): Promise<void> {
     while (!stop.aborted) {
-      const at = await placed(stop)
-      if (at === undefined) {
+      const place = await look(stop)
+      if (place === undefined) {
         await pause(lookMs, stop, clock.after)
         continue
       }
-      if (at === 'Absent') return await lead(stop, cut)
-      const turn = new AbortController()
-      const until = AbortSignal.any([stop, turn.signal])
-      const looking = changed(at, until).then(() => turn.abort())
-      if (at === 'Peers') await lead(until, cut)
-      else {
-        const fixed = createElector({ ...options, name: fixedLeaseName, identity: ourselves })
-        await fixed.run(until, (ending, lost) => lead(ending, AbortSignal.any([cut, lost])))
-      }
-      turn.abort()
-      await looking
+      const over = new AbortController()
+      const hold = new AbortController()
+      const isPeers = place === 'Absent' || place === 'Peers'
+      const { lost, released } = isPeers ? { lost: over.signal, released: Promise.resolve() } : await taken(stop, hold.signal)
+      const ending = AbortSignal.any([stop, over.signal])
+      const cancel = clock.after(holdMs, () => hold.abort())
+      const watched = place === 'Absent' ? Promise.resolve() : becomes('Predecessors', ending).then(() => over.abort())
+      if (!stop.aborted) await lead(AbortSignal.any([ending, lost]), AbortSignal.any([cut, lost]))
+      cancel()
+      hold.abort()
+      over.abort()
+      await Promise.all([watched, released])
     }
   }
 
   return { run: (stop, lead) => own.run(stop, (ending, cut) => leadBeside(ending, cut, lead)) }
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve()
+    else signal.addEventListener('abort', () => resolve(), { once: true })
+  })
 }

@@ -31,7 +31,10 @@ export function registerOperator(program: Command): void {
         .choices(['none', 'changes', 'all'])
         .default('changes'),
     )
-    .option('--lease <name>', 'Lease that elects the leader; each release needs its own (default: streampipeline-operator)')
+    .option(
+      '--lease <name>',
+      'Lease that elects the leader; each release needs its own (default: LEASE_NAME, then streampipeline-operator)',
+    )
     .option('--kubeconfig <file>', "default: KUBECONFIG, ~/.kube/config, then the pod's ServiceAccount")
     .action(async (flags: OperatorFlags) => {
       const { runOperator } = await import('../../operator/run.ts')

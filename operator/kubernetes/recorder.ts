@@ -67,8 +67,8 @@ export function createRecorder(options: RecorderOptions): EventRecorder {
   const { transport, clock, busy = () => false, onFault = () => {} } = options
   const series = new Map<string, Series>()
   const allowances = new Map<string, Allowance>()
-  /** One after another, so that a repetition finds its first Event written. */
-  let tail: Promise<void> = Promise.resolve()
+  /** Of each namespace one after another, so that a repetition finds its first Event written; none waits for another namespace's. */
+  const tails = new Map<string, Promise<void>>()
   /** Neither written nor reported as a fault. */
   let unwritten = 0
   let closing: Promise<number> | undefined
@@ -152,7 +152,7 @@ export function createRecorder(options: RecorderOptions): EventRecorder {
     const giveUp = () => givenUp.abort()
     signal.addEventListener('abort', giveUp, { once: true })
     if (signal.aborted) giveUp()
-    await tail
+    await Promise.all(tails.values())
     signal.removeEventListener('abort', giveUp)
     return unwritten
   }
@@ -164,7 +164,13 @@ export function createRecorder(options: RecorderOptions): EventRecorder {
       const limited = { ...event, note: clip(event.note) }
       const sinceMs = clock.now()
       unwritten += 1
-      tail = tail.then(() => told(object, limited, sinceMs))
+      const { namespace = '' } = object.metadata
+      const tail: Promise<void> = (tails.get(namespace) ?? Promise.resolve())
+        .then(() => told(object, limited, sinceMs))
+        .then(() => {
+          if (tails.get(namespace) === tail) tails.delete(namespace)
+        })
+      tails.set(namespace, tail)
     },
     close(signal) {
       closing ??= closed(signal)

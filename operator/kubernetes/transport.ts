@@ -173,9 +173,13 @@ export function createTransport(source: CredentialSource, options: TransportOpti
 }
 
 /** undici heeds the signal only once the request has a connection: what still waits for one is given up here. */
-async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+async function unlessAborted(work: Promise<Dispatcher.ResponseData>, signal: AbortSignal): Promise<Dispatcher.ResponseData> {
   const aborted = Promise.withResolvers<never>()
-  const abort = () => aborted.reject(signal.reason)
+  const abort = () => {
+    aborted.reject(signal.reason)
+    // What comes of it nobody waits for any more; its body must not fail unheard.
+    void work.then(discard, () => undefined)
+  }
   if (signal.aborted) abort()
   else signal.addEventListener('abort', abort, { once: true })
   try {
@@ -183,6 +187,11 @@ async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<
   } finally {
     signal.removeEventListener('abort', abort)
   }
+}
+
+function discard({ body }: Dispatcher.ResponseData): void {
+  body.on('error', () => undefined)
+  body.destroy()
 }
 
 function withQuery(path: string, query: Query | undefined): string {

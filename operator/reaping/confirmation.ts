@@ -37,7 +37,7 @@ interface Bucket {
 }
 
 const rememberMs = 3_600_000
-/** Of each kind of note. */
+/** Uids. */
 const most = 50_000
 const burst = 20
 const refillMs = 2_000
@@ -46,7 +46,6 @@ const pageSize = 500
 
 export function createConfirmation({ transport, clock, cached, isKnown, signal }: ConfirmationParts): ConfirmGone {
   const gone = new Map<string, number>()
-  const suspectedMs = new Map<string, number>()
   const buckets = new Map<string, Bucket>()
   const censuses = new Map<string, Census>()
 
@@ -101,29 +100,25 @@ export function createConfirmation({ transport, clock, cached, isKnown, signal }
 
   function remember(uid: string): true {
     const now = clock.now()
-    suspectedMs.delete(uid)
     gone.delete(uid)
     gone.set(uid, now)
     forgetOld(gone, now)
     return true
   }
 
-  return async (namespace, name, uid) => {
+  return async (namespace, name, uid, sinceMs) => {
     if (gone.has(uid)) return true
     const held = cached(`${namespace}/${name}`)
     if (held?.metadata.uid === uid) return hasEnded(held) ? remember(uid) : false
     if (!isKnown(namespace)) throw failure('KubernetesForbidden', { detail: `pods in ${namespace} cannot be watched` })
     if (mayAsk(namespace)) return (await isGone(namespace, name, uid)) ? remember(uid) : false
-    const sinceMs = suspectedMs.get(uid) ?? clock.now()
-    suspectedMs.set(uid, sinceMs)
-    forgetOld(suspectedMs, clock.now())
     const living = await censusSince(namespace, sinceMs)
     if (living === undefined || living.has(uid)) return false
     return remember(uid)
   }
 }
 
-/** Notes are in the order of their times. */
+/** They are in the order of their times. */
 function forgetOld(notes: Map<string, number>, nowMs: number): void {
   for (const [uid, atMs] of notes) {
     if (nowMs - atMs <= rememberMs && notes.size <= most) break

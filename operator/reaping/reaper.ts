@@ -49,6 +49,8 @@ export function createReaper({ clock, confirmGone, onReaped, onFault }: ReaperPa
   const deleted = new Map<string, number>()
   /** By registered uid. */
   let last = new Map<string, VanishedConsumer>()
+  /** By uid of the pod: when it was suspected first, of all that are suspected still. */
+  let firstSuspected = new Map<string, number>()
   /** Where the next look begins, when there are more suspects than one can go through. */
   let next = 0
 
@@ -59,7 +61,8 @@ export function createReaper({ clock, confirmGone, onReaped, onFault }: ReaperPa
 
   async function judge(connection: RedisConnection, pipeline: CompiledPipeline, suspect: Suspect): Promise<Verdict> {
     const { consumer, uid, podUid } = suspect
-    if (!(await confirmGone(pipeline.namespace, consumer.name, podUid))) return { kind: 'Lives' }
+    const sinceMs = firstSuspected.get(podUid) ?? clock.now()
+    if (!(await confirmGone(pipeline.namespace, consumer.name, podUid, sinceMs))) return { kind: 'Lives' }
     const before = last.get(uid)
     if (before !== undefined && isAsLeft(before, consumer)) {
       return { kind: 'Vanished', as: { ...before, pending: consumer.pending } }
@@ -111,7 +114,10 @@ export function createReaper({ clock, confirmGone, onReaped, onFault }: ReaperPa
     async reap(connection, pipeline, livingPods, sample) {
       noteDeletions(livingPods)
       const verdicts = new Map<string, Verdict>()
-      for (const suspect of turnOf(suspects(sample, pipeline.uid, livingPods))) {
+      const suspected = suspects(sample, pipeline.uid, livingPods)
+      const now = clock.now()
+      firstSuspected = new Map(suspected.map(({ podUid }) => [podUid, firstSuspected.get(podUid) ?? now]))
+      for (const suspect of turnOf(suspected)) {
         try {
           const verdict = await judge(connection, pipeline, suspect)
           verdicts.set(suspect.consumer.name, verdict)

@@ -7,8 +7,11 @@ import { parseIdentity } from '../../redis/stream/identity.ts'
 import type { ConsumerSample, Sample } from '../../scaling/sample.ts'
 import type { PodObject } from '../plan/observed.ts'
 
-/** Whether the pod of that name and uid is certain to be gone. */
-export type ConfirmGone = (namespace: string, name: string, uid: string) => Promise<boolean>
+/**
+ * Whether the pod of that name and uid is certain to be gone.
+ * @param sinceMs when it was suspected first, by the operator's clock: it was registered before
+ */
+export type ConfirmGone = (namespace: string, name: string, uid: string, sinceMs: number) => Promise<boolean>
 
 /** Uids of pods in which a process may still run: one that is being deleted runs until it is gone. */
 export function livingPods(pods: readonly PodObject[]): ReadonlySet<string> {

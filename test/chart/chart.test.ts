@@ -243,3 +243,10 @@ function defaultsOf(schema: Schema): Record<string, unknown> {
   const inner = (each: Schema) => ('default' in each || each.properties === undefined ? each.default : defaultsOf(each))
   return Object.fromEntries(Object.entries(schema.properties ?? {}).map(([key, each]) => [key, inner(each)]))
 }
+
+test('each release elects its leader by a Lease of its own', needsHelm, async (t) => {
+  const [deployment] = ofKind(await render(t, {}), 'Deployment')
+  const spec = deployment?.['spec'] as { template: { spec: { containers: { env: { name: string; value?: string }[] }[] } } }
+  const lease = spec.template.spec.containers[0]?.env.find(({ name }) => name === 'LEASE_NAME')?.value
+  assert.equal(lease, deployment?.metadata.name)
+})

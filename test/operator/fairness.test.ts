@@ -33,7 +33,7 @@ test('namespaces take turns: whoever comes to the queue waits for one key of eac
   assert.deepEqual(order, ['crowd/p0', 'farm/a', 'mill/a', 'crowd/p1', 'farm/b', 'crowd/p2'])
 })
 
-test('whatever waits, a key is served before its namespace had its turn twice as often as there are namespaces', async () => {
+test('whatever waits, in however many namespaces and with whatever priority, each key is served once', async () => {
   const adds = fc.array(
     fc.record({
       namespace: fc.constantFrom('a', 'b', 'c', 'd'),
@@ -121,7 +121,7 @@ test('of one namespace so many requests are under way, the rest wait in line, an
 })
 
 test(
-  'thousands of invented consumers cost few requests and no neighbour anything, and are gone in the end',
+  'hundreds of invented consumers cost few requests and no neighbour anything, and are gone in the end',
   needsApiServer,
   async (t) => {
     const [cluster, redis] = await Promise.all([startCluster(t, { namespaces: ['default', 'crowd'] }), startRedis(t)])
@@ -144,15 +144,15 @@ test(
     const alive = (await cluster.get(kinds.podType, 'crowd', 'loud-alive'))?.metadata
     assert.equal(alive?.labels?.[nameLabel], undefined, 'which the caches do not show')
     await client.hset(consumers, 'loud-alive', formatIdentity({ owner, life: alive?.uid ?? '' }))
-    const count = 5_000
-    for (let n = 0; n < count; n += 500) {
+    const count = 600
+    for (let n = 0; n < count; n += 200) {
       const batch = client.pipeline()
-      for (let i = n; i < n + 500; i++) batch.hset(consumers, `invented-${i}`, formatIdentity({ owner, life: `life-${i}` }))
+      for (let i = n; i < n + 200; i++) batch.hset(consumers, `invented-${i}`, formatIdentity({ owner, life: `life-${i}` }))
       await batch.exec()
     }
     const kubeconfig = await proxy.kubeconfig('operator')
     const startedMs = performance.now()
-    await startOperator(t, cluster, { kubeconfig, observeEveryMs: 1_000 })
+    const operator = await startOperator(t, cluster, { kubeconfig, observeEveryMs: 1_000 })
     await cluster.apply(minimalPipeline('calm', 'default', source('calm')))
     await eventually(async () => {
       const found = conditionOf(await cluster.get<Loose>(kinds.pipelineType, 'default', 'calm'), 'RedisReachable')
@@ -167,6 +167,7 @@ test(
     const single = proxy.asked.filter(({ path }) => /\/namespaces\/crowd\/pods\/./.test(path)).length
     const lists = proxy.asked.filter(({ path }) => /\/namespaces\/crowd\/pods\?limit=500/.test(path)).length
     t.diagnostic(`${single} reads and ${lists} lists in ${seconds.toFixed(0)} s; the neighbour after ${tookMs.toFixed(0)} ms`)
+    assert.equal(await operator.stop(), 0)
     assert.ok(single <= 25 + seconds / 2, `${single} reads of pods`)
     assert.ok(lists <= 2 + seconds / 5, `${lists} lists of pods`)
   },

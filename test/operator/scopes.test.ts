@@ -161,7 +161,8 @@ test(
     const start = (identity: string, name: string | undefined) => {
       const transport = createTransport(loadCredentials(cluster.server.kubeconfig))
       const stop = new AbortController()
-      const common = { transport, clock: systemClock, namespace: 'default', identity, onFault: () => {}, onRewound: () => {} }
+      const quiet = { onFault: () => {}, onRewound: () => {} }
+      const common = { transport, clock: systemClock, namespace: 'default', identity, holdMs: 25_000, ...quiet }
       // Without a name: as earlier versions elect.
       const elector =
         name === undefined ? createElector({ ...common, name: fixedLeaseName }) : createSuccession({ ...common, name })
@@ -202,7 +203,17 @@ test(
     await endPeer()
     await endNew()
     await leads('a-back')
+    // Nor does a later one work beside the earlier that was there before it.
+    const endLast = start('a-last', 'a')
+    await new Promise((resolve) => setTimeout(resolve, 5_000))
+    await leads('a-back')
     await endBack()
+    await leads('a-last')
+    // A release under the fixed name has it as soon as a rollout cannot last any longer.
+    const endDefault = start('c-default', fixedLeaseName)
+    await leads('a-last', 'c-default')
+    await endDefault()
+    await endLast()
     assert.equal(together, 0, 'never two leaders of one release')
   },
 )
