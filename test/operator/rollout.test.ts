@@ -2,7 +2,7 @@
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { type AddressInfo, createServer } from 'node:net'
+import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { test } from 'node:test'
 import * as kinds from '../../operator/plan/kinds.ts'
 import { consumerName, nameLabel } from '../../operator/plan/names.ts'
@@ -80,9 +80,13 @@ test('Ready follows the rollout and the Redis of the spec', needsControllers, as
   })
 
   await suite.test('another Redis that never answers', async (t) => {
-    const hung = createServer(() => {}).listen(0, '127.0.0.1')
+    const sockets = new Set<Socket>()
+    const hung = createServer((socket) => void sockets.add(socket)).listen(0, '127.0.0.1')
     await once(hung, 'listening')
-    t.after(() => hung.close())
+    t.after(() => {
+      for (const socket of sockets) socket.destroy()
+      hung.close()
+    })
     const { port } = hung.address() as AddressInfo
     await neverReady(async () => {
       await cluster.patch(kinds.pipelineType, 'default', name, { spec: { redis: { url: `redis://127.0.0.1:${port}/0` } } })
