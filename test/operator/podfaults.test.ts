@@ -6,7 +6,8 @@ import type { Observed, PodObject } from '../../operator/plan/observed.ts'
 import { report } from '../../operator/plan/plan.ts'
 import { isMute } from '../../operator/status/pods/trouble.ts'
 import { deploymentObject, nowMs, observed, pipelineObject, seen } from './builder.ts'
-import { podName, type StatusFault, statusFaults } from './faults/statuses.ts'
+import { podName, statusFaults } from './faults/statuses.ts'
+import type { StatusFault } from './faults/statusfault.ts'
 
 const wanted = 3
 const object = pipelineObject({ scaling: { policy: 'Manual' }, replicas: wanted })

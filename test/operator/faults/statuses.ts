@@ -2,20 +2,12 @@
  * What the kubelet, the scheduler and the Deployment controller write of consumers that don't run, in their own words. Each is one
  * fault with what must be told of it: the object, the cause, and what to do.
  */
-import type { DeploymentObject } from '../../../operator/plan/deployment.ts'
 import type { ContainerState, ContainerStatus, PodEvent, PodObject } from '../../../operator/plan/observed.ts'
 import { nowMs } from '../builder.ts'
+import { deploymentFaults } from './rollouts.ts'
+import { plain, type StatusFault } from './statusfault.ts'
 
 export const podName = 'ndvi-consumer-6f9-x1'
-
-export interface StatusFault {
-  readonly name: string
-  readonly reason: string
-  readonly told: readonly RegExp[]
-  readonly pod?: PodObject
-  readonly events?: readonly PodEvent[]
-  readonly deployment?: Pick<DeploymentObject, 'status' | 'spec'>
-}
 
 const ago = (seconds: number) => new Date(nowMs - seconds * 1000).toISOString().replace('.000Z', 'Z')
 const condition = (type: string, status: string, reason?: string, message?: string, seconds = 90) => ({
@@ -161,7 +153,6 @@ const schedulings = [
   'persistentvolumeclaim "data" not found',
   'pod has unbound immediate PersistentVolumeClaims',
 ]
-const plain = (text: string) => new RegExp(text.replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&'))
 const schedulingFaults: readonly StatusFault[] = [
   ...schedulings.map((message) => ({
     name: message,
@@ -360,39 +351,6 @@ const probeFaults: readonly StatusFault[] = [
     pod: of([initializing], [container('proxy', { running: { startedAt: ago(60) } })], sidecarSpec),
     events: [event('Unhealthy', 'Startup probe failed: connection refused')],
     told: [/init container proxy does not start: Startup probe failed/, /-c proxy/],
-  },
-]
-
-const refusals = [
-  'pods "x" is forbidden: exceeded quota: tight, requested: pods=1, used: pods=2, limited: pods=2',
-  'pods "x" is forbidden: maximum memory usage per Container is 128Mi, but limit is 256Mi',
-  'pods "x" is forbidden: error looking up service account farm/nobody: serviceaccount "nobody" not found',
-  'pods "x" is forbidden: no PriorityClass with name urgent was found',
-  'pods "x" is forbidden: violates PodSecurity "restricted:latest": seccompProfile',
-  'admission webhook "policy.example" denied the request: label team is missing',
-  'Internal error occurred: failed calling webhook "policy.example": connection refused',
-]
-const failure = (message: string) => ({ type: 'ReplicaFailure', status: 'True', reason: 'FailedCreate', message })
-const progressing = (status: string, reason: string, message = '') => ({ type: 'Progressing', status, reason, message })
-const deploymentFaults: readonly StatusFault[] = [
-  ...refusals.map((message) => ({
-    name: message,
-    reason: 'PodsRefused',
-    deployment: { status: { conditions: [failure(message)] } },
-    told: [
-      /^(\d of \d consumers ready; )?Deployment ndvi-consumer: /,
-      plain(message),
-      /Raise the quota, or change spec\.consumer.*create what is named as missing/,
-    ],
-  })),
-  {
-    name: 'a paused Deployment',
-    reason: 'RolloutPaused',
-    deployment: {
-      spec: { paused: true },
-      status: { updatedReplicas: 0, conditions: [progressing('Unknown', 'DeploymentPaused')] },
-    },
-    told: [/spec\.paused of the Deployment is true/, /kubectl rollout resume -n farm deployment\/ndvi-consumer/],
   },
 ]
 
