@@ -227,6 +227,19 @@ export const errorCatalogue = {
     reason: 'ApplyFailed',
     remedy: 'read the answer: quota and admission policies name what they want changed',
   },
+  ConsumerMisspelt: {
+    message: 'spec.consumer cannot be made pods of: {detail}',
+    kind: 'Terminal',
+    reason: 'InvalidSpec',
+    remedy:
+      'correct it in spec.consumer: the path is that of the Deployment, whose spec.template.spec holds what spec.consumer says',
+  },
+  ConsumerInvalid: {
+    message: 'the Kubernetes API server refused {operation}: {detail}',
+    kind: 'Terminal',
+    reason: 'ApplyFailed',
+    remedy: 'read the answer: it names fields of the Deployment; correct the same ones in spec.consumer',
+  },
   KubernetesUnauthorized: {
     message: 'the Kubernetes API server does not accept the credentials: {detail}',
     kind: 'Retryable',
@@ -288,6 +301,19 @@ export const errorCatalogue = {
     kind: 'Retryable',
     reason: 'Contended',
     remedy: 'let one operator serve this namespace: correct --namespaces of one, or uninstall it',
+  },
+  ReplicasContended: {
+    message: 'spec.replicas of {kind} {name} is changed back again and again by {writer}, and is left as it is',
+    kind: 'Retryable',
+    reason: 'Contended',
+    remedy: '{advice}',
+  },
+  FieldsContended: {
+    message: '{kind} {name} is changed back again and again by {writer}, and is left as it is',
+    kind: 'Retryable',
+    reason: 'Contended',
+    remedy:
+      'have that writer leave the fields of this {kind} alone, and set in spec.consumer what it wants; while it has to change them, annotate the StreamPipeline with streampipeline.dev/reconcile: disabled',
   },
   RedisServerMissing: {
     message: 'no redis-server program was found: {detail}',

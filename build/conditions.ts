@@ -4,7 +4,8 @@ import { conditionTypes, waitingForOperator } from '../api/status.ts'
 import { conditionReasons, type Tone } from '../operator/status/reasons.ts'
 
 const meanings: Readonly<Record<(typeof conditionTypes)[number], string>> = {
-  Ready: 'The summary: Redis answers, the objects match, consumers are available. False with the first reason in the way.',
+  Ready:
+    'The summary: the Redis of this spec answers, the objects match, the template is rolled out, consumers are available. Unknown while that is under way; False with the first reason in the way.',
   Stalled: 'True: it waits for a person; tools such as `helm --wait` and `kstatus` fail fast on it.',
   Reconciled: 'The objects made for the pipeline match its spec.',
   RedisReachable: 'Redis answers, takes writes, and its keys are what they should be.',
@@ -44,7 +45,10 @@ export function conditions(): string {
   return `# Conditions, Events and errors
 
 \`kubectl describe streampipeline NAME\` shows the conditions and the Events. Each message says what failed, on which object, why, and what
-to do. Conditions are always all there, with the generation of the spec they were said of.
+to do. Conditions are always all there, with the generation of the spec they were said of. \`Ready\` and \`Stalled\` follow the rules of
+kstatus, by which \`helm --wait\` and Flux go; for Argo CD the chart has a health check (files/argocd-health.lua). A pipeline that is
+suspended, Direct or at zero as asked for is Ready. While \`streampipeline.dev/reconcile: disabled\` is set, \`Ready\` keeps its status and
+the generation that it was found of.
 
 ## Conditions
 

@@ -150,7 +150,9 @@ function withScaleAndStatus(object: DeploymentObject): DeploymentObject {
   const { spec, status } = object
   return {
     ...bare(object),
-    ...(spec?.replicas === undefined ? {} : { spec: { replicas: spec.replicas } }),
+    ...(spec?.replicas === undefined
+      ? {}
+      : { spec: { replicas: spec.replicas, ...(spec.paused === true ? { paused: true } : {}) } }),
     ...(status === undefined ? {} : { status }),
   }
 }

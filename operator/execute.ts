@@ -5,6 +5,7 @@
 import { type ErrorCode, failure } from '../api/errors.ts'
 import { byPipeline, type Caches } from './caches.ts'
 import { type Applier, serverSideApply } from './kubernetes/apply.ts'
+import type { Clock } from './kubernetes/clock.ts'
 import { isFailure } from './kubernetes/errors.ts'
 import { type KubernetesObject, resourcePath } from './kubernetes/objects.ts'
 import type { Explain } from './kubernetes/refusals.ts'
@@ -17,9 +18,12 @@ import type { Fault, Observed, PipelineObject, PodObject } from './plan/observed
 import type { Course, Plan } from './plan/plan.ts'
 import { deploymentStages, scale } from './plan/replicas.ts'
 import { deletionCostAnnotation, markingsOf } from './plan/victims.ts'
+import { createScaleFights } from './scalefights.ts'
+import { createSpecJudge } from './specjudge.ts'
 
 interface ExecutorParts {
   readonly transport: Transport
+  readonly clock: Pick<Clock, 'now'>
   readonly caches: Caches
   readonly applier: Applier
   readonly explain: Explain
@@ -31,6 +35,8 @@ interface Executed {
   readonly faults: readonly Fault[]
   /** What was written, as the API server returned it, by uid. What differs from it later was changed by others. */
   readonly written: ReadonlyMap<string, KubernetesObject>
+  /** The Deployment and its generation after its template was written; undefined: it was as it should be. */
+  readonly template?: { readonly uid: string; readonly generation: number }
 }
 
 /** Of one run. */
@@ -40,11 +46,14 @@ interface Run {
   readonly signal: AbortSignal
   readonly faults: Fault[]
   readonly written: Map<string, KubernetesObject>
+  template?: { readonly uid: string; readonly generation: number }
 }
 
 export type Execute = (intent: Plan, course: Course, observed: Observed, signal: AbortSignal) => Promise<Executed>
 
-export function createExecute({ transport, caches, applier, explain, onAdopted = () => {} }: ExecutorParts): Execute {
+export function createExecute({ transport, clock, caches, applier, explain, onAdopted = () => {} }: ExecutorParts): Execute {
+  const judge = createSpecJudge(transport)
+  const fights = createScaleFights(transport, clock)
   function keep(run: Run, object: KubernetesObject): void {
     run.written.set(object.metadata.uid ?? '', object)
   }
@@ -61,6 +70,8 @@ export function createExecute({ transport, caches, applier, explain, onAdopted =
     if (outcome.adopted) onAdopted(observed.object, subjectOf(object))
     store?.set(outcome.object)
     keep(run, outcome.object)
+    const { uid = '', generation = 0 } = outcome.object.metadata
+    if (type === deploymentType) run.template = { uid, generation }
   }
 
   async function attempt({ type, object }: DesiredChild, run: Run, work: () => Promise<void>): Promise<void> {
@@ -68,7 +79,11 @@ export function createExecute({ transport, caches, applier, explain, onAdopted =
       await work()
     } catch (thrown) {
       if (run.signal.aborted) throw thrown
-      run.faults.push({ subject: subjectOf(object), error: await explain(thrown, type, object, run.signal) })
+      const error = await explain(thrown, type, object, run.signal)
+      run.faults.push({
+        subject: subjectOf(object),
+        error: type === deploymentType ? await judge(error, object, run.signal) : error,
+      })
     }
   }
 
@@ -106,10 +121,12 @@ export function createExecute({ transport, caches, applier, explain, onAdopted =
         subject: `Deployment ${consumerName(name)}`,
         detail: 'it lost its reference to this pipeline',
       })
+    await fights.check(current, run.signal)
     const wanted = scale(consumerName(name), namespace, replicas)
     const withUid = { ...wanted, metadata: { ...wanted.metadata, uid: current.metadata.uid ?? '' } }
     const scaled = await serverSideApply(transport, deploymentType, withUid, scalerManager, run.signal)
     caches.deployments.set(scaled as DeploymentObject)
+    fights.wrote(scaled.metadata.uid ?? '', replicas)
     keep({ observed, replicas, ...run }, scaled)
   }
 

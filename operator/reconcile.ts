@@ -19,8 +19,10 @@ import { type KubernetesObject, keyOf } from './kubernetes/objects.ts'
 import type { EventRecorder } from './kubernetes/recorder.ts'
 import { createExplain } from './kubernetes/refusals.ts'
 import type { Transport } from './kubernetes/transport.ts'
+import { createPodEventReader } from './observe/podevents.ts'
 import type { ReferenceReader } from './observe/referencereader.ts'
 import type { PipelineWatchers } from './observe/watchers.ts'
+import type { DeploymentObject } from './plan/deployment.ts'
 import { pipelineType, statusManager } from './plan/kinds.ts'
 import { consumerName, dispatchName } from './plan/names.ts'
 import type { Observed, OperatorSettings, PipelineObject, ReadSpec, ReferenceState } from './plan/observed.ts'
@@ -57,8 +59,10 @@ interface ReconcilerParts {
 /** What this process knows of one pipeline. */
 interface PipelineRecord {
   /** Checking a spec runs all its rules, so it is done once per generation. */
-  spec?: { readonly version: string; readonly read: CompiledPipeline | StreamPipelineError }
+  spec?: { readonly version: string; readonly sinceMs: number; readonly read: CompiledPipeline | StreamPipelineError }
   statusWrittenMs?: number
+  /** The Deployment, and its generation when its template was last written. */
+  template?: { readonly uid: string; readonly generation: number } | undefined
   /** What the last plan rested on that was carried out without a fault. */
   settled?: string
   /** The last try to carry it out, where that met with faults. */
@@ -81,6 +85,7 @@ export function createReconciler(parts: ReconcilerParts): Reconciler {
   const { isServed = () => true } = parts
   const execute = createExecute({ ...parts, explain: createExplain(transport, clock) })
   const records = new Map<string, PipelineRecord>()
+  const podEvents = createPodEventReader(transport, clock)
 
   function recordOf(key: string): PipelineRecord {
     const record = records.get(key) ?? {}
@@ -103,27 +108,32 @@ export function createReconciler(parts: ReconcilerParts): Reconciler {
     if (parsed.kind === 'Unsound' && parsed.error.code === 'SpecQuarantined') return parsed
     const spec = judged(parsed, object, settings.limits)
     // What it was compiled from is seldom wanted again.
-    record.spec = { version, read: spec.kind === 'Sound' ? spec.pipeline : spec.error }
+    record.spec = { version, sinceMs: clock.wall().getTime(), read: spec.kind === 'Sound' ? spec.pipeline : spec.error }
     return spec
   }
 
-  async function gather(key: string, record: PipelineRecord, object: PipelineObject): Promise<Observed> {
+  async function gather(key: string, record: PipelineRecord, object: PipelineObject, signal: AbortSignal): Promise<Observed> {
     const { namespace = '', name = '' } = object.metadata
     const spec = await readSpec(key, record, object)
     const wroteMs = record.statusWrittenMs
     const schemaFault = parts.schemaFault?.()
+    const deployment = caches.deployments.get(`${namespace}/${consumerName(name)}`)
+    const pods = caches.pods.indexed(byPipeline, key)
     return {
       object,
       spec,
       settings,
-      deployment: caches.deployments.get(`${namespace}/${consumerName(name)}`),
+      deployment,
+      templateGeneration: templateOf(record, deployment),
       dispatch: caches.configMaps.get(`${namespace}/${dispatchName(name)}`),
       children: childrenOf(key),
-      pods: caches.pods.indexed(byPipeline, key),
+      pods,
+      podEvents: await podEvents.read(pods, signal),
       references: spec.kind === 'Sound' ? await readReferences(spec, namespace) : [],
       observation: settings.manyTeams ? withoutPeer(watchers.observation(key)) : watchers.observation(key),
       dark: caches.dark(namespace),
       faults: [],
+      ...(record.spec === undefined ? {} : { specSinceMs: record.spec.sinceMs }),
       ...(schemaFault === undefined ? {} : { schemaFault }),
       ...(wroteMs === undefined ? {} : { statusWrittenMs: wroteMs }),
     }
@@ -178,7 +188,8 @@ export function createReconciler(parts: ReconcilerParts): Reconciler {
     if (!isDue(last, basis ?? '', clock.now())) return
     const before = last === undefined || last.basis === basis ? last : startedAnew(last, clock.now(), settings.faultsEveryMs)
     delete record.settled
-    const { faults, written } = await execute(plan(observed, course), course, observed, signal)
+    const { faults, written, template } = await execute(plan(observed, course), course, observed, signal)
+    record.template = template ?? record.template ?? templateFound(observed.deployment)
     // With the objects as they were found and written: whatever others change meanwhile is another basis.
     const children = asWritten(observed.children, written)
     const tried = basisOf({ ...observed, children }, course)
@@ -232,15 +243,17 @@ export function createReconciler(parts: ReconcilerParts): Reconciler {
     // Another release's to serve: nothing is written, and nothing of it is remembered.
     if (!isServed(object.metadata.namespace ?? '')) return forget(key)
     const record = recordOf(key)
-    const observed = await gather(key, record, object)
+    const observed = await gather(key, record, object, signal)
     const course = courseOf(observed, clock.wall().getTime())
     watch(key, observed, course)
     await settle(key, record, observed, course, signal)
     const { setback } = record
+    const deployment = caches.deployments.get(keyOfDeployment(object)) ?? observed.deployment
     const outcome = {
       ...observed,
       faults: setback === undefined ? [] : worthTelling(setback),
-      deployment: caches.deployments.get(keyOfDeployment(object)) ?? observed.deployment,
+      deployment,
+      templateGeneration: templateOf(record, deployment),
     }
     const said = report(outcome, clock.wall().getTime())
     await write(record, object, said, signal)
@@ -258,17 +271,30 @@ export function createReconciler(parts: ReconcilerParts): Reconciler {
         delete record.spec
         delete record.settled
         delete record.setback
+        delete record.template
       }
     },
   }
+}
+
+/** The first time in this process: as it was before this run scaled it. */
+function templateFound(deployment: DeploymentObject | undefined): PipelineRecord['template'] {
+  if (deployment === undefined) return undefined
+  const { uid = '', generation = 0 } = deployment.metadata
+  return { uid, generation }
+}
+
+function templateOf({ template }: PipelineRecord, deployment: DeploymentObject | undefined): number | undefined {
+  return template?.uid === deployment?.metadata.uid ? template?.generation : undefined
 }
 
 /** Contention is retried at once, with back-off, while it is too young to be told; the rest when it is due. */
 function nextLook(said: Report, setback: Setback | undefined, nowMs: number): ReconcileResult {
   const inMs = setback === undefined ? undefined : setback.dueMs - nowMs
   const [fault] = setback?.faults ?? []
-  if (inMs !== undefined && inMs <= 0 && fault !== undefined) throw fault.error
-  const waits = [said.requeueAfterMs, inMs].filter((each) => each !== undefined)
+  // What only a person mends would not be tried again if it were thrown.
+  if (inMs !== undefined && inMs <= 0 && fault?.error.retryable === true) throw fault.error
+  const waits = [said.requeueAfterMs, inMs && Math.max(1, inMs)].filter((each) => each !== undefined)
   return waits.length === 0 ? {} : { requeueAfterMs: Math.min(...waits) }
 }
 

@@ -79,6 +79,13 @@ export const rights: readonly Right[] = [
     verbs: ['get'],
     why: 'passwords and certificates, by name only',
   },
+  {
+    where: 'Pipelines',
+    apiGroups: [''],
+    resources: ['events'],
+    verbs: ['list'],
+    why: 'what keeps a pod from running where only its Events tell, such as a volume that cannot be mounted',
+  },
   { where: 'Pipelines', apiGroups: ['events.k8s.io'], resources: ['events'], verbs: ['create', 'patch'], why: 'what happened' },
   {
     where: 'Pipelines',

@@ -7,6 +7,7 @@ import { policyRule, type Right, rights } from '../../operator/rights.ts'
 import { root } from '../root.ts'
 import { admissionTemplate, limitFlags } from './admission.ts'
 import { alertGroups, runbookName } from './alerts.ts'
+import { argocdHealth } from './argocd.ts'
 import { dashboard } from './dashboard.ts'
 import { isGroup, type Value, type ValueGroup, values } from './values.ts'
 
@@ -27,6 +28,7 @@ export function chartFiles(): readonly (readonly [file: string, content: string]
     [`${chart}/templates/_limits.tpl`, `{{- /* ${notice} operator/policy. */ -}}\n${limitFlags()}`],
     [`${chart}/templates/admissionpolicy.yaml`, `{{- /* ${notice} operator/policy. */ -}}\n${admissionTemplate()}`],
     [`${chart}/files/alerts.yaml`, `# ${notice} build/chart/alerts.ts.\n${yaml({ groups: alertGroups })}`],
+    [`${chart}/files/argocd-health.lua`, argocdHealth],
     [`${chart}/files/dashboard.json`, `${JSON.stringify(dashboard, undefined, 2)}\n`],
   ]
 }
@@ -143,6 +145,13 @@ Values that are not in this table, or of another form, are refused.
 ## What the operator may do
 
 ${(['Pipelines', 'Own'] as const).map(rightsTable).join('\n\n')}
+
+## Argo CD and Flux
+
+Flux, Helm and \`kubectl wait\` go by the conditions \`Ready\` and \`Stalled\` and need nothing more. For Argo CD the chart has a health
+check, [files/argocd-health.lua](files/argocd-health.lua); its ConfigMap \`argocd-cm\` takes it under
+\`resource.customizations.health.streampipeline.dev_StreamPipeline\`. A pipeline that is suspended, Direct or at zero as asked for is
+Healthy; one with \`streampipeline.dev/reconcile: disabled\` is Suspended.
 
 ## Alerts
 

@@ -11,6 +11,7 @@ import { createHash } from 'node:crypto'
 import { failure } from '../../api/errors.ts'
 import { adoptionOf, type Belonging, belongingOf, isOwnedBy } from './adoption.ts'
 import { type Clock, systemClock } from './clock.ts'
+import { createContests, losersOf, unknownWriter } from './contests.ts'
 import { isAsApplied, stamped } from './drift.ts'
 import { isFailure } from './errors.ts'
 import { changedSince, createLedger, type Entry, stampOf } from './ledger.ts'
@@ -67,6 +68,7 @@ interface Found {
 
 export function createApplier(transport: Transport, manager: string, clock: Pick<Clock, 'now'> = systemClock): Applier {
   const ledger = createLedger()
+  const contests = createContests()
   const idOf = (type: ResourceType, key: string) => `${type.apiVersion}/${type.plural}/${key}`
 
   async function readLive({ type, desired }: ApplyRequest, signal: AbortSignal): Promise<KubernetesObject | undefined> {
@@ -125,15 +127,36 @@ export function createApplier(transport: Transport, manager: string, clock: Pick
     throw failure('Contended', { kind: type.kind, name: cached?.metadata.name ?? '' })
   }
 
+  /** Others change again and again what we write: it is theirs until they stop. */
+  function refuseFight(id: string, { type, desired }: ApplyRequest): void {
+    const writer = contests.standing(id, clock.now())
+    if (writer === undefined) return
+    throw failure('FieldsContended', { kind: type.kind, name: desired.metadata.name ?? '', writer })
+  }
+
+  /** Whether that apply changed something, which somebody else had changed. */
+  function noteFight(id: string, before: KubernetesObject | undefined, after: KubernetesObject): void {
+    if (before === undefined || before.metadata.uid !== after.metadata.uid) return
+    const loser = losersOf(before, after, [manager])
+    const written = (object: KubernetesObject) =>
+      object.metadata.managedFields?.find((entry) => entry.manager === manager && entry.operation === 'Apply')?.time
+    if (loser !== undefined || written(before) !== written(after)) contests.undone(id, loser ?? unknownWriter, clock.now())
+  }
+
   return {
     async apply(request, signal) {
       const { type, desired, owner, cached } = request
       const id = idOf(type, keyOf(desired))
       const hash = contentHash(desired)
       const entry = remembered(id, request)
-      if (entry !== undefined && !changedSince(entry, cached, desired)) {
-        if (entry.hash === hash) return { kind: 'Skipped' }
-      } else if (entry !== undefined) refuseContest(id, entry, request)
+      const isChanged = entry !== undefined && changedSince(entry, cached, desired)
+      if (entry !== undefined && !isChanged && entry.hash === hash) return { kind: 'Skipped' }
+      if (entry !== undefined && isChanged) {
+        refuseContest(id, entry, request)
+        refuseFight(id, request)
+      }
+      // What others changed of the very same content.
+      const before = isChanged && entry.hash === hash ? await readLive(request, signal) : undefined
       if (entry === undefined && cached !== undefined && isOwnedBy(cached, owner) && isAsApplied(cached, desired, hash)) {
         ledger.note(id, cached, owner, hash)
         return { kind: 'Skipped' }
@@ -156,14 +179,20 @@ export function createApplier(transport: Transport, manager: string, clock: Pick
         if (isFailure(thrown, 'KubernetesConflict') || isFailure(thrown, 'KubernetesNotFound')) ledger.forget(id)
         throw thrown
       }
+      noteFight(id, before, object)
       ledger.note(id, object, owner, hash)
       return { kind: 'Applied', object, created: entry === undefined && live === undefined, adopted }
     },
     forget(type, key, uid) {
       const id = idOf(type, key)
-      if (uid === undefined || ledger.get(id)?.uid === uid) ledger.drop(id)
+      if (uid !== undefined && ledger.get(id)?.uid !== uid) return
+      ledger.drop(id)
+      contests.drop(id)
     },
-    forgetAll: () => ledger.clear(),
+    forgetAll() {
+      ledger.clear()
+      contests.clear()
+    },
   }
 }
 

@@ -16,6 +16,7 @@ export interface ManagedFieldsEntry {
   readonly manager?: string
   readonly operation?: string
   readonly subresource?: string
+  readonly time?: string
   readonly fieldsV1?: Readonly<Record<string, unknown>>
 }
 

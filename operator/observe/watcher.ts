@@ -223,6 +223,7 @@ export function createPipelineWatcher(parts: WatcherParts): PipelineWatcher {
         const unmade = refusal ?? (await madeGroup(watched.pipeline, connection, sample, decision))
         observation = {
           kind: 'Seen',
+          generation: watched.pipeline.generation,
           sample,
           vanished,
           decision,
@@ -234,7 +235,8 @@ export function createPipelineWatcher(parts: WatcherParts): PipelineWatcher {
         const last = before.kind === 'None' ? undefined : before.sample
         const decision = decided(watched, undefined)
         const error = await diagnosed(thrown, watched.pipeline, streamLease?.connection, queueLease?.connection)
-        observation = { kind: 'Failed', error, decision, ...(last === undefined ? {} : { sample: last }) }
+        const { generation } = watched.pipeline
+        observation = { kind: 'Failed', generation, error, decision, ...(last === undefined ? {} : { sample: last }) }
       } finally {
         leave()
       }

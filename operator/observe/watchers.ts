@@ -11,6 +11,7 @@ import type { Clock } from '../kubernetes/clock.ts'
 import type { Observation } from '../plan/observed.ts'
 import { createReaper } from '../reaping/reaper.ts'
 import type { ConfirmGone } from '../reaping/suspects.ts'
+import { isQueueFull } from '../status/queuefull.ts'
 import { roundAge, roundCount } from '../status/rounding.ts'
 import { createAlarms } from './alarms.ts'
 import { createConnections } from './connections.ts'
@@ -254,6 +255,7 @@ function visible(observation: Observation, nowMs: number, quietMs: number, maxWa
   const { decision, sample } = observation
   return JSON.stringify([
     observation.kind,
+    observation.generation,
     observation.kind === 'Failed' ? observation.error.message : nowMs - (observation.quietSinceMs ?? nowMs) >= quietMs,
     decision.replicas,
     decision.limitedBy,
@@ -266,7 +268,7 @@ function visible(observation: Observation, nowMs: number, quietMs: number, maxWa
     sample && [sample.undelivered, sample.pending, sample.quarantined, sample.deadLetters, sample.lost].map(roundCount),
     sample?.missing,
     sample?.pin?.id,
-    sample && sample.queueWaiting >= maxWaiting,
+    sample && isQueueFull(sample, maxWaiting),
     sample && roundAge(sample.oldestAgeMs),
     sample?.consumers.map(({ name, heartbeat }) => [name, heartbeat !== undefined]),
     observation.kind === 'Seen' &&

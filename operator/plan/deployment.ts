@@ -23,6 +23,7 @@ type Json = Record<string, unknown>
 export interface DeploymentObject extends KubernetesObject {
   readonly spec?: {
     readonly replicas?: number
+    readonly paused?: boolean
     readonly template?: { readonly metadata?: { readonly annotations?: Readonly<Record<string, string>> } }
   }
   readonly status?: {
@@ -30,6 +31,7 @@ export interface DeploymentObject extends KubernetesObject {
     readonly replicas?: number
     readonly readyReplicas?: number
     readonly updatedReplicas?: number
+    readonly availableReplicas?: number
     readonly conditions?: readonly {
       readonly type: string
       readonly status: string

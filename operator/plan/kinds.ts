@@ -10,6 +10,7 @@ export const deploymentType: ResourceType = { apiVersion: 'apps/v1', kind: 'Depl
 export const configMapType: ResourceType = { apiVersion: 'v1', kind: 'ConfigMap', plural: 'configmaps' }
 export const secretType: ResourceType = { apiVersion: 'v1', kind: 'Secret', plural: 'secrets' }
 export const podType: ResourceType = { apiVersion: 'v1', kind: 'Pod', plural: 'pods' }
+export const eventType: ResourceType = { apiVersion: 'v1', kind: 'Event', plural: 'events' }
 export const serviceAccountType: ResourceType = { apiVersion: 'v1', kind: 'ServiceAccount', plural: 'serviceaccounts' }
 export const disruptionBudgetType: ResourceType = {
   apiVersion: 'policy/v1',

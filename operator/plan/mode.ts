@@ -11,7 +11,12 @@ export function modeToPublish(observed: Observed, pipeline: CompiledPipeline): '
   if (pipeline.mode === 'Direct') return 'Direct'
   const published = publishedMode(observed.dispatch?.data)
   if (published !== 'Direct') return 'Stream'
-  return observed.observation.kind === 'Seen' && consumersFit(observed, pipeline) ? 'Stream' : 'Direct'
+  return takesEntries(observed, pipeline) && consumersFit(observed, pipeline) ? 'Stream' : 'Direct'
+}
+
+/** The Redis of this spec, not of the one before it; and one that takes writes. */
+function takesEntries({ observation }: Observed, { generation }: CompiledPipeline): boolean {
+  return observation.kind === 'Seen' && observation.generation === generation && observation.refusal === undefined
 }
 
 function consumersFit(observed: Observed, pipeline: CompiledPipeline): boolean {

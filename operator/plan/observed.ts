@@ -20,8 +20,35 @@ export interface ConfigMapObject extends KubernetesObject {
   readonly data?: Readonly<Record<string, string>>
 }
 
+export interface ContainerState {
+  readonly waiting?: { readonly reason?: string; readonly message?: string }
+  readonly running?: { readonly startedAt?: string }
+  readonly terminated?: {
+    readonly exitCode?: number
+    readonly signal?: number
+    readonly reason?: string
+    readonly message?: string
+    readonly finishedAt?: string
+  }
+}
+
+export interface ContainerStatus {
+  readonly name?: string
+  readonly image?: string
+  readonly ready?: boolean
+  readonly started?: boolean
+  readonly restartCount?: number
+  readonly state?: ContainerState
+  readonly lastState?: ContainerState
+}
+
 export interface PodObject extends KubernetesObject {
-  readonly spec?: { readonly nodeName?: string }
+  readonly spec?: {
+    readonly nodeName?: string
+    readonly schedulerName?: string
+    readonly readinessGates?: readonly unknown[]
+    readonly initContainers?: readonly { readonly name?: string; readonly restartPolicy?: string }[]
+  }
   readonly status?: {
     readonly phase?: string
     readonly reason?: string
@@ -31,16 +58,18 @@ export interface PodObject extends KubernetesObject {
       readonly status: string
       readonly reason?: string
       readonly message?: string
+      readonly lastTransitionTime?: string
     }[]
-    readonly containerStatuses?: readonly {
-      readonly ready?: boolean
-      readonly restartCount?: number
-      readonly state?: { readonly waiting?: { readonly reason?: string; readonly message?: string } }
-      readonly lastState?: {
-        readonly terminated?: { readonly exitCode?: number; readonly reason?: string; readonly message?: string }
-      }
-    }[]
+    readonly initContainerStatuses?: readonly ContainerStatus[]
+    readonly containerStatuses?: readonly ContainerStatus[]
   }
+}
+
+/** An Event about a pod: what the kubelet says nowhere else. */
+export interface PodEvent {
+  readonly reason: string
+  readonly message: string
+  readonly atMs: number
 }
 
 /** The spec, read: the API server takes what an older schema allowed, so it may still be unsound. */
@@ -78,6 +107,8 @@ export type Observation =
   | { readonly kind: 'None' }
   | {
       readonly kind: 'Seen'
+      /** Of the spec that led there. */
+      readonly generation: number
       readonly sample: Sample
       /** Consumers whose pods are gone, and whose names are not yet. */
       readonly vanished: readonly VanishedConsumer[]
@@ -91,6 +122,8 @@ export type Observation =
     }
   | {
       readonly kind: 'Failed'
+      /** Of the spec that led there. */
+      readonly generation: number
       readonly error: StreamPipelineError
       readonly decision: ToldDecision
       /** The last one that worked. */
@@ -131,10 +164,14 @@ export interface Observed {
   readonly spec: ReadSpec
   readonly settings: OperatorSettings
   readonly deployment: DeploymentObject | undefined
+  /** `metadata.generation` of the Deployment when its template was last written; undefined: as it is now. */
+  readonly templateGeneration?: number | undefined
   readonly dispatch: ConfigMapObject | undefined
   /** Children found by label, of every kind the operator may have made. */
   readonly children: readonly KubernetesObject[]
   readonly pods: readonly PodObject[]
+  /** By uid; of pods whose status does not say what they wait for. */
+  readonly podEvents?: ReadonlyMap<string, readonly PodEvent[]>
   readonly references: readonly ReferenceState[]
   readonly observation: Observation
   /** The served CustomResourceDefinition lacks what this operator needs; undefined: it fits, or is not known yet. */
@@ -143,6 +180,8 @@ export interface Observed {
   readonly dark?: readonly DarkKind[]
   /** Of this reconcile's writes; empty before they were tried. */
   readonly faults: readonly Fault[]
+  /** Wall-clock milliseconds since when this process knows this spec; undefined: since now. */
+  readonly specSinceMs?: number
   /** Wall-clock milliseconds of our last status write; undefined: none by this process. */
   readonly statusWrittenMs?: number
 }

@@ -9,6 +9,8 @@ import { controllerOf } from '../kubernetes/objects.ts'
 import type { EventNote } from '../kubernetes/recorder.ts'
 import { type StatusDue, statusDue } from '../status/due.ts'
 import { eventsOf } from '../status/events.ts'
+import { lookOf } from '../status/facts.ts'
+import { isLeaving, isReady } from '../status/pods/trouble.ts'
 import { statusOf } from '../status/status.ts'
 import { type DesiredChild, desiredChildren, prunedTypes } from './children.ts'
 import { configMapType, deploymentType } from './kinds.ts'
@@ -42,19 +44,13 @@ export interface Report {
 /** @param nowMs wall-clock milliseconds */
 export function report(observed: Observed, nowMs: number): Report {
   const status = statusOf(observed, desiredReplicas(observed, nowMs), nowMs)
-  // The first look follows within seconds: what stands is told until then, or each start would write every status twice.
-  const unseen =
-    observed.observation.kind === 'None' &&
-    observed.spec.kind === 'Sound' &&
-    observed.faults.length === 0 &&
-    observed.references.every(({ kind }) => kind === 'Found')
-  const due: StatusDue = unseen
-    ? { kind: 'Never' }
-    : statusDue(observed.object.status, status, observed.statusWrittenMs, observed.settings.numbersEveryMs, nowMs)
+  const due = awaitedLook(observed, nowMs) ?? dueOf(observed, status, nowMs)
   const writeStatus = due.kind === 'Now'
   const waits = [
     ...(observed.references.length > 0 ? [observed.settings.referencesEveryMs] : []),
     ...(due.kind === 'Later' ? [due.afterMs] : []),
+    // What a pod does not get on with shows in the time it takes.
+    ...(observed.pods.every((pod) => isReady(pod) || isLeaving(pod)) ? [] : [podsEveryMs]),
   ]
   return {
     status,
@@ -62,6 +58,34 @@ export function report(observed: Observed, nowMs: number): Report {
     events: writeStatus ? eventsOf(observed.object.status, status) : [],
     ...(waits.length === 0 ? {} : { requeueAfterMs: Math.min(...waits) }),
   }
+}
+
+/** A look takes milliseconds, or as long as a server that does not answer is waited for. */
+const lookMs = 5_000
+/** After a start all have to have their turn. */
+const firstLookMs = 60_000
+const podsEveryMs = 10_000
+
+/**
+ * The look at this spec's Redis follows within seconds. Until then the status that stands is told, which says itself of which spec it
+ * is; else each start, and each change of a spec, would write every status twice.
+ */
+function awaitedLook(observed: Observed, nowMs: number): StatusDue | undefined {
+  const { object, spec, faults, references, specSinceMs = nowMs } = observed
+  const isAwaited =
+    lookOf(observed).kind === 'None' &&
+    spec.kind === 'Sound' &&
+    faults.length === 0 &&
+    references.every(({ kind }) => kind === 'Found')
+  if (!isAwaited) return undefined
+  const { observedGeneration } = object.status ?? {}
+  const isAnother = observedGeneration !== undefined && observedGeneration !== object.metadata.generation
+  const leftMs = specSinceMs + (isAnother ? lookMs : firstLookMs) - nowMs
+  return leftMs > 0 ? { kind: 'Later', afterMs: leftMs } : undefined
+}
+
+function dueOf({ object, settings, statusWrittenMs }: Observed, status: StreamPipelineStatus, nowMs: number): StatusDue {
+  return statusDue(object.status, status, statusWrittenMs, settings.numbersEveryMs, nowMs)
 }
 
 /** Kinds without which it is not known how many consumers run and what producers were told. */

@@ -8,9 +8,10 @@ import { printable, printableName } from '../../api/printable.ts'
 import type { StreamPipelineStatus } from '../../api/status.ts'
 import { parseIdentity } from '../../redis/stream/identity.ts'
 import type { ConsumerSample, Sample } from '../../scaling/sample.ts'
-import type { PodObject } from '../plan/observed.ts'
+import type { Observed, PodEvent, PodObject } from '../plan/observed.ts'
 import { hasEnded } from '../reaping/suspects.ts'
 import { type VanishedConsumer, vanishedLine } from '../reaping/vanished.ts'
+import { isLeaving, troubleOf } from './pods/trouble.ts'
 import { roundAge, roundCount } from './rounding.ts'
 
 type ConsumersStatus = NonNullable<StreamPipelineStatus['consumers']>
@@ -22,11 +23,12 @@ const mostLine = 512
 const mostPodName = 63
 
 export function consumersStatus(
-  pipelineUid: string,
-  pods: readonly PodObject[],
+  { object, pods, podEvents }: Pick<Observed, 'object' | 'pods' | 'podEvents'>,
   sample: Sample | undefined,
-  told: readonly VanishedConsumer[] = [],
+  told: readonly VanishedConsumer[],
+  nowMs: number,
 ): ConsumersStatus {
+  const pipelineUid = object.metadata.uid ?? ''
   const running = pods.filter((pod) => !hasEnded(pod))
   const living = new Set(running.filter((pod) => pod.metadata.deletionTimestamp === undefined).map(nameOf))
   const present = new Set(running.map(nameOf))
@@ -40,7 +42,7 @@ export function consumersStatus(
   const unhealthy = [
     ...byPending(vanished).map((consumer) => goneLine(consumer, told, sample)),
     ...byPending(stale).map((consumer) => line(consumer, 'Stale')),
-    ...pods.flatMap(podTrouble),
+    ...pods.flatMap((pod) => podTrouble(pod, nowMs, podEvents?.get(pod.metadata.uid ?? ''))),
   ].slice(0, mostLines)
   return {
     active: active.length,
@@ -74,52 +76,11 @@ function goneLine(consumer: ConsumerSample, told: readonly VanishedConsumer[], s
     : printable(vanishedLine({ ...found, name: printableName(found.name, mostPodName) }, sample), mostLine)
 }
 
-function podTrouble(pod: PodObject): string[] {
-  const trouble = troubleOf(pod)
+function podTrouble(pod: PodObject, nowMs: number, events: readonly PodEvent[] | undefined): string[] {
+  if (isLeaving(pod)) return []
+  const trouble = troubleOf(pod, nowMs, events)
   // Those that have ended stay listed for long; they are replaced.
   return trouble === undefined || trouble.reason === 'PodsEnded'
     ? []
     : [printable(`${pod.metadata.name ?? ''}  ${trouble.reason}  ${trouble.detail}`, mostLine)]
-}
-
-interface Trouble {
-  readonly reason: 'ImagePullFailed' | 'ConsumersCrashing' | 'ContainerNotCreated' | 'Unschedulable' | 'PodsEnded'
-  readonly pod: string
-  readonly detail: string
-}
-
-/** What keeps a pod from running, as far as the kubelet or the scheduler have said so. */
-export function troubleOf(pod: PodObject): Trouble | undefined {
-  const name = pod.metadata.name ?? ''
-  for (const status of pod.status?.containerStatuses ?? []) {
-    const waiting = status.state?.waiting
-    const ended = status.lastState?.terminated
-    switch (waiting?.reason) {
-      case 'ImagePullBackOff':
-      case 'ErrImagePull':
-      case 'InvalidImageName':
-      case 'ErrImageNeverPull':
-        return { reason: 'ImagePullFailed', pod: name, detail: waiting.message ?? waiting.reason }
-      case 'CreateContainerConfigError':
-      case 'CreateContainerError':
-      case 'RunContainerError':
-        return { reason: 'ContainerNotCreated', pod: name, detail: waiting.message ?? waiting.reason }
-      case 'CrashLoopBackOff':
-        return {
-          reason: 'ConsumersCrashing',
-          pod: name,
-          detail: `exit code ${ended?.exitCode ?? '?'}: ${[ended?.reason, ended?.message?.trim()].filter(Boolean).join(', ')}`,
-        }
-      default:
-        break
-    }
-  }
-  if (pod.status?.phase === 'Failed') {
-    const { reason, message } = pod.status
-    return { reason: 'PodsEnded', pod: name, detail: [reason ?? 'Failed', message].filter(Boolean).join(': ') }
-  }
-  const scheduled = pod.status?.conditions?.find(({ type }) => type === 'PodScheduled')
-  if (scheduled?.status === 'False' && scheduled.reason === 'Unschedulable')
-    return { reason: 'Unschedulable', pod: name, detail: scheduled.message ?? '' }
-  return undefined
 }

@@ -14,7 +14,16 @@ interface ReasonEntry {
 
 export const conditionReasons = {
   Running: { types: ['Ready'], tone: 'Good', meaning: 'Redis answers, the objects match, consumers are ready.' },
-  Progressing: { types: ['Stalled'], tone: 'Good', meaning: 'Nothing waits for a person.' },
+  Progressing: {
+    types: ['Stalled', 'Ready'],
+    tone: 'Good',
+    meaning: 'Nothing waits for a person; of Ready: the rollout of the consumers is under way.',
+  },
+  ProgressDeadlineExceeded: {
+    types: ['Stalled', 'Ready'],
+    tone: 'Bad',
+    meaning: "The rollout of the consumers has stopped: nothing has moved for the Deployment's progressDeadlineSeconds.",
+  },
   ObjectsApplied: { types: ['Reconciled'], tone: 'Good', meaning: 'All objects match the spec.' },
   PodMonitorMissing: {
     types: ['Reconciled'],
@@ -22,7 +31,7 @@ export const conditionReasons = {
     meaning: 'All objects match the spec but the PodMonitor, whose kind cannot be watched: it may not be installed.',
   },
   ReconcileDisabled: {
-    types: ['Reconciled'],
+    types: ['Reconciled', 'Ready'],
     tone: 'Neutral',
     meaning: 'The annotation streampipeline.dev/reconcile: disabled keeps the operator from changing the objects.',
   },
@@ -36,7 +45,7 @@ export const conditionReasons = {
   ConsumersDegraded: {
     types: ['ConsumersAvailable'],
     tone: 'Bad',
-    meaning: 'Consumers are ready, but some pods cannot run: a rollout may be stuck.',
+    meaning: 'Consumers are ready, but some pods cannot be made or cannot run.',
   },
   GroupShared: {
     types: ['ConsumersAvailable'],
@@ -55,6 +64,25 @@ export const conditionReasons = {
     tone: 'Bad',
     meaning: 'Pods were evicted, preempted, or ended for good otherwise.',
   },
+  RolloutPaused: {
+    types: ['ConsumersAvailable', 'Ready'],
+    tone: 'Bad',
+    meaning: 'Somebody paused the Deployment, so its template is not rolled out.',
+  },
+  ContainersInitializing: {
+    types: ['ConsumersAvailable'],
+    tone: 'Bad',
+    meaning: 'An init container or a sidecar, added to the pods by others, does not get on.',
+  },
+  VolumeNotMounted: { types: ['ConsumersAvailable'], tone: 'Bad', meaning: 'A volume of the pods cannot be mounted.' },
+  SandboxNotCreated: { types: ['ConsumersAvailable'], tone: 'Bad', meaning: 'The node cannot set the pod or its network up.' },
+  ConsumersNotReady: {
+    types: ['ConsumersAvailable'],
+    tone: 'Bad',
+    meaning: 'Containers run, and a probe or a readiness gate does not succeed.',
+  },
+  ConsumersStuck: { types: ['ConsumersAvailable'], tone: 'Bad', meaning: 'A node does not get on with the pods.' },
+  NodeLost: { types: ['ConsumersAvailable'], tone: 'Bad', meaning: 'The node of the pods does not answer.' },
   PodsRefused: { types: ['ConsumersAvailable'], tone: 'Bad', meaning: 'The API server refuses the pods: a quota or a policy.' },
   ScalingOnAge: { types: ['ScalingActive'], tone: 'Good', meaning: 'Replicas follow the age of the backlog.' },
   WakesLate: {

@@ -6,13 +6,16 @@ import { nameLabel } from '../plan/names.ts'
 import type { Observed } from '../plan/observed.ts'
 import { type Verdicts, verdictsOf } from './conditions.ts'
 import { consumersStatus } from './consumers.ts'
+import { lookOf } from './facts.ts'
 import { roundAge, roundCount } from './rounding.ts'
 
 const mostDecisions = 10
 
 export function statusOf(observed: Observed, replicas: number, nowMs: number): StreamPipelineStatus {
-  const { object, deployment, observation } = observed
+  const { object, deployment } = observed
   const before = object.status
+  // One made for an earlier spec may be of another stream.
+  const observation = lookOf(observed)
   const sample = observation.kind === 'None' ? undefined : observation.sample
   const vanished = observation.kind === 'Seen' ? observation.vanished : []
   const generation = object.metadata.generation ?? 0
@@ -36,7 +39,7 @@ export function statusOf(observed: Observed, replicas: number, nowMs: number): S
               : { unaccounted: roundCount(sample.missing.unaccounted + sample.missing.undecided) }),
           },
         }),
-    consumers: consumersStatus(object.metadata.uid ?? '', observed.pods, sample, vanished),
+    consumers: consumersStatus(observed, sample, vanished, nowMs),
     scaling: scalingStatus(observed, replicas, nowMs),
     conditions: conditions(before?.conditions ?? [], verdictsOf(observed, replicas, nowMs), generation, nowMs),
   }
@@ -70,12 +73,12 @@ function scalingStatus(
 
 function conditions(before: readonly Condition[], verdicts: Verdicts, generation: number, nowMs: number): Condition[] {
   return conditionTypes.map((type) => {
-    const { status, reason, message } = verdicts[type]
+    const { status, reason, message, generation: of = generation } = verdicts[type]
     const old = before.find((condition) => condition.type === type)
     // The default status of the schema carries 1970, which is no transition anybody made.
     const kept = old !== undefined && old.status === status && !old.lastTransitionTime.startsWith('1970')
     const lastTransitionTime = kept ? old.lastTransitionTime : timestamp(nowMs)
-    return { type, status, reason, message: printable(message, mostMessage), lastTransitionTime, observedGeneration: generation }
+    return { type, status, reason, message: printable(message, mostMessage), lastTransitionTime, observedGeneration: of }
   })
 }
 

@@ -52,9 +52,9 @@ export function wireObservation(observation: Observation, living: ReadonlySet<st
       }
     }
     case 'Failed': {
-      const { error, sample, decision } = observation
+      const { generation, error, sample, decision } = observation
       const seen = sample === undefined ? {} : { sample: condensed(sample, living) }
-      return { kind: 'Failed', decision: told(decision), error: wireError(error), ...seen }
+      return { kind: 'Failed', generation, decision: told(decision), error: wireError(error), ...seen }
     }
     default:
       throw observation satisfies never

@@ -43,6 +43,7 @@ export function seen(object: PipelineObject, more: Partial<Sample> = {}, quietSi
   const decision = decide(undefined, taken, scalingPolicy(pipeline, 1))
   return {
     kind: 'Seen',
+    generation: pipeline.generation,
     sample: taken,
     vanished: [],
     decision,
@@ -53,7 +54,12 @@ export function seen(object: PipelineObject, more: Partial<Sample> = {}, quietSi
 export function failedLook(object: PipelineObject): Observation {
   const { pipeline } = read(object)
   const error = failure('RedisUnreachable', { address: 'redis:6379', detail: 'connect ECONNREFUSED' })
-  return { kind: 'Failed', error, decision: decide(undefined, undefined, scalingPolicy(pipeline, 2)) }
+  return {
+    kind: 'Failed',
+    generation: pipeline.generation,
+    error,
+    decision: decide(undefined, undefined, scalingPolicy(pipeline, 2)),
+  }
 }
 
 export function deploymentObject(replicas: number, ready: number): NonNullable<Observed['deployment']> {
@@ -62,7 +68,7 @@ export function deploymentObject(replicas: number, ready: number): NonNullable<O
     kind: 'Deployment',
     metadata: { name: 'ndvi-consumer', namespace: 'farm', uid: 'd', ownerReferences: [ownerReferenceOf(pipelineObject())] },
     spec: { replicas },
-    status: { replicas, readyReplicas: ready },
+    status: { replicas, readyReplicas: ready, updatedReplicas: replicas, availableReplicas: ready },
   }
 }
 

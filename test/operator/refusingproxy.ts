@@ -31,6 +31,8 @@ export interface RefusingProxy {
   /** Of that user, through the proxy. */
   kubeconfig(user: string): Promise<string>
   rule: Rule
+  /** How long it keeps a request before it passes it on: a server, or a webhook, that takes its time. */
+  delayMs: (asked: Asked) => number
   readonly asked: Asked[]
   /** Open watches of which the path matches are reset. */
   cut(path: RegExp): void
@@ -44,6 +46,7 @@ export async function startRefusingProxy(scope: Scope, server: ApiServer): Promi
   const self: RefusingProxy = {
     asked,
     rule: () => undefined,
+    delayMs: () => 0,
     async kubeconfig(user) {
       const { token, kubeconfig } = await server.user(user)
       const file = join(dirname(kubeconfig), `${user}-proxied.kubeconfig`)
@@ -93,7 +96,8 @@ export async function startRefusingProxy(scope: Scope, server: ApiServer): Promi
       open.delete(stream)
       upstream.destroy()
     })
-    stream.pipe(upstream)
+    const delay = setTimeout(() => stream.pipe(upstream), self.delayMs(one))
+    stream.on('close', () => clearTimeout(delay))
   })
   proxy.listen(0, '127.0.0.1')
   await once(proxy, 'listening')

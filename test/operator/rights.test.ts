@@ -106,6 +106,9 @@ test('every verb granted is used, and every verb used is granted', needsApiServe
     assert.equal(at(await cluster.get(kinds.deploymentType, farm, consumerName('ndvi')), 'spec.replicas'), 2)
   }, slow)
   await cluster.apply({ apiVersion: 'v1', kind: 'List', items: [pod('ndvi-a'), pod('ndvi-b')] })
+  // One that does not say what it waits for: its Events may.
+  const conditions = [{ type: 'PodScheduled', status: 'True', lastTransitionTime: '2026-11-22T00:00:00Z' }]
+  await cluster.patch(kinds.podType, farm, 'ndvi-a', { status: { phase: 'Pending', conditions } }, 'status')
   await cluster.patch(kinds.pipelineType, farm, 'ndvi', { spec: { replicas: 1 } })
   await eventually(async () => {
     const costs = (await cluster.list(kinds.podType, farm)).map((each) => each.metadata.annotations?.[deletionCostAnnotation])

@@ -148,7 +148,7 @@ const rows: readonly Row[] = [
       observation: seen(pipelineObject({ suspend: true })),
     }),
     'Ready',
-    'False',
+    'True',
     'Suspended',
     /spec\.suspend/,
   ],

@@ -109,6 +109,13 @@
     - secrets
   verbs:
     - get
+# what keeps a pod from running where only its Events tell, such as a volume that cannot be mounted
+- apiGroups:
+    - ""
+  resources:
+    - events
+  verbs:
+    - list
 # what happened
 - apiGroups:
     - events.k8s.io

@@ -378,5 +378,6 @@ function blind({ observation, watched }: Entry, error: StreamPipelineError): Obs
   const replicas = before?.decision.replicas ?? watched.currentReplicas ?? 0
   const reason = `Redis is not asked: hold at ${replicas}`
   const decision = { replicas, recommended: replicas, reason, limitedBy: 'MetricsLoss' as const }
-  return { kind: 'Failed', error, decision, ...(before?.sample === undefined ? {} : { sample: before.sample }) }
+  const { generation } = watched.pipeline
+  return { kind: 'Failed', generation, error, decision, ...(before?.sample === undefined ? {} : { sample: before.sample }) }
 }

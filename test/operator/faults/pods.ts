@@ -1,6 +1,7 @@
 /** Pods that don't run. There is no kubelet: their statuses are written by hand, in the words that kubelet and scheduler use. */
+import { resourcePath } from '../../../operator/kubernetes/objects.ts'
 import * as kinds from '../../../operator/plan/kinds.ts'
-import { nameLabel } from '../../../operator/plan/names.ts'
+import { consumerName, nameLabel } from '../../../operator/plan/names.ts'
 import { eventually } from '../../support/wait.ts'
 import type { Fault, Site } from './fault.ts'
 
@@ -44,7 +45,90 @@ const waiting = (reason: string, message: string, terminated?: object) =>
 const image = /Check spec\.consumer\.image/
 const crash = /Read its log with kubectl logs --previous/
 
+const scheduled = { type: 'PodScheduled', status: 'True', lastTransitionTime: '2026-11-22T00:00:00Z' }
+const long = { state: { running: { startedAt: '2026-11-22T00:00:00Z' } } }
+const other = (name: string, more: object) => ({
+  name,
+  image: `mesh.example/${name}:1`,
+  imageID: '',
+  ready: false,
+  restartCount: 7,
+  ...more,
+})
+const crashed = { state: { waiting: { reason: 'CrashLoopBackOff', message: 'back-off' } } }
+const lastState = (message: string) => ({ lastState: { terminated: { exitCode: 1, reason: 'Error', message } } })
+
+/** Of kinds that a pod's status names no cause of. */
+async function tell(site: Site, pod: string, reason: string, message: string): Promise<void> {
+  const found = await site.cluster.get(kinds.podType, site.namespace, pod)
+  const at = new Date().toISOString().replace(/\.\d+Z/, 'Z')
+  const { namespace } = site
+  await site.cluster.transport.request({
+    method: 'POST',
+    path: resourcePath(kinds.eventType, namespace),
+    body: {
+      apiVersion: 'v1',
+      kind: 'Event',
+      metadata: { name: `${pod}.told`, namespace },
+      involvedObject: { apiVersion: 'v1', kind: 'Pod', namespace, name: pod, uid: found?.metadata.uid },
+      ...{ type: 'Warning', reason, message, source: { component: 'kubelet' }, firstTimestamp: at, lastTimestamp: at, count: 1 },
+    },
+  })
+}
+
+const deploymentPaused = (site: Site, paused: boolean) =>
+  site.cluster.patch(kinds.deploymentType, site.namespace, consumerName(site.name), { spec: { paused } })
+
 export const podFaults: readonly Fault[] = [
+  trouble(
+    'an init container that crashes',
+    'ConsumersCrashing',
+    [/init container mesh-init: exit code 1: Error, iptables/, /kubectl logs --previous -n default \S+ -c mesh-init/],
+    {
+      ...container({ state: { waiting: { reason: 'PodInitializing' } } }),
+      initContainerStatuses: [other('mesh-init', { ...crashed, ...lastState('iptables: operation not permitted') })],
+    },
+  ),
+  trouble(
+    'a sidecar that crashes beside a consumer that runs',
+    'ConsumersCrashing',
+    [/container istio-proxy: exit code 1: Error, cannot reach istiod/, /-c istio-proxy/, /not of this pipeline/],
+    {
+      phase: 'Running',
+      conditions: [scheduled],
+      containerStatuses: [
+        { ...other('consumer', long), ready: true },
+        other('istio-proxy', { ...crashed, ...lastState('cannot reach istiod') }),
+      ],
+    },
+  ),
+  trouble(
+    'a consumer that runs and is never ready',
+    'ConsumersNotReady',
+    [/its readiness probe does not succeed/, /kubectl describe pod/],
+    { phase: 'Running', conditions: [scheduled], containerStatuses: [other('consumer', { ...long, started: true })] },
+  ),
+  {
+    ...trouble('a volume that cannot be mounted', 'VolumeNotMounted', [/secret "absent" not found/, /Create the Secret/], {}),
+    after: async (site, pod) => {
+      await say(site, pod, { ...container({ state: { waiting: { reason: 'ContainerCreating' } } }), conditions: [scheduled] })
+      await tell(site, pod, 'FailedMount', 'MountVolume.SetUp failed for volume "extra" : secret "absent" not found')
+    },
+  },
+  {
+    name: 'a Deployment that somebody paused',
+    type: 'ConsumersAvailable',
+    reason: 'RolloutPaused',
+    told: [/^Deployment f-\d+-consumer: /, /spec\.paused of the Deployment is true/, /kubectl rollout resume -n default/],
+    after: async (site) => {
+      await deploymentPaused(site, true)
+      await site.patch({ consumer: { image: 'registry.example/another:1' } })
+    },
+    mend: async (site) => {
+      await deploymentPaused(site, false)
+      await podsBecomeReady(site)
+    },
+  },
   trouble(
     'an image that cannot be pulled',
     'ImagePullFailed',

@@ -19,6 +19,13 @@ const refused = (name: string, consumer: Record<string, unknown>, told: RegExp):
   mend: corrected({ consumer: Object.fromEntries(Object.keys(consumer).map((key) => [key, null])) }),
 })
 
+const misspelt = (name: string, consumer: Record<string, unknown>, told: RegExp): Fault => ({
+  ...refused(name, consumer, told),
+  type: 'Stalled',
+  reason: 'InvalidSpec',
+  told: [told, /spec\.consumer cannot be made pods of/, /Correct it in spec\.consumer/],
+})
+
 const schedule = (name: string, wrong: object, told: RegExp): Fault => ({
   name,
   spec: () => ({ scaling: { schedules: [{ cron: '0 8 * * *', minReplicas: 2, for: '1h', ...wrong }] } }),
@@ -65,15 +72,32 @@ export const specFaults: readonly Fault[] = [
   ),
   refused('a label that is none', { labels: { team: 'no spaces please' } }, /template\.labels/),
   refused('a priority class that is no name', { priorityClassName: 'Bad_Name' }, /priorityClassName/),
-  {
-    ...refused(
-      "a volume of the operator's own name",
-      { volumes: [{ name: 'config', emptyDir: {} }] },
-      /duplicate entries for key/,
-    ),
-    reason: 'ApiServerBusy',
-    told: [/^Deployment f-\d+-consumer: /, /duplicate entries for key \[name="config"\]/, /if it lasts, read the answer/],
-  },
+  misspelt(
+    "a volume of the operator's own name",
+    { volumes: [{ name: 'config', emptyDir: {} }] },
+    /duplicate entries for key \[name="config"\]/,
+  ),
+  misspelt(
+    "a variable of the operator's own name",
+    { env: [{ name: 'POD_NAME', value: 'mine' }] },
+    /duplicate entries for key \[name="POD_NAME"\]/,
+  ),
+  misspelt(
+    'an affinity that is none',
+    { affinity: { nodeAfinity: { x: 1 } } },
+    /unknown field "spec\.template\.spec\.affinity\.nodeAfinity"/,
+  ),
+  misspelt(
+    'a toleration without a key',
+    { tolerations: [{ keyy: 'a', operator: 'Exists' }] },
+    /unknown field "spec\.template\.spec\.tolerations\[0\]\.keyy"/,
+  ),
+  misspelt(
+    'a security context that is none',
+    { securityContext: { runAsNonroot: true } },
+    /unknown field "spec\.template\.spec\.securityContext\.runAsNonroot"/,
+  ),
+  misspelt('a list where an object belongs', { affinity: { nodeAffinity: [] } }, /nodeAffinity/i),
   refused(
     'a toleration of an unknown effect',
     { tolerations: [{ key: 'a', operator: 'Exists', effect: 'Never' }] },

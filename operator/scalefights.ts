@@ -1,0 +1,67 @@
+/**
+ * Others who scale the consumers' Deployment. A number set by hand is put right once or twice; an autoscaler that sets it again and
+ * again is reported with its name, and the number stays as it wants until it gives way (contests.ts).
+ */
+import { failure } from '../api/errors.ts'
+import type { Clock } from './kubernetes/clock.ts'
+import { createContests, writerOf } from './kubernetes/contests.ts'
+import { isFailure } from './kubernetes/errors.ts'
+import { type KubernetesObject, resourcePath } from './kubernetes/objects.ts'
+import type { Transport } from './kubernetes/transport.ts'
+import type { DeploymentObject } from './plan/deployment.ts'
+import { deploymentType, mainManager, scalerManager } from './plan/kinds.ts'
+
+export interface ScaleFights {
+  /** Before another number is written. Throws ReplicasContended where that would be a fight. */
+  check(current: DeploymentObject, signal: AbortSignal): Promise<void>
+  wrote(uid: string, replicas: number): void
+}
+
+/** Deployments that are gone leave a number each; the oldest go. */
+const mostKnown = 20_000
+const autoscalers = 'kube-controller-manager through scale'
+
+export function createScaleFights(transport: Transport, clock: Pick<Clock, 'now'>): ScaleFights {
+  const contests = createContests()
+  /** By uid: the number that was last there, ours or theirs. */
+  const known = new Map<string, number>()
+
+  function remember(uid: string, replicas: number): void {
+    known.delete(uid)
+    known.set(uid, replicas)
+    const [oldest] = known.keys()
+    if (known.size <= mostKnown || oldest === undefined) return
+    known.delete(oldest)
+    contests.drop(oldest)
+  }
+
+  async function writer({ metadata }: DeploymentObject, signal: AbortSignal): Promise<string> {
+    try {
+      const path = resourcePath(deploymentType, metadata.namespace, metadata.name)
+      const live = (await transport.request({ method: 'GET', path, signal })) as KubernetesObject
+      return writerOf(live, ['f:spec', 'f:replicas'], [mainManager, scalerManager])
+    } catch (thrown) {
+      if (isFailure(thrown, 'KubernetesNotFound')) return 'another writer'
+      throw thrown
+    }
+  }
+
+  return {
+    async check(current, signal) {
+      const { uid = '', name = '' } = current.metadata
+      const now = current.spec?.replicas ?? 1
+      const last = known.get(uid)
+      if (last !== undefined && last !== now) contests.undone(uid, await writer(current, signal), clock.now())
+      remember(uid, now)
+      const who = contests.standing(uid, clock.now())
+      if (who === undefined) return
+      const isAutoscaler = who === autoscalers
+      const advice = isAutoscaler
+        ? `delete the HorizontalPodAutoscaler or the ScaledObject of KEDA that targets Deployment ${name}; or have it target the StreamPipeline, with scaling.policy: Manual`
+        : 'have that writer leave the number alone: replicas are set by scaling, or with kubectl scale streampipeline under scaling.policy: Manual'
+      const told = isAutoscaler ? `a HorizontalPodAutoscaler (${who})` : who
+      throw failure('ReplicasContended', { kind: deploymentType.kind, name, writer: told, advice })
+    },
+    wrote: remember,
+  }
+}

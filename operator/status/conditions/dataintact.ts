@@ -1,0 +1,14 @@
+/** What was lost, what others took, and what retention waits for (intact.ts). */
+import { intactOf } from '../intact.ts'
+import { type Checks, verdict } from './verdict.ts'
+
+export const dataIntactChecks: Checks = [
+  {
+    name: 'what was counted',
+    says({ look, observed: { spec } }) {
+      const sample = look.kind === 'None' ? undefined : look.sample
+      return sample && intactOf(sample, spec.kind === 'Sound' ? spec.pipeline : undefined)
+    },
+  },
+  { name: 'not counted yet', says: () => verdict('Unknown', 'NotObservedYet', 'Known when Redis answers') },
+]

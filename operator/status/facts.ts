@@ -1,0 +1,49 @@
+/**
+ * What conditions are said of: a reconcile's findings with the generation of the spec that each was made for. A look at Redis that
+ * was made for another spec is none: it may have been at another server.
+ */
+import type { Observation, Observed } from '../plan/observed.ts'
+import { type Obstacle, obstaclesOf } from './obstacles.ts'
+import { type Rollout, rolloutOf } from './rollout.ts'
+
+export interface Facts {
+  readonly observed: Observed
+  readonly generation: number
+  /** Consumers that should run. */
+  readonly replicas: number
+  readonly ready: number
+  /** The look at the Redis of this spec. */
+  readonly look: Observation
+  /** Undefined: there is no Deployment. */
+  readonly rollout: Rollout | undefined
+  /** What keeps pods from running, most telling first. */
+  readonly obstacles: readonly Obstacle[]
+  readonly nowMs: number
+}
+
+const noLook: Observation = { kind: 'None' }
+
+export function generationOf({ object }: Observed): number {
+  return object.metadata.generation ?? 0
+}
+
+/** The look at the Redis of this spec; none where the last one was made for another. */
+export function lookOf(observed: Observed): Observation {
+  const { observation } = observed
+  return observation.kind !== 'None' && observation.generation === generationOf(observed) ? observation : noLook
+}
+
+export function factsOf(observed: Observed, replicas: number, nowMs: number): Facts {
+  const { deployment, templateGeneration } = observed
+  const rollout = deployment && rolloutOf(deployment, templateGeneration)
+  return {
+    observed,
+    generation: generationOf(observed),
+    replicas,
+    ready: deployment?.status?.readyReplicas ?? 0,
+    look: lookOf(observed),
+    rollout,
+    obstacles: obstaclesOf(observed, rollout, replicas, nowMs),
+    nowMs,
+  }
+}

@@ -1,0 +1,92 @@
+/**
+ * What keeps consumers from running, of the Deployment and of its pods, most telling first: pods that may not be made, a rollout that
+ * is paused or has stopped, pods that are there and don't run.
+ */
+import type { DeploymentObject } from '../plan/deployment.ts'
+import { consumerName } from '../plan/names.ts'
+import type { Observed } from '../plan/observed.ts'
+import { isLeaving, type Trouble, troubleOf } from './pods/trouble.ts'
+import type { ConditionReason } from './reasons.ts'
+import type { Rollout } from './rollout.ts'
+
+export interface Obstacle {
+  readonly reason: ConditionReason
+  /** Object, cause and remedy. */
+  readonly text: string
+}
+
+/** Of pods, most telling first. */
+const order: readonly Trouble['reason'][] = [
+  'ContainerNotCreated',
+  'ImagePullFailed',
+  'ConsumersCrashing',
+  'VolumeNotMounted',
+  'SandboxNotCreated',
+  'Unschedulable',
+  'NodeLost',
+  'ContainersInitializing',
+  'ConsumersNotReady',
+  'ConsumersStuck',
+  'PodsEnded',
+]
+
+export function obstaclesOf(
+  observed: Observed,
+  rollout: Rollout | undefined,
+  replicas: number,
+  nowMs: number,
+): readonly Obstacle[] {
+  const { deployment, object } = observed
+  if (deployment === undefined) return []
+  const { name = '', namespace = '' } = object.metadata
+  const subject = `Deployment ${consumerName(name)}`
+  const found = [refused(deployment, subject), halted(rollout, subject, `${namespace} deployment/${consumerName(name)}`)]
+  return [...found.filter((each) => each !== undefined), ...ofPods(observed, rollout, replicas, nowMs)]
+}
+
+/** A quota, a policy, a ServiceAccount that is missing: the ReplicaSet may make no pods, or no more. */
+function refused({ status }: DeploymentObject, subject: string): Obstacle | undefined {
+  const failure = status?.conditions?.find((each) => each.type === 'ReplicaFailure' && each.status === 'True')
+  if (failure === undefined) return undefined
+  const remedy =
+    'Raise the quota, or change spec.consumer so that the policy named admits the pods; create what is named as missing'
+  return { reason: 'PodsRefused', text: `${subject}: ${failure.message ?? failure.reason ?? 'its pods are refused'}. ${remedy}` }
+}
+
+function halted(rollout: Rollout | undefined, subject: string, target: string): Obstacle | undefined {
+  if (rollout?.kind !== 'Paused') return undefined
+  return { reason: 'RolloutPaused', text: `${subject}: ${rollout.text}. Resume it with kubectl rollout resume -n ${target}` }
+}
+
+function ofPods(
+  { deployment, pods, podEvents }: Observed,
+  rollout: Rollout | undefined,
+  replicas: number,
+  nowMs: number,
+): Obstacle[] {
+  const ready = deployment?.status?.readyReplicas ?? 0
+  const isWhole = ready >= replicas && rollout?.kind === 'Done'
+  const troubles = pods
+    .filter((pod) => !isLeaving(pod))
+    .map((pod) => troubleOf(pod, nowMs, podEvents?.get(pod.metadata.uid ?? '')))
+    .filter((trouble) => trouble !== undefined)
+    // Those that have ended stay listed for long; they were replaced.
+    .filter(({ reason }) => !isWhole || reason !== 'PodsEnded')
+    .toSorted((a, b) => order.indexOf(a.reason) - order.indexOf(b.reason) || (a.pod < b.pod ? -1 : 1))
+  const reasons = [...new Set(troubles.map(({ reason }) => reason))]
+  return reasons.flatMap((reason) => {
+    const [first, ...others] = troubles.filter((trouble) => trouble.reason === reason)
+    if (first === undefined) return []
+    const more = others.length === 0 ? '' : ` (so are ${others.length} more)`
+    const room = reason === 'Unschedulable' ? inTheWay(deployment) : ''
+    return [{ reason, text: `Pod ${first.pod}: ${first.detail}${more}. ${first.remedy}${room}` }]
+  })
+}
+
+/** New pods come before old ones go: on full nodes they wait for each other. */
+function inTheWay(deployment: DeploymentObject | undefined): string {
+  const { replicas = 0, updatedReplicas = 0 } = deployment?.status ?? {}
+  const earlier = replicas - updatedReplicas
+  if (earlier <= 0) return ''
+  return `. ${earlier} consumers of an earlier template hold room until a new one is ready: a lower number of replicas makes room, too`
+}

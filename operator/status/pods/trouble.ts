@@ -1,0 +1,87 @@
+/**
+ * What keeps one pod from running, as far as the scheduler and the kubelet have said so: in the pod's status (ended, scheduling.ts,
+ * containers.ts), or only by Events and by how long it takes (silence.ts).
+ */
+import { printable } from '../../../api/printable.ts'
+import type { PodEvent, PodObject } from '../../plan/observed.ts'
+import type { ConditionReason } from '../reasons.ts'
+import { containerTrouble } from './containers.ts'
+import { isScheduled, schedulingTrouble } from './scheduling.ts'
+import { silenceTrouble } from './silence.ts'
+
+export interface Trouble {
+  readonly reason: Extract<
+    ConditionReason,
+    | 'ImagePullFailed'
+    | 'ConsumersCrashing'
+    | 'ContainerNotCreated'
+    | 'ContainersInitializing'
+    | 'VolumeNotMounted'
+    | 'SandboxNotCreated'
+    | 'ConsumersNotReady'
+    | 'ConsumersStuck'
+    | 'NodeLost'
+    | 'Unschedulable'
+    | 'PodsEnded'
+  >
+  readonly pod: string
+  readonly detail: string
+  readonly remedy: string
+}
+
+/** Of a pod: what it has in common with others is left out. */
+export type Finding = Omit<Trouble, 'pod'>
+
+type Sign = (pod: PodObject, nowMs: number, events: readonly PodEvent[]) => Finding | undefined
+
+/** In this order: what ended runs no more, what is on no node has no containers. */
+const signs: readonly Sign[] = [endedTrouble, nodeTrouble, schedulingTrouble, containerTrouble, silenceTrouble]
+
+export function troubleOf(pod: PodObject, nowMs: number, events: readonly PodEvent[] = []): Trouble | undefined {
+  if (isReady(pod)) return undefined
+  for (const sign of signs) {
+    const found = sign(pod, nowMs, events)
+    if (found !== undefined) return { ...found, detail: printable(found.detail, 2048), pod: pod.metadata.name ?? '' }
+  }
+  return undefined
+}
+
+/** Whether a pod is not ready and its status does not say why: the kubelet's Events may. */
+export function isMute(pod: PodObject, nowMs: number): boolean {
+  if (isLeaving(pod) || isReady(pod) || !isScheduled(pod)) return false
+  const found = troubleOf(pod, nowMs)
+  return found === undefined || silent.includes(found.reason)
+}
+
+const silent: readonly Trouble['reason'][] = ['ConsumersNotReady', 'ConsumersStuck', 'ContainersInitializing']
+
+export function isLeaving({ metadata }: PodObject): boolean {
+  return metadata.deletionTimestamp !== undefined
+}
+
+export function isReady({ status }: PodObject): boolean {
+  return status?.conditions?.some(({ type, status: value }) => type === 'Ready' && value === 'True') === true
+}
+
+function endedTrouble({ status }: PodObject): Finding | undefined {
+  if (status?.phase === 'Succeeded') return { ...ended, detail: 'Succeeded: all its containers ended by themselves' }
+  if (status?.phase !== 'Failed') return undefined
+  const { reason, message } = status
+  return { ...ended, detail: [reason ?? 'Failed', message].filter(Boolean).join(': ') }
+}
+
+const ended = {
+  reason: 'PodsEnded',
+  remedy: 'Look at the node, and at requests and limits in spec.consumer.resources; the Deployment replaces the pod',
+} as const
+
+function nodeTrouble({ status, spec }: PodObject): Finding | undefined {
+  const isLost = status?.reason === 'NodeLost' || status?.phase === 'Unknown'
+  if (!isLost) return undefined
+  const detail = `node ${spec?.nodeName ?? '?'} does not answer${status.message === undefined ? '' : `: ${status.message}`}`
+  return {
+    reason: 'NodeLost',
+    detail,
+    remedy: 'Look at the node with kubectl describe node; the pod is replaced after some minutes',
+  }
+}

@@ -1,0 +1,41 @@
+/**
+ * Whether the Deployment's template is rolled out, as `kubectl rollout status` would say, with one difference: once a template was
+ * rolled out, growing is no rollout. The Deployment's condition Progressing tells the two apart: it keeps `NewReplicaSetAvailable`
+ * until another template comes. Pods that are terminating are not in these numbers.
+ *
+ *   Underway ──every consumer is of the template, and available──▶ Done
+ *      ├──spec.paused──▶ Paused ──resumed──▶ Underway
+ *      └──nothing moves for progressDeadlineSeconds──▶ Stopped ──something moves──▶ Underway
+ *
+ * Scaling moves `generation` as a template does. So the generation that must have been observed is that of the last write of the
+ * template, where it is known.
+ */
+import type { DeploymentObject } from '../plan/deployment.ts'
+
+export interface Rollout {
+  readonly kind: 'Done' | 'Underway' | 'Paused' | 'Stopped'
+  /** How far it is; empty when done. */
+  readonly text: string
+}
+
+const rolledOut = 'NewReplicaSetAvailable'
+const deadlinePassed = 'ProgressDeadlineExceeded'
+
+export function rolloutOf(deployment: DeploymentObject, templateGeneration: number | undefined): Rollout {
+  const { spec, status = {}, metadata } = deployment
+  const { observedGeneration = 0, replicas = 0, updatedReplicas = 0, availableReplicas = 0 } = status
+  if (observedGeneration < (templateGeneration ?? metadata.generation ?? 0))
+    return { kind: 'Underway', text: 'the Deployment controller has not taken up the last change yet' }
+  const wanted = spec?.replicas ?? 1
+  const earlier = Math.max(0, replicas - updatedReplicas)
+  const progressing = status.conditions?.find(({ type }) => type === 'Progressing')
+  const isPaused = spec?.paused === true
+  if (earlier === 0 && (wanted === 0 || isPaused || progressing?.reason === rolledOut)) return { kind: 'Done', text: '' }
+  const running = `${updatedReplicas} of ${wanted} consumers run the new template, ${availableReplicas} are available`
+  const text = earlier === 0 ? running : `${running}, ${earlier} of an earlier template still run`
+  if (isPaused) return { kind: 'Paused', text: `${text}; spec.paused of the Deployment is true` }
+  if (progressing?.reason === deadlinePassed)
+    return { kind: 'Stopped', text: `${text}; ${progressing.message ?? deadlinePassed}` }
+  if (earlier === 0 && updatedReplicas >= wanted && availableReplicas >= updatedReplicas) return { kind: 'Done', text: '' }
+  return { kind: 'Underway', text }
+}

@@ -1,0 +1,35 @@
+/** What the Deployment controller writes of consumers that may not be made, or of a rollout that somebody holds. */
+import { plain, type StatusFault } from './statusfault.ts'
+
+const refusals = [
+  'pods "x" is forbidden: exceeded quota: tight, requested: pods=1, used: pods=2, limited: pods=2',
+  'pods "x" is forbidden: maximum memory usage per Container is 128Mi, but limit is 256Mi',
+  'pods "x" is forbidden: error looking up service account farm/nobody: serviceaccount "nobody" not found',
+  'pods "x" is forbidden: no PriorityClass with name urgent was found',
+  'pods "x" is forbidden: violates PodSecurity "restricted:latest": seccompProfile',
+  'admission webhook "policy.example" denied the request: label team is missing',
+  'Internal error occurred: failed calling webhook "policy.example": connection refused',
+]
+const failure = (message: string) => ({ type: 'ReplicaFailure', status: 'True', reason: 'FailedCreate', message })
+const progressing = (status: string, reason: string, message = '') => ({ type: 'Progressing', status, reason, message })
+export const deploymentFaults: readonly StatusFault[] = [
+  ...refusals.map((message) => ({
+    name: message,
+    reason: 'PodsRefused',
+    deployment: { status: { conditions: [failure(message)] } },
+    told: [
+      /^(\d of \d consumers ready; )?Deployment ndvi-consumer: /,
+      plain(message),
+      /Raise the quota, or change spec\.consumer.*create what is named as missing/,
+    ],
+  })),
+  {
+    name: 'a paused Deployment',
+    reason: 'RolloutPaused',
+    deployment: {
+      spec: { paused: true },
+      status: { updatedReplicas: 0, conditions: [progressing('Unknown', 'DeploymentPaused')] },
+    },
+    told: [/spec\.paused of the Deployment is true/, /kubectl rollout resume -n farm deployment\/ndvi-consumer/],
+  },
+]

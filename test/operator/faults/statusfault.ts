@@ -1,0 +1,15 @@
+/** A fault as it stands in the status of a pod or a Deployment, and what must be told of it. */
+import type { DeploymentObject } from '../../../operator/plan/deployment.ts'
+import type { PodEvent, PodObject } from '../../../operator/plan/observed.ts'
+
+export interface StatusFault {
+  readonly name: string
+  readonly reason: string
+  readonly told: readonly RegExp[]
+  readonly pod?: PodObject
+  readonly events?: readonly PodEvent[]
+  readonly deployment?: Pick<DeploymentObject, 'status' | 'spec'>
+}
+
+/** That text, as it is. */
+export const plain = (text: string) => new RegExp(text.replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&'))
