@@ -24,7 +24,10 @@ async function commandsIn(printed: readonly Printed[]) {
 /** The words after `redis-cli`, also within `kubectl exec … --`. */
 const redisWords = (words: readonly string[]) => {
   const at = words.indexOf('redis-cli')
-  return at === 0 || words[at - 1] === '--' ? words.slice(at + 1) : undefined
+  if (at !== 0 && words[at - 1] !== '--') return undefined
+  const given = words.slice(at + 1)
+  // Where the server listens.
+  return given[0] === '-s' || given[0] === '-p' ? given.slice(2) : given
 }
 
 /** How Redis answers a command that it does not know as it is written. That there is no such key or group is no fault of the text. */

@@ -9,8 +9,9 @@ import { join } from 'node:path'
 import { before, test } from 'node:test'
 import { Ajv } from 'ajv'
 import { parseAllDocuments, stringify } from 'yaml'
-import { kind } from '../../api/index.ts'
+import { kind, validate } from '../../api/index.ts'
 import { parseScenario } from '../../scaling/simulate/scenario.ts'
+import { resourceWith } from '../redis/resource.ts'
 import { needsApiServer, startApiServer } from '../support/apiserver.ts'
 import { projectRoot } from '../support/root.ts'
 import { blocksOf } from './support/printed.ts'
@@ -26,11 +27,13 @@ const valuesSchema: { readonly properties: Readonly<Record<string, unknown>> } =
 )
 const takesValues = new Ajv({ strict: false }).compile(valuesSchema)
 
-type Sort = 'resource' | 'values' | 'scenario' | 'pod' | 'unknown'
+type Sort = 'resource' | 'spec' | 'object' | 'values' | 'scenario' | 'pod' | 'unknown'
 
 function sortOf({ content }: Document): Sort {
   const names = Object.keys(content)
   if (content['kind'] === kind) return 'resource'
+  if (typeof content['kind'] === 'string' && content['apiVersion'] === 'v1') return 'object'
+  if (names.includes('payload')) return 'spec'
   if (names.includes('arrivals')) return 'scenario'
   if (names.includes('volumes') || names.includes('containers')) return 'pod'
   return names.some((name) => name in valuesSchema.properties) ? 'values' : 'unknown'
@@ -74,6 +77,27 @@ test('simulate takes the scenarios that README and docs print', () => {
   assert.ok(printed.length > 0, 'none')
   for (const { place, text } of printed) assert.ok(parseScenario(text, place).name !== '')
   assert.throws(() => parseScenario(`${printed[0]?.text}nonsense: 1\n`, 'changed'))
+})
+
+test('`validate` takes the fragments of a spec that README and docs print', () => {
+  const printed = sorts.spec ?? []
+  assert.ok(printed.length > 0, 'none')
+  const problems = (fragment: object) => validate(resourceWith(fragment))
+  for (const { place, content } of printed) assert.deepEqual(problems(content), [], place)
+  assert.notDeepEqual(problems({ payload: { nonsense: true } }), [])
+})
+
+test('an API server takes the other objects that README and docs print', needsApiServer, async (t) => {
+  const printed = sorts.object ?? []
+  assert.ok(printed.length > 0, 'none')
+  const server = await startApiServer(t)
+  assert.equal((await server.kubectl(['create', 'namespace', 'team-a'])).code, 0)
+  for (const { place, text, content } of printed) {
+    const { namespace } = content['metadata'] as { readonly namespace?: string }
+    if (namespace !== undefined && namespace !== 'team-a') await server.kubectl(['create', 'namespace', namespace])
+    const { code, stderr } = await server.kubectl(['create', '--dry-run=server', '--validate=strict', '-f', '-'], text)
+    assert.equal(code, 0, `${place}: ${stderr}`)
+  }
 })
 
 test('an API server takes the fragments of Pods that README and docs print', needsApiServer, async (t) => {

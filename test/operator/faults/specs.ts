@@ -71,7 +71,7 @@ export const specFaults: readonly Fault[] = [
     /must be less than or equal to memory limit/,
   ),
   refused('a label that is none', { labels: { team: 'no spaces please' } }, /template\.labels/),
-  refused('a priority class that is no name', { priorityClassName: 'Bad_Name' }, /priorityClassName/),
+  refused('a label of nodes that is none', { nodeSelector: { 'two/slashes/here': 'x' } }, /nodeSelector/),
   misspelt(
     "a volume of the operator's own name",
     { volumes: [{ name: 'config', emptyDir: {} }] },
