@@ -1,5 +1,4 @@
 /** What is to be said about a schema, and what follows from it. */
-import { quotedName } from '../printable.ts'
 
 /** Steps from the schema's root: `['properties', 'amount', 'type']`. */
 export type SchemaPath = readonly (string | number)[]
@@ -23,7 +22,7 @@ const plainStep = /^[A-Za-z_$][\w$-]*$/
 export function spellPath(root: string, path: SchemaPath): string {
   return path.reduce<string>((spelled, step) => {
     if (typeof step === 'number') return `${spelled}[${step}]`
-    return plainStep.test(step) ? `${spelled}.${step}` : `${spelled}[${quotedName(step)}]`
+    return plainStep.test(step) ? `${spelled}.${step}` : `${spelled}[${JSON.stringify(clip(step, 100))}]`
   }, root)
 }
 

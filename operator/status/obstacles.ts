@@ -5,7 +5,8 @@
 import type { DeploymentObject } from '../plan/deployment.ts'
 import { consumerName } from '../plan/names.ts'
 import type { Observed } from '../plan/observed.ts'
-import { isLeaving, type Trouble, troubleOf } from './pods/trouble.ts'
+import type { Trouble } from './pods/finding.ts'
+import { isLeaving, troubleOf } from './pods/trouble.ts'
 import type { ConditionReason } from './reasons.ts'
 import type { Rollout } from './rollout.ts'
 

@@ -3,7 +3,7 @@
  * container is named where it is not ours, since the remedy is then not in the pipeline's spec.
  */
 import type { ContainerState, ContainerStatus, PodObject } from '../../plan/observed.ts'
-import type { Finding } from './trouble.ts'
+import type { Finding } from './finding.ts'
 
 export const ourContainer = 'consumer'
 const lastWords = 600

@@ -1,6 +1,6 @@
 /** A pod without a node. */
 import type { PodObject } from '../../plan/observed.ts'
-import type { Finding } from './trouble.ts'
+import type { Finding } from './finding.ts'
 
 export function isScheduled({ spec, status }: PodObject): boolean {
   if (spec?.nodeName !== undefined || (status?.containerStatuses ?? []).length > 0) return true

@@ -4,8 +4,8 @@
  */
 import type { PodEvent, PodObject } from '../../plan/observed.ts'
 import { containersOf, isOurs } from './containers.ts'
+import type { Finding, Trouble } from './finding.ts'
 import { isScheduled } from './scheduling.ts'
-import type { Finding, Trouble } from './trouble.ts'
 
 /** Setting up a pod takes some seconds, and the first pull of an image more. */
 const settingUpMs = 60_000

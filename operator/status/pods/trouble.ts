@@ -4,33 +4,10 @@
  */
 import { printable } from '../../../api/printable.ts'
 import type { PodEvent, PodObject } from '../../plan/observed.ts'
-import type { ConditionReason } from '../reasons.ts'
 import { containerTrouble } from './containers.ts'
+import type { Finding, Trouble } from './finding.ts'
 import { isScheduled, schedulingTrouble } from './scheduling.ts'
 import { silenceTrouble } from './silence.ts'
-
-export interface Trouble {
-  readonly reason: Extract<
-    ConditionReason,
-    | 'ImagePullFailed'
-    | 'ConsumersCrashing'
-    | 'ContainerNotCreated'
-    | 'ContainersInitializing'
-    | 'VolumeNotMounted'
-    | 'SandboxNotCreated'
-    | 'ConsumersNotReady'
-    | 'ConsumersStuck'
-    | 'NodeLost'
-    | 'Unschedulable'
-    | 'PodsEnded'
-  >
-  readonly pod: string
-  readonly detail: string
-  readonly remedy: string
-}
-
-/** Of a pod: what it has in common with others is left out. */
-export type Finding = Omit<Trouble, 'pod'>
 
 type Sign = (pod: PodObject, nowMs: number, events: readonly PodEvent[]) => Finding | undefined
 

@@ -1,0 +1,330 @@
+/**
+ * The entries of the error catalogue (errors.ts): a stable code, a message, whether another attempt can help, the condition reason, and
+ * the remedy. Codes are never reused once retired.
+ */
+
+interface ErrorEntry {
+  /** Template; `{name}` is replaced by the parameter of that name. */
+  readonly message: string
+  /** Retryable: the same call may succeed later. Terminal: somebody has to change something first. */
+  readonly kind: 'Retryable' | 'Terminal'
+  /** Kubernetes condition reason (CamelCase) under which it is shown. */
+  readonly reason: string
+  /** What a person does about it; a template too. */
+  readonly remedy: string
+}
+
+export const errorCatalogue = {
+  InvalidPipeline: {
+    message: '{subject} is not a valid StreamPipeline: {problems}',
+    kind: 'Terminal',
+    reason: 'InvalidSpec',
+    remedy: 'correct the fields named; `streampipeline validate FILE` checks them without a cluster',
+  },
+  UnreadableFile: {
+    message: 'cannot read {file}: {detail}',
+    kind: 'Terminal',
+    reason: 'UnreadableFile',
+    remedy: 'check that the path is right and that this user may read it',
+  },
+  InvalidOption: {
+    message: '{option}: {detail}',
+    kind: 'Terminal',
+    reason: 'InvalidOption',
+    remedy: 'correct the option; --help lists the forms it takes',
+  },
+  ReferenceMissing: {
+    message: '{kind} {name} (key {key}), which {field} refers to, is missing: {detail}',
+    kind: 'Retryable',
+    reason: 'ReferenceMissing',
+    remedy: 'create the {kind} with that key, or correct {field}',
+  },
+  InvalidReference: {
+    message: 'the value that {field} takes from {kind} {name} (key {key}) cannot be used: {detail}',
+    kind: 'Retryable',
+    reason: 'InvalidReference',
+    remedy: 'correct the value in {kind} {name}',
+  },
+  ReferenceRefused: {
+    message: '{kind} {name} (key {key}), which {field} refers to, may not be used: {detail}',
+    kind: 'Retryable',
+    reason: 'ReferenceRefused',
+    remedy: '{advice}',
+  },
+  PolicyRefused: {
+    message: "the operator's limits refuse {field}: {detail}",
+    kind: 'Terminal',
+    reason: 'PolicyRefused',
+    remedy: 'correct the field, or ask the administrator of the operator to widen {limit}; docs/tenancy.md lists the limits',
+  },
+  RedisAddressRefused: {
+    message: 'the operator may not connect to {host}: {detail}',
+    kind: 'Terminal',
+    reason: 'RedisAddressRefused',
+    remedy:
+      'name another Redis, or ask the administrator of the operator to widen its limits on Redis (docs/tenancy.md lists them)',
+  },
+  RedisUnreachable: {
+    message: 'Redis at {address} cannot be reached: {detail}',
+    kind: 'Retryable',
+    reason: 'RedisUnreachable',
+    remedy: 'check the address, that the server runs, and that a NetworkPolicy or firewall lets this process through',
+  },
+  LocalRedisUnreachable: {
+    message: 'Redis at {address} cannot be reached: {detail}',
+    kind: 'Retryable',
+    reason: 'RedisUnreachable',
+    remedy: 'check the address and that the server runs; or add --redis private, which starts a server for this run alone',
+  },
+  RedisAuthFailed: {
+    message: 'Redis at {address} refused the user or password: {detail}',
+    kind: 'Retryable',
+    reason: 'RedisAuthFailed',
+    remedy: 'correct the user and password in the Secrets that spec.redis names',
+  },
+  RedisTlsFailed: {
+    message: 'the TLS handshake with Redis at {address} failed: {detail}',
+    kind: 'Retryable',
+    reason: 'RedisTlsFailed',
+    remedy: 'check spec.redis.tls: caFrom must hold the CA that signed the server certificate, serverName a name in it',
+  },
+  RedisPermissionDenied: {
+    message: 'the Redis user lacks a right: {detail}',
+    kind: 'Retryable',
+    reason: 'RedisPermissionDenied',
+    remedy: 'grant it with ACL SETUSER; docs/redis.md lists the commands and keys that are needed',
+  },
+  RedisNotReady: {
+    message: 'Redis at {address} answers {reply}: {detail}',
+    kind: 'Retryable',
+    reason: 'RedisNotReady',
+    remedy: 'nothing is lost: entries stay in the stream and work goes on when Redis accepts commands again',
+  },
+  RedisOutOfMemory: {
+    message: 'Redis at {address} is out of memory: {detail}',
+    kind: 'Retryable',
+    reason: 'RedisOutOfMemory',
+    remedy: 'raise maxmemory or drain the queue; entries stay pending meanwhile',
+  },
+  RedisUnfit: {
+    message: 'Redis at {address} cannot be used: {detail}',
+    kind: 'Terminal',
+    reason: 'RedisUnfit',
+    remedy: '{advice}',
+  },
+  WrongKeyType: {
+    message: 'key {key} holds a {actual}, not a {expected}',
+    kind: 'Terminal',
+    reason: 'WrongKeyType',
+    remedy: 'another program uses this name: rename it in the spec, or remove the key if it is litter',
+  },
+  DeadLettersFull: {
+    message: 'the dead-letter stream {stream} holds deadLetter.maxEntries ({maxEntries})',
+    kind: 'Retryable',
+    reason: 'DeadLettersFull',
+    remedy:
+      'replay or purge dead letters with `streampipeline dead`, or raise deadLetter.maxEntries; entries that should become dead letters stay pending meanwhile',
+  },
+  QueueHeld: {
+    message: 'the queue takes no jobs: {detail}',
+    kind: 'Retryable',
+    reason: 'QueueHeld',
+    remedy:
+      'resume the queue with the program that paused it, or move that program to BullMQ 6; when it resumes, it would lose the jobs added meanwhile, so entries stay pending',
+  },
+  RedisCommandFailed: {
+    message: 'Redis refused {command}: {detail}',
+    kind: 'Retryable',
+    reason: 'RedisCommandFailed',
+    remedy: 'read the reply; if it repeats, report it with the server version',
+  },
+  RedisReplyRefused: {
+    message: 'the reply of Redis at {address} is refused, and the connection was closed: {detail}',
+    kind: 'Retryable',
+    reason: 'RedisReplyRefused',
+    remedy:
+      'check that a Redis server, and no other program, listens at that address; docs/redis.md tells how much a reply may be',
+  },
+  StreamClaimed: {
+    message: 'group {group} of stream {stream} belongs to the pipeline {owner}',
+    kind: 'Retryable',
+    reason: 'StreamClaimed',
+    remedy:
+      'give this pipeline a group of its own in spec.source.group; until then its consumers read on, but it neither publishes a mode in Redis nor keeps its scaling state there. The claim passes on when that pipeline is deleted, or is not served for ten minutes',
+  },
+  LookQuarantined: {
+    message: 'looking at Redis is suspended, since the process that looked ended: {detail}',
+    kind: 'Retryable',
+    reason: 'LookQuarantined',
+    remedy:
+      'check the servers that spec.redis and sink.bullmq.redis lead to, and what the keys of this pipeline hold; it is tried again by itself, at most five minutes later',
+  },
+  SpecQuarantined: {
+    message: 'checking the spec is suspended, since the process that checked it ended: {detail}',
+    kind: 'Retryable',
+    reason: 'SpecQuarantined',
+    remedy:
+      'simplify spec.payload.schema and spec.scaling.schedules; the spec is checked again by itself, at most five minutes later, and at once when it changes',
+  },
+  PayloadRejected: {
+    message: 'the payload was refused: {detail}',
+    kind: 'Terminal',
+    reason: 'PayloadRejected',
+    remedy: 'correct the field named, or spec.payload.schema',
+  },
+  DispatchContended: {
+    message: 'somebody else has been forwarding the idempotency key {key} all the while',
+    kind: 'Retryable',
+    reason: 'DispatchContended',
+    remedy: 'dispatch it again: a forwarder that died lets go of its key after idempotency.lockTTL',
+  },
+  PortableForwarding: {
+    message: 'jobs go into queue {queue} by the portable path: {detail}',
+    kind: 'Retryable',
+    reason: 'PortableForwarding',
+    remedy:
+      'nothing is wrong, but adding takes more round trips and a lock: install the BullMQ that this release names as its dependency; docs/guarantees.md tells the paths apart',
+  },
+  ReplicationUnconfirmed: {
+    message: 'jobs at {address} are acknowledged without the confirmation of a replica: {detail}',
+    kind: 'Retryable',
+    reason: 'ReplicationUnconfirmed',
+    remedy: '{advice}; until then a failover of the queue’s Redis may lose jobs that were acknowledged',
+  },
+  Closed: {
+    message: 'the {what} was closed',
+    kind: 'Terminal',
+    reason: 'Closed',
+    remedy: 'make a new one; close it only when nothing uses it any more',
+  },
+  ExecutionLockLost: {
+    message: 'the execution lock of job {job} was lost while it ran',
+    kind: 'Retryable',
+    reason: 'ExecutionLockLost',
+    remedy: 'the job runs again elsewhere; make the handler stop on its AbortSignal, or raise lockTTL',
+  },
+  KubernetesUnreachable: {
+    message: 'the Kubernetes API server cannot be reached: {detail}',
+    kind: 'Retryable',
+    reason: 'KubernetesUnreachable',
+    remedy: 'check the kubeconfig or the network; work goes on by itself when it answers',
+  },
+  KubernetesForbidden: {
+    message: 'the Kubernetes API server forbids it: {detail}',
+    kind: 'Retryable',
+    reason: 'Forbidden',
+    remedy: 'grant the verb in the Role of the ServiceAccount named; the chart generates it whole',
+  },
+  KubernetesRefused: {
+    message: 'the Kubernetes API server refused {operation}: {detail}',
+    kind: 'Retryable',
+    reason: 'ApplyFailed',
+    remedy: 'read the answer: quota and admission policies name what they want changed',
+  },
+  ConsumerMisspelt: {
+    message: 'spec.consumer cannot be made pods of: {detail}',
+    kind: 'Terminal',
+    reason: 'InvalidSpec',
+    remedy:
+      'correct it in spec.consumer: the path is that of the Deployment, whose spec.template.spec holds what spec.consumer says',
+  },
+  ConsumerInvalid: {
+    message: 'the Kubernetes API server refused {operation}: {detail}',
+    kind: 'Terminal',
+    reason: 'ApplyFailed',
+    remedy: 'read the answer: it names fields of the Deployment; correct the same ones in spec.consumer',
+  },
+  KubernetesUnauthorized: {
+    message: 'the Kubernetes API server does not accept the credentials: {detail}',
+    kind: 'Retryable',
+    reason: 'Unauthorized',
+    remedy: 'check the kubeconfig or the ServiceAccount token; a renewed token is picked up by itself',
+  },
+  KubernetesNotFound: {
+    message: '{subject} does not exist: {detail}',
+    kind: 'Retryable',
+    reason: 'NotFound',
+    remedy: 'create it, or install the CustomResourceDefinition that defines its kind',
+  },
+  KubernetesConflict: {
+    message: '{subject} was changed by somebody else at the same time: {detail}',
+    kind: 'Retryable',
+    reason: 'Conflict',
+    remedy: 'nothing: it is read again and tried again',
+  },
+  KubernetesExpired: {
+    message: 'the Kubernetes API server no longer has the version asked for: {detail}',
+    kind: 'Retryable',
+    reason: 'Expired',
+    remedy: 'nothing: the list is read again',
+  },
+  KubernetesBusy: {
+    message: 'the Kubernetes API server is busy: {detail}',
+    kind: 'Retryable',
+    reason: 'ApiServerBusy',
+    remedy:
+      'nothing at first: it is tried again; if it lasts, read the answer (an admission webhook may be failing), and look at API Priority and Fairness and the load of the API server',
+  },
+  NamespaceTerminating: {
+    message: 'the Kubernetes API server refused {operation}, since the namespace is being deleted: {detail}',
+    kind: 'Retryable',
+    reason: 'NamespaceTerminating',
+    remedy: 'nothing: the pipeline goes with its namespace; create it in another one if it is still wanted',
+  },
+  SchemaOutdated: {
+    message: 'the CustomResourceDefinition in the cluster is older than this operator and lacks {fields}',
+    kind: 'Terminal',
+    reason: 'SchemaOutdated',
+    remedy:
+      'install the one that came with it: `streampipeline crd | kubectl apply --server-side -f -`, or upgrade the chart with crds.enabled',
+  },
+  NameTaken: {
+    message: '{kind} {name} exists and belongs to {owner}, not to this pipeline',
+    kind: 'Retryable',
+    reason: 'NameTaken',
+    remedy: 'rename the pipeline, or delete or rename that {kind}; it is never taken over',
+  },
+  BeingDeleted: {
+    message: '{kind} {name} is being deleted',
+    kind: 'Retryable',
+    reason: 'BeingDeleted',
+    remedy: 'nothing: it is created anew when it is gone; if it stays, look at its finalizers',
+  },
+  Contended: {
+    message: '{kind} {name} is changed back again and again by another operator of StreamPipelines',
+    kind: 'Retryable',
+    reason: 'Contended',
+    remedy: 'let one operator serve this namespace: correct --namespaces of one, or uninstall it',
+  },
+  ReplicasContended: {
+    message: 'spec.replicas of {kind} {name} is changed back again and again by {writer}, and is left as it is',
+    kind: 'Retryable',
+    reason: 'Contended',
+    remedy: '{advice}',
+  },
+  FieldsContended: {
+    message: '{kind} {name} is changed back again and again by {writer}, and is left as it is',
+    kind: 'Retryable',
+    reason: 'Contended',
+    remedy:
+      'have that writer leave the fields of this {kind} alone, and set in spec.consumer what it wants; while it has to change them, annotate the StreamPipeline with streampipeline.dev/reconcile: disabled',
+  },
+  RedisServerMissing: {
+    message: 'no redis-server program was found: {detail}',
+    kind: 'Terminal',
+    reason: 'RedisServerMissing',
+    remedy: 'install one ({command}) or name a server in spec.redis.url and leave --redis private out',
+  },
+  ConsumerRefused: {
+    message: 'consumers cannot run: {detail}',
+    kind: 'Terminal',
+    reason: 'ConsumerRefused',
+    remedy: '{advice}',
+  },
+  Internal: {
+    message: 'internal fault: {detail}',
+    kind: 'Retryable',
+    reason: 'InternalError',
+    remedy: 'this is a defect in StreamPipeline: report it with the log lines around it',
+  },
+} as const satisfies Record<string, ErrorEntry>
