@@ -51,5 +51,6 @@ export const numberForm = /^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?$/
 
 /** A double as text that `isHeld` takes: JavaScript spells large integers with zeros in place of digits. */
 export function spelled(value: number): string {
-  return Number.isInteger(value) && !Number.isSafeInteger(value) ? value.toExponential(mostDigits - 1) : JSON.stringify(value)
+  const usual = JSON.stringify(value)
+  return Number.isSafeInteger(value) || !Number.isInteger(value) || isHeld(usual) ? usual : value.toExponential(mostDigits - 1)
 }
