@@ -7,7 +7,13 @@ import { failure, type StreamPipelineError } from '../../api/errors.ts'
 import type { Observation } from '../plan/observed.ts'
 
 /** Said before a peer has shown that it is a Redis. */
-const beforeAnswer: ReadonlySet<string> = new Set(['RedisUnreachable', 'RedisTlsFailed', 'RedisAddressRefused', 'Internal'])
+const beforeAnswer: ReadonlySet<string> = new Set([
+  'RedisUnreachable',
+  'RedisTlsFailed',
+  'RedisAddressRefused',
+  'RedisReplyRefused',
+  'Internal',
+])
 
 /** With the reasons left out that tell one peer from another. */
 export function withoutPeer(observation: Observation): Observation {
