@@ -35,7 +35,9 @@ interface Codec {
 export async function loadRelease(root: string): Promise<Release> {
   const load = async (path: string) =>
     (await import(pathToFileURL(resolve(root, path)).href)) as Record<string, (...args: unknown[]) => unknown>
-  const { compilePipeline, parsePipeline } = await load('api/compile.ts')
+  // 610099e has both in one file.
+  const { compilePipeline, ...compiling } = await load('api/compile.ts')
+  const parsePipeline = compiling['parsePipeline'] ?? (await load('api/validate.ts'))['parsePipeline']
   const { createCodec } = await load('redis/payload/codec.ts')
   const { jobId, scopeOf } = await load('redis/keys.ts')
   const scope = scopeOf?.('ndvi:jobs', 'ndvi')
