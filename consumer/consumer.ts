@@ -266,13 +266,15 @@ export function createConsumer(parts: ConsumerParts): Consumer {
     const rounds = createRounds(pipeline, clock())
     let sweeping: Promise<SweepReport> | undefined
     // The first comes at once: what keeps a stream from being trimmed is reported at start.
-    for (let waitMs = 0; !draining(); waitMs = rounds.jitteredMs(random())) {
-      const until = clock() + waitMs
-      // An idle consumer's next round may be far off: it comes once there is work.
-      while (!draining() && clock() < until && !(waitMs > tidyingMs && rounds.hasSettled(settledSoFar()))) {
-        await rest(Math.min(tidyingMs, until - clock()))
+    let dueMs = clock()
+    while (!draining()) {
+      // Work ends a long rest. An outage does not: each turn of this loop rests, or nothing else of the process would run.
+      const isRested = clock() >= dueMs || (rounds.waitMs > tidyingMs && rounds.hasSettled(settledSoFar()))
+      if (!isRested || !mayRetain(lifecycle.state)) {
+        const leftMs = dueMs - clock()
+        await rest(leftMs > 0 ? Math.min(tidyingMs, leftMs) : tidyingMs)
+        continue
       }
-      if (draining() || !mayRetain(lifecycle.state)) continue
       await guarded(lifecycle, async () => {
         if (sweeper !== undefined && sweeping === undefined && isReady(lifecycle.state) && rounds.isSweepDue(clock())) {
           sweeping = sweepOnce(sweeper)
@@ -289,6 +291,9 @@ export function createConsumer(parts: ConsumerParts): Consumer {
         await retireVanished(writer, place)
         rounds.retired(clock())
       })
+      const waitMs = rounds.jitteredMs(random())
+      dueMs = clock() + waitMs
+      await rest(Math.min(tidyingMs, waitMs))
     }
   }
 
