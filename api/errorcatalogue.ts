@@ -10,7 +10,7 @@ interface ErrorEntry {
   readonly kind: 'Retryable' | 'Terminal'
   /** Kubernetes condition reason (CamelCase) under which it is shown. */
   readonly reason: string
-  /** What a person does about it; a template too. */
+  /** The next step for a person; a template, like the message. */
   readonly remedy: string
 }
 
@@ -173,7 +173,7 @@ export const errorCatalogue = {
     remedy: 'correct the field named, or spec.payload.schema',
   },
   DispatchContended: {
-    message: 'somebody else has been forwarding the idempotency key {key} all the while',
+    message: 'another forwarder has held the lock of the idempotency key {key} all the while',
     kind: 'Retryable',
     reason: 'DispatchContended',
     remedy: 'dispatch it again: a forwarder that died lets go of its key after idempotency.lockTTL',
@@ -247,7 +247,7 @@ export const errorCatalogue = {
     remedy: 'create it, or install the CustomResourceDefinition that defines its kind',
   },
   KubernetesConflict: {
-    message: '{subject} was changed by somebody else at the same time: {detail}',
+    message: 'another writer changed {subject} at the same time: {detail}',
     kind: 'Retryable',
     reason: 'Conflict',
     remedy: 'nothing: it is read again and tried again',

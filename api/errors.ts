@@ -24,8 +24,8 @@ function fill(template: string, parameters: Readonly<Record<string, string>>): s
   return template.replaceAll(/\{(\w+)\}/g, (_, name: string) => parameters[name] ?? `{${name}}`)
 }
 
-/** Parameters that are names. What begins a path or a list of problems may be longer. */
-const nameParameters: ReadonlySet<string> = new Set(['key', 'job', 'queue', 'stream', 'name', 'owner'])
+/** Parameters that are names, and are cut. Keys of Redis are not: a person has to type the whole key to look at it or to delete it. */
+const nameParameters: ReadonlySet<string> = new Set(['job', 'queue', 'stream', 'name', 'owner'])
 
 function shown(name: string, value: string): string {
   if (nameParameters.has(name)) return printableName(value)

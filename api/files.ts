@@ -34,9 +34,9 @@ export interface CheckedResource {
   readonly problems: readonly (Problem & { readonly line: number })[]
   /** What a consumer of it may hold in memory, as a phrase; absent where there are problems. */
   readonly memory?: string
-  /** What its jobs' copies of their requests may hold in the queue's Redis, as a phrase; absent where jobs keep none. */
+  /** Memory that the jobs' copies of requests may take in the queue's Redis, as a phrase; absent where jobs keep no copies. */
   readonly queueMemory?: string
-  /** What judges its payloads, and why not ajv where it is another; absent where there are problems, or no schema. */
+  /** The validator of its payloads, and the reason where it is not ajv; absent where there are problems, or no schema. */
   readonly judge?: string
   /** What is valid and will go wrong all the same, with the remedy. */
   readonly remarks: readonly (Problem & { readonly line: number })[]
@@ -51,7 +51,7 @@ export interface FileReport {
   readonly remarks: readonly string[]
 }
 
-/** Kubernetes' own bound: such a name is told whole. */
+/** Kubernetes' own bound: a name within it is shown whole. */
 const mostNameOfObject = 253
 
 function nameOf(document: unknown): string {

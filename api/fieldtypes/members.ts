@@ -1,4 +1,4 @@
-/** What a case says of one property: the schemas that its value must satisfy, and from them whether it may be text. */
+/** The reading of one property in one case: the schemas that its value must satisfy, and whether these allow text. */
 import { compilePattern } from '../validation/pattern.ts'
 import { isRecord } from '../validation/problem.ts'
 import type { Case } from './cases.ts'

@@ -1,6 +1,6 @@
 /**
- * How the fields of a stream entry are read by a payload's schema, made once for a schema. What a field may be hangs on the field alone where
- * the schema knows one case; where it knows several, on which of them the other fields fit.
+ * The plan by which a payload's schema reads the fields of a stream entry, made once for a schema. A schema of one case decides on each
+ * field by itself. A schema of several cases decides by the other fields which case an entry belongs to.
  */
 import { createAcceptance } from './acceptance.ts'
 import { type Case, type Condition, type Expansion, expand } from './cases.ts'
@@ -17,7 +17,7 @@ export interface FieldPlan {
   reading(at: number, name: string): Reading
   /** Whether all the schemas take the text. */
   takes(schemas: readonly unknown[], text: string): boolean
-  /** What of an entry shows, before any field is read, that it is not of this case. */
+  /** Signs by which an entry is not of this case, before any field is read. */
   marks(at: number): Marks
   /** A reading by schemas that hold together, whatever case they are of. */
   readingBy(schemas: readonly SchemaObject[], name: string): Reading

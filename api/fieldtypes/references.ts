@@ -23,7 +23,7 @@ const single: ReadonlySet<string> = new Set([
   ...['unevaluatedItems', 'unevaluatedProperties', 'contentSchema'],
 ])
 
-/** What of a schema is a schema; `const`, `enum` and `default` hold values. */
+/** The members of a schema that are schemas themselves; `const`, `enum` and `default` hold values. */
 function inner(schema: SchemaObject): unknown[] {
   return Object.entries(schema).flatMap(([keyword, value]) => {
     if (single.has(keyword)) return [value]
