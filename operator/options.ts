@@ -26,7 +26,7 @@ export interface OperatorOptions {
   readonly podMonitor?: boolean
   /** Limits on pipelines, as the flags give them. */
   readonly limits?: LimitOptions
-  /** Status hides from teams what answers at an address that is no Redis. */
+  /** Status does not show teams which kind of server answers at an address that is no Redis. */
   readonly manyTeams?: boolean
   /** Default `info`. */
   readonly logLevel?: string

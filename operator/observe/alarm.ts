@@ -3,11 +3,11 @@
  * nothing, and which waits for streams that do not exist yet. A woken pipeline is left out until a look finds it asleep again, so an
  * entry that no consumer takes cannot wake it for ever.
  *
- *   Idle       nobody sleeps, or the next read is about to begin
- *   Opening    connecting, on a connection of its own: a blocked connection serves nobody else
+ *   Idle       no pipeline sleeps, or the next read is about to begin
+ *   Opening    connecting, on a connection of its own: a blocked connection serves no other command
  *   Reading    blocked, for some seconds at a time. A sleeper that comes later ends the read by CLIENT UNBLOCK, so that the next
  *              one waits for it, too; where the user may not do that, reads are shorter
- *   Waiting    Redis is away or a failover is under way: a new connection, with back-off. What came meanwhile rings at once, since
+ *   Waiting    Redis is away or a failover is under way: a new connection, with back-off. Entries of that time ring at once, since
  *              the read begins after the last entry that was seen
  *
  * The alarm needs no entry's bytes, but XREAD sends them. A reply larger than a wake-up may be is cut off (RedisReplyRefused), and its

@@ -143,7 +143,7 @@ export interface OperatorSettings {
   /** Networks of Redis, for egress of these policies; undefined: not known. */
   readonly networkPolicyRedis?: readonly string[] | undefined
   readonly podMonitor: boolean
-  /** Limits on what pipelines may ask for. */
+  /** Limits that an administrator sets on pipelines. */
   readonly limits: Limits
   /** Status gives one text for every address that is no Redis. */
   readonly manyTeams: boolean

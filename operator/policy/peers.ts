@@ -1,5 +1,5 @@
 /**
- * Status reports why Redis cannot be reached, and so what answers at an address: a refusal, silence, another protocol, a certificate.
+ * Status reports why Redis cannot be reached, and so reveals the server at an address: a refusal, silence, another protocol, a certificate.
  * Teams that share an operator could scan ports with it. So with `--many-teams` status gives one text for all these causes. The
  * operator's log keeps the reason, for the administrator. Errors after an answer as Redis are reported as before.
  */
