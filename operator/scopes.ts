@@ -9,7 +9,7 @@
  *      └──cannot be written──▶ Unclaimed (served as if alone: a missing right must not stop what runs)
  *
  * A Lease makes clocks irrelevant: times count from the moment when its change was seen. The leader of a release renews; its standbys
- * only watch. A release for the whole cluster keeps Leases only in namespaces with pipelines.
+ * only watch. A release for the whole cluster takes Leases only in namespaces with pipelines.
  */
 import { asFailure, type StreamPipelineError } from '../api/errors.ts'
 import { pause } from '../process/pause.ts'

@@ -51,8 +51,8 @@ type ApplyOutcome =
 
 export interface Applier {
   /**
-   * Throws NameTaken if the name belongs to another owner, BeingDeleted if the object is being deleted, and Contended if another operator
-   * changes the object back. It also throws the transport's errors.
+   * Throws NameTaken if the name belongs to another owner, and BeingDeleted if the object is being deleted. Throws Contended if another
+   * operator changes the object back, and FieldsContended if another writer does. It also throws the transport's errors.
    */
   apply(request: ApplyRequest, signal: AbortSignal): Promise<ApplyOutcome>
   /** The object was deleted: its next apply starts from the live state again. */
