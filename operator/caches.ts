@@ -1,5 +1,5 @@
 /**
- * What the operator watches: pipelines, their children by label, and their pods. Every change maps to the key of a pipeline,
+ * The objects that the operator watches: pipelines, their children by label, and their pods. Every change maps to the key of a pipeline,
  * `namespace/name`. Each kind in each namespace is a view of its own (views.ts).
  */
 import type { StreamPipelineError } from '../api/errors.ts'
@@ -32,7 +32,7 @@ export interface Caches {
   /** By kind; every kind of child, the two above included. */
   readonly children: ReadonlyMap<string, MutableStore<KubernetesObject>>
   readonly views: Views
-  /** Kinds of which an object in that namespace could not be seen. */
+  /** Kinds that cannot be watched in that namespace. */
   dark(namespace: string): readonly DarkKind[]
   run(signal: AbortSignal): Promise<void>
 }
@@ -47,9 +47,9 @@ interface CachesOptions {
   readonly onChild: (pipelineKey: string, type: ResourceType, change: StoreChange<KubernetesObject>) => void
   readonly onPod: (pipelineKey: string, change: StoreChange<PodObject>) => void
   readonly onBackoff: (type: ResourceType, error: StreamPipelineError | undefined, attempt: number) => void
-  /** A view became dark, or was lit again. */
+  /** A view became dark or lit again. */
   readonly onView: (type: ResourceType, namespace: string | undefined, dark: DarkView | undefined) => void
-  /** The API server's history is another one. */
+  /** The API server went back to an earlier state. */
   readonly onRewound: () => void
   readonly onHandlerFault: (thrown: unknown) => void
 }
@@ -62,7 +62,7 @@ function pipelineKeyOf(object: KubernetesObject): string | undefined {
   return name === undefined ? undefined : `${object.metadata.namespace ?? ''}/${name}`
 }
 
-/** One whose label was changed is news to the pipeline that it left, too. */
+/** A change of the label concerns two pipelines: the old one and the new one. */
 function pipelinesOf(change: StoreChange<KubernetesObject>): ReadonlySet<string> {
   const objects = change.kind === 'Set' ? [change.before, change.object] : [change.before]
   return new Set(objects.map((object) => object && pipelineKeyOf(object)).filter((key) => key !== undefined))
@@ -120,8 +120,8 @@ export function createCaches(options: CachesOptions): Caches {
 }
 
 /**
- * Once an object was found as it should be, or made so, its version and its metadata tell whether somebody changed it (ledger.ts).
- * Its content, most of the operator's memory, is of use no more.
+ * Keeps the identity and our own metadata of an object that is as it should be. They suffice to notice another writer's change
+ * (ledger.ts). The content would take most of the operator's memory.
  */
 function bare<T extends KubernetesObject>({ apiVersion, kind, metadata }: T): T {
   const { name, namespace, uid, resourceVersion, generation, deletionTimestamp, labels, ownerReferences, annotations } = metadata
@@ -140,7 +140,7 @@ function bare<T extends KubernetesObject>({ apiVersion, kind, metadata }: T): T 
   return { apiVersion, kind, metadata: kept } as T
 }
 
-/** As they are, in strings that all objects have in common. */
+/** The same labels, in strings that all objects share. */
 function shared(labels: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
   const ours = childLabels(labels[nameLabel] ?? '')
   return Object.fromEntries(Object.entries(labels).map(([name, value]) => [name, ours[name] === value ? ours[name] : value]))

@@ -1,6 +1,6 @@
 /**
- * Carries one pipeline's plan out, object by object. What fails is a fault of that object; the rest goes on. Objects written are put
- * into the caches at once, so that the next reconcile does not decide on what it has itself overtaken.
+ * Carries out the plan of one pipeline, object by object. A failed object becomes a fault; the others go on. Written objects enter the
+ * caches at once, so that the next reconcile does not decide on an older state.
  */
 import { type ErrorCode, failure } from '../api/errors.ts'
 import { byPipeline, type Caches } from './caches.ts'
@@ -27,19 +27,19 @@ interface ExecutorParts {
   readonly caches: Caches
   readonly applier: Applier
   readonly explain: Explain
-  /** An object that had lost its owner was taken over; `Deployment ndvi-consumer`. */
+  /** The operator took over an object that had lost its owner; `subject` is for example `Deployment ndvi-consumer`. */
   readonly onAdopted?: ((object: PipelineObject, subject: string) => void) | undefined
 }
 
 interface Executed {
   readonly faults: readonly Fault[]
-  /** What was written, as the API server returned it, by uid. What differs from it later was changed by others. */
+  /** Objects written, as the API server returned them, by uid. A later difference is another writer's change. */
   readonly written: ReadonlyMap<string, KubernetesObject>
-  /** The Deployment and its generation after its template was written; undefined: it was as it should be. */
+  /** The Deployment and its generation after a write of its template. Undefined: no write was needed. */
   readonly template?: { readonly uid: string; readonly generation: number }
 }
 
-/** Of one run. */
+/** State of one execution of a plan. */
 interface Run {
   readonly observed: Observed
   readonly replicas: number
@@ -87,7 +87,9 @@ export function createExecute({ transport, clock, caches, applier, explain, onAd
     }
   }
 
-  /** Before the number is lowered. A mark that cannot be set is told; what goes then is the ReplicaSet controller's choice. */
+  /**
+   * Runs before the number of replicas is lowered. A mark that fails becomes a fault; the ReplicaSet controller then chooses the pods.
+   */
   async function markVictims(run: Run): Promise<void> {
     const { observed, replicas } = run
     const { namespace = '', name = '' } = observed.object.metadata
@@ -106,7 +108,7 @@ export function createExecute({ transport, clock, caches, applier, explain, onAd
     try {
       await transport.request({ method: 'PATCH', path, query, body, contentType: 'application/merge-patch+json', signal })
     } catch (thrown) {
-      // Gone meanwhile, or another pod by now.
+      // The pod is gone, or another pod has its name.
       if (!isFailure(thrown, 'KubernetesNotFound') && !isFailure(thrown, 'KubernetesConflict')) throw thrown
     }
   }
@@ -115,7 +117,7 @@ export function createExecute({ transport, clock, caches, applier, explain, onAd
     const { namespace = '', name = '', uid } = observed.object.metadata
     const current = caches.deployments.get(`${namespace}/${consumerName(name)}`)
     if (current === undefined || current.spec?.replicas === replicas) return
-    // The apply before this one has judged whose it is; since then somebody took it away.
+    // The preceding apply confirmed the owner; another writer has removed the reference since then.
     if (current.metadata.ownerReferences?.some((each) => each.uid === uid) !== true)
       throw failure('KubernetesConflict', {
         subject: `Deployment ${consumerName(name)}`,
@@ -145,13 +147,14 @@ export function createExecute({ transport, clock, caches, applier, explain, onAd
     const { faults } = run
     const one = (child: DesiredChild) => attempt(child, run, () => applyChild(child, run))
     await Promise.all(intent.apply.filter(({ type }) => type !== deploymentType).map(one))
-    // The Deployment last, and only once what it rests on is in place: it would mount a stranger's configuration.
+    // The Deployment comes last, and only if its ConfigMap and ServiceAccount are ours. It would else mount another owner's
+    // configuration.
     const name = consumerName(observed.object.metadata.name ?? '')
     const rests = [`${configMapType.kind} ${name}`, `${serviceAccountType.kind} ${name}`]
     if (faults.some(({ subject }) => rests.includes(subject))) return run
     const deployments = intent.apply.filter(({ type }) => type === deploymentType)
     for (const child of deployments) await one(child)
-    // One that is merely refused a change is scaled; one that is another's to write, or on its way out, is not.
+    // A Deployment whose change is refused is still scaled. One that is another writer's, or is being deleted, is not.
     const isAnothers = faults.some(
       ({ subject, error }) => subject === `${deploymentType.kind} ${name}` && notToWrite.includes(error.code),
     )

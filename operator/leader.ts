@@ -40,7 +40,7 @@ interface TermParts {
   readonly namespace: string
   readonly compatibility: CompatibilityCheck
   readonly scopes: Scopes
-  /** It hears of what changes from now on. */
+  /** Gets the reconciler of this term, which has to hear of changes from then on. */
   readonly onReconciler: (reconciler: Reconciler) => void
   /** Writes a line of the decision log. */
   readonly recordDecision: (line: string) => void
@@ -184,7 +184,7 @@ async function signingKeyOf({ transport, clock, log, namespace }: TermParts, sto
 
 type OnLook = (key: string, observation: Observation, tookMs: number) => void
 
-/** What status leaves out where many teams read it, for the administrator; each reason once until another follows. */
+/** Logs for the administrator the reasons that status omits where many teams read it. A reason is logged once until another follows. */
 function recordingReasons(log: Logger, onLook: OnLook): OnLook {
   const last = new Map<string, string>()
   return (key, observation, tookMs) => {

@@ -21,12 +21,12 @@ export interface OperatorOptions {
   /** `HOST:PORT`; default `:8081`. */
   readonly health?: string
   readonly networkPolicy?: boolean
-  /** `10.0.0.0/8,…`: where Redis is, beside Services; absent: anywhere. */
+  /** `10.0.0.0/8,…`: networks of Redis, besides Services; absent: anywhere. */
   readonly networkPolicyRedis?: string
   readonly podMonitor?: boolean
-  /** What pipelines may ask for; as the flags give it. */
+  /** Limits on pipelines, as the flags give them. */
   readonly limits?: LimitOptions
-  /** Teams must not learn from status what answers at an address that is no Redis. */
+  /** Status does not show teams which kind of server answers at an address that is no Redis. */
   readonly manyTeams?: boolean
   /** Default `info`. */
   readonly logLevel?: string
@@ -38,9 +38,9 @@ export interface OperatorOptions {
   readonly podName?: string
   /** Where the Lease and the signing key live. Default: POD_NAMESPACE, then the kubeconfig's or pod's own, then `default`. */
   readonly podNamespace?: string
-  /** Name of the Lease by which the leader is elected: one for each release. Default: LEASE_NAME, then `streampipeline-operator`. */
+  /** Name of the Lease for leader election, one for each release. Default: LEASE_NAME, then `streampipeline-operator`. */
   readonly lease?: string
-  /** Where POD_NAME, POD_NAMESPACE and LEASE_NAME are looked up. */
+  /** Environment with POD_NAME, POD_NAMESPACE and LEASE_NAME. */
   readonly env: Readonly<Record<string, string | undefined>>
   /** Aborts when the process is asked to stop. */
   readonly signal: AbortSignal
@@ -60,7 +60,7 @@ export interface OperatorOptions {
   readonly schemaEveryMs?: number
   /** A key under way for longer means a wedged loop: the kubelet should start the process anew. Default 120000. */
   readonly wedgedMs?: number
-  /** How long another release that stopped renewing still holds a namespace; default 60000. */
+  /** Milliseconds for which another release keeps a namespace after its last renewal; default 60000. */
   readonly scopeMs?: number
   /** Told once the servers listen. */
   readonly onListening?: (ports: { readonly metrics: number; readonly health: number }) => void

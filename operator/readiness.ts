@@ -1,7 +1,7 @@
 /**
- * What `/readyz` answers. Not ready is an operator that serves nothing: its caches are not filled, the schema is too old, or another
- * release serves all of its namespaces. One that serves a part is ready, or one tenant could hold up its rollout; what it does not
- * see, and where it stands back, stands below the `ok`.
+ * The answer of `/readyz`. An operator that serves nothing is not ready: its caches are not filled, the schema is too old, or another
+ * release serves all its namespaces. An operator that serves a part is ready; otherwise one tenant could block its rollout. The lines
+ * below `ok` list what it cannot watch, and the namespaces that another release serves.
  */
 import type { StreamPipelineError } from '../api/errors.ts'
 import { pipelineType } from './plan/kinds.ts'
@@ -15,11 +15,11 @@ interface Readiness {
 interface Served {
   /** Every view was listed, or is known to be dark. */
   readonly settled: boolean
-  /** Views of pipelines that were ever listed. */
+  /** Number of views of pipelines that were ever listed. */
   readonly filled: number
   readonly dark: readonly DarkView[]
   readonly schemaFault: StreamPipelineError | undefined
-  /** Namespaces with pipelines, or named by the option, that this release might serve. */
+  /** Number of namespaces that this release might serve: those with pipelines, or those of the option. */
   readonly wanted: number
   readonly theirs: readonly { readonly namespace: string; readonly holder: string }[]
 }
@@ -40,7 +40,7 @@ export function readiness({ settled, filled, dark, schemaFault, wanted, theirs }
   return { code: 200, body: text('ok') }
 }
 
-/** A line for each namespace and cause: where a namespace is gone, all kinds in it are dark. */
+/** One line for each namespace and cause: in a missing namespace all kinds are dark. */
 function grouped(dark: readonly DarkView[]): readonly string[] {
   const groups = new Map<string, DarkView[]>()
   for (const view of dark) {

@@ -1,6 +1,6 @@
 /**
- * The shell around `plan`: gathers what one pipeline looks like now, has the plan carried out (execute.ts), and reports. What could
- * not be carried out is tried again later and later (setback.ts).
+ * The shell around `plan`: gathers the state of one pipeline, has the plan carried out (execute.ts), and reports. Failed work is tried
+ * again after longer and longer pauses (setback.ts).
  */
 import { admit } from '../api/admission.ts'
 import { compilePipeline } from '../api/compile.ts'
@@ -44,40 +44,40 @@ interface ReconcilerParts {
   readonly reader: ReferenceReader
   readonly watchers: PipelineWatchers
   readonly settings: OperatorSettings
-  /** Judges what of a spec may be costly, as createJudge does. */
+  /** Judges the parts of a spec that may be costly, as createJudge does. */
   readonly judge: (key: string, version: string, value: unknown) => Promise<readonly Problem[]>
   /** Of the served CustomResourceDefinition. */
   readonly schemaFault?: () => StreamPipelineError | undefined
   /** The pipeline is gone. */
   readonly onForgotten?: (key: string) => void
-  /** Whether this release serves that namespace, or stands back from it. */
+  /** Whether this release serves that namespace, rather than another release. */
   readonly isServed?: (namespace: string) => boolean
-  /** An object that had lost its owner was taken over; `Deployment ndvi-consumer`. */
+  /** The operator took over an object that had lost its owner; `subject` is for example `Deployment ndvi-consumer`. */
   readonly onAdopted?: (object: PipelineObject, subject: string) => void
 }
 
-/** What this process knows of one pipeline. */
+/** State of one pipeline in this process. */
 interface PipelineRecord {
-  /** Checking a spec runs all its rules, so it is done once per generation. */
+  /** The spec as read. A check runs all its rules, so it is done once for each generation. */
   spec?: { readonly version: string; readonly sinceMs: number; readonly read: CompiledPipeline | StreamPipelineError }
   statusWrittenMs?: number
-  /** The Deployment, and its generation when its template was last written. */
+  /** The Deployment and its generation after the last write of its template. */
   template?: { readonly uid: string; readonly generation: number } | undefined
   /** What the last plan rested on that was carried out without a fault. */
   settled?: string
-  /** The last try to carry it out, where that met with faults. */
+  /** The last attempt, if it met faults. */
   setback?: Setback
 }
 
 export interface Reconciler {
   readonly reconcile: Reconcile
-  /** Something watched changed about it or its objects. */
+  /** A watched object of the pipeline, or the pipeline itself, changed. */
   touched(key: string): void
-  /** The API server's history is another one: generations and versions seen before mean nothing. */
+  /** The API server went back to an earlier state: known generations and versions mean nothing. */
   forgetAll(): void
 }
 
-/** A Secret that cannot be read is told of after this many times `faultsEveryMs`. */
+/** A Secret that cannot be read is reported after this many times `faultsEveryMs`. */
 const doubtPatience = 6
 
 export function createReconciler(parts: ReconcilerParts): Reconciler {
@@ -104,10 +104,10 @@ export function createReconciler(parts: ReconcilerParts): Reconciler {
     const version = `${object.metadata.uid ?? ''} ${object.metadata.generation ?? 0}`
     if (record.spec?.version === version) return specOf(object, record.spec.read)
     const parsed = await parse(object, async (value) => await parts.judge(key, version, value))
-    // It was not judged: its pause ends without a change of the resource.
+    // The spec was not judged: its pause ends without a change of the resource.
     if (parsed.kind === 'Unsound' && parsed.error.code === 'SpecQuarantined') return parsed
     const spec = judged(parsed, object, settings.limits)
-    // What it was compiled from is seldom wanted again.
+    // The source of the compiled spec is seldom needed again.
     record.spec = { version, sinceMs: clock.wall().getTime(), read: spec.kind === 'Sound' ? spec.pipeline : spec.error }
     return spec
   }
@@ -158,7 +158,7 @@ export function createReconciler(parts: ReconcilerParts): Reconciler {
         }
       }),
     )
-    // Without a label to look for nothing is asked about Secrets that only the pods get.
+    // Without a required label, Secrets that only pods get are not read.
     if (settings.limits.secretLabel === undefined) return read
     return [...read, ...(await refusedSecrets(spec, namespace, maxAgeMs))]
   }
@@ -190,7 +190,7 @@ export function createReconciler(parts: ReconcilerParts): Reconciler {
     delete record.settled
     const { faults, written, template } = await execute(plan(observed, course), course, observed, signal)
     record.template = template ?? record.template ?? templateFound(observed.deployment)
-    // With the objects as they were found and written: whatever others change meanwhile is another basis.
+    // The basis uses objects as found and as written. A later change by another writer makes another basis.
     const children = asWritten(observed.children, written)
     const tried = basisOf({ ...observed, children }, course)
     if (faults.length > 0) {
@@ -240,7 +240,7 @@ export function createReconciler(parts: ReconcilerParts): Reconciler {
   const reconcile: Reconcile = async (key, signal) => {
     const object = caches.pipelines.get(key)
     if (object === undefined || object.metadata.deletionTimestamp !== undefined) return forget(key)
-    // Another release's to serve: nothing is written, and nothing of it is remembered.
+    // Another release serves the namespace: this one writes nothing and forgets the pipeline.
     if (!isServed(object.metadata.namespace ?? '')) return forget(key)
     const record = recordOf(key)
     const observed = await gather(key, record, object, signal)
@@ -277,7 +277,7 @@ export function createReconciler(parts: ReconcilerParts): Reconciler {
   }
 }
 
-/** The first time in this process: as it was before this run scaled it. */
+/** The first record in this process: the Deployment before this run scaled it. */
 function templateFound(deployment: DeploymentObject | undefined): PipelineRecord['template'] {
   if (deployment === undefined) return undefined
   const { uid = '', generation = 0 } = deployment.metadata
@@ -288,17 +288,19 @@ function templateOf({ template }: PipelineRecord, deployment: DeploymentObject |
   return template?.uid === deployment?.metadata.uid ? template?.generation : undefined
 }
 
-/** Contention is retried at once, with back-off, while it is too young to be told; the rest when it is due. */
+/**
+ * The next look. A recent conflict is thrown, so that the queue retries it at once with back-off. Other faults wait until they are due.
+ */
 function nextLook(said: Report, setback: Setback | undefined, nowMs: number): ReconcileResult {
   const inMs = setback === undefined ? undefined : setback.dueMs - nowMs
   const [fault] = setback?.faults ?? []
-  // What only a person mends would not be tried again if it were thrown.
+  // The queue does not retry a terminal error, so it is not thrown.
   if (inMs !== undefined && inMs <= 0 && fault?.error.retryable === true) throw fault.error
   const waits = [said.requeueAfterMs, inMs && Math.max(1, inMs)].filter((each) => each !== undefined)
   return waits.length === 0 ? {} : { requeueAfterMs: Math.min(...waits) }
 }
 
-/** The children that there were, with what was written in place of what was found. */
+/** The children found, with the written objects in place of their earlier versions. */
 function asWritten(
   children: readonly KubernetesObject[],
   written: ReadonlyMap<string, KubernetesObject>,
@@ -318,7 +320,7 @@ function specOf(object: PipelineObject, read: CompiledPipeline | StreamPipelineE
   }
 }
 
-/** Of a spec that was judged before. */
+/** The resource of a spec that was judged before. */
 function resourceOf(object: PipelineObject): StreamPipeline {
   return admitted(object, admit(object))
 }
@@ -333,7 +335,7 @@ async function parse(object: PipelineObject, judge: (value: unknown) => Promise<
   }
 }
 
-/** Only an object that is not there, or may not be read, is known to be of no use: any other failure passes. */
+/** Only a missing object, or one that pipelines may not use, counts as absent: any other failure may pass. */
 function unread(reference: Reference, error: StreamPipelineError): ReferenceState {
   const known = error.code === 'ReferenceMissing' || error.code === 'ReferenceRefused'
   return { kind: known ? 'Absent' : 'Unknown', reference, error }

@@ -1,7 +1,7 @@
 /**
- * An etcd restored from a backup: several watches and the election notice it within seconds of each other. At the first notice
- * everything is listed anew; whatever was noted of the earlier history is forgotten then, and once more when the last notice is two
- * seconds old, since until its list has come a cache may have led to notes of what no longer is.
+ * Handles an etcd that was restored from a backup. Several watches and the election notice it within seconds of each other. The first
+ * notice lists everything anew and forgets all notes about objects. Two seconds after the last notice they are forgotten once more: until
+ * its new list came, a cache may have led to wrong notes.
  */
 import type { Clock } from './kubernetes/clock.ts'
 
@@ -11,11 +11,11 @@ interface RewindParts {
   readonly clock: Clock
   /** Lists everything anew. */
   readonly relist: () => void
-  /** Forgets what was noted of objects, and looks at all pipelines again. */
+  /** Forgets all notes about objects, and reconciles all pipelines again. */
   readonly forget: () => void
 }
 
-/** To be called at each notice. */
+/** Returns a function to call at each notice. */
 export function createRewind({ clock, relist, forget }: RewindParts): () => void {
   let cancel: (() => void) | undefined
   return () => {

@@ -1,6 +1,6 @@
 /**
- * Others who scale the consumers' Deployment. A number set by hand is put right once or twice; an autoscaler that sets it again and
- * again is reported with its name, and the number stays as it wants until it gives way (contests.ts).
+ * Detects other writers that scale the consumers' Deployment. A number set by hand is corrected once or twice. An autoscaler that sets
+ * its number again and again is reported by name. The Deployment then keeps that number until the autoscaler gives way (contests.ts).
  */
 import { failure } from '../api/errors.ts'
 import type { Clock } from './kubernetes/clock.ts'
@@ -12,18 +12,18 @@ import type { DeploymentObject } from './plan/deployment.ts'
 import { deploymentType, mainManager, scalerManager } from './plan/kinds.ts'
 
 export interface ScaleFights {
-  /** Before another number is written. Throws ReplicasContended where that would be a fight. */
+  /** Call before each write of another number. Throws ReplicasContended if the write would repeat a fight. */
   check(current: DeploymentObject, signal: AbortSignal): Promise<void>
   wrote(uid: string, replicas: number): void
 }
 
-/** Deployments that are gone leave a number each; the oldest go. */
+/** Most Deployments with a known number. Deleted ones leave theirs; the oldest are dropped. */
 const mostKnown = 20_000
 const autoscalers = 'kube-controller-manager through scale'
 
 export function createScaleFights(transport: Transport, clock: Pick<Clock, 'now'>): ScaleFights {
   const contests = createContests()
-  /** By uid: the number that was last there, ours or theirs. */
+  /** The last number by uid of the Deployment, from us or another writer. */
   const known = new Map<string, number>()
 
   function remember(uid: string, replicas: number): void {

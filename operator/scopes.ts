@@ -1,15 +1,15 @@
 /**
- * Which namespaces this release of the operator serves, and from which it stands back because another release does. Two that both wrote
- * would undo each other's work for ever. They see each other where both have rights, in the namespaces served: in each of them a Lease
- * `streampipeline-operator-scope` names the release that serves it (`namespace/lease` of its leader election). Whoever was first
- * renews it; the other stands back, and takes over when it has not been renewed for a minute.
+ * The namespaces that this release of the operator serves, and those that it leaves to another release. Two releases that both wrote
+ * would undo each other's work for ever. In each served namespace a Lease `streampipeline-operator-scope` names the release that serves
+ * it (`namespace/lease` of its leader election). The first release renews it. The other stands back, and takes over after a minute
+ * without a renewal. Both releases need rights in the namespace to see each other.
  *
  *   Pending ──written──▶ Mine ──another took it──▶ Theirs ──not renewed for its duration──▶ (written) Mine
  *      ├──another holds it──▶ Theirs
  *      └──cannot be written──▶ Unclaimed (served as if alone: a missing right must not stop what runs)
  *
- * It is a Lease so that nothing is left to clocks: times count from when a change of it was seen. The leader of a release renews;
- * its standbys only watch. For the whole cluster only namespaces with pipelines have one.
+ * A Lease makes clocks irrelevant: times count from the moment when its change was seen. The leader of a release renews; its standbys
+ * only watch. A release for the whole cluster takes Leases only in namespaces with pipelines.
  */
 import { asFailure, type StreamPipelineError } from '../api/errors.ts'
 import { pause } from '../process/pause.ts'
@@ -31,16 +31,16 @@ export type Standing =
 
 export interface Scopes {
   standing(namespace: string): Standing
-  /** A pipeline is there. */
+  /** The namespace has a pipeline. */
   want(namespace: string): void
-  /** How many namespaces this release might serve. */
+  /** Number of namespaces that this release might serve. */
   readonly wanted: number
-  /** Namespaces that others serve. */
+  /** Namespaces that other releases serve. */
   theirs(): readonly { readonly namespace: string; readonly holder: string }[]
   relist(): void
   /** Watches until the signal aborts; never rejects. */
   run(signal: AbortSignal): Promise<void>
-  /** Takes and renews until the signal aborts; never rejects. */
+  /** Takes and renews Leases until the signal aborts; never rejects. */
   lead(signal: AbortSignal): Promise<void>
 }
 
@@ -49,28 +49,28 @@ interface ScopesOptions {
   readonly clock: Clock
   /** Empty: all. */
   readonly namespaces: readonly string[]
-  /** Of this release: where it runs and its own Lease's name. */
+  /** This release: the operator's namespace and the name of its own Lease. */
   readonly release: string
   readonly durationMs?: number
-  /** The standing changed. */
+  /** The standing of a namespace changed. */
   readonly onChange: (namespace: string, standing: Standing) => void
 }
 
-/** What is known of one namespace. */
+/** State of one namespace. */
 interface Scope {
   standing: Standing
-  /** As seen to change, by our clock. */
+  /** The Lease, and the time of its last change by our clock. */
   seen: { readonly lease: Lease; readonly changedAtMs: number } | undefined
   writtenMs: number
-  /** Tries in a row that failed. */
+  /** Failed writes in a row. */
   failures: number
 }
 
 const defaultDurationMs = 60_000
 const turnMs = 1_000
-/** Renewals a second, at most: the more namespaces, the rarer is each renewed, and the longer it lasts. */
+/** Most renewals a second. With more namespaces each Lease is renewed less often, and lasts longer. */
 const renewalsPerSecond = 5
-/** A Lease that cannot be written keeps nothing from being served for longer. */
+/** After so many failed writes the namespace is served without a Lease. */
 const mostFailures = 3
 const writesAtOnce = 8
 
@@ -87,7 +87,7 @@ export function createScopes(options: ScopesOptions): Scopes {
         const scope = scopeOf(namespace)
         scope.failures = 0
         if (change.kind === 'Removed') scope.seen = undefined
-        // Told again by a list it is not renewed.
+        // A list that repeats the Lease is no renewal.
         else if (!change.resync || scope.seen === undefined) scope.seen = { lease: change.object, changedAtMs: clock.now() }
         judge(namespace, scope)
         wake()
@@ -126,7 +126,7 @@ export function createScopes(options: ScopesOptions): Scopes {
     if (!isSame) onChange(namespace, standing)
   }
 
-  /** By what the Lease says; one that may be taken says nothing. */
+  /** Sets the standing by the Lease. A Lease that may be taken counts as none. */
   function judge(namespace: string, scope: Scope): void {
     const holder = scope.seen?.lease.spec?.holderIdentity ?? ''
     if (holder === release) enter(namespace, scope, { kind: 'Mine' })
@@ -167,7 +167,7 @@ export function createScopes(options: ScopesOptions): Scopes {
       judge(namespace, scope)
     } catch (thrown) {
       if (signal.aborted) return
-      // Written by another: the watch tells what, or has told already.
+      // Another release wrote it: the watch delivers its Lease.
       const isRace = isFailure(thrown, 'KubernetesConflict')
       scope.failures += 1
       const isMine = scope.standing.kind === 'Mine'
@@ -185,14 +185,14 @@ export function createScopes(options: ScopesOptions): Scopes {
       case 'Mine':
         return clock.now() - writtenMs >= durationMs() / 4
       case 'Unclaimed':
-        // As rarely as it is renewed: others' trouble is not to be made worse.
+        // Tries again as seldom as it would renew, so as not to load a server in trouble.
         return failures === 0 || clock.now() - writtenMs >= durationMs() / 4
       default:
         throw standing satisfies never
     }
   }
 
-  /** What is written is decided on what the watch has told; where that tells nothing, the API server refuses what is stale. */
+  /** Writes the Leases that are due, by those that the watch delivered. Without a watch the API server refuses a stale write. */
   async function turn(signal: AbortSignal): Promise<void> {
     const due = [...wanted].filter((namespace) => {
       const scope = scopeOf(namespace)
@@ -209,7 +209,7 @@ export function createScopes(options: ScopesOptions): Scopes {
     await Promise.all(Array.from({ length: writesAtOnce }, worker))
   }
 
-  /** Listed, or refused. */
+  /** The Leases were listed, or their list was refused. */
   function isReadable(namespace: string): boolean {
     const reflector = namespaces.length === 0 ? reflectors[0] : reflectors[namespaces.indexOf(namespace)]
     return reflector === undefined || reflector.synced || (reflector.trouble?.attempt ?? 0) >= mostFailures
@@ -251,7 +251,7 @@ function holderIn(standing: Standing): string {
   return standing.kind === 'Theirs' ? standing.holder : ''
 }
 
-/** Not to be had by trying again at once. */
+/** Errors that an immediate retry does not mend. */
 function isLasting(thrown: unknown): boolean {
   return (
     isFailure(thrown, 'KubernetesForbidden') ||

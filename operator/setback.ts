@@ -1,7 +1,7 @@
 /**
- * What could not be carried out, and when it is tried again. One pipeline's faults are tried again after `faultsEveryMs`, then after
- * twice that, up to sixty times (5 s to 5 min); a `Retry-After` is heeded. Contention is no news: it is tried again at once, with the
- * queue's short back-off, and told only when it does not pass.
+ * The last failed attempt at one pipeline, and the time of the next. Faults are tried again after `faultsEveryMs`, then after twice that,
+ * up to sixty times (5 s to 5 min). A `Retry-After` is heeded. Contention is usual: it is tried again at once, with the queue's short
+ * back-off, and is reported only when it lasts.
  *
  *   (none) ──faults──▶ Setback 1 ──due, faults──▶ Setback 2 ──…──▶ Setback n (5 min)
  *                          ▲ ──something watched changed──▶ due `faultsEveryMs` after the last try, counted from one
@@ -14,21 +14,21 @@ import type { Fault } from './plan/observed.ts'
 
 export interface Setback {
   readonly faults: readonly Fault[]
-  /** Everything the plan rested on (basisOf), once it had been tried. */
+  /** The plan's basis (basisOf) after the attempt. */
   readonly basis: string
-  /** Tries in a row. */
+  /** Attempts in a row. */
   readonly attempts: number
-  /** Of those, since something changed, and without those that are made at once. */
+  /** Attempts since the last change, without immediate ones. */
   readonly retries: number
   readonly triedMs: number
   readonly dueMs: number
 }
 
-/** Tries in a row after which a fault that usually passes is told. */
+/** Attempts in a row after which status reports a fault that usually passes. */
 const patience = 6
-/** 5 s to 5 min. */
+/** Longest pause, in multiples of `faultsEveryMs`: 5 s to 5 min. */
 const longestFactor = 60
-/** 5 s to 30 s: nothing is refused, and no watch tells when a stranger's object goes. */
+/** Longest pause if no write was refused, 5 s to 30 s: no watch reports the removal of another owner's object. */
 const soonerFactor = 6
 
 export function setbackOf(
@@ -49,7 +49,7 @@ export function setbackOf(
   return { ...tried, attempts, retries, triedMs: nowMs, dueMs }
 }
 
-/** Something about the pipeline or its objects changed: it may have been what stood in the way. */
+/** The pipeline or its objects changed, which may have removed the cause. */
 export function startedAnew(setback: Setback, nowMs: number, faultsEveryMs: number): Setback {
   const soonestMs = Math.max(nowMs, setback.triedMs + faultsEveryMs)
   return { ...setback, retries: 0, dueMs: Math.min(setback.dueMs, soonestMs) }
@@ -59,7 +59,7 @@ export function isDue(setback: Setback | undefined, basis: string, nowMs: number
   return setback === undefined || setback.basis !== basis || nowMs >= setback.dueMs
 }
 
-/** Those of its faults that status tells of. */
+/** The faults that status reports. */
 export function worthTelling({ faults, attempts }: Setback): readonly Fault[] {
   return attempts >= patience ? faults : faults.filter(({ error }) => !isPassing(error))
 }

@@ -1,16 +1,16 @@
 /**
- * Whether it is the pipeline's own spec that makes the API server refuse the Deployment. Parts of `spec.consumer` are passed on as
- * written. A field that a pod does not have, or a name that is there twice, comes back from a server-side apply as an internal error,
- * like a webhook that fails. So a Deployment that was refused is asked for once more, as a dry run of its creation with strict
- * validation, which tells of fields in an answer of its own. A bare Deployment of that name is the control: where that is refused
- * alike, it is a policy, or the server, and nothing of the spec.
+ * Decides whether the pipeline's own spec makes the API server refuse the Deployment. Parts of `spec.consumer` are passed on as written.
+ * For an unknown field or a repeated name a server-side apply returns an internal error, as for a failing webhook.
+ *
+ * So a refused Deployment is sent once more, as a dry run of its creation with strict validation, which reports such fields. A bare
+ * Deployment of the same name is the control. If that is refused as well, the cause is a policy or the server, not the spec.
  */
 import { asFailure, failure, type StreamPipelineError } from '../api/errors.ts'
 import { type KubernetesObject, resourcePath } from './kubernetes/objects.ts'
 import type { Transport } from './kubernetes/transport.ts'
 import { deploymentType } from './plan/kinds.ts'
 
-/** `error` of a write of `object`, or what is to be corrected in the spec. */
+/** Returns `error` of a write of `object`, or an error that names the field of the spec to correct. */
 export type SpecJudge = (
   error: StreamPipelineError,
   object: KubernetesObject,
@@ -20,7 +20,7 @@ export type SpecJudge = (
 type Json = Readonly<Record<string, unknown>>
 
 interface Answer {
-  /** Of HTTP; undefined: it would be made. */
+  /** HTTP code of a refusal; undefined: the object would be created. */
   readonly code: number | undefined
   readonly detail: string
 }
@@ -55,7 +55,7 @@ export function createSpecJudge(transport: Transport): SpecJudge {
   }
 }
 
-/** Internal errors, and what a validation says. */
+/** Internal errors, and failed validations. */
 function isDoubtful({ code }: StreamPipelineError): boolean {
   return code === 'KubernetesBusy' || code === 'KubernetesRefused'
 }
@@ -69,7 +69,7 @@ function codeOf({ cause }: StreamPipelineError): number {
   return typeof code === 'number' ? code : 0
 }
 
-/** The same object without anything of `spec.consumer` but the image. */
+/** The same object with nothing of `spec.consumer` but the image. */
 function bare(object: KubernetesObject): KubernetesObject {
   const { selector, template } = (object as { spec?: Json }).spec as { selector?: { matchLabels?: Json }; template?: Json }
   const [container] = ((template?.['spec'] as Json | undefined)?.['containers'] ?? []) as readonly Json[]
@@ -80,7 +80,7 @@ function bare(object: KubernetesObject): KubernetesObject {
   } as KubernetesObject
 }
 
-/** Lists of which the API server wants each key once, when applied; a plain creation takes some of them twice. */
+/** Finds a repeated key in a list. An apply requires each key once; a plain creation accepts some keys twice. */
 function repeated(object: KubernetesObject): string | undefined {
   const pod = ((object as { spec?: { template?: { spec?: Json } } }).spec?.template?.spec ?? {}) as Json
   const [container = {}] = (pod['containers'] ?? []) as readonly Json[]

@@ -1,7 +1,7 @@
 /**
- * The election of one release's leader. Each release has a Lease of its own; earlier versions used one fixed name, so that two
- * releases in a namespace were one. During an upgrade both kinds of processes run, and nobody may work beside an earlier version's
- * leader: whoever has its own Lease takes the fixed one too, holds it for as long as a rollout may last, and watches it from then on.
+ * The election of one release's leader. Each release has a Lease of its own. Earlier versions used one fixed name, so that two releases
+ * in a namespace were one. During an upgrade both kinds of processes run, and no process may work beside an earlier version's leader. So
+ * the holder of its own Lease takes the fixed one too, holds it for as long as a rollout may last, and watches it from then on.
  *
  * Identities of this version end in `@` and the Lease of their release, so that releases of this version do not wait for each other:
  *
@@ -19,17 +19,17 @@ import { isFailure } from './kubernetes/errors.ts'
 import { resourcePath } from './kubernetes/objects.ts'
 import type { Transport } from './kubernetes/transport.ts'
 
-/** The one name of earlier versions; the default still. */
+/** The only name in earlier versions, and still the default. */
 export const fixedLeaseName = 'streampipeline-operator'
 
-/** Who holds the fixed Lease. */
+/** The holder of the fixed Lease. */
 type Place = 'Absent' | 'Free' | 'Ours' | 'Peers' | 'Predecessors'
 
 interface SuccessionOptions {
   readonly transport: Transport
   readonly clock: Clock
   readonly namespace: string
-  /** Of this release's Lease. */
+  /** Name of this release's Lease. */
   readonly name: string
   readonly identity: string
   readonly holdMs?: number
@@ -49,7 +49,7 @@ export function createSuccession(options: SuccessionOptions): Elector {
   if (name === fixedLeaseName) return own
   const path = resourcePath(leaseType, namespace, fixedLeaseName)
 
-  /** Undefined: it could not be read. */
+  /** Undefined: the Lease could not be read. */
   async function look(signal: AbortSignal): Promise<Place | undefined> {
     try {
       const lease = (await transport.request({ method: 'GET', path, signal })) as Lease
@@ -65,7 +65,7 @@ export function createSuccession(options: SuccessionOptions): Elector {
     }
   }
 
-  /** Resolves when it is so, or when the signal aborts. */
+  /** Resolves when the place is `place`, or when the signal aborts. */
   async function becomes(place: Place, signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       await pause(lookMs, signal, clock.after)
@@ -73,7 +73,7 @@ export function createSuccession(options: SuccessionOptions): Elector {
     }
   }
 
-  /** Takes the fixed Lease, unless another release of this version does. Resolves with what aborts when it is lost. */
+  /** Takes the fixed Lease, unless another release of this version does. `lost` aborts when the Lease is lost. */
   async function taken(stop: AbortSignal, hold: AbortSignal): Promise<{ lost: AbortSignal; released: Promise<void> }> {
     const until = AbortSignal.any([stop, hold])
     const waiting = new AbortController()

@@ -1,9 +1,9 @@
 /**
- * The operator's views: one reflector per kind and namespace (or per kind, for the whole cluster), each of which may fail alone. A
- * namespace that is gone or forbidden, a kind that is not installed, a list that is answered with 500: the others go on, and this one
- * comes back by itself.
+ * The operator's views: one reflector for each kind and namespace, or for each kind in the whole cluster. A view may fail alone: its
+ * namespace is missing or forbidden, its kind is not installed, or its list gets an error 500. The others go on, and this view recovers
+ * by itself.
  *
- *   Filling ──listed──▶ Lit ──watch fails for 15 s──▶ Dark (known: what was last heard stands) ──watch opens──▶ Lit
+ *   Filling ──listed──▶ Lit ──watch fails for 15 s──▶ Dark (known: the last state stands) ──watch opens──▶ Lit
  *      └──refused three times, or silent for 15 s──▶ Dark (nothing is known) ──listed──▶ Lit
  */
 import { failure, type StreamPipelineError } from '../api/errors.ts'
@@ -17,46 +17,46 @@ import type { DarkKind } from './plan/observed.ts'
 
 export interface DarkView extends DarkKind {
   readonly plural: string
-  /** Undefined: all. */
+  /** Undefined: all namespaces. */
   readonly namespace: string | undefined
 }
 
 export interface Views {
   add<T extends KubernetesObject>(type: ResourceType, store: MutableStore<T>, labelSelector?: string): void
-  /** Every view but those of optional kinds was listed. */
+  /** Every view was listed, except those of optional kinds. */
   readonly synced: boolean
   /** Each view was listed, or is known to be dark. */
   readonly settled: boolean
-  /** Resolves when it is so. */
+  /** Resolves when all views are settled. */
   whenSettled(): Promise<void>
-  /** Whether anything at all is known of that kind there. */
+  /** Whether that kind was ever listed in that namespace. */
   isKnown(type: ResourceType, namespace: string): boolean
   dark(): readonly DarkView[]
-  /** Of those that an object in that namespace would be seen by; none where the API server as a whole is what fails. */
+  /** Dark kinds in that namespace; none while the API server as a whole fails. */
   darkIn(namespace: string): readonly DarkKind[]
   /** For metrics: each view, and whether it is lit. */
   states(): readonly ViewState[]
-  /** All are listed anew. */
+  /** Lists all views anew. */
   relist(): void
   run(signal: AbortSignal): Promise<void>
 }
 
 interface ViewState {
   readonly kind: string
-  /** Empty: all. */
+  /** Empty: all namespaces. */
   readonly namespace: string
   readonly lit: boolean
-  /** It was listed once. */
+  /** The view was listed once. */
   readonly filled: boolean
 }
 
 interface ViewsOptions {
   readonly transport: Transport
   readonly clock: Clock
-  /** Empty: all. */
+  /** Empty: all namespaces. */
   readonly namespaces: readonly string[]
   readonly onBackoff: (type: ResourceType, error: StreamPipelineError | undefined, attempt: number) => void
-  /** A view became dark, or was lit again (`dark` undefined). */
+  /** A view became dark, or lit again (`dark` undefined). */
   readonly onChange: (type: ResourceType, namespace: string | undefined, dark: DarkView | undefined) => void
   readonly onRewound: () => void
 }
@@ -70,9 +70,9 @@ interface View {
 
 /** Refusals in a row after which a view that was never filled is dark. */
 const patience = 3
-/** As long may a list take, or a watch be interrupted. */
+/** Longest time for a first list, or for an interruption of a watch. */
 const patienceMs = 15_000
-/** When an API server comes back its watches open one after another: those that are a little later are no news. */
+/** When an API server comes back, its watches open one after another: a delay within this time is not reported. */
 const recoveryMs = 5_000
 
 export function createViews(options: ViewsOptions): Views {
@@ -83,7 +83,7 @@ export function createViews(options: ViewsOptions): Views {
   let recoveredMs = Number.NEGATIVE_INFINITY
   let cancelRecovery = () => {}
 
-  /** Called at each news of trouble, which comes at least every fifteen seconds while it lasts. */
+  /** Called at each report of trouble, at least every fifteen seconds while it lasts. */
   function judge(view: View, trouble: Trouble | undefined): void {
     const { type, namespace, reflector } = view
     const known = reflector.synced
@@ -164,7 +164,7 @@ export function createViews(options: ViewsOptions): Views {
     dark: () => views.map(darkOf).filter((each) => each !== undefined),
     darkIn(namespace) {
       const dark = views.map((view) => ({ view, dark: darkOf(view) }))
-      // Where all of them are, or were a moment ago, it is the API server that was away, which is nothing about this namespace.
+      // If all views are dark, or were a moment ago, the API server was away. That is no finding about this namespace.
       const isGeneral = dark.every((each) => each.dark !== undefined) || clock.now() - recoveredMs < recoveryMs
       const told = dark.filter((each) => covers(each.view, namespace)).map((each) => each.dark)
       return told.filter((each) => each !== undefined && (!each.known || !isGeneral)).filter((each) => each !== undefined)
@@ -194,7 +194,7 @@ function covers({ namespace }: View, other: string): boolean {
   return namespace === undefined || namespace === other
 }
 
-/** PodMonitor's definition may be installed later, or never. */
+/** The definition of PodMonitor may be installed later, or never. */
 function isOptional(type: ResourceType): boolean {
   return type === podMonitorType
 }

@@ -1,26 +1,31 @@
 /**
- * Whose an object is that bears a name we need. A stranger's is never touched. One that we made for an owner that lives no more
- * is adopted: a backup tool restores objects without their owner references, or with references to the uid of an owner that was
- * itself restored under another one, and `--cascade=orphan` leaves them behind. That we made it is told by our labels and by the
- * stamp of an apply (drift.ts); that its owner is gone by the owner's own name, which is ours: two of one name never live at once.
+ * Decides who owns an object that bears a name we need. Another owner's object is never touched. An object that we made for an owner that
+ * no longer exists is adopted. Such objects have three origins:
  *
- * The garbage collector may be about to take an object whose owner's uid is gone. Whoever comes first wins: it deletes with the
- * version it has judged, and so does the adoption write.
+ *   - a backup tool restored them without owner references;
+ *   - a backup tool restored them with the uid of an owner that was itself restored under another uid;
+ *   - `--cascade=orphan` left them behind.
  *
- * A tool that restores an object owns its fields. They are handed over to our field manager, or what we no longer want would stay.
+ * Our labels and the stamp of an apply (drift.ts) prove that we made an object. A reference that names our own owner under another uid
+ * proves that this owner is gone: two objects of one name never exist at once.
+ *
+ * The garbage collector may be about to delete an object whose owner's uid is gone. The first writer wins: both writers name the version
+ * that they judged.
+ *
+ * A tool that restores an object owns its fields. Our field manager takes them over; otherwise a field that we drop would stay.
  */
 import { appliedAnnotation } from './drift.ts'
 import { controllerOf, type KubernetesObject, type ManagedFieldsEntry, type OwnerReference } from './objects.ts'
 
 export type Belonging =
   | { readonly kind: 'Ours' }
-  /** Made by us; its owner is gone, or was taken off it. */
+  /** Made by us; the owner is gone, or its reference was removed. */
   | { readonly kind: 'Orphaned' }
-  /** Made by us, and on its way out. */
+  /** Made by us, and being deleted. */
   | { readonly kind: 'Leaving' }
   | { readonly kind: 'Strange'; readonly owner: string }
 
-/** Labels by which our objects are known: whose they are, and who made them. */
+/** Labels of our objects: the pipeline, and the program that made them. */
 const marks = ['streampipeline.dev/name', 'app.kubernetes.io/managed-by']
 
 export function belongingOf(live: KubernetesObject, desired: KubernetesObject, owner: OwnerReference): Belonging {
@@ -42,7 +47,7 @@ function isMadeByUs({ metadata }: KubernetesObject, desired: KubernetesObject): 
   return isMarked && metadata.annotations?.[appliedAnnotation] !== undefined
 }
 
-/** Of the same name and kind, and not it: an earlier one. */
+/** An earlier object of the owner's name and kind. */
 function isNamesake({ apiVersion, kind, name }: OwnerReference, owner: OwnerReference): boolean {
   const groupOf = (version: string) => version.slice(0, version.indexOf('/'))
   return kind === owner.kind && name === owner.name && groupOf(apiVersion) === groupOf(owner.apiVersion)
@@ -56,8 +61,8 @@ function strangerOf(live: KubernetesObject, owner: OwnerReference): string {
 }
 
 /**
- * What is written to an orphaned object before the first apply, bound to the version that was judged; undefined: nothing is in the
- * way of the apply. As a merge patch.
+ * The merge patch that an orphaned object gets before the first apply, bound to the version that was judged. Undefined: the apply needs
+ * no such patch.
  */
 export function adoptionOf(live: KubernetesObject, owner: OwnerReference, manager: string): object | undefined {
   const { uid, resourceVersion, ownerReferences = [], managedFields = [] } = live.metadata
@@ -74,7 +79,7 @@ export function adoptionOf(live: KubernetesObject, owner: OwnerReference, manage
   }
 }
 
-/** Undefined where `manager` has applied before, and so owns what is its own. */
+/** Undefined if `manager` has applied before: it owns its fields already. */
 function handedOver(entries: readonly ManagedFieldsEntry[], manager: string): readonly ManagedFieldsEntry[] | undefined {
   const isApplied = (entry: ManagedFieldsEntry) => entry.manager === manager && entry.operation === 'Apply'
   if (entries.some(isApplied)) return undefined

@@ -1,11 +1,12 @@
 /**
- * Server-side apply of exactly the fields we own, and only when there is something to say.
+ * Server-side apply of exactly the fields we own, and only when something has changed.
  *
- * The API server merges an apply into whatever object bears the name, a stranger's too, and has no create-only form of it. So
- * the first apply of a name in this process reads the live object (a cache filtered by our label cannot see strangers) and
- * judges whose it is (adoption.ts). From then on the object's uid goes along, which makes the server refuse to touch a
- * namesake, and what the last apply said and got is remembered (ledger.ts): the same content over an object that nobody changed
- * since is not sent again. After a restart the object itself tells (drift.ts).
+ * The API server merges an apply into any object of that name, also another owner's, and offers no create-only form. So the first apply
+ * of a name in this process reads the live object and judges its owner (adoption.ts). A cache filtered by our label does not hold objects
+ * of others. Later applies carry the object's uid, so that the server refuses to touch a namesake.
+ *
+ * The ledger (ledger.ts) keeps each apply and its result. The same content is not sent again over an object that no other writer has
+ * changed. After a restart the object's own stamp serves instead (drift.ts).
  */
 import { createHash } from 'node:crypto'
 import { failure } from '../../api/errors.ts'
@@ -44,19 +45,19 @@ type ApplyOutcome =
       readonly kind: 'Applied'
       readonly object: KubernetesObject
       readonly created: boolean
-      /** It had lost its owner. */
+      /** The object had lost its owner. */
       readonly adopted: boolean
     }
 
 export interface Applier {
   /**
-   * Throws NameTaken when the name belongs to somebody else, BeingDeleted when it is about to be free, Contended when another
-   * operator changes the object back; else the transport's errors.
+   * Throws NameTaken if the name belongs to another owner, and BeingDeleted if the object is being deleted. Throws Contended if another
+   * operator changes the object back, and FieldsContended if another writer does. It also throws the transport's errors.
    */
   apply(request: ApplyRequest, signal: AbortSignal): Promise<ApplyOutcome>
   /** The object was deleted: its next apply starts from the live state again. */
   forget(type: ResourceType, key: string, uid: string | undefined): void
-  /** The API server's history is another one: every next apply starts from the live state. */
+  /** The API server went back to an earlier state: the next apply of each object starts from the live state. */
   forgetAll(): void
 }
 
@@ -111,30 +112,30 @@ export function createApplier(transport: Transport, manager: string, clock: Pick
     return (await transport.request({ method: 'PATCH', path, query, body, contentType, signal })) as KubernetesObject
   }
 
-  /** What was remembered of it, as far as it still holds. */
+  /** The entry of the ledger, as far as it still holds. */
   function remembered(id: string, { cached, owner }: ApplyRequest): Entry | undefined {
     const entry = ledger.get(id)
-    // A namesake of a deleted owner starts anew: whose its predecessor's children are is to be judged.
+    // A new owner of the same name starts anew: the children of its predecessor have to be judged.
     if (entry?.ownerUid !== owner.uid) return undefined
     const isNews = cached !== undefined && compareVersions(cached.metadata.resourceVersion ?? '', entry.resourceVersion) > 0
     return isNews && !isOwnedBy(cached, owner) ? undefined : entry
   }
 
-  /** Another process of ours has applied something else over our last apply. */
+  /** Throws if another process of ours keeps applying other content over our applies. */
   function refuseContest(id: string, { uid, hash }: Entry, { cached, type }: ApplyRequest): void {
     const stamp = cached?.metadata.uid === uid ? stampOf(cached) : undefined
     if (stamp === undefined || stamp === hash || !ledger.contested(id, clock.now())) return
     throw failure('Contended', { kind: type.kind, name: cached?.metadata.name ?? '' })
   }
 
-  /** Others change again and again what we write: it is theirs until they stop. */
+  /** Throws while another writer keeps changing our fields: the object is left to that writer until it stops. */
   function refuseFight(id: string, { type, desired }: ApplyRequest): void {
     const writer = contests.standing(id, clock.now())
     if (writer === undefined) return
     throw failure('FieldsContended', { kind: type.kind, name: desired.metadata.name ?? '', writer })
   }
 
-  /** Whether that apply changed something, which somebody else had changed. */
+  /** Notes another writer's change if this apply reverted one. */
   function noteFight(id: string, before: KubernetesObject | undefined, after: KubernetesObject): void {
     if (before === undefined || before.metadata.uid !== after.metadata.uid) return
     const loser = losersOf(before, after, [manager])
@@ -155,7 +156,7 @@ export function createApplier(transport: Transport, manager: string, clock: Pick
         refuseContest(id, entry, request)
         refuseFight(id, request)
       }
-      // What others changed of the very same content.
+      // The state before the apply shows another writer's changes of the same content.
       const before = isChanged && entry.hash === hash ? await readLive(request, signal) : undefined
       if (entry === undefined && cached !== undefined && isOwnedBy(cached, owner) && isAsApplied(cached, desired, hash)) {
         ledger.note(id, cached, owner, hash)

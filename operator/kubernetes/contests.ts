@@ -1,6 +1,6 @@
 /**
- * Writers that undo our writes. One change by others is mended: somebody tried something by hand. Who does it again and again, an
- * autoscaler or a policy's controller, would have us write for ever, so it is reported, and left alone but for a try each five minutes.
+ * Writers that undo our writes. A single change is reverted: it was an attempt by hand. An autoscaler or the controller of a policy
+ * repeats its change, and we would write for ever. Such a writer is reported, and we write once in five minutes at most.
  *
  *   at peace ──undone three times within five minutes──▶ contested ──five minutes without a change──▶ one more write
  *                                                            ▲                                            │
@@ -9,9 +9,9 @@
 import type { KubernetesObject, ManagedFieldsEntry } from './objects.ts'
 
 export interface Contests {
-  /** A write of ours to `id` was changed back, by that writer. */
+  /** That writer changed back our write to `id`. */
   undone(id: string, writer: string, nowMs: number): void
-  /** Who contests it, while nothing should be written; undefined: nobody. */
+  /** The writer that contests `id`, while no write is due. Undefined: none. */
   standing(id: string, nowMs: number): string | undefined
   drop(id: string): void
   clear(): void
@@ -33,7 +33,7 @@ export function createContests(): Contests {
     undone(id, writer, nowMs) {
       const held = (changes.get(id) ?? []).filter(({ atMs }) => nowMs - atMs < withinMs)
       const wasContested = contested(changes.get(id) ?? [], nowMs)
-      // Once contested, the last few stay for an hour: one more is enough.
+      // Once contested, the last changes stay for an hour: a single further change contests it again.
       const kept = wasContested ? (changes.get(id) ?? []) : held
       changes.set(id, [...kept, { atMs: nowMs, writer }].slice(-mostChanges))
     },
@@ -48,7 +48,7 @@ export function createContests(): Contests {
   }
 }
 
-/** So many within five minutes of each other, the last of them within the hour. */
+/** Three changes within five minutes, the last of them within the hour. */
 function contested(held: readonly Change[], nowMs: number): boolean {
   const [first] = held.slice(-mostChanges)
   const last = held.at(-1)
@@ -56,13 +56,13 @@ function contested(held: readonly Change[], nowMs: number): boolean {
   return nowMs - last.atMs < rememberedMs
 }
 
-/** The last writer of a field that is not ours: `kubectl-edit`, `kube-controller-manager through scale`. */
+/** The last writer of that field besides us: `kubectl-edit`, `kube-controller-manager through scale`. */
 export function writerOf({ metadata }: KubernetesObject, path: readonly string[], ours: readonly string[]): string {
   const owners = (metadata.managedFields ?? []).filter((entry) => !isOurs(entry, ours) && owns(entry, path))
   return nameOf(newest(owners))
 }
 
-/** Who lost fields to a forced apply of ours, by the object before it and after. */
+/** The writer that lost fields to our forced apply, by the object before and after it. */
 export function losersOf(before: KubernetesObject, after: KubernetesObject, ours: readonly string[]): string | undefined {
   const kept = new Map((after.metadata.managedFields ?? []).map((entry) => [idOf(entry), JSON.stringify(entry.fieldsV1)]))
   const lost = (before.metadata.managedFields ?? []).filter(

@@ -11,7 +11,7 @@ import { type Priority, priorities, type Shares, type WorkQueue } from './queue.
 
 /** Keys reconciled at once. */
 export const workers = 16
-/** Of one namespace: three that are slow leave some to the others. */
+/** Workers that one namespace may use. Three slow namespaces leave some workers to the others. */
 export const shares: Shares = { Changed: 5, Observed: 3, Resynced: 5 }
 /**
  * Half of the workers leave to the others what was observed: that ends in a status to be written, and after a start in a thousand of

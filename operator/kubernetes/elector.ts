@@ -1,17 +1,17 @@
 /**
- * Leader election over a Lease, as client-go does it: whoever holds the Lease renews it every `retryMs`; a standby may take it
- * when it has seen no change of it for a whole lease duration. Only times of our own clock count, never the ones written in
- * the Lease, so that skewed clocks cannot make two leaders. The Lease gives no fencing, hence a leader that has not managed to
- * renew for `renewDeadlineMs` stops working well before others may start.
+ * Leader election over a Lease, as client-go does it. The holder renews the Lease every `retryMs`. A standby may take it after a whole
+ * lease duration without a change. Only times of our own clock count, never those written in the Lease, so that skewed clocks cannot make
+ * two leaders. The Lease gives no fencing. Hence a leader that has not renewed for `renewDeadlineMs` stops working well before another
+ * may start.
  *
  *   Following ──taken──▶ Leading ──deadline or taken by another──▶ Following
  *                           └──told to stop──▶ (work ends, still renewing) ──▶ Released
  *
- * A watch wakes a standby when a leader lets go, so a clean handover takes milliseconds; a crashed leader's Lease is taken
- * when its duration has passed since its last renewal was seen.
+ * A watch wakes a standby when a leader releases the Lease, so a clean handover takes milliseconds. A crashed leader's Lease can be taken
+ * one duration after its last renewal was seen.
  *
- * Renewed every other second, the Lease is also what tells soonest that an etcd was restored from a backup: what is asked for
- * now is older than what was seen before (`onRewound`).
+ * The Lease is renewed every other second, so it shows first that an etcd was restored from a backup: the version now read is older than
+ * one seen before (`onRewound`).
  */
 import { asFailure, type StreamPipelineError } from '../../api/errors.ts'
 import { pause } from '../../process/pause.ts'
@@ -53,7 +53,7 @@ interface ElectorOptions {
   readonly renewDeadlineMs?: number
   readonly retryMs?: number
   readonly onFault?: (error: StreamPipelineError) => void
-  /** The API server's history is another one: what was heard of it may never have been. */
+  /** The API server went back to an earlier state: anything seen before may no longer exist. */
   readonly onRewound?: () => void
 }
 
@@ -92,7 +92,7 @@ export function createElector(options: ElectorOptions): Elector {
   const { leaseMs = 15_000, renewDeadlineMs = 10_000, retryMs = 2_000, onFault = () => {}, onRewound = () => {} } = options
   const path = resourcePath(leaseType, namespace, name)
   let seen: SeenLease | undefined
-  /** Version of the newest that was ever seen, also when `seen` is no longer trusted. */
+  /** The newest version ever seen, also when `seen` is no longer trusted. */
   let newest = ''
   let watching: Reflector | undefined
 
@@ -103,7 +103,7 @@ export function createElector(options: ElectorOptions): Elector {
     return seen.lease
   }
 
-  /** @param floor the newest before it was asked for; an answer is at least as new, unless history is another one */
+  /** @param floor the newest version before the request; an older answer means that the API server went back to an earlier state */
   function doubt(version: string, floor: string): void {
     if (floor === '' || compareVersions(version, floor) >= 0) return
     forget()
@@ -142,7 +142,7 @@ export function createElector(options: ElectorOptions): Elector {
       return note(lease)
     } catch (thrown) {
       if (!isFailure(thrown, 'KubernetesNotFound')) throw thrown
-      // Deleted by somebody, or of a time before it was made.
+      // Deleted, or from a time before its creation.
       doubt('', floor)
       return undefined
     }

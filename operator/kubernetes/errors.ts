@@ -11,10 +11,10 @@ interface Status {
   readonly details?: { readonly retryAfterSeconds?: number; readonly causes?: readonly { readonly reason?: string }[] }
 }
 
-/** Of an answer that asks for a pause: how long. */
+/** The pause that an answer asked for, by its error. */
 const pauses = new WeakMap<StreamPipelineError, number>()
 
-/** How long the API server asked to be left alone for, by `Retry-After` or in its Status. */
+/** The pause that the API server asked for, by `Retry-After` or in its Status. */
 export function retryAfterMs(error: StreamPipelineError): number | undefined {
   return pauses.get(error)
 }
@@ -27,7 +27,7 @@ function asStatus(body: unknown): Status {
  * @param code HTTP code, or the code inside a Status that a watch delivered
  * @param body the parsed body, if it was JSON
  * @param operation for people: `PATCH deployments/ndvi-consumer`
- * @param retryAfterSeconds of the header of that name
+ * @param retryAfterSeconds of the header `Retry-After`
  */
 export function statusFailure(
   code: number,
@@ -43,7 +43,7 @@ export function statusFailure(
 function normalised(code: number, body: unknown, operation: string): StreamPipelineError {
   const status = asStatus(body)
   const detail = status.message ?? `HTTP ${code}`
-  // Forbidden by its code and reason, yet no right would help.
+  // The code and the reason are those of a missing right, but no right would help.
   if (status.details?.causes?.some(({ reason }) => reason === 'NamespaceTerminating') === true)
     return failure('NamespaceTerminating', { operation, detail }, body)
   switch (status.reason) {

@@ -1,7 +1,9 @@
 /**
- * A transport over which no namespace can hold up the others: of each only so many requests are under way at once (a quota webhook
- * or a policy engine of one tenant may take half a minute over each), the rest of it waits in line. Leases are exempt: who leads must
- * not depend on anybody's line; so are watches, which have a connection of their own.
+ * A transport over which no namespace can block the others. A quota webhook or a policy engine of one tenant may take half a minute over
+ * each request. So only a limited number of requests of one namespace is under way at once; its others wait in line.
+ *
+ * Requests for Leases are exempt: leadership must not depend on a namespace's line. Watches are exempt, too: they have a connection of
+ * their own.
  */
 import { createSemaphore, type Semaphore } from '../../process/semaphore.ts'
 import type { Transport } from './transport.ts'

@@ -1,9 +1,9 @@
 /**
- * What this process last applied, per object: whose it was for, the content, and the version that came of it. It answers two
- * questions of an object in the caches: did somebody change it since, and does somebody change it back again and again.
+ * The last apply of this process to each object: its owner, its content, and the resulting version. It answers two questions about an
+ * object in the caches: has another writer changed it since, and does another writer change it back again and again?
  *
- * A change shows in `generation` (status writes do not count), in `resourceVersion` where a kind has no generation, and in our own
- * metadata, which moves neither: labels and the reference to the owner.
+ * A change shows in `generation`, which status writes do not move. It shows in `resourceVersion` for a kind without a generation. Our own
+ * metadata, labels and the owner reference, move neither and are compared.
  */
 import { appliedAnnotation } from './drift.ts'
 import { compareVersions, type KubernetesObject, type OwnerReference } from './objects.ts'
@@ -18,25 +18,25 @@ export interface Entry {
 
 export interface Ledger {
   get(id: string): Entry | undefined
-  /** `object` is as it should be: made so, or found so. */
+  /** `object` is as it should be, with or without a write. */
   note(id: string, object: KubernetesObject, owner: OwnerReference, hash: string): void
-  /** Its next apply starts from the live state. */
+  /** The next apply of the object starts from the live state. */
   forget(id: string): void
   /** The object is gone. */
   drop(id: string): void
-  /** Nothing that was noted is known to be so any more. */
+  /** Forgets all notes and changes. */
   clear(): void
-  /** Another process with our field manager has just changed it; true: it does so too often. */
+  /** Another process with our field manager has just changed the object. True: it does so too often. */
   contested(id: string, nowMs: number): boolean
 }
 
-/** Two operators answer each other at once; a hand-over between two leaders leaves one such change, at most. */
+/** Two operators answer each other at once. A handover between two leaders leaves one such change at most. */
 const mostChanges = 4
 const withinMs = 300_000
 
 export function createLedger(): Ledger {
   const entries = new Map<string, Entry>()
-  /** When others changed it. */
+  /** Times of other writers' changes, by object. */
   const changes = new Map<string, readonly number[]>()
   return {
     get: (id) => entries.get(id),
@@ -55,7 +55,7 @@ export function createLedger(): Ledger {
     },
     contested(id, nowMs) {
       const recent = (changes.get(id) ?? []).filter((atMs) => nowMs - atMs < withinMs)
-      // While nothing is written back there is no new change.
+      // While we write nothing back, no new change is counted.
       if (recent.length >= mostChanges) return true
       changes.set(id, [...recent, nowMs])
       return false
@@ -67,7 +67,7 @@ export function stampOf({ metadata }: KubernetesObject): string | undefined {
   return metadata.annotations?.[appliedAnnotation]
 }
 
-/** A cache that is behind our own last write says nothing about others. */
+/** A cache older than our own last write shows nothing about other writers. */
 export function changedSince(
   { resourceVersion: last, generation: ours, uid: known }: Entry,
   cached: KubernetesObject | undefined,
@@ -80,7 +80,7 @@ export function changedSince(
   return ours === undefined ? resourceVersion !== last : generation !== ours
 }
 
-/** Our labels, and the reference to the owner as we write it. What else is there is others'. */
+/** Compares our labels and our owner reference. Other labels and references belong to other writers. */
 export function hasOwnMetadata({ metadata }: KubernetesObject, { metadata: wanted }: KubernetesObject): boolean {
   const isLabelled = Object.entries(wanted.labels ?? {}).every(([name, value]) => metadata.labels?.[name] === value)
   return (

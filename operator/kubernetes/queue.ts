@@ -5,13 +5,14 @@
  *     ▲                 │add
  *     └────done──── RunningDirty
  *
- * So a key is never handled twice at once, a hundred adds are one piece of work, and an add while it is being handled is never
- * lost. Beside its state a key may have one delayed add (the soonest asked for wins) and a count of failures that sets the
- * wait before the next retry. Keys that changed are served first, then those of which something new was observed that can wait, then
- * those that are only gone through again; but a taker may leave some to others.
+ * So a key is never handled twice at once, a hundred adds are one piece of work, and an add during the work is never lost. Beside its
+ * state a key may have one delayed add (the soonest wins) and a count of failures, which sets the wait before the next retry.
  *
- * Within a priority the namespaces take turns, each with its oldest key; and of one namespace only so many keys are under way at once
- * while there are others, so that thousands of keys of one, or slow ones, keep no other waiting.
+ * Changed keys come first, then keys with a new observation that can wait, then keys of a resync. A taker may leave a priority to other
+ * takers.
+ *
+ * Within a priority the namespaces take turns, each with its oldest key. While several namespaces have keys, each may use only its share
+ * of the workers. So thousands of keys of one namespace, or slow ones, block no other namespace.
  */
 import type { Clock } from './clock.ts'
 import { splitKey } from './objects.ts'
@@ -39,7 +40,10 @@ export interface WorkQueue {
   add(key: string, priority?: Priority): void
   /** Adds later, unless an earlier delayed add is pending; `ms` ≤ 0 adds at once. */
   addAfter(key: string, ms: number, priority?: Priority): void
-  /** Adds after the key's back-off, which doubles with each call until `forget`, or later. Returns the wait in milliseconds. */
+  /**
+   * Adds the key after its back-off or `atLeastMs`, whichever is longer. The back-off doubles with each call until `forget`. Returns the
+   * wait in milliseconds.
+   */
   retry(key: string, atLeastMs?: number): number
   /** The key succeeded: its back-off starts anew. */
   forget(key: string): void
@@ -68,7 +72,7 @@ export function retryDelayMs(failures: number): number {
   return Math.min(1_000_000, 5 * 2 ** Math.min(30, failures))
 }
 
-/** Most keys of one namespace under way at once, while keys of others have been seen. */
+/** Most keys of one namespace under way at once, while the queue knows keys of other namespaces. */
 export type Shares = Readonly<Record<Priority, number>>
 
 const unlimited = Number.POSITIVE_INFINITY
@@ -77,7 +81,7 @@ const noShares: Shares = { Changed: unlimited, Observed: unlimited, Resynced: un
 export function createQueue(clock: Clock, observer: QueueObserver = {}, shares: Shares = noShares): WorkQueue {
   const states = new Map<string, KeyState>()
   const lines: Record<Priority, Line> = { Changed: createLine(), Observed: createLine(), Resynced: createLine() }
-  /** Keys under way by namespace; those at zero have been seen. */
+  /** Keys under way by namespace. A zero stands for a known namespace without any. */
   const underway = new Map<string, number>()
   const delayed = new Map<string, { readonly dueMs: number; readonly priority: Priority; readonly cancel: () => void }>()
   const failures = new Map<string, number>()
@@ -199,7 +203,7 @@ export function createQueue(clock: Clock, observer: QueueObserver = {}, shares: 
       states.delete(key)
       count(key, -1)
       if (state.kind === 'RunningDirty' && !closed) enqueue(key, state.priority, state.dirtySinceMs)
-      // Its namespace has a place again.
+      // The namespace has a free place again.
       else serve()
     },
     close() {
@@ -221,19 +225,19 @@ export function createQueue(clock: Clock, observer: QueueObserver = {}, shares: 
   }
 }
 
-/** Keys that wait, by namespace. Of each the oldest comes first; the namespaces take turns. */
+/** Waiting keys by namespace. The namespaces take turns, each with its oldest key. */
 interface Line {
   add(key: string): void
   delete(key: string): void
-  /** The next of a namespace that may have a turn. */
+  /** The next key of a namespace that `may` have a turn. */
   take(may: (namespace: string) => boolean): string | undefined
-  /** Those that were left. */
+  /** Returns the keys that were left. */
   clear(): readonly string[]
   readonly size: number
 }
 
 function createLine(): Line {
-  /** In the order of their turns. */
+  /** Namespaces in the order of their turns. */
   const turns = new Map<string, Set<string>>()
   let size = 0
   return {

@@ -67,7 +67,10 @@ export function createRecorder(options: RecorderOptions): EventRecorder {
   const { transport, clock, busy = () => false, onFault = () => {} } = options
   const series = new Map<string, Series>()
   const allowances = new Map<string, Allowance>()
-  /** Of each namespace one after another, so that a repetition finds its first Event written; none waits for another namespace's. */
+  /**
+   * The last write of each namespace. Within a namespace Events are written in order, so that a repetition finds its first Event. No
+   * namespace waits for another.
+   */
   const tails = new Map<string, Promise<void>>()
   /** Neither written nor reported as a fault. */
   let unwritten = 0

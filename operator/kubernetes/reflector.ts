@@ -5,14 +5,13 @@
  *                       ▲  └──Failed──▶ Backoff ──Waited──▶ Listing      │
  *                       └───────────────── Expired (410) ◀───────────────┘
  *
- * A watch names the version it starts after, so nothing is missed between two of them; bookmarks keep that version young on a
- * quiet kind. Only when the server no longer has that version (410) must everything be listed again. Whatever else goes wrong
- * waits, a little longer each time and with jitter, and goes on; any event heard resets the wait. A watch that the server
- * closes in good order after it has told something is simply opened again at once.
+ * A watch names the version it starts after, so no event is missed between two watches. Bookmarks keep that version young for a quiet
+ * kind. Only a version that the server no longer has (410) requires a new list. After any other failure the reflector waits, longer each
+ * time and with jitter, and goes on; an event resets the wait. A watch that the server closes after events is reopened at once.
  *
- * An etcd restored from a backup goes back in time: versions below the one that a watch resumes from would never be told. So
- * before a watch resumes after an interruption the server is asked for its version (a list of one object); one that is older
- * than ours means that everything must be listed anew. Who learns of it elsewhere calls `relist`.
+ * An etcd restored from a backup goes back in time. A watch that resumes from a newer version would never get the versions below it. So
+ * before a watch resumes after an interruption, a list of one object asks the server for its version. An older version than ours requires
+ * a new list. A caller that notices the restore elsewhere calls `relist`.
  */
 import { asFailure, type StreamPipelineError } from '../../api/errors.ts'
 import { type Backoff, backoffMs } from '../../process/backoff.ts'
@@ -48,7 +47,7 @@ export type ReflectorSignal =
   | { readonly kind: 'Ended' }
   | { readonly kind: 'Failed'; readonly error: StreamPipelineError }
   | { readonly kind: 'Waited' }
-  /** The server's history is another one. */
+  /** The server went back to an earlier state. */
   | { readonly kind: 'Relist' }
 
 const none: Misfortunes = { attempt: 0, expiries: 0 }
@@ -101,10 +100,10 @@ function backoff(
   return { kind: 'Backoff', attempt: attempt + 1, expiries, cause, ...(resourceVersion === undefined ? {} : { resourceVersion }) }
 }
 
-/** Why the store is not, or may not be, what the server has. */
+/** The reason why the store differs, or may differ, from the server. */
 export interface Trouble {
   readonly error: StreamPipelineError
-  /** By the clock handed in. */
+  /** By the clock of the options. */
   readonly sinceMs: number
   readonly attempt: number
 }
@@ -117,9 +116,9 @@ export interface Reflector {
   readonly synced: boolean
   /** Resolves at the first complete list, or when the reflector stops. */
   readonly whenSynced: Promise<void>
-  /** Lists anew at once, whatever it waits for. */
+  /** Lists anew at once, in any state. */
   relist(): void
-  /** Cuts a wait short: elsewhere the server answers again. */
+  /** Ends a wait early: the server answers other requests again. */
   hurry(): void
   /** Runs until the signal aborts; never rejects. */
   run(signal: AbortSignal): Promise<void>
@@ -154,9 +153,9 @@ const watchSeconds = 290
 const idleMarginMs = 20_000
 /** Shorter than client-go's 30 s: what is decided on an old cache for so long is a surprise, and a request every few seconds is not. */
 const interruption: Backoff = { baseMs: 200, maxMs: 4_000 }
-/** A namespace that is gone, a right that is not granted, a kind that is not installed: each may come, seldom within seconds. */
+/** A missing namespace, right or kind may appear later, but seldom within seconds. */
 const refusal: Backoff = { baseMs: 200, maxMs: 15_000 }
-/** Longest wait that a `Retry-After` is heeded for. */
+/** The longest `Retry-After` that is heeded. */
 const longestHeededMs = 60_000
 
 export function createReflector<T extends KubernetesObject>(options: ReflectorOptions, store: MutableStore<T>): Reflector {
@@ -167,12 +166,12 @@ export function createReflector<T extends KubernetesObject>(options: ReflectorOp
   let synced = false
   const sync = Promise.withResolvers<void>()
   let trouble: Trouble | undefined
-  /** The newest that the server told of. */
+  /** The newest version that the server reported. */
   let newest = ''
   let relisting = false
-  /** The last watch was refused or broke. */
+  /** The server refused the last watch, or it broke. */
   let watchFailed = false
-  /** Ends what is under way, when everything is to be listed anew. */
+  /** Aborts the current step when a new list is required. */
   let turn = new AbortController()
 
   function enter(signal: ReflectorSignal): void {
@@ -192,7 +191,7 @@ export function createReflector<T extends KubernetesObject>(options: ReflectorOp
     options.onTrouble?.(undefined)
   }
 
-  /** @param version of an answer asked for now, which no earlier answer can be newer than */
+  /** @param version of a fresh answer, which cannot be older than `floor` unless the server went back */
   function isRewound(version: string, floor: string): boolean {
     if (version === '' || floor === '' || compareVersions(version, floor) >= 0) return false
     newest = ''
@@ -228,7 +227,7 @@ export function createReflector<T extends KubernetesObject>(options: ReflectorOp
     store.replace(found, options.namespace)
     synced = true
     enter({ kind: 'Listed', resourceVersion })
-    // Where the watch is what fails, only an open one tells that it is over.
+    // If the watch is the failing part, only an open watch ends the trouble.
     if (failedToList) well()
     sync.resolve()
   }

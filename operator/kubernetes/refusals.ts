@@ -1,8 +1,8 @@
 /**
- * Why the API server forbids. RBAC and admission (a quota, a policy) answer with the same code, reason and details; only the
- * prose differs. Whether we hold the right is therefore asked, which every authenticated user may. It is the same for all objects of
- * a kind in a namespace, so the answer is kept for a minute: a namespace whose writes are refused costs a few questions a minute,
- * however many pipelines it has.
+ * Finds out why the API server forbids a write. RBAC and admission (a quota, a policy) answer with the same code, reason and details;
+ * only the prose differs. So the operator asks whether it holds the right, as every authenticated user may. The answer is the same for
+ * all objects of a kind in a namespace, and is kept for a minute. A namespace whose writes are refused thus costs a few requests a
+ * minute, however many pipelines it has.
  */
 import { asFailure, failure, type StreamPipelineError } from '../../api/errors.ts'
 import type { Clock } from './clock.ts'
@@ -52,13 +52,13 @@ export function createExplain(transport: Transport, clock: Pick<Clock, 'now'>): 
     }
   }
 
-  /** On OpenShift an owner reference that blocks deletion takes a right on the owner. */
+  /** On OpenShift an owner reference that blocks deletion needs a right on the owner. */
   async function mayBlock(namespace: string, signal: AbortSignal): Promise<boolean> {
     const finalizers = { group: 'streampipeline.dev', resource: 'streampipelines', subresource: 'finalizers' }
     try {
       return await isAllowed({ ...finalizers, verb: 'update', namespace }, signal)
     } catch {
-      // Not known: the quota or policy is the likelier cause.
+      // Unknown: the quota or policy is the likelier cause.
       return true
     }
   }
@@ -72,7 +72,7 @@ export function createExplain(transport: Transport, clock: Pick<Clock, 'now'>): 
       for (const verb of ['patch', 'create'])
         if (!(await isAllowed({ group: groupOf(type), resource: type.plural, verb, namespace }, signal))) return error
     } catch {
-      // The question could not be asked: what was said first stands.
+      // Without an answer the first error stands.
       return error
     }
     const isBlocking = metadata.ownerReferences?.some(({ blockOwnerDeletion }) => blockOwnerDeletion === true) === true

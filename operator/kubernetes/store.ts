@@ -1,11 +1,11 @@
 /**
- * The cache of one kind of object: what the reflector last heard of the server, by key and by index. Handlers are told of each
- * change with the object before it; a handler that throws is reported and never stops the flow. An event that is older than
- * what is held (a duplicate after a reconnect) is dropped.
+ * The cache of one kind of object: the reflector's last state of the server, by key and by index. Handlers get each change with the
+ * object before it. A handler that throws is reported and never stops the flow. An event older than the held object (a duplicate after a
+ * reconnect) is dropped.
  *
- * A list is the truth, whatever its versions are: an etcd restored from a backup goes back in time, and a cache that kept the
- * newer version would hold what no longer exists. A list that one of our own writes has overtaken sets that object back for a
- * moment; the watch that follows the list brings it again.
+ * A list replaces newer versions, too. An etcd restored from a backup goes back in time, and a cache that kept the newer version would
+ * hold an object that no longer exists. A list older than one of our own writes sets that object back for a moment; the watch after the
+ * list restores it.
  */
 import { compareVersions, type KubernetesObject, keyOf, splitKey, withoutManagedFields } from './objects.ts'
 
@@ -28,7 +28,7 @@ export interface MutableStore<T extends KubernetesObject> extends Store<T> {
   remove(object: T): void
   /** Whatever its version is: it is known to be gone. */
   discard(key: string): void
-  /** The whole truth after a list, of one namespace or of all: what is not in it is gone, what is older in it is as it says. */
+  /** Takes a list, of one namespace or of all, as the whole truth. An object that is not in it is gone; an older version in it holds. */
   replace(objects: readonly T[], namespace?: string): void
   /** Of this object only the `essence` is wanted from now on, until it is gone. */
   condense(key: string): void
@@ -78,7 +78,7 @@ export function createStore<T extends KubernetesObject>(options: StoreOptions<T>
     const key = keyOf(raw)
     const before = objects.get(key)
     if (resync) {
-      // What it was condensed to was said of another history.
+      // The essence was taken from the state before the restore.
       if (before !== undefined && isOlder(raw, before)) condensed.delete(key)
     } else if (before !== undefined && (isOlder(raw, before) || isSame(raw, before))) return
     const deletion = deletions.get(key)
@@ -130,7 +130,7 @@ export function createStore<T extends KubernetesObject>(options: StoreOptions<T>
       const keys = new Set(listed.map(keyOf))
       const isWithin = (key: string) => namespace === undefined || splitKey(key).namespace === namespace
       for (const key of [...objects.keys()]) if (!keys.has(key) && isWithin(key)) drop(key)
-      // The watch that follows tells only of what comes after the list.
+      // The watch after the list delivers only later events.
       for (const key of [...deletions.keys()]) if (isWithin(key)) deletions.delete(key)
       for (const object of listed) put(object, true)
     },

@@ -28,8 +28,8 @@ export interface Transport {
   /** The parsed answer. Throws the catalogue's Kubernetes… errors. */
   request(request: KubernetesRequest): Promise<unknown>
   /**
-   * Ends when the server closes the stream; throws when it breaks, when the server refuses it, or when the signal aborts.
-   * @param onOpen called once the server has taken it
+   * Ends when the server closes the stream. Throws when the stream breaks, when the server refuses it, or when the signal aborts.
+   * @param onOpen called when the server has accepted the watch
    */
   watch(path: string, query: Query, signal: AbortSignal, onOpen?: () => void): AsyncIterable<WatchEvent>
   /** Ends every connection; open watches break. Idempotent. */
@@ -177,7 +177,7 @@ async function unlessAborted(work: Promise<Dispatcher.ResponseData>, signal: Abo
   const aborted = Promise.withResolvers<never>()
   const abort = () => {
     aborted.reject(signal.reason)
-    // What comes of it nobody waits for any more; its body must not fail unheard.
+    // No caller waits for the response any more. Its body must not emit an unhandled error.
     void work.then(discard, () => undefined)
   }
   if (signal.aborted) abort()
@@ -210,7 +210,7 @@ function parse(text: string): unknown {
   }
 }
 
-/** Seconds; the form as a date is not what API servers send. */
+/** In seconds. API servers do not send the form as a date. */
 function pauseAsked({ headers }: Dispatcher.ResponseData): number | undefined {
   const seconds = Number(headers['retry-after'] ?? Number.NaN)
   return Number.isFinite(seconds) && seconds >= 0 ? seconds : undefined

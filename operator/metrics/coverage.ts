@@ -1,4 +1,6 @@
-/** What the operator does not see, and where it stands back: read at each scrape. */
+/**
+ * Metrics of the kinds that the operator cannot watch, and of the namespaces that it leaves to another release. Each scrape reads them.
+ */
 import { Gauge, type Registry } from 'prom-client'
 
 export interface CoverageMetrics {

@@ -1,20 +1,20 @@
 /**
- * One blocking read for all pipelines that sleep at one Redis (in a cluster: in one slot). It is a plain XREAD, which makes nothing,
- * takes nothing and waits for streams that do not exist as calmly as for others. Whoever was woken is no longer waited for until
- * a look finds it asleep again, so an entry that nobody takes cannot ring for ever.
+ * One blocking read for all pipelines that sleep at one Redis (in a cluster: in one slot). It is a plain XREAD, which creates and takes
+ * nothing, and which waits for streams that do not exist yet. A woken pipeline is left out until a look finds it asleep again, so an
+ * entry that no consumer takes cannot wake it for ever.
  *
- *   Idle       nobody sleeps, or the next read is about to begin
- *   Opening    connecting, on a connection of its own: a blocked connection serves nobody else
+ *   Idle       no pipeline sleeps, or the next read is about to begin
+ *   Opening    connecting, on a connection of its own: a blocked connection serves no other command
  *   Reading    blocked, for some seconds at a time. A sleeper that comes later ends the read by CLIENT UNBLOCK, so that the next
  *              one waits for it, too; where the user may not do that, reads are shorter
- *   Waiting    Redis is away or a failover is under way: a new connection, with back-off. What came meanwhile rings at once, since
+ *   Waiting    Redis is away or a failover is under way: a new connection, with back-off. Entries of that time ring at once, since
  *              the read begins after the last entry that was seen
  *
- * An entry's own bytes are of no interest here, but XREAD brings them. A reply that is larger than a wake-up may be is cut off
- * (RedisReplyRefused, and the connection with it); whose entry it was is then asked by ids alone, on the observer's connection.
+ * The alarm needs no entry's bytes, but XREAD sends them. A reply larger than a wake-up may be is cut off (RedisReplyRefused), and its
+ * connection is closed. The alarm then asks for entry ids alone, on the observer's connection.
  *
- * What Redis refuses (no right to XREAD, a key of another type) is found out stream by stream; who is refused wakes at its next
- * look, as if there were no alarm, and `refusal` says why.
+ * If Redis refuses the read (no right to XREAD, a key of another type), the streams are tried one by one. A pipeline whose stream is
+ * refused wakes at its next look, as without an alarm, and `refusal` holds the reason.
  */
 import { asFailure, type StreamPipelineError } from '../../api/errors.ts'
 import { type Backoff, backoffMs } from '../../process/backoff.ts'
@@ -60,7 +60,7 @@ const gatherMs = 20
 /** A read that has not reached the server yet cannot be ended. */
 const unblockTries = 10
 const retryRefusedMs = 30_000
-/** Streams of one script: each costs the server what XINFO STREAM does. */
+/** Streams of one script. Each costs the server as much as XINFO STREAM does. */
 const idsAtOnce = 100
 const reconnecting: Backoff = { baseMs: 100, maxMs: 2_000 }
 
@@ -136,7 +136,7 @@ export function createAlarm({ clock, lease, onWake }: AlarmParts): Alarm {
     wake(wokenBy(reply, armed), armed)
   }
 
-  /** Throws where that wakes nobody: whatever was sent in place of entries may be sent again at once. */
+  /** Throws if no pipeline wakes: a server that sends other bytes in place of entries could repeat them at once. */
   async function wakeByIds(armed: ReadonlyMap<string, Sleeper>, refused: StreamPipelineError): Promise<void> {
     await hangUp()
     const streams = [...readFrom(armed.values()).keys()]
@@ -184,7 +184,7 @@ export function createAlarm({ clock, lease, onWake }: AlarmParts): Alarm {
           return { key, reply }
         } catch (thrown) {
           const error = failureOn(reader, thrown)
-          // The next read begins anew and asks by ids.
+          // The next read begins anew and asks for ids.
           if (!isAboutStreams(error)) throw error
           return { key, error }
         }

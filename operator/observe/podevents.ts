@@ -1,6 +1,6 @@
 /**
- * Events about pods whose status does not say what they wait for: a volume that is not mounted shows nowhere else. They are asked for
- * by the pod's uid, of a few pods only, and at most every fifteen seconds each; nothing is watched, and nothing asked while all is well.
+ * Events about pods whose status names no cause: a volume that is not mounted shows nowhere else. The operator lists them by the pod's
+ * uid, of a few pods only, and at most every fifteen seconds for each. It watches no Events, and reads none while all pods are well.
  */
 import type { Clock } from '../kubernetes/clock.ts'
 import { type KubernetesObject, resourcePath } from '../kubernetes/objects.ts'
@@ -10,7 +10,7 @@ import type { PodEvent, PodObject } from '../plan/observed.ts'
 import { isMute } from '../status/pods/trouble.ts'
 
 export interface PodEventReader {
-  /** Of those of them that are silent; by uid. Never rejects but when the signal aborts. */
+  /** Events of the pods whose status names no cause, by uid. Rejects only when the signal aborts. */
   read(pods: readonly PodObject[], signal: AbortSignal): Promise<ReadonlyMap<string, readonly PodEvent[]>>
 }
 
@@ -31,7 +31,7 @@ interface Held {
 const mostPods = 2
 const mostEvents = 100
 const keepMs = 15_000
-/** Held ones are of pods that may be gone. */
+/** Events held for longer belong to pods that may be gone. */
 const forgetMs = 120_000
 
 export function createPodEventReader(transport: Transport, clock: Pick<Clock, 'now' | 'wall'>): PodEventReader {
@@ -45,7 +45,7 @@ export function createPodEventReader(transport: Transport, clock: Pick<Clock, 'n
       return items.map(({ reason = '', message = '', ...event }) => ({ reason, message, atMs: timeOf(event) }))
     } catch (thrown) {
       if (signal.aborted) throw thrown
-      // The right may be missing, which leaves what the pod's status says.
+      // A missing right leaves the pod's status as the only source.
       return []
     }
   }

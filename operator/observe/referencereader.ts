@@ -1,10 +1,9 @@
 /**
- * Reads Secrets and ConfigMaps by name. They are not watched: a watch needs the right to list every Secret of the namespace.
- * So contents are up to `maxAgeMs` old, at the caller's choice, and many pipelines that share a Secret cost one read.
+ * Reads Secrets and ConfigMaps by name. It does not watch them: a watch needs the right to list every Secret of the namespace. So
+ * contents are up to `maxAgeMs` old, at the caller's choice, and many pipelines that share a Secret cost one read.
  *
- * Only the API server's "not found" says that an object is not there. Any other failure (forbidden, busy, away) says nothing, so what
- * was last read holds for another ten minutes, with a doubt; reads are tried again after two seconds, then less often, up to
- * every thirty.
+ * Only the API server's "not found" proves that an object does not exist. After any other failure (forbidden, busy, away) the last answer
+ * holds for another ten minutes, with a doubt. Reads are tried again after two seconds, then less often, at least every thirty seconds.
  */
 import type { Reference } from '../../api/compiled.ts'
 import { asFailure, failure, type StreamPipelineError } from '../../api/errors.ts'
@@ -23,7 +22,7 @@ interface Holder extends KubernetesObject {
   readonly binaryData?: Readonly<Record<string, string>>
 }
 
-/** `undefined`: there is no such object. */
+/** An answer of the API server; `holder` undefined: no such object exists. */
 interface Answer {
   readonly holder: Holder | undefined
   readonly atMs: number
@@ -45,11 +44,11 @@ interface Reading {
 }
 
 export interface ReferenceReader {
-  /** Throws ReferenceMissing, or what the API server failed with where nothing is known from before. */
+  /** Throws ReferenceMissing, or the API server's failure if no earlier answer is known. */
   read(namespace: string, reference: Reference, maxAgeMs: number): Promise<string>
-  /** Why a pod may not be given that Secret; undefined: it may, or there is none. Throws what the API server failed with. */
+  /** The reason why a pod may not get that Secret. Undefined: it may, or the Secret does not exist. Throws the API server's failure. */
   refusal(namespace: string, secret: PodSecret, maxAgeMs: number): Promise<StreamPipelineError | undefined>
-  /** Why it could not be read again, and for how long that has been so. */
+  /** The failure of the last read, and the time since the first of these failures. */
   doubt(namespace: string, reference: Reference): { readonly error: StreamPipelineError; readonly forMs: number } | undefined
 }
 
@@ -58,7 +57,7 @@ const again = { baseMs: 2_000, maxMs: 30_000 }
 const never = new AbortController().signal
 
 /**
- * @param limits on which Secrets may be read for whom
+ * @param limits on the Secrets that may be read for a namespace
  * @param signal ends reads under way
  */
 export function createReferenceReader(
@@ -99,7 +98,7 @@ export function createReferenceReader(
     reading.askedMs = atMs
     try {
       const holder = await get(namespace, reference)
-      // Of two reads at once the later question counts.
+      // Of two reads under way, the one that began later counts.
       if (reading.answer === undefined || reading.answer.atMs <= atMs) reading.answer = { holder, atMs }
       reading.doubt = undefined
     } catch (thrown) {
@@ -118,7 +117,7 @@ export function createReferenceReader(
     const now = clock.now()
     const isFresh = reading.answer !== undefined && now - reading.answer.atMs < maxAgeMs
     const isPausing = reading.doubt !== undefined && now < reading.doubt.againMs
-    // One that is under way is young enough, unless the caller wants younger.
+    // A read under way is young enough, unless the caller wants a younger answer.
     if (reading.underway !== undefined && now - reading.askedMs < Math.max(1, maxAgeMs)) await reading.underway
     else if (!isFresh && !isPausing) {
       reading.underway = ask(reading, namespace, reference)
@@ -139,7 +138,7 @@ export function createReferenceReader(
     },
     async read(namespace, reference, maxAgeMs) {
       const { kind, name, key, field } = reference
-      // A name that is none would lead the request elsewhere.
+      // An invalid name would lead the request to another path.
       if (!isObjectName(name) || !isDataKey(key))
         throw failure('ReferenceMissing', { kind, name, key, field, detail: 'no object can have that name or key' })
       const holder = await holderOf(namespace, reference, maxAgeMs)
@@ -161,7 +160,7 @@ export function createReferenceReader(
   }
 }
 
-/** `constructor` and `__proto__` are keys like others, and every object answers to them. */
+/** `constructor` and `__proto__` may be keys, and every object inherits them. */
 function textAt(data: Holder['data'], key: string): string | undefined {
   return data !== undefined && Object.hasOwn(data, key) ? data[key] : undefined
 }

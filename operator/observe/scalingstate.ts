@@ -14,6 +14,6 @@ export async function readScalingState(redis: RedisConnection, { stats }: KeySpa
 
 export async function writeScalingState(redis: RedisConnection, keys: KeySpace, state: ScalingState): Promise<void> {
   const text = JSON.stringify(state)
-  // A state that cannot be read back would only take room.
+  // A state that cannot be read back would only use memory of Redis.
   if (parseScalingState(text) !== undefined) await redis.hset(keys.stats, field, text)
 }

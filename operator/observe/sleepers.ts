@@ -59,7 +59,10 @@ export function wokenBy(reply: unknown, sleepers: ReadonlyMap<string, Sleeper>):
   return [...sleepers].filter(([, { stream }]) => arrived.has(stream)).map(([key]) => key)
 }
 
-/** Whom entries wake whose ids are known alone. @param newest stream → id of its last entry, where that is known */
+/**
+ * The pipelines that new entries wake, if only the ids of the entries are known.
+ * @param newest stream → id of its last entry, if known
+ */
 export function wokenByIds(newest: ReadonlyMap<string, string>, sleepers: ReadonlyMap<string, Sleeper>): string[] {
   const isNew = ({ stream, afterId }: Sleeper) => compareIds(newest.get(stream) ?? '0-0', afterId) > 0
   return [...sleepers].filter(([, sleeper]) => isNew(sleeper)).map(([key]) => key)

@@ -51,7 +51,7 @@ export interface PipelineWatcher {
 
 /** How pipelines claim their streams (redis/stream/claim.ts). */
 export interface Claims {
-  /** Tells this operator's pipelines from those of other clusters. */
+  /** Distinguishes this operator's pipelines from those of other clusters. */
   readonly cluster: string
   readonly isGone: (holder: Claimant) => Promise<boolean>
 }
@@ -66,11 +66,11 @@ interface WatcherParts {
   /** How often it is tried whether Redis takes writes and whether its keys fit. */
   readonly checkEveryMs: number
   readonly reaper: Reaper
-  /** Of this operator; absent: nothing is claimed. */
+  /** Claims of this operator; absent: no stream is claimed. */
   readonly claims?: Claims | undefined
-  /** What was seen by whoever looked before. */
+  /** The observation of an earlier process. */
   readonly before?: Observation | undefined
-  /** It has its turn: from now on what the server says is read. */
+  /** The look has its turn: the server's replies are read from now on. */
   readonly onBegin?: (() => void) | undefined
   /** Each decision with all it was made of. */
   readonly onDecision?: ((made: MadeDecision) => void) | undefined
@@ -157,7 +157,7 @@ export function createPipelineWatcher(parts: WatcherParts): PipelineWatcher {
     return refusal
   }
 
-  /** Throws StreamClaimed: a stranger's stream is not marked. */
+  /** Throws StreamClaimed if another pipeline holds the stream, which then stays unmarked. */
   async function claimed({ uid, namespace, name, source }: CompiledPipeline, connection: RedisConnection): Promise<void> {
     if (parts.claims === undefined || uid === '') return
     const { cluster, isGone } = parts.claims

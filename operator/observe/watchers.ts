@@ -22,8 +22,8 @@ import { type Claims, createPipelineWatcher, type PipelineWatcher, type Watched 
 
 export interface PipelineWatchers {
   /**
-   * Starts looking, or tells of a changed spec, mode or number of replicas.
-   * @param before what was seen by whoever looked before
+   * Starts looking, or passes on a changed spec, mode or number of replicas.
+   * @param before the observation of an earlier process
    */
   watch(key: string, watched: Watched, before?: Observation): void
   unwatch(key: string): void
@@ -51,9 +51,9 @@ interface WatchersOptions {
   readonly onChange: (key: string, urgent: boolean) => void
   /** Each decision with all it was made of. */
   readonly onDecision?: (key: string, made: MadeDecision) => void
-  /** A look has its turn: from now on what a server says is read. */
+  /** A look has its turn: a server's replies are read from now on. */
   readonly onBegin?: (key: string) => void
-  /** A defect: of a look nothing is thrown. */
+  /** A defect: a look itself never throws. */
   readonly onFault?: (key: string, thrown: unknown) => void
   /** After each look, for metrics. */
   readonly onLook?: (key: string, observation: Observation, tookMs: number) => void
@@ -67,7 +67,7 @@ interface Entry {
   wake: () => void
   /** An entry came while it slept: the look that follows tells whether there is anything to do. */
   rung: boolean
-  /** What whoever looked before told of it, as `visible` has it. */
+  /** The earlier process's observation, as `visible` shows it. */
   readonly said: string
 }
 
@@ -76,7 +76,7 @@ export function createWatchers(options: WatchersOptions): PipelineWatchers {
   const connections = createConnections(clock)
   const entries = new Map<string, Entry>()
   const running = new Set<Promise<void>>()
-  /** Of a namespace: thousands of pipelines at servers that do not answer would otherwise keep the others' from their turn. */
+  /** Turns by namespace. Otherwise thousands of pipelines at silent servers of one namespace would delay the looks of the others. */
   const turns = new Map<string, Semaphore>()
   const turnOf = (key: string): Semaphore => {
     const namespace = key.slice(0, key.indexOf('/'))
@@ -208,10 +208,10 @@ export function createWatchers(options: WatchersOptions): PipelineWatchers {
 }
 
 const looksOfNamespace = 128
-/** With the pause after a failure it is below half a minute. */
+/** Together with the pause after a failure this stays below half a minute. */
 const longestTurnMs = 10_000
 
-/** The first few failures may pass soon. Who goes on failing is asked less often, within half a minute at the usual pace. */
+/** The first failures may pass soon. After these, pauses grow: up to half a minute at the usual pace. */
 const patient = 3
 const slowest = 6
 const slowness = (failures: number): number => Math.min(slowest, Math.max(1, failures - patient + 1))

@@ -28,9 +28,9 @@ export interface DesiredChild {
 export const prunedTypes: readonly ResourceType[] = [networkPolicyType, podMonitorType, serviceAccountType]
 
 /**
- * @param mode what producers are told
- * A pipeline whose references are not all there gets no Deployment: its pods could not mount them. What runs is left running. While a
- * reference cannot be read its policy is left as it is, too: the ports it allows may be in there.
+ * The objects that a pipeline should have. Without all its references a pipeline gets no Deployment: its pods could not mount them. A
+ * running Deployment stays. While a reference cannot be read, the NetworkPolicy stays as it is, too: the reference may hold the port.
+ * @param mode published to producers
  */
 export function desiredChildren(
   observed: Observed,
@@ -57,7 +57,7 @@ export function desiredChildren(
       type: networkPolicyType,
       object: networkPolicy(name, forConsumer, redisPeers(pipeline, observed.references, settings.networkPolicyRedis)),
     })
-  // Its definition may be missing altogether, which is told (conditions.ts) and keeps nothing else from running.
+  // The definition of PodMonitor may be missing. A condition reports that (reconciled.ts), and all other objects are applied.
   const isServed = observed.dark?.every(({ kind, known }) => known || kind !== podMonitorType.kind) !== false
   if (settings.podMonitor && isServed) children.push({ type: podMonitorType, object: podMonitor(name, forConsumer) })
   const referred = found(observed.references)
@@ -82,7 +82,7 @@ function configMap(metadata: KubernetesObject['metadata'], data: Record<string, 
   }
 }
 
-/** @param networks in which an administrator says that Redis is */
+/** @param networks of Redis, as the administrator gave them */
 function redisPeers(
   { redis, sink, namespace }: CompiledPipeline,
   references: readonly ReferenceState[],
@@ -103,7 +103,7 @@ function redisPeers(
   }
 }
 
-/** Namespaces of the Services named, and the administrator's networks. */
+/** The namespaces of the Services named, and the administrator's networks. */
 function placesOf(hosts: readonly string[], namespace: string, networks: readonly string[]): readonly object[] {
   const namespaces = hosts.flatMap((host) => {
     if (isBare(host)) return [namespace]
@@ -135,7 +135,7 @@ function hostsOf(target: RedisTarget, references: readonly ReferenceState[]): re
   return [urlOf(target, references)?.hostname ?? '']
 }
 
-/** Undefined when one is not there, or cannot be read. */
+/** Undefined if a reference is absent or cannot be read. */
 function found(references: readonly ReferenceState[]): (readonly [string, string])[] | undefined {
   const values: (readonly [string, string])[] = []
   for (const state of references) {

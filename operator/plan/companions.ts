@@ -28,21 +28,21 @@ export function disruptionBudget(pipeline: string, metadata: Metadata): Kubernet
 /** 5353: where OpenShift's DNS pods listen; policies see ports behind the Service. */
 const dnsPorts = [53, 5353].flatMap((port) => ['UDP', 'TCP'].map((protocol) => ({ port, protocol })))
 
-/** Where a NetworkPolicy lets consumers connect to; undefined where it is not known. */
+/** The peers to which a NetworkPolicy lets consumers connect; undefined fields are not known. */
 export interface RedisPeers {
-  /** Servers behind Sentinels and in a Redis Cluster announce theirs. */
+  /** Unknown for Sentinels and a Redis Cluster: their servers announce their own ports. */
   readonly ports: readonly number[] | undefined
-  /** A Service has a name, and pods anywhere: only an administrator knows where Redis is. */
+  /** A Service does not show where its pods are: only an administrator knows where Redis is. */
   readonly to: readonly object[] | undefined
 }
 
-/** Lets in probes and scrapes, and out DNS and Redis, as far as its ports and its place are known; else egress stays open. */
+/** Allows probes and scrapes in, and DNS and Redis out. Egress stays open if neither the ports nor the peers of Redis are known. */
 export function networkPolicy(pipeline: string, metadata: Metadata, { ports, to }: RedisPeers): KubernetesObject {
   const toRedis = {
     ...(ports === undefined ? {} : { ports: ports.map((port) => ({ port, protocol: 'TCP' })) }),
     ...(to === undefined ? {} : { to }),
   }
-  // A list of no peers would mean all of them.
+  // A rule without peers would allow all of them.
   const rules = to?.length === 0 ? [] : [toRedis]
   const egress = Object.keys(toRedis).length === 0 ? undefined : [{ ports: dnsPorts }, ...rules]
   return {

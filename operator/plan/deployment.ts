@@ -68,8 +68,8 @@ function deploymentSpec(input: DeploymentInput): Json {
 }
 
 /**
- * The user's fields over the restricted defaults, so that a group for volumes does not make the pod run as root. A pipeline that names
- * user 0 without more has been running as root, and goes on.
+ * The user's fields over the restricted defaults, so that a group for volumes does not make the pod run as root. A pipeline that only
+ * names user 0 has run as root so far, and goes on.
  */
 function podSecurity(given: Json = {}): Json {
   const root = given['runAsUser'] === 0

@@ -14,7 +14,7 @@ export function modeToPublish(observed: Observed, pipeline: CompiledPipeline): '
   return takesEntries(observed, pipeline) && consumersFit(observed, pipeline) ? 'Stream' : 'Direct'
 }
 
-/** The Redis of this spec, not of the one before it; and one that takes writes. */
+/** Whether the Redis of this spec, not of an earlier one, takes writes. */
 function takesEntries({ observation }: Observed, { generation }: CompiledPipeline): boolean {
   return observation.kind === 'Seen' && observation.generation === generation && observation.refusal === undefined
 }

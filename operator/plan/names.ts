@@ -9,7 +9,7 @@ export const configAnnotation = 'streampipeline.dev/config'
 /** `disabled`: children are left as they are, for emergency patches. */
 export const reconcileAnnotation = 'streampipeline.dev/reconcile'
 
-/** Holds the key of the HMAC in pod templates, in the operator's own namespace. */
+/** The Secret with the key of the HMAC in pod templates, in the operator's own namespace. */
 export const signingSecretName = 'streampipeline-operator-signing'
 
 export const consumerName = (pipeline: string): string => `${pipeline}-consumer`

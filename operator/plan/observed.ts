@@ -65,7 +65,7 @@ export interface PodObject extends KubernetesObject {
   }
 }
 
-/** An Event about a pod: what the kubelet says nowhere else. */
+/** An Event about a pod: the only place where the kubelet reports some causes. */
 export interface PodEvent {
   readonly reason: string
   readonly message: string
@@ -82,24 +82,24 @@ export type ReferenceState =
       readonly kind: 'Found'
       readonly reference: Reference
       readonly value: string
-      /** Why it could not be read again for some time: it may have another value now. */
+      /** The failure of reads for some time: the value may have changed since. */
       readonly doubt?: StreamPipelineError
     }
   | { readonly kind: 'Absent'; readonly reference: Reference; readonly error: StreamPipelineError }
-  /** It could not be read, which says nothing about whether it is there. */
+  /** The read failed, so the object may exist or not. */
   | { readonly kind: 'Unknown'; readonly reference: Reference; readonly error: StreamPipelineError }
 
 /** A kind of object that cannot be watched where the pipeline is. */
 export interface DarkKind {
   readonly kind: string
-  /** False: it was never listed, so nothing is known of any object. */
+  /** False: the kind was never listed, so none of its objects is known. */
   readonly known: boolean
-  /** `poddisruptionbudgets in farm` */
+  /** For messages: `poddisruptionbudgets in farm`. */
   readonly subject: string
   readonly error: StreamPipelineError
 }
 
-/** What was decided; what is remembered for the next decision stays with whoever decides. */
+/** The decision, without the state for the next decision, which stays with the scaler. */
 export type ToldDecision = Omit<Decision, 'state'>
 
 /** The last look at the pipeline's Redis. */
@@ -107,7 +107,7 @@ export type Observation =
   | { readonly kind: 'None' }
   | {
       readonly kind: 'Seen'
-      /** Of the spec that led there. */
+      /** Generation of the spec that named this Redis. */
       readonly generation: number
       readonly sample: Sample
       /** Consumers whose pods are gone, and whose names are not yet. */
@@ -122,7 +122,7 @@ export type Observation =
     }
   | {
       readonly kind: 'Failed'
-      /** Of the spec that led there. */
+      /** Generation of the spec that named this Redis. */
       readonly generation: number
       readonly error: StreamPipelineError
       readonly decision: ToldDecision
@@ -140,12 +140,12 @@ export interface Fault {
 export interface OperatorSettings {
   readonly consumerImage: string
   readonly networkPolicy: boolean
-  /** Networks of Redis, for egress of those policies; undefined: not known. */
+  /** Networks of Redis, for egress of these policies; undefined: not known. */
   readonly networkPolicyRedis?: readonly string[] | undefined
   readonly podMonitor: boolean
-  /** What pipelines may ask for. */
+  /** Limits that an administrator sets on pipelines. */
   readonly limits: Limits
-  /** Whatever is no Redis is told alike. */
+  /** Status gives one text for every address that is no Redis. */
   readonly manyTeams: boolean
   /** Referred Secrets are read by name, not watched (that would take the right to list them all): this is how stale they get. */
   readonly referencesEveryMs: number
@@ -164,23 +164,23 @@ export interface Observed {
   readonly spec: ReadSpec
   readonly settings: OperatorSettings
   readonly deployment: DeploymentObject | undefined
-  /** `metadata.generation` of the Deployment when its template was last written; undefined: as it is now. */
+  /** `metadata.generation` of the Deployment after the last write of its template; undefined: the current one. */
   readonly templateGeneration?: number | undefined
   readonly dispatch: ConfigMapObject | undefined
   /** Children found by label, of every kind the operator may have made. */
   readonly children: readonly KubernetesObject[]
   readonly pods: readonly PodObject[]
-  /** By uid; of pods whose status does not say what they wait for. */
+  /** Events by uid, of pods whose status names no cause. */
   readonly podEvents?: ReadonlyMap<string, readonly PodEvent[]>
   readonly references: readonly ReferenceState[]
   readonly observation: Observation
   /** The served CustomResourceDefinition lacks what this operator needs; undefined: it fits, or is not known yet. */
   readonly schemaFault?: StreamPipelineError
-  /** Kinds that cannot be watched here; none unless told. */
+  /** Kinds that cannot be watched in the pipeline's namespace; default: none. */
   readonly dark?: readonly DarkKind[]
   /** Of this reconcile's writes; empty before they were tried. */
   readonly faults: readonly Fault[]
-  /** Wall-clock milliseconds since when this process knows this spec; undefined: since now. */
+  /** Wall-clock milliseconds at which this process first read this spec; undefined: now. */
   readonly specSinceMs?: number
   /** Wall-clock milliseconds of our last status write; undefined: none by this process. */
   readonly statusWrittenMs?: number

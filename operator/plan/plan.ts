@@ -49,7 +49,7 @@ export function report(observed: Observed, nowMs: number): Report {
   const waits = [
     ...(observed.references.length > 0 ? [observed.settings.referencesEveryMs] : []),
     ...(due.kind === 'Later' ? [due.afterMs] : []),
-    // What a pod does not get on with shows in the time it takes.
+    // A pod's lack of progress shows by time alone, without a change to watch.
     ...(observed.pods.every((pod) => isReady(pod) || isLeaving(pod)) ? [] : [podsEveryMs]),
   ]
   return {
@@ -60,15 +60,15 @@ export function report(observed: Observed, nowMs: number): Report {
   }
 }
 
-/** A look takes milliseconds, or as long as a server that does not answer is waited for. */
+/** A look takes milliseconds, or as long as the timeout for a silent server. */
 const lookMs = 5_000
-/** After a start all have to have their turn. */
+/** After a start each pipeline has to have its turn. */
 const firstLookMs = 60_000
 const podsEveryMs = 10_000
 
 /**
- * The look at this spec's Redis follows within seconds. Until then the status that stands is told, which says itself of which spec it
- * is; else each start, and each change of a spec, would write every status twice.
+ * The look at this spec's Redis follows within seconds. Until then the current status stands: it names the generation it is of. Otherwise
+ * each start, and each change of a spec, would write every status twice.
  */
 function awaitedLook(observed: Observed, nowMs: number): StatusDue | undefined {
   const { object, spec, faults, references, specSinceMs = nowMs } = observed
@@ -88,7 +88,7 @@ function dueOf({ object, settings, statusWrittenMs }: Observed, status: StreamPi
   return statusDue(object.status, status, statusWrittenMs, settings.numbersEveryMs, nowMs)
 }
 
-/** Kinds without which it is not known how many consumers run and what producers were told. */
+/** Kinds that show how many consumers run and which mode producers got. */
 const essential: readonly string[] = [deploymentType.kind, configMapType.kind]
 
 /**
@@ -104,16 +104,17 @@ export function courseOf(observed: Observed, nowMs: number): Course | undefined 
 export function plan(observed: Observed, course: Course | undefined): Plan {
   if (observed.spec.kind === 'Unsound' || course === undefined) return { apply: [], delete: [] }
   const apply = desiredChildren(observed, observed.spec, course.mode)
-  // What a reference says that cannot be read may be why an object is there.
+  // A reference that cannot be read may be the reason for an object.
   const isUnknown = observed.references.some(({ kind }) => kind === 'Unknown')
   return { apply, delete: isUnknown ? [] : superfluous(observed, apply) }
 }
 
 /**
- * Everything a plan rests on, in short: while it is what it was when the last plan had been carried out whole, there is nothing to
- * carry out. So a pipeline of which only numbers move costs neither the making of its objects nor their comparison.
- * A Deployment's `generation` does not move with its status, nor with its metadata; kinds without one change only when somebody
- * changes them.
+ * A digest of everything a plan rests on. While it equals the one of the last complete run, the plan has nothing to do. So a pipeline of
+ * which only numbers change costs neither the making of its objects nor their comparison.
+ *
+ * A Deployment's `generation` moves neither with its status nor with its metadata. A kind without a generation changes only by another
+ * writer.
  */
 export function basisOf({ object, settings, references, children, dark = [] }: Observed, course: Course | undefined): string {
   const { uid, generation } = object.metadata

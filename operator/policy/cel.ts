@@ -1,8 +1,11 @@
-/** CEL as an admission policy has it, as far as the limits' rules need it. */
+/** CEL as in an admission policy, as far as the limits' rules need it. */
 import { BlockList, isIP } from 'node:net'
 import { Environment } from '@marcbachmann/cel-js'
 
-/** `net/netip` of Kubernetes: an address of version 4 in version 6 is none, and families do not hold one another. */
+/**
+ * As `net/netip` of Kubernetes: an IPv4 address inside an IPv6 address is none, and a network of one family holds no address of the
+ * other.
+ */
 const isPlainAddress = (text: string): boolean => isIP(text) !== 0 && !text.includes('%') && !/^::ffff:/i.test(text)
 
 class Cidr {
@@ -34,7 +37,7 @@ const environment = new Environment({ homogeneousAggregateLiterals: false })
 
 const parsed = new Map<string, ReturnType<Environment['parse']>>()
 
-/** Throws what the expression fails with. */
+/** Throws the failure of the expression. */
 export function evaluate(expression: string, scope: { readonly object: unknown; readonly variables: unknown }): unknown {
   let program = parsed.get(expression)
   if (program === undefined) {
@@ -44,7 +47,7 @@ export function evaluate(expression: string, scope: { readonly object: unknown; 
   return program({ ...scope })
 }
 
-/** JSON as CEL sees it: whole numbers are int64, and objects are maps, whatever their keys are called. */
+/** JSON as CEL sees it: whole numbers are int64, and objects are maps with any keys. */
 export function celValue(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(celValue)
   if (typeof value === 'number') return Number.isSafeInteger(value) ? BigInt(value) : value

@@ -1,11 +1,11 @@
-/** Hosts of Redis by the limits: judged by name before anything is connected to, and given the reach that every connection keeps to. */
+/** Applies the limits to hosts of Redis: names are judged before any connection, and every connection gets its reach. */
 import { nameRefusal } from '../../redis/connect/reach.ts'
 import type { RedisAddress } from '../../redis/connect/references.ts'
 import type { Locate } from '../observe/locality.ts'
 import type { Limits } from './limits.ts'
 import { reachFor } from './verdict.ts'
 
-/** Throws RedisAddressRefused: a url from a Secret is known only here. */
+/** Throws RedisAddressRefused: a url from a Secret is first known here. */
 export function within(limits: Limits, locate: Locate): Locate {
   return (namespace, named) => {
     const address = locate(namespace, named)

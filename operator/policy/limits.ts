@@ -1,22 +1,22 @@
 /**
- * The limits that an administrator sets on what pipelines may ask for. One table: the flags of `streampipeline operator`, the chart's
- * values and its ValidatingAdmissionPolicy, and docs/tenancy.md are made from it. A limit that is not set allows everything; a list that
- * is set and empty allows nothing but the operator's own default.
+ * The limits that an administrator sets on pipelines, in one table. Four things are made from it: the flags of `streampipeline operator`,
+ * the chart's values, its ValidatingAdmissionPolicy, and docs/tenancy.md. A limit that is not set allows everything. A list that is set
+ * and empty allows only the operator's own default.
  */
 import { failure } from '../../api/errors.ts'
 import { isObjectName } from '../../api/names.ts'
 import { isAddress, isNetwork } from '../../redis/connect/networkaddress.ts'
 
 export interface ListLimit {
-  /** In OperatorOptions and, under `tenancy`, in the chart's values. */
+  /** Name in OperatorOptions and, under `tenancy`, in the chart's values. */
   readonly value: LimitName
-  /** On the command line. */
+  /** Name on the command line. */
   readonly flag: string
   readonly help: string
-  /** What an item looks like; a regular expression that JSON Schema and JavaScript read alike. */
+  /** Form of an item: a regular expression that JSON Schema and JavaScript read alike. */
   readonly form: string
   readonly formText: string
-  /** Beyond the form. */
+  /** Checks beyond the form. */
   readonly fits?: (item: string) => boolean
 }
 
@@ -96,21 +96,21 @@ export const listLimits: readonly ListLimit[] = [
   },
 ]
 
-/** What the flags say, read and checked. */
+/** The flags, read and checked. */
 export interface Limits extends Readonly<Partial<Record<LimitName, readonly string[]>>> {
-  /** Only what the pod security standard `restricted` allows. */
+  /** Whether pods must meet the pod security standard `restricted`. */
   readonly restrictedPods: boolean
-  /** Whether Redis may be at this host, its link, or a metadata service. */
+  /** Whether Redis may be at the operator's own host, its link, or a metadata service. */
   readonly localRedis: boolean
-  /** A label that each Secret a pipeline names must carry; undefined: none. */
+  /** A label that each Secret named by a pipeline must carry; undefined: none. */
   readonly secretLabel?: SecretLabel
-  /** Where the operator itself runs: its signing Secret is not for pipelines. */
+  /** The operator's own namespace: pipelines there may not use its signing Secret. */
   readonly operatorNamespace?: string
 }
 
 export interface SecretLabel {
   readonly key: string
-  /** Undefined: any. */
+  /** Undefined: any value. */
   readonly value: string | undefined
 }
 

@@ -1,12 +1,12 @@
 /**
- * Status says why Redis cannot be reached, and so what answers at an address: refused, silent, another protocol, a certificate. Where
- * teams share an operator that makes a port scanner of it. With `--many-teams` all of it is told in one text; the operator's log keeps the
- * reason, for the administrator. What a server says after it has answered as a Redis does is told as ever.
+ * Status reports why Redis cannot be reached, and so reveals the server at an address: a refusal, silence, another protocol, a certificate.
+ * Teams that share an operator could scan ports with it. So with `--many-teams` status gives one text for all these causes. The
+ * operator's log keeps the reason, for the administrator. Errors after an answer as Redis are reported as before.
  */
 import { failure, type StreamPipelineError } from '../../api/errors.ts'
 import type { Observation } from '../plan/observed.ts'
 
-/** Said before a peer has shown that it is a Redis. */
+/** Errors raised before a peer has proved to be a Redis. */
 const beforeAnswer: ReadonlySet<string> = new Set([
   'RedisUnreachable',
   'RedisTlsFailed',
@@ -15,7 +15,7 @@ const beforeAnswer: ReadonlySet<string> = new Set([
   'Internal',
 ])
 
-/** With the reasons left out that tell one peer from another. */
+/** Removes the reasons that would distinguish one peer from another. */
 export function withoutPeer(observation: Observation): Observation {
   if (observation.kind !== 'Failed') return observation
   return { ...observation, error: withoutReason(observation.error) }

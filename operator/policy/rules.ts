@@ -1,9 +1,10 @@
 /**
- * The limits as CEL, the one source of both judges: the API server runs it in the chart's ValidatingAdmissionPolicy when a pipeline is
- * written, and the operator (verdict.ts) when it reads one, since policies can be left out and pipelines be older than they are.
+ * The limits as CEL, the one source of both judges. The API server judges a pipeline when it is written, in the chart's
+ * ValidatingAdmissionPolicy. The operator judges it when it reads it (verdict.ts): the policy may not be installed, and a pipeline may be
+ * older than the policy.
  *
- * `object` is the pipeline; `variables` are the limits' own lists and the parts of the pipeline that several rules look at. An
- * expression that fails, as for a field of another type, refuses in both places.
+ * `object` is the pipeline. `variables` are the limits' own lists and the parts of the pipeline that several rules use. An expression
+ * that fails, for example at a field of another type, refuses in both places.
  */
 import { localNetworks } from '../../redis/connect/reach.ts'
 import { signingSecretName } from '../plan/names.ts'
@@ -12,13 +13,13 @@ import type { LimitName } from './limits.ts'
 export type Switch = LimitName | 'restrictedPods' | 'localRedis' | 'signingSecret'
 
 export interface PolicyRule {
-  /** Which limit it enforces; without that limit it is not run. */
+  /** The limit that the rule enforces; without that limit the rule is not run. */
   readonly limit: Switch
-  /** The field of the pipeline that breaks it. */
+  /** The field of the pipeline that breaks the rule. */
   readonly field: string
-  /** CEL that is true for what is allowed. */
+  /** CEL that is true for an allowed pipeline. */
   readonly expression: string
-  /** What is allowed, as the end of a sentence about the field. */
+  /** The allowed values, as the end of a sentence about the field. */
   readonly detail: string
   /** The list whose items follow the detail. */
   readonly list?: LimitName
@@ -29,7 +30,7 @@ export interface Variable {
   readonly expression: string
 }
 
-/** A CEL literal of texts. */
+/** A CEL literal of a list of strings. */
 export const listLiteral = (items: readonly string[]): string => `[${items.map((item) => JSON.stringify(item)).join(', ')}]`
 
 const part = (name: string, empty: '[]' | '{}' | "''", holder = 'variables.consumer'): Variable => ({
@@ -44,7 +45,7 @@ const endpointsOf = (redis: string) =>
     `(has(${redis}.cluster) ? ${redis}.cluster.nodes : [])`,
   ].join(' + ')
 
-/** Of the pipeline; each may use those before it. */
+/** Variables for parts of the pipeline. Each may use those before it. */
 export const partVariables: readonly Variable[] = [
   { name: 'spec', expression: 'dyn(object.spec)' },
   { name: 'consumer', expression: 'has(object.spec.consumer) ? dyn(object.spec.consumer) : dyn({})' },
@@ -65,7 +66,7 @@ export const partVariables: readonly Variable[] = [
   },
   { name: 'endpoints', expression: `${endpointsOf('variables.redis')} + ${endpointsOf('variables.queueRedis')}` },
   {
-    // As the operator looks them up: without port, in lower case, a bare name beside the pipeline.
+    // As the operator looks hosts up: without a port, in lower case, a bare name in the pipeline's namespace.
     name: 'hosts',
     expression: [
       "variables.endpoints.map(e, e.startsWith('[') ? e.substring(1).split(']')[0] : e.split(':')[0])",
@@ -79,14 +80,14 @@ const everyVolumeKey = (condition: string) => `variables.volumes.all(v, v.all(k,
 const sourcesOf = (condition: string) =>
   `variables.volumes.all(v, !has(v.projected) || !has(v.projected.sources) || v.projected.sources.all(s, ${condition}))`
 
-/** Whole path components: what follows an allowed folder is `/`, and what follows an allowed image is a tag or a digest. */
+/** Compares whole path components: `/` follows an allowed folder, and a tag or a digest follows an allowed image. */
 const imageAllowed = (image: string) =>
   `(${image}.matches('^[A-Za-z0-9][A-Za-z0-9._:/@-]*$') && !${image}.contains('..') && !${image}.contains('//') && variables.images.exists(p, ` +
   `${image} == p || ${image}.startsWith(p + '/') || ((${image}.startsWith(p + ':') || ${image}.startsWith(p + '@')) && !${image}.substring(size(p)).contains('/'))))`
 
 const isLiteral = 'isIP(h)'
 const withinNetworks = 'variables.redisNetworks.exists(n, cidr(n).containsIP(h))'
-/** An address of version 6 in a form that only some readers take: a colon, and no address to CEL. */
+/** An IPv6 address in a form that only some parsers accept: it has a colon, and CEL does not read it as an address. */
 const oddAddress = "(h.contains(':') && !isIP(h))"
 const matchesPattern =
   "variables.redisHosts.exists(p, p.startsWith('*.') ? (h.endsWith(p.substring(1)) && size(h) >= size(p)) : h == p)"
@@ -245,7 +246,7 @@ export const policyRules: readonly PolicyRule[] = [
   },
 ]
 
-/** Names that a list has in rules, where a part of the pipeline has its own. */
+/** The variables of lists in rules. Some differ from the limit's name, which a part of the pipeline has. */
 export const listVariable: Readonly<Record<LimitName, string>> = {
   images: 'images',
   volumes: 'allowedVolumes',
@@ -257,5 +258,5 @@ export const listVariable: Readonly<Record<LimitName, string>> = {
   redisNetworks: 'redisNetworks',
 }
 
-/** What both judges answer; the items of the list follow. */
+/** The message of both judges, followed by the items of the list. */
 export const sentenceOf = ({ field, detail }: PolicyRule): string => `the operator's limits refuse ${field}: ${detail}`

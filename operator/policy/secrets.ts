@@ -1,7 +1,7 @@
 /**
- * Which Secrets a pipeline may name. The operator reads Secrets that the pipeline's author may not be allowed to read, and sends them to a
- * server of that author's choice; the pods get others mounted. With `--secret-label` only Secrets that carry the label are for pipelines:
- * whoever may label a Secret has decided so.
+ * The Secrets that a pipeline may name. The operator can read Secrets that the pipeline's author cannot. It sends their contents to a
+ * server of the author's choice, and pods mount others. With `--secret-label` pipelines may name only Secrets that carry the label. So
+ * the right to label a Secret decides.
  */
 import type { Reference } from '../../api/compiled.ts'
 import { failure, type StreamPipelineError } from '../../api/errors.ts'
@@ -13,7 +13,7 @@ import type { Limits, SecretLabel } from './limits.ts'
 
 type Named = Pick<Reference, 'kind' | 'name' | 'key' | 'field'>
 
-/** Undefined: it may be used. */
+/** Undefined: the pipeline may use it. */
 export function secretRefusal(
   namespace: string,
   { kind, name, key, field }: Named,
@@ -37,13 +37,13 @@ function carries({ metadata }: KubernetesObject, { key, value }: SecretLabel): b
   return Object.hasOwn(labels, key) && (value === undefined || labels[key] === value)
 }
 
-/** A Secret that the consumer's pods get, each once. */
+/** A Secret that the consumer's pods get, listed once for each name. */
 export interface PodSecret {
   readonly name: string
   readonly field: string
 }
 
-/** Secrets that a pod's spec hands to the pod: in variables, in volumes of whatever type, and to pull its image. */
+/** The Secrets that a pod's spec gives to the pod: in variables, in volumes of any type, and to pull its image. */
 export function podSecrets(consumer: ConsumerSpec): readonly PodSecret[] {
   const found = new Map<string, PodSecret>()
   const add = (name: unknown, field: string) => {

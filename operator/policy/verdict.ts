@@ -1,4 +1,7 @@
-/** The operator's own judgement of a pipeline by the limits: the admission policy may be left out, and pipelines be older than it is. */
+/**
+ * The operator's own judgement of a pipeline by the limits. The admission policy may not be installed, and a pipeline may be older than
+ * it.
+ */
 import { failure, type StreamPipelineError } from '../../api/errors.ts'
 import type { Reach } from '../../redis/connect/reach.ts'
 import type { PipelineObject } from '../plan/observed.ts'
@@ -6,7 +9,7 @@ import { celValue, evaluate } from './cel.ts'
 import { type LimitName, type Limits, listLimits } from './limits.ts'
 import { listVariable, type PolicyRule, partVariables, policyRules, type Variable } from './rules.ts'
 
-/** Which rules hold for a pipeline of that namespace. */
+/** The rules that apply to a pipeline of that namespace. */
 function rulesFor(limits: Limits, namespace: string): readonly PolicyRule[] {
   return policyRules.filter(({ limit }) => {
     switch (limit) {
@@ -22,7 +25,7 @@ function rulesFor(limits: Limits, namespace: string): readonly PolicyRule[] {
   })
 }
 
-/** How an administrator widens it. */
+/** The setting with which an administrator widens the limit. */
 function switchOf(limit: PolicyRule['limit']): string {
   switch (limit) {
     case 'restrictedPods':
@@ -36,12 +39,12 @@ function switchOf(limit: PolicyRule['limit']): string {
   }
 }
 
-/** With the namespace filled in. */
+/** The allowed hosts, with the namespace filled in. */
 function hostsFor(limits: Limits, namespace: string): readonly string[] | undefined {
   return limits.redisHosts?.map((pattern) => pattern.replaceAll('{namespace}', namespace))
 }
 
-/** Those that the rules look at, and what these are made of, in their order: most operators have few limits and many pipelines. */
+/** The variables that the rules use, directly or through others, in their order. Most operators have few limits and many pipelines. */
 function neededBy(rules: readonly PolicyRule[]): readonly Variable[] {
   const namesIn = (expression: string) => [...expression.matchAll(/\bvariables\.(\w+)/g)].map(([, name = '']) => name)
   const needed = new Set(rules.flatMap(({ expression }) => namesIn(expression)))
@@ -59,7 +62,7 @@ function variablesOf(object: unknown, limits: Limits, namespace: string, rules: 
   return variables
 }
 
-/** Undefined: all limits allow it. */
+/** Undefined: all limits allow the pipeline. */
 export function policyRefusal(pipeline: PipelineObject, limits: Limits): StreamPipelineError | undefined {
   const namespace = pipeline.metadata.namespace ?? 'default'
   const rules = rulesFor(limits, namespace)
@@ -75,12 +78,12 @@ export function policyRefusal(pipeline: PipelineObject, limits: Limits): StreamP
   return failure('PolicyRefused', parameters)
 }
 
-/** What cannot be judged is refused, as the API server does it. */
+/** A pipeline that cannot be judged is refused, as the API server does it. */
 function holds(expression: string, scope: Parameters<typeof evaluate>[1] | undefined): boolean {
   return scope !== undefined && attempt(() => evaluate(expression, scope)) === true
 }
 
-/** Undefined where it fails: an expression met a value that it cannot look into. */
+/** Undefined if it fails: an expression met a value that it cannot read. */
 function attempt<T>(work: () => T): T | undefined {
   try {
     return work()
@@ -89,7 +92,7 @@ function attempt<T>(work: () => T): T | undefined {
   }
 }
 
-/** Where connections on behalf of a namespace's pipelines may lead; undefined: anywhere. */
+/** The addresses to which connections for a namespace's pipelines may go; undefined: any. */
 export function reachFor(limits: Limits, namespace: string): Reach | undefined {
   const { localRedis, redisNetworks } = limits
   const hosts = hostsFor(limits, namespace)

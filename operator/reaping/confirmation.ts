@@ -1,10 +1,11 @@
 /**
- * Whether a suspected pod is certain to be gone. The cache of pods may lag behind a pod that has just begun, so the API server is
- * asked; but names in a registry cost their inventor nothing, so what they cost us is bounded per namespace: a bucket of single
- * reads, filled again at one in two seconds, and when that is empty one list of the namespace's pods, at most every five seconds,
- * which answers for all. A suspect waits for a list that was begun after it was suspected, and until then it is not gone.
+ * Decides whether a suspected pod is certainly gone. The cache of pods may lag behind a new pod, so the API server is asked.
  *
- * A pod that the cache holds under that very uid is not asked for. Where pods cannot be watched nothing is known of any.
+ * Any client of Redis can invent names in a registry, so their cost is bounded for each namespace. Single reads come from a bucket that
+ * gains one every two seconds. When it is empty, one list of the namespace's pods, at most every five seconds, answers for all suspects.
+ * A suspect waits for a list that began after the suspicion; until then it is not gone.
+ *
+ * A pod that the cache holds under the same uid needs no request. Where pods cannot be watched, no pod is known to be gone.
  */
 import { failure } from '../../api/errors.ts'
 import type { Clock } from '../kubernetes/clock.ts'
@@ -18,14 +19,14 @@ import { type ConfirmGone, hasEnded } from './suspects.ts'
 interface ConfirmationParts {
   readonly transport: Transport
   readonly clock: Clock
-  /** Of the caches, by `namespace/name`. */
+  /** The pod in the caches, by `namespace/name`. */
   readonly cached: (key: string) => PodObject | undefined
-  /** Whether pods of that namespace have ever been listed. */
+  /** Whether the pods of that namespace were ever listed. */
   readonly isKnown: (namespace: string) => boolean
   readonly signal: AbortSignal
 }
 
-/** Uids of the pods of a namespace. */
+/** The uids of a namespace's pods, by one list. */
 interface Census {
   readonly begunMs: number
   readonly uids: Promise<ReadonlySet<string>>
@@ -37,7 +38,7 @@ interface Bucket {
 }
 
 const rememberMs = 3_600_000
-/** Uids. */
+/** Most uids of gone pods that are remembered. */
 const most = 50_000
 const burst = 20
 const refillMs = 2_000
@@ -83,7 +84,7 @@ export function createConfirmation({ transport, clock, cached, isKnown, signal }
     return uids
   }
 
-  /** One begun since, or a new one where that is due; else none yet. */
+  /** The uids by a list begun since then, or by a new list if one is due; undefined: not yet. */
   async function censusSince(namespace: string, sinceMs: number): Promise<ReadonlySet<string> | undefined> {
     const last = censuses.get(namespace)
     if (last !== undefined && last.begunMs >= sinceMs) return await last.uids
@@ -118,7 +119,7 @@ export function createConfirmation({ transport, clock, cached, isKnown, signal }
   }
 }
 
-/** They are in the order of their times. */
+/** Notes are in the order of their times. */
 function forgetOld(notes: Map<string, number>, nowMs: number): void {
   for (const [uid, atMs] of notes) {
     if (nowMs - atMs <= rememberMs && notes.size <= most) break

@@ -49,9 +49,9 @@ export function createReaper({ clock, confirmGone, onReaped, onFault }: ReaperPa
   const deleted = new Map<string, number>()
   /** By registered uid. */
   let last = new Map<string, VanishedConsumer>()
-  /** By uid of the pod: when it was suspected first, of all that are suspected still. */
+  /** Time of the first suspicion by uid of the pod, for all current suspects. */
   let firstSuspected = new Map<string, number>()
-  /** Where the next look begins, when there are more suspects than one can go through. */
+  /** Index at which the next look begins, if there are more suspects than one look handles. */
   let next = 0
 
   function noteDeletions(now: ReadonlySet<string>): void {

@@ -1,15 +1,15 @@
 /**
- * Whose pod is no more. A consumer is suspected when the registry says it is a pod of this pipeline and that pod is not among
- * those that may still run a process: names registered by anybody else are never looked at. The cache of pods may lag behind
- * a pod that has just begun, so each suspicion is confirmed by asking (confirmation.ts).
+ * Finds consumers whose pod is gone. A consumer is suspected if the registry names a pod of this pipeline that is not among those that
+ * may still run a process. Names registered by other programs are left alone. The cache of pods may lag behind a new pod, so each
+ * suspicion is confirmed (confirmation.ts).
  */
 import { parseIdentity } from '../../redis/stream/identity.ts'
 import type { ConsumerSample, Sample } from '../../scaling/sample.ts'
 import type { PodObject } from '../plan/observed.ts'
 
 /**
- * Whether the pod of that name and uid is certain to be gone.
- * @param sinceMs when it was suspected first, by the operator's clock: it was registered before
+ * Whether the pod of that name and uid is certainly gone.
+ * @param sinceMs time of the first suspicion by the operator's clock; the pod was registered before
  */
 export type ConfirmGone = (namespace: string, name: string, uid: string, sinceMs: number) => Promise<boolean>
 

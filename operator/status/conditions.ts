@@ -1,6 +1,6 @@
 /**
- * The conditions, each a function of the facts (facts.ts) with a home of its own: an ordered list of named checks. All are always
- * present. A message says what failed, on which object, why, and what to do.
+ * The conditions. Each has a file of its own with an ordered list of named checks over the facts (facts.ts). All conditions are always
+ * present. A message states the failure, its object, the cause and the remedy.
  */
 import type { ConditionType } from '../../api/status.ts'
 import type { Observed } from '../plan/observed.ts'

@@ -17,9 +17,9 @@ import { roundAge, roundCount } from './rounding.ts'
 type ConsumersStatus = NonNullable<StreamPipelineStatus['consumers']>
 
 const mostLines = 10
-/** Of one line; the schema's bound. */
+/** Longest line; the schema's bound. */
 const mostLine = 512
-/** The pod of a Deployment has no longer name, and is told whole: `kubectl` wants it. Other names in the registry are anybody's. */
+/** Longest name of a Deployment's pod. It is shown whole, since `kubectl` needs it. Other names in the registry may be of any length. */
 const mostPodName = 63
 
 export function consumersStatus(

@@ -1,6 +1,6 @@
 /**
- * What conditions are said of: a reconcile's findings with the generation of the spec that each was made for. A look at Redis that
- * was made for another spec is none: it may have been at another server.
+ * The facts that conditions use: the findings of a reconcile for one generation of the spec. A look at Redis for another spec does not
+ * count: it may have been at another server.
  */
 import type { Observation, Observed } from '../plan/observed.ts'
 import { type Obstacle, obstaclesOf } from './obstacles.ts'
@@ -14,9 +14,9 @@ export interface Facts {
   readonly ready: number
   /** The look at the Redis of this spec. */
   readonly look: Observation
-  /** Undefined: there is no Deployment. */
+  /** Undefined: the Deployment does not exist. */
   readonly rollout: Rollout | undefined
-  /** What keeps pods from running, most telling first. */
+  /** Causes that keep pods from running, most telling first. */
   readonly obstacles: readonly Obstacle[]
   readonly nowMs: number
 }
@@ -27,7 +27,7 @@ export function generationOf({ object }: Observed): number {
   return object.metadata.generation ?? 0
 }
 
-/** The look at the Redis of this spec; none where the last one was made for another. */
+/** The look at the Redis of this spec; none if the last look was for another spec. */
 export function lookOf(observed: Observed): Observation {
   const { observation } = observed
   return observation.kind !== 'None' && observation.generation === generationOf(observed) ? observation : noLook

@@ -1,4 +1,7 @@
-/** Of the condition DataIntact: what was lost, what others took, and what retention waits for. The worst comes first. */
+/**
+ * The condition DataIntact: lost entries, entries that other programs took, and the group that retention waits for. The worst comes
+ * first.
+ */
 import type { CompiledPipeline } from '../../api/compiled.ts'
 import { printableName } from '../../api/printable.ts'
 import { redeliverCommand } from '../../redis/stream/ledger.ts'

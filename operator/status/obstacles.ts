@@ -1,6 +1,6 @@
 /**
- * What keeps consumers from running, of the Deployment and of its pods, most telling first: pods that may not be made, a rollout that
- * is paused or has stopped, pods that are there and don't run.
+ * The obstacles that keep consumers from running, of the Deployment and of its pods, most telling first: refused pods, a rollout that is
+ * paused or has stopped, and pods that exist but do not run.
  */
 import type { DeploymentObject } from '../plan/deployment.ts'
 import { consumerName } from '../plan/names.ts'
@@ -16,7 +16,7 @@ export interface Obstacle {
   readonly text: string
 }
 
-/** Of pods, most telling first. */
+/** Reasons of pods, most telling first. */
 const order: readonly Trouble['reason'][] = [
   'ContainerNotCreated',
   'ImagePullFailed',
@@ -45,7 +45,7 @@ export function obstaclesOf(
   return [...found.filter((each) => each !== undefined), ...ofPods(observed, rollout, replicas, nowMs)]
 }
 
-/** A quota, a policy, a ServiceAccount that is missing: the ReplicaSet may make no pods, or no more. */
+/** A quota, a policy or a missing ServiceAccount keeps the ReplicaSet from making pods, or more pods. */
 function refused({ status }: DeploymentObject, subject: string): Obstacle | undefined {
   const failure = status?.conditions?.find((each) => each.type === 'ReplicaFailure' && each.status === 'True')
   if (failure === undefined) return undefined
@@ -71,7 +71,7 @@ function ofPods(
     .filter((pod) => !isLeaving(pod))
     .map((pod) => troubleOf(pod, nowMs, podEvents?.get(pod.metadata.uid ?? '')))
     .filter((trouble) => trouble !== undefined)
-    // Those that have ended stay listed for long; they were replaced.
+    // Ended pods stay listed for long; they were replaced.
     .filter(({ reason }) => !isWhole || reason !== 'PodsEnded')
     .toSorted((a, b) => order.indexOf(a.reason) - order.indexOf(b.reason) || (a.pod < b.pod ? -1 : 1))
   const reasons = [...new Set(troubles.map(({ reason }) => reason))]
@@ -84,7 +84,7 @@ function ofPods(
   })
 }
 
-/** New pods come before old ones go: on full nodes they wait for each other. */
+/** New pods come before old ones go: on full nodes each waits for the other. */
 function inTheWay(deployment: DeploymentObject | undefined): string {
   const { replicas = 0, updatedReplicas = 0 } = deployment?.status ?? {}
   const earlier = replicas - updatedReplicas

@@ -1,6 +1,6 @@
 /**
- * Whether consumers wait for the queue. They stop reading above `maxWaiting` and go on at four fifths of it, so that between the two
- * only they know: their heartbeats say so.
+ * Whether consumers wait for the queue. They stop reading above `maxWaiting` and go on at four fifths of it. Between these two numbers
+ * only their heartbeats show whether they wait.
  */
 import type { Sample } from '../../scaling/sample.ts'
 

@@ -1,20 +1,19 @@
 /**
- * Whether the Deployment's template is rolled out, as `kubectl rollout status` would say, with one difference: once a template was
- * rolled out, growing is no rollout. The Deployment's condition Progressing tells the two apart: it keeps `NewReplicaSetAvailable`
- * until another template comes. Pods that are terminating are not in these numbers.
+ * Whether the Deployment's template is rolled out, as `kubectl rollout status` reports it, with one difference: growth after a rollout is
+ * no rollout. The Deployment's condition Progressing shows the difference: it keeps `NewReplicaSetAvailable` until the next template.
+ * Terminating pods are not in these numbers.
  *
  *   Underway ──every consumer is of the template, and available──▶ Done
  *      ├──spec.paused──▶ Paused ──resumed──▶ Underway
  *      └──nothing moves for progressDeadlineSeconds──▶ Stopped ──something moves──▶ Underway
  *
- * Scaling moves `generation` as a template does. So the generation that must have been observed is that of the last write of the
- * template, where it is known.
+ * Scaling moves `generation` as a template does. So the observed generation must reach that of the last write of the template, if known.
  */
 import type { DeploymentObject } from '../plan/deployment.ts'
 
 export interface Rollout {
   readonly kind: 'Done' | 'Underway' | 'Paused' | 'Stopped'
-  /** How far it is; empty when done. */
+  /** Progress of the rollout; empty when done. */
   readonly text: string
 }
 

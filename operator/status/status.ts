@@ -14,7 +14,7 @@ const mostDecisions = 10
 export function statusOf(observed: Observed, replicas: number, nowMs: number): StreamPipelineStatus {
   const { object, deployment } = observed
   const before = object.status
-  // One made for an earlier spec may be of another stream.
+  // A look made for an earlier spec may be of another stream.
   const observation = lookOf(observed)
   const sample = observation.kind === 'None' ? undefined : observation.sample
   const vanished = observation.kind === 'Seen' ? observation.vanished : []

@@ -1,6 +1,6 @@
 /**
- * One process behind the wall, as its parent has it. It ends for whatever reason once: by itself, by an exception, out of memory, or
- * killed here because it gave no sign of life or grew too large.
+ * One process behind the wall, from its parent's side. It ends once: by itself, by an exception, out of memory, or killed here because it
+ * gave no sign of life or grew too large.
  *
  *   Running ──exit | silence | size──▶ Ending ──exit──▶ Ended        `end()` leads there, too
  */
@@ -8,7 +8,7 @@ import type { ChildProcess } from 'node:child_process'
 import type { Clock } from '../kubernetes/clock.ts'
 import { type ProgramName, startProgram } from './program.ts'
 
-/** What every program sends, twice a second. */
+/** The sign of life that every program sends twice a second. */
 export interface Beat {
   readonly kind: 'Beat'
   readonly residentBytes: number
@@ -17,26 +17,29 @@ export interface Beat {
 interface ChildParts<From> {
   readonly program: ProgramName
   readonly clock: Clock
-  /** Without a beat for so long it hangs. */
+  /** A process without a beat for so long hangs. */
   readonly silenceMs: number
   readonly mostBytes: number
-  /** Once, when it listens. What is sent before waits, and may be overtaken by what is known then. */
+  /** Called once, when the process listens. Earlier messages wait, and may be outdated by then. */
   readonly onReady: () => void
   readonly onMessage: (message: From) => void
-  /** Once, when the process is gone. @param why in words for a person; undefined: it was asked to end */
+  /**
+   * Called once, when the process is gone.
+   * @param why cause for people; undefined: the process was asked to end
+   */
   readonly onEnd: (why: string | undefined) => void
 }
 
 export interface Child<To> {
   send(message: To): void
-  /** Asks it to end, and kills it where it does not within `graceMs`. Resolves when it is gone. Idempotent. */
+  /** Asks the process to end, and kills it after `graceMs`. Resolves when it is gone. Idempotent. */
   end(graceMs: number): Promise<void>
 }
 
 const checkEveryMs = 500
-/** Until it listens. */
+/** Longest time until the process listens. */
 const startMs = 30_000
-/** Of its last words. */
+/** Characters of its last output that are kept. */
 const longestWords = 2_000
 
 export function startChild<To, From extends { readonly kind: string }>(parts: ChildParts<From>): Child<To> {
@@ -59,7 +62,7 @@ export function startChild<To, From extends { readonly kind: string }>(parts: Ch
   let cancelCheck = () => {}
   function check(): void {
     const now = clock.now()
-    // Where this process itself stood still, so did the machine, and beats may lie unread.
+    // If this process itself stood still, the machine did, too, and beats may be unread.
     if (now - checkedMs > 2 * checkEveryMs) heardMs = now
     checkedMs = now
     const longestMs = ready ? silenceMs : startMs
@@ -90,7 +93,7 @@ export function startChild<To, From extends { readonly kind: string }>(parts: Ch
 
   return {
     send(message) {
-      // What is sent to a process that is on its way out is as good as lost.
+      // A message to a process that is about to end is lost anyway.
       if (program.connected) program.send(message as object, ignoreLost)
     },
     async end(graceMs) {
@@ -104,7 +107,7 @@ export function startChild<To, From extends { readonly kind: string }>(parts: Ch
   }
 }
 
-/** Its end is told by `exit`. */
+/** The event `exit` reports the end of the process. */
 function ignoreLost() {}
 
 const isBeat = (message: { readonly kind: string }): message is Beat => message.kind === 'Beat'

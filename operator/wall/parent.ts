@@ -1,4 +1,4 @@
-/** A process behind the wall, as it has its parent: messages, and a sign of life. It ends with its parent. */
+/** The parent, from the side of a process behind the wall: messages, and a sign of life. The process ends with its parent. */
 import type { Beat } from './child.ts'
 
 interface Parent<From> {
@@ -7,12 +7,12 @@ interface Parent<From> {
 
 const beatEveryMs = 500
 
-/** @param onClose the parent is gone or wants this process to end, which it does when that has resolved */
+/** @param onClose called when the parent is gone or wants this process to end, which it does when `onClose` has resolved */
 export function connectToParent<To, From>(onMessage: (message: To) => void, onClose: () => Promise<void>): Parent<From> {
   const send = (message: From | Beat) => {
     if (process.connected) process.send?.(message, ignoreLost)
   }
-  // Not only now and then: what stops it is what the parent must notice.
+  // A timer sends beats: work that blocks this process blocks them, too, and the parent notices.
   const beat = () => send({ kind: 'Beat', residentBytes: process.memoryUsage.rss() })
   const timer = setInterval(beat, beatEveryMs)
   beat()
@@ -24,12 +24,12 @@ export function connectToParent<To, From>(onMessage: (message: To) => void, onCl
       () => process.exit(1),
     )
   })
-  // A stop of the whole group is the parent's to carry out.
+  // A stop of the whole process group is the parent's to carry out.
   process.on('SIGINT', ignoreStop)
   process.on('SIGTERM', ignoreStop)
   return { send }
 }
 
-/** A parent that is gone is told of by `disconnect`. */
+/** The event `disconnect` reports that the parent is gone. */
 function ignoreLost() {}
 function ignoreStop() {}

@@ -1,14 +1,15 @@
 /**
- * Programs behind the second wall: processes of their own, for what costs a tenant's choice of memory or CPU. Threads would not do: limits of
- * a thread bound neither its buffers nor its peaks, and a loop without end in native code cannot be ended.
+ * Programs behind the second wall: processes for work whose memory or CPU a tenant chooses. Threads would not do. Limits of a thread
+ * bound neither its buffers nor its peaks, and an endless loop in native code cannot be ended.
  *
- * As sources and as compiled JavaScript each program is a file here. In the image all sources are one bundle, and the programs lie beside it.
+ * As sources and as compiled JavaScript each program is a file here. In the image all sources are one bundle, and the programs lie beside
+ * it.
  */
 import { type ChildProcess, fork } from 'node:child_process'
 
 export type ProgramName = 'looks' | 'judge'
 
-/** V8's, in place of what the operator itself was started with. */
+/** Flags of V8, in place of the operator's own. */
 const v8Flags: Readonly<Record<ProgramName, readonly string[]>> = {
   looks: ['--max-semi-space-size=2', '--max-old-space-size=128'],
   judge: ['--max-semi-space-size=2', '--max-old-space-size=96', '--stack-size=900'],
@@ -19,7 +20,7 @@ function programUrl(name: ProgramName): URL {
   return ending === '.mjs' ? new URL(`./${name}.mjs`, import.meta.url) : new URL(`./${name}/program${ending}`, import.meta.url)
 }
 
-/** What it prints is of interest only when it ends: V8 says there why. */
+/** Its output matters only when it ends: V8 prints the cause there. */
 export function startProgram(name: ProgramName): ChildProcess {
   const { NODE_OPTIONS: _, ...env } = process.env
   return fork(programUrl(name), [], { execArgv: [...v8Flags[name]], env, stdio: ['ignore', 'ignore', 'pipe', 'ipc'] })

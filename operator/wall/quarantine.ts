@@ -1,6 +1,6 @@
 /**
- * How long somebody who ended a process waits before it is tried again: 5 s, then twice as long each time, up to 5 min. Whoever has done
- * well for ten minutes begins anew.
+ * The pause before a pipeline that ended a process is tried again: 5 s, then twice as long each time, up to 5 min. A pipeline without
+ * such an end for ten minutes starts again at 5 s.
  */
 import { type Backoff, backoffMs } from '../../process/backoff.ts'
 import type { Clock } from '../kubernetes/clock.ts'
@@ -9,21 +9,21 @@ const pauses: Backoff = { baseMs: 5_000, maxMs: 300_000 }
 const forgivenAfterMs = 600_000
 
 export interface Quarantine {
-  /** @param onRelease called when it may be tried again */
+  /** @param onRelease called when the pipeline may be tried again */
   put(key: string, onRelease: () => void): void
-  /** It waits. */
+  /** Whether the pipeline waits. */
   holds(key: string): boolean
-  /** It is tried again now. */
+  /** Ends the pause: the pipeline is tried again now. */
   forgo(key: string): void
   forget(key: string): void
-  /** Nobody is released any more. */
+  /** Ends all pauses without a release. */
   close(): void
 }
 
 interface Case {
   times: number
   atMs: number
-  /** Absent: it is free, on probation. */
+  /** Absent: the pause is over, on probation. */
   cancel?: (() => void) | undefined
 }
 

@@ -1,4 +1,4 @@
-/** Errors and observations as they pass between processes: JSON, from which errors of the catalogue come back as such. */
+/** The form in which errors and observations pass between processes: JSON. Errors of the catalogue are restored from it. */
 import { asFailure, type ErrorCode, errorCatalogue, StreamPipelineError } from '../../api/errors.ts'
 import type { ConsumerSample, Sample } from '../../scaling/sample.ts'
 import type { Observation } from '../plan/observed.ts'
@@ -7,7 +7,7 @@ import type { Release, VanishedConsumer } from '../reaping/vanished.ts'
 export interface WireError {
   readonly code: string
   readonly parameters: Readonly<Record<string, string>>
-  /** For logs. */
+  /** The message of the cause, for logs. */
   readonly cause?: string
 }
 
@@ -35,7 +35,7 @@ export type WireObservation =
     })
   | (Omit<Extract<Observation, { kind: 'Failed' }>, 'error'> & { readonly error: WireError })
 
-/** @param living pods whose consumers are all told of; of others only the first */
+/** @param living pods whose consumers are all sent; of other consumers only the first are */
 export function wireObservation(observation: Observation, living: ReadonlySet<string>): WireObservation {
   switch (observation.kind) {
     case 'None':
@@ -61,12 +61,12 @@ export function wireObservation(observation: Observation, living: ReadonlySet<st
   }
 }
 
-/** The scaler's memory may be as large as all the rest, and stays where decisions are made. */
+/** Leaves out the scaler's memory, which may be as large as all the rest. It stays where decisions are made. */
 function told({ replicas, recommended, reason, limitedBy }: Extract<Observation, { kind: 'Failed' }>['decision']) {
   return { replicas, recommended, reason, ...(limitedBy === undefined ? {} : { limitedBy }) }
 }
 
-/** Status names a few of those that run nowhere; anybody may invent thousands. */
+/** Most consumers sent that run in no living pod. Status names a few; any client of Redis may invent thousands. */
 const mostOthers = 32
 
 function condensed(sample: Sample, living: ReadonlySet<string>): Sample {

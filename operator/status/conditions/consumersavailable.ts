@@ -1,4 +1,4 @@
-/** Whether a consumer is ready, or none is wanted; and what keeps others from running, at any number of ready ones. */
+/** Whether a consumer is ready, or none is wanted. The message also names the obstacles of other consumers. */
 import { deploymentType } from '../../plan/kinds.ts'
 import { consumerName } from '../../plan/names.ts'
 import type { Facts } from '../facts.ts'
@@ -55,7 +55,7 @@ function someReady({ ready, replicas, obstacles, rollout }: Facts): Verdict | un
   return verdict('True', 'ConsumersDegraded', `${text}${stopped}${why}`)
 }
 
-/** Two at most: the others show once these are mended. */
+/** Two causes at most: the others show once these are mended. */
 function causes(obstacles: Facts['obstacles']): string {
   return obstacles
     .slice(0, 2)

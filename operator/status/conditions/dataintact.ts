@@ -1,4 +1,4 @@
-/** What was lost, what others took, and what retention waits for (intact.ts). */
+/** Lost entries, entries that other programs took, and the group that retention waits for (intact.ts). */
 import { intactOf } from '../intact.ts'
 import { type Checks, verdict } from './verdict.ts'
 

@@ -1,4 +1,4 @@
-/** Under mode Direct or suspend: whether anything is left in the stream. */
+/** Whether the stream is empty, under mode Direct or suspend. */
 import type { Facts } from '../facts.ts'
 import { roundCount } from '../rounding.ts'
 import { type Checks, type Verdict, verdict } from './verdict.ts'

@@ -1,13 +1,13 @@
 /**
- * The summary. True says that the spec of this generation is at work: its Redis answered, its objects are applied, its template is
- * rolled out, and a consumer is ready, or none is wanted. Asked-for states (suspend, Direct, zero) are no faults.
+ * The summary. True means that the spec of this generation is at work: its Redis answered, its objects are applied, its template is
+ * rolled out, and a consumer is ready, or none is wanted. Requested states (suspend, Direct, zero) are no faults.
  */
 import { isPaused, reconcileAnnotation } from '../../plan/names.ts'
 import type { Facts } from '../facts.ts'
 import { type Check, type Verdict, verdict } from './verdict.ts'
 
 export interface ReadyFacts extends Facts {
-  /** What it sums up, most telling first. */
+  /** The verdicts that it sums up, most telling first. */
   readonly parts: readonly Verdict[]
 }
 
@@ -30,7 +30,7 @@ export const readyChecks: readonly Check<ReadyFacts>[] = [
   },
 ]
 
-/** What was last found stands, with the spec that it was found of. */
+/** The last verdict stands, with the generation it was made for. */
 function keptReady({ observed: { object }, generation }: ReadyFacts): Verdict | undefined {
   if (!isPaused(object)) return undefined
   const before = object.status?.conditions?.find(({ type }) => type === 'Ready')

@@ -37,7 +37,7 @@ function refusedWrite({ observed: { faults } }: Facts): Verdict | undefined {
   return fault && failed(fault.error, fault.error.code === 'NameTaken' ? '' : `${fault.subject}: `)
 }
 
-/** Nothing is taken away for what cannot be read or watched, and nothing is said to be wrong. */
+/** While an object cannot be read, nothing is removed, and no fault is reported. */
 function unreadReference({ observed: { references } }: Facts): Verdict | undefined {
   for (const state of references) {
     const error = state.kind === 'Unknown' ? state.error : state.kind === 'Found' ? state.doubt : undefined

@@ -1,4 +1,4 @@
-/** Whether the Redis of this spec answers, takes writes, and holds what it should. */
+/** Whether the Redis of this spec answers, accepts writes, and holds the expected data. */
 import { sendsPlainPassword } from '../../../api/plainpassword.ts'
 import type { Observed } from '../../plan/observed.ts'
 import { referenceId } from '../../plan/references.ts'
@@ -41,7 +41,7 @@ export const redisReachableChecks: Checks = [
   },
 ]
 
-/** It works, so the condition stays True and its reason what it was. */
+/** Redis works, so the condition stays True and keeps its reason. */
 function plainPasswordText({ spec, references }: Observed): string {
   if (spec.kind === 'Unsound') return ''
   const { redis, sink } = spec.pipeline

@@ -1,4 +1,4 @@
-/** True: it waits for a person. Errors that trying again does not mend, and a rollout that stopped. */
+/** True: the pipeline waits for a person. Causes are errors that no retry mends, and a rollout that stopped. */
 import type { Facts } from '../facts.ts'
 import { rolloutRemedy } from './ready.ts'
 import { type Checks, failed, type Verdict, verdict } from './verdict.ts'

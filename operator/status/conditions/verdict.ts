@@ -1,14 +1,14 @@
-/** A condition is an ordered list of named checks: the first that has something to say is what the condition says. */
+/** A condition is an ordered list of named checks. The first check with a verdict decides. */
 import type { StreamPipelineError } from '../../../api/errors.ts'
 import type { Facts } from '../facts.ts'
 import type { ConditionReason } from '../reasons.ts'
 
 export interface Verdict {
   readonly status: 'True' | 'False' | 'Unknown'
-  /** From conditionReasons, or an error's. */
+  /** One of conditionReasons, or an error's reason. */
   readonly reason: string
   readonly message: string
-  /** Of the spec it was said of; undefined: of the spec as it is. */
+  /** Generation of the spec that was judged; undefined: the current one. */
   readonly generation?: number
 }
 

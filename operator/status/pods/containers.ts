@@ -1,13 +1,13 @@
 /**
- * Containers that don't run, by what the kubelet says of each: init containers in their order, then the others, our own first. The
- * container is named where it is not ours, since the remedy is then not in the pipeline's spec.
+ * Containers that do not run, by the kubelet's report: init containers in their order, then the others, ours first. The message names a
+ * container that is not ours, since its remedy is not in the pipeline's spec.
  */
 import type { ContainerState, ContainerStatus, PodObject } from '../../plan/observed.ts'
 import type { Finding } from './finding.ts'
 
 export const ourContainer = 'consumer'
 const lastWords = 600
-/** How long a crash is remembered of a container that runs again and is not ready. */
+/** Time for which a crash counts, for a container that runs again and is not ready. */
 const crashedMs = 600_000
 
 interface Named extends ContainerStatus {
@@ -43,7 +43,7 @@ const images: readonly string[] = [
   'RegistryUnavailable',
   'SignatureValidationFailed',
 ]
-/** A container that waits for its turn. */
+/** Reasons of a container that only waits for its turn. */
 const onItsWay: readonly string[] = ['ContainerCreating', 'PodInitializing', 'CrashLoopBackOff']
 
 function waitingTrouble(_pod: PodObject, container: Named): Finding | undefined {
@@ -64,7 +64,7 @@ function waitingTrouble(_pod: PodObject, container: Named): Finding | undefined 
 
 const foreign = 'it is not of this pipeline: look at what adds it to pods, such as a service mesh or an admission policy'
 
-/** It waits to be started again, has just ended, or runs again after a crash and is not ready. */
+/** The container waits for a restart, has just ended, or runs again after a crash and is not ready. */
 function crashTrouble(pod: PodObject, container: Named, nowMs: number): Finding | undefined {
   const { state, lastState } = container
   const isWaiting = state?.waiting?.reason === 'CrashLoopBackOff'
@@ -88,7 +88,7 @@ function crashOf({ lastState, ready, restartCount = 0 }: Named, nowMs: number): 
   return nowMs - endedMs < crashedMs ? ended : undefined
 }
 
-/** An init container is to end. Ours is not, whatever its exit code. */
+/** An init container should end. Ours should not, with any exit code. */
 function isWellEnded({ isInit, state }: Named, ended: NonNullable<ContainerState['terminated']>): boolean {
   return isInit && state?.terminated !== undefined && ended.exitCode === 0
 }

@@ -1,4 +1,4 @@
-/** What keeps a pod from running, in the words of a condition. */
+/** The cause that keeps a pod from running, in the words of a condition. */
 import type { ConditionReason } from '../reasons.ts'
 
 export interface Trouble {
@@ -21,5 +21,5 @@ export interface Trouble {
   readonly remedy: string
 }
 
-/** Of a pod: what it has in common with others is left out. */
+/** A finding about a pod, without the pod's name. */
 export type Finding = Omit<Trouble, 'pod'>

@@ -7,7 +7,7 @@ export function isScheduled({ spec, status }: PodObject): boolean {
   return status?.conditions?.some(({ type, status: value }) => type === 'PodScheduled' && value === 'True') === true
 }
 
-/** The default scheduler says something within a second or two. */
+/** The default scheduler reports within a second or two. */
 const silentForMs = 60_000
 
 export function schedulingTrouble({ metadata, spec, status }: PodObject, nowMs: number): Finding | undefined {

@@ -1,6 +1,6 @@
 /**
- * Pods whose status names no cause: a volume that cannot be mounted, a network that is not set up, an init container that does not
- * end, a probe that fails. The kubelet tells of the cause by Events alone; without one the time it takes does.
+ * Pods whose status names no cause: a volume that cannot be mounted, a network that is not set up, an init container that does not end, a
+ * probe that fails. The kubelet reports the cause by Events alone. Without an Event the time taken is the sign.
  */
 import type { PodEvent, PodObject } from '../../plan/observed.ts'
 import { containersOf, isOurs } from './containers.ts'
@@ -52,12 +52,12 @@ export function silenceTrouble(pod: PodObject, nowMs: number, events: readonly P
   )
 }
 
-/** Of every pod. */
+/** Events that every pod has. */
 const ordinary: readonly string[] = ['Scheduled', 'Pulling', 'Pulled', 'Created', 'Started']
-/** What comes after volumes and sandbox: whatever failed there before is over. */
+/** Events after the volumes and the sandbox are set up: an earlier failure there is over. */
 const past: readonly string[] = ['Pulling', 'Pulled', 'Created', 'Started']
 
-/** Before its containers run: the newest that names such a cause. */
+/** The newest such cause, before the pod's containers run. */
 function ofEvent(fresh: readonly PodEvent[]): Finding | undefined {
   for (const { reason, message } of fresh) {
     if (past.includes(reason)) return undefined
@@ -114,7 +114,7 @@ function probeText(fresh: readonly PodEvent[]): string {
   return unhealthy === undefined ? '' : `: ${unhealthy.message}`
 }
 
-/** Its containers are ready, and it is not: others have conditions to set, or the node went silent, for which Ready is taken back. */
+/** The containers are ready, and the pod is not. A readiness gate is open, or the node went silent and Kubernetes took Ready back. */
 function gated({ status, spec }: PodObject): Finding | undefined {
   const ready = status?.conditions?.find(({ type }) => type === 'Ready')
   const containers = status?.conditions?.find(({ type }) => type === 'ContainersReady')

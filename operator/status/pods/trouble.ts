@@ -1,6 +1,6 @@
 /**
- * What keeps one pod from running, as far as the scheduler and the kubelet have said so: in the pod's status (ended, scheduling.ts,
- * containers.ts), or only by Events and by how long it takes (silence.ts).
+ * The cause that keeps one pod from running, as the scheduler and the kubelet report it. The pod's status shows most causes (ended,
+ * scheduling.ts, containers.ts). Others show only by Events and by the time taken (silence.ts).
  */
 import { printable } from '../../../api/printable.ts'
 import type { PodEvent, PodObject } from '../../plan/observed.ts'
@@ -11,7 +11,7 @@ import { silenceTrouble } from './silence.ts'
 
 type Sign = (pod: PodObject, nowMs: number, events: readonly PodEvent[]) => Finding | undefined
 
-/** In this order: what ended runs no more, what is on no node has no containers. */
+/** The order matters: an ended pod runs no more, and a pod without a node has no containers. */
 const signs: readonly Sign[] = [endedTrouble, nodeTrouble, schedulingTrouble, containerTrouble, silenceTrouble]
 
 export function troubleOf(pod: PodObject, nowMs: number, events: readonly PodEvent[] = []): Trouble | undefined {
@@ -23,7 +23,7 @@ export function troubleOf(pod: PodObject, nowMs: number, events: readonly PodEve
   return undefined
 }
 
-/** Whether a pod is not ready and its status does not say why: the kubelet's Events may. */
+/** Whether a pod is not ready and its status names no cause. The kubelet's Events may name it. */
 export function isMute(pod: PodObject, nowMs: number): boolean {
   if (isLeaving(pod) || isReady(pod) || !isScheduled(pod)) return false
   const found = troubleOf(pod, nowMs)

@@ -1,7 +1,7 @@
 /**
- * Judges what of a spec its author can make costly: the payload's schema with its patterns, and schedules. It is done in a process of its own
- * that is there only while there is something to judge, one document at a time, namespaces in turn. One that takes longer than its time, or
- * ends the process, is set aside for a growing pause; the next one gets another process.
+ * Judges the parts of a spec that its author can make costly: the payload's schema with its patterns, and schedules. A process of its own
+ * judges one document at a time, with namespaces in turn, and exists only while there are documents. A document that takes too long, or
+ * that ends the process, is set aside for a growing pause. The next one gets another process.
  *
  *   Idle ──judge──▶ Starting ──ready──▶ Judging ──answer──▶ Judging | Resting ──idle──▶ Idle
  *                                          └──late, or the process ends──▶ the document is set aside ──▶ Idle
@@ -16,7 +16,7 @@ import type { FromJudge, ToJudge } from './messages.ts'
 interface Judge {
   /**
    * @param key `namespace/name`
-   * @param version tells one spec of that name from another: a new one is judged at once
+   * @param version distinguishes specs of one key: a new one is judged at once
    * @param value a document with its defaults in
    * @throws SpecQuarantined
    */
@@ -28,10 +28,10 @@ interface Judge {
 
 interface JudgeParts {
   readonly clock: Clock
-  /** Its pause is over: it may be judged again. */
+  /** The pause of the document is over: it may be judged again. */
   readonly onRelease: (key: string) => void
   readonly onFault: (error: StreamPipelineError, fields: Readonly<Record<string, unknown>>) => void
-  /** Of one document. */
+  /** Longest time for one document. */
   readonly lateMs?: number
 }
 
@@ -44,7 +44,7 @@ interface Case {
   readonly reject: (error: Error) => void
 }
 
-/** A schema of a megabyte takes a tenth of that; other processes may have the processor meanwhile. */
+/** A schema of a megabyte takes a tenth of that, but other processes may use the processor meanwhile. */
 const defaultLateMs = 5_000
 const idleMs = 5_000
 const mostBytes = 256 * 2 ** 20
@@ -52,9 +52,9 @@ const mostBytes = 256 * 2 ** 20
 export function createJudge(parts: JudgeParts): Judge {
   const { clock, onRelease, onFault, lateMs = defaultLateMs } = parts
   const quarantine = createQuarantine(clock)
-  /** Why, and which version of it. */
+  /** The error and the version of each document set aside. */
   const aside = new Map<string, { readonly version: string; readonly error: StreamPipelineError }>()
-  /** By namespace, first come first served; the first namespace is next. */
+  /** Documents by namespace, in order of arrival; the first namespace is next. */
   const lines = new Map<string, Case[]>()
   let child: Child<ToJudge> | undefined
   let ready = false
@@ -70,7 +70,7 @@ export function createJudge(parts: JudgeParts): Judge {
     const [namespace, line] = first
     const taken = line.shift()
     lines.delete(namespace)
-    // To the end of the round.
+    // The namespace goes to the end of the round.
     if (line.length > 0) lines.set(namespace, line)
     return taken
   }
@@ -96,7 +96,7 @@ export function createJudge(parts: JudgeParts): Judge {
     const started = startChild<ToJudge, FromJudge>({
       program: 'judge',
       clock,
-      // A document's own time ends it earlier.
+      // The limit for a single document ends the process earlier.
       silenceMs: 2 * lateMs,
       mostBytes,
       onReady() {
@@ -122,7 +122,7 @@ export function createJudge(parts: JudgeParts): Judge {
     if (resting !== undefined) cancelTimer = clock.after(idleMs, () => dismiss(resting, undefined))
   }
 
-  /** @param why the document under way is to blame; undefined: there is none */
+  /** @param why fault of the document under way; undefined: no document is to blame */
   function dismiss(gone: Child<ToJudge>, why: string | undefined): void {
     if (child !== gone) return
     const end = gone.end(0).finally(() => ending.delete(end))
@@ -135,7 +135,7 @@ export function createJudge(parts: JudgeParts): Judge {
     child = undefined
     const blamed = current === undefined ? [] : [current]
     current = undefined
-    // Where none can be started, whoever waits must not wait for ever.
+    // If no process can be started, waiting documents must not wait for ever.
     if (!ready) blamed.push(...[...lines.values()].flat())
     if (!ready) lines.clear()
     ready = false
@@ -182,7 +182,7 @@ export function createJudge(parts: JudgeParts): Judge {
   }
 }
 
-/** Most specs have neither a schema nor schedules, and need nobody to judge them. */
+/** Most specs have neither a schema nor schedules, and need no process. */
 function isCostly(value: unknown): boolean {
   const spec = isRecord(value) ? value['spec'] : undefined
   if (!isRecord(spec)) return false

@@ -1,9 +1,9 @@
-/** What passes between the operator and the process that judges what of a spec may be costly. */
+/** Messages between the operator and the process that judges costly parts of a spec. */
 import type { Problem } from '../../../api/admission.ts'
 
 export interface ToJudge {
   readonly id: number
-  /** With its defaults in. */
+  /** The document with its defaults in. */
   readonly value: unknown
 }
 

@@ -1,14 +1,14 @@
 /**
- * Which pipelines share a process, and whom the end of one is blamed on. Nothing tells which of them ended it; but only few had a look
- * under way, and of two halves only one ends its process again.
+ * Decides which pipelines share a process, and which are suspected when one ends. Nothing shows which pipeline ended it. But only a few
+ * had a look under way, and of two halves only one ends its process again.
  *
- *   Main       all that are not suspected. When it ends, those that had a look under way are suspected (none had: half of all), the others
- *              go on at once in another process
- *   Suspected  of some one ended a process. They go on apart from the others. When theirs ends, each half of them gets its own; when it
+ *   Main       all that are not suspected. When its process ends, pipelines with a look under way are suspected; if none had one, and
+ *              this happened twice, each half of all is suspected. The others go on at once in another process
+ *   Suspected  pipelines of which one ended a process, apart from the others. When their process ends, each half gets its own; when it
  *              lasts, they go back to the main group
- *   Quarantine one that ended a process alone
+ *   Quarantine a pipeline that ended a process alone
  *
- * A pure function of what was and what happened; the host (host.ts) starts and ends processes as told.
+ * A pure function of the group and the event. The host (host.ts) starts and ends processes accordingly.
  */
 
 export interface Group {
@@ -17,9 +17,9 @@ export interface Group {
   readonly keys: ReadonlySet<string>
 }
 
-/** What becomes of those whose process ended. */
+/** The next place of each pipeline of an ended process. */
 export interface Verdict {
-  /** Go on at once, among all others. */
+  /** Go on at once, in the main group. */
   readonly innocent: readonly string[]
   /** Each list goes on in a process of its own. */
   readonly suspected: readonly (readonly string[])[]
@@ -27,8 +27,8 @@ export interface Verdict {
 }
 
 /**
- * @param begun those that had a look under way
- * @param again the main group ended a moment ago, too, and nobody had a look under way either time
+ * @param begun pipelines with a look under way
+ * @param again the main group also ended a moment ago, and no look was under way either time
  */
 export function judge(group: Group, begun: ReadonlySet<string>, again: boolean): Verdict {
   const keys = [...group.keys]
@@ -40,7 +40,7 @@ export function judge(group: Group, begun: ReadonlySet<string>, again: boolean):
   }
   if (keys.length === 1) return { innocent: [], suspected: [], guilty: keys }
   if (busy.length === 1) return { innocent: [], suspected: [idle], guilty: busy }
-  // The halves of those that looked; the others of the group are suspected less, and looked at together.
+  // Pipelines with a look under way are halved. The others of the group are less suspected, and share one process.
   const rest = idle.length > 0 && busy.length > 0 ? [idle] : []
   return { innocent: [], suspected: [...split(busy.length > 0 ? busy : keys), ...rest], guilty: [] }
 }

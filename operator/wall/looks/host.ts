@@ -1,11 +1,11 @@
 /**
- * The watchers of all pipelines as the operator has them: they run in processes of their own (program.ts). Here is kept what was seen last;
- * whoever ends its process is found (groups.ts) and set aside, while all others are looked at in another process at once.
+ * The watchers of all pipelines from the operator's side. They run in processes of their own (program.ts); the host keeps the last
+ * observations. A pipeline that ends its process is found (groups.ts) and set aside. All others are looked at in another process at once.
  *
  *   key:     Watched in a group ──process ends, alone──▶ Quarantined ──pause──▶ Suspected, alone ──lasts──▶ Main
  *   group:   Running ──ends──▶ judged; those of Main that are innocent start anew, after a pause that grows while that goes on
  *
- * No process runs while there is nobody to look at.
+ * No process runs without a pipeline to look at.
  */
 import type { CompiledPipeline } from '../../../api/compiled.ts'
 import { asFailure, failure, type StreamPipelineError } from '../../../api/errors.ts'
@@ -29,11 +29,11 @@ export interface LookHostOptions {
   readonly settings: LookSettings
   readonly reader: Pick<ReferenceReader, 'read'>
   readonly confirmGone: ConfirmGone
-  /** Whether a pipeline of this installation is certain not to exist any more. */
+  /** Whether a pipeline of this installation certainly no longer exists. */
   readonly pipelineGone: (holder: Claimant) => boolean
   readonly onReaped: (key: string, consumer: string, reaping: Reaping) => void
   readonly onReapingFault: (key: string, error: StreamPipelineError) => void
-  /** Something that shows in status changed; urgent: another number of consumers was decided. */
+  /** A change that shows in status; urgent: the number of consumers was decided anew. */
   readonly onChange: (key: string, urgent: boolean) => void
   /** A line of the decision log. */
   readonly onDecision: (line: string) => void
@@ -46,9 +46,9 @@ interface Entry {
   watched: Watched
   observation: Observation
   group: RunningGroup | undefined
-  /** By the process of its group. */
+  /** Looks by the process of the current group. */
   looks: number
-  /** 1, then doubled each time. */
+  /** Factor of the next probation: 1, then doubled each time. */
   suspected: number
 }
 
@@ -61,18 +61,18 @@ interface RunningGroup extends Group {
   cancelProbation: () => void
 }
 
-/** A garbage collection of a full heap takes a tenth of that; a machine that stands still is told apart. */
+/** A garbage collection of a full heap takes a tenth of that. A halt of the whole machine is detected separately. */
 const silenceMs = 5_000
-/** Above what a thousand pipelines take, with the largest replies under way. */
+/** More than a thousand pipelines need, with the largest replies under way. */
 const mostBytes = 224 * 2 ** 20
 const endGraceMs = 5_000
-/** Of suspects, until they are believed. */
+/** Time for which suspects run apart before they are acquitted. */
 const probationMs = 10_000
 const mostSuspected = 64
 const restarting: Backoff = { baseMs: 500, maxMs: 30_000 }
-/** A process that lasted for so long did not end at its start. */
+/** A process that lasted for so long did not fail at its start. */
 const lastedMs = 60_000
-/** Of suspects, beside the main one: each takes some 50 MiB. */
+/** Most processes of suspects, beside the main one: each takes some 50 MiB. */
 const mostProbations = 3
 
 export function createLookHost(options: LookHostOptions): PipelineWatchers {
@@ -80,13 +80,13 @@ export function createLookHost(options: LookHostOptions): PipelineWatchers {
   const entries = new Map<string, Entry>()
   const quarantine = createQuarantine(clock)
   const groups = new Set<RunningGroup>()
-  /** Suspects for whom there is no process yet. */
+  /** Suspects that have no process yet. */
   const waiting: (readonly string[])[] = []
   const ending = new Set<Promise<void>>()
   let main: RunningGroup | undefined
   let ids = 0
   let closed = false
-  /** Ends of the main process in a row, and whether the last left nobody to suspect. */
+  /** Ends of the main process in a row, and whether the last one left no suspect. */
   let ends = 0
   let unexplained = false
   let cancelRestart: (() => void) | undefined
@@ -114,7 +114,7 @@ export function createLookHost(options: LookHostOptions): PipelineWatchers {
     return group
   }
 
-  /** With what is known now: what changed while it started is no news to it. */
+  /** Sends the current state: changes during the start are already in it. */
   function greet(group: RunningGroup): void {
     group.isReady = true
     group.child.send({ kind: 'Settings', settings })
@@ -138,7 +138,7 @@ export function createLookHost(options: LookHostOptions): PipelineWatchers {
   }
 
   function joinMain(keys: Iterable<string>): void {
-    // Between an end and the next start they wait without a group.
+    // Between an end and the next start pipelines wait without a group.
     if (closed || cancelRestart !== undefined) return
     for (const key of keys) {
       main ??= start('Main')
@@ -156,7 +156,7 @@ export function createLookHost(options: LookHostOptions): PipelineWatchers {
     if (group.keys.size === 0) dismiss(group)
   }
 
-  /** Nobody is left to look at. */
+  /** Ends a process that has no pipelines left. */
   function dismiss(group: RunningGroup): void {
     groups.delete(group)
     group.cancelProbation()
@@ -174,10 +174,10 @@ export function createLookHost(options: LookHostOptions): PipelineWatchers {
     if (keys.length > 0) waiting.push(keys)
   }
 
-  /** Whoever ends processes now and then is kept apart for longer each time. */
+  /** A pipeline that ends processes now and then is kept apart for longer each time. */
   const suspicion = (key: string) => entries.get(key)?.suspected ?? 1
 
-  /** Gives those that wait a process, as far as there may be more. */
+  /** Starts processes for waiting suspects, up to the limit. */
   function probe(): void {
     while (!closed && [...groups].filter(({ kind }) => kind === 'Suspected').length < mostProbations) {
       const keys = waiting.shift()?.filter((key) => entries.get(key)?.group === undefined && entries.has(key))
@@ -195,7 +195,7 @@ export function createLookHost(options: LookHostOptions): PipelineWatchers {
     }
   }
 
-  /** It has lasted: its pipelines go back among the others. */
+  /** The process has lasted: its pipelines go back to the main group. */
   function acquit(group: RunningGroup): void {
     const keys = [...group.keys]
     group.keys.clear()
@@ -232,7 +232,7 @@ export function createLookHost(options: LookHostOptions): PipelineWatchers {
     probe()
   }
 
-  /** The others at once, unless that was in vain before. */
+  /** Starts the others at once, unless earlier starts failed. */
   function restart(times: number): void {
     const rest = () => [...entries].filter(([key, { group }]) => group === undefined && !isSetAside(key)).map(([key]) => key)
     const begin = () => {
@@ -253,7 +253,7 @@ export function createLookHost(options: LookHostOptions): PipelineWatchers {
     options.onChange(key, false)
   }
 
-  /** Its pause is over, or its spec is another. */
+  /** The pause of the pipeline is over, or it has another spec. */
   function release(key: string): void {
     quarantine.forgo(key)
     suspect([key])
@@ -372,7 +372,7 @@ function isEqual(a: Watched, b: Watched): boolean {
   return [...a.livingPods].every((uid) => b.livingPods.has(uid))
 }
 
-/** Nothing is known, and nothing shrinks: as after a look that failed. */
+/** As after a failed look: nothing is known, and the number of consumers does not shrink. */
 function blind({ observation, watched }: Entry, error: StreamPipelineError): Observation {
   const before = observation.kind === 'None' ? undefined : observation
   const replicas = before?.decision.replicas ?? watched.currentReplicas ?? 0

@@ -1,4 +1,4 @@
-/** What passes between the operator and a process that looks at Redis for it. All of it is JSON. */
+/** Messages, all JSON, between the operator and a process that looks at Redis. */
 import type { CompiledPipeline, Reference } from '../../../api/compiled.ts'
 import type { Claimant } from '../../../redis/stream/claim.ts'
 import type { Reaping } from '../../../redis/stream/reaping.ts'
@@ -10,24 +10,24 @@ export interface LookSettings {
   readonly everyMs: number
   readonly quietMs: number
   readonly referencesEveryMs: number
-  /** Names of Services have to be completed with the pipeline's namespace. */
+  /** Whether names of Services are completed with the pipeline's namespace. */
   readonly inCluster: boolean
-  /** On the hosts of Redis, among others. */
+  /** Limits, also on the hosts of Redis. */
   readonly limits: Limits
   readonly decisionLog: RecordedDecisions
-  /** Of this installation, for claims. */
+  /** This installation's name in claims. */
   readonly cluster: string
 }
 
 export interface WireWatched {
-  /** Absent: as before. */
+  /** Absent: unchanged. */
   readonly pipeline?: CompiledPipeline
   readonly currentReplicas?: number
   readonly mode?: 'Stream' | 'Direct'
   readonly livingPods: readonly string[]
 }
 
-/** What only the operator may ask the API server. */
+/** Questions that only the operator may ask the API server. */
 export type Question =
   | { readonly kind: 'Reference'; readonly namespace: string; readonly reference: Reference; readonly maxAgeMs: number }
   | { readonly kind: 'PipelineGone'; readonly holder: Claimant }
@@ -36,7 +36,7 @@ export type Question =
       readonly namespace: string
       readonly name: string
       readonly uid: string
-      /** For how long it has been suspected: the clocks of two processes have no common beginning. */
+      /** Time since the suspicion: the clocks of two processes have no common origin. */
       readonly ageMs: number
     }
 
@@ -48,7 +48,7 @@ export type ToLooks =
   | { readonly kind: 'Refusal'; readonly id: number; readonly error: WireError }
 
 export type FromLooks =
-  /** A look has its turn: it is among those that may be to blame for what happens next. */
+  /** A look has its turn: its pipeline may be to blame if the process ends. */
   | { readonly kind: 'Begun'; readonly key: string }
   | { readonly kind: 'Looked'; readonly key: string; readonly observation: WireObservation; readonly tookMs: number }
   | { readonly kind: 'Changed'; readonly key: string; readonly urgent: boolean }

@@ -1,7 +1,7 @@
 /**
- * The process that looks at Redis. Servers that tenants name are asked here, and what they answer is read, reckoned with and decided on
- * here; the process that holds the Lease gets what was seen, in a form of bounded size. What needs the API server is asked of that one:
- * this process has no credentials of the cluster's.
+ * The process that looks at Redis. It asks the servers that tenants name, reads their replies, and decides on replicas. The process that
+ * holds the Lease gets the observations in a form of bounded size. That process also answers questions to the API server: this one has no
+ * credentials of the cluster.
  */
 import type { CompiledPipeline } from '../../../api/compiled.ts'
 import { createDecisionRecorder } from '../../decisions.ts'
