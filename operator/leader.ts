@@ -161,11 +161,14 @@ async function serve(parts: TermParts, stop: AbortSignal, cut: AbortSignal): Pro
     cancelGrace = clock.after(graceMs, () => grace.abort())
   }
   stop.addEventListener('abort', startGrace, { once: true })
-  await controller.run(stop, AbortSignal.any([cut, grace.signal]))
-  cancelGrace()
-  stop.removeEventListener('abort', startGrace)
-  metrics.read(undefined)
-  await Promise.all([watchers.close(), judge.close()])
+  try {
+    await controller.run(stop, AbortSignal.any([cut, grace.signal]))
+  } finally {
+    cancelGrace()
+    stop.removeEventListener('abort', startGrace)
+    metrics.read(undefined)
+    await Promise.all([watchers.close(), judge.close()])
+  }
 }
 
 /** Without the key nothing may be applied: a made-up one would roll every pod. */

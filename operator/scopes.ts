@@ -64,6 +64,8 @@ interface Scope {
   writtenMs: number
   /** Failed writes in a row. */
   failures: number
+  /** After a failed renewal: the next attempt. */
+  againMs: number
 }
 
 const defaultDurationMs = 60_000
@@ -73,6 +75,8 @@ const renewalsPerSecond = 5
 /** After so many failed writes the namespace is served without a Lease. */
 const mostFailures = 3
 const writesAtOnce = 8
+/** Pause after a failed renewal, times the failures in a row. */
+const retryMs = 2_000
 
 export function createScopes(options: ScopesOptions): Scopes {
   const { transport, clock, namespaces, release, onChange } = options
@@ -85,7 +89,7 @@ export function createScopes(options: ScopesOptions): Scopes {
       (change) => {
         const { namespace } = splitKey(change.key)
         const scope = scopeOf(namespace)
-        scope.failures = 0
+        Object.assign(scope, { failures: 0, againMs: Number.NEGATIVE_INFINITY })
         if (change.kind === 'Removed') scope.seen = undefined
         // A list that repeats the Lease is no renewal.
         else if (!change.resync || scope.seen === undefined) scope.seen = { lease: change.object, changedAtMs: clock.now() }
@@ -114,6 +118,7 @@ export function createScopes(options: ScopesOptions): Scopes {
       seen: undefined,
       writtenMs: Number.NEGATIVE_INFINITY,
       failures: 0,
+      againMs: Number.NEGATIVE_INFINITY,
     }
     scopes.set(namespace, scope)
     return scope
@@ -167,23 +172,30 @@ export function createScopes(options: ScopesOptions): Scopes {
       judge(namespace, scope)
     } catch (thrown) {
       if (signal.aborted) return
+      // The namespace is gone. A pipeline in a new one of that name calls `want` again.
+      if (before === undefined && namespaces.length === 0 && isFailure(thrown, 'KubernetesNotFound')) {
+        wanted.delete(namespace)
+        scopes.delete(namespace)
+        return
+      }
       // Another release wrote it: the watch delivers its Lease.
       const isRace = isFailure(thrown, 'KubernetesConflict')
       scope.failures += 1
+      scope.againMs = startedMs + Math.min(durationMs() / 4, retryMs * scope.failures)
       const isMine = scope.standing.kind === 'Mine'
       if (!isMine && (scope.failures >= mostFailures || (!isRace && isLasting(thrown))))
         enter(namespace, scope, { kind: 'Unclaimed', error: asFailure(thrown) })
     }
   }
 
-  function isDue({ standing, writtenMs, failures }: Scope): boolean {
+  function isDue({ standing, writtenMs, failures, againMs }: Scope): boolean {
     switch (standing.kind) {
       case 'Pending':
         return true
       case 'Theirs':
         return false
       case 'Mine':
-        return clock.now() - writtenMs >= durationMs() / 4
+        return clock.now() - writtenMs >= durationMs() / 4 && clock.now() >= againMs
       case 'Unclaimed':
         // Tries again as seldom as it would renew, so as not to load a server in trouble.
         return failures === 0 || clock.now() - writtenMs >= durationMs() / 4

@@ -107,11 +107,14 @@ export function createSuccession(options: SuccessionOptions): Elector {
       const ending = AbortSignal.any([stop, over.signal])
       const cancel = clock.after(holdMs, () => hold.abort())
       const watched = place === 'Absent' ? Promise.resolve() : becomes('Predecessors', ending).then(() => over.abort())
-      if (!stop.aborted) await lead(AbortSignal.any([ending, lost]), AbortSignal.any([cut, lost]))
-      cancel()
-      hold.abort()
-      over.abort()
-      await Promise.all([watched, released])
+      try {
+        if (!stop.aborted) await lead(AbortSignal.any([ending, lost]), AbortSignal.any([cut, lost]))
+      } finally {
+        cancel()
+        hold.abort()
+        over.abort()
+        await Promise.all([watched, released])
+      }
     }
   }
 
