@@ -4,7 +4,7 @@ import { fieldNamesPattern } from '../fieldnames.ts'
 import { guarded, quoted } from './rules.ts'
 import { count, size, text } from './scalars.ts'
 
-/** Entry fields, each by its name or by how its name begins. */
+/** Entry fields: whole names, or prefixes of names. */
 const fieldNames = guarded(z.array(text(256)).min(1).max(32).meta({ 'x-kubernetes-list-type': 'atomic' }), {
   rule: `self.all(name, name.matches(${quoted(fieldNamesPattern)}))`,
   message: 'write the name of an entry field, such as source, or how names begin with an asterisk behind it, such as x-*',
