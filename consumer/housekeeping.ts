@@ -26,7 +26,8 @@ export interface HousekeepingReport extends RetentionReport, Sweep {
 }
 
 /**
- * One round. @param sweeper undefined with `failedJobs: Leave`, or while no sweep is due. Throws catalogued errors where nothing was done.
+ * One round. Throws catalogued errors where nothing was done.
+ * @param sweeper undefined with `failedJobs: Leave`, or while no sweep is due
  */
 export async function keepHouse(
   { source }: CompiledPipeline,
@@ -59,7 +60,10 @@ export async function sweepOnce(sweeper: Sweeper): Promise<SweepReport> {
 export interface Rounds {
   /** Until the next round, without jitter. */
   readonly waitMs: number
-  /** Time until the next round. With work it is at most a second: the stream holds the settled window and a second. @param random 0 to 1 */
+  /**
+   * Time until the next round. With work it is at most a second: the stream holds the settled window and a second.
+   * @param random 0 to 1
+   */
   jitteredMs(random: number): number
   /** Entries have been settled since the last round. @param settled total so far */
   hasSettled(settled: number): boolean

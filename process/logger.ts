@@ -14,7 +14,7 @@ import { mostMessage, printable, printableJson } from '../api/printable.ts'
  */
 export const standardOutput = (): DestinationStream => printableDestination(pino.destination({ sync: true }))
 
-/** A destination for JSON lines that withholds everything a terminal obeys. */
+/** A destination for JSON lines. Every character that a terminal obeys is escaped. */
 export const printableDestination = (destination: DestinationStream): DestinationStream => ({
   write: (line) => destination.write(printableJson(line)),
 })

@@ -6,7 +6,7 @@
 
 /** Most references followed, or schemas evaluated where each counts: tens of milliseconds to a second. */
 const maxSteps = 100_000
-/** Characters that patterns may read in linear time: seconds at most. A single long text may exceed it several times. */
+/** Characters that patterns may read in linear time: seconds at most. The longest text may be read a few times beyond it. */
 const maxCharacters = 8 * 2 ** 20
 const readingsOfOneText = 4
 /** V8's own engine reads this many characters while the linear engine reads one. */

@@ -17,7 +17,7 @@ export interface Reach {
   readonly networks?: readonly string[] | undefined
 }
 
-/** Networks that hold no tenant's Redis: this host, this link, multicast, and the metadata services of clouds. */
+/** Networks that hold no tenant's Redis: this host, this link, multicast and broadcast, and the metadata services of clouds. */
 export const localNetworks: readonly string[] = [
   '0.0.0.0/8',
   '127.0.0.0/8',
@@ -80,7 +80,7 @@ export function addressRefusal(reach: Reach, host: string, address: string): Str
   const forms = embedded === undefined ? [address] : [address, embedded]
   if (!reach.local && forms.some(isLocal)) return refused(host, localDetail)
   const { networks: allowed, hosts } = reach
-  // Every form counts: a translated address must not replace a forbidden one.
+  // The embedded address decides: a translated form must not evade the allowed networks.
   const target = embedded ?? address
   if (allowed !== undefined)
     return within(allowed, target)

@@ -28,7 +28,7 @@ const deepest = 4
 function clear(thrown: unknown, passwords: readonly string[], depth: number): void {
   if (!(thrown instanceof Error) || depth > deepest) return
   const cleared = (text: string) => passwords.reduce((left, password) => left.replaceAll(password, shown), text)
-  // Only a text with a password is replaced: most errors' properties should not be redefined.
+  // A property is redefined only where it contains a password. Other errors stay untouched.
   if (cleared(thrown.message) !== thrown.message) define(thrown, 'message', cleared(thrown.message))
   if (thrown.stack !== undefined && cleared(thrown.stack) !== thrown.stack) define(thrown, 'stack', cleared(thrown.stack))
   const { command } = thrown as { command?: { name?: unknown; args?: unknown } }
