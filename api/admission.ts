@@ -1,6 +1,6 @@
 /**
- * The API server's verdict without a server: the same structural schema, the same defaults, the same CEL rules. It costs no more than a
- * document is long; what an author can make costly is judged apart (validation/costly.ts).
+ * The API server's verdict without a server. It applies the same structural schema, the same defaults and the same CEL rules. Its cost is
+ * linear in the document's length. Fields whose cost an author decides are judged apart (validation/costly.ts).
  */
 import { printable } from './printable.ts'
 import { pipelineStructure, type Structure } from './structure.ts'
@@ -14,12 +14,12 @@ import { shapeProblems } from './validation/shape.ts'
 export type { Problem } from './validation/problem.ts'
 
 export interface Admission {
-  /** The document with defaults in, without status; worth using only where there are no problems. */
+  /** The document with its defaults, without status. It is meaningful only where there are no problems. */
   readonly value: unknown
   readonly problems: readonly Problem[]
 }
 
-/** The schema of what a person writes: status is the operator's, and the head is checked apart. */
+/** The schema of the part that a person writes. The operator writes status, and `apiVersion`, `kind` and metadata are checked apart. */
 function written(): Structure {
   const whole = pipelineStructure()
   const { spec = {}, metadata = {}, apiVersion = {}, kind = {} } = whole.properties ?? {}
@@ -27,7 +27,7 @@ function written(): Structure {
   return { ...whole, properties: { apiVersion, kind, metadata: open, spec } }
 }
 
-/** @param previous what it replaces; rules about change (an immutable field) are checked only then */
+/** @param previous the document that this one replaces; only then are rules about change (an immutable field) checked */
 export function admit(document: unknown, previous?: unknown): Admission {
   if (!isRecord(document))
     return {
@@ -47,7 +47,7 @@ export function admit(document: unknown, previous?: unknown): Admission {
   return { value, problems: problems.map(shown) }
 }
 
-/** A property's name is part of its field, and may be anything. */
+/** A property's name is part of its field's path, and may be any text. */
 export const shown = (problem: Problem): Problem => ({
   ...problem,
   field: printable(problem.field),

@@ -79,11 +79,11 @@ export interface CompiledPayload {
   readonly schema?: Readonly<Record<string, unknown>>
   /** Fields whose values make the key, in order; undefined: the canonical payload. */
   readonly idempotencyKey?: readonly string[]
-  /** An empty text is a key; absent: it is none. */
+  /** True: an empty text is a key. Absent means false. */
   readonly allowEmptyKey?: true
-  /** Entry fields that are no payload, by name or `prefix*`. */
+  /** Entry fields that are no part of the payload, by name or `prefix*`. */
   readonly ignoreFields?: readonly string[]
-  /** The same, kept beside the payload for the worker. */
+  /** Entry fields that workers get beside the payload, by name or `prefix*`. */
   readonly metadataFields?: readonly string[]
   readonly maxBytes: number
   readonly maxFields: number

@@ -1,14 +1,14 @@
 /**
- * The entries of the error catalogue (errors.ts): a stable code, a message, whether another attempt can help, the condition reason, and
- * the remedy. Codes are never reused once retired.
+ * The entries of the error catalogue (errors.ts): a stable code, a message, whether another attempt can help, the condition reason, and the
+ * remedy. A retired code is never reused.
  */
 
 interface ErrorEntry {
   /** Template; `{name}` is replaced by the parameter of that name. */
   readonly message: string
-  /** Retryable: the same call may succeed later. Terminal: somebody has to change something first. */
+  /** Retryable: the same call may succeed later. Terminal: a person has to change something first. */
   readonly kind: 'Retryable' | 'Terminal'
-  /** Kubernetes condition reason (CamelCase) under which it is shown. */
+  /** Reason (CamelCase) of the Kubernetes condition that shows it. */
   readonly reason: string
   /** The next step for a person; a template, like the message. */
   readonly remedy: string

@@ -4,8 +4,8 @@
  * objects, Node's system errors) become one of these once, at the edge, with `cause` set; the rest of the program branches on
  * `code` and `retryable`, never on text. Codes are never reused once retired.
  *
- * A parameter may be anybody's text: a server's reply, a key, another program's error. It is made printable and bounded here, so
- * that every message is, wherever it goes.
+ * A parameter may be text from outside: a server's reply, a key, another program's error. It is made printable and bounded here. Every
+ * message is therefore safe wherever it goes.
  */
 import { errorCatalogue } from './errorcatalogue.ts'
 import { mostDetail, mostMessage, printable, printableName } from './printable.ts'
@@ -24,7 +24,7 @@ function fill(template: string, parameters: Readonly<Record<string, string>>): s
   return template.replaceAll(/\{(\w+)\}/g, (_, name: string) => parameters[name] ?? `{${name}}`)
 }
 
-/** Parameters that are names, and are cut. Keys of Redis are not: a person has to type the whole key to look at it or to delete it. */
+/** Parameters that are names, and are cut. Keys of Redis stay whole: a person types the whole key to read or delete it. */
 const nameParameters: ReadonlySet<string> = new Set(['job', 'queue', 'stream', 'name', 'owner'])
 
 function shown(name: string, value: string): string {
@@ -81,7 +81,7 @@ export function asFailure(thrown: unknown): StreamPipelineError {
   return failure('Internal', { detail: textOf(thrown) }, thrown)
 }
 
-/** Anything can be thrown, also what cannot be made a text: an object without a prototype. */
+/** Any value can be thrown, even one that has no text: an object without a prototype. */
 function textOf(thrown: unknown): string {
   if (thrown instanceof Error) return String(thrown.message)
   return typeof thrown === 'object' && thrown !== null ? 'something other than an Error was thrown' : String(thrown)

@@ -1,4 +1,4 @@
-/** Names of entry fields as a resource lists them: one name, or the beginning of names followed by `*`. */
+/** Names of entry fields as a resource lists them: a whole name, or a prefix followed by `*`. */
 export const fieldNamesPattern = '^[^*]*[*]?$'
 
 export function isNamedBy(pattern: string, name: string): boolean {

@@ -34,9 +34,9 @@ export interface CheckedResource {
   readonly problems: readonly (Problem & { readonly line: number })[]
   /** What a consumer of it may hold in memory, as a phrase; absent where there are problems. */
   readonly memory?: string
-  /** Memory that the jobs' copies of requests may take in the queue's Redis, as a phrase; absent where jobs keep no copies. */
+  /** Memory that copies of requests in jobs may take in the queue's Redis, as a phrase. Absent: jobs keep no copies. */
   readonly queueMemory?: string
-  /** The validator of its payloads, and the reason where it is not ajv; absent where there are problems, or no schema. */
+  /** The validator of the payloads, and the reason where it is not ajv. Absent: there are problems, or no schema. */
   readonly judge?: string
   /** What is valid and will go wrong all the same, with the remedy. */
   readonly remarks: readonly (Problem & { readonly line: number })[]

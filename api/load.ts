@@ -136,7 +136,7 @@ function isOurs(document: unknown): boolean {
   return typeof its !== 'string' || (typeof apiVersion === 'string' && apiVersion.startsWith(`${group}/`))
 }
 
-/** `a.b[0]["c.d"]`: a name that is no plain word stands quoted in brackets. */
+/** `a.b[0]["c.d"]`: a name that is no plain word is quoted in brackets. */
 function stepsOf(field: string): string[] {
   return [...field.matchAll(/\["((?:[^"\\]|\\.)*)"\]|[^.[\]]+/g)].map(([step, quoted]) =>
     quoted === undefined ? step : (JSON.parse(`"${quoted}"`) as string),

@@ -1,4 +1,4 @@
-/** From any document to the resource with its defaults, or to what is wrong with it. */
+/** From any document to the resource with its defaults, or to its problems. */
 
 import { type Admission, describeProblems } from './admission.ts'
 import { failure } from './errors.ts'
@@ -8,8 +8,8 @@ import { statusSchema } from './status.ts'
 import { isRecord } from './validation/problem.ts'
 
 /**
- * The resource, once all were asked that have to judge it.
- * @throws InvalidPipeline, naming each field that is wrong and what to write instead
+ * The resource, after every judge has accepted it.
+ * @throws InvalidPipeline that names each wrong field and the remedy
  */
 export function admitted(document: unknown, { value, problems: found }: Admission): StreamPipeline {
   const problems = found.filter(({ tolerated }) => tolerated !== true)
@@ -19,7 +19,7 @@ export function admitted(document: unknown, { value, problems: found }: Admissio
     throw failure('InvalidPipeline', { subject, problems: describeProblems(problems).replaceAll('\n', '; ') })
   }
   const parsed = pipelineSchema.parse(value)
-  // A status of another release may have other fields; it is only a report, and is written anew.
+  // A status of another release may have other fields. It is only a report, and is written anew.
   const status = isRecord(document) ? statusSchema.safeParse(document['status']).data : undefined
   return status === undefined ? parsed : { ...parsed, status }
 }

@@ -1,10 +1,10 @@
-/** A password over a connection without TLS is readable to everything on its way. It works, so it is remarked on and not refused. */
+/** Without TLS, every host on the way can read a password. The connection works, so this is a warning and no refusal. */
 import type { CompiledPipeline, RedisTarget } from './compiled.ts'
 import type { Problem } from './validation/problem.ts'
 
 const onThisHost = /^(localhost|127\.[0-9.]+|\[?::1\]?)$/i
 
-/** @param url of a target that keeps it elsewhere, where it is known */
+/** @param url of a target that keeps its URL elsewhere, where it is known */
 export function sendsPlainPassword(target: RedisTarget, url?: string): boolean {
   if (target.tls !== undefined) return false
   switch (target.kind) {
@@ -26,7 +26,7 @@ function isPlainUrl(text: string): boolean {
   return url?.protocol === 'redis:' && !onThisHost.test(url.hostname)
 }
 
-/** What can be told of the spec alone. */
+/** The warnings that the spec alone allows. */
 export function plainPasswordRemarks({ redis, sink }: CompiledPipeline): readonly Problem[] {
   const places = [
     ['spec.redis', redis] as const,

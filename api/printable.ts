@@ -1,12 +1,12 @@
 /**
- * Text from outside, made fit to be shown: in a terminal, a log line, a condition, an Event, a CI log, a command to paste.
+ * Text from outside, made safe to show: in a terminal, a log line, a condition, an Event, a CI log, a command to paste.
  *
- * Names, entries, replies and errors are written by others. A terminal obeys control characters; bidirectional marks reorder what
- * a person reads; zero-width characters make two names look alike; a line break forges a log line; `::error::` and `##[…]`
- * are commands to a CI runner. Each becomes its escape here (`\u001b`), and a cut never splits a character or an escape.
+ * Other programs and people write names, entries, replies and errors. A terminal obeys control characters. Bidirectional marks reorder the
+ * text that a person reads. Zero-width characters make two names look alike. A line break forges a log line. `::error::` and `##[…]` are
+ * commands to a CI runner. Each becomes its escape here (`\u001b`), and a cut never splits a character or an escape.
  *
- * Everything that leaves passes twice: the values, where a message is made of them (api/errors.ts), and the line, where it is
- * written. So every function here is idempotent: what is printable stays as it is.
+ * All output passes twice: each value where a message is made (api/errors.ts), and the line where it is written. So every function here is
+ * idempotent: printable text stays as it is.
  */
 
 /** Longest name in a message. */
@@ -16,15 +16,15 @@ export const mostDetail = 1_000
 /** Longest message. */
 export const mostMessage = 4_000
 
-/** Controls, format characters (bidi, zero-width, tags), lone surrogates, separators, what is drawn as nothing, spaces but the plain one. */
+/** Controls, format characters (bidi, zero-width, tags), lone surrogates, separators, invisible characters, spaces but the plain one. */
 const invisible =
   '[\\p{Cc}\\p{Cf}\\p{Cs}\\p{Zl}\\p{Zp}\\p{Default_Ignorable_Code_Point}\\p{Noncharacter_Code_Point}]|(?! )\\p{Zs}|\\u2800'
-/** `##[group]`, `##vso[…]` and `##teamcity[…]` are read anywhere in a line; `::error::` only at its beginning. */
+/** CI runners read `##[group]`, `##vso[…]` and `##teamcity[…]` anywhere in a line, and `::error::` only at its beginning. */
 const runnerCommand = '##(?=[\\w-]{0,64}\\[)'
 const unprintable = new RegExp(`${invisible}|${runnerCommand}|(?<=^[\\s]*)::`, 'gu')
 const unprintableInJson = new RegExp(`(?!\\n)(?:${invisible})|${runnerCommand}`, 'gu')
 
-/** What most texts are without, found ten times faster. */
+/** Most texts lack all of these; this test is ten times faster. */
 const suspicious = /[^ -~]|##|::/
 const suspiciousInJson = /[^ -~\n]|##/
 
@@ -38,23 +38,23 @@ function escaped(match: string): string {
 }
 
 /**
- * The text in one line, at most so many characters long. A longer one ends in `…`.
+ * The text in one line, of at most `most` characters. A longer one ends in `…`.
  * @param most Infinity for a line that is made of bounded values
  */
 export function printable(text: string, most = mostDetail): string {
-  // What lies beyond the bound is not looked at: a text may have hundreds of megabytes.
+  // The text beyond the bound is not examined: a text may have hundreds of megabytes.
   const whole = text.length <= most
   const head = whole ? text : text.slice(0, most + 1)
   const shown = suspicious.test(head) ? head.replaceAll(unprintable, escaped) : head
   return whole && shown.length <= most ? shown : `${headOf(shown, most - 1)}…`
 }
 
-/** Half a character, or half an escape, at a text's end. */
+/** Half a character, or half an escape, at the end of a text. */
 const cutHalf = /(?:\\(?:u(?:\{[0-9a-f]{0,6}|[0-9a-f]{0,3}))?|[\ud800-\udbff])$/
 
 const headOf = (shown: string, most: number): string => shown.slice(0, most).replace(cutHalf, '')
 
-/** A name in one line. Of a longer one its beginning and its end are kept: the end tells which key of a queue it is. */
+/** A name in one line. A longer one keeps its beginning and its end: the end identifies the key within a queue. */
 export function printableName(name: string, most = mostName): string {
   const bounded = name.length <= 4 * most ? name : `${name.slice(0, 2 * most)}\u2026${name.slice(-2 * most)}`
   const shown = printable(bounded, Number.POSITIVE_INFINITY)
@@ -77,7 +77,7 @@ export function quotedName(name: string): string {
   return `"${printableName(name)}"`
 }
 
-/** Lines of our own making: each is printable, the breaks between them stay. */
+/** Lines of our own: each is printable, and the breaks between them stay. */
 export function printableLines(text: string): string {
   return text
     .split('\n')
@@ -85,7 +85,7 @@ export function printableLines(text: string): string {
     .join('\n')
 }
 
-/** JSON text of the same value in which every such character is escaped; breaks between members stay. */
+/** JSON text of the same value, with every such character escaped. Breaks between members stay. */
 export function printableJson(json: string): string {
   if (!suspiciousInJson.test(json)) return json
   return json.replaceAll(unprintableInJson, (match) =>

@@ -1,12 +1,12 @@
 /**
- * How much of the queue's Redis copies of requests may take (`deadLetter.requestCopy`). Each job has one for as long as it exists, of about
- * the payload's size, `payload.maxBytes` at most but for the JSON around it. Backpressure bounds the jobs that wait, the job options
- * those that are finished and kept; the jobs at work are as many as the workers take.
+ * The memory that copies of requests may take in the queue's Redis (`deadLetter.requestCopy`). Each job keeps one as long as it exists. A
+ * copy has about the payload's size: at most `payload.maxBytes` and the JSON around it. Backpressure bounds the waiting jobs; the job
+ * options bound the finished and kept ones. The workers decide the number of active jobs.
  */
 import type { CompiledPipeline, KeptJobs } from './compiled.ts'
 import { formatQuantity } from './quantity.ts'
 
-/** `up to 12750Mi of the queue's Redis for copies of requests: …`; undefined where jobs keep none. */
+/** `up to 12750Mi of the queue's Redis for copies of requests: …`. Undefined: jobs keep no copies. */
 export function describeRequestCopies({ deadLetter, payload, sink }: CompiledPipeline): string | undefined {
   if (!deadLetter.requestCopy) return undefined
   const { maxBytes } = payload
@@ -23,7 +23,7 @@ export function describeRequestCopies({ deadLetter, payload, sink }: CompiledPip
   return `up to ${total} of the queue's Redis for copies of requests (deadLetter.requestCopy): up to ${each} (payload.maxBytes) for each of ${of.join(' and ')}, and as much for each job that is ${further.join(' or ')}`
 }
 
-/** Undefined where their number has no bound. */
+/** Undefined: their number has no bound. */
 function mostKept(kept: KeptJobs): number | undefined {
   if (typeof kept === 'boolean') return kept ? 0 : undefined
   return kept.count

@@ -1,30 +1,30 @@
 /**
- * Names in commands that a person pastes: into redis-cli, into a shell around it, into an ACL file. A plain name stays bare; any
- * other is quoted so that each of them reads one word. Redis splits lines as a shell does where single quotes are concerned.
+ * Names in commands that a person pastes: into redis-cli, into a shell around it, into an ACL file. A plain name stays bare. Any other is
+ * quoted so that each of them reads one word. Redis treats single quotes as a shell does.
  */
 import { printable } from './printable.ts'
 
-/** Nothing in it means anything to a shell, to redis-cli or to an ACL file. */
+/** Neither a shell nor redis-cli nor an ACL file gives these characters a meaning. */
 const plain = /^[\w.:@%+=/,{}-]+$/
-/** Braces around a comma or two dots are a list to a shell. */
+/** To a shell, braces around a comma or two dots are a list. */
 const expands = /\{[^}]*(?:,|\.\.)[^}]*\}/
 
 const isPlain = (word: string): boolean => plain.test(word) && !expands.test(word)
 const isPrintable = (word: string): boolean => printable(word, Number.POSITIVE_INFINITY) === word
 
-/** A word of a redis-cli command. One with bytes that only redis-cli can spell (`\x1b`) is for its prompt, not for a shell. */
+/** A word of a redis-cli command. A word with bytes that only redis-cli can spell (`\x1b`) suits its prompt, not a shell. */
 export function redisWord(word: string): string {
   if (isPlain(word)) return word
   return isPrintable(word) && !/['\\]/.test(word) ? `'${word}'` : `"${spelt(word, '"')}"`
 }
 
-/** A word of a POSIX shell's command line; control characters in the form that bash, zsh and ksh know. */
+/** A word of a POSIX shell's command line. Control characters have the form that bash, zsh and ksh know. */
 export function shellWord(word: string): string {
   if (isPlain(word)) return word
   return isPrintable(word) ? `'${word.replaceAll("'", "'\\''")}'` : `$'${spelt(word, "'")}'`
 }
 
-/** Every byte that is not plainly itself as `\x1b`, which redis-cli and `$'…'` know both. */
+/** Every byte except plain characters, as `\x1b`. Both redis-cli and `$'…'` know this form. */
 function spelt(word: string, quote: string): string {
   const spell = (byte: number) => {
     const char = String.fromCharCode(byte)
@@ -36,7 +36,7 @@ function spelt(word: string, quote: string): string {
 
 /**
  * A key as an ACL pattern that matches it. Redis takes no pattern with white space, and a line of an ACL file cannot spell quotes and
- * backslashes within single quotes: each byte of such a character becomes `?`, which matches any one byte.
+ * backslashes within single quotes. Each byte of such a character becomes `?`, which matches any one byte.
  */
 export function aclPattern(key: string): string {
   const patternOf = (char: string) => {

@@ -1,6 +1,6 @@
 /**
- * Everything that is wrong with a document: the API server's verdict, and beyond it what only a program can look into (`beyondServer`):
- * the payload's JSON Schema, schedules and their time zones.
+ * Every problem of a document. The API server's verdict comes first. `beyondServer` adds the parts that only a program can judge: the
+ * payload's JSON Schema, schedules and their time zones.
  */
 import { type Admission, admit as admitAsServer, shown } from './admission.ts'
 import { admitted } from './parse.ts'
@@ -13,7 +13,7 @@ import { isRecord, type Problem } from './validation/problem.ts'
 export { describeProblems } from './admission.ts'
 export type { Problem } from './validation/problem.ts'
 
-/** @param previous what it replaces; rules about change (an immutable field) are checked only then */
+/** @param previous the document that this one replaces; only then are rules about change (an immutable field) checked */
 export function admit(document: unknown, previous?: unknown): Admission {
   const { value, problems } = admitAsServer(document, previous)
   return { value, problems: [...problems, ...costlyProblems(value)] }
@@ -27,12 +27,12 @@ const payloadOf = (document: unknown): Readonly<Record<string, unknown>> | undef
 
 const isTolerated = ({ tolerated }: Problem) => tolerated === true
 
-/** What is wrong with a resource that runs all the same: refused by `validate`, or valid and probably not meant. */
+/** Findings on a resource that runs all the same: `validate` refuses it, or it is valid and probably not meant. */
 export function pipelineWarnings(document: unknown): readonly Problem[] {
   const payload = payloadOf(document)
   if (payload === undefined) return []
   const problems = payloadProblems(payload)
-  // A schema that does not compile has a problem already.
+  // A schema that does not compile is already a problem.
   if (!problems.every(isTolerated)) return []
   return [...problems, ...undecidedProblems(payload), ...payloadRemarks(payload)].map(shown)
 }
@@ -45,9 +45,9 @@ export function validate(document: unknown, previous?: unknown): readonly Proble
 }
 
 /**
- * Checks a document and fills in its defaults. Findings that earlier releases did not refuse are left to `validate`: a resource that
- * runs today goes on, with `pipelineWarnings`.
- * @throws InvalidPipeline, naming each field that is wrong and what to write instead
+ * Checks a document and fills in its defaults. It ignores findings that earlier releases did not refuse; only `validate` refuses those. A
+ * running resource keeps running, with `pipelineWarnings`.
+ * @throws InvalidPipeline that names each wrong field and the remedy
  */
 export function parsePipeline(document: unknown): StreamPipeline {
   return admitted(document, admit(document))

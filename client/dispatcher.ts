@@ -1,9 +1,9 @@
 /**
- * The dispatch boundary: the one place through which an application hands over work. In Stream mode the payload becomes an entry
- * of the stream, in Direct mode a BullMQ job. The key is the same in both. A flag flips between them.
+ * The dispatch boundary: the one place where an application hands over work. In Stream mode the payload becomes an entry of the stream, in
+ * Direct mode a BullMQ job. The key is the same in both. One setting switches between them.
  *
- * The mode in force is the first one found: `mode` given in code; STREAMPIPELINE_MODE; the mode kept in Redis, read by the very script
- * that adds; the configuration's.
+ * The first mode found is in force: `mode` given in code; STREAMPIPELINE_MODE; the mode kept in Redis; the configuration's. The script that
+ * adds also reads the mode in Redis.
  */
 
 import { asFailure, failure } from '../api/errors.ts'
@@ -19,7 +19,7 @@ import { addToStream } from './streamadd.ts'
 import { warn } from './warn.ts'
 
 export interface DispatchOptions {
-  /** W3C trace context to carry through to the job; a malformed one is left out, as the standard demands. */
+  /** W3C trace context that the job carries on. A malformed one is left out, as the standard demands. */
   readonly traceparent?: string
 }
 

@@ -9,8 +9,8 @@
  *          │
  *     completed or failed, as the handler ends; the lock is released
  *
- * The state is looked at under the lock: an earlier holder has recorded its result by then. After a loss the run waits for the
- * handler to end, however it ends. To throw at once would let BullMQ start the job again beside a handler that still runs.
+ * The state is read under the lock: an earlier holder has recorded its result by then. After a loss the run waits until the handler ends.
+ * An earlier error would let BullMQ start the job again beside a handler that still runs.
  */
 import { DelayedError, type Job, RateLimitError } from 'bullmq'
 import { asFailure, failure, type StreamPipelineError } from '../api/errors.ts'
@@ -24,9 +24,9 @@ import type { ExecutionOutcome, WorkerMetrics } from './metrics.ts'
 export interface ExecutionContext<Payload> {
   /** BullMQ's job: progress, log, attempts. */
   readonly job: Job<Payload>
-  /** The entry's fields beside the payload that the resource keeps (`payload.metadataFields`); empty where there are none. */
+  /** The entry's metadata fields (`payload.metadataFields`). Empty: there are none. */
   readonly metadata: Readonly<Record<string, string>>
-  /** The idempotency key whose execution lock is held: the job's id unless `key` derives another. */
+  /** The idempotency key whose execution lock is held. It is the job's id unless `key` derives another. */
   readonly key: string
   /** Aborts when the lock is lost (reason: ExecutionLockLost) or the job is cancelled. Pass it to whatever takes long. */
   readonly signal: AbortSignal
@@ -111,8 +111,8 @@ export function createProcessor<Payload, Result>(
 }
 
 /**
- * The error by which a handler reports to BullMQ that it moved its job, which uses up no attempt. It is known by its name, and by its
- * message for the rate limit, as in BullMQ itself: the handler may have another copy of BullMQ than this library.
+ * The error by which a handler reports that it moved its job. Such a move uses up no attempt. The error's name identifies it, or its
+ * message for the rate limit, as in BullMQ itself: the handler may use another copy of BullMQ than this library.
  */
 function isMove(thrown: unknown): boolean {
   if (!(thrown instanceof Error)) return false
@@ -146,6 +146,6 @@ async function takeLock(
 async function postpone(job: Job, token: string | undefined, delayMs: number, metrics: WorkerMetrics): Promise<never> {
   await job.moveToDelayed(Date.now() + delayMs, token)
   metrics.executed('postponed')
-  // By this error BullMQ learns that the job has been moved already; it uses up no attempt.
+  // This error informs BullMQ that the job has already moved. It uses up no attempt.
   throw new DelayedError(`${job.id ?? job.name} is being executed elsewhere`)
 }

@@ -1,6 +1,6 @@
 /**
- * The Redis that an application passes. A wrong kind is refused when it is passed. A connection that leads elsewhere than the
- * pipeline is refused before anything is sent on it: a payload would be taken, and lie where nobody looks.
+ * The Redis that an application passes. A wrong kind is refused when it is passed. A connection to another server than the pipeline's is
+ * refused before any command: its Redis would accept a payload that no consumer reads.
  *
  * A connection is known by what it can do. The application's ioredis may be another copy or another major than this library's.
  */

@@ -22,7 +22,7 @@ interface Links {
 
 interface LinkOptions extends Pick<DispatcherOptions, 'redis' | 'queueRedis' | 'refs'> {
   readonly pipeline: CompiledPipeline | undefined
-  /** Receives the reason why direct dispatch takes the portable path, once for each time it is chosen. */
+  /** Receives the reason why direct dispatch takes the portable path, once per choice of that path. */
   readonly onError: (error: StreamPipelineError) => void
 }
 

@@ -1,12 +1,11 @@
 /**
  * The execution lock: while one worker runs a key, no other worker runs it.
  *
- * A lock is **Held** from the moment Redis confirms it. It is renewed at a third of its life. Each answer that it is still ours
- * moves the deadline. The deadline counts from *before* the renewal was sent, because Redis' own clock for the key started no earlier.
- * A lock becomes **Lost** when Redis answers that the key holds another token or none. So it does when the deadline passes unanswered:
- * Redis may be away, and then nobody can know better than that the key has expired. Lost is final, even if Redis comes back:
- * somebody else may have run in between. A lock becomes **Released** when the holder is done. The token makes release and renewal
- * touch our own lock only, never that of a later worker.
+ * A lock is **Held** from the moment Redis confirms it. It is renewed at a third of its life. Each answer that the lock is still ours moves
+ * the deadline. The deadline counts from *before* the renewal was sent, because Redis' own clock for the key started no earlier. A lock
+ * becomes **Lost** when Redis answers that the key holds another token or none. It also becomes Lost when the deadline passes unanswered:
+ * without Redis, the key must be taken for expired. Lost is final, even if Redis comes back: another worker may have run in between. A lock
+ * becomes **Released** when the holder is done. The token limits release and renewal to our own lock.
  *
  * A command that was sent when a connection broke is sent again after reconnecting, so each script may run twice: acquiring
  * recognises its own token, renewing and releasing are harmless when repeated.
@@ -27,12 +26,12 @@ export interface HeldLock {
 
 export interface ForeignLock {
   readonly kind: 'Foreign'
-  /** The rest of the other holder's lock, unless it renews. */
+  /** Time until the other holder's lock expires, unless that holder renews it. */
   readonly remainingMs: number
 }
 
 /**
- * Takes the lock, or returns the foreign one. Throws catalogued Redis errors.
+ * Takes the lock, or returns the other holder's. Throws catalogued Redis errors.
  *
  * @param onLost called once, when the lock stopped being ours while it was held
  */

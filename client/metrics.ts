@@ -1,6 +1,6 @@
 /**
- * A worker's metrics, for Prometheus. Several workers may share one registry, and a registry holds a name once. Each worker takes
- * the metric that is there already; the `queue` label keeps its numbers apart.
+ * A worker's metrics, for Prometheus. Several workers may share one registry, which holds each name once. Each worker uses the metric that
+ * is already there; the `queue` label separates their numbers.
  */
 import { Counter, Histogram, Registry } from 'prom-client'
 import { printable } from '../api/printable.ts'
@@ -34,7 +34,7 @@ function counter<Label extends string>(
   return present ?? new Counter({ name, help, labelNames: [...labelNames], registers: [registry] })
 }
 
-/** What a label shows of a queue's or an upstream's name. Names that differ should not meet, so it is long. */
+/** A queue's or an upstream's name as a label shows it. It is long, so that different names stay different. */
 const mostLabel = 256
 
 export function createWorkerMetrics(queueName: string, registry: Registry = new Registry()): WorkerMetrics {

@@ -17,8 +17,8 @@ interface Reading {
 
 /**
  * Reads `FOLDER/STREAMPIPELINE_DISPATCH`, again when the last reading is older than five seconds. An unchanged file gives the
- * same object. The first reading throws UnreadableFile or InvalidOption. A later one that fails leaves the last in force and goes
- * to `onError`: a half-made mount must not stop producers that have a configuration.
+ * same object. The first reading throws UnreadableFile or InvalidOption. A later failure goes to `onError`, and the last configuration
+ * stays in force: a half-made mount must not stop producers.
  */
 export function mountedConfig(
   folder: string,

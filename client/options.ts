@@ -23,13 +23,12 @@ export interface DispatcherOptions {
   readonly refs?: string
   /**
    * How long one call may take, in milliseconds, before it fails with RedisUnreachable. Default 5,000. Once a thousand payloads
-   * have gone unanswered, only one call at a time is let through until Redis answers. The others fail at once.
+   * have gone unanswered, one call at a time may pass until Redis answers. The others fail at once.
    */
   readonly timeoutMs?: number
   /**
-   * Receives faults that stop nothing. A mounted configuration became unreadable; the last one stays in force. `PortableForwarding`:
-   * jobs cannot be added by the composed script. `ReplicationUnconfirmed`: no replica confirms direct dispatches. Default:
-   * `process.emitWarning`.
+   * Receives faults that stop nothing. A mounted configuration became unreadable; the last one stays in force. `PortableForwarding`: the
+   * composed script cannot add jobs. `ReplicationUnconfirmed`: no replica confirms direct dispatches. Default: `process.emitWarning`.
    */
   readonly onError?: (error: StreamPipelineError) => void
   /** Default `process.env`. */

@@ -1,7 +1,8 @@
 /**
- * Bounded waiting. A call that takes too long fails, but its command cannot be called back: it lies in a socket, or in the client's
- * queue, for as long as Redis is away, and is carried out afterwards. So unanswered payloads are counted. Beyond a bound one call at
- * a time is let through, to see whether Redis answers; the others fail before anything is sent. The first answer ends that. An outage then neither grows the process without end, nor ends in a flood of old work.
+ * Bounded waiting. A call that takes too long fails, but its command cannot be called back. The command stays in a socket or in the
+ * client's queue while Redis is away, and runs afterwards. So unanswered payloads are counted. Beyond a bound, one call at a time passes as
+ * a probe; the others fail before anything is sent. The first answer ends that. An outage then neither grows the process without end, nor
+ * ends in a flood of old work.
  */
 import { asFailure, failure } from '../api/errors.ts'
 
@@ -10,9 +11,9 @@ export const maxUnanswered = 1_000
 
 interface Deadline {
   /**
-   * Runs `work` for at most so long. Throws RedisUnreachable when that is over, or at once while too much is unanswered. Work
-   * that it started may still come to pass afterwards. Its signal aborts a little earlier: work that waits for something other than
-   * Redis can then fail with its own error.
+   * Runs `work` for at most the time limit. Throws RedisUnreachable at the limit, or at once while too much is unanswered. Commands that
+   * `work` sent may still run afterwards. The signal aborts a little earlier, so that work that waits for something other than Redis fails
+   * with its own error.
    */
   run<T>(payloads: number, work: (signal: AbortSignal) => Promise<T>): Promise<T>
 }

@@ -1,6 +1,6 @@
 /**
- * From a JSON Schema that the compiler knows (`as const`) to the TypeScript type of its payloads. These keywords have a counterpart
- * in types: type, enum, const, properties, required, additionalProperties: false, items. Everything else (pattern,
+ * From a JSON Schema that the compiler knows (`as const`) to the TypeScript type of its payloads. Types can express these keywords: type,
+ * enum, const, properties, required, additionalProperties: false, items. Everything else (pattern,
  * minimum, oneOf…) is checked when a payload is dispatched, and types as `unknown` where it stands alone.
  */
 

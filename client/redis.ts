@@ -87,8 +87,8 @@ export async function leaseConnection(source: RedisSource, role: ConnectionRole)
 
 /**
  * A connection of our own for BullMQ's worker, which demands that commands wait for Redis without bound. A caller's connection is
- * duplicated with that setting and without its limits of time: BullMQ blocks for seconds on a duplicate of this one. A wait that the
- * client gives up goes on in Redis, and takes the next job's marker there for nobody. Jobs then lie until the next one comes.
+ * duplicated with that setting and without its time limits: BullMQ blocks for seconds on a duplicate of this one. If the client gave up
+ * such a wait, Redis would continue it and take the next job's marker for no worker. Jobs would then lie until the next one comes.
  * Nothing is sent yet. Throws as `leaseConnection`.
  */
 export async function workerConnection(source: RedisSource): Promise<RedisConnection> {

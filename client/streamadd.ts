@@ -22,8 +22,8 @@ export interface StreamAdd {
 }
 
 /**
- * Adds entries (flat field, value, …) in order. Returns their ids: fewer than were given when the mode in Redis became Direct
- * in between; the rest is untouched. Throws catalogued errors; entries of earlier chunks then are in the stream.
+ * Adds entries (flat field, value, …) in order and returns their ids. It returns fewer ids than entries when the mode in Redis became
+ * Direct in between; the rest is not added. Throws catalogued errors; entries of earlier chunks are then in the stream.
  */
 export async function addToStream(
   connection: RedisConnection,

@@ -56,7 +56,7 @@ export interface Worker {
   close(): Promise<void>
 }
 
-/** How long BullMQ may take to leave Redis once no job runs any more. */
+/** How long BullMQ may take to leave Redis after the last job has ended. */
 const farewellMs = 3_000
 
 /** BullMQ's own pause after a command that a lost connection failed, 15 s, is one that its close() waits out. */
@@ -92,7 +92,7 @@ export function createWorker<Payload extends object, Result = unknown>(options: 
   const source = redisSource(options.redis, 'redis')
   const metrics = createWorkerMetrics(queue, options.registry)
   const closing = new AbortController()
-  /** Runs of the application's own functions. Commands to Redis around them may take as long as Redis is away. */
+  /** Running functions of the application. Redis commands around them may take as long as Redis is away. */
   const running = new Set<Promise<unknown>>()
   let started: Promise<Started> | undefined
   let closed: Promise<void> | undefined
@@ -157,7 +157,7 @@ export function createWorker<Payload extends object, Result = unknown>(options: 
 
   async function end(): Promise<void> {
     closing.abort()
-    // The caller of start() got the failure; there is then nothing to end.
+    // The caller of start() received the failure, and nothing is left to end.
     const current = await started?.catch(() => undefined)
     if (current === undefined) return
     const { bull, connection } = current

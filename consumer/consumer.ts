@@ -41,7 +41,7 @@ import { createTally } from './tally.ts'
 /** Longest back-off of a consumer that finds Redis again, and a heartbeat. */
 const renewalMs = 10_000 + heartbeatIntervalMs
 
-/** How often a consumer that rests from tidying up looks whether it has settled anything. */
+/** How often a resting consumer checks whether it has settled entries. */
 const tidyingMs = 1_000
 
 /** How long a round waits for its sweep. */
@@ -265,10 +265,10 @@ export function createConsumer(parts: ConsumerParts): Consumer {
   const tidying = async () => {
     const rounds = createRounds(pipeline, clock())
     let sweeping: Promise<SweepReport> | undefined
-    // The first comes at once: what keeps a stream from being trimmed is reported at start.
+    // The first round comes at once: it reports at start what keeps a stream from being trimmed.
     let dueMs = clock()
     while (!draining()) {
-      // Work ends a long rest. An outage does not: each turn of this loop rests, or nothing else of the process would run.
+      // Work ends a long rest. Each turn of this loop rests, also in an outage, or it would starve the rest of the process.
       const isRested = clock() >= dueMs || (rounds.waitMs > tidyingMs && rounds.hasSettled(settledSoFar()))
       if (!isRested || !mayRetain(lifecycle.state)) {
         const leftMs = dueMs - clock()
@@ -280,7 +280,7 @@ export function createConsumer(parts: ConsumerParts): Consumer {
           sweeping = sweepOnce(sweeper)
         }
         const retained = await keepHouse(pipeline, writer, place, undefined, lifecycle.draining)
-        // A sweep of thousands of jobs takes longer than retention may wait: its report then comes with a later round.
+        // A sweep of thousands of jobs takes longer than retention may wait. A later round then brings its report.
         const swept = sweeping && (await Promise.race([sweeping, sleep(sweepingMs, undefined, { ref: false })]))
         if (swept !== undefined) sweeping = undefined
         const report = { ...retained, ...swept }

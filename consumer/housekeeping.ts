@@ -1,10 +1,10 @@
 /**
- * What every consumer does now and then beside moving entries: retention with its ledger, and the sweep of failed jobs. Each
- * consumer does it, none leads: both are single scripts that find nothing left to do where another was first.
+ * Every consumer's periodic work beside moving entries: retention with its ledger, and the sweep of failed jobs. No consumer leads: both
+ * are single scripts, which find nothing left to do where another consumer was first.
  *
- * Retention comes each second while there is work for it: something was trimmed, entries were settled, or `maxEntries` bounds the
- * stream, which may grow while nobody reads. It rests for longer and longer while there is none, until an entry is settled. Once an hour
- * names go that local processes left behind.
+ * Retention runs each second while it has work: it trimmed entries, entries were settled, or `maxEntries` bounds the stream, which may grow
+ * without readers. Otherwise it rests for longer and longer, until an entry is settled. Once an hour it removes names that local processes
+ * left behind.
  */
 
 import type { CompiledPipeline } from '../api/compiled.ts'
@@ -21,11 +21,14 @@ const busyIntervalMs = 1_000
 const retiringIntervalMs = 3_600_000
 
 export interface HousekeepingReport extends RetentionReport, Sweep {
-  /** Why the round ended early; the numbers are of what was done before. */
+  /** Why the round ended early. The numbers count the work before that. */
   readonly failure?: StreamPipelineError
 }
 
-/** One round. @param sweeper undefined with `failedJobs: Leave`, or while no sweep is due. Throws catalogued errors where nothing was done. */
+/**
+ * One round. Throws catalogued errors where nothing was done.
+ * @param sweeper undefined with `failedJobs: Leave`, or while no sweep is due
+ */
 export async function keepHouse(
   { source }: CompiledPipeline,
   connection: RedisConnection,
@@ -38,7 +41,7 @@ export async function keepHouse(
   return { ...retained, ...(await sweepOnce(sweeper)) }
 }
 
-/** A sweep that keeps its counts where Redis ends it early. */
+/** A sweep's report, with its counts also where Redis ended it early. */
 export type SweepReport = Sweep & Pick<HousekeepingReport, 'failure'>
 
 export async function sweepOnce(sweeper: Sweeper): Promise<SweepReport> {
@@ -57,9 +60,12 @@ export async function sweepOnce(sweeper: Sweeper): Promise<SweepReport> {
 export interface Rounds {
   /** Until the next round, without jitter. */
   readonly waitMs: number
-  /** Until the next round. With work it is a second at most: the stream holds the settled window and a second. @param random 0 to 1 */
+  /**
+   * Time until the next round. With work it is at most a second: the stream holds the settled window and a second.
+   * @param random 0 to 1
+   */
   jitteredMs(random: number): number
-  /** Entries have been settled since the last round. @param settled so far */
+  /** Entries have been settled since the last round. @param settled total so far */
   hasSettled(settled: number): boolean
   isSweepDue(nowMs: number): boolean
   /** Whether it is time to look for names of processes that ended long ago. */

@@ -37,7 +37,7 @@ interface PresenceParts {
   readonly path: () => string
   readonly clock: () => number
   readonly heartbeatSent: (atMs: number) => void
-  /** Entries that were to be renewed, and became dead letters. */
+  /** Receives the number of entries that became dead letters instead of being renewed. */
   readonly trimmed: (count: number) => void
 }
 

@@ -58,7 +58,7 @@ export function attemptedTogether(batchSize: number, deliveries: number, maxDeli
 interface Reclaimer {
   /** This consumer's own entries, from before it started. */
   recoverOwn(): Promise<void>
-  /** This consumer's own entries that it does not hold: delivered in replies that were lost with their connection. Some pages of them. */
+  /** This consumer's own entries that it does not hold: their replies were lost with the connection. One call examines some pages. */
   regainLost(): Promise<void>
   /** Entries that found no room in the dead-letter stream: a batch, and more as long as there is room. */
   retryWithheld(): Promise<void>
@@ -70,7 +70,7 @@ interface Reclaimer {
 const pageSize = 256
 /** Own entries younger than this may be in a reply on its way. */
 const lostAfterMs = 2_000
-/** Pages that are looked through for them at a time; the next call goes on behind. */
+/** Pages that one call examines for lost entries. The next call continues after them. */
 const lostPages = 16
 /** A read may be on its way to the server when its slot is wanted: the server is asked until there is a slot. */
 const endReadEveryMs = 50
@@ -188,7 +188,7 @@ export function createReclaimer(parts: ReclaimerParts): Reclaimer {
     },
     async regainLost() {
       await guarded(lifecycle, async () => {
-        // What is held may fill whole pages: withheld entries stay for as long as the dead-letter stream is full.
+        // Held entries may fill whole pages: withheld entries stay as long as the dead-letter stream is full.
         for (let pages = 0; pages < lostPages; pages++) {
           const page = { start: lostCursor, count: pageSize, minIdleMs: lostAfterMs, consumer }
           const rows = await listPending(connection, place, page)

@@ -28,7 +28,7 @@ import type { ConsumerConnections, ConsumerObserver } from './parts.ts'
 import { probes } from './probes.ts'
 import { redisBackoff } from './states.ts'
 
-/** A schema of thousands of properties may have as many; `validate` lists all. */
+/** A schema of thousands of properties may have as many warnings; `validate` lists them all. */
 const maxWarnings = 20
 
 interface ConsumeOptions {
@@ -145,7 +145,7 @@ async function once(signal: AbortSignal): Promise<void> {
 
 interface Config {
   readonly pipeline: CompiledPipeline
-  /** What `validate` has to say of a resource that runs all the same. */
+  /** Findings of `validate` on a resource that runs all the same. */
   readonly warnings: readonly Problem[]
 }
 

@@ -1,8 +1,8 @@
 /**
  * The log of a process: one JSON object per line, with ISO times and levels by name. Every process writes the same form.
  *
- * JSON escapes line breaks and what lies below the space; a terminal that shows the log obeys more than that. So each line
- * passes through `printableJson` on its way out, and no text in it is longer than `mostMessage`.
+ * JSON escapes line breaks and control characters below U+0020, but a terminal obeys more. So each line passes through `printableJson`
+ * before it is written, and no text in it is longer than `mostMessage`.
  */
 import { type DestinationStream, type Logger, pino } from 'pino'
 import { asFailure, type StreamPipelineError } from '../api/errors.ts'
@@ -14,7 +14,7 @@ import { mostMessage, printable, printableJson } from '../api/printable.ts'
  */
 export const standardOutput = (): DestinationStream => printableDestination(pino.destination({ sync: true }))
 
-/** A destination of JSON lines that gets nothing a terminal obeys. */
+/** A destination for JSON lines. Every character that a terminal obeys is escaped. */
 export const printableDestination = (destination: DestinationStream): DestinationStream => ({
   write: (line) => destination.write(printableJson(line)),
 })
@@ -32,7 +32,7 @@ export function createLogger(level: string, destination: DestinationStream): Log
   )
 }
 
-/** Names and replies stand in fields whole, unless they are too long to be read. */
+/** Names and replies stand whole in fields, unless they are too long to read. */
 function bounded(fields: Record<string, unknown>): Record<string, unknown> {
   const isLong = (value: unknown): value is string => typeof value === 'string' && value.length > mostMessage
   if (!Object.values(fields).some(isLong)) return fields
@@ -41,8 +41,8 @@ function bounded(fields: Record<string, unknown>): Record<string, unknown> {
 }
 
 /**
- * An error, without what hangs on foreign ones: a reply error of ioredis holds the command's arguments, which may be payload or a
- * password. The stack of a cause is of use where a defect is reported.
+ * An error without the properties of foreign ones: a reply error of ioredis holds the command's arguments, which may be payload or a
+ * password. The stack of a cause helps where a defect is reported.
  */
 function errorFields(thrown: unknown): object {
   const error = asFailure(thrown)
@@ -59,7 +59,7 @@ function errorFields(thrown: unknown): object {
 
 const mostFrames = 20
 
-/** The frames alone: a stack begins with the message, which is a foreign error's own there. */
+/** The frames alone: a stack begins with the message, which may be a foreign error's own. */
 function framesOf(stack: string, error: StreamPipelineError): string {
   const frames = stack.split('\n').filter((line) => /^ {4}at /.test(line))
   const lines = [`${error.name}: ${error.message}`, ...frames.slice(0, mostFrames)]

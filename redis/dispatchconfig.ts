@@ -64,9 +64,9 @@ const dispatchConfig = z
     schema: z.record(z.string(), z.unknown()).exactOptional(),
     /** Fields whose values make the idempotency key, in order; absent: the canonical payload. */
     idempotencyKey: z.array(name).min(1).exactOptional(),
-    /** Whether an empty text is a key; absent: it is none. */
+    /** True: an empty text is a key. Absent means false. */
     allowEmptyKey: z.literal(true).exactOptional(),
-    /** Entry fields that are no payload, by name or `prefix*`: those left out, and those kept beside it. */
+    /** Entry fields outside the payload, by name or `prefix*`: the ignored ones, and the metadata. */
     ignoreFields: z.array(name).exactOptional(),
     metadataFields: z.array(name).exactOptional(),
     maxBytes: z.int().min(1),
@@ -132,7 +132,7 @@ export function payloadOf(config: DispatchConfig): CompiledPayload {
 
 type Optional = Pick<CompiledPayload, 'schema' | 'idempotencyKey' | 'allowEmptyKey' | 'ignoreFields' | 'metadataFields'>
 
-/** Parts that a payload may be without. */
+/** Settings that a payload may lack. */
 function optionalOf({ schema, idempotencyKey, allowEmptyKey, ignoreFields, metadataFields }: Optional) {
   return {
     ...(schema === undefined ? {} : { schema }),

@@ -3,9 +3,9 @@
  * original entry's flat list field, value, … as MessagePack made by Redis itself from its own copy, so that it is lossless for
  * any bytes; it is decoded here with strings left as bytes.
  *
- * Anybody who may write to the stream may spoil a record. One that cannot be read says so in `damage` and keeps its raw fields: it is
- * listed, shown and purged like the others, and only a replay refuses it. The payload is read by hand for that reason: a decoder of all
- * of MessagePack makes room for what a header announces, and two kilobytes of nested headers ended the process.
+ * Any program that may write to the stream may spoil a record. An unreadable record reports so in `damage` and keeps its raw fields. It is
+ * listed, shown and purged like the others, and only a replay refuses it. For that reason this code reads the payload by hand. A full
+ * MessagePack decoder allocates as much as a header announces, and two kilobytes of nested headers ended the process.
  */
 
 export const deadLetterReasons = [
@@ -119,7 +119,7 @@ function payloadOf(packed: Buffer, damages: string[]): readonly Buffer[] {
 /** The strings of a MessagePack list of strings; undefined for anything else. They are views of `packed`. */
 function unpacked(packed: Buffer): readonly Buffer[] | undefined {
   const head = headAt(packed, 0, listHeads)
-  // Each item has a byte at least: no more room is made than that.
+  // Each item takes at least a byte, so no more room is allocated.
   if (head === undefined || head.size > packed.length) return undefined
   const items: Buffer[] = []
   let at = head.end
@@ -133,10 +133,10 @@ function unpacked(packed: Buffer): readonly Buffer[] | undefined {
 }
 
 interface Heads {
-  /** First byte of a short one, and the bits of that byte that are its size. */
+  /** First byte of a short one, and the bits of that byte that hold its size. */
   readonly fix: number
   readonly mask: number
-  /** First byte of a longer one, and in how many bytes its size follows. */
+  /** First byte of a longer one, and the number of following bytes that hold its size. */
   readonly sized: ReadonlyMap<number, number>
 }
 

@@ -13,7 +13,7 @@ import type { ScalingState } from './state.ts'
 /** Field of the `stats` hash that holds the scaler's state as JSON. */
 export const stateField = 'scaling'
 
-/** characters. A state of full windows has some 20,000. */
+/** Characters. A state of full windows has some 20,000. */
 export const longestState = 262_144
 
 /** The state is written every half minute. */

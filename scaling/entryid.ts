@@ -5,7 +5,7 @@ function parts(id: string): readonly [bigint, bigint] {
   return [BigInt(ms), BigInt(sequence)]
 }
 
-/** Whether a text of a server's is an id. */
+/** Whether a text from a server is an id. */
 export const isEntryId = (text: string): boolean => /^\d{1,20}-\d{1,20}$/.test(text)
 
 /** Negative, zero or positive as `a` is before, equal to or after `b`. */

@@ -140,7 +140,7 @@ async function countUndelivered(redis: RedisConnection, key: string, stream: Str
   return { count: extrapolate(counted, first, stream), exact: counted.complete }
 }
 
-/** As far as the caps allow; how large entries are is the server's concern alone. */
+/** Counts as far as the caps allow. Only the server reads the entries' contents. */
 async function countEntriesAfter(redis: RedisConnection, key: string, after: string): Promise<Counted> {
   const bounds = { most: countCapEntries, bytes: countCapBytes, pageBytes: countPageBytes }
   const { entries, last, complete } = await countEntries(redis, { stream: key }, { after, ...bounds })

@@ -1,6 +1,6 @@
 /**
- * What Redis answers to what `observe` sends, turned into facts. A server may answer anything: what is not of the form expected is an error
- * of the catalogue, never a number that is none or a list without end, for `decide` reckons with what comes from here.
+ * Redis' answers to the commands of `observe`, turned into facts. A server may answer anything. An answer of the wrong form is an error of
+ * the catalogue, never a wrong number or an endless list: `decide` computes with these facts.
  */
 import { failure } from '../api/errors.ts'
 import * as scripts from '../redis/scripts/reply.ts'
@@ -9,7 +9,7 @@ import type { PendingEntry } from './pending.ts'
 import type { FirstPage, GroupFacts, LedgerFacts, StreamFacts } from './undelivered.ts'
 
 const script = 'lookAtStream'
-/** Of an id, a group, a consumer, an owner. */
+/** Longest id, group, consumer or owner. */
 const longestText = 1_024
 const mostRows = 65_536
 
@@ -27,14 +27,14 @@ function text(value: unknown): string {
   return read
 }
 
-/** Counts and times: whole, and such that sums of them stay exact. */
+/** Counts and times: whole numbers whose sums stay exact. */
 function count(value: unknown): number {
   const number = scripts.integer(value, script)
   if (!Number.isSafeInteger(number) || number < 0) throw unexpected(`${number} in place of a count`)
   return number
 }
 
-/** What a difference of counts may be. */
+/** A difference of counts: a whole number, possibly negative. */
 function difference(value: unknown): number {
   const number = scripts.integer(value, script)
   if (!Number.isSafeInteger(number)) throw unexpected(`${number} in place of a whole number`)
@@ -67,7 +67,7 @@ function readTimeMs(reply: unknown): number {
   return ms
 }
 
-/** What a Date holds. */
+/** A time that a Date can hold. */
 const latestMs = 8_640_000_000_000_000
 
 /** What `lookAtStream` answers: as far as there is a stream, and a group. */
@@ -102,7 +102,7 @@ export interface GroupLook {
   readonly consumers: readonly ConsumerFacts[]
 }
 
-/** Throws RedisCommandFailed for what is no look. */
+/** Throws RedisCommandFailed for an answer that is no look. */
 export function readLook(reply: unknown): Look {
   const [time, registry, ledger, deadLetters, type, stream, group, first, summary, page, consumers, pin] = list(reply)
   return {
@@ -142,7 +142,7 @@ function readStream(reply: unknown): StreamFacts {
   }
 }
 
-/** Whoever has the consumers' rights may write it: a note that is spoilt counts for nothing, and no look fails for it. */
+/** Any program with the consumers' rights may write it. A spoilt note is ignored, and no look fails for it. */
 function noted<T>(read: () => T): T | undefined {
   try {
     return read()
@@ -187,7 +187,7 @@ function readConsumer(reply: unknown): ConsumerFacts {
   return { name: text(name), pending: countOr(pending, 0), idleMs: countOr(idle, 0) }
 }
 
-/** Of all that is pending how much, and how much of it who holds. */
+/** How much of the pending entries each consumer holds. */
 function readPendingSummary(reply: unknown): { total: number; totals: Map<string, number> } {
   const [total, consumers] = list(reply)
   const totals = list(consumers).map((row): [string, number] => [text(list(row)[0]), count(list(row)[1])])

@@ -35,7 +35,7 @@ interface Known {
 }
 const known = new Map<string, Known>()
 const mostKnown = 20_000
-/** The search for one that does not come true runs to its limit, which may take a second: not at each look. */
+/** The search for a time that never comes runs to its limit, which may take a second. It does not run at each look. */
 const vainForMs = 3_600_000
 const inVain = new Map<string, number>()
 

@@ -1,7 +1,7 @@
 /**
- * The scaler's state as it comes back from Redis. Whoever has the rights of a consumer may write there, so nothing of it is believed
- * before it has its form: numbers finite and within what such a number can be, lists no longer than ours. What has not is no state, and
- * the next decision starts from what runs. Fields of a later release are passed over.
+ * The scaler's state as Redis returns it. Any program with a consumer's rights may write there, so each part is checked first. Numbers must
+ * be finite and within their range; lists must be no longer than ours. A state of another form is dropped, and the next decision starts
+ * from the running replicas. Fields of a later release are passed over.
  */
 import { z } from 'zod'
 import { longestState } from './circuit.ts'
@@ -10,7 +10,7 @@ import type { ScalingState } from './state.ts'
 const time = z.number().min(0).max(8_640_000_000_000_000)
 const amount = z.number().min(0).max(Number.MAX_SAFE_INTEGER)
 const rate = z.number().min(0).max(1e12)
-/** Far above what the schema of a pipeline takes for a number of replicas. */
+/** Far above the number of replicas that a pipeline's schema allows. */
 const replicas = z.number().int().min(0).max(1_000_000)
 
 const wanted = z.array(z.object({ atMs: time, replicas })).max(4_096)
@@ -21,7 +21,7 @@ const capacity = z.object({
   perSecond: rate.optional(),
   entries: amount.optional(),
   backlogSinceMs: time.optional(),
-  /** Of a pipeline that clears next to nothing: later than any date. */
+  /** For a pipeline that clears next to nothing: later than any date. */
   deepUntilMs: z.number().min(0).max(Number.MAX_VALUE).optional(),
   sum: z.object({ settled: amount, ms: amount }).optional(),
   serviceMs: amount.optional(),
@@ -74,14 +74,14 @@ const stored = z.object({
   idleSinceMs: time.optional(),
 })
 
-/** Undefined for what is no state of this version. Throws nothing. */
+/** Undefined: the text is no state of this version. Throws nothing. */
 export function parseScalingState(text: string): ScalingState | undefined {
   if (text.length > longestState) return undefined
   let value: unknown
   try {
     value = JSON.parse(text)
   } catch {
-    // Not JSON, so not ours any more.
+    // The text is not JSON, so this product did not write it.
     return undefined
   }
   const { success, data } = stored.safeParse(value)

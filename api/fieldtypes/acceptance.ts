@@ -1,6 +1,7 @@
 /**
- * Whether a text satisfies a schema: asked where a field may be text or something else, such as `anyOf: [{format: email}, {type: integer}]`.
- * A text meets few keywords, and no keyword leads into it, so each schema is judged once at most for a text: linear in the schema's size.
+ * Whether a text satisfies a schema. The question arises where a field may be text or another type, as in `anyOf: [{format: email}, {type:
+ * integer}]`. Few keywords apply to a text, and none of them leads into it. Each schema is therefore judged at most once per text: the cost
+ * is linear in the schema's size.
  */
 import ajvFormats from 'ajv-formats'
 import { compilePattern } from '../validation/pattern.ts'
@@ -10,7 +11,7 @@ import { deepest } from './types.ts'
 
 type Acceptance = (schema: unknown, text: string) => boolean
 
-/** Longer texts have no format: some are quadratic patterns. */
+/** Longer texts match no format: the patterns of some formats take quadratic time. */
 const longestFormatted = 2_048
 
 export function createAcceptance(references: References): Acceptance {
@@ -33,7 +34,7 @@ export function createAcceptance(references: References): Acceptance {
       if (!isRecord(schema)) return schema !== false
       const known = judged.get(schema)
       if (known !== undefined) return known
-      // While it is judged: a schema that leads back to itself says nothing by that.
+      // Holds while the schema is judged: a schema that leads back to itself adds no constraint by that.
       judged.set(schema, true)
       depth += 1
       const verdict = depth > deepest || (plain(schema) && applied(schema))

@@ -1,32 +1,32 @@
 /**
- * The ways in which an object can satisfy a schema, as far as they type its properties. `allOf` and `$ref` add to one way; `anyOf`, `oneOf`,
- * `if` and `dependentSchemas` part it into several. A way, or case, is the list of the schemas that then hold together.
+ * The ways in which an object can satisfy a schema, as far as they decide the types of its properties. `allOf` and `$ref` extend one way.
+ * `anyOf`, `oneOf`, `if` and `dependentSchemas` split it into several. A way, or case, is a list of schemas that hold together.
  */
 import { isRecord } from '../validation/problem.ts'
 import type { References, SchemaObject } from './references.ts'
 
 export interface Case {
-  /** Schemas that hold at once. */
+  /** Schemas that all hold. */
   readonly schemas: readonly SchemaObject[]
   /** Properties that must be absent. */
   readonly without: readonly string[]
-  /** Which side of each `if` it is on: cases on two sides of one exclude each other. */
+  /** The branch taken at each `if`. Cases on different branches of one `if` exclude each other. */
   readonly sides: ReadonlyMap<SchemaObject, boolean>
 }
 
-/** More ways than any schema that a person can follow. */
+/** More cases than a schema has that a person can follow. */
 export const mostCases = 256
 
 export interface Expansion {
   readonly cases: readonly Case[]
-  /** There are more than `mostCases`; `cases` are the first. */
+  /** True: there are more than `mostCases`, and `cases` holds the first ones. */
   readonly cut: boolean
   readonly conditions: readonly Condition[]
 }
 
-/** What an `if` or a `not` asks. */
+/** The condition of an `if` or a `not`. */
 export interface Condition {
-  /** The schema that has it. */
+  /** The schema that holds the condition. */
   readonly holder: SchemaObject
   readonly schemas: readonly SchemaObject[]
 }
@@ -66,7 +66,7 @@ export function expand(root: SchemaObject, references: References): Expansion {
     return all
   }
 
-  /** @param active schemas on the way here: one that leads back to itself adds nothing */
+  /** @param active schemas on the path to this one; a schema that leads back to itself adds nothing */
   const ways = (schema: unknown, active: readonly SchemaObject[]): readonly Case[] => {
     if (schema === false) return []
     if (!isRecord(schema) || active.includes(schema)) return [unconditional]
@@ -113,12 +113,12 @@ export function expand(root: SchemaObject, references: References): Expansion {
   return { cases, cut, conditions }
 }
 
-/** References and applicators one below the other; all that are followed; and schemas that are put together. A schema may be a bomb. */
+/** Bounds on nested references and applicators, on all that are followed, and on combined schemas: a schema may be a bomb. */
 const deepest = 100
 const mostSteps = 5_000
 const mostJoined = 200_000
 
-/** Undefined where the two exclude each other. */
+/** Undefined: the two exclude each other. */
 function join(one: Case, other: Case): Case | undefined {
   for (const [schema, side] of one.sides) if (other.sides.get(schema) === !side) return undefined
   return {

@@ -1,4 +1,4 @@
-/** The reading of one property in one case: the schemas that its value must satisfy, and whether these allow text. */
+/** How one property is read in one case: the schemas that its value must satisfy, and whether these allow text. */
 import { compilePattern } from '../validation/pattern.ts'
 import { isRecord } from '../validation/problem.ts'
 import type { Case } from './cases.ts'
@@ -6,8 +6,10 @@ import type { References, SchemaObject } from './references.ts'
 import { anyType, type TypeReader, type Types, typeBits } from './types.ts'
 
 /**
- * How the text of a field is to be read: `Text` as it is; `Value`: as the JSON that it is, since no text may stand there; `Either`: as text
- * where the schemas take this text, else as a value.
+ * How the text of a field is read.
+ * - `Text`: as it is.
+ * - `Value`: as JSON, since the schemas allow no text.
+ * - `Either`: as text where the schemas accept this text, else as JSON.
  */
 export type Reading =
   | { readonly kind: 'Text' | 'Value'; readonly mentioned: boolean; readonly types: Types }
@@ -15,7 +17,7 @@ export type Reading =
 
 export interface MemberReader {
   reading(one: Case, name: string): Reading
-  /** The values that `const` and `enum` leave to a property; undefined: not a list of them. */
+  /** The values that `const` and `enum` allow for a property. Undefined: neither lists its values. */
   choices(one: Case, name: string): readonly unknown[] | undefined
 }
 
@@ -88,7 +90,7 @@ export function requiredOf(one: Case): readonly string[] {
   )
 }
 
-/** Names that the case's `properties` hold. */
+/** Property names that the `properties` of the case declare. */
 export function namesOf(one: Case): readonly string[] {
   return [...new Set(one.schemas.flatMap(({ properties }) => (isRecord(properties) ? Object.keys(properties) : [])))]
 }

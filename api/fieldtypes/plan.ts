@@ -1,6 +1,6 @@
 /**
- * The plan by which a payload's schema reads the fields of a stream entry, made once for a schema. A schema of one case decides on each
- * field by itself. A schema of several cases decides by the other fields which case an entry belongs to.
+ * The plan by which a payload's schema reads the fields of a stream entry. It is made once per schema. With one case, each field is decided
+ * by itself. With several cases, the other fields decide which case an entry belongs to.
  */
 import { createAcceptance } from './acceptance.ts'
 import { type Case, type Condition, type Expansion, expand } from './cases.ts'
@@ -10,33 +10,33 @@ import { createTypeReader } from './types.ts'
 
 export interface FieldPlan {
   readonly cases: readonly Case[]
-  /** There are more cases than are looked at. */
+  /** True: the schema has more cases than the plan examines. */
   readonly cut: boolean
   readonly conditions: readonly Condition[]
-  /** @param at the case */
+  /** @param at index of the case */
   reading(at: number, name: string): Reading
-  /** Whether all the schemas take the text. */
+  /** Whether all these schemas accept the text. */
   takes(schemas: readonly unknown[], text: string): boolean
-  /** Signs by which an entry is not of this case, before any field is read. */
+  /** Signs that exclude an entry from this case before any field is read. */
   marks(at: number): Marks
-  /** A reading by schemas that hold together, whatever case they are of. */
+  /** A reading by schemas that hold together, in whichever case. */
   readingBy(schemas: readonly SchemaObject[], name: string): Reading
 }
 
 export interface Marks {
   readonly required: readonly string[]
   readonly without: readonly string[]
-  /** Properties with a list of values. */
+  /** Properties with a list of allowed values. */
   readonly choices: ReadonlyMap<string, readonly unknown[]>
 }
 
-/** Where not all cases are known, the schema by itself stands for the others: no field is of a type that it does not give. */
+/** Where not all cases are known, the schema itself stands for the others. A field then has only the types that the schema itself gives. */
 function casesOf(schema: SchemaObject, { cases, cut }: Expansion): readonly Case[] {
   const itself: Case = { schemas: [schema], without: [], sides: new Map() }
   return cases.length === 0 ? [itself] : cut ? [itself, ...cases] : cases
 }
 
-/** Names come from outside: so many are remembered. */
+/** Names come from outside, so the number of remembered names is bounded. */
 const rememberedNames = 1_024
 const longestRemembered = 64
 

@@ -1,17 +1,17 @@
 /**
- * Where the references of a payload's schema lead: by JSON pointer, `$anchor`, and `$id`. Only the schema itself is looked in; a reference
- * that leads out of it is undefined here, and refused where schemas are compiled.
+ * Targets of the references in a payload's schema: by JSON pointer, `$anchor`, and `$id`. Only the schema itself is searched. A reference
+ * that leads out of it is undefined here; the schema's compiler refuses it.
  */
 import { isRecord } from '../validation/problem.ts'
 
 export type SchemaObject = Readonly<Record<string, unknown>>
 
 export interface References {
-  /** The schema that `$ref` or `$dynamicRef` of this schema leads to. */
+  /** The target of this schema's `$ref` or `$dynamicRef`. */
   target(holder: SchemaObject, keyword: '$ref' | '$dynamicRef'): unknown
 }
 
-/** Stands for the address of a schema without `$id`; nothing is fetched. */
+/** The address of a schema without `$id`. Nothing is fetched from it. */
 const ownAddress = 'https://payload.invalid/schema'
 
 const maps: ReadonlySet<string> = new Set([
@@ -23,7 +23,7 @@ const single: ReadonlySet<string> = new Set([
   ...['unevaluatedItems', 'unevaluatedProperties', 'contentSchema'],
 ])
 
-/** The members of a schema that are schemas themselves; `const`, `enum` and `default` hold values. */
+/** The members of a schema that are schemas themselves. `const`, `enum` and `default` hold values. */
 function inner(schema: SchemaObject): unknown[] {
   return Object.entries(schema).flatMap(([keyword, value]) => {
     if (single.has(keyword)) return [value]
@@ -34,7 +34,7 @@ function inner(schema: SchemaObject): unknown[] {
 
 export function createReferences(root: SchemaObject): References {
   const addresses = new Map<SchemaObject, string>()
-  /** By address, and by address and anchor. */
+  /** Schemas by address, and by address and anchor. */
   const places = new Map<string, SchemaObject>()
   const dynamicAnchors = new Map<string, SchemaObject>()
 
@@ -52,7 +52,7 @@ export function createReferences(root: SchemaObject): References {
       if (typeof anchor === 'string') places.set(`${own}#${anchor}`, schema)
       if (typeof dynamic === 'string') {
         places.set(`${own}#${dynamic}`, schema)
-        // Of the outermost resource that has it: resources further in come later.
+        // The outermost resource that declares the name wins: inner resources come later.
         if (!dynamicAnchors.has(dynamic) || own === addresses.get(root)) dynamicAnchors.set(dynamic, schema)
       }
       for (const member of inner(schema)) if (isRecord(member)) open.push([member, own])
@@ -69,7 +69,7 @@ export function createReferences(root: SchemaObject): References {
     if (fragment === '') return resource
     if (!fragment.startsWith('/')) return places.get(`${address}#${fragment}`)
     const found = pointed(resource, fragment)
-    // Below a keyword that holds no schemas, such as `components`.
+    // The pointer leads below a keyword that holds no schemas, such as `components`.
     if (isRecord(found)) register(found, address)
     return found
   }

@@ -1,7 +1,7 @@
 /**
- * Which JSON types a schema lets a value have. In a stream entry everything is text, and a text has at most one other reading: `7` is
- * the number, `null` is null, `{…` an object. So all that must be known of a field is whether it may be text, and else, whether the
- * other reading may stand there.
+ * The JSON types that a schema allows. Every field of a stream entry is text, and a text has at most one other reading: `7` is the number,
+ * `null` is null, `{…` an object. Two facts about a field therefore suffice: whether it may be text, and whether it may have the other
+ * reading.
  */
 import { isRecord } from '../validation/problem.ts'
 import type { References, SchemaObject } from './references.ts'
@@ -19,13 +19,13 @@ export function typeOf(value: unknown): Types {
   return name === 'string' || name === 'number' || name === 'boolean' || name === 'object' ? typeBits[name] : 0
 }
 
-/** Below it a schema says nothing: a chain of references must not end the stack. */
+/** Deeper levels count as no constraint: a chain of references must not exhaust the stack. */
 export const deepest = 200
 
 export interface TypeReader {
-  /** The types that a value of this schema may have; too many rather than too few. */
+  /** The types that a value of this schema may have. In doubt a type is included. */
   typesOf(schema: unknown): Types
-  /** Whether every text satisfies the schema; false where that is not plain. */
+  /** Whether every text satisfies the schema. In doubt it is false. */
   takesEveryText(schema: unknown): boolean
 }
 
@@ -41,7 +41,7 @@ export function createTypeReader(references: References): TypeReader {
     if (!isRecord(schema)) return anyType
     const known = types.get(schema)
     if (known !== undefined) return known
-    // While it is read: a schema that leads back to itself says nothing by that.
+    // Holds while the schema is read: a schema that leads back to itself adds no constraint by that.
     types.set(schema, anyType)
     depth += 1
     const found = depth > deepest ? anyType : read(schema)
@@ -96,10 +96,10 @@ export function createTypeReader(references: References): TypeReader {
   return { typesOf, takesEveryText }
 }
 
-/** Keywords that some texts break. */
+/** Keywords that some texts violate. */
 const textKeywords = ['enum', 'const', 'pattern', 'format', 'minLength', 'maxLength', 'not']
 
-/** By `type`, `enum` and `const`. */
+/** The types by `type`, `enum` and `const`. */
 function declared(schema: SchemaObject): Types {
   const { type, enum: choices } = schema
   let found = anyType
@@ -114,7 +114,7 @@ function named(type: unknown): Types {
   return typeof type === 'string' && Object.hasOwn(typeBits, type) ? typeBits[type as keyof typeof typeBits] : 0
 }
 
-/** `not: {type: string}`; any other `not` excludes values, not types. An integer is excluded without other numbers. */
+/** `not: {type: string}`. Any other `not` excludes values, not types. Excluding `integer` does not exclude other numbers. */
 function excluded(schema: unknown): Types {
   if (!isRecord(schema) || Object.keys(schema).length !== 1 || schema['type'] === undefined) return 0
   const { type } = schema

@@ -1,6 +1,6 @@
 /**
- * Where a schema leaves open what the text of a field stands for. Text that is allowed stays text; so a type that only one alternative gives,
- * beside another that would take the text as well, never comes to bear. The same holds for a type that only `if` or `not` asks for.
+ * Fields whose text a schema leaves ambiguous. Allowed text stays text. So a type from one alternative never applies where another
+ * alternative accepts the text. The same holds for a type that only `if` or `not` names.
  */
 import { type Case, mostCases } from './cases.ts'
 import { namesOf } from './members.ts'
@@ -9,9 +9,9 @@ import type { SchemaObject } from './references.ts'
 
 export type Undecided =
   | { readonly kind: 'TooManyCases'; readonly most: number }
-  /** Typed in one alternative, open in another that the same entry may fit. */
+  /** Fields typed in one alternative and open in another that the same entry may fit. */
   | { readonly kind: 'OneAlternative'; readonly name: string }
-  /** Typed nowhere but in a condition. */
+  /** Fields typed only in a condition. */
   | { readonly kind: 'Condition'; readonly name: string }
 
 export function undecidedFields(schema: SchemaObject): readonly Undecided[] {
@@ -56,8 +56,8 @@ function openNames(plan: FieldPlan): string[] {
 }
 
 /**
- * Whether an entry of the case may be text throughout. One with a required field that is no text is not: such an entry is read as values.
- * @param everywhere fields that are no text in any case, and tell nothing
+ * Whether every field of an entry of this case may be text. It is false where a required field is no text: such an entry is read as values.
+ * @param everywhere fields that are no text in any case, and so distinguish no case
  */
 function takesAnyText({ marks, reading }: FieldPlan, at: number, everywhere: ReadonlySet<string>): boolean {
   return !marks(at).required.some((name) => !everywhere.has(name) && reading(at, name).kind === 'Value')
@@ -73,7 +73,7 @@ function mayBoth(plan: FieldPlan, a: number, b: number): boolean {
     return false
   if (left.required.some((name) => differ(plan, a, b, name)) || right.required.some((name) => differ(plan, a, b, name)))
     return false
-  // Each has a mark of its own: an entry with both is rare, and its text stays text.
+  // Each case has a mark of its own. An entry with both marks is rare, and its text stays text.
   return !(hasOwnMark(plan, left, b) && hasOwnMark(plan, right, a))
 }
 
@@ -84,7 +84,7 @@ function onTwoSides(one: Case, other: Case): boolean {
 
 const isForbidden = (plan: FieldPlan, at: number, name: string) => plan.reading(at, name).types === 0
 
-/** No text of the field can be right in both. */
+/** No text of the field is valid in both cases. */
 function differ(plan: FieldPlan, a: number, b: number, name: string): boolean {
   const [one, other] = [plan.marks(a).choices.get(name), plan.marks(b).choices.get(name)]
   if (one !== undefined && other !== undefined)

@@ -10,7 +10,7 @@ export interface Address {
   readonly fragment: string
 }
 
-/** Undefined: no URI reference, or one that is relative to a base that has no path. */
+/** Undefined: the text is no URI reference, or it is relative to a base without a path. */
 export function resolveAddress(reference: string, base: string): Address | undefined {
   const mark = reference.indexOf('#')
   const uri = mark === -1 ? reference : reference.slice(0, mark)

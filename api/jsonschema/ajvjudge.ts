@@ -1,6 +1,6 @@
 /**
- * The fast judge: ajv, which makes code of a schema. It gets the schema rewritten into what it judges rightly (ajvschema.ts), with
- * our own keywords where its own cost too much or reckon otherwise.
+ * The fast judge: ajv, which generates code from a schema. ajvschema.ts first rewrites the schema into one that ajv judges rightly. Own
+ * keywords replace those of ajv that cost too much or compute differently.
  */
 import { _, Ajv2020, type ErrorObject, type Format, type Options, type ValidateFunction } from 'ajv/dist/2020.js'
 import { compilePattern } from '../validation/pattern.ts'
@@ -20,7 +20,7 @@ export function createAjvJudge(survey: Survey, asserted: boolean): Judge {
   return judgeOf(ajvSchema(survey), asserted)
 }
 
-/** For what is larger than anything is laid out for: as releases before ran it. */
+/** For schemas too large to lay out: ajv judges them as earlier releases did. */
 export function createUnsurveyedJudge(schema: Readonly<Record<string, unknown>>): Judge {
   return judgeOf(schema, true)
 }
@@ -44,29 +44,29 @@ function judgeOf(schema: unknown, asserted: boolean): Judge {
 function ajvFor(budget: Budget, asserted: boolean): Ajv2020 {
   const linear = (pattern: string) => {
     const matcher = compilePattern(pattern)
-    // V8's own are a nanosecond per character: counting them would cost as much.
+    // V8's own patterns take a nanosecond per character: counting them would cost as much.
     if (matcher instanceof RegExp) return matcher
     const test = (text: string) => {
       budget.read(text.length)
       return matcher.test(text)
     }
-    // ajv keeps one matcher per text of its own: without one, all patterns of a schema would be the first.
+    // ajv caches one matcher per pattern text. Without a text of its own, every pattern would share the first matcher.
     return { test, toString: () => String(matcher) }
   }
   const options = {
     strict: false,
-    // Not a matter of style: without it NaN is a number.
+    // This is no matter of style: without it NaN passes as a number.
     strictNumbers: true,
     allErrors: false,
     inlineRefs: false,
     logger: false,
     validateFormats: asserted,
     validateSchema: false,
-    // `code` would be what a stand-alone validator module imports; none is generated here.
+    // A stand-alone validator module would import `code`; none is generated here.
     code: { regExp: Object.assign(linear, { code: 'linear' }) },
   } as const satisfies Options
   const ajv = new Ajv2020(options)
-  // Its class insists on keeping account of what is unevaluated, for which it judges by every branch of anyOf. The exact judge does that.
+  // ajv's class insists on tracking unevaluated members, for which it judges every branch of anyOf. The exact judge does that instead.
   ajv.opts.unevaluated = false
   addKeywords(ajv, budget)
   for (const name of knownFormats) {
@@ -85,7 +85,7 @@ function counted({ type, test }: FormatCheck, budget: Budget): (value: never) =>
 }
 
 function addKeywords(ajv: Ajv2020, budget: Budget): void {
-  // ajv's own compares each item with each: 5,000 objects took 1.5 s.
+  // ajv's own `uniqueItems` compares each item with each: 5,000 objects took 1.5 s.
   ajv.removeKeyword('uniqueItems')
   ajv.addKeyword({
     keyword: 'uniqueItems',
@@ -111,7 +111,7 @@ function addKeywords(ajv: Ajv2020, budget: Budget): void {
   })
 }
 
-/** Each is written out once and looked up. */
+/** Each value is serialized once and looked up. */
 export function areUnique(items: readonly unknown[], budget: Budget): boolean {
   const seen = new Set<string>()
   for (const item of items) {
@@ -124,7 +124,7 @@ export function areUnique(items: readonly unknown[], budget: Budget): boolean {
 }
 
 function violationOf({ errors }: ValidateFunction): Violation {
-  // The outermost comes last, after what failed in each branch below it; that of `if` only repeats that a branch failed.
+  // The outermost error comes last, after those of the branches below it. The error of `if` only repeats that a branch failed.
   const error = errors?.findLast(({ keyword }) => keyword !== 'if')
   if (error === undefined) return { place: [], keyword: 'schema', detail: undefined }
   const place = error.instancePath === '' ? [] : stepsOf(error.instancePath)

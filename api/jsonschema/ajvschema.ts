@@ -1,11 +1,11 @@
 /**
- * A schema rewritten for ajv, with the same meaning:
- * - each schema that a reference leads to stands once, under a name of ours, so that ajv resolves neither URIs nor anchors, in which
- *   it goes wrong; and none is copied to where it is referred to, which made a schema of 7 KB code of megabytes;
- * - what is large is cut into such pieces too: ajv makes one function of a schema with all that stands in it, in time that grows
- *   faster than the function, and nests an `if` per property, at some thousands of which it runs out of stack;
- * - keywords that 2020-12 does not have are gone, as ajv gives some of them a meaning;
- * - beside each reference of the schema's own stands a counter, so that judging has an end (budget.ts).
+ * A schema rewritten for ajv, with the same meaning.
+ * - Each target of a reference is stored once, under a name of ours. ajv then resolves neither URIs nor anchors, which it gets wrong. No
+ *   target is copied to its references: copies once made megabytes of code of a schema of 7 KB.
+ * - A large schema is cut into named pieces. ajv makes one function of a schema and all within it, in time that grows faster than the
+ *   function. It also nests one `if` per property, and exhausts the stack at some thousands of properties.
+ * - Keywords outside 2020-12 are removed, since ajv gives some of them a meaning.
+ * - A counter stands beside each reference of the schema, so that judging has an end (budget.ts).
  */
 import { isRecord } from '../validation/problem.ts'
 import { innerOf, type SchemaNode } from './document.ts'
@@ -16,17 +16,17 @@ import { referenceKeywords, type Survey } from './survey.ts'
 
 export const stepKeyword = 'x-streampipeline-step'
 
-/** Schemas in one function. */
+/** Most schemas in one function. */
 const largestPiece = 100
 
 type Written = Record<string, unknown>
 
-/** The pieces that stand under a name, each written once. */
+/** The named pieces, each written once. */
 interface Pieces {
-  /** A reference to the piece, or what stands there. */
+  /** A reference to the piece, or the schema that stands there. */
   inner(node: SchemaNode): unknown
   referTo(node: SchemaNode): string
-  /** Puts a schema that is none of the author's under a name. */
+  /** Names a schema that is not the author's. */
   cut(schema: Written): Written
 }
 
@@ -58,10 +58,10 @@ export function ajvSchema(survey: Survey): unknown {
   return isRecord(whole) ? { ...whole, $defs: definitions } : whole
 }
 
-/** Names what has grown too large for the function around it, innermost first. */
+/** Names pieces that are too large for the function around them, innermost first. */
 function weigh(survey: Survey, names: ReadonlyMap<SchemaNode, string>, nameFor: (node: SchemaNode) => void): void {
   const weights = new Map<string, number>()
-  // What is reached later stands deeper, or elsewhere.
+  // A schema that is reached later stands deeper, or elsewhere.
   for (const node of [...survey.reached].reverse()) {
     const inside = innerOf(node).reduce((sum, { key }) => sum + (weights.get(key) ?? 0), 1)
     const large = inside > largestPiece
@@ -115,7 +115,7 @@ function writeKeyword(keyword: string, held: unknown, node: SchemaNode, survey: 
   }
 }
 
-/** Many properties, and many members of `allOf` and `anyOf`, a piece at a time; `additionalProperties` still sees the names. */
+/** Splits many properties, and many members of `allOf` and `anyOf`, into pieces. `additionalProperties` still sees all names. */
 function inPieces(schema: Written, { cut }: Pieces): Written {
   const { properties, allOf, anyOf } = schema
   const members = Object.entries(isRecord(properties) ? properties : {})

@@ -1,15 +1,15 @@
 /**
- * What judging one payload may cost. A payload comes from anybody, and a schema may make little of it cost much: references that
- * lead twice to the same place double the work at each level, and a text may be searched by a thousand patterns. What costs is
- * counted, and there is an end.
+ * The bound on the cost of judging one payload. Any producer may send a payload, and a schema may make a small payload costly. References
+ * that lead twice to one place double the work at each level. A thousand patterns may search one text. The costly steps are counted, and
+ * the count has an end.
  */
 
-/** Passings of a reference, or of a schema where each is counted: tens of milliseconds to a second. */
+/** Most references followed, or schemas evaluated where each counts: tens of milliseconds to a second. */
 const maxSteps = 100_000
-/** Characters that patterns may read in linear time: seconds at most. A single long text may be read some times all the same. */
+/** Characters that patterns may read in linear time: seconds at most. The longest text may be read a few times beyond it. */
 const maxCharacters = 8 * 2 ** 20
 const readingsOfOneText = 4
-/** V8's own engine reads so many characters while the linear one reads one. */
+/** V8's own engine reads this many characters while the linear engine reads one. */
 const native = 1 / 32
 
 export const costOf = (matcher: object): number => (matcher instanceof RegExp ? native : 1)
@@ -19,9 +19,9 @@ export class BudgetSpent extends Error {}
 export interface Budget {
   start(): void
   step(): void
-  /** Characters, each as dear as for a pattern in linear time. */
+  /** Counts characters, each at the cost of a pattern in linear time. */
   read(characters: number): void
-  /** Characters that are only gone through: formats, values written out. */
+  /** Counts characters that are only passed over: formats, serialized values. */
   scan(characters: number): void
 }
 

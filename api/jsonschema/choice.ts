@@ -1,6 +1,6 @@
 /**
- * Which validator judges by a schema: ajv, unless the schema has something that ajv judges wrongly. Decided from the survey alone,
- * at compile time; `validate` says so, with the reason and its place.
+ * Which validator judges by a schema: ajv, unless ajv judges a part of the schema wrongly. The survey alone decides it, at compile time.
+ * `validate` reports the choice with its reason and place.
  */
 import type { SchemaNode } from './document.ts'
 import type { SchemaPath } from './finding.ts'
@@ -24,7 +24,7 @@ interface Why {
   readonly path: SchemaPath
 }
 
-/** More members than ajv nests without running out of stack; what may be cut into pieces has no such bound (ajvschema.ts). */
+/** More members than ajv nests without exhausting the stack. Members that are cut into pieces have no such bound (ajvschema.ts). */
 const maxMembers = 300
 const uncut = new Set([
   'oneOf',

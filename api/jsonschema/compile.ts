@@ -1,6 +1,6 @@
 /**
- * From a payload's schema to what judges by it. One way for whoever needs it (consumer, dispatcher, library), so that what
- * `validate` accepts runs there.
+ * From a payload's schema to its validator. Consumer, dispatcher and library share this one way, so a schema that `validate` accepts runs
+ * in all of them.
  */
 import { createAjvJudge, createUnsurveyedJudge, type Judge } from './ajvjudge.ts'
 import { type Choice, chosen } from './choice.ts'
@@ -15,14 +15,14 @@ export type JsonSchema = Readonly<Record<string, unknown>>
 interface Opinion {
   readonly findings: readonly Finding[]
   readonly choice: Choice
-  /** Undefined: too large to be laid out. */
+  /** Undefined: the schema is too large to lay out. */
   readonly survey?: Survey
 }
 
-/** The last one: whoever checks a resource is about to use it. */
+/** The last compiled schema is kept: a caller that checks a resource is about to use it. */
 let considered: { readonly text: string; readonly opinion: Opinion } | undefined
 
-/** All that is to be said about a schema, and which validator it gets. Compiles nothing. */
+/** All findings about a schema, and the validator it gets. This compiles nothing. */
 export function consider(schema: JsonSchema, text: string = JSON.stringify(schema)): Opinion {
   if (considered?.text === text) return considered.opinion
   const tooLarge = sizeFinding(schema, text)
@@ -39,21 +39,21 @@ function surveyed(schema: JsonSchema): Opinion {
 }
 
 export interface JudgingOptions {
-  /** Asserted: a text without the format is refused, as payloads are. Annotated: it is not, as the standard's own tests have it. */
+  /** Asserted: a text without the format is refused, as for payloads. Annotated: it is accepted, as in the standard's own tests. */
   readonly formats?: 'Asserted' | 'Annotated'
 }
 
-/** Says whether a value is valid; `violation` says what is wrong with one. */
+/** Decides whether a value is valid. `violation` describes the fault of an invalid one. */
 export interface PayloadSchema {
   (value: unknown): boolean
-  /** The first rule that a value breaks, as `PLACE RULE` without the value; undefined: none. */
+  /** The first rule that a value breaks, as `PLACE RULE` without the value. Undefined: the value is valid. */
   readonly violation: (value: unknown) => string | undefined
   readonly choice: Choice
 }
 
 let compiled: { readonly text: string; readonly schema: PayloadSchema } | undefined
 
-/** @throws Error that names the place in the schema and what to write instead, where no validator can judge by it */
+/** @throws Error that names the place in the schema and the remedy, where no validator can judge by it */
 export function compilePayloadSchema(schema: JsonSchema, options: JudgingOptions = {}): PayloadSchema {
   const asserted = options.formats !== 'Annotated'
   const text = JSON.stringify(schema)

@@ -1,6 +1,6 @@
 /**
- * `multipleOf` as people reckon: 19.99 is a multiple of 0.01, though the double is none. A double stands for the shortest decimal
- * that reads back as it, which is the one that its writer wrote; decimals are divided exactly.
+ * `multipleOf` in decimal arithmetic: 19.99 is a multiple of 0.01, though its double is not. A double stands for the shortest decimal that
+ * reads back as it, which is the one that its writer wrote. Decimals are divided exactly.
  */
 
 interface Decimal {
@@ -15,7 +15,7 @@ function decimalOf(value: number): Decimal {
   return { digits: BigInt(coefficient.replace('.', '')), exponent: Number(exponent) - fraction }
 }
 
-/** Made once for a divisor above 0. */
+/** The check for one divisor above 0, made once. */
 export function createMultipleOf(divisor: number): (value: number) => boolean {
   const { digits, exponent } = decimalOf(divisor)
   const whole = Number.isSafeInteger(divisor)

@@ -1,7 +1,6 @@
 /**
- * A schema laid out for reference: each schema in it with its place and its base URI, and the names (`$id`, `$anchor`,
- * `$dynamicAnchor`) by which others are reached. Places are told by pointer, not by object: YAML aliases make one object stand in
- * several places, with a base each.
+ * A schema laid out for reference. It holds each subschema with its place and base URI, and the names (`$id`, `$anchor`, `$dynamicAnchor`)
+ * that references use. A pointer identifies a place, not an object: YAML aliases put one object in several places, with a base each.
  */
 import { isRecord } from '../validation/problem.ts'
 import { payloadBase, pointerTo, resolveAddress, stepsOf } from './address.ts'
@@ -16,13 +15,13 @@ export interface SchemaNode {
   /** Unique: the root's URI and the pointer from there. */
   readonly key: string
   readonly path: SchemaPath
-  /** URI of the resource it belongs to, without fragment. */
+  /** URI of the resource that holds the schema, without fragment. */
   readonly base: string
-  /** One of the standard's own. */
+  /** True: one of the standard's own schemas. */
   readonly foreign: boolean
 }
 
-/** Where a reference leads. Dynamic: to the outermost resource that declares the name, the node where none does. */
+/** Target of a reference. Dynamic: the outermost resource that declares the name, or the node where none does. */
 type Found =
   | { readonly kind: 'Node'; readonly node: SchemaNode; readonly anchor?: string }
   | { readonly kind: 'Remote'; readonly resource: string }
@@ -32,10 +31,10 @@ type Found =
 export interface Layout {
   readonly root: SchemaNode
   readonly nodes: ReadonlyMap<string, SchemaNode>
-  /** Names declared by `$dynamicAnchor`, with the key of the schema that each resource gives them. */
+  /** Names declared by `$dynamicAnchor`, with the key of each resource's schema for that name. */
   readonly dynamicAnchors: ReadonlyMap<string, ReadonlyMap<string, string>>
   readonly findings: Finding[]
-  /** Lays out what a reference leads to, where it has not been yet. */
+  /** Lays out a reference's target, once. */
   find(reference: string, from: SchemaNode): Found
 }
 
@@ -73,7 +72,7 @@ export function layOut(schema: SchemaValue): Layout {
   function add(place: Place): SchemaNode {
     const { value } = place
     const written = typeof value === 'object' ? value['$id'] : undefined
-    // With a fragment it is no identifier, which is said of its value.
+    // With a fragment it is no identifier; the check of its value reports that.
     const id = typeof written === 'string' && /^[^#]*#?$/.test(written) ? written : undefined
     const own = typeof id === 'string' ? resolveAddress(id, place.base) : undefined
     if (typeof id === 'string' && own === undefined) {
@@ -96,7 +95,7 @@ export function layOut(schema: SchemaValue): Layout {
     return node
   }
 
-  /** Without recursion: depth comes from outside. */
+  /** Without recursion: input from outside decides the depth. */
   function walk(place: Place): SchemaNode {
     const first = add(place)
     const open = [first]
@@ -113,7 +112,7 @@ export function layOut(schema: SchemaValue): Layout {
     return standard && walk({ value: standard, key: `${uri}#`, path: [], base: uri, foreign: true })
   }
 
-  /** A place that no keyword makes a schema, such as `#/components/schemas/x`: it is one because a reference says so. */
+  /** A place that no keyword makes a schema, such as `#/components/schemas/x`. It becomes one because a reference leads to it. */
   function pointed(from: SchemaNode, pointer: string): SchemaNode | undefined {
     let node = from
     let { key } = from
@@ -147,7 +146,7 @@ export function layOut(schema: SchemaValue): Layout {
   return { root, nodes, dynamicAnchors, findings, find }
 }
 
-/** The schemas that stand directly in a schema, where its keywords say that schemas stand. */
+/** The direct subschemas of a schema, by the keywords that hold schemas. */
 export function innerOf({ value, key, path, base, foreign }: SchemaNode): Place[] {
   if (typeof value === 'boolean') return []
   return Object.entries(value).flatMap(([keyword, held]) => {
@@ -170,7 +169,7 @@ export function innerOf({ value, key, path, base, foreign }: SchemaNode): Place[
   })
 }
 
-/** The key of a schema that stands in another under a keyword. */
+/** The key of a subschema under a keyword. */
 export function innerKey(node: SchemaNode, keyword: string, ...steps: (string | number)[]): string {
   return pointerTo(node.key, keyword, ...steps)
 }

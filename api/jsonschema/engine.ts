@@ -1,4 +1,4 @@
-/** The evaluator of @hyperjump/json-schema, with the one keyword of ours in it: its value is the check itself. */
+/** The evaluator of @hyperjump/json-schema with our one keyword, whose value is the check itself. */
 import type { Keyword, ValidationContext } from '@hyperjump/json-schema/experimental'
 import type { JsonNode } from '@hyperjump/json-schema/instance/experimental'
 import { type Hyperjump, type HyperjumpInstance, loadHyperjump } from './library.ts'
@@ -7,7 +7,7 @@ import type { Violation } from './verdict.ts'
 export const standardKeyword = (keyword: string) => `https://json-schema.org/keyword/${keyword}`
 export const checkKeyword = 'urn:streampipeline:keyword:check'
 
-/** What the evaluator hands from a schema to its keywords and back. */
+/** The context that the evaluator passes from a schema to its keywords and back. */
 export interface Context extends ValidationContext {
   dynamicAnchors?: Readonly<Record<string, string>>
   violation?: Violation
@@ -22,7 +22,7 @@ interface Engine {
 
 let prepared: Engine | undefined
 
-/** The library keeps its keywords for the whole process: ours is added once for all. */
+/** The library keeps its keywords for the whole process, so ours is added once. */
 export function engine(): Engine {
   if (prepared !== undefined) return prepared
   const loaded = loadHyperjump()

@@ -1,4 +1,6 @@
-/** JSON values as text that is the same exactly where JSON Schema calls the values equal: members in one order, at every depth. */
+/**
+ * JSON values as canonical text: members are sorted at every depth. Two texts are equal exactly where JSON Schema calls the values equal.
+ */
 import { isRecord } from '../validation/problem.ts'
 
 export function canonical(value: unknown): string {

@@ -1,10 +1,10 @@
 /**
- * The exact judge: @hyperjump/json-schema, which evaluates a compiled schema as the standard words it, annotations and dynamic scope
- * included. It takes what ajv gets wrong (choice.ts), and many times as long.
+ * The exact judge: @hyperjump/json-schema. It evaluates a compiled schema as the standard words it, with annotations and dynamic scope. It
+ * judges the schemas that ajv gets wrong (choice.ts), and takes many times as long.
  *
- * Its own compiler fetches, keeps schemas for the whole process and is asynchronous; only its evaluator is used. What the survey
- * knows is written as the compiled form that the evaluator takes (exactkeywords.ts), with matchers in linear time, and with the few
- * keywords of ours that must judge as the fast judge does.
+ * The library's compiler fetches, is asynchronous, and keeps schemas for the whole process; only its evaluator is used. exactkeywords.ts
+ * writes the survey's result in the evaluator's compiled form, with matchers in linear time. A few own keywords judge as the fast judge
+ * does.
  */
 import type { EvaluationPlugin, ValidationContext } from '@hyperjump/json-schema/experimental'
 import type { JsonNode } from '@hyperjump/json-schema/instance/experimental'
@@ -17,7 +17,7 @@ import { compileKeywords, type Origin, urlOf } from './exactkeywords.ts'
 import type { Survey } from './survey.ts'
 import { tooCostly, tooDeep, type Violation } from './verdict.ts'
 
-/** Each schema that is evaluated counts: a microsecond or two. */
+/** Each evaluated schema counts: a microsecond or two. */
 const maxEvaluations = 500_000
 
 type Plugin = EvaluationPlugin<Context>
@@ -73,7 +73,7 @@ function compiled(survey: Survey, making: { readonly budget: Budget; readonly as
   return { ast: Object.assign(ast, { metaData, plugins }), plugins }
 }
 
-/** Counts, and keeps for each schema the first rule that failed in it, as deep as it explains the failure. */
+/** Counts evaluations. It keeps the first rule that failed in each schema, at the depth that explains the failure. */
 function watching(budget: Budget, note: Note): Plugin {
   return {
     beforeSchema: () => budget.step(),
@@ -84,19 +84,19 @@ function watching(budget: Budget, note: Note): Plugin {
     afterSchema(_, instance, context, valid) {
       if (valid) return
       context.violation ??= { place: placeOf(instance), keyword: 'false schema', detail: undefined }
-      // The outermost is left last.
+      // The outermost failure is left last.
       note.violation = context.violation
     },
   }
 }
 
-/** Failures of the schemas under these are no failures of the value. */
+/** Failures below these keywords are no failures of the value. */
 const opaque = new Set(['not', 'if', 'contains', 'anyOf', 'oneOf'])
 
 function explained({ keyword, value }: Origin, instance: JsonNode, inner: Violation | undefined): Violation {
   const place = placeOf(instance)
   if (inner === undefined || opaque.has(keyword)) return { place, keyword, detail: detailOf(keyword, value, instance) }
-  // A schema that is false says nothing; the name that it forbids does.
+  // A `false` schema has no rule to report; the name that it forbids stands for it.
   const forbids = value === false && inner.keyword === 'false schema'
   return keyword === 'propertyNames' || forbids ? { place, keyword, detail: inner.place.at(-1) } : inner
 }

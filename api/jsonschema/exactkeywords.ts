@@ -1,7 +1,6 @@
 /**
- * A schema's keywords as the exact judge's evaluator takes them: `[id, origin, value]`, the value in the form that the evaluator's
- * own compiler would give it. A test runs the standard's whole suite through it; a release of the library that changes a form
- * shows there.
+ * A schema's keywords in the form of the exact judge's evaluator: `[id, origin, value]`. The value has the form that the evaluator's own
+ * compiler would give it. A test runs the standard's whole suite through it, and so notices a release of the library that changes a form.
  */
 import { compilePattern } from '../validation/pattern.ts'
 import { areUnique } from './ajvjudge.ts'
@@ -15,7 +14,7 @@ import { formOf, shelves } from './keywords.ts'
 import { nullableType } from './nullable.ts'
 import { referenceKeywords, type Survey } from './survey.ts'
 
-/** What a keyword says in the schema, for messages: it stands where the library has a URI. */
+/** The keyword's name in the schema, for messages: the library holds a URI instead. */
 export interface Origin {
   readonly keyword: string
   readonly value: unknown
@@ -23,10 +22,10 @@ export interface Origin {
 
 export type CompiledKeyword = readonly [id: string, origin: Origin, value: unknown]
 
-/** The evaluator reads a schema's resource off its URL. */
+/** The evaluator takes a schema's resource from its URL. */
 export const urlOf = (node: SchemaNode): string => `${node.base}#${node.key}`
 
-/** One keyword in its place, and how it is written. */
+/** One keyword in its place, and its written form. */
 interface Keyword {
   readonly keyword: string
   readonly value: unknown
@@ -56,7 +55,7 @@ export function compileKeywords(
       check: (test) => [checkKeyword, origin, test],
     })
   })
-  // The unevaluated keywords look at what the others evaluated.
+  // The unevaluated keywords depend on the members that other keywords evaluated.
   const last = ([, { keyword }]: CompiledKeyword) => (keyword.startsWith('unevaluated') ? 1 : 0)
   return all.sort((a, b) => last(a) - last(b))
 }
@@ -121,7 +120,7 @@ function byForm({ keyword, value, at, as }: Keyword): CompiledKeyword[] {
     case 'Count':
       return [as(value)]
     default:
-      // Annotations, and what names schemas.
+      // Annotations, and keywords that name schemas.
       return []
   }
 }
@@ -141,7 +140,7 @@ function reference({ keyword, node, survey, as, check }: Keyword): CompiledKeywo
   ]
 }
 
-/** Keywords that must judge as the fast judge does, or that the library judges otherwise. */
+/** Keywords that must judge as the fast judge does, or that the library judges differently. */
 function valueCheck({ keyword, value, budget, asserted, check }: Keyword): CompiledKeyword[] {
   switch (keyword) {
     case 'uniqueItems':
@@ -185,7 +184,7 @@ function matcher(pattern: string, budget: Budget): { test(text: string): boolean
   }
 }
 
-/** The evaluator asks with `in`, which would find `toString` in a prototype. */
+/** The evaluator uses `in`, which would find `toString` in a prototype. */
 function withoutPrototype(entries: readonly (readonly [string, string])[]): object {
   const members: Record<string, string> = Object.create(null)
   for (const [name, url] of entries) members[name] = url

@@ -1,12 +1,12 @@
-/** What is to be said about a schema, and what follows from it. */
+/** A finding about a schema, and its consequence. */
 
 /** Steps from the schema's root: `['properties', 'amount', 'type']`. */
 export type SchemaPath = readonly (string | number)[]
 
 /**
  * - Fault: no validator can judge by the schema. `validate` refuses it, and nothing runs with it.
- * - Refusal: `validate` refuses it; releases before took it, so what runs with it goes on.
- * - Remark: valid, but probably not what its author meant.
+ * - Refusal: `validate` refuses it. Earlier releases accepted it, so a running resource keeps running.
+ * - Remark: valid, but its author probably meant another schema.
  */
 type Weight = 'Fault' | 'Refusal' | 'Remark'
 
@@ -18,7 +18,7 @@ export interface Finding {
 
 const plainStep = /^[A-Za-z_$][\w$-]*$/
 
-/** As the API server spells paths; a name that is no plain word stands quoted in brackets. */
+/** The path as the API server spells it. A name that is no plain word is quoted in brackets. */
 export function spellPath(root: string, path: SchemaPath): string {
   return path.reduce<string>((spelled, step) => {
     if (typeof step === 'number') return `${spelled}[${step}]`
@@ -26,7 +26,7 @@ export function spellPath(root: string, path: SchemaPath): string {
   }, root)
 }
 
-/** Names come from anybody, and go into logs. */
+/** Names come from outside and go into logs. */
 export function clip(text: string, length: number): string {
   return text.length <= length ? text : `${text.slice(0, length - 1)}…`
 }

@@ -1,8 +1,8 @@
 /**
- * The formats that are checked, the same for every validator. 2020-12 leaves it open whether a format is a rule or an annotation;
- * here it is a rule. A format that is not known refuses nothing, as the standard says.
+ * The checked formats, the same for every validator. 2020-12 lets a format be a rule or an annotation; here it is a rule. An unknown format
+ * refuses nothing, as the standard demands.
  *
- * `url` is a quadratic expression: 20,000 colons took it 1.2 s. Longer texts than browsers take are none.
+ * The pattern of `url` takes quadratic time: 20,000 colons took 1.2 s. Texts longer than browsers accept are no URLs.
  */
 import ajvFormats, { type FormatName } from 'ajv-formats'
 

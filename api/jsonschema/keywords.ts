@@ -1,6 +1,6 @@
 /**
- * The keywords of JSON Schema 2020-12 with the form of their values, and the names that other drafts and tools write beside them.
- * All else that is decided about a keyword, its check, its walk and its spelling, is read off these tables.
+ * The keywords of JSON Schema 2020-12 with the form of their values, and the names that other drafts and tools write beside them. The
+ * check, walk and spelling of a keyword all derive from these tables.
  */
 
 /** The form of a keyword's value. */
@@ -66,22 +66,22 @@ const forms: ReadonlyMap<string, FormKind> = new Map(
   Object.entries(keywordsByForm).flatMap(([form, names]) => names.map((name): [string, FormKind] => [name, form as FormKind])),
 )
 
-/** The form of a keyword's value; undefined: 2020-12 has no such keyword. */
+/** The form of a keyword's value. Undefined: 2020-12 has no such keyword. */
 export function formOf(keyword: string): FormKind | undefined {
   return forms.get(keyword)
 }
 
 export const keywordNames: readonly string[] = [...forms.keys()]
 
-/** Their schemas judge nothing where they stand: only a reference leads to them. */
+/** Their schemas judge nothing in place: only a reference leads to them. */
 export const shelves: ReadonlySet<string> = new Set(['$defs', 'definitions', 'contentSchema'])
 
-/** Their schemas judge the very value that the schema around them judges, rather than a part of it. */
+/** Their schemas judge the same value as the schema around them, rather than a part of it. */
 export const inPlace: ReadonlySet<string> = new Set([
   ...['allOf', 'anyOf', 'oneOf', 'not', 'if', 'then', 'else', 'dependentSchemas', 'dependencies'],
 ])
 
-/** What 2020-12 ignores and an author meant something by, with what to write for it. */
+/** Keywords that 2020-12 ignores though an author meant something by them, with their replacements. */
 export const foreignKeywords: ReadonlyMap<string, string> = new Map([
   ['additionalItems', 'write items, beside prefixItems'],
   ['$recursiveAnchor', 'write $dynamicAnchor'],
@@ -96,7 +96,7 @@ export const foreignKeywords: ReadonlyMap<string, string> = new Map([
   ['formatExclusiveMaximum', 'write pattern, or drop it'],
 ])
 
-/** Annotations of generators, editors and OpenAPI: of no effect, and nobody expects one. */
+/** Annotations of generators, editors and OpenAPI. They have no effect, and no author expects one. */
 const annotations: ReadonlySet<string> = new Set([
   ...[
     'example',
@@ -141,7 +141,7 @@ const annotations: ReadonlySet<string> = new Set([
   ],
 ])
 
-/** `x-…`, and the prefixes under which tools keep their own: `ui:widget`, `meta:enum`, `qt-uri-protocols`. */
+/** `x-…`, and the prefixes of tools' own keywords: `ui:widget`, `meta:enum`, `qt-uri-protocols`. */
 const annotationForm = /^(?:x-|_|\$?[a-z]+:|qt-|~)/i
 
 export function isAnnotation(keyword: string): boolean {

@@ -1,9 +1,9 @@
 /**
- * @hyperjump/json-schema, loaded when the first schema needs it: most never do, and it costs a process thirty milliseconds. The
- * bundles of the images carry it, and load it no earlier (build/slim.ts puts its own `require` here).
+ * @hyperjump/json-schema, loaded when the first schema needs it. Most processes never do, and loading takes thirty milliseconds. The
+ * bundles of the images carry it and load it no earlier (build/slim.ts puts its own `require` here).
  *
- * One of its modules imports `cwd` from `node:process`, and an import of that evaluates every property it exports: standard input,
- * output and error would be opened, and keep a process alive that has nothing to do with them. It gets the function by itself.
+ * One of its modules imports `cwd` from `node:process`. Such an import evaluates every exported property, and so opens standard input,
+ * output and error. These would keep an otherwise idle process alive. The module gets the function alone instead.
  */
 import { createRequire, registerHooks } from 'node:module'
 
@@ -21,7 +21,7 @@ export function loadHyperjump(): { readonly engine: Hyperjump; readonly instance
         : next(specifier, context),
   })
   try {
-    // Which makes the keywords known to the evaluator.
+    // The import registers the keywords with the evaluator.
     load('@hyperjump/json-schema/draft-2020-12')
     return {
       engine: load('@hyperjump/json-schema/experimental') as Hyperjump,

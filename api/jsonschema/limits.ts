@@ -1,6 +1,6 @@
 /**
- * What a schema may be in size. Compiling costs its size at least, in every process that serves the pipeline, so there is an end;
- * the schemas of whole data models (thousands of properties) stay well below it.
+ * Bounds on the size of a schema. Compiling costs at least the schema's size, in every process that serves the pipeline. Schemas of whole
+ * data models (thousands of properties) stay well below the bounds.
  */
 import type { Finding } from './finding.ts'
 
@@ -14,20 +14,20 @@ export const limits = Object.freeze({
   references: 5_000,
 })
 
-/** The depth of a JSON value, without recursion: it comes from outside. */
+/** The depth of a JSON value, without recursion: input from outside decides the depth. */
 function levelsOf(value: unknown): number {
   let level: unknown[] = [value]
   let levels = 0
   while (level.length > 0) {
     levels += 1
     level = level.flatMap((held) => (typeof held === 'object' && held !== null ? Object.values(held) : []))
-    // What has aliases to itself would go on without end.
+    // A value with aliases to itself would never end.
     if (levels > limits.levels) return levels
   }
   return levels
 }
 
-/** Says which bound a schema passes before anything walks it. */
+/** Names the bound that a schema exceeds, before any walk over it. */
 export function sizeFinding(schema: unknown, text: string): Finding | undefined {
   if (text.length > limits.characters) {
     return excess(`the schema has ${text.length} characters of JSON; the limit is ${limits.characters}`)

@@ -1,4 +1,4 @@
-/** What is to be said about one schema by itself: its keywords' names and values, the dialect it names, its patterns. */
+/** Findings about one schema by itself: names and values of its keywords, its declared dialect, its patterns. */
 
 import { quotedName } from '../printable.ts'
 import type { SchemaNode } from './document.ts'
@@ -94,7 +94,7 @@ function unknownFormat(name: string): Said {
   return remark(`the format ${shown} is not known here and refuses nothing; known are ${knownFormats.join(', ')}`)
 }
 
-/** Keywords that need another beside them to judge anything. */
+/** Keywords that judge nothing unless another stands beside them. */
 function withoutEffect({ value, path }: SchemaNode): Finding[] {
   if (typeof value === 'boolean') return []
   const needs: readonly (readonly [keyword: string, needed: readonly string[], remedy: string])[] = [

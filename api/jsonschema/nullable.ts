@@ -1,6 +1,6 @@
 /**
- * `nullable: true` of OpenAPI 3.0. `validate` refuses it, as JSON Schema knows no such keyword; releases before let null through
- * there, and what runs with it goes on so.
+ * `nullable: true` of OpenAPI 3.0. JSON Schema has no such keyword, so `validate` refuses it. Earlier releases accepted null there, and a
+ * running resource still does.
  */
 export function nullableType(schema: Readonly<Record<string, unknown>>): unknown {
   const { type, nullable } = schema

@@ -1,13 +1,13 @@
-/** The keyword that a misspelt one was probably meant to be. */
+/** The keyword that an author probably meant by a misspelt one. */
 import { keywordNames } from './keywords.ts'
 
-/** Longer names are no misspelt keyword; comparing them would cost their length. */
+/** Longer names are no misspelt keyword, and comparing them would cost their length. */
 const longest = 40
 
 const bare = (name: string) => name.toLowerCase().replaceAll(/[^a-z$]/g, '')
 const candidates = keywordNames.map((keyword) => ({ keyword, form: bare(keyword) }))
 
-/** How many slips of the hand a word of that length bears before it is another word. */
+/** The number of typing errors within which a word of that length is still the same word. */
 function allowance(length: number): number {
   if (length <= 3) return 0
   if (length <= 6) return 1
@@ -26,7 +26,7 @@ export function likelyKeyword(name: string): string | undefined {
   return best?.keyword
 }
 
-/** Letters added, dropped or changed, and neighbours swapped, each counting one (optimal string alignment). */
+/** Edit distance: added, dropped or changed letters and swapped neighbours count one each (optimal string alignment). */
 function distance(a: string, b: string): number {
   let before: number[] = []
   let previous = Array.from({ length: b.length + 1 }, (_, index) => index)

@@ -1,9 +1,9 @@
 /**
- * All that is known about a schema before a validator is made of it: its layout, where its references lead, and what is to be said
- * about it. Pure: the verdict of `validate`, and the ground on which a validator is chosen and built.
+ * All facts about a schema that precede its validator: its layout, the targets of its references, and the findings about it. It is pure. It
+ * gives `validate` its verdict, and decides which validator is chosen and how it is built.
  *
- * Releases before looked only at what judges (`$defs` that nothing refers to were left alone), so a fault in a schema that nothing
- * reaches stops nobody who runs with it.
+ * Earlier releases examined only schemas that judge, and ignored `$defs` without references. So a fault in an unreached schema stops no
+ * running resource.
  */
 import { isRecord } from '../validation/problem.ts'
 import { innerKey, innerOf, type Layout, layOut, type SchemaNode, type SchemaValue } from './document.ts'
@@ -12,24 +12,24 @@ import { inPlace, shelves } from './keywords.ts'
 import { excess, limits } from './limits.ts'
 import { lint } from './lint.ts'
 
-/** Dynamic: decided while judging, because several resources give the name a schema. */
+/** Dynamic: decided while judging, because several resources declare the name. */
 export type Target =
   | { readonly kind: 'Static'; readonly node: SchemaNode }
   | { readonly kind: 'Dynamic'; readonly name: string; readonly node: SchemaNode }
 
 export interface Survey {
   readonly root: SchemaNode
-  /** Every schema that judges: the root, and what keywords and references lead to from there. */
+  /** Every schema that judges: the root, and all that keywords and references reach from there. */
   readonly reached: readonly SchemaNode[]
   readonly dynamicAnchors: Layout['dynamicAnchors']
   readonly findings: readonly Finding[]
-  /** Where the reference under a keyword leads; undefined: a finding says why nowhere. */
+  /** Target of the reference under a keyword. Undefined: it has none, and a finding explains it. */
   target(node: SchemaNode, keyword: string): Target | undefined
   /** The schema under a keyword, or under a name in it. */
   inner(node: SchemaNode, keyword: string, ...steps: (string | number)[]): SchemaNode
 }
 
-/** The last is of 2019-09: what runs with it goes on as before. */
+/** The last keyword is of 2019-09: a resource that runs with it keeps running as before. */
 export const referenceKeywords: readonly string[] = ['$ref', '$dynamicRef', '$recursiveRef']
 
 export function survey(schema: SchemaValue): Survey {
@@ -63,7 +63,7 @@ export function survey(schema: SchemaValue): Survey {
   }
 }
 
-/** A finding's path ends with the keyword, or a name in it; the schema it is about stands one or two steps up. */
+/** A finding's path ends with the keyword, or a name in it. The schema in question is one or two steps up. */
 function eased(finding: Finding, judging: ReadonlySet<string>): Finding {
   if (finding.weight !== 'Fault') return finding
   const { path } = finding
@@ -76,7 +76,7 @@ function resolved(layout: Layout): { readonly targets: ReadonlyMap<string, Targe
   const findings: Finding[] = []
   const declarers = (name: string) => [...layout.dynamicAnchors.values()].filter((names) => names.has(name)).length
   const dynamic: { readonly key: string; readonly name: string; readonly node: SchemaNode }[] = []
-  // References lead to what is laid out only then, which has references in turn: a map grows while it is gone through.
+  // Targets of references are laid out only now, and may hold references in turn: the map grows while it is iterated.
   for (const node of layout.nodes.values()) {
     const { value } = node
     if (typeof value === 'boolean') continue
@@ -134,7 +134,7 @@ function reach(layout: Layout, target: Survey['target']): ReadonlySet<SchemaNode
   return reached
 }
 
-/** Schemas that judge the same value again and again: through references and what judges in place, and nothing that descends. */
+/** Schemas that judge the same value endlessly: through references and keywords that judge in place, without descending. */
 function circles(reached: readonly SchemaNode[], nodes: Layout['nodes'], target: Survey['target']): Finding[] {
   const next = (node: SchemaNode): SchemaNode[] => {
     if (typeof node.value === 'boolean') return []

@@ -1,4 +1,4 @@
-/** Checks of a keyword's own value, in the words of who writes schemas. */
+/** Checks of a keyword's own value, in the words of schema authors. */
 import { compilePattern } from '../validation/pattern.ts'
 import { isRecord } from '../validation/problem.ts'
 import { clip } from './finding.ts'
@@ -6,7 +6,7 @@ import type { FormKind } from './keywords.ts'
 
 export const types: readonly string[] = ['null', 'boolean', 'object', 'array', 'number', 'string', 'integer']
 
-/** What a value is, as a phrase: `the text "5"`, `a list`. */
+/** The value's kind, as a phrase: `the text "5"`, `a list`. */
 export function phrase(value: unknown): string {
   if (value === null) return 'null'
   if (Array.isArray(value)) return value.length === 0 ? 'an empty list' : 'a list'
@@ -26,7 +26,7 @@ const isNames = (value: unknown): boolean =>
   Array.isArray(value) && value.every((name) => typeof name === 'string') && new Set(value).size === value.length
 const isSchema = (value: unknown): boolean => isRecord(value) || typeof value === 'boolean'
 
-/** What is to be written instead of a value; undefined where the value has the form. Schemas inside are not looked into. */
+/** The remedy for a value of the wrong form. Undefined: the form is right. Schemas inside are not examined. */
 const expected: Readonly<Record<FormKind, (value: unknown) => string | undefined>> = {
   Any: () => undefined,
   Text: (value) => (typeof value === 'string' ? undefined : 'write a text'),
@@ -75,7 +75,7 @@ function typesExpected(value: unknown): string | undefined {
   return sound ? undefined : `write one of ${types.join(', ')}, or a list of them, each once`
 }
 
-/** Forms of older drafts, which say more than the rule does. */
+/** Forms of older drafts, for a more precise message than the rule gives. */
 function olderForm(keyword: string, value: unknown): string | undefined {
   if (keyword === 'items' && Array.isArray(value)) {
     return 'a list of schemas under items is of draft 7: write prefixItems for it, and items for those that follow'
@@ -90,13 +90,13 @@ function olderForm(keyword: string, value: unknown): string | undefined {
   return undefined
 }
 
-/** Says what is wrong with a keyword's value and what to write, or nothing. */
+/** Describes the fault of a keyword's value and the remedy, if there is one. */
 export function valueFault(keyword: string, form: FormKind, value: unknown): string | undefined {
   const remedy = olderForm(keyword, value) ?? expected[form](value)
   return remedy === undefined ? undefined : `not a JSON Schema: ${keyword} is ${phrase(value)}: ${remedy}`
 }
 
-/** Where a list or an object of schemas is one but for a member, the member is at fault. */
+/** Where only one member of a list or object of schemas is wrong, the finding names the member. */
 export function memberFault(
   form: FormKind,
   value: unknown,
@@ -114,7 +114,7 @@ export function memberFault(
   return { step, message: `not a JSON Schema: ${name} is ${phrase(member)}: ${expected.Schema(member)}` }
 }
 
-/** Says why a regular expression cannot be used, or nothing. */
+/** Explains why a regular expression cannot be used, if so. */
 export function patternFault(pattern: string): string | undefined {
   try {
     compilePattern(pattern)

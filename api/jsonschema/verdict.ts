@@ -1,6 +1,6 @@
 /**
- * What is wrong with a payload, in one form whichever validator found it: the place in the payload and the rule, never the value.
- * It goes into logs and dead letters, where payload has no business; names of its fields do, shortened.
+ * The fault of a payload, in one form for every validator: the place in the payload and the rule, never the value. It goes into logs and
+ * dead letters, which must not contain payload. Names of fields appear, shortened.
  */
 import { quotedName } from '../printable.ts'
 import { clip } from './finding.ts'
@@ -9,7 +9,7 @@ export interface Violation {
   /** Steps from the payload's root. */
   readonly place: readonly string[]
   readonly keyword: string
-  /** The keyword's value in the schema, or the name of a field where the keyword is about one. */
+  /** The keyword's value in the schema, or a field's name where the keyword concerns one field. */
   readonly detail: unknown
 }
 

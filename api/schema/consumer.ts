@@ -79,7 +79,7 @@ export const consumerSchema = z.strictObject({
   securityContext: deep()
     .optional()
     .describe(
-      "The pod's security context. Its fields are laid over runAsNonRoot: true and seccompProfile: RuntimeDefault. The container's own stays: no privilege escalation, no capabilities, read-only root.",
+      "The pod's security context. Its fields override the defaults runAsNonRoot: true and seccompProfile: RuntimeDefault. The container's own context is fixed: no privilege escalation, no capabilities, read-only root.",
     ),
   nodeSelector: strings(63).default({}).describe('Labels a node must have.'),
   tolerations: z.array(deep()).max(64).meta(atomic).default([]).describe('Taints that are tolerated, as in a pod.'),

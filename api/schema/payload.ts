@@ -4,7 +4,7 @@ import { fieldNamesPattern } from '../fieldnames.ts'
 import { guarded, quoted } from './rules.ts'
 import { count, size, text } from './scalars.ts'
 
-/** Entry fields, each by its name or by how its name begins. */
+/** Entry fields: whole names, or prefixes of names. */
 const fieldNames = guarded(z.array(text(256)).min(1).max(32).meta({ 'x-kubernetes-list-type': 'atomic' }), {
   rule: `self.all(name, name.matches(${quoted(fieldNamesPattern)}))`,
   message: 'write the name of an entry field, such as source, or how names begin with an asterisk behind it, such as x-*',
@@ -22,7 +22,9 @@ export const payloadSchema = guarded(
       .record(z.string(), z.unknown())
       .meta({ 'x-kubernetes-preserve-unknown-fields': true, 'x-kubernetes-map-type': 'atomic' })
       .optional()
-      .describe('JSON Schema (2020-12) that payloads satisfy; others become dead letters. References stay within it.'),
+      .describe(
+        'JSON Schema (2020-12) for payloads. An entry that violates it becomes a dead letter. References stay within the schema.',
+      ),
     idempotencyKey: z
       .array(text(256))
       .min(1)
@@ -33,15 +35,15 @@ export const payloadSchema = guarded(
     allowEmptyKey: z
       .boolean()
       .default(false)
-      .describe(
-        'Whether an empty text is a key. Unless it is, entries with an empty key become dead letters. Null is never a key.',
-      ),
+      .describe('True: an empty text is a key. False: an entry with an empty key becomes a dead letter. Null is never a key.'),
     ignoreFields: fieldNames
       .optional()
-      .describe('Entry fields that are no payload: names, or beginnings such as `x-*`. They are left out of job and key.'),
+      .describe('Entry fields outside the payload: names, or prefixes such as `x-*`. Job and key leave them out.'),
     metadataFields: fieldNames
       .optional()
-      .describe('The same, kept: workers find them in `context.metadata`, beside the job data. They are left out of the key.'),
+      .describe(
+        'Entry fields outside the payload that workers get in `context.metadata`, beside the job data. The key leaves them out.',
+      ),
     maxBytes: size(512 * 2 ** 20)
       .default('256Ki')
       .describe('Largest payload; larger ones become dead letters.'),

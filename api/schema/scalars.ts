@@ -80,7 +80,7 @@ export function objectName() {
   return guarded(text(253), objectForm)
 }
 
-/** The same where an empty text means that none is named. */
+/** The name of another object. An empty text names none. */
 export function optionalObjectName() {
   return guarded(z.string().max(253), { ...objectForm, rule: `self == '' || ${objectForm.rule}` })
 }

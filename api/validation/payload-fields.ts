@@ -1,6 +1,6 @@
 /**
- * The fields of an entry against the payload that is made of them: whether text says what the schema wants to know, and whether the fields
- * that are left out or kept as metadata are not those of the payload.
+ * The fields of an entry against the payload made of them. One check asks whether text can express the types that the schema demands. The
+ * other asks whether fields left out or kept as metadata belong to the payload.
  */
 import { isNamedBy } from '../fieldnames.ts'
 import { type Undecided, undecidedFields } from '../fieldtypes/undecided.ts'
@@ -19,13 +19,13 @@ export function fieldListProblems(payload: WrittenPayload): Problem[] {
   return [...listProblems(payload, 'ignoreFields'), ...listProblems(payload, 'metadataFields')]
 }
 
-/** Apart from the others, since it takes longer and stops nothing that runs. @param payload its schema compiles */
+/** This check is separate: it takes longer and stops no running resource. @param payload its schema compiles */
 export function undecidedProblems(payload: WrittenPayload): Problem[] {
   if (payload.encoding === 'Json' || !isRecord(payload.schema)) return []
   return undecidedFields(payload.schema).map(undecided)
 }
 
-/** Releases before took such a schema and read text as text: what runs with it goes on. */
+/** Earlier releases accepted such a schema and read text as text. A running resource still does. */
 function undecided(found: Undecided): Problem {
   return { field: 'spec.payload.schema', message: words(found), beyondServer: true, tolerated: true }
 }
@@ -56,7 +56,7 @@ function listProblems(payload: WrittenPayload, list: 'ignoreFields' | 'metadataF
   })
 }
 
-/** Under Json one field is the payload; a beginning that fits it leaves it out by itself. */
+/** Under Json one field is the payload. A prefix that matches it does not leave it out. */
 function documentField({ field }: WrittenPayload, pattern: string): string | undefined {
   return pattern === field ? `${JSON.stringify(pattern)}, which holds the document` : undefined
 }

@@ -1,4 +1,4 @@
-/** What `validate` says about a payload's schema, and about the key that is made of what it declares. */
+/** Findings of `validate` on a payload's schema, and on the key made of its declared fields. */
 import { consider } from '../jsonschema/compile.ts'
 import { type Finding, spellPath } from '../jsonschema/finding.ts'
 import { isRecord, type Problem } from './problem.ts'
@@ -46,7 +46,7 @@ function keyProblems(schema: Readonly<Record<string, unknown>>, idempotencyKey: 
   })
 }
 
-/** What is valid and probably not meant. */
+/** Findings on a valid schema that is probably not meant. */
 export function payloadRemarks({ schema }: PayloadSpec): Problem[] {
   if (!isRecord(schema)) return []
   return consider(schema)
@@ -54,7 +54,7 @@ export function payloadRemarks({ schema }: PayloadSpec): Problem[] {
     .map(located)
 }
 
-/** Which validator judges payloads, as a phrase; undefined without a schema. */
+/** The validator of the payloads, as a phrase. Undefined: there is no schema. */
 export function judgeOf({ schema }: PayloadSpec): string | undefined {
   if (!isRecord(schema)) return undefined
   const { choice } = consider(schema)

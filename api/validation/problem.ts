@@ -7,11 +7,11 @@ export interface Problem {
   readonly message: string
   /** Found here only: the API server cannot look inside a JSON Schema or a time zone. */
   readonly beyondServer?: true
-  /** Releases before did not refuse it: a resource that runs with it goes on, and its consumer logs a warning. */
+  /** True: earlier releases did not refuse it. A resource with it keeps running, and its consumer logs a warning. */
   readonly tolerated?: true
 }
 
-/** The path of a field, or of a list item, as the API server spells it. A property's name is anybody's text. */
+/** The path of a field, or of a list item, as the API server spells it. A property's name may be any text. */
 export function under(path: string, name: string | number): string {
   if (typeof name === 'number') return `${path}[${name}]`
   const shown = printableName(name)

@@ -7,7 +7,7 @@ export interface ForwardItem {
   /** The payload as JSON, UTF-8: bytes outside V8's heap, since an item lives longer than a young collection. */
   readonly json: Buffer
   readonly trace: Trace
-  /** Fields that came beside the payload and are kept for the worker. */
+  /** Fields beside the payload that are kept for the worker. */
   readonly metadata?: Metadata
   /** Id of the stream entry; absent for Direct dispatch. Kept in the mark, for whoever asks where a job came from. */
   readonly origin?: string
@@ -25,7 +25,7 @@ export function dataOf({ json }: ForwardItem): object {
   return JSON.parse(json.toString())
 }
 
-/** What the forwarder left in a job's options beside BullMQ's own. Anybody may have written there. */
+/** The forwarder's own data in a job's options, beside BullMQ's. Other programs may have written it. */
 export function metadataOf(options: unknown): Metadata {
   const own = memberOf(memberOf(options, 'sp'), 'metadata')
   if (typeof own !== 'object' || own === null) return {}

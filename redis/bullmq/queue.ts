@@ -85,8 +85,8 @@ export function jobOptionsOf(target: ForwardTarget, item: ForwardItem, id: strin
   return {
     ...target.jobOptions,
     jobId: id,
-    // Not an option of BullMQ's, which keeps what it does not know: from here a failed job finds back to its entry, and here is seen
-    // whether its data is still the request's. Metadata is here because job data and its sum are the payload's alone.
+    // BullMQ has no such option, and keeps options that it does not know. By it a failed job is traced to its entry, and its data is
+    // compared with the request's. Metadata is here because job data and its sum belong to the payload alone.
     ...{ sp: own },
     ...(trace.traceparent === undefined ? {} : { telemetry: { metadata: JSON.stringify(trace) } }),
   }

@@ -3,16 +3,16 @@
  *
  * - Blocking: the reader's XREADGROUP. Waits without bound; the reader itself watches for a socket that died silently. (ioredis'
  *   `blockingTimeout` would answer "nothing" beside a late reply, whose entries would then be pending and known to nobody.)
- * - Writer: the consumer's commands. Fail within seconds, so that the consumer becomes BackendDown instead of hanging. So they do
- *   while Redis is loading, which a ready check would wait out in silence.
+ * - Writer: the consumer's commands. Fail within seconds, so that the consumer becomes BackendDown instead of hanging. They also fail while
+ *   Redis is loading, which a ready check would wait out silently.
  * - Observer: the operator's and the CLI's reads. Fail at once; the next tick tries again.
- * - Alarm: the operator's blocking read for sleeping pipelines. Blocks for some seconds at a time; a socket that stays silent for longer
- *   is dead. Fails at once; the reader begins anew.
+ * - Alarm: the operator's blocking read for sleeping pipelines. Blocks for some seconds at a time; a socket that is silent for longer is
+ *   dead. Fails at once; the reader reconnects.
  * - Producer: the application's adds. Fail fast: a web request must not hang on a queue.
  * - BullWorker: BullMQ's own blocking use, which demands `maxRetriesPerRequest: null`.
- * - CommandLine: as Observer, for a person who asks for whole entries.
+ * - CommandLine: as Observer, for a person who requests whole entries.
  *
- * What a server may answer is bounded by role, too (redis/reply/limits.ts): the operator's roles ask servers that any tenant may name.
+ * The role also bounds a server's replies (redis/reply/limits.ts): any tenant may name the servers that the operator's roles query.
  *
  * ioredis resends commands that were in flight when a connection comes back. So every command sent here must be safe to run twice.
  */
@@ -40,7 +40,7 @@ const roleOptions = {
   CommandLine: { maxRetriesPerRequest: 0, commandTimeout: 3_000, socketTimeout: 5_000, connectTimeout: 3_000 },
 } as const satisfies Record<ConnectionRole, CommonRedisOptions>
 
-/** Together, in the operator's process: half of what is left of its memory. */
+/** The sum for all connections in the operator's process: half of its free memory. */
 const looksBudget = createReplyBudget(32 * 2 ** 20)
 
 function replyReading(role: ConnectionRole, label: string): ReplyReading {
@@ -68,7 +68,7 @@ const reconnectOnError = (error: Error) => replyCode(error) === 'READONLY'
 
 const labels = new WeakMap<RedisConnection, string>()
 const socketErrors = new WeakMap<RedisConnection, unknown>()
-/** Connections on their way out: they must not try again. A cluster's status is not enough: `close` may follow upon `end`. */
+/** Closing connections, which must not reconnect. A cluster's status does not suffice: `close` may follow `end`. */
 const closing = new WeakMap<RedisConnection, Promise<void>>()
 
 /** Makes a connection without touching the network; `open` it, or let the first command do so. */
@@ -87,7 +87,7 @@ export function connect(address: RedisAddress, role: ConnectionRole): RedisConne
   const connection: RedisConnection = construct(address, common, waitsForSentinels(role))
   labels.set(connection, address.label)
   connection.on('error', (error: unknown) => {
-    // Of a cluster it says only that no node is there. Why one may not be connected to was said before.
+    // A cluster's error reports only that it has no node. The earlier error names the reason why a node may not be connected to.
     if (isCluster(connection) && socketErrors.get(connection) instanceof StreamPipelineError) return
     socketErrors.set(connection, error)
   })
@@ -105,14 +105,14 @@ export function connect(address: RedisAddress, role: ConnectionRole): RedisConne
   return connection
 }
 
-/** By the connection's own field: one that an application lends may be of another copy of ioredis, with classes of its own. */
+/** Decided by the connection's own field: an application may pass one of another copy of ioredis, with other classes. */
 export function isCluster(connection: RedisConnection): connection is Cluster {
   return connection.isCluster
 }
 
 /**
- * ioredis asks sentinels that are all away again and again, and a command waits for as long. Only roles that wait without bound
- * may have that. For the others it gives up after one round, which ends the connection; they are revived here.
+ * While all Sentinels are away, ioredis asks them again and again, and a command waits as long. Only roles that wait without bound may do
+ * that. For the others ioredis gives up after one round, which ends the connection; this function revives it.
  */
 function outliveSentinels(connection: RedisConnection, role: ConnectionRole): void {
   if (waitsForSentinels(role)) return
@@ -178,14 +178,14 @@ function tlsOption(address: RedisAddress) {
   return { tls: { ca, cert, key, ...(serverName === undefined ? {} : { servername: serverName }) } }
 }
 
-/** A cluster would look names up by itself and connect to addresses, which nobody could tell from announced ones. */
+/** A cluster would resolve names itself and connect to addresses, which look the same as announced ones. */
 function dnsOption({ reach }: RedisAddress): {
   dnsLookup?: (name: string, done: (error: null, address: string) => void) => void
 } {
   return reach === undefined ? {} : { dnsLookup: (name, done) => done(null, name) }
 }
 
-/** @param onRefused a cluster drops what its nodes fail with */
+/** @param onRefused called with a node's error, which a cluster drops */
 function reachOption({ kind, reach }: RedisAddress, onRefused: (refusal: StreamPipelineError) => void) {
   if (reach === undefined) return {}
   return { Connector: kind === 'Sentinel' ? guardedSentinelConnector(reach) : guardedConnector(reach, onRefused) }
@@ -202,7 +202,7 @@ export function failureOn(connection: RedisConnection, thrown: unknown) {
   return redisFailure(withoutPasswords(thrown, connection), labelOf(connection), lastSocketError)
 }
 
-/** The failure of a command that the server rejected inside a script. @param reply as the server wrote it, its code first */
+/** The failure of a command that the server rejected inside a script. @param reply the server's text, with its code first */
 export function rejectionOn(connection: RedisConnection, reply: string) {
   return failureOn(connection, Object.assign(new Error(reply), { name: 'ReplyError' }))
 }
@@ -222,7 +222,7 @@ export async function open(connection: RedisConnection, signal?: AbortSignal): P
 
 const openClusterMs = 8_000
 
-/** A cluster that names nodes nobody can connect to is asked again and again, and whoever waits for it waits as long. */
+/** A cluster may name nodes that accept no connection. ioredis then asks it again and again, and the caller waits as long. */
 async function withinLimit(connection: RedisConnection, work: () => Promise<void>): Promise<void> {
   if (!isCluster(connection) || connection.options.redisOptions?.maxRetriesPerRequest === null) return await work()
   const late = Promise.withResolvers<never>()
@@ -273,10 +273,10 @@ function endCluster(cluster: Cluster): void {
 }
 
 /**
- * Ended in the middle of a TLS handshake, a socket can fail twice: for the certificate, and for the server's answer to the early end.
- * ioredis listens once; the second error would end the process. And it gives a socket two seconds to close, also one that is closed
- * already, which keeps the process for as long. Some connections are known to ioredis or BullMQ alone: those that ask a sentinel or a
- * node for its slots, and are given up when it hangs; a worker's blocking one. They end like ours, here.
+ * A socket that is ended during a TLS handshake can fail twice: for the certificate, and for the server's answer to the early end. ioredis
+ * listens once, and the second error would end the process. ioredis also gives each socket two seconds to close, even a closed one, which
+ * keeps the process alive. Some connections belong to ioredis or BullMQ alone: those that ask a Sentinel or a node for its slots and are
+ * given up when it hangs, and a worker's blocking one. This code ends them like ours.
  */
 const { disconnect } = AbstractConnector.prototype
 AbstractConnector.prototype.disconnect = function (this: AbstractConnector): void {

@@ -1,9 +1,9 @@
 /**
- * Connects only where a reach allows it. The address that is judged is the one that the socket gets: the resolver is asked once, by the
- * socket, through a `lookup` that passes on only what may be reached. A server that Sentinels name, and each node that a cluster
- * announces or redirects to, is connected to by this same connector.
+ * Connects only where a reach allows it. The judged address is the one that the socket uses. The socket resolves the name once, through a
+ * `lookup` that passes only allowed addresses. The same connector connects to a server that Sentinels name, and to each node that a cluster
+ * announces or redirects to.
  *
- * A refusal is an error of the socket, so that ioredis treats it as any other connection that fails, and tries again later.
+ * A refusal is an error of the socket. ioredis treats it as any other failed connection, and tries again later.
  */
 import { type LookupAddress, type LookupOptions, lookup } from 'node:dns'
 import { type LookupFunction, createConnection as netConnect } from 'node:net'
@@ -17,7 +17,7 @@ type Stream = Awaited<ReturnType<AbstractConnector['connect']>>
 
 type OnRefused = (refusal: StreamPipelineError) => void
 
-/** Resolves as the system does and leaves out what may not be reached. */
+/** Resolves as the system does, and leaves out forbidden addresses. */
 function guardedLookup(reach: Reach): LookupFunction {
   return (hostname, options, callback) => {
     lookup(hostname, { ...(options as LookupOptions), all: true }, (error, found) => {
@@ -41,11 +41,11 @@ interface Endpoint {
   readonly port: number
 }
 
-/** What a socket connects to, by a resolver that passes on only what may be reached. */
+/** The options of a socket, with a resolver that passes only allowed addresses. */
 function guardedEndpoint(reach: Reach, endpoint: Endpoint): Endpoint & { readonly lookup: LookupFunction } {
   const refusal = nameRefusal(reach, endpoint.host)
   if (refusal === undefined) return { ...endpoint, lookup: guardedLookup(reach) }
-  // An address would not be looked up. Nobody is asked for this name.
+  // An address would skip the lookup. This name is never resolved.
   return { ...endpoint, host: 'refused.invalid', lookup: (_host, _options, callback) => callback(refusal, '', 0) }
 }
 
@@ -54,7 +54,7 @@ function guardedStream(reach: Reach, { host = 'localhost', port = 6379, tls }: R
   return tls === undefined ? netConnect(to) : tlsConnect({ ...tls, ...to })
 }
 
-/** For one server: of a pipeline, a Sentinel, or a node of a cluster. */
+/** For one server: a pipeline's, a Sentinel, or a node of a cluster. */
 export function guardedConnector(reach: Reach, onRefused: OnRefused = () => {}): ConnectorConstructor {
   return class extends AbstractConnector {
     readonly #options: RedisOptions
@@ -83,8 +83,8 @@ export function guardedConnector(reach: Reach, onRefused: OnRefused = () => {}):
 type Client = InstanceType<typeof import('ioredis').Redis>
 
 /**
- * For a master that Sentinels name. ioredis' own connector finds it; two of its methods, of which it has no others, are replaced on each
- * instance: the one that makes clients of Sentinels, and the one that asks one of them for the master.
+ * For a master that Sentinels name. ioredis' own connector finds it. Each instance gets replacements of two methods: the one that makes
+ * clients of Sentinels, and the one that asks one of them for the master. The connector has no other such methods.
  */
 export function guardedSentinelConnector(reach: Reach): ConnectorConstructor {
   return class extends SentinelConnector {
@@ -103,7 +103,7 @@ export function guardedSentinelConnector(reach: Reach): ConnectorConstructor {
   } as ConnectorConstructor
 }
 
-/** Another ioredis would connect unguarded; it must not come to that. */
+/** Another release of ioredis would connect unguarded; that must not happen. */
 function methodOf<T>(connector: object, name: string): T {
   const method: unknown = Reflect.get(connector, name)
   if (typeof method === 'function') return method as T

@@ -1,13 +1,13 @@
 /**
- * IP addresses as numbers. Text is no measure of an address: 127.0.0.1 is also ::ffff:127.0.0.1, ::ffff:7f00:1 and 64:ff9b::7f00:1.
- * Forms that only a resolver reads (2130706433, 0x7f.1) are names here; the resolver makes an address of them first.
+ * IP addresses as numbers. One address has many texts: 127.0.0.1 is also ::ffff:127.0.0.1, ::ffff:7f00:1 and 64:ff9b::7f00:1. Forms that
+ * only a resolver reads (2130706433, 0x7f.1) count as names here; the resolver turns them into addresses first.
  */
 import { BlockList, isIP } from 'node:net'
 
 /** Networks, each as `address/bits`. */
 export type Networks = (address: string) => boolean
 
-/** Four or sixteen bytes; undefined for what is no address. */
+/** Four or sixteen bytes. Undefined: the text is no address. */
 function bytesOf(text: string): readonly number[] | undefined {
   const bare = text.replace(/%.*$/, '')
   switch (isIP(bare)) {
@@ -20,7 +20,7 @@ function bytesOf(text: string): readonly number[] | undefined {
   }
 }
 
-/** Of text that `isIP` has called version 6. */
+/** Bytes of a text that `isIP` calls version 6. */
 function sixteen(text: string): readonly number[] {
   const [head = '', tail] = text.split('::')
   const left = groupsOf(head)
@@ -47,12 +47,12 @@ const embedding: readonly (readonly number[])[] = [
   [0, 0x64, 0xff, 0x9b, 0, 1],
 ]
 
-/** 6to4 (RFC 3056) has it after the first two. */
+/** 6to4 (RFC 3056) holds it after the first two bytes. */
 const sixToFour: readonly number[] = [0x20, 0x02]
 
 const beginsWith = (bytes: readonly number[], prefix: readonly number[]) => prefix.every((byte, index) => bytes[index] === byte)
 
-/** The address of version 4 that packets to this address of version 6 come to; undefined: none. */
+/** The address of version 4 that packets to this address of version 6 reach. Undefined: there is none. */
 export function embeddedAddress(address: string): string | undefined {
   const bytes = bytesOf(address)
   if (bytes?.length !== 16) return undefined
@@ -64,7 +64,7 @@ export function isAddress(text: string): boolean {
   return bytesOf(text) !== undefined
 }
 
-/** Undefined for what is no network. */
+/** Undefined: the text is no network. */
 function networkOf(
   text: string,
 ): { readonly address: string; readonly bits: number; readonly family: 'ipv4' | 'ipv6' } | undefined {
@@ -76,7 +76,7 @@ function networkOf(
 
 export const isNetwork = (text: string): boolean => networkOf(text) !== undefined
 
-/** Whether an address lies in one of the networks, as it is written. Embedded addresses are the caller's concern. */
+/** Whether an address as written lies in one of the networks. The caller handles embedded addresses. */
 export function networks(list: readonly string[]): Networks {
   const known = new BlockList()
   for (const network of list.map(networkOf))

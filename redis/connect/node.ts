@@ -2,9 +2,9 @@
  * The one server behind a key. Some commands are about a connection rather than a key (CLIENT ID, CLIENT UNBLOCK, WAIT, ROLE):
  * a cluster would send them to any of its nodes, while they mean the connection that the key's own commands go through.
  *
- * ioredis drops a node whose connection ended and leaves it in its map of slots; it asks for the map anew when a command of the slot
- * is answered MOVED, CLUSTERDOWN or not at all. A look for the node before any such command must therefore have the map asked for. It
- * would find no node for ever: neither one that came back, nor the replica that took over.
+ * ioredis drops a node whose connection ended, but keeps it in its map of slots. It requests a new map only when Redis answers a command of
+ * the slot with MOVED or CLUSTERDOWN, or not at all. A search for the node before any such command must therefore request the map.
+ * Otherwise it would never find a node that came back, nor a replica that took over.
  */
 import type { Cluster, Redis } from 'ioredis'
 import { failure } from '../../api/errors.ts'
@@ -16,7 +16,7 @@ export function addressOf(node: Redis): string {
   return `${node.options.host}:${node.options.port}`
 }
 
-/** The connection to the server that has this key. A cluster's map of slots is asked for anew if need be. Throws RedisNotReady. */
+/** The connection to the server that holds this key. It requests a cluster's map of slots again where needed. Throws RedisNotReady. */
 export async function nodeOf(connection: RedisConnection, key: string): Promise<Redis> {
   if (!isCluster(connection)) return connection
   const slot = slotOf(key)
@@ -33,7 +33,7 @@ export function nodeAt(connection: RedisConnection, address: string | undefined)
   return connection.nodes('all').find((node) => addressOf(node) === address)
 }
 
-/** Resolves also when no node answers: the look that follows then finds nothing, and fails. At most `slotsRefreshTimeout` per node. */
+/** Resolves even when no node answers: the following search then finds none, and fails. It takes at most `slotsRefreshTimeout` per node. */
 async function newMap(cluster: Cluster): Promise<void> {
   await new Promise<void>((resolve) => cluster.refreshSlotsCache(() => resolve()))
 }

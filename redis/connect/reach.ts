@@ -1,23 +1,23 @@
 /**
- * Where a process may connect to on behalf of somebody else. The operator connects to servers that tenants name; without a limit a
- * tenant could have it knock at its own pod, at the node's services and at the cloud's metadata. Names are judged as they are written,
- * and addresses as the socket gets them (guardedconnector.ts): what a name resolves to may change between two questions.
+ * The addresses to which a process may connect for a tenant. The operator connects to servers that tenants name. Without a limit, a tenant
+ * could direct it to its own pod, to the node's services and to the cloud's metadata. Names are judged as written, and addresses as the
+ * socket gets them (guardedconnector.ts): a name may resolve differently between two lookups.
  *
- * It is plain data, so that it is part of what makes two addresses differ: connections are shared by equal addresses only.
+ * It is plain data and part of an address' identity: only equal addresses share a connection.
  */
 import { failure, type StreamPipelineError } from '../../api/errors.ts'
 import { embeddedAddress, isAddress, networks } from './networkaddress.ts'
 
 export interface Reach {
-  /** Whether this machine, its link, and the metadata services of clouds may be reached. */
+  /** Whether this host, its link, and the metadata services of clouds may be reached. */
   readonly local: boolean
   /** Names, `*.` and the end of names, or addresses. Undefined: all. */
   readonly hosts?: readonly string[] | undefined
-  /** `address/bits`. Undefined: all. */
+  /** Networks as `address/bits`. Undefined: all. */
   readonly networks?: readonly string[] | undefined
 }
 
-/** What no Redis of a tenant is at: this host, this link, several hosts at once, and the metadata services of clouds. */
+/** Networks that hold no tenant's Redis: this host, this link, multicast and broadcast, and the metadata services of clouds. */
 export const localNetworks: readonly string[] = [
   '0.0.0.0/8',
   '127.0.0.0/8',
@@ -46,7 +46,7 @@ function within(list: readonly string[], address: string): boolean {
   return known(address)
 }
 
-/** Names are case-insensitive, and a last dot says only that no search list applies. */
+/** Names are case-insensitive, and a last dot means only that no search list applies. */
 export function canonicalHost(host: string): string {
   return host.toLowerCase().replace(/\.$/, '')
 }
@@ -62,7 +62,7 @@ const refused = (host: string, detail: string) => failure('RedisAddressRefused',
 
 const localDetail = 'it is an address of this host or its link, or of a metadata service'
 
-/** Why no connection to what is named may be begun; undefined: it may, and its address is judged next. */
+/** Why no connection to this name may begin. Undefined: it may, and its address is judged next. */
 export function nameRefusal({ local, hosts, networks: allowed }: Reach, host: string): StreamPipelineError | undefined {
   const name = canonicalHost(host)
   if (isAddress(name)) return addressRefusal({ local, hosts, networks: allowed }, host, name)
@@ -72,21 +72,21 @@ export function nameRefusal({ local, hosts, networks: allowed }: Reach, host: st
 }
 
 /**
- * Why no connection may be made to this address; undefined: it may.
- * @param host by which it was named; the address itself where no name was
+ * Why no connection to this address may be made. Undefined: it may.
+ * @param host the name of the server; the address itself where it has no name
  */
 export function addressRefusal(reach: Reach, host: string, address: string): StreamPipelineError | undefined {
   const embedded = embeddedAddress(address)
   const forms = embedded === undefined ? [address] : [address, embedded]
   if (!reach.local && forms.some(isLocal)) return refused(host, localDetail)
   const { networks: allowed, hosts } = reach
-  // Every form: a translated address must not stand in for one that is not allowed.
+  // The embedded address decides: a translated form must not evade the allowed networks.
   const target = embedded ?? address
   if (allowed !== undefined)
     return within(allowed, target)
       ? undefined
       : refused(host, `its address lies in none of the networks allowed: ${allowed.join(', ') || 'none'}`)
-  // An address that is not named by a name that is allowed: written as such, or announced by a Sentinel or a node of a cluster.
+  // No allowed name led to this address: a resource names it, or a Sentinel or a cluster node announced it.
   if (hosts === undefined || !isAddress(canonicalHost(host)) || hosts.includes(canonicalHost(host))) return undefined
   return refused(host, `it is an address, and only these are allowed: ${hosts.join(', ') || 'none'}`)
 }

@@ -1,13 +1,13 @@
 /**
- * Servers repeat what they were sent: one without AUTH answers "unknown command, with args beginning with" and the password. Such a reply
- * would carry it into logs and status. Errors are therefore cleared of the connection's passwords where they enter the program, in
- * place, since ioredis hands the same one to each listener and command. User names stay: Redis tells them itself, and a person who is to
- * grant a right needs them.
+ * Servers repeat their input: one without AUTH answers "unknown command, with args beginning with" and the password. Such a reply would
+ * carry the password into logs and status. Errors are therefore cleared of the connection's passwords where they enter the program. This
+ * happens in place, since ioredis hands the same error to each listener and command. User names stay: Redis reports them itself, and a
+ * person who grants a right needs them.
  */
 import type { Cluster, Redis } from 'ioredis'
 
 const shown = '***'
-/** Shorter ones are in words of every message. */
+/** Shorter ones occur within words of every message. */
 const shortest = 3
 
 function passwordsOf(connection: Redis | Cluster): readonly string[] {
@@ -16,7 +16,7 @@ function passwordsOf(connection: Redis | Cluster): readonly string[] {
   return [password, sentinelPassword].filter((each) => typeof each === 'string').filter((each) => each.length >= shortest)
 }
 
-/** @returns what was thrown on this connection, its texts without the connection's passwords */
+/** @returns the thrown value, its texts without the connection's passwords */
 export function withoutPasswords<T>(thrown: T, connection: Redis | Cluster): T {
   const passwords = passwordsOf(connection)
   if (passwords.length > 0) clear(thrown, passwords, 0)
@@ -28,7 +28,7 @@ const deepest = 4
 function clear(thrown: unknown, passwords: readonly string[], depth: number): void {
   if (!(thrown instanceof Error) || depth > deepest) return
   const cleared = (text: string) => passwords.reduce((left, password) => left.replaceAll(password, shown), text)
-  // Only where one is: the properties of most errors are nobody's to define anew.
+  // A property is redefined only where it contains a password. Other errors stay untouched.
   if (cleared(thrown.message) !== thrown.message) define(thrown, 'message', cleared(thrown.message))
   if (thrown.stack !== undefined && cleared(thrown.stack) !== thrown.stack) define(thrown, 'stack', cleared(thrown.stack))
   const { command } = thrown as { command?: { name?: unknown; args?: unknown } }

@@ -1,7 +1,7 @@
 /**
- * One file of the folder of references. A resource decides the path below the folder, and whoever wrote it may not be the one who
- * runs it: what is read is sent to a server of the resource's choice. So the file lies inside the folder, symbolic links resolved.
- * The kubelet's own links (`..data`) stay inside; a link that a person made to a file elsewhere is refused.
+ * One file of the folder of references. The resource decides the path below the folder, and its author may not be the person who runs it.
+ * The file's content is sent to a server of the resource's choice. So the file must lie inside the folder, symbolic links resolved. The
+ * kubelet's own links (`..data`) stay inside; a person's link to a file elsewhere is refused.
  */
 import { constants } from 'node:fs'
 import { open, realpath } from 'node:fs/promises'
@@ -28,9 +28,9 @@ export async function readInside(folder: string, ...path: readonly string[]): Pr
   }
 }
 
-/** Neither a pipe, which could keep us waiting, nor a device, which need not end. */
+/** Refuses a pipe, which could block forever, and a device, which may have no end. */
 async function readRegular(file: string): Promise<FileReading> {
-  // The path is resolved: a link that takes its place meanwhile is not followed.
+  // The path is resolved; a link that replaces it meanwhile is not followed.
   const handle = await open(file, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
   try {
     const found = await handle.stat()

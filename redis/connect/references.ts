@@ -12,8 +12,8 @@ import { readInside } from './referencefolder.ts'
 export interface ReadReference {
   (reference: Reference): Promise<string>
   /**
-   * It reads files of this machine, whose user may name a Unix socket there. The operator's reader does not: a Secret of any namespace
-   * would choose among the sockets of the operator's pod.
+   * True: the reader reads files of this machine, whose user may name a Unix socket there. The operator's reader does not: a Secret of any
+   * namespace would choose among the sockets of the operator's pod.
    */
   readonly local?: boolean
 }
@@ -31,7 +31,7 @@ interface Credentials {
   readonly username?: string | undefined
   readonly password?: string | undefined
   readonly tls?: TlsAddress | undefined
-  /** Where connections may lead, redirections included; undefined: anywhere. */
+  /** Addresses to which connections may lead, redirections included. Undefined: all. */
   readonly reach?: Reach | undefined
 }
 
@@ -41,7 +41,7 @@ export type RedisAddress =
       readonly host: string
       readonly port: number
       readonly database: number
-      /** Path of a Unix socket, which takes the place of host and port. */
+      /** Path of a Unix socket, which replaces host and port. */
       readonly socket?: string
     } & Credentials)
   | ({
@@ -60,7 +60,7 @@ export function directoryReader(directory: string | undefined): ReadReference {
     const missing = (detail: string, cause?: unknown) => failure('ReferenceMissing', { ...reference, detail }, cause)
     if (directory === undefined) throw missing('no folder of references was given; name one with --refs DIR')
     const { kind, name, key } = reference
-    // Names that are no names could lead out of the folder.
+    // Invalid names could lead out of the folder.
     if (!isObjectName(name) || !isDataKey(key)) throw missing('no object can have that name or key')
     const path = [kind === 'Secret' ? 'secret' : 'configmap', name, key]
     const reading = await readInside(directory, ...path)
@@ -140,14 +140,14 @@ function socketOf(url: string): string | undefined {
   return path === undefined || path.includes('\0') ? undefined : path
 }
 
-/** What a local run makes for itself. Database 0, without TLS: nobody is between the two ends. */
+/** The address of a local run's own Redis: database 0, without TLS, since nothing lies between the two ends. */
 function atSocket(socket: string, { username, password }: Given): RedisAddress {
   return { kind: 'Server', host: 'localhost', port: 0, database: 0, socket, label: `unix://${socket}`, username, password }
 }
 
 const nothingGiven: Given = { username: undefined, password: undefined, tls: undefined }
 
-/** Undefined when it has not the form `redis://[user:password@]host:port/database`. Values given beside it win. */
+/** Undefined: it lacks the form `redis://[user:password@]host:port/database`. Values given beside it take precedence. */
 export function parseRedisUrl(text: string, given: Given = nothingGiven): Extract<RedisAddress, { kind: 'Server' }> | undefined {
   const url = URL.canParse(text) ? new URL(text) : undefined
   const database = url === undefined ? undefined : databaseOf(url.pathname)

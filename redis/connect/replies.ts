@@ -17,7 +17,7 @@ const tlsCodes = /^(ERR_TLS|ERR_SSL|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_|EPRO
 
 /**
  * @param address the server's name in messages, `host:port`
- * @param lastSocketError the connection's last `error` event; it holds the reason where a command only knows that it was dropped
+ * @param lastSocketError the connection's last `error` event; it holds the reason where a command reports only that it was dropped
  */
 export function redisFailure(thrown: unknown, address: string, lastSocketError?: unknown): StreamPipelineError {
   if (thrown instanceof StreamPipelineError) return thrown
@@ -33,7 +33,7 @@ export function redisFailure(thrown: unknown, address: string, lastSocketError?:
   return failure('RedisUnreachable', { address, detail: reason.message || systemCode || 'connection closed' }, thrown)
 }
 
-/** EXECABORT reports only that an earlier command was refused; ioredis keeps that one beside it. */
+/** EXECABORT reports only that an earlier command was refused. ioredis attaches that command's error to it. */
 function firstOfTransaction(thrown: Error): Error {
   const previous = 'previousErrors' in thrown && Array.isArray(thrown.previousErrors) ? thrown.previousErrors[0] : undefined
   return previous instanceof Error ? previous : thrown
@@ -82,10 +82,10 @@ function isUnknownCommand(message: string): boolean {
   return /^ERR unknown (command|subcommand)\b/i.test(message)
 }
 
-/** A server that does not know a command quotes what came with it: payload, or a password. */
+/** A server that does not know a command quotes its arguments: payload, or a password. */
 const withoutArguments = (message: string) => message.replace(/,? with args beginning with:.*$/s, '')
 
-/** ioredis attaches the command with its arguments, and Node prints what is attached to a cause. The name is all that is used. */
+/** ioredis attaches the command with its arguments, and Node prints all properties of a cause. Only the command's name is used. */
 function forgetArguments(thrown: Error): void {
   if (!('command' in thrown)) return
   const { command } = thrown

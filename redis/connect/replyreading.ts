@@ -1,13 +1,13 @@
 /**
- * How replies reach a connection: our parser stands in place of ioredis' own. That one takes whatever a server announces, grows without
- * bound, and rethrows what goes wrong while a reply is handed over where nobody can catch it, which ends the process. Here whatever is
- * wrong destroys the one connection, and the commands that wait on it fail with an error of the catalogue.
+ * How replies reach a connection: our parser replaces ioredis' own. That one accepts all that a server announces, and grows without bound.
+ * It also rethrows an error in a reply's handler where no caller can catch it, which ends the process. Here any fault destroys only its own
+ * connection, and the waiting commands fail with an error of the catalogue.
  *
- * ioredis has no place for another parser. It asks the connection's connector for a socket and then listens to its `data`; so the
- * connector is asked here, and the listener is replaced on the one socket. This holds for 6.0.0, which package.json names exactly;
+ * ioredis offers no setting for another parser. It asks the connection's connector for a socket and then listens to its `data`. So this
+ * code asks the connector, and replaces the listener on that one socket. This holds for 6.0.0, which package.json names exactly;
  * test/redis/replyreading notices a release that listens otherwise.
  *
- * Connections that ioredis makes by itself, to ask a sentinel or a node of a cluster, are read the same way.
+ * Connections that ioredis itself makes, to ask a Sentinel or a node of a cluster, are read the same way.
  */
 import type { Duplex } from 'node:stream'
 import type { Cluster, Command, Redis } from 'ioredis'
@@ -19,13 +19,13 @@ import { misdirecting, misshapen } from '../reply/shapes.ts'
 
 export interface ReplyReading {
   readonly limits: ReplyLimits
-  /** Shared with other connections; absent: this one's limits are all. */
+  /** Shared with other connections. Absent: only this connection's own limits apply. */
   readonly budget?: ReplyBudget
-  /** What may be shown of the server. */
+  /** The server's name in messages, without secrets. */
   readonly label: string
 }
 
-/** What of ioredis' own is used here. */
+/** The parts of ioredis that this code uses. */
 interface Internals {
   readonly connector: Connector
   readonly commandQueue: { shift(): Queued | undefined }
@@ -43,7 +43,7 @@ interface Queued {
   readonly command: Command
 }
 
-/** To be called before the connection connects. What is duplicated from it is read so, too. */
+/** Call it before the connection connects. It also covers duplicates of the connection. */
 export function readReplies(connection: Redis, reading: ReplyReading): void {
   const { connector } = connection as unknown as Internals
   const { connect, connectToSentinel } = connector
@@ -69,7 +69,7 @@ export function readReplies(connection: Redis, reading: ReplyReading): void {
   }
 }
 
-/** So that all nodes of a cluster are read so, also those that it finds later. To be called before it connects. */
+/** Covers all nodes of a cluster, also those found later. Call it before the cluster connects. */
 export function readNodeReplies(cluster: Cluster, reading: ReplyReading): void {
   cluster.on('+node', (node) => readReplies(node, reading))
   const { duplicate } = cluster
@@ -81,10 +81,10 @@ export function readNodeReplies(cluster: Cluster, reading: ReplyReading): void {
   }
 }
 
-/** Told by the connection's events and by its commands. */
+/** The connection's events and its commands report the fault. */
 function ignoreAttempt() {}
 
-/** ioredis listens for bytes by `prependListener`, once, when it is connected: that listener is never called. */
+/** ioredis adds its `data` listener by `prependListener`, once, on connecting. That listener is never called. */
 function listenThrough(socket: Duplex, connection: Redis, reading: ReplyReading): void {
   const listen = socket.prependListener
   socket.prependListener = ((event: string, listener: (...args: unknown[]) => void) => {
@@ -105,14 +105,14 @@ function replyReader(socket: Duplex, connection: Redis, { limits, budget, label 
     share?.leave()
     internals.flushQueue(error, { offlineQueue: false })
     internals.silentEmit('error', error)
-    // Not ended: a peer that goes on sending would be listened to.
+    // Destroyed rather than ended: an ended socket would still read what its peer sends.
     socket.destroy()
   }
   const detailed = (detail: string) => refuse(failure('RedisReplyRefused', { address: label, detail }))
   const share = budget?.join(() => detailed('replies of many servers are too large together, and this one is the largest'))
   if (share !== undefined) socket.once('close', () => share.leave())
 
-  /** @returns the command that the reply answers; undefined: none, or the connection is given up */
+  /** @returns the command that the reply answers; undefined: there is none, or the connection is given up */
   function answered(): Queued | undefined {
     if (refused) return undefined
     const item = internals.commandQueue.shift()
@@ -120,7 +120,7 @@ function replyReader(socket: Duplex, connection: Redis, { limits, budget, label 
     return item
   }
 
-  /** Of the command, whose caller must hear of it. */
+  /** The command's own failure, which its caller must receive. */
   function misled(item: Queued, fault: string): void {
     const error = failure('RedisReplyRefused', { address: label, detail: fault })
     refuse(error)
@@ -155,7 +155,7 @@ function replyReader(socket: Duplex, connection: Redis, { limits, budget, label 
       else if (begunMs === undefined) begunMs = performance.now()
       else if (performance.now() - begunMs > limits.ms) detailed(`a reply that does not end within ${limits.ms / 1000} s`)
     } catch (thrown) {
-      // Whoever was handed a reply failed: after that nobody knows which command the next one answers.
+      // A handler of a reply failed. From then on it is unknown which command the next reply answers.
       refuse(asFailure(thrown))
     }
   }

@@ -28,14 +28,16 @@ export interface Sweep {
   /** Failed jobs recorded as dead letters, by what became of the job. */
   readonly removed: number
   readonly kept: number
-  /** A failed job that was passed over: a key of it, which this names, holds another type than it should. The others went on. */
+  /**
+   * The error of a failed job that was passed over: it names a key of the job, which holds the wrong type. The other jobs were processed.
+   */
   readonly foreign?: StreamPipelineError
 }
 
 export interface Sweeper {
   /**
-   * One round over what has failed since the last, and a piece of the rest (failedset.ts). Throws catalogued errors; `captured` has heard
-   * of each job by then.
+   * One round over the jobs that failed since the last round, and a part of the rest (failedset.ts). Throws catalogued errors. Before that,
+   * it has called `captured` for each captured job.
    */
   sweep(captured?: (outcome: 'removed' | 'kept') => void): Promise<Sweep>
 }
@@ -79,7 +81,7 @@ export function createSweeper(parts: SweeperParts): Sweeper {
     return (await takeFailedJob(queue, { queue: queueKeys }, { id, finishedOn })).outcome
   }
 
-  /** Which key of a job holds another type than it should. */
+  /** The error for the one key of a job that holds the wrong type. */
   const foreignKey = async (id: string, tokenOfJob: string | undefined): Promise<StreamPipelineError | undefined> => {
     const key = queueKeys + id
     const [job, lock, kept] = await Promise.all([
@@ -95,7 +97,7 @@ export function createSweeper(parts: SweeperParts): Sweeper {
     return failure('WrongKeyType', { key: tokenOfJob, actual: kept, expected: 'string' })
   }
 
-  /** What became of one job: 0 nothing, 1 removed, 2 kept, or a key that is in its way. */
+  /** The outcome for one job: 0 nothing, 1 removed, 2 kept, or the error of a key in its way. */
   const sweepJob = async (id: string): Promise<number | StreamPipelineError> => {
     let job: FailedJob | undefined
     try {

@@ -23,12 +23,12 @@ export interface Records {
 }
 
 const mostAtOnce = 200
-/** A page is that large where records are alike: they hold payloads, and hundreds of large ones are more than a reply should be. */
+/** Bytes of a page where records are alike. Records hold payloads, and hundreds of large ones exceed a reasonable reply. */
 const pageBytes = 8 * 2 ** 20
-/** From one page to the next: the records so far say little about the next ones. */
+/** Growth from one page to the next: the records so far predict little about the next ones. */
 const growth = 4
 
-/** How many to ask for after a page of `entries`. */
+/** The number of records to request after a page of `entries`. */
 function nextCount(entries: readonly (readonly [unknown, readonly Buffer[]])[]): number {
   const bytes = entries.reduce((sum, [, fields]) => fields.reduce((inner, { length }) => inner + length, sum), 0)
   const fitting = Math.floor((pageBytes * entries.length) / Math.max(1, bytes))

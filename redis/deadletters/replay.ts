@@ -7,11 +7,11 @@
  * Rights and types are asked for before the first write, and the new entry is noted before the record is deleted: a replay that Redis
  * refuses anywhere adds no second entry when it is tried again (scripts/lib/restoreEntry.lua).
  *
- * A job that still has its id is looked at first: one that BullMQ has not finished would run beside the replayed one, so the
- * record stays (`busy`); a finished one is removed, or it would swallow the new entry as a duplicate. Where BullMQ's scripts are not
- * known its public interface removes it. A job that somebody retries in that moment goes with it: its work is done by the new entry.
- * BullMQ removes none that runs. Removing a failed child lets its parent wait for it no longer, as BullMQ's removal always does; who
- * wants the parent to wait retries the job in BullMQ.
+ * The job that still has this id is examined first. A job that BullMQ has not finished would run beside the replayed one, so the record
+ * stays (`busy`). A finished job is removed, or it would swallow the new entry as a duplicate. Where BullMQ's scripts are unknown, its
+ * public interface removes the job. A job that another program retries at that moment is removed too; the new entry does its work. BullMQ
+ * removes no running job. After a failed child is removed, its parent no longer waits for it, as BullMQ's removal always does. To keep the
+ * parent waiting, retry the job in BullMQ instead.
  */
 
 import { failure } from '../../api/errors.ts'
@@ -31,7 +31,7 @@ export type ReplayOutcome =
   | { readonly kind: 'gone' }
   /** Its job waits or runs in the queue; the record stays. */
   | { readonly kind: 'busy'; readonly job: string }
-  /** Another program's key lies in the place of its job, the job's lock or its mark: it is in the way until it is removed. */
+  /** Another program's key has the name of the job, its lock or its mark. It blocks the replay until it is removed. */
   | { readonly kind: 'foreign'; readonly key: string; readonly code: string; readonly message: string; readonly remedy: string }
   /** The record holds no payload: the entry had been trimmed before it could be read. */
   | { readonly kind: 'empty' }
@@ -105,7 +105,7 @@ function outcomeOf(answer: string, job: string): ReplayOutcome {
   }
 }
 
-/** Of an answer such as `foreign:list:bull:ndvi:42`. Only a job is a hash. */
+/** From an answer such as `foreign:list:bull:ndvi:42`. Only a job is a hash. */
 function foreignKey(answer: string, job: string): ReplayOutcome | undefined {
   const [, actual, key] = /^foreign:(\w+):(.+)$/s.exec(answer) ?? []
   if (actual === undefined || key === undefined) return undefined
@@ -114,7 +114,7 @@ function foreignKey(answer: string, job: string): ReplayOutcome | undefined {
   return { kind: 'foreign', key, code, message, remedy }
 }
 
-/** Removes a finished job and its mark, or answers why not. Throws catalogued errors. */
+/** Removes a finished job and its mark, or returns the reason against it. Throws catalogued errors. */
 type Clearing = (job: string, mark: string) => Promise<string>
 
 function scriptedClearing({ queue, placement, scripts }: DeadLetterParts): Clearing {

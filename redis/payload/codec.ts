@@ -3,8 +3,8 @@
  * so that a payload sent Direct makes the same round trip through strings, and gets the same key, as one that went through
  * the stream (`1` and `"1"` differed otherwise).
  *
- * Not payload, and taken off before anything is validated: `traceparent` and `tracestate` (W3C Trace Context), whatever
- * starts with `sp-` (this product's own, such as `sp-redrives`), and the fields that the resource ignores or keeps as metadata.
+ * Some fields are no payload, and are removed before validation. These are `traceparent` and `tracestate` (W3C Trace Context), names with
+ * the prefix `sp-` (this product's own, such as `sp-redrives`), and fields that the resource ignores or keeps as metadata.
  */
 import type { CompiledPayload } from '../../api/compiled.ts'
 import { failure } from '../../api/errors.ts'
@@ -35,12 +35,12 @@ interface Valid {
   /** Hash of the idempotency key. */
   readonly hash: string
   readonly trace: Trace
-  /** Fields beside the payload that the resource keeps. */
+  /** The metadata that the resource keeps beside the payload. */
   readonly metadata?: Metadata
   readonly redrives: number
 }
 
-/** Whether the first reading of its text was valid, and no other was looked for. */
+/** Sure: the first reading of the text was valid, and no other was tried. */
 type Judged = Valid & { readonly sure: boolean }
 
 interface Invalid {
@@ -71,14 +71,14 @@ class Refusal extends Error {
   }
 }
 
-/** A payload before it is validated. */
+/** A payload before validation. */
 interface Parsed {
   readonly data: PayloadObject
   /** Other readings of the same text. */
   readonly others: (() => Iterable<PayloadObject>) | undefined
-  /** The text of a key's field; `Nothing` for null; undefined: the field is absent. */
+  /** The text of a key's field. `Nothing`: null. Undefined: the field is absent. */
   readonly keyText: (name: string, data: PayloadObject) => string | typeof nothing | undefined
-  /** The whole payload, for a key of no fields. */
+  /** The whole payload, for a key without fields. */
   readonly whole: (data: PayloadObject) => string
 }
 
@@ -91,7 +91,7 @@ export function createCodec(payload: CompiledPayload): Codec {
   const sort = createFieldSorter(payload)
   const read = createFieldReader(sort)
 
-  /** The first further reading that the schema takes. */
+  /** The first further reading that the schema accepts. */
   const searched = ({ others }: Parsed, broken: string): PayloadObject => {
     for (const other of others?.() ?? []) if (violation(other) === undefined) return other
     throw new Refusal('SchemaViolation', broken)
@@ -241,7 +241,7 @@ function parseObject(text: string, field: string): PayloadObject {
   return value as PayloadObject
 }
 
-/** @param forNull stands for null; for jobs of earlier releases, which took null for a key */
+/** @param forNull replaces null, for jobs of earlier releases, which accepted null as a key */
 function keyValues(
   { idempotencyKey, allowEmptyKey }: CompiledPayload,
   { keyText, whole }: Parsed,
@@ -261,15 +261,15 @@ function keyValues(
 
 const noKey = (name: string, why: string) => new Refusal('InvalidPayload', `field ${show(name)} of the idempotency key ${why}`)
 
-/** Under Fields null becomes a text, which might be a key: what was given is looked at. */
+/** Under Fields null becomes a text, which might be a key. So the original value is examined. */
 function checkKey({ idempotencyKey = [] }: CompiledPayload, plain: PayloadObject): void {
   const name = idempotencyKey.find((field) => Object.hasOwn(plain, field) && plain[field] === null)
   if (name !== undefined) throw rejected(`InvalidPayload: field ${show(name)} of the idempotency key is null`)
 }
 
 /**
- * Whether what a worker gets is what was given. A number, boolean, list or object where the schema allows text arrives as its text, as it
- * always did; null must not, since nobody could tell it from the text "null".
+ * Whether a worker receives the given payload unchanged. A number, boolean, list or object where the schema allows text arrives as its
+ * text, as before. Null is refused, since no reader could distinguish it from the text "null".
  */
 function checkTold(given: PayloadObject, data: PayloadObject, sure: boolean): void {
   for (const [name, value] of Object.entries(given)) {
@@ -279,7 +279,7 @@ function checkTold(given: PayloadObject, data: PayloadObject, sure: boolean): vo
         `field ${show(name)} is null where the schema allows text, and would arrive as the text "null"; leave it out`,
       )
     }
-    // Read among alternatives, where two readings may both be right.
+    // The field was read among alternatives, of which two readings may both be valid.
     if (!sure && (typeof arrives === 'string') !== (typeof value === 'string')) {
       throw rejected(
         `field ${show(name)} could be text or not by the schema's alternatives; give each of them a const of its own`,

@@ -1,11 +1,12 @@
 /**
- * Text to typed value, for payloads whose fields are the stream entry's own fields: Redis carries only strings, the schema says
- * what they stand for. A text has at most one other reading, as JSON; so each field is either its text or that value.
+ * Text to typed value, for payloads whose fields are the stream entry's own fields. Redis carries only strings; the schema decides their
+ * types. A text has at most one other reading, as JSON. So each field is either its text or that value.
  *
- * - Text that the schema allows stays text. Only what no text can satisfy is read as a value, and only when nothing is lost by it.
- * - Where `anyOf`, `oneOf`, `if` or `dependentSchemas` type a field, the entry is held against each alternative: an alternative with a
- *   `const` or a required field that the entry has not is out. What the rest agree on, the field is.
- * - Where they disagree, the readings are tried on the validator: all as text, all as values, then as each alternative says.
+ * - Text that the schema allows stays text. A field is read as a value only where no text can satisfy the schema, and nothing is lost by
+ *   it.
+ * - `anyOf`, `oneOf`, `if` or `dependentSchemas` may type a field. The entry is then compared with each alternative. An alternative is out
+ *   where the entry lacks its `const` or a required field. A type on which the remaining alternatives agree decides the field.
+ * - Where they disagree, the validator tries the readings in turn: all as text, all as values, then as each alternative types them.
  */
 import { createFieldPlan, type FieldPlan } from '../../api/fieldtypes/plan.ts'
 import { type EntryFields, show, Unreadable } from './fields.ts'
@@ -16,14 +17,14 @@ type PayloadObject = Readonly<Record<string, unknown>>
 
 export interface Interpretation {
   readonly data: PayloadObject
-  /** Further ones, in order, for when the data satisfy no schema; made only when asked for. Undefined: there are none. */
+  /** Further readings, in order, for data that satisfy no schema. They are made on demand. Undefined: there are none. */
   readonly others?: () => Iterable<PayloadObject>
 }
 
-/** Throws Unreadable for JSON in which something would be lost. */
+/** Throws Unreadable for JSON that JavaScript cannot hold without loss. */
 export type Coercion = (entry: EntryFields) => Interpretation
 
-/** Alternatives that one entry is tried by, after all as text and all as values. */
+/** Alternatives tried for one entry, after all as text and all as values. */
 const mostTries = 16
 
 export function createCoercion(schema: PayloadObject | undefined): Coercion {
@@ -32,7 +33,7 @@ export function createCoercion(schema: PayloadObject | undefined): Coercion {
   return plan.cases.length === 1 ? (entry) => ({ data: readBy(plan, entry) }) : (entry) => readAmong(plan, entry)
 }
 
-/** One case: a field hangs on itself alone. */
+/** With one case, each field is read by itself. */
 function readBy(plan: FieldPlan, { names, texts }: EntryFields): PayloadObject {
   const data: Record<string, unknown> = {}
   for (let index = 0; index < names.length; index++) {
@@ -60,7 +61,7 @@ function isText(plan: FieldPlan, at: number, name: string, text: string): boolea
 function readAmong(plan: FieldPlan, entry: EntryFields): Interpretation {
   const { names, texts } = entry
   const cases = plausible(plan, entry)
-  /** Of each field that has another reading: whether it is text, in each case. */
+  /** Whether it is text in each case, for each field that has another reading. */
   const open: { readonly index: number; readonly value: unknown; readonly asText: readonly boolean[] }[] = []
   const values: unknown[] = [...texts]
   for (const [index, name] of names.entries()) {
@@ -93,7 +94,7 @@ function readAmong(plan: FieldPlan, entry: EntryFields): Interpretation {
   return { data, others }
 }
 
-/** The cases that the entry may be of; all, where it is of none and the validator has to say why. */
+/** The cases that fit the entry. Where none fits, all of them, so that the validator can give the reason. */
 function plausible(plan: FieldPlan, { names, texts }: EntryFields): readonly number[] {
   const entry = new Map(names.map((name, index) => [name, texts[index] ?? '']))
   const all = plan.cases.map((_, at) => at)
@@ -116,7 +117,7 @@ function mayStandFor(text: string, value: unknown): boolean {
   return typeof value === 'object' && value !== null ? mayBeJson(text) : text === String(value)
 }
 
-/** Text that is, or begins, a value other than text. */
+/** A text that is, or begins, a value other than text. */
 function mayBeJson(text: string): boolean {
   const first = text.charCodeAt(0)
   if (first === 0x7b || first === 0x5b) return true
@@ -126,7 +127,7 @@ function mayBeJson(text: string): boolean {
 
 type Other = { readonly kind: 'Value'; readonly value: unknown } | { readonly kind: 'None' | 'Unfit'; readonly why: string }
 
-/** What the text spells beside itself. */
+/** The value that the text also spells. */
 function otherReading(text: string): Other {
   const first = text.charCodeAt(0)
   if (first === 0x7b || first === 0x5b) {
@@ -144,7 +145,7 @@ function otherReading(text: string): Other {
   }
   if (first === 0x2d || (first >= 0x30 && first <= 0x39)) {
     if (text.length <= mostShort && shortForm.test(text)) return { kind: 'Value', value: Number(text) + 0 }
-    // Zero has no sign in JSON as JavaScript writes it, so none reaches a worker.
+    // JavaScript writes zero without a sign in JSON, so no sign reaches a worker.
     return numberForm.test(text) && isHeld(text) ? { kind: 'Value', value: Number(text) + 0 } : none
   }
   if (text === 'true') return { kind: 'Value', value: true }
@@ -152,13 +153,13 @@ function otherReading(text: string): Other {
   return text === 'null' ? { kind: 'Value', value: null } : none
 }
 
-/** Fifteen digits without an exponent are held by a double, whatever they are. */
+/** A double holds any fifteen digits without an exponent. */
 const mostShort = 15
 const shortForm = /^-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?$/
 
 const none: Other = { kind: 'None', why: '' }
 
-/** The text itself, for validation to refuse, where it spells nothing else or a number that would be altered. */
+/** The text itself, for validation to refuse, where it spells no other value or a number that would change. */
 function typed(name: string, text: string): unknown {
   const other = otherReading(text)
   if (other.kind === 'Unfit') throw new Unreadable(`field ${show(name)} ${other.why}`)
@@ -171,7 +172,7 @@ function assemble(names: readonly string[], values: readonly unknown[]): Payload
   return data
 }
 
-/** As an own property whatever its name: assigning `__proto__` would do something else. */
+/** Sets an own property of any name: an assignment to `__proto__` would set the prototype. */
 function add(data: Record<string, unknown>, name: string, value: unknown): void {
   if (Object.hasOwn(data, name)) throw new Unreadable(`field ${show(name)} occurs twice`)
   if (name !== '__proto__') data[name] = value

@@ -1,7 +1,7 @@
 /**
  * A payload as the fields of a stream entry, in a deterministic order. JavaScript spells large numbers with zeros in place of digits
- * (`72057594037927940` for 2^56), and a reader has to take them for integers that no double holds. So where an entry is refused as
- * JavaScript writes it, they are written out.
+ * (`72057594037927940` for 2^56). A reader must take these for integers that no double holds. So where an entry in JavaScript's spelling is
+ * refused, the numbers are written out.
  */
 import type { CompiledPayload } from '../../api/compiled.ts'
 import { failure } from '../../api/errors.ts'
@@ -11,11 +11,11 @@ import { spelled } from './numbers.ts'
 type PayloadObject = Readonly<Record<string, unknown>>
 
 export interface Encoder {
-  /** The payload as a worker will see it: with `toJSON` applied and without what JSON drops. Throws PayloadRejected. */
+  /** The payload as a worker sees it: with `toJSON` applied and without values that JSON drops. Throws PayloadRejected. */
   plain(given: object): PayloadObject
   /** Field and text, one pair per member or one for the document. */
   members(plain: PayloadObject): [string, string][]
-  /** The same with large numbers written out; undefined: there are none. */
+  /** The same with large numbers written out. Undefined: there are none. */
   spelledOut(plain: PayloadObject): [string, string][] | undefined
 }
 
@@ -41,7 +41,7 @@ function schemaOrder(schema: CompiledPayload['schema']): ReadonlyMap<string, num
   return new Map(names.map((name, index) => [name, index]))
 }
 
-/** Sixteen digits in a row, or an exponent behind a digit: only then can there be a number to spell out. */
+/** Only sixteen digits in a row, or an exponent after a digit, can be a number to write out. */
 const largeNumber = /[0-9]{16}|[0-9]e\+/
 
 function spellOut(value: unknown): string {
@@ -50,7 +50,7 @@ function spellOut(value: unknown): string {
   )
 }
 
-/** Of ECMAScript 2026; Node has it since 22, TypeScript's library not yet. */
+/** Part of ECMAScript 2026. Node has it since 22, TypeScript's library not yet. */
 interface RawJson {
   rawJSON(text: string): unknown
 }
@@ -60,7 +60,7 @@ function plain(given: object): PayloadObject {
   let lost: string | undefined
   try {
     text = JSON.stringify(given)
-    // JSON writes null for NaN and the infinities, which would reach a worker as no number at all.
+    // JSON writes null for NaN and the infinities, so a worker would receive no number.
     if (text?.includes('null') === true) {
       JSON.stringify(given, (name, member: unknown) => {
         if (typeof member === 'number' && !Number.isFinite(member)) lost ??= name

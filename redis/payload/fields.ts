@@ -19,7 +19,7 @@ export interface Trace {
 export interface EntryFields {
   readonly names: readonly string[]
   readonly texts: readonly string[]
-  /** What the resource keeps beside the payload; undefined: nothing. */
+  /** The metadata that the resource keeps beside the payload. Undefined: none. */
   readonly metadata?: Metadata
 }
 
@@ -29,7 +29,7 @@ export type Metadata = Readonly<Record<string, string>>
 export interface Envelope {
   /** Of all names and values. */
   readonly bytes: number
-  /** Fields of the payload and its metadata. */
+  /** Number of fields of the payload and its metadata. */
   readonly count: number
   readonly trace: Trace
   /** How often it came back from the dead letters. */
@@ -43,7 +43,7 @@ export class Unreadable extends Error {}
 
 type FieldKind = 'Own' | 'Metadata' | 'traceparent' | 'tracestate' | 'Redrives' | 'Ignored'
 
-/** Of each name outside this product's own: part of the payload, metadata, or nothing. */
+/** Sorts each name outside this product's own: part of the payload, metadata, or ignored. */
 export type FieldSorter = (name: string) => 'Own' | 'Metadata' | 'Ignored'
 
 interface KnownName {
@@ -142,7 +142,7 @@ function knownName(bytes: Buffer, sort: FieldSorter): KnownName {
   return { bytes: Buffer.from(bytes), kind: own ?? (text === undefined ? 'Own' : sort(text)), text }
 }
 
-/** Of the names that are this product's or the standard's in every pipeline. */
+/** Sorts the names that belong to this product or the standard in every pipeline. */
 function ownKind(name: string): FieldKind | undefined {
   if (name === 'traceparent' || name === 'tracestate') return name
   if (name === 'sp-redrives') return 'Redrives'
@@ -161,7 +161,7 @@ interface SortedNames {
   readonly metadataFields?: readonly string[]
 }
 
-/** By the resource's lists; a name in both is kept. The document of a Json payload is never left out. */
+/** Sorts by the resource's lists; a name in both is kept. The document of a Json payload is never left out. */
 export function createFieldSorter({ encoding, field, ignoreFields = [], metadataFields = [] }: SortedNames): FieldSorter {
   if (ignoreFields.length === 0 && metadataFields.length === 0) return () => 'Own'
   return (name) => {

@@ -3,8 +3,9 @@
  * strings: an array, because joined values are ambiguous (`a,b` + `c` and `a` + `b,c`); strings, because in a stream the
  * number 1 and the text "1" are the same bytes.
  *
- * What holds nothing is no key, or all such requests would be one: absent, null, and the empty text unless the resource allows it. Any
- * other value is one: blanks, `0`, `false`, `[]`. A list or an object counts by its canonical JSON in a document, by its text in a field.
+ * An empty value is no key, or all such requests would count as one. Empty are: an absent field, null, and the empty text unless the
+ * resource allows it. Any other value is a key: blanks, `0`, `false`, `[]`. A list or an object counts by its canonical JSON in a document,
+ * by its text in a field.
  */
 import { hash } from 'node:crypto'
 

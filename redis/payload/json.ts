@@ -1,8 +1,8 @@
 /**
- * JSON from outside, parsed so that nothing is lost and nothing overflows: JSON.parse takes nesting on which JSON.stringify and the
- * validator run out of stack, silently rounds numbers that a double cannot hold, and keeps the last of two members of one name.
+ * JSON from outside, parsed without loss and without overflow. JSON.parse accepts nesting that exhausts the stack of JSON.stringify and the
+ * validator. It silently rounds numbers that a double cannot hold, and keeps only the last of two members of one name.
  *
- * The text is looked over once. Of names it counts the colons: a parsed value with fewer members than colons has lost one.
+ * The text is scanned once. The scan counts colons: a parsed value with fewer members than colons has lost one.
  */
 import { isHeld } from './numbers.ts'
 
@@ -40,7 +40,7 @@ interface Look {
 
 const [quote, backslash, colon, minus, nine, zero] = [0x22, 0x5c, 0x3a, 0x2d, 0x39, 0x30]
 
-/** What it finds counts only where the text is JSON. */
+/** Its result counts only where the text is JSON. */
 function lookOver(text: string): Look {
   let [depth, deepest, members] = [0, 0, 0]
   let held = true
@@ -59,7 +59,7 @@ function lookOver(text: string): Look {
   return { depth: deepest, members, held }
 }
 
-/** Place of the closing quote. */
+/** Index of the closing quote. */
 function endOfText(text: string, start: number): number {
   let end = text.indexOf('"', start + 1)
   while (end !== -1) {
@@ -81,7 +81,7 @@ function endOfNumber(text: string, start: number): number {
   return end
 }
 
-/** Fifteen characters without an exponent are held, whatever they are. */
+/** A double holds any fifteen characters without an exponent. */
 function isShort(text: string, start: number, end: number): boolean {
   if (end - start > 15) return false
   for (let i = start; i < end; i++) if ((text.charCodeAt(i) | 0x20) === 0x65) return false

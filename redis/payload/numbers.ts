@@ -1,12 +1,12 @@
 /**
- * Which decimal numbers a double holds without anything being altered that a person would miss. A double is what JSON.parse makes of a
- * number and what a worker gets, so a number that it cannot hold must be refused rather than rounded.
+ * Decimal numbers that a double holds without a change that a person would notice. JSON.parse makes a double of a number, and a worker
+ * receives that double. A number that it cannot hold must therefore be refused rather than rounded.
  *
- * - An integer is held where the double equals it: `9007199254740992` is, `9007199254740993` is not, in whatever spelling.
- * - A decimal fraction is held where it has at most 17 significant digits, which is how a double is printed (`%.17g`) to be read back.
- * - From 10^17 on, where a double is printed with an exponent, an exponent says that the number is such a print: `1e23` is held,
- *   though no double equals it, if the double printed with as many digits is the number.
- * - Nothing that overflows, and nothing but zero that becomes zero.
+ * - An integer is held where the double equals it: `9007199254740992` is, `9007199254740993` is not, in any spelling.
+ * - A decimal fraction is held where it has at most 17 significant digits: a double is printed so (`%.17g`) to be read back.
+ * - From 10^17 on, a double is printed with an exponent, and an exponent marks a number as such a print. `1e23` is held, though no double
+ *   equals it, if the double printed with as many digits is the number.
+ * - A number that overflows is not held, and only zero may become zero.
  */
 
 const mostDigits = 17
@@ -15,7 +15,7 @@ const printedWhole = 1e17
 
 /** @param text a number as JSON spells it */
 export function isHeld(text: string): boolean {
-  // Fifteen digits always come back, unless an exponent takes them out of range.
+  // Fifteen digits always survive, unless an exponent takes them out of range.
   if (text.length <= 15 && !/[eE]/.test(text)) return true
   const parts = /^-?([0-9]+)(?:\.([0-9]+))?(?:[eE]([+-]?[0-9]+))?$/.exec(text)
   if (parts === null) return false
@@ -38,7 +38,7 @@ export function isHeld(text: string): boolean {
   )
 }
 
-/** Without zeros around them; by hand, since a pattern for the last zeros is quadratic. */
+/** Digits without zeros around them. It uses no pattern: one for the last zeros takes quadratic time. */
 function significant(all: string): { readonly digits: string; readonly trailing: number } {
   let [start, end] = [0, all.length]
   while (start < end && all[start] === '0') start++
@@ -49,7 +49,7 @@ function significant(all: string): { readonly digits: string; readonly trailing:
 /** JSON's form of a number. */
 export const numberForm = /^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?$/
 
-/** A double as text that `isHeld` takes: JavaScript spells large integers with zeros in place of digits. */
+/** A double as text that `isHeld` accepts: JavaScript spells large integers with zeros in place of digits. */
 export function spelled(value: number): string {
   const usual = JSON.stringify(value)
   return Number.isSafeInteger(value) || !Number.isInteger(value) || isHeld(usual) ? usual : value.toExponential(mostDigits - 1)

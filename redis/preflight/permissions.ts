@@ -160,12 +160,12 @@ function rulesFor(pipeline: CompiledPipeline, clustered: boolean, here: (place: 
   ]
 }
 
-/** What a dispatcher's own connection sends, beside what its script does; each is refused to it without harm where it is lacking. */
+/** The commands of a dispatcher's own connection, beside its script. Each fails without harm where the right is missing. */
 const dispatchCommands: readonly string[] = ['info', 'client|setname', 'select', 'eval', 'evalsha', 'get', 'xadd']
 
 /**
- * Least rights of a user that dispatches in Stream mode and does nothing else: it adds to the stream and reads the mode. No rule keeps
- * XADD from trimming (MAXLEN, MINID) or from taking the last possible id; docs/tenancy.md says what that means.
+ * Least rights of a user that only dispatches in Stream mode: it adds to the stream and reads the mode. No rule keeps XADD from trimming
+ * (MAXLEN, MINID) or from using the last possible id; docs/tenancy.md describes the consequences.
  */
 export function dispatchRules(pipeline: CompiledPipeline): readonly string[] {
   const { stream, keys } = streamPlace(pipeline)

@@ -1,9 +1,9 @@
 /**
- * What replies that are not complete may keep together. Each is bounded by itself, but thousands of servers may each keep one back just
- * below its bound. Beyond the sum the one that keeps most is given up, whoever was read last.
+ * The bound on all incomplete replies together. Each reply has its own bound, but thousands of servers may each hold one back just below
+ * it. Beyond the sum, the reply that keeps the most bytes is given up, whichever was read last.
  */
 export interface ReplyBudget {
-  /** @param giveUp called, once, when this reply keeps most of too much */
+  /** @param giveUp called once, when the sum is exceeded and this reply keeps the most */
   join(giveUp: () => void): BudgetShare
 }
 

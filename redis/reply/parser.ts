@@ -1,17 +1,17 @@
 /**
- * Reads replies of Redis, of RESP2 and RESP3, from bytes that come in any pieces. The peer may be anything: nothing it sends makes the
- * parser throw, hold more than its limits, or do more work than the bytes are long.
+ * Reads replies of Redis, of RESP2 and RESP3, from bytes in pieces of any size. The peer is untrusted. No input makes the parser throw,
+ * exceed its limits, or do more work than the bytes are long.
  *
  * - A declared length or count is judged when it is read, before anything of that size exists. Lists grow as their items arrive.
- * - A line that is cut by the end of a piece, and a text that is, are kept in one buffer that grows with what arrived, not with what was
- *   announced; a million pieces of one byte cost no more than one piece.
+ * - A line or a text that continues in the next piece is kept in one buffer. The buffer grows with the bytes that arrived, not with the
+ *   announced length. A million pieces of one byte cost no more than one piece.
  * - Lists are kept on a stack of their own. Depth is a number, not a recursion.
- * - The first fault is the last: the state after it is unknown, so whatever follows is not looked at.
+ * - The first fault is the last: the state after it is unknown, so later bytes are ignored.
  *
- * Values take the shapes that ioredis gives them by default: texts are Buffers, maps are flat lists, sets are lists, booleans are 1 and
- * 0, doubles are their text. A text that lies whole in a piece is a view of that piece, not a copy.
+ * Values have ioredis' default shapes: texts are Buffers, maps are flat lists, sets are lists, booleans are 1 and 0, doubles are their
+ * text. A text that lies whole in a piece is a view of that piece, not a copy.
  *
- * What Redis sends unasked (pushes, attributes) and lengths that are told later (streamed texts) are faults: nobody here asks for them.
+ * Unrequested messages (pushes, attributes) and lengths that follow later (streamed texts) are faults: this product never requests them.
  */
 import { ReplyError } from 'ioredis'
 import type { ReplyLimits } from './limits.ts'
@@ -19,21 +19,21 @@ import type { ReplyLimits } from './limits.ts'
 export type Reply = Buffer | number | string | null | Error | Reply[]
 
 export interface ReplyHandlers {
-  /** One whole reply that is no error. */
+  /** One whole reply without error. */
   readonly reply: (value: Reply) => void
-  /** One whole reply that is an error of the server. */
+  /** One whole reply that is a server's error. */
   readonly error: (error: Error) => void
 }
 
 export interface ReplyParser {
   /**
    * Reads on. The handlers are called in order for each reply that this piece completes.
-   * @returns why the peer's bytes are refused; undefined: they are good so far
+   * @returns why the peer's bytes are refused; undefined: they are valid so far
    */
   write(piece: Buffer): string | undefined
-  /** Bytes, by estimate, that a reply keeps which is not complete. */
+  /** Estimated bytes that an incomplete reply keeps. */
   readonly held: number
-  /** The first byte of a reply came and not its last. */
+  /** True: the first byte of a reply came, but not its last. */
   readonly incomplete: boolean
 }
 
@@ -61,11 +61,11 @@ const set = byteOf('~')
 const push = byteOf('>')
 const [carriageReturn, lineFeed] = [13, 10]
 
-/** Of a number on the wire, sign included. */
+/** Longest number on the wire, sign included. */
 const longestNumber = 24
-/** Of a text or an error that is a line: Redis' own are below a kilobyte. */
+/** Longest text or error in line form: Redis' own are below a kilobyte. */
 const longestLine = 65_536
-/** What a value costs beside its bytes. */
+/** Overhead of a value beside its bytes. */
 const itemBytes = 96
 const smallestBuffer = 64
 
@@ -73,13 +73,13 @@ export function createReplyParser(limits: ReplyLimits, handlers: ReplyHandlers):
   let fault: string | undefined
   let open: OpenList | undefined
   let depth = 0
-  /** Of the reply under way. */
+  /** State of the reply under way. */
   let bytes = 0
   let items = 0
-  /** A line or a text that is cut by the end of a piece: `kept` bytes of `store`. */
+  /** A line or a text that continues in the next piece: `kept` bytes of `store`. */
   let store = Buffer.alloc(0)
   let kept = 0
-  /** Of the text under way, with its line end; 0: a line is under way, or nothing. */
+  /** Length of the text under way, with its line end. 0: a line is under way, or nothing. */
   let awaited = 0
   let awaitedType = 0
 
@@ -91,7 +91,7 @@ export function createReplyParser(limits: ReplyLimits, handlers: ReplyHandlers):
     return false
   }
 
-  /** Appends to what is kept; `most`: what may still come of it. */
+  /** Appends to the kept bytes. `most`: the bound on their final length. */
   function keep(piece: Buffer, from: number, to: number, most: number): void {
     const needed = kept + to - from
     if (needed > store.length) {
@@ -131,7 +131,7 @@ export function createReplyParser(limits: ReplyLimits, handlers: ReplyHandlers):
     return true
   }
 
-  /** Of a text or a list. -1 is what RESP2 has for nothing. Undefined: refused. */
+  /** Length of a text or a list. -1 is RESP2's null. Undefined: refused. */
   function lengthOf(source: Buffer, from: number, to: number, what: string): number | undefined {
     const length = numberIn(source, from, to)
     if (length !== undefined && length >= -1 && Number.isSafeInteger(length)) return length
@@ -203,13 +203,13 @@ export function createReplyParser(limits: ReplyLimits, handlers: ReplyHandlers):
     const end = to - 2
     if (type === bulkError) return value(new ReplyError(source.toString('utf8', from, end)) as Error)
     if (type === bulkText) return value(source.subarray(from, end))
-    // Three letters tell the format, and a colon ends them.
+    // Three letters name the format, and a colon ends them.
     return end - from >= 4 && source[from + 3] === 58
       ? value(source.subarray(from + 4, end))
       : refuse('a verbatim text without a format')
   }
 
-  /** The store is the reply's from now on, where it holds a text. */
+  /** From now on the store belongs to the reply, where it holds a text. */
   function takeStore(): Buffer {
     const taken = store
     store = Buffer.alloc(0)
@@ -217,7 +217,7 @@ export function createReplyParser(limits: ReplyLimits, handlers: ReplyHandlers):
     return taken
   }
 
-  /** Reads on in a text under way. @returns where the piece goes on; -1: refused, or more is awaited */
+  /** Continues a text. @returns where the piece continues; -1: refused, or more is awaited */
   function readText(piece: Buffer, at: number): number {
     const to = Math.min(piece.length, at + awaited - kept)
     if (kept === 0 && to - at === awaited) {
@@ -231,7 +231,7 @@ export function createReplyParser(limits: ReplyLimits, handlers: ReplyHandlers):
     return text(awaitedType, takeStore(), 0, length) ? to : -1
   }
 
-  /** @returns where the piece goes on; -1: refused, or more is awaited */
+  /** @returns where the piece continues; -1: refused, or more is awaited */
   function readLine(piece: Buffer, at: number): number {
     const type = kept > 0 ? store[0] : piece[at]
     const longest = longestOf(type)
@@ -274,7 +274,7 @@ export function createReplyParser(limits: ReplyLimits, handlers: ReplyHandlers):
   }
 }
 
-/** Of a line with its type and its end; 0: no line begins so. */
+/** Longest line of this type, with its type and end. 0: no line begins so. */
 function longestOf(type: number | undefined): number {
   switch (type) {
     case simpleText:
@@ -298,7 +298,7 @@ function longestOf(type: number | undefined): number {
   }
 }
 
-/** Undefined: it is no whole number. Beyond 2^53 it is as exact as a number can be. */
+/** Undefined: the text is no whole number. Beyond 2^53 the result is rounded to the nearest double. */
 function numberIn(source: Buffer, from: number, to: number): number | undefined {
   const sign = source[from]
   let at = sign === 45 || sign === 43 ? from + 1 : from

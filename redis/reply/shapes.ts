@@ -1,7 +1,6 @@
 /**
- * Replies that ioredis itself works with, before whoever asked sees them: what a cluster says of its slots, what a server says of itself,
- * where a key has moved. It takes their form for granted, in callbacks whose exceptions nobody catches, and counts from the first slot
- * to the last that it is given.
+ * Replies that ioredis itself uses before the caller sees them: a cluster's slots, a server's description of itself, a key's new place.
+ * ioredis trusts their form, in callbacks whose exceptions no caller catches, and counts from the first given slot to the last.
  */
 import type { Reply } from './parser.ts'
 
@@ -15,7 +14,7 @@ const slots = 16_384
 const mostNodes = 4_096
 const longestHost = 255
 
-/** Why a reply cannot be what was asked for; undefined: it can. */
+/** Why a reply cannot answer its command. Undefined: it can. */
 export function misshapen({ name, args }: Asked, reply: Reply): string | undefined {
   switch (name.toLowerCase()) {
     case 'info':
@@ -44,7 +43,7 @@ const isSlot = (value: Reply | undefined): boolean =>
 
 const isPort = (value: unknown): boolean => Number.isInteger(value) && Number(value) > 0 && Number(value) < 65_536
 
-/** A node that does not know its own address says nothing in its place, and is passed over. */
+/** A node that does not know its own address leaves it empty, and is passed over. */
 function isNode(node: Reply): boolean {
   if (!Array.isArray(node)) return false
   const [host, port] = node
@@ -53,7 +52,7 @@ function isNode(node: Reply): boolean {
 
 const nodeName = (node: Reply): string => (Array.isArray(node) ? `${String(node[0])}:${String(node[1])}` : '')
 
-/** Why an error that sends a command elsewhere cannot be followed; undefined: it can, or it sends nothing anywhere. */
+/** Why a redirecting error cannot be followed. Undefined: it can, or it does not redirect. */
 export function misdirecting(error: Error): string | undefined {
   if (!/^(?:MOVED|ASK)\b/.test(error.message)) return undefined
   const [, slot, address = ''] = error.message.split(' ')

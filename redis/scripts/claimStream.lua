@@ -1,19 +1,19 @@
 --[[
-  Claims a stream and group for a pipeline, or renews its claim. A claim that was not renewed for so long passes on, and so does one whose
-  holder is confirmed to be gone. Who is refused is told whose it is.
+  Claims a stream and group for a pipeline, or renews its claim. A claim passes on when its holder has not renewed it for `lapseMs`, or is
+  confirmed gone. A refused pipeline receives the holder.
 
   KEYS
     stats     hash      field `owner`: time, uid and text of the holder
 
   ARGV
     uid       text      of the pipeline
-    holder    text      JSON, for whoever is refused
+    holder    text      JSON, for a refused pipeline
     gone      text      uid of a holder that is gone; empty: none
     lapseMs   integer
 
   REPLY
     granted   flag
-    owner     text      of whoever holds it now
+    owner     text      of the current holder
 
   WRITES
     1 HSET stats owner   a refusal leaves the claim as it was

@@ -1,6 +1,6 @@
 --[[
-  Counts entries after an id, up to so many or until so many bytes of them were passed. Only the count comes back: what entries hold
-  may be large. They are read a few at a time, by how large those before were.
+  Counts entries after an id, up to `most` entries or `bytes` bytes. Only the count is returned, since entries may be large. The size of the
+  entries read so far decides how many are read next.
 
   KEYS
     stream    stream

@@ -17,7 +17,7 @@
   WRITES
     1 XGROUP CREATE              a refusal leaves nothing
     2 HSET stats group           a refusal leaves a group that would start anew, were it deleted
-    3 HSET stats born, began     a refusal leaves a group that cannot be told from the one before
+    3 HSET stats born, began     a refusal leaves a group that looks like the one before
     4 HDEL, HSET stats           a refusal leaves the ledger of the group before; it is rebased
 ]]
 -- @include ledger
@@ -38,7 +38,7 @@ if refused(made) then
   outcome = 'exists'
 end
 if not remembered then redis.call('HSET', stats, 'group', group) end
--- What an older version made has no time: from now on it has one.
+-- A group that an earlier version made has no time: it gets one now.
 local now, held = digits(serverNow()), redis.call('HMGET', stats, 'born', 'began')
 if not held[1] then redis.call('HSET', stats, 'born', now) end
 if outcome ~= 'exists' or not held[2] then redis.call('HSET', stats, 'began', now) end

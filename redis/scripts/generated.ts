@@ -777,7 +777,7 @@ export interface ClaimStreamKeys {
 export interface ClaimStreamArguments {
   /** of the pipeline */
   readonly uid: string
-  /** JSON, for whoever is refused */
+  /** JSON, for a refused pipeline */
   readonly holder: string
   /** uid of a holder that is gone; empty: none */
   readonly gone: string
@@ -786,7 +786,7 @@ export interface ClaimStreamArguments {
 
 export interface ClaimStreamReply {
   readonly granted: boolean
-  /** of whoever holds it now */
+  /** of the current holder */
   readonly owner: string
 }
 
@@ -812,7 +812,7 @@ return {1, holder}
 
 const claimStreamScript = defineScript('claimStream', claimStreamLua)
 
-/** Claims a stream and group for a pipeline, or renews its claim. A claim that was not renewed for so long passes on, and so does one whose holder is confirmed to be gone. Who is refused is told whose it is. Throws catalogued errors. */
+/** Claims a stream and group for a pipeline, or renews its claim. A claim passes on when its holder has not renewed it for `lapseMs`, or is confirmed gone. A refused pipeline receives the holder. Throws catalogued errors. */
 export function claimStream(connection: RedisConnection, keys: ClaimStreamKeys, args: ClaimStreamArguments): Promise<ClaimStreamReply> {
   return claimStreamScript.run(connection, [keys.stats], [args.uid, args.holder, args.gone, args.lapseMs]).then(decodeClaimStream)
 }
@@ -1023,7 +1023,7 @@ return {entries, last, #left == 0 and 1 or 0}
 
 const countEntriesScript = defineScript('countEntries', countEntriesLua)
 
-/** Counts entries after an id, up to so many or until so many bytes of them were passed. Only the count comes back: what entries hold may be large. They are read a few at a time, by how large those before were. Throws catalogued errors. */
+/** Counts entries after an id, up to `most` entries or `bytes` bytes. Only the count is returned, since entries may be large. The size of the entries read so far decides how many are read next. Throws catalogued errors. */
 export function countEntries(connection: RedisConnection, keys: CountEntriesKeys, args: CountEntriesArguments): Promise<CountEntriesReply> {
   return countEntriesScript.run(connection, [keys.stream], [args.after, args.most, args.bytes, args.pageBytes]).then(decodeCountEntries)
 }
@@ -1878,7 +1878,7 @@ return {guarded}
 
 const guardJobsScript = defineScript('guardJobs', guardJobsLua)
 
-/** The portable path, first command of its MULTI: keeps the adds behind it from keys that have been marked since they were looked at. A forwarder may have stood still for longer than its lock lives, and somebody else's job of the key may have come, run and gone. A hash is put in the place of the job: BullMQ's add takes it for the job and adds nothing. markJobs takes it away again, so nobody ever sees it. The lock need not be asked: who adds marks in the same step, and finds the mark here. Appends it to a MULTI. */
+/** The portable path, first command of its MULTI: it blocks the following adds for keys that were marked since the last look. A forwarder may have stalled for longer than its lock lives. Another forwarder's job of the key may then have come, run and gone. A hash in the place of the job makes BullMQ's add take it for the job and add nothing. markJobs removes the hash in the same MULTI, so no client sees it. The script need not check the lock: a forwarder that adds also marks in the same step, and this script finds the mark. Appends it to a MULTI. */
 export function guardJobs(multi: ChainableCommander, keys: GuardJobsKeys): void {
   guardJobsScript.queue(multi, [...keys.marks, ...keys.jobs], [keys.marks.length])
 }
@@ -2314,7 +2314,7 @@ export interface LockJobsStandingReply {
   /** ours now */
   readonly locked: boolean
   readonly marked: boolean
-  /** which of its keys holds another type than it should, and which; empty when none does */
+  /** its key of a wrong type, and that type; empty: all are right */
   readonly foreign: string
   /** type of the job's key */
   readonly holds: string
@@ -2914,7 +2914,7 @@ return found
 
 const lookAtStreamScript = defineScript('lookAtStream', lookAtStreamLua)
 
-/** Everything that the scaler and the status need of a stream, of one instant. Only counts come back, not the entries, and of consumers at most so many: those that hold entries first, then those that asked last. Anybody who may write can invent any number. XPENDING is never sent with IDLE, which scans the whole pending list (7 ms at 100,000). Throws catalogued errors. */
+/** Everything that the scaler and the status need of a stream, at one instant. Only counts are returned, not the entries. The number of consumers is bounded: those that hold entries come first, then those that asked last. Any program that may write can invent any number. XPENDING is never sent with IDLE, which scans the whole pending list (7 ms at 100,000). Throws catalogued errors. */
 export function lookAtStream(connection: RedisConnection, keys: LookAtStreamKeys, args: LookAtStreamArguments): Promise<unknown> {
   return lookAtStreamScript.run(connection, [keys.stream, keys.registry, keys.stats, keys.deadLetters], [args.group, args.longestPage, args.pageBytes, args.pendingPage, args.mostConsumers, args.mostText, ...args.ledger])
 }
@@ -3044,7 +3044,7 @@ return {ids}
 
 const newestEntriesScript = defineScript('newestEntries', newestEntriesLua)
 
-/** Ids of the last entries of streams, for a read whose reply would hold an entry that is too large to take. A stream that is none, or that this user may not ask about, has none. Throws catalogued errors. */
+/** Ids of the last entries of streams, for a read whose reply would hold an entry beyond the bound. A key that is no stream, or that this user may not read, has none. Throws catalogued errors. */
 export function newestEntries(connection: RedisConnection, keys: NewestEntriesKeys): Promise<NewestEntriesReply> {
   return newestEntriesScript.run(connection, [...keys.streams], []).then(decodeNewestEntries)
 }
@@ -3095,12 +3095,12 @@ export interface ReadAccountReply {
   readonly trimmed: number
   /** entries cut unread */
   readonly lost: number
-  /** entries that other hands took, or that were cut unread; counts do not say which */
+  /** entries that other programs took, or that were cut unread; counts do not separate them */
   readonly taken: number
   readonly pending: number
-  /** nothing where counts do not say */
+  /** nothing where counts do not show it */
   readonly undelivered: number | undefined
-  /** undelivered entries by the ledger's sum, or as Redis says; nothing where neither does */
+  /** undelivered entries by the ledger's sum, or by Redis' own lag; nothing where both lack it */
   readonly supposed: number | undefined
   /** records ever added to the dead-letter stream */
   readonly deadLetters: number
@@ -3329,7 +3329,7 @@ return {
 
 const readAccountScript = defineScript('readAccount', readAccountLua)
 
-/** What the group's ledger and its stream say of one instant. redis/stream/account.ts says what it is for. Throws catalogued errors. */
+/** The group's ledger and its stream, at one instant. redis/stream/account.ts describes its purpose. Throws catalogued errors. */
 export function readAccount(connection: RedisConnection, keys: ReadAccountKeys, args: ReadAccountArguments): Promise<ReadAccountReply> {
   return readAccountScript.run(connection, [keys.stream, keys.stats, keys.deadLetters], [args.group]).then(decodeReadAccount)
 }
@@ -3893,7 +3893,7 @@ export interface RenewArguments {
 
 export interface RenewReply {
   readonly renewed: number
-  /** entries that became dead letters, since only XCLAIM could tell that they are gone */
+  /** entries that became dead letters, since only XCLAIM found them gone */
   readonly trimmed: number
   /** ids dealt with, from the first on; fewer where this call has copied enough */
   readonly seen: number
@@ -5066,7 +5066,7 @@ export interface ScalingStateKeys {
 
 export interface ScalingStateArguments {
   readonly field: string
-  /** characters; a longer text is nobody's state */
+  /** characters; a longer text is no state */
   readonly most: number
 }
 

@@ -1,8 +1,8 @@
 --[[
-  The portable path, first command of its MULTI: keeps the adds behind it from keys that have been marked since they were looked at.
-  A forwarder may have stood still for longer than its lock lives, and somebody else's job of the key may have come, run and gone. A
-  hash is put in the place of the job: BullMQ's add takes it for the job and adds nothing. markJobs takes it away again, so nobody
-  ever sees it. The lock need not be asked: who adds marks in the same step, and finds the mark here.
+  The portable path, first command of its MULTI: it blocks the following adds for keys that were marked since the last look. A forwarder may
+  have stalled for longer than its lock lives. Another forwarder's job of the key may then have come, run and gone. A hash in the place of
+  the job makes BullMQ's add take it for the job and add nothing. markJobs removes the hash in the same MULTI, so no client sees it. The
+  script need not check the lock: a forwarder that adds also marks in the same step, and this script finds the mark.
 
   MULTI
 
@@ -14,8 +14,8 @@
     guarded   integer[] per job: 1 where it must not be added
 
   WRITES
-    1 HSET job spGuard, per marked job   a refusal leaves the rest unguarded; one that markJobs does not reach is a job in no list,
-                                         which makes way at the next attempt
+    1 HSET job spGuard, per marked job   a refusal leaves the rest unguarded; a guard that markJobs misses is a job in no list,
+                                         which the next attempt removes
 ]]
 local guarded = {}
 for i = 1, #jobs do

@@ -18,14 +18,14 @@
     standings     rows      per key
       .locked     flag      ours now
       .marked     flag
-      .foreign    text      which of its keys holds another type than it should, and which; empty when none does
+      .foreign    text      its key of a wrong type, and that type; empty: all are right
       .holds      text      type of the job's key
       .timestamp  text      of the job; empty where it has none
       .finishedOn text
 
   WRITES
-    1 SET lock NX, per key   a refusal leaves the locks before it, which expire. A lock without expiry is nobody's, since ours have one:
-                             it is given one
+    1 SET lock NX, per key   a refusal leaves the locks before it, which expire. A lock without expiry has no holder, since ours expire:
+                             it gets one
 ]]
 -- @include queueKeys
 -- @include replies
@@ -33,7 +33,7 @@
 -- @include clock
 local wrong = wrongQueueKey(queue)
 if wrong then return wrong end
--- The type of a key, and what is to be reported where it is another.
+-- The type of a key, and the report where it is wrong.
 local function typed(key, expected, what)
   local holds = redis.call('TYPE', key).ok
   if holds == 'none' or holds == expected then return holds, nil end
@@ -55,7 +55,7 @@ for i = 1, #locks do
     job = redis.call('HMGET', jobs[i], 'timestamp', 'finishedOn')
     if job[2] then foreignHold = select(2, typed(jobs[i] .. ':lock', 'string', 'lock')) end
   end
-  -- A key that is marked is settled, whatever lies in the place of its job.
+  -- A marked key is settled, whatever key has the name of its job.
   local foreign = foreignMark or marked == 'none' and (foreignJob or foreignHold or foreignLock)
   standings[i] = {locked, marked == 'string' and 1 or 0, foreign or '', holds, job[1] or '', job[2] or ''}
 end

@@ -1,6 +1,6 @@
 --[[
-  Everything that the scaler and the status need of a stream, of one instant. Only counts come back, not the entries, and of
-  consumers at most so many: those that hold entries first, then those that asked last. Anybody who may write can invent any number.
+  Everything that the scaler and the status need of a stream, at one instant. Only counts are returned, not the entries. The number of
+  consumers is bounded: those that hold entries come first, then those that asked last. Any program that may write can invent any number.
   XPENDING is never sent with IDLE, which scans the whole pending list (7 ms at 100,000).
 
   KEYS
@@ -34,7 +34,7 @@ local function capped(rows)
   for i = #rows, mostConsumers + 1, -1 do rows[i] = nil end
   return rows
 end
--- Of those named first, then of whoever else is registered.
+-- The consumers named first, then other registered ones.
 local function registered(names)
   local flat, uids, kept = redis.call('HGETALL', registry), {}, {}
   for i = 1, #flat, 2 do

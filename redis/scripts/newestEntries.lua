@@ -1,6 +1,6 @@
 --[[
-  Ids of the last entries of streams, for a read whose reply would hold an entry that is too large to take. A stream that is none, or
-  that this user may not ask about, has none.
+  Ids of the last entries of streams, for a read whose reply would hold an entry beyond the bound. A key that is no stream, or that this
+  user may not read, has none.
 
   KEYS
     streams   string[]  streams

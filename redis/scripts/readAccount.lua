@@ -1,5 +1,5 @@
 --[[
-  What the group's ledger and its stream say of one instant. redis/stream/account.ts says what it is for.
+  The group's ledger and its stream, at one instant. redis/stream/account.ts describes its purpose.
 
   KEYS
     stream         stream
@@ -26,10 +26,10 @@
     dead           integer   as dead letters; an older version's are in `settled` alone
     trimmed        integer   pending entries that the stream had lost
     lost           integer   entries cut unread
-    taken          integer   entries that other hands took, or that were cut unread; counts do not say which
+    taken          integer   entries that other programs took, or that were cut unread; counts do not separate them
     pending        integer
-    undelivered    integer?  nothing where counts do not say
-    supposed       integer?  undelivered entries by the ledger's sum, or as Redis says; nothing where neither does
+    undelivered    integer?  nothing where counts do not show it
+    supposed       integer?  undelivered entries by the ledger's sum, or by Redis' own lag; nothing where both lack it
     deadLetters    integer   records ever added to the dead-letter stream
 
   WRITES
@@ -47,7 +47,7 @@ local known = redis.call('HGET', stats, 'group') and 1 or 0
 local state = info.length and assess(stream, group, stats)
 if not state then return {now, known, 0, 0, 0, 0, length, first, '0-0', last, 0, 0, 0, 0, 0, 0, 0, 0, false, false, records} end
 local function stat(name) return tonumber(redis.call('HGET', stats, name) or '0') or 0 end
--- Redis' own lag is the substitute where there is no sum.
+-- Without a sum, Redis' own lag replaces it.
 local sum = state.group.lag
 if state.base then
   sum = state.added - state.base - state.settled - state.trimmedPending - state.group.pending - (state.told - state.lostBefore)

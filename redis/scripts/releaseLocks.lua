@@ -17,7 +17,7 @@
 local released = 0
 for _, lock in ipairs(locks) do
   local held = attempt(redis.call, 'GET', lock)
-  -- What holds another type is not ours.
+  -- A key of another type is not ours.
   if refused(held) and string.sub(held.err, 1, 9) ~= 'WRONGTYPE' then return held end
   if held == token then
     redis.call('DEL', lock)

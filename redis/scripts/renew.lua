@@ -15,7 +15,7 @@
 
   REPLY
     renewed         integer
-    trimmed         integer   entries that became dead letters, since only XCLAIM could tell that they are gone
+    trimmed         integer   entries that became dead letters, since only XCLAIM found them gone
     seen            integer   ids dealt with, from the first on; fewer where this call has copied enough
     stopped         text      why XCLAIM or a record was refused, which ended the call; empty when it was not
 

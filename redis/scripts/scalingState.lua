@@ -6,7 +6,7 @@
 
   ARGV
     field   text
-    most    integer   characters; a longer text is nobody's state
+    most    integer   characters; a longer text is no state
 
   REPLY
     state   text      JSON; empty where there is none, or where it is too long

@@ -1,13 +1,13 @@
 /**
- * The account of a group: how many entries came, and what became of them. The scripts that settle entries count them in the same
- * step, so these numbers are exact where a consumer's own are not: a consumer that dies takes its last ones with it, and one whose
- * reply was lost with a connection never learns what it did.
+ * The account of a group: the number of entries that came, and their outcomes. The scripts that settle entries count them in the same step,
+ * so these numbers are exact. A consumer's own numbers are not: they die with it, and it never receives a reply that was lost with a
+ * connection.
  *
  *     waiting before + added = settled + trimmed + lost + taken + waiting after        waiting = undelivered + pending
  *     settled = forwarded + duplicates + dead
  *
- * Both hold between two accounts of one life of the group, which `began` tells: a stream that was deleted, or a Redis that came
- * back empty, has a group of another age.
+ * Both equations hold between two accounts of one life of the group, which `began` identifies. A deleted stream, or a Redis that came back
+ * empty, gets a group with another `began`.
  */
 import type { RedisConnection } from '../connect/connection.ts'
 import type { StreamPlace } from '../placement.ts'
@@ -16,9 +16,9 @@ import { readAccount as callReadAccount, type ReadAccountReply } from '../script
 export interface Account extends Omit<ReadAccountReply, 'undelivered' | 'supposed' | 'now'> {
   /** Server time, milliseconds since the epoch. */
   readonly atMs: number
-  /** Entries that the group was not given yet. */
+  /** Entries that the group has not received yet. */
   readonly undelivered: number
-  /** Undelivered entries were seen, not taken from the ledger's sum: both sides of the equation are known by themselves. */
+  /** True: undelivered entries were counted, not derived from the ledger's sum. Both sides of the equation are then independent. */
   readonly counted: boolean
 }
 

@@ -1,10 +1,10 @@
 /**
- * Whose a stream and group are. Two pipelines, of two namespaces or of two clusters, may name the same ones; only one of them may say which
- * mode producers go by, make the group, and keep the scaler's state. It holds a claim beside the stream, which it renews; the other one is
- * refused, and its consumers read on.
+ * The claim of a pipeline on a stream and group. Two pipelines, of two namespaces or of two clusters, may name the same ones. Only one of
+ * them may set the producers' mode, create the group, and keep the scaler's state. It holds a claim beside the stream, and renews it. The
+ * other one is refused, and its consumers read on.
  *
- * A claim passes on when its holder is confirmed to be gone, or has not renewed it for ten minutes: recreated, restored elsewhere, switched
- * from one cluster to another. Releases that know nothing of claims neither make nor heed them.
+ * A claim passes on when its holder is confirmed gone, or has not renewed it for ten minutes. This covers a pipeline that is recreated,
+ * restored elsewhere, or switched from one cluster to another. Releases without claims neither make nor respect them.
  */
 import { failure, type StreamPipelineError } from '../../api/errors.ts'
 import type { RedisConnection } from '../connect/connection.ts'
@@ -12,7 +12,7 @@ import type { KeySpace } from '../keys.ts'
 import { claimStream } from '../scripts/generated.ts'
 
 export interface Claimant {
-  /** Of the operator's installation: tells clusters apart. */
+  /** Id of the operator's installation, which distinguishes clusters. */
   readonly cluster: string
   readonly namespace: string
   readonly name: string
@@ -23,9 +23,9 @@ const lapseMs = 600_000
 const longestName = 253
 
 /**
- * Claims, or renews.
- * @param isGone whether a pipeline is certain not to exist any more
- * @returns why it is refused; undefined: it holds the claim
+ * Makes or renews a claim.
+ * @param isGone whether a pipeline certainly no longer exists
+ * @returns why the claim is refused; undefined: the pipeline holds it
  */
 export async function claim(
   connection: RedisConnection,
@@ -44,7 +44,7 @@ export async function claim(
   return failure('StreamClaimed', { stream, group, owner })
 }
 
-/** Undefined for what no operator wrote: others may write there, too. */
+/** Undefined: no operator wrote it. Other programs may write there too. */
 function readClaimant(text: string): Claimant | undefined {
   try {
     const value = JSON.parse(text) as Partial<Record<keyof Claimant, unknown>> | null

@@ -21,7 +21,7 @@
  *
  * What is not lost goes into `base`, so that the sum goes on exactly. A sum that falls (SETID backward, a restored stream) is
  * rebased and counted in `rebases`; what was lost before stays. Unaccounted entries end by leaving the stream, or by being
- * undelivered again. XSETID with a larger ENTRIESADDED looks like entries that went unread: undecided, and lost in the end.
+ * undelivered again. XSETID with a larger ENTRIESADDED looks like unread entries: they are undecided, and finally count as lost.
  */
 
 import { redisWord } from '../../api/quoting.ts'

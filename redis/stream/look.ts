@@ -15,9 +15,9 @@ import { lookAtQueue as callLookAtQueue, lookAtStream as callLookAtStream } from
 const longestPage = 64
 const pageBytes = 65_536
 export const pendingPageSize = 100
-/** More than one pipeline may run, and than a look may cost. */
+/** Above the number of consumers that a pipeline may run. A look must not cost more. */
 const mostConsumers = 2_000
-/** Names of pods have 63 characters, those of local runs a host's and a number; a uid is two of Kubernetes'. */
+/** Names of pods have 63 characters; those of local runs hold the host's name and a number. A uid is two of Kubernetes' uids. */
 const mostText = 512
 
 const ledgerFields = [

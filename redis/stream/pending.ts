@@ -99,7 +99,7 @@ export async function claimEntries(
   return { trimmed, claimed, seen, ...(refusal === '' ? {} : { refusal: unwritable(connection, place, refusal) }) }
 }
 
-/** Is told of entries that became dead letters since they had been trimmed; also before the work is refused. */
+/** Receives the number of trimmed entries that became dead letters, even if the work is then refused. */
 type TrimmedListener = (count: number) => void
 
 /** Resets the idle time of entries still held by `consumer`; the count stays, and what went to another owner stays there. */
@@ -130,8 +130,8 @@ export async function renewEntries(
 const handBackPage = 1_000
 
 /**
- * Makes everything `consumer` still holds claimable at once, each delivery taken back, and nudges the others. A trimmed entry becomes a
- * dead letter, or stays pending while its record cannot be written.
+ * Makes all entries that `consumer` still holds claimable at once, uncounts their deliveries, and nudges the others. A trimmed entry
+ * becomes a dead letter, or stays pending while its record cannot be written.
  */
 export async function handBackEntries(
   connection: RedisConnection,

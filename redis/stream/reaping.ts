@@ -49,7 +49,7 @@ export type Reaping =
       readonly pending: number
       /** Id of the oldest of those. */
       readonly oldestId: string
-      /** Why the record of a trimmed entry could not be written, or an entry be released; it stays pending as it is. */
+      /** Why the record of a trimmed entry could not be written, or an entry not released. The entry stays pending as it is. */
       readonly refusal?: StreamPipelineError
     }
   /** Its heartbeat is still there. */
@@ -77,12 +77,12 @@ export async function reapConsumer(connection: RedisConnection, place: StreamPla
       ...{ group, name, uid, minIdleMs, maxDeadLetters, start, pageSize },
       requireExpired: requireExpiredHeartbeat,
     }).catch((thrown: unknown) => {
-      // What earlier pages did is done, and its records are counted here or nowhere.
+      // The work of earlier pages is done, and only this report counts its records.
       if (entries + trimmed === 0) throw thrown
       return asFailure(thrown)
     })
     if (page instanceof StreamPipelineError) return released(page)
-    // One that came back meanwhile is found so by the next reaping.
+    // The next reaping finds a consumer that came back meanwhile.
     if (page.outcome === 'Alive') return entries + trimmed > 0 ? released(refusal) : { kind: 'Alive' }
     if (page.outcome === 'Changed') return entries + trimmed > 0 ? released(refusal) : strange(uid, page.registered)
     entries += page.released

@@ -97,7 +97,7 @@ export function parseHeartbeat(text: string | null): Heartbeat | undefined {
 
 const longestText = 512
 
-/** Whoever may write heartbeats may write any number; sums of these are reckoned with. */
+/** Any program that may write heartbeats may write any number, and these numbers are summed. */
 function bounded(value: unknown): number {
   return typeof value === 'number' && value >= 0 && value <= Number.MAX_SAFE_INTEGER ? value : 0
 }

@@ -49,7 +49,7 @@ export interface RetentionReport {
   readonly undecided: number
   /** Id before the first of those; empty without any. */
   readonly missingFrom: string
-  /** Why the round ended early; the numbers are of the calls before. */
+  /** Why the round ended early. The numbers are of the calls before. */
   readonly failure?: StreamPipelineError
 }
 

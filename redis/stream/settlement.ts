@@ -35,8 +35,8 @@ export interface Settled {
 const maxErrorLength = 1_000
 
 /**
- * Acknowledges and buries in one step; a dead letter that cannot be written keeps nothing else from being settled.
- * @param duplicates how many of `acknowledged` had been forwarded before: the account tells them from jobs
+ * Acknowledges and buries in one step. A dead letter that cannot be written does not keep the other entries from being settled.
+ * @param duplicates how many of `acknowledged` had been forwarded before; the account separates them from jobs
  */
 export async function settleEntries(
   connection: RedisConnection,
@@ -67,7 +67,7 @@ export async function settleEntries(
         letters: letters.slice(outcomes.length),
       },
     ).catch((thrown: unknown) => {
-      // What earlier calls settled is counted here or nowhere: another try would find it gone.
+      // Only this report counts the entries that earlier calls settled: another attempt would find them gone.
       if (outcomes.length === 0) throw thrown
       return asFailure(thrown)
     })

@@ -31,7 +31,7 @@ interface Replay {
   readonly most: number
 }
 
-/** One decision, as it was and as it would be. */
+/** One decision: the logged one and the recomputed one. */
 export interface ReplayedDecision {
   readonly logged: LoggedDecision
   readonly now: Decision
@@ -40,7 +40,7 @@ export interface ReplayedDecision {
 
 /**
  * @param scaling the other policy; undefined: only whether the log reproduces
- * @param onDecision told of each
+ * @param onDecision called with each decision
  */
 export function replay(
   log: readonly LoggedDecision[],

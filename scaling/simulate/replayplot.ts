@@ -1,4 +1,4 @@
-/** A replayed log as SVG: arrivals, age with the target, and the replicas that were decided beside those that would be. */
+/** A replayed log as SVG: arrivals, age with the target, and the decided replicas beside the recomputed ones. */
 import { failure } from '../../api/errors.ts'
 import { buckets, drawing, type Panel } from './plot.ts'
 import type { ReplayedDecision } from './replay.ts'
@@ -44,7 +44,7 @@ export function replayPlot(title: string, decisions: readonly ReplayedDecision[]
   return drawing(title, panels, duration)
 }
 
-/** Those with metrics, in the order of time; a server's clock that was set back ends none. */
+/** Decisions with metrics, in the order of time. A server's clock that was set back ends none. */
 function pointsOf(decisions: readonly ReplayedDecision[]): readonly Point[] {
   const points: Point[] = []
   let first: number | undefined

@@ -82,7 +82,7 @@ export async function runSimulate(options: SimulateOptions, print: (text: string
   return exitCodes.done
 }
 
-/** An option that would change nothing is a mistake of whoever wrote it, or he takes its silence for an answer. */
+/** An option without effect is a mistake: its author would take the silence for an answer. */
 function refuseUnused({ replay: log, scenario, all, decisionLog, pipeline, file, output }: SimulateOptions): void {
   const unused = (option: string, why: string) => failure('InvalidOption', { option, detail: `${why}; leave it out` })
   if (log === undefined) {
@@ -108,7 +108,7 @@ function written({ plot: folder, decisionLog }: SimulateOptions, scenarios: read
   ]
 }
 
-/** A scenario's name may hold anything; its plot stays in the folder. */
+/** A scenario's name may hold any text; its plot stays in the folder. */
 const plotFile = (folder: string, { name }: Scenario): string => join(folder, `${name.replaceAll(/[^\w.-]+/g, '-')}.svg`)
 
 async function writePlots(folder: string, scenarios: readonly Scenario[]): Promise<void> {

@@ -1,7 +1,7 @@
 --[[
-  jobInTheWay(queue, id, mark) says how a job of this id stands to a replay: nil where there is none, 'finished' where one makes way,
-  'busy' where it is not finished or a worker still holds its lock, or 'foreign:<type>:<key>' where another program's key lies in the
-  place of job, lock or mark: it would be in the way for ever.
+  jobInTheWay(queue, id, mark) returns the state of a job with this id for a replay. It is nil without a job, and 'finished' where the job
+  may be removed. It is 'busy' where the job is not finished or a worker still holds its lock. It is 'foreign:<type>:<key>' where another
+  program's key has the name of job, lock or mark: that key blocks the replay for ever.
   mayNotClear(queue, id, mark) returns an error reply where the user may not do what `clearJob` does, or nil.
   clearJob(queue, id, mark, standing) makes way. Returns 'busy' where BullMQ would not remove the job after all, an
   error reply where Redis refused it, else nil.

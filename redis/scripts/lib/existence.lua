@@ -1,13 +1,12 @@
 --[[
-  existenceIn(stream) returns what is known of its entries. Asking with XRANGE copies the payload into Lua, which held Redis for half a
-  second over a page of large entries. So the stream's ends and the last id that was ever deleted from the middle answer first.
+  existenceIn(stream) reports whether entries of the stream exist. XRANGE copies the payload into Lua, which held Redis for half a second
+  over a page of large entries. So the stream's ends, and the last id deleted from the middle, answer first.
 
   existence.tell(id) returns
     'gone'      below the first entry, or above the last
-    'likely'    above the last id that was deleted: it is there, unless the stream comes from a Redis before 7, whose dumps say nothing
-                of deleted entries
+    'likely'    above the last deleted id: it exists, unless the stream comes from a Redis before 7, whose dumps omit deleted entries
     'unknown'   between the two
-  existence.look(id) returns true or false, and the bytes that were copied to find out.
+  existence.look(id) returns true or false, and the bytes copied for the answer.
 ]]
 -- @include replies
 -- @include entryIds

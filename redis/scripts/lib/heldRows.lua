@@ -1,18 +1,18 @@
 --[[
-  What becomes of pending rows that keep their place: renewed, handed back, released. createHeldRows(place, now) begins;
-  place: stream, deadLetters, stats, group, max.
+  Pending rows that keep their place: renewed, handed back, released. createHeldRows(place, now) begins; place: stream, deadLetters, stats,
+  group, max.
 
   heldRows.locate(row) returns 'gone' where the stream does not hold the entry, 'there', or 'likely' (lib/existence.lua).
-  heldRows.claim(consumer, row, …) sends XCLAIM for a row that is not gone; … are its words behind the id. It returns
+  heldRows.claim(consumer, row, …) sends XCLAIM for a row whose entry is not gone; … are XCLAIM's words after the id. It returns
     'claimed'
     'dead'      XCLAIM found the entry gone; its record is written (Trimmed)
-    nil and the error reply of what was refused
-  heldRows.bury(row) records one that is gone, as deadLetterTrimmed does.
-  heldRows.bytes() returns how much was copied.
+    nil and the error reply of the refused command
+  heldRows.bury(row) records a row whose entry is gone, as deadLetterTrimmed does.
+  heldRows.bytes() returns the number of copied bytes.
 
-  XCLAIM deletes the row of an entry that is gone. In a stream that a Redis before 7 dumped, none is known to be there, and looking
-  at each would copy its payload. So XCLAIM itself answers: where it does not name the id, the record is written from the row, which
-  is known. Only while no record could be written, each such entry is looked at first.
+  XCLAIM deletes the row of an entry that is gone. In a stream that a Redis before 7 dumped, no entry is known to exist, and a look at each
+  would copy its payload. So XCLAIM itself answers: where its reply lacks the id, the record is written from the known row. Only while no
+  record can be written is each such entry looked at first.
 
   WRITES of claim
     1 XCLAIM                                             a refusal is returned
@@ -30,7 +30,7 @@ local function createHeldRows(place, now)
       and not forbidden('XADD', place.deadLetters, '*', 'field', 'value') and not forbidden('XACK', place.stream, place.group, '0-1')
       and not forbidden('HINCRBY', place.stats, 'trimmedPending', '1')
   end
-  -- Asked once, and again after each record: they may have filled the room.
+  -- Checked once, and again after each record, which may have filled the room.
   local function mayRecord()
     if recordable == nil then recordable = asked() end
     return recordable

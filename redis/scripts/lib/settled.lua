@@ -1,12 +1,12 @@
 --[[
-  acknowledge(place, ids, recorded, duplicates) acknowledges entries and counts them in the ledger; `recorded` of them are dead letters,
-  `duplicates` had been forwarded before, the others became jobs. Returns how many XACK removed, or an error reply, and then nothing was
-  acknowledged. place: stream, stats, group.
+  acknowledge(place, ids, recorded, duplicates) acknowledges entries and counts them in the ledger. `recorded` of them are dead letters,
+  `duplicates` had been forwarded before, and the others became jobs. It returns how many XACK removed, or an error reply when it
+  acknowledged nothing. place: stream, stats, group.
 
-  Counted is first, since a count can be taken back and an acknowledgement cannot. Without memory it is the other way round: Redis
-  takes XACK then, and after it the counts.
+  Counting comes first, since a count can be taken back and an acknowledgement cannot. Out of memory the order is reversed: Redis then
+  accepts XACK, and after it the counts.
 
-  Entries that other hands had acknowledged are taken from the duplicates first: who acknowledged them had forwarded them.
+  Entries that another consumer has acknowledged are taken from the duplicates first: that consumer had forwarded them.
 
   WRITES
     1 HINCRBY stats settled, dead, duplicates, forwarded
@@ -14,7 +14,7 @@
                                     with `base`: the next audit begins anew
     2 XACK stream                   a refusal is returned, and the counts are taken back
     3 HINCRBY stats settled, duplicates, forwarded
-                                    only where other hands had acknowledged some; a refusal leaves the ledger off by these
+                                    only where another consumer had acknowledged some; a refusal leaves the ledger off by these
 ]]
 -- @include replies
 local function acknowledge(place, ids, recorded, duplicates)

@@ -2,15 +2,15 @@
  * The portable path: only BullMQ's public interface, so it works with any BullMQ and any placement of the queue. Per batch, on
  * the queue's Redis:
  *
- * 1. one script: the types of the queue's keys, then for each key `SET lock token NX PX` and a look at its mark and its job;
- * 2. one MULTI: a script that keeps adds from keys that were marked meanwhile, `job.addJob(multi)` for each key that is locked and
- *    unmarked, then a script that marks those whose job's hash is there, unless a key of the queue is of the wrong type. A failed member does not stop the others of a MULTI, and an add may
- *    fail half-way, after the hash: a job in no list, perhaps marked. So a mark beside a job that is not finished is not believed
- *    before BullMQ's own `getJobState` knows where the job is; one it does not know is added anew;
+ * 1. One script reads the types of the queue's keys. For each key it then runs `SET lock token NX PX`, and reads its mark and its job.
+ * 2. One MULTI holds three steps. A script keeps adds from keys that were marked meanwhile. `job.addJob(multi)` adds for each key that is
+ *    locked and unmarked. A script then marks the keys whose job's hash exists, unless a key of the queue has the wrong type. A failed
+ *    member does not stop the others of a MULTI. An add may fail half-way, after the hash: it leaves a job in no list, perhaps marked. So a
+ *    mark beside an unfinished job counts only once BullMQ's own `getJobState` finds the job; a job that it does not find is added anew.
  * 3. locks released, each only while it still holds our token.
  *
- * A crash anywhere leaves at most locks, which expire. A forwarder that stalls for longer than the lock's life between 1 and 2 finds the
- * mark of the other within the MULTI, and adds nothing. The look at the clock before it spares a command that would add nothing.
+ * A crash anywhere leaves at most locks, which expire. A forwarder may stall between 1 and 2 for longer than the lock's life. It then finds
+ * the other forwarder's mark within the MULTI, and adds nothing. The earlier look at the clock spares a command that would add nothing.
  */
 import { randomUUID } from 'node:crypto'
 import type { Queue } from 'bullmq'

@@ -109,7 +109,7 @@ function queueMarks(
   markJobs(commander, { marks, jobs, guards: adding.map(({ jobKey }) => jobKey) }, { windowMs, requestCopy, origins })
 }
 
-/** Those that were guarded, and so not added. */
+/** The claims that were guarded, and so not added. */
 function checkAdded(replies: readonly unknown[], added: readonly Added[], marked: boolean): readonly Claim[] {
   const made = marked ? list(list(replies.at(-1), 'markJobs')[0], 'markJobs') : []
   const guarded = added.filter((_, order) => made[order] === 2).map(({ claim }) => claim)
