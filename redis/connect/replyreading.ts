@@ -98,6 +98,8 @@ function replyReader(socket: Duplex, connection: Redis, { limits, budget, label 
   const internals = connection as unknown as Internals
   let refused = false
   let begunMs: number | undefined
+  /** Of the piece that is being read. */
+  let completed = false
 
   function refuse(error: StreamPipelineError): void {
     if (refused) return
@@ -129,6 +131,7 @@ function replyReader(socket: Duplex, connection: Redis, { limits, budget, label 
 
   const parser = createReplyParser(limits, {
     reply(value: Reply) {
+      completed = true
       const item = answered()
       if (item === undefined) return
       const fault = misshapen(item.command, value)
@@ -136,6 +139,7 @@ function replyReader(socket: Duplex, connection: Redis, { limits, budget, label 
       else misled(item, fault)
     },
     error(error: Error) {
+      completed = true
       const item = answered()
       if (item === undefined) return
       const fault = misdirecting(error)
@@ -148,11 +152,12 @@ function replyReader(socket: Duplex, connection: Redis, { limits, budget, label 
   return (piece) => {
     if (refused) return
     try {
+      completed = false
       const fault = parser.write(piece)
       if (fault !== undefined) return detailed(fault)
       share?.set(parser.held)
       if (!parser.incomplete) begunMs = undefined
-      else if (begunMs === undefined) begunMs = performance.now()
+      else if (completed || begunMs === undefined) begunMs = performance.now()
       else if (performance.now() - begunMs > limits.ms) detailed(`a reply that does not end within ${limits.ms / 1000} s`)
     } catch (thrown) {
       // A handler of a reply failed. From then on it is unknown which command the next reply answers.

@@ -40,17 +40,17 @@ test('a server that is killed comes back on its socket with what it had answered
 })
 
 test('no other user of the machine reaches the server', async (t) => {
-  const server = await startPrivateRedis()
+  // The test run's own temporary folder is closed to others, so a refusal below it would prove nothing.
+  const open = await mkdtemp('/tmp/streampipeline-open-')
+  t.after(() => rm(open, { recursive: true, force: true }))
+  await chmod(open, 0o755)
+  await writeFile(join(open, 'reachable'), '')
+  const server = await startPrivateRedis({ within: open })
   t.after(() => server.stop())
   assert.equal((await stat(server.folder)).mode & 0o777, 0o700)
   assert.equal((await stat(server.socket)).mode & 0o777, 0o600)
   assert.deepEqual(await portsOf(server.pid), [], 'it listens on no TCP port')
   if (process.getuid?.() !== 0) return t.skip('only root may act as another user')
-  // A folder on the way is closed to others as well; that would prove nothing.
-  const open = await mkdtemp(join(tmpdir(), 'streampipeline-open-'))
-  t.after(() => rm(open, { recursive: true }))
-  await chmod(open, 0o755)
-  await writeFile(join(open, 'reachable'), '')
   const shell = async (script: string) => {
     const child = await startProcess(t, ['--reuid=65534', '--regid=65534', '--clear-groups', 'sh', '-c', script], {
       command: 'setpriv',

@@ -4,11 +4,14 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { before, test } from 'node:test'
-import type { Redis } from 'ioredis'
+import { setTimeout } from 'node:timers/promises'
+import { Redis } from 'ioredis'
 import { StreamPipelineError } from '../../api/errors.ts'
 import { close, connect, failureOn, open } from '../../redis/connect/connection.ts'
 import type { RedisAddress } from '../../redis/connect/references.ts'
+import { readReplies } from '../../redis/connect/replyreading.ts'
 import { createReplyBudget } from '../../redis/reply/budget.ts'
+import { lookLimits } from '../../redis/reply/limits.ts'
 import { writeReply } from '../hostile/kinds/replies.ts'
 import { createRandom } from '../hostile/payloads.ts'
 import { type RedisServer, startRedis } from '../support/redis.ts'
@@ -72,6 +75,55 @@ for (const [name, bytes] of refusals) {
     const [refused, fine] = await Promise.all([codeAt(address(port)), codeAt(address(server.port))])
     assert.deepEqual([refused, fine], ['RedisReplyRefused', 'no failure'])
   })
+}
+
+test('the time limit is of one reply: a busy connection whose pieces end within a reply is kept', async (t) => {
+  const reply = '$3\r\nabc\r\n'
+  const [head, tail] = [reply.slice(0, 4), reply.slice(4)]
+  const pieces = [head, ...Array.from({ length: 19 }, () => tail + head), tail]
+  const port = await enemy(t, dripping(pieces))
+  const connection = limited(port, 100)
+  t.after(() => connection.disconnect())
+  await connection.connect()
+  const values = await Promise.all(Array.from({ length: 20 }, () => connection.get('x')))
+  assert.deepEqual(new Set(values), new Set(['abc']))
+})
+
+test('a reply that goes on and on is refused after the time limit', async (t) => {
+  const port = await enemy(t, dripping(['$1000\r\n', ...'x'.repeat(1_000)]))
+  const connection = limited(port, 100)
+  t.after(() => connection.disconnect())
+  await connection.connect()
+  await assert.rejects(connection.get('x'), { code: 'RedisReplyRefused' })
+})
+
+/** Answers the first request with pieces, 10 ms apart. */
+function dripping(pieces: readonly string[]): Answer {
+  let begun = false
+  return async (socket) => {
+    if (begun) return
+    begun = true
+    socket.setNoDelay(true)
+    for (const piece of pieces) {
+      if (socket.destroyed) return
+      socket.write(piece)
+      await setTimeout(10)
+    }
+  }
+}
+
+function limited(port: number, ms: number): Redis {
+  const connection = new Redis({
+    port,
+    lazyConnect: true,
+    enableReadyCheck: false,
+    disableClientInfo: true,
+    protocol: 2,
+    retryStrategy: null,
+  })
+  connection.on('error', () => undefined)
+  readReplies(connection, { limits: { ...lookLimits, ms }, label: `127.0.0.1:${port}` })
+  return connection
 }
 
 test('a server that becomes one fails the command under way, and the connection heals', async (t) => {
