@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { stringify } from 'yaml'
 import { crd } from '../api/crd.ts'
+import { architecture, architecturePage } from './architecture.ts'
 import { chartFiles } from './chart/files.ts'
 import { conditions } from './conditions.ts'
 import { metricsDocument } from './metricsdoc.ts'
@@ -29,6 +30,7 @@ export function generated(): ReadonlyMap<string, string> {
       'docs/metrics.md',
       `<!-- Generated from the metrics of operator, consumer and client by \`npm run generate\`; change them there. -->\n${metricsDocument()}`,
     ],
+    [architecturePage, architecture()],
     [scriptFile, scriptCalls()],
     ...chartFiles(),
   ])
