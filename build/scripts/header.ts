@@ -31,7 +31,7 @@ const argumentTypes = ['text', 'integer', 'flag', 'bytes', 'parts', 'packed', 'r
 const replyTypes = ['text', 'integer', 'flag', 'integer?', 'text[]', 'text[]?', 'integer[]', 'bytes[]', 'rows']
 const keyTypes = ['stream', 'hash', 'list', 'zset', 'string', 'any'].flatMap((type) => [type, `${type}[]`])
 
-/** Splits a script of redis/scripts. Throws where its header is not of the form that CONTRIBUTING describes. */
+/** Splits a script of redis/scripts. Throws where its header is not of the form that redis/scripts/README.md describes. */
 export function readScript(name: string, text: string): Source {
   const { comment, rest } = splitHeader(name, text)
   const [summary = '', ...sections] = comment.split(/^ {2}(?=(?:KEYS|ARGV|REPLY|WRITES|MULTI)\b)/m)
