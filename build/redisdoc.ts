@@ -2,6 +2,7 @@
 import { compilePipeline } from '../api/compile.ts'
 import { parsePipeline } from '../api/validate.ts'
 import { aclRules, dispatchRules, rights } from '../redis/preflight/permissions.ts'
+import { workerRules } from '../redis/preflight/workerrights.ts'
 import { lookLimits, wakeLimits, workLimits } from '../redis/reply/limits.ts'
 
 const mebibytes = (bytes: number) => `${bytes / 2 ** 20} MiB`
@@ -148,8 +149,8 @@ A pattern of an ACL holds no white space. The rule that a message names has \`?\
 the place of quotes, backslashes and invisible characters.
 
 The hash tag in \`sp:{…}:*\` is the stream's, or its whole name where it has none; with the queue elsewhere, there the queue's
-(\`PREFIX:QUEUE\`). \`resetchannels\` takes nothing away that is used. Applications and workers are users of their own: dispatchers
-add to the stream, workers need what BullMQ needs.
+(\`PREFIX:QUEUE\`). \`resetchannels\` takes nothing away that is used. Dispatchers and workers have users of
+their own, with fewer rights.
 
 ## A user that only dispatches
 
@@ -162,6 +163,16 @@ ${setUser(dispatchRules(document(url, {})), 'ndvi-producer')}
 Such a user reads no entry, deletes none by id, and touches neither queue nor dead letters. Redis has no rule for arguments: \`XADD\` with
 \`MAXLEN 0\` empties the stream, and with the last possible id closes it for everybody
 ([what follows](tenancy.md#what-a-producer-can-do)).
+
+## A user that only works
+
+For \`createWorker\`, at the queue's Redis. The first pattern covers the keys of BullMQ's worker. The second covers the execution locks,
+which take \`GET\`, \`SET\`, \`DEL\`, \`PEXPIRE\` and \`PTTL\`. The commands cover all features of BullMQ's worker, among them limits, metrics,
+job schedulers and flows.
+
+${setUser(workerRules(document(url, {})), 'ndvi-worker')}
+
+Such a user reads neither the stream nor the dead letters, and it touches no other queue.
 
 ## Every command
 

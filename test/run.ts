@@ -141,6 +141,10 @@ for (const { reason, names } of report?.skipped ?? []) {
   say(`SKIPPED ${names.length}: ${reason}`)
   for (const name of names) say(`    ${name}`)
 }
+if ((report?.slowest.length ?? 0) > 1) {
+  say('The slowest files:')
+  for (const { file, seconds } of report?.slowest ?? []) say(`    ${seconds.toFixed(1).padStart(6)} s  ${file}`)
+}
 for (const { name, seconds, failure } of outcomes) say(`${failure === undefined ? 'ok    ' : 'FAILED'} ${name} (${seconds})`)
 for (const line of report?.closing ?? ['tests 0', 'pass 0', 'fail 1', 'skipped 0']) say(`ℹ ${line}`)
 process.exitCode = outcomes.some(({ failure }) => failure !== undefined) ? 1 : 0

@@ -11,9 +11,14 @@ export interface TestReport {
   readonly success: boolean
   readonly failed: readonly string[]
   readonly skipped: readonly { reason: string; names: string[] }[]
+  /** The files that took longest, the longest first. */
+  readonly slowest: readonly { readonly file: string; readonly seconds: number }[]
   /** `tests 12`, `pass 11` and so on, as the runner words them. */
   readonly closing: readonly string[]
 }
+
+/** So many of the slowest files are listed. */
+const slowestListed = 12
 
 /** A file that takes longer hangs; it is killed, and what it started with it. */
 const fileTimeoutMs = 420_000
@@ -25,6 +30,7 @@ export const runTests = async (files: readonly string[], namePatterns: readonly 
   const closing: string[] = []
   const failed: string[] = []
   const skipped = new Map<string, string[]>()
+  const durations: { file: string; seconds: number }[] = []
   let success = true
   const collect = (event: TestEvent): boolean => {
     switch (event.type) {
@@ -44,6 +50,8 @@ export const runTests = async (files: readonly string[], namePatterns: readonly 
         return false
       case 'test:summary':
         success &&= event.data.success
+        if (event.data.file !== undefined)
+          durations.push({ file: relative(projectRoot, event.data.file), seconds: event.data.duration_ms / 1_000 })
         return true
       default:
         return true
@@ -68,6 +76,7 @@ export const runTests = async (files: readonly string[], namePatterns: readonly 
     success,
     failed,
     skipped: [...skipped].map(([reason, names]) => ({ reason, names })),
+    slowest: durations.toSorted((a, b) => b.seconds - a.seconds).slice(0, slowestListed),
     closing,
   }
 }
