@@ -18,7 +18,7 @@ import { describeInterruption } from './summary.ts'
 export interface Control {
   /** One turn. Never throws: a Redis that cannot be asked is a missing sample. */
   turn(): Promise<void>
-  /** The look alone, without a decision: before the end, so that what came up since the last turn is seen. Never throws. */
+  /** The look alone, without a decision: at the end, to see changes since the last turn. Never throws. */
   look(): Promise<void>
   /** The last turn's sample; undefined while Redis cannot be asked. */
   readonly sample: Sample | undefined
@@ -41,11 +41,11 @@ interface ControlParts {
   /** What this run's consumers' uids begin with. */
   readonly uidPrefix: string
   readonly onEvent: (line: string) => void
-  /** Each decision with all it was made of, as the decision log has it. */
+  /** Each decision with all of its inputs, as the decision log has it. */
   readonly onDecision?: ((logged: Omit<LoggedDecision, 'version'>) => void) | undefined
 }
 
-/** Often enough to see a backlog at a quarter of the target age. */
+/** A quarter of the target age, so that a backlog is seen in time. */
 export function tickMs(targetAgeMs: number): number {
   return Math.min(5_000, Math.max(250, targetAgeMs / 4))
 }

@@ -1,6 +1,6 @@
 /**
- * Before a run touches an entry: is this Redis fit, what of an earlier run is still registered, who else reads the group, and which
- * entries that are there already will be forwarded. All of it is said first. Then the group is made, and the book opened.
+ * The checks before a run touches an entry: whether this Redis is fit, which consumers of earlier runs are registered, which others read the
+ * group, and which present entries will be forwarded. All of it is reported first. Then the group is created, and the book opened.
  */
 
 import type { CompiledPipeline } from '../api/compiled.ts'
@@ -29,7 +29,7 @@ interface OpeningParts {
   readonly pipeline: CompiledPipeline
   readonly redis: RedisConnection
   readonly queue: RedisConnection
-  /** As the command line says; undefined where the resource decides. */
+  /** The option of the command line; undefined: the resource decides. */
   readonly from: StartFrom | undefined
   /** Owners of runs that are known to be gone. */
   readonly gone: readonly string[]
@@ -60,7 +60,7 @@ function tooLate({ stream, group }: StreamPlace, { present, cursor }: Account) {
   })
 }
 
-/** Takes out consumers of runs that are gone: what they held is free at once, and nobody counts on them. */
+/** Removes consumers of ended runs. Their entries are claimable at once. */
 async function reapGone(
   redis: RedisConnection,
   place: StreamPlace,
@@ -76,7 +76,7 @@ async function reapGone(
       reaped = true
     } catch (thrown) {
       const error = asFailure(thrown)
-      // Without a right to it they end as any consumer does whose heartbeat expires.
+      // Without the right to do that, their heartbeats expire like those of any other consumer.
       if (error.code !== 'RedisPermissionDenied') throw error
     }
   }
@@ -90,7 +90,7 @@ interface Seen {
   readonly others: readonly Other[]
 }
 
-/** What a person must know before the first entry is forwarded. */
+/** Lines for the user, before the first entry is forwarded. */
 export function openingLines({ pipeline, before, sample, others }: Seen): readonly string[] {
   const lines = historyLine(pipeline, before, sample)
   if (others.length === 0) return lines

@@ -20,7 +20,7 @@ export interface Demo {
   close(): Promise<void>
 }
 
-/** @param onFatal told when a thread cannot go on */
+/** @param onFatal called when a thread cannot go on */
 export function startDemo(input: ThreadInput, onFatal: (error: StreamPipelineError) => void): Demo {
   let counts: DemoCounts = { entries: 0, executions: 0 }
   let producingSince: number | undefined
@@ -60,7 +60,7 @@ function startThread<Message extends ProducerMessage | WorkerMessage>(
   // The sources run as .ts, the published package as .js: the thread's file has the extension of this one.
   const thread = new Thread(new URL(`./${name}${extname(import.meta.url)}`, import.meta.url), { workerData: input })
   const finished = Promise.withResolvers<FinishedOf<Message>>()
-  // Whoever waits for it hears a failure; onFatal tells it in any case.
+  // A caller that waits gets the failure. onFatal gets it in any case.
   finished.promise.catch(() => {})
   const fail = (detail: string, cause?: unknown) => {
     const error = failure('Internal', { detail: `the demo's ${name}: ${detail}` }, cause)
