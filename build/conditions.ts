@@ -1,4 +1,4 @@
-/** The page of conditions: every reason a condition or Event can have, from the catalogues the program itself speaks with. */
+/** The page of conditions: every reason of a condition or Event, from the program's own catalogues. */
 import { type ErrorCode, errorCatalogue } from '../api/errors.ts'
 import { conditionTypes, waitingForOperator } from '../api/status.ts'
 import { conditionReasons, type Tone } from '../operator/status/reasons.ts'

@@ -12,7 +12,7 @@ import { reference } from './reference.ts'
 import { root } from './root.ts'
 import { scriptCalls, scriptFile } from './scripts/generated.ts'
 
-/** File, relative to the repository, and what belongs in it. */
+/** File, relative to the repository, and its content. */
 export function generated(): ReadonlyMap<string, string> {
   const notice = 'Generated from api/schema by `npm run generate`; change it there.'
   return new Map([
@@ -45,7 +45,7 @@ function present(file: string): string | undefined {
   }
 }
 
-/** The files that differ from what their sources make. */
+/** The files that differ from the output of their sources. */
 export function stale(): readonly string[] {
   return [...generated()].filter(([file, content]) => present(file) !== content).map(([file]) => file)
 }

@@ -2,7 +2,7 @@
  * `npm run images`: bundles both programs and builds both images as docker archives, `.cache/images/NAME.tar`, which a registry
  * tool, `ctr images import`, `kind load image-archive` or `docker load` takes.
  *
- *   BASE        base image; the Dockerfile's default unless told
+ *   BASE        base image; default: the Dockerfile's
  *   REPOSITORY  prefix of the names; default `streampipeline`, so: streampipeline/operator:VERSION
  *   TAG         default: the version in package.json
  *   BUILDER     `buildah` or `docker`; default: the first of them that works

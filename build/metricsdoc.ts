@@ -1,4 +1,4 @@
-/** docs/metrics.md: what operator, consumer and worker export, from the metrics themselves. */
+/** docs/metrics.md: the metrics of operator, consumer and worker, from the registries themselves. */
 import { Registry } from 'prom-client'
 import { createWorkerMetrics } from '../client/metrics.ts'
 import { createConsumerMetrics } from '../consumer/metrics.ts'
@@ -11,11 +11,11 @@ interface Exported {
   readonly help: string
 }
 
-/** Without those of every Node process. */
+/** Without the metrics of every Node process. */
 const own = (registry: Registry): readonly Exported[] =>
   registry.getMetricsAsArray().filter(({ name }) => !/^(?:nodejs|process)_/.test(name))
 
-/** What begins a sentence in one help text ends without a full stop in another. */
+/** Some help texts end without a full stop. */
 const sentence = (help: string): string => `${help.replace(/\.$/, '').replaceAll('|', '\\|')}.`
 
 function table(metrics: readonly Exported[]): string {

@@ -1,4 +1,4 @@
-/** docs/redis.md: what is asked of a Redis; the rights of a consumer's user come from the table that the consumer checks. */
+/** docs/redis.md: requirements on Redis. The rights of a consumer's user come from the table that the consumer checks. */
 import { compilePipeline } from '../api/compile.ts'
 import { parsePipeline } from '../api/validate.ts'
 import { aclRules, dispatchRules, rights } from '../redis/preflight/permissions.ts'

@@ -1,4 +1,4 @@
-/** The reference page: every field of the resource with its type, default and bounds, and what the API server refuses. */
+/** The reference page: every field of the resource with its type, default and bounds, and the refusals of the API server. */
 
 import { apiVersion, kind } from '../api/schema/pipeline.ts'
 import { rulesOf } from '../api/schema/rules.ts'
@@ -9,7 +9,7 @@ import { schemasSection } from './schemasdoc.ts'
 const escaped = (text: string) => text.replaceAll('|', '\\|').replaceAll('\n', ' ')
 const code = (value: unknown) => `\`${typeof value === 'string' ? value : JSON.stringify(value)}\``
 
-/** Durations and sizes are told by the rule that gives their form; another names the bounds. */
+/** The type of durations and sizes, by the rule on their form. Another rule has the bounds. */
 function spelled(field: Structure): string | undefined {
   const messages = rulesOf(field).map(({ message }) => message)
   const range = messages.flatMap((message) => /between (.+?)(?:$|[:,])/.exec(message)?.[1]?.replace(' and ', '..') ?? [])[0]
@@ -42,7 +42,7 @@ function bounds(field: Structure): string {
   return maxLength === undefined ? '' : `, ≤ ${maxLength} characters`
 }
 
-/** A default that only spells out those of the fields inside says nothing new. */
+/** Empty for a default that only repeats those of the fields inside. */
 function defaultOf(field: Structure): string {
   if (field.default === undefined || (field.type === 'object' && field.properties !== undefined && repeatsFields(field)))
     return ''

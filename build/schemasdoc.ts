@@ -1,4 +1,4 @@
-/** The reference page's section on payload schemas: what is accepted, what judges, what is checked and what it may cost. */
+/** The reference page's section on payload schemas: accepted keywords, validators, formats and bounds. */
 import { knownFormats } from '../api/jsonschema/formats.ts'
 import { limits } from '../api/jsonschema/limits.ts'
 import { dialect } from '../api/jsonschema/standard.ts'

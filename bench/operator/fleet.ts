@@ -1,4 +1,4 @@
-/** Many pipelines on an API server without kubelet: made, changed, watched; their Deployments said to be available. */
+/** Many pipelines on an API server without kubelet: created, changed, watched. It marks their Deployments available. */
 import { systemClock } from '../../operator/kubernetes/clock.ts'
 import { type KubernetesObject, resourcePath } from '../../operator/kubernetes/objects.ts'
 import { createReflector } from '../../operator/kubernetes/reflector.ts'
@@ -19,7 +19,7 @@ export interface Fleet {
   /** Names, in order. */
   readonly names: readonly string[]
   create(): Promise<void>
-  /** Every status as if no operator had ever looked. */
+  /** Resets every status, as before the first look of an operator. */
   forget(): Promise<void>
   patch(name: string, spec: object): Promise<void>
   /** Pipelines whose condition Ready is True for their present generation. */

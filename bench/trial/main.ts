@@ -60,7 +60,7 @@ if (forMs === undefined) throw new Error(`--for ${options.for} is not a duration
 const known = pathOf(path)
 const share = Number(options.share)
 if (!(share > 0 && share <= 1)) throw new Error(`--share ${options.share} is not a number above 0, up to 1`)
-/** What is tried so many times; a trial of nothing would succeed. */
+/** A number of attempts, at least 1: a trial of nothing would succeed. */
 function times(option: 'wakes' | 'scale-downs' | 'watch-faults' | 'replacements' | 'up'): number | undefined {
   const text = options[option]
   if (text === undefined) return undefined

@@ -16,12 +16,12 @@ import { projectRoot } from '../../test/support/root.ts'
 import type { Scope } from '../../test/support/scope.ts'
 import type { Program } from './kubelet.ts'
 
-/** What consumers did on the way; of processes only their faults are known. */
+/** Counts of the consumers. For processes only faults are known. */
 export interface Tally {
-  /** Entries forwarded that had been forwarded before: what an interruption cost. */
+  /** Entries that were forwarded before: the cost of an interruption. */
   duplicates: number
   handedBack: number
-  /** Pods that could not take their name out of the group when they went. */
+  /** Pods that ended without removing their name from the group. */
   unretired: number
   readonly faults: string[]
 }

@@ -1,4 +1,4 @@
-/** The Grafana dashboard: one panel per question somebody on call asks, in the order they ask them. */
+/** The Grafana dashboard: one panel for each question of a person on call, in their usual order. */
 import { ofOperators } from './alerts.ts'
 
 interface Query {
