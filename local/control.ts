@@ -87,7 +87,7 @@ export function createControl(parts: ControlParts): Control {
       othersSeen.add(other.name)
       if (known.has(lifeOf(other))) continue
       known.add(lifeOf(other))
-      onEvent(`another consumer reads the group now: ${describeOther(other)}; each entry goes to one of all`)
+      onEvent(`another consumer reads the group now: ${describeOther(other)}; each entry goes to one of them`)
     }
   }
 

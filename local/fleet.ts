@@ -142,7 +142,7 @@ export function createFleet(options: FleetOptions): Fleet {
   function tell(slot: Slot, exit: Exit, asked: boolean): void {
     const { message, remedy } = told(lastWords(slot.child?.tail() ?? [], exit))
     const said = message === '' ? '' : `: ${message}`
-    if (killed) onEvent(`consumer ${slot.name} was killed: it was to stop at once`)
+    if (killed) onEvent(`consumer ${slot.name} was killed, as requested`)
     else if (asked && exit.code === 0) onEvent(`consumer ${slot.name} drained`)
     // A process that does not listen for signals yet has nothing to drain.
     else if (asked && exit.signal === 'SIGTERM') onEvent(`consumer ${slot.name} stopped while starting`)

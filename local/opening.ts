@@ -53,7 +53,7 @@ export async function openRun(parts: OpeningParts): Promise<Opening> {
 
 function tooLate({ stream, group }: StreamPlace, { present, cursor }: Account) {
   const where = present ? `goes on after entry ${cursor}` : 'existed before, and goes on where it was'
-  const remedy = 'leave --from out, or name a new group in spec.source.group'
+  const remedy = 'omit --from, or name a new group in spec.source.group'
   return failure('InvalidOption', {
     option: '--from',
     detail: `it is for a group that has never read; group ${group} of stream ${stream} ${where}: ${remedy}`,
@@ -96,7 +96,7 @@ export function openingLines({ pipeline, before, sample, others }: Seen): readon
   if (others.length === 0) return lines
   const verb =
     others.length === 1 ? '1 consumer that is not of this run reads' : `${others.length} consumers that are not of this run read`
-  return [...lines, `${verb} group ${pipeline.source.group}, and each entry goes to one of all: ${describeOthers(others)}`]
+  return [...lines, `${verb} group ${pipeline.source.group}, and each entry goes to one of them: ${describeOthers(others)}`]
 }
 
 function historyLine({ source }: Seen['pipeline'], before: Account, sample: Sample): readonly string[] {
@@ -117,6 +117,6 @@ function historyLine({ source }: Seen['pipeline'], before: Account, sample: Samp
   }
   const there = `stream ${stream} holds ${many(before.length)} already, and group ${group} is new`
   return startFrom === 'Beginning'
-    ? [`${there}: all will be forwarded${oldest}; --from now leaves them out`]
-    : [`${there}: they are left out; --from beginning forwards them`]
+    ? [`${there}: all will be forwarded${oldest}; --from now skips them`]
+    : [`${there}: they are skipped; --from beginning forwards them`]
 }

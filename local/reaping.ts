@@ -56,13 +56,13 @@ export function createReaper({ pipeline, redis, onEvent }: ReaperParts): Reaper 
       const reaping = await reapDead(redis, place, dead, minIdleMs)
       if (reaping.kind !== 'Released') unfinished.delete(dead.uid)
       else if (reaping.entries > 0)
-        onEvent(`consumer ${dead.name} left entries unsettled (${reaping.entries}); the others take them now`)
+        onEvent(`consumer ${dead.name} left entries unsettled (${reaping.entries}); other consumers take them now`)
     } catch (thrown) {
       const error = asFailure(thrown)
       // The scaling loop reports a Redis that is away. The next turn tries again.
       if (error.retryable) return
       unfinished.delete(dead.uid)
-      onEvent(`what consumer ${dead.name} left must wait for reclaim.minIdle: ${error.message}`)
+      onEvent(`entries of consumer ${dead.name} wait for reclaim.minIdle: ${error.message}`)
     }
   }
 

@@ -72,7 +72,9 @@ async function turn(session: Session, phase: Phase, until: AbortSignal): Promise
   await control.turn()
   await reaper.turn()
   if (await file.hasChanged()) {
-    screen.event(`${file.path} has changed; this run goes on as it began: end it with Ctrl-C and start it again`)
+    screen.event(
+      `${file.path} has changed; this run goes on with the old text: to use the new one, end it with Ctrl-C and start it again`,
+    )
   }
   show(session, phase)
   const rest = tickMs(pipeline.scaling.targetAgeMs) - (performance.now() - began)

@@ -67,7 +67,7 @@ test('two runs on one group see each other, and no name is borne twice', async (
   await first.output(/serves its metrics/, patience)
   const second = await startCli(t, ['up', '-f', file, '-o', 'json'])
   const name =
-    /1 consumer that is not of this run reads group ndvi, and each entry goes to one of all: (ndvi-1-\w+) \(local, pid (\d+) on /
+    /1 consumer that is not of this run reads group ndvi, and each entry goes to one of them: (ndvi-1-\w+) \(local, pid (\d+) on /
   const [, theirs = '', pid = ''] = await second.output(name, patience)
   assert.equal(Number(pid), first.pid)
   const [, other = ''] = await first.output(/another consumer reads the group now: (ndvi-1-\w+) \(local, pid \d+/, patience)
