@@ -35,7 +35,7 @@ export function schemasSection(): string[] {
     '**Validators.** ajv judges, unless the schema has something that ajv judges wrongly: `unevaluatedProperties`, `unevaluatedItems`, a',
     '`$dynamicRef` to a name that several schemas declare, objects or lists in `const` or `enum`, an empty `enum`, names such as `toString`',
     'that JavaScript gives to every object, or hundreds of members where ajv cannot be given them in pieces. Then @hyperjump/json-schema does,',
-    'which takes some tens of times as long. `validate` names the validator and the reason. Both pass the whole required suite of the standard.',
+    'which takes some ten times as long (3 µs beside 0.3 for five properties). `validate` names the validator and the reason. Both pass the whole required suite of the standard.',
     '',
     `**Formats** are rules, not annotations: ${knownFormats.map(code).join(', ')}. Any other refuses nothing, with a warning.`,
     '',
