@@ -13,6 +13,12 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const output = resolve(process.argv[2] ?? join(root, 'dist'))
 const compiler = join(dirname(createRequire(import.meta.url).resolve('typescript/package.json')), 'bin', 'tsc')
 
+// npm prints a page of warnings for an older Node; `.npmrc` silences it, and this line takes its place.
+const ownNode = /node\/v(\S+)/.exec(process.env['npm_config_user_agent'] ?? '')?.[1]
+if (ownNode !== undefined && Number.parseInt(ownNode, 10) < 24) {
+  console.log(`Node ${process.versions.node} of this project is used by npm run and npx, in place of this machine's ${ownNode}.`)
+}
+
 // Else leftovers of renamed or removed files would be published.
 rmSync(output, { recursive: true, force: true })
 const project = ['-p', join(root, 'tsconfig.build.json'), '--outDir', output]

@@ -13,6 +13,7 @@ import { tmpdir } from 'node:os'
 import { delimiter, join, relative, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { endProcesses, markedProcesses } from './support/descendants.ts'
+import { importersOf } from './support/imports.ts'
 import { provideAssets } from './support/kubebuild.ts'
 import { projectRoot } from './support/root.ts'
 import { seed } from './support/seed.ts'
@@ -45,28 +46,6 @@ const command = (name: string, args: readonly string[]): Step => ({
     }),
 })
 
-let toolsAreThere = false
-const tools: Step = {
-  name: 'tools',
-  run: async () => {
-    const assets = await provideAssets(process.env, say)
-    if (assets.kind === 'Found') {
-      process.env.KUBEBUILDER_ASSETS = assets.folder
-      say(`Kubernetes: ${assets.folder} (${assets.origin})`)
-    } else {
-      say(`NO KUBERNETES, ITS TESTS WILL BE SKIPPED: ${assets.reason}`)
-    }
-    // Imported here, so that a mistake in the product fails this step and not the runner.
-    const { provideRedisServer, thisSystem } = await import('../local/redisinstall.ts')
-    process.env.REDIS_SERVER ||= await provideRedisServer(thisSystem(say))
-    say(`Redis: ${process.env.REDIS_SERVER}`)
-    process.env.STREAMPIPELINE_SEED = String(seed)
-    toolsAreThere = true
-    say(`Seed: ${seed} (STREAMPIPELINE_SEED=${seed} npm test repeats this run's choices)`)
-    return undefined
-  },
-}
-
 const selected = (): string[] => {
   const all = globSync('test/**/*.test.ts', { cwd: projectRoot, exclude: ['test/package/fixture/**'] }).sort()
   const wanted = paths.map((path) => relative(projectRoot, resolve(path)))
@@ -77,6 +56,39 @@ const selected = (): string[] => {
   const weight = (file: string): number =>
     statSync(join(projectRoot, file)).size + (readFileSync(join(projectRoot, file), 'utf8').includes('apiserver.ts') ? 1e6 : 0)
   return chosen.sort((a, b) => weight(b) - weight(a))
+}
+
+const needsKubernetes = (files: readonly string[]): boolean =>
+  importersOf(
+    join(projectRoot, 'test', 'support', 'assets.ts'),
+    files.map((file) => join(projectRoot, file)),
+  ).length > 0
+
+async function kubernetes(): Promise<void> {
+  const assets = await provideAssets(process.env, say)
+  if (assets.kind === 'Found') {
+    process.env.KUBEBUILDER_ASSETS = assets.folder
+    say(`Kubernetes: ${assets.folder} (${assets.origin})`)
+  } else {
+    say(`NO KUBERNETES, ITS TESTS WILL BE SKIPPED: ${assets.reason}`)
+  }
+}
+
+let toolsAreThere = false
+const tools: Step = {
+  name: 'tools',
+  run: async () => {
+    if (needsKubernetes(selected())) await kubernetes()
+    else say('Kubernetes: none of these tests needs it')
+    // Imported here, so that a mistake in the product fails this step and not the runner.
+    const { provideRedisServer, thisSystem } = await import('../local/redisinstall.ts')
+    process.env.REDIS_SERVER ||= await provideRedisServer(thisSystem(say))
+    say(`Redis: ${process.env.REDIS_SERVER}`)
+    process.env.STREAMPIPELINE_SEED = String(seed)
+    toolsAreThere = true
+    say(`Seed: ${seed} (STREAMPIPELINE_SEED=${seed} npm test repeats this run's choices)`)
+    return undefined
+  },
 }
 
 let report: TestReport | undefined
@@ -120,11 +132,18 @@ process.env[variable] = mark
 // A folder of this run's own, so that what a killed test file leaves goes too.
 const temporary = mkdtempSync(join(tmpdir(), 'streampipeline-test-'))
 process.env.TMPDIR = temporary
+// Hundreds of processes read the same sources: without it, half of a large file's start is compilation.
+process.env.NODE_COMPILE_CACHE = join(temporary, 'node-compile-cache')
 process.once('exit', () => rmSync(temporary, { recursive: true, force: true }))
 process.once('SIGINT', () => process.exit(130))
 process.once('SIGTERM', () => process.exit(143))
 // `node test/run.ts` alone does not have npm's PATH.
 process.env.PATH = `${join(projectRoot, 'node_modules', '.bin')}${delimiter}${process.env.PATH ?? ''}`
+
+const ownNode = /node\/v(\S+)/.exec(process.env.npm_config_user_agent ?? '')?.[1]
+if (ownNode !== undefined && `v${ownNode}` !== process.version) {
+  say(`Node ${process.version.slice(1)} of this project runs the tests, in place of this machine's ${ownNode}.`)
+}
 
 const outcomes: { name: string; seconds: string; failure: string | undefined }[] = []
 for (const { name, run } of steps) {

@@ -7,6 +7,7 @@ import { asFailure } from '../../api/errors.ts'
 import { type Consumer, createConsumer } from '../../consumer/consumer.ts'
 import { consumerUid } from '../../consumer/identity.ts'
 import type { PodObject } from '../../operator/plan/observed.ts'
+import { systemClock } from '../../process/clock.ts'
 import { connect } from '../../redis/connect/connection.ts'
 import { resolveTarget } from '../../redis/connect/references.ts'
 import { streamPlace } from '../../redis/placement.ts'
@@ -28,7 +29,6 @@ export interface Tally {
 
 const graceMs = 20_000
 const startTries = 40
-const nothing = () => undefined
 
 export async function runInThisProcess(pipeline: CompiledPipeline, { metadata }: PodObject, tally: Tally): Promise<Program> {
   const address = await resolveTarget(pipeline.redis, () => Promise.reject(new Error('nothing is referred to')))
@@ -46,26 +46,19 @@ export async function runInThisProcess(pipeline: CompiledPipeline, { metadata }:
     }),
     connections,
     choosePath: () => chooseSettlePath(pipeline, writer, writer),
-    observer: {
-      stateChanged: nothing,
-      pathChosen: nothing,
-      confirmationChanged: nothing,
-      unconfirmed: nothing,
-      groupMade: nothing,
-      batchSettled({ outcomes }) {
-        tally.duplicates += outcomes.duplicate
+    observers: [
+      {
+        batchSettled({ outcomes }) {
+          tally.duplicates += outcomes.duplicate
+        },
+        handedBack(entries, retired) {
+          tally.handedBack += entries
+          if (!retired) tally.unretired += 1
+        },
       },
-      reclaimed: nothing,
-      heartbeatSent: nothing,
-      housekept: nothing,
-      handedBack(entries, retired) {
-        tally.handedBack += entries
-        if (!retired) tally.unretired += 1
-      },
-    },
+    ],
     fault: (thrown) => void tally.faults.push(String(thrown)),
-    clock: () => performance.now(),
-    random: Math.random,
+    clock: systemClock,
   })
   await started(consumer)
   return { stop: () => consumer.stop(performance.now() + graceMs) }

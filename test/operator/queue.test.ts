@@ -4,7 +4,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { createQueue, type Priority, retryDelayMs } from '../../operator/kubernetes/queue.ts'
 import { seed } from '../support/seed.ts'
-import { createTestClock } from './testclock.ts'
+import { createTestClock } from '../support/testclock.ts'
 
 type Step =
   | { readonly do: 'add'; readonly key: string; readonly priority: Priority }

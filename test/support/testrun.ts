@@ -60,8 +60,8 @@ export const runTests = async (files: readonly string[], namePatterns: readonly 
   const events = run({
     files: files.map((file) => resolve(projectRoot, file)),
     cwd: projectRoot,
-    // One more than there are cores: many tests wait, for a lease, a lock or a server.
-    concurrency: Math.max(2, availableParallelism()) + 1,
+    // Two more than there are cores: many tests wait, for a lease, a lock or a server.
+    concurrency: Math.max(2, availableParallelism()) + 2,
     timeout: fileTimeoutMs,
     ...(namePatterns.length > 0 ? { testNamePatterns: [...namePatterns] } : {}),
   })
