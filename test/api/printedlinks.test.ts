@@ -32,6 +32,25 @@ test('each link leads to a file, and to a heading of it', () => {
   assert.deepEqual(wrong, [])
 })
 
+/** `paths/settling`, `e2e/documented.ts`, `api/printed…`, as test/README.md names tests. */
+const folders = globSync('*/', { cwd: join(projectRoot, 'test') }).join('|')
+const testName = new RegExp(`^(?:${folders})/[\\w./…]*$`)
+
+test('each test that test/README.md names is there', () => {
+  const text = readFileSync(join(projectRoot, 'test', 'README.md'), 'utf8')
+  const names = [...text.matchAll(/`([^`\n]+)`/g)].flatMap(([, name = '']) => (testName.test(name) ? [name] : []))
+  assert.ok(names.length > 40, `only ${names.length} were found`)
+  const missing = names.filter((name) => {
+    const path = name.replace('…', '*')
+    return globSync([path, `${path}.test.ts`], { cwd: join(projectRoot, 'test') }).length === 0
+  })
+  assert.deepEqual(
+    // A source of that path is one that the page maps to its tests.
+    missing.filter((name) => globSync([name, `${name}.ts`], { cwd: projectRoot }).length === 0),
+    [],
+  )
+})
+
 test('a file, and a heading, that is not there is found; code is no link', () => {
   assert.equal(fault('README.md', 'docs/nonsense.md'), 'there is no such file')
   assert.equal(fault('README.md', 'docs/redis.md#nonsense'), 'the file has no such heading')
