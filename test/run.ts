@@ -1,6 +1,6 @@
 /**
- * `npm test`: everything that one machine can check. Each step has a heading; a step that fails does not stop the ones after it,
- * and makes the exit code 1. The tests come last and their counts are the last lines of the output.
+ * `npm test`: everything that one machine can check. Each step has a heading. A failed step does not stop later ones; the exit code is then
+ * 1. The tests come last, and their counts are the last lines of the output.
  *
  *   npm test                          all of it
  *   npm test -- test/consumer         only these tests (files or folders)
@@ -22,7 +22,7 @@ import { eventually } from './support/wait.ts'
 
 interface Step {
   readonly name: string
-  /** What went wrong, in a line; undefined when nothing did. What it prints on the way is the step's own. */
+  /** The failure in a line; undefined: none. A step prints its own output. */
   run(): Promise<string | undefined>
 }
 
@@ -35,7 +35,7 @@ const { values: options, positionals: paths } = parseArgs({
   options: { name: { type: 'string', multiple: true } },
 })
 
-/** A program that prints what it finds; it fails by its exit code. */
+/** A program that prints its findings, and fails by its exit code. */
 const command = (name: string, args: readonly string[]): Step => ({
   name,
   run: () =>
@@ -129,7 +129,7 @@ const everything: Step[] = [
 const steps = paths.length > 0 || options.name ? [tools, tests, nothingLeft] : everything
 
 process.env[variable] = mark
-// A folder of this run's own, so that what a killed test file leaves goes too.
+// A folder of this run's own, so that leftovers of a killed test file are deleted, too.
 const temporary = mkdtempSync(join(tmpdir(), 'streampipeline-test-'))
 process.env.TMPDIR = temporary
 // Hundreds of processes read the same sources: without it, half of a large file's start is compilation.

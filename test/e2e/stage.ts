@@ -1,4 +1,4 @@
-/** Stages, their times, and what a user sees at each: the end of a run is a table, and with `--capture` a page of the docs. */
+/** Stages, their times, and a user's view of each. A run ends with a table, and with `--capture` with a page of the docs. */
 import { writeFileSync } from 'node:fs'
 import { execute, program } from './commands.ts'
 import { lenient } from './patience.ts'

@@ -5,8 +5,8 @@ import { dirname, resolve } from 'node:path'
 const relativeImport = /(?:from|import)\s*\(?\s*'(\.{1,2}\/[^']+\.ts)'/g
 
 /**
- * @param target the file that is looked for
- * @param files where the search begins
+ * @param target the imported file
+ * @param files files at which the search begins
  * @returns those of `files` that reach the target; all paths are absolute
  */
 export function importersOf(target: string, files: readonly string[]): readonly string[] {

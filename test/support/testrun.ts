@@ -1,4 +1,4 @@
-/** Runs test files with node:test, each in its own process, and keeps the closing counts for whoever prints them last. */
+/** Runs test files with node:test, each in its own process. The closing counts are returned, so that the caller can print them last. */
 import { availableParallelism } from 'node:os'
 import { relative, resolve } from 'node:path'
 import { Transform } from 'node:stream'
@@ -20,7 +20,7 @@ export interface TestReport {
 /** So many of the slowest files are listed. */
 const slowestListed = 12
 
-/** A file that takes longer hangs; it is killed, and what it started with it. */
+/** A file that takes longer hangs. It is killed, with all processes that it started. */
 const fileTimeoutMs = 420_000
 
 const closingLine = /^(tests|suites|pass|fail|cancelled|skipped|todo|duration_ms) [\d.]+$/

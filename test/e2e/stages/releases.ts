@@ -148,7 +148,7 @@ export async function upgradeConsumers(traffic: Traffic, version: string, next: 
   await kubectl('-n', pipelinesNamespace, 'delete', 'streampipeline', 'pinned', '--wait=false')
 }
 
-/** Everything goes, pipelines first, by the page's own commands; and then none of them has been left untried. */
+/** Removes everything, pipelines first, by the page's own commands. Then every command of the page has been run. */
 export async function remove(): Promise<void> {
   await documented(/^kubectl delete streampipelines --all -A$/)
   await documented(/^helm uninstall streampipeline -n streampipeline$/)
