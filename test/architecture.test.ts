@@ -1,4 +1,4 @@
-/** The rules of the repository as a whole: which folder may import which, how long a file may be, what no file may hold. */
+/** The rules of the repository as a whole: imports between folders, length of files, forbidden content. */
 import './support/leaks.ts'
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
@@ -9,7 +9,7 @@ import { productFolders } from '../build/architecture.ts'
 import { importsOf } from '../build/imports.ts'
 import { projectRoot } from './support/root.ts'
 
-/** What each folder of the product imports from the others. `api` is the core: it knows nobody. */
+/** The folders that each folder of the product may import. `api` is the core: it imports none. */
 const mayImport: Readonly<Record<string, readonly string[]>> = {
   api: [],
   redis: ['api'],

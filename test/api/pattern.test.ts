@@ -14,7 +14,7 @@ const hostile = [
 
 for (const [pattern, text] of hostile) {
   test(`${pattern} answers a hostile text in bounded time`, () => {
-    // What it costs, not how long others have the processor meanwhile.
+    // CPU time of this thread, not wall time beside other work.
     const begun = process.cpuUsage()
     assert.equal(compilePattern(pattern).test(text), false)
     const { user, system } = process.cpuUsage(begun)

@@ -43,7 +43,7 @@ interface Complaints {
   readonly missing: readonly string[]
 }
 
-/** What the compiler says. A name that nothing declares is of any type, and so brings no further complaint. */
+/** Errors of the compiler. An undeclared name is of any type, and so gives no further error. */
 async function complaints(t: TestContext, folder: string): Promise<Complaints> {
   const { stdout, stderr } = await run(t, [compiler, '--project', folder, '--pretty', 'false'], { timeoutMs: 240_000 })
   const lines = (stdout + stderr).split('\n').filter((line) => line !== '')

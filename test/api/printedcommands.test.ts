@@ -53,7 +53,7 @@ async function refusal(words: readonly string[]): Promise<CommanderError | undef
 /** `--reason REASON`: the reader puts something else there. */
 const placeholder = /argument '[A-Z][A-Z-]*' is invalid/
 
-/** A command named in a text leaves out what is plain from there. */
+/** Errors of a command that a text names in short form, without its obvious arguments. */
 const incomplete = ['commander.missingMandatoryOptionValue', 'commander.missingArgument', 'commander.help']
 
 async function refused(printed: readonly Printed[], forgiven: readonly string[]) {

@@ -1,4 +1,4 @@
-/** What `validate` says about payload schemas: what it accepts, what it warns of, and where its refusals point. */
+/** The findings of `validate` on payload schemas: acceptance, warnings, and the place of refusals. */
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'

@@ -36,7 +36,7 @@ export const suite: readonly SuiteGroup[] = globSync('*.json', { cwd: folder })
     tests: tests.map((test) => ({ name: test.description, payload: { value: test.data }, valid: test.valid })),
   }))
 
-/** Leads out of the schema, or names another dialect: what is refused by name. */
+/** Leads out of the schema, or names another dialect: refused by name. */
 export const foreign: ReadonlySet<string> = new Set([
   'dynamicRef: strict-tree schema, guards against misspelled properties',
   'dynamicRef: tests for implementation dynamic anchor and reference link',

@@ -75,7 +75,7 @@ async function startPrometheus(t: TestContext, targets: readonly { pod: string; 
   }
 }
 
-/** Whatever is compared with a number, compared so that it holds: what is left to fail are selectors and joins. */
+/** Each comparison with a number, changed so that it holds. Only selectors and joins can then fail. */
 const relaxed = (expression: string): string =>
   expression.replaceAll('OLDEST_AGE', '0').replaceAll(/(?:[<>]=?|==) ?[0-9.]+(?! \*)/g, '> -1e12')
 

@@ -18,7 +18,7 @@ interface Refusal {
   readonly name: string
   /** How it shows in `/readyz`. */
   readonly says: RegExp
-  /** Appended to the transaction that adds entries: whoever reads them meets it. */
+  /** Appended to the transaction that adds entries: the reader of the entries meets it. */
   readonly within?: (transaction: ChainableCommander) => void
   /** Afterwards. Resolves when Redis refuses. */
   readonly begin?: (admin: Redis, server: RedisServer) => Promise<void>
@@ -102,7 +102,7 @@ for (const { name, says, within, begin, end } of refusals) {
     await add.exec()
     await begin?.(admin, server)
     for (const consumer of consumers) {
-      // One that holds nothing tries anew now and then, and one whose connection was cut says that first.
+      // A consumer without entries tries again now and then. A consumer whose connection was cut reports that first.
       await eventually(
         async () => {
           const { status, body } = await consumer.get('/readyz')

@@ -28,7 +28,7 @@ interface Lacking {
   readonly refuse: readonly string[]
   /** The ways that refuse to start; the others work. */
   readonly refusing?: readonly Way[]
-  /** In what the refusing ways say. */
+  /** Part of the message of paths that refuse to start. */
   readonly named?: RegExp
 }
 

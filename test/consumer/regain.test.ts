@@ -1,4 +1,4 @@
-/** Entries that are ours by name and that nobody holds are taken up, however many others lie before them. */
+/** Entries under the own name that the consumer does not hold are taken up, however many others lie before them. */
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'
 import { before, test } from 'node:test'

@@ -14,7 +14,7 @@ import { pipelineWith, placeNamed } from '../redis/resource.ts'
 import { startRedis } from '../support/redis.ts'
 import { eventually } from '../support/wait.ts'
 
-/** What the schema allows at least. */
+/** The lowest value that the schema allows. */
 const minIdleMs = 1_000
 
 test('a held entry is renewed before it is idle for minIdle, while the heart beats as ever', async (t) => {

@@ -71,7 +71,7 @@ export async function prepareCrashes(path: PathKind, servers: readonly RedisServ
       await finish(boundary.index % 3 === 0 ? 'first' : 'second')
       await scenario.execute(true)
       await scenario.check()
-      // Lets what the last consumer closed be closed before the next one comes.
+      // Lets connections of the last consumer close before the next one starts.
       await sleep(0)
       return cut
     },

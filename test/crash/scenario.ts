@@ -33,14 +33,14 @@ const executions: Readonly<Record<string, number>> = {
   retained: 0,
   outlived: 1,
   orphan: 1,
-  // Somebody holds its lock for a moment.
+  // Another forwarder holds its lock for a moment.
   contended: 1,
 }
 
 export interface Scenario {
   /** Empties Redis and lays everything out. */
   lay(): Promise<void>
-  /** The worker: executes what waits, but for a job that was there before and that nothing marks yet. */
+  /** The worker: executes waiting jobs, but for one that was there before and has no mark yet. */
   execute(last: boolean): Promise<void>
   /** Whether every entry has been read and none is pending. */
   settled(): Promise<boolean>

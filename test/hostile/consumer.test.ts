@@ -64,7 +64,7 @@ test(`${cases} hostile entries: each forwarded or buried, queue internals untouc
     ),
   )
   while (sent.size < cases) await send(Array.from({ length: 100 }, () => hostileFields(random)))
-  // Ids at the ends of what an id may be come last: nothing can be added after them.
+  // Ids at the ends of the range come last: no entry can be added after them.
   for (const id of [
     '18446744073709551614-0',
     '18446744073709551615-18446744073709551614',

@@ -4,7 +4,7 @@
  */
 import type { Random } from './kind.ts'
 
-/** Of what each line of output is judged for. */
+/** The medium for which a line of output is judged. */
 const ranges: readonly (readonly [what: string, from: number, to: number])[] = [
   ['a C0 control', 0x00, 0x1f],
   ['DEL or a C1 control', 0x7f, 0x9f],
@@ -26,7 +26,7 @@ const ranges: readonly (readonly [what: string, from: number, to: number])[] = [
   ['a tag character', 0xe0000, 0xe0fff],
 ]
 
-/** What is wrong with a line that is shown; undefined: nothing. */
+/** The fault of a displayed line; undefined: none. */
 export function harmInLine(line: string, most = 4_000): string | undefined {
   for (const char of line) {
     const code = char.codePointAt(0) ?? 0

@@ -91,7 +91,7 @@ test('a killed run ends its children, and the next one cleans up after it and af
   const server = await startRedis(t)
   const client = server.client()
   const mark = `${process.pid}-${Date.now()}`
-  // What others leave in the folder for temporary files is not counted.
+  // Files of other programs in the temporary folder do not count.
   const folder = await mkdtemp(join(tmpdir(), 'streampipeline-killed-'))
   t.after(() => rm(folder, { recursive: true, force: true }))
   const TMPDIR = folder

@@ -1,4 +1,4 @@
-/** The blocking read that wakes sleeping pipelines, on real servers: whom it wakes, what it leaves alone, what it survives. */
+/** The blocking read that wakes sleeping pipelines, on real servers: the pipelines that it wakes, and the faults that it survives. */
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
@@ -36,7 +36,7 @@ async function alarmsAt(t: TestContext, place: RedisAddress) {
 }
 
 const blocked = async (client: Redis) => Number(/^blocked_clients:(\d+)/m.exec(await client.info('clients'))?.[1])
-/** Somebody waits for all of these streams. */
+/** A read waits for all of these streams. */
 const reads = async (client: Redis, count: number) => {
   await eventually(async () => assert.equal(await blocked(client), count), slow)
 }

@@ -1,4 +1,4 @@
-/** Namespaces and kinds fail alone: what is gone, forbidden, not installed or answered with 500 keeps nothing else from being served. */
+/** Namespaces and kinds fail alone: a gone, forbidden or uninstalled one, or one with answers of 500, stops no other. */
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'
 import { test } from 'node:test'

@@ -17,18 +17,18 @@ export interface FaultProxy {
   readonly url: string
   /** PEM of what its certificate is checked with. */
   readonly ca: string
-  /** Faults end; what is under way is cut once more. */
+  /** Faults end. Requests under way are cut once more. */
   calm(): void
   /** Misdeeds by name. */
   readonly done: ReadonlyMap<string, number>
-  /** The most connections there were at once; those that were told to go do not count. */
+  /** The most connections at once; those that were asked to go do not count. */
   readonly mostConnections: number
 }
 
 export async function startFaultProxy(scope: Scope, server: ApiServer, random: () => number): Promise<FaultProxy> {
   const done = new Map<string, number>()
   const sockets = new Set<Socket>()
-  /** Those that were not told to go. */
+  /** Connections that were not asked to go. */
   const current = new Set<Http2Session>()
   let mostConnections = 0
   let calm = false
@@ -98,7 +98,7 @@ export async function startFaultProxy(scope: Scope, server: ApiServer, random: (
       } else if (fate < 0.08) {
         did('torn')
         write(line.slice(0, Math.ceil(line.length * random())))
-        // Either as a fault, or as if all had been said.
+        // Either as a fault, or as a regular end.
         fallSilent(() => (random() < 0.5 ? reset(stream) : stream.end()))
       } else if (fate < 0.16) {
         did('stalled')
@@ -134,7 +134,7 @@ export async function startFaultProxy(scope: Scope, server: ApiServer, random: (
     if (fate < 0.33 && session !== undefined) {
       did('goaway')
       current.delete(session)
-      // What it has accepted it may still serve for a while.
+      // It may serve accepted requests for a while.
       session.goaway()
       setTimeout(() => cut(session), 500 * random())
     }

@@ -78,7 +78,7 @@ test('every fault is told with cause, object and remedy, and taken back when men
     const { reason, message } = conditionOf(found, fault.type) ?? {}
     return `${fault.name} (${site.name}): ${fault.type} is ${reason}: ${message}`
   }
-  // Told once is told: some pass by themselves, perhaps while others are still being broken.
+  // One report suffices: some faults pass by themselves, perhaps while others are still being caused.
   const toldOnce = new Set<Fault>()
   const telling = eventually(async () => {
     const found = await pipelines()

@@ -1,4 +1,4 @@
-/** Nothing that keeps a consumer from running is unsaid, at any number of ready ones; and nothing is said once it is mended. */
+/** Each cause that keeps a consumer from running is reported, at any number of ready ones, and the report ends with it. */
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'
 import { test } from 'node:test'

@@ -55,7 +55,7 @@ export async function tryReplacements(
       apiVersion: 'v1',
       kind: 'Pod',
       metadata: { name: pod, namespace: 'default', labels: { [nameLabel]: name } },
-      // Bound to a node, or its deletion would be at once what a kubelet makes of it.
+      // Bound to a node, or its deletion would be immediate, as by a kubelet.
       spec: { nodeName: 'node-1', automountServiceAccountToken: false, containers: [{ name: 'consumer', image: 'consumer' }] },
     }
     const made = (await cluster.transport.request({ method: 'POST', path: path(), body })) as { metadata: { uid: string } }

@@ -27,7 +27,7 @@ test('Ready follows the rollout and the Redis of the spec', needsControllers, as
       assert.equal(at(condition, 'observedGeneration'), found?.metadata.generation)
       return condition
     }, slow)
-  /** Of every state that a watcher would see until `until` says so: none is Ready of the new spec. */
+  /** Checks every state that a watcher sees before `until` holds: none is Ready of the new spec. */
   const neverReady = async (until: () => Promise<unknown>) => {
     const before = (await pipeline())?.metadata.generation
     let ended = false

@@ -77,7 +77,7 @@ test('the installed example application runs: without a consumer by going Direct
   const env = { REDIS_URL: server.url, STREAMPIPELINE_MODE: 'Direct' }
   const result = await run(t, [inPackage('examples', 'application.js')], { cwd: installed.app, env })
   assert.equal(result.code, 0, result.stdout + result.stderr)
-  // What the worker says comes in between, where the last dispatch is late.
+  // Lines of the worker come in between, if the last dispatch is late.
   const jobs = result.stdout.split('\n').filter((line) => line.startsWith('job '))
   assert.deepEqual(jobs, ['job forwarded', 'job forwarded', 'job duplicate'])
   assert.match(result.stdout, /upstream_requests_total\{[^}]*\} 2/)

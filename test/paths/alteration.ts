@@ -13,7 +13,7 @@ export function alterScripts(target: Redis, alter: (lua: string, name: string) =
       const { lua } = definition
       const seen = { ...definition, lua: alter(lua, name) }
       listener(name, seen)
-      // Whatever the listener passed on, the server runs what BullMQ meant.
+      // Whatever the listener passed on, the server runs the script of BullMQ.
       real.call(this, name, definition)
     }
     Object.defineProperty(this, 'defineCommand', { value: altered, writable: true, configurable: true })

@@ -1,4 +1,4 @@
-/** What the sweep looks at: little, whatever the failed set holds, and in the end everything, whatever clocks and restarts do. */
+/** The work of the sweep: little per round, and in the end everything, whatever clocks and restarts do. */
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'
 import { before, test } from 'node:test'
@@ -33,7 +33,7 @@ async function forwarded(path: OpenPath, ...keys: string[]) {
   await path.settle(await path.read())
 }
 
-/** Jobs of somebody else that failed at these times. */
+/** Foreign jobs that failed at these times. */
 async function strangers({ queueClient, queueKey }: OpenPath, times: readonly number[]) {
   for (let at = 0; at < times.length; at += 5_000) {
     const members = times.slice(at, at + 5_000).flatMap((time, index) => [time, `theirs-${at + index}`])

@@ -57,7 +57,7 @@ const typed: readonly Case[] = [
   ],
 ]
 
-/** What may be text stays text, however it is said. */
+/** A field that may be text stays text, in each form of such a schema. */
 const text: readonly Case[] = [
   ['anyOf with text', field({ anyOf: [integer, { type: 'string' }] }), { f: '7' }, { f: 'x' }],
   ['$ref to text', { ...field({ $ref: '#/$defs/t' }), $defs: { t: { type: 'string' } } }, { f: '7' }],

@@ -90,7 +90,7 @@ test('Sentinel and Cluster keep their nodes and have labels fit to show', async 
   assert.deepEqual([cluster.kind, cluster.label], ['Cluster', 'a:1,b:2'])
 })
 
-/** A folder of references beside files that are nobody's. */
+/** A folder of references beside files that no reference may reach. */
 async function besides(t: { after(hook: () => Promise<void>): void }) {
   const folder = await mkdtemp(join(tmpdir(), 'streampipeline-refs-'))
   t.after(() => rm(folder, { recursive: true }))
@@ -103,7 +103,7 @@ async function besides(t: { after(hook: () => Promise<void>): void }) {
   return { folder, refs, read: directoryReader(refs) }
 }
 
-/** It names the field and says why; the file's content is nowhere. */
+/** It names the field and the reason. The file's content is nowhere. */
 const refused = (why: RegExp) => (thrown: unknown) => {
   assert.ok(thrown instanceof StreamPipelineError && thrown.code === 'ReferenceMissing', String(thrown))
   assert.match(thrown.advice, /spec\.redis\.passwordFrom/)

@@ -51,7 +51,7 @@ const recorded = async () =>
   })
 const trimmed = () => gone.map((id) => `Trimmed ${id}`)
 
-/** Nothing is lost, and what is left can be settled. */
+/** Nothing is lost, and the remaining entries can be settled. */
 async function assertWhole() {
   assert.deepEqual(await recorded(), trimmed())
   assert.deepEqual(await pending(), left())

@@ -1,4 +1,4 @@
-/** Retention never passes what a group still needs; `maxEntries` alone may, and what it cuts unread is counted. */
+/** Retention never passes an entry that a group still needs. `maxEntries` alone may, and its unread cuts are counted. */
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'
 import { before, type TestContext, test } from 'node:test'
@@ -145,7 +145,7 @@ async function layLargeNode(t: TestContext) {
   }
 }
 
-/** What a server with nodes of its default size leaves at most. */
+/** The most entries that a server with nodes of its default size leaves. */
 const remnant = 100
 
 test('settled entries go also where they share a large node with one that is unread', async (t) => {

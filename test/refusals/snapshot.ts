@@ -11,7 +11,7 @@ export async function snapshotOf(redis: Redis, queueKey: string): Promise<Readon
   return new Map(keys.map((key, index) => [key.slice(queueKey.length), values[index] ?? '']))
 }
 
-/** Fields of a job that say when, not what. */
+/** Fields of a job with times. */
 const times = ['timestamp', 'finishedOn', 'processedOn', 'spCaptured', 'spRecorded']
 
 async function read(redis: Redis, key: string, type: string): Promise<string> {

@@ -1,4 +1,4 @@
-/** What looks cost: Redis' own time by its own count, and connections, where 200,000 entries are pending. */
+/** The cost of looks: Redis' own time by its own count, and connections, while 200,000 entries are pending. */
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'
 import { test } from 'node:test'

@@ -1,4 +1,4 @@
-/** A user that only works: enough for `createWorker` and for BullMQ's worker below it, and what it keeps from a worker. */
+/** A user that only works: enough for `createWorker` and for BullMQ's worker below it, and the limits of a worker. */
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'
 import { readdirSync, readFileSync } from 'node:fs'

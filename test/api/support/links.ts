@@ -19,7 +19,7 @@ export function linksIn(text: string): readonly Link[] {
 
 export const isAbsolute = (target: string) => /^[a-z]+:/.test(target)
 
-/** What may follow `#` in a link to this text. */
+/** Anchors of this text, as they follow `#` in a link. */
 export function anchorsOf(text: string): ReadonlySet<string> {
   const headings = [...text.replaceAll(/^```.*?^```/gms, '').matchAll(/^#+ +(.+)$/gm)]
   return new Set(

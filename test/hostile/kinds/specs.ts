@@ -27,7 +27,7 @@ const keywords = [
   ...['dependentSchemas', 'unevaluatedProperties', 'prefixItems', 'contains', 'propertyNames', '$anchor', '$schema'],
 ]
 
-/** Of the order of what is expected of a judge, on a machine with other work. */
+/** Of the order of the expected time of a judge, on a busy machine. */
 const longestMs = 2_000
 
 const document = (spec: object) => ({

@@ -101,7 +101,7 @@ const referred: readonly Fault[] = [
 const quota = (resource: string) => async (site: Site) => {
   const hard = { [resource]: '0' }
   await site.cluster.apply(site.object('v1', 'ResourceQuota', 'tight', { spec: { hard } }))
-  // Counting what is used is a controller's work, and a count of nothing is all that is needed here.
+  // A controller counts usage. A count of nothing is enough here.
   const type = { apiVersion: 'v1', kind: 'ResourceQuota', plural: 'resourcequotas' }
   await site.cluster.patch(type, site.namespace, 'tight', { status: { hard, used: hard } }, 'status')
 }

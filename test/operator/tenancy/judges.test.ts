@@ -119,7 +119,7 @@ test('what a user who may only write pipelines gets made, and what the limits re
     }
     const taken = await fresh(allowed)
     assert.equal(taken.code, 0, taken.stderr)
-    // What is older than the limits may be annotated and deleted, and changed into what is allowed.
+    // A pipeline older than the limits may be annotated and deleted, and changed into an allowed one.
     const patch = async (name: string, body: unknown) =>
       await cluster.server.kubectl(['patch', 'streampipeline', name, '-n', limited, '--type=merge', '-p', JSON.stringify(body)], {
         user: 'scoped',

@@ -1,4 +1,4 @@
-/** The limits: how they are written, and what the operator's own judge says of each row of the table. */
+/** The limits: their form, and the verdict of the operator's own judge on each row of the table. */
 import '../../support/leaks.ts'
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'

@@ -12,7 +12,7 @@ export interface Row {
   readonly limit: LimitName | 'restrictedPods' | 'localRedis'
   /** The field that both judges name. */
   readonly field: string
-  /** Without limits: a path in the Deployment's pod spec, and what is there. */
+  /** Without limits: a path in the Deployment's pod spec, and its value. */
   readonly made?: readonly [path: string, value: unknown]
 }
 
@@ -214,7 +214,7 @@ export const refused: readonly Row[] = [
   },
 ]
 
-/** What names and networks do not say, with those two limits off. */
+/** Cases that names and networks leave open, with those two limits off. */
 export const refusedLocally: readonly string[] = [
   ...[
     '127.0.0.1',

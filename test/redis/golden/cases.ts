@@ -10,7 +10,7 @@ export interface GoldenCase {
   readonly payload: object
   /** Field, value, …, as any producer writes them. */
   readonly entries: readonly (readonly Part[])[]
-  /** What a dispatcher is given. */
+  /** The input of a dispatcher. */
   readonly dispatched: readonly object[]
 }
 

@@ -76,7 +76,7 @@ export const dispatchingDirectly: Scenario = {
   },
 }
 
-/** Nothing else in the queue makes good what one job's adding has left undone, such as BullMQ's marker. */
+/** No other job repairs the omissions of one job's add, such as BullMQ's marker. */
 const settlingOne = (state: 'fresh' | 'outlived' | 'hanging'): Scenario => ({
   name: `settle one ${state} entry`,
   variants: ['plain', 'delayed', 'prioritised', 'lifo'],
