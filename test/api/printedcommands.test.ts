@@ -1,8 +1,8 @@
 /**
- * The commands that README and docs print are what a reader copies: the command line knows each of them with its options.
+ * Readers copy the commands that README and docs print: the command line knows each of them with its options.
  *
- * Not looked at: what other programs are told (some of it in printedothers.test.ts), the arguments that npm scripts other than `up`
- * pass on, and whether a command does what the text says.
+ * Not checked: commands for other programs (some are in printedothers.test.ts), arguments that npm scripts other than `up` pass on, and the
+ * effect of a command.
  */
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'

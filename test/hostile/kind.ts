@@ -1,5 +1,5 @@
 /**
- * A kind of hostile input: how one is drawn from a seed, and who judges what it did. `npm test` tries a seeded share of each kind,
+ * A kind of hostile input: its generator from a seed, and the judge of its effect. `npm test` tries a seeded share of each kind,
  * `npm run trial -- --hostile` tries many. A new kind is a file in `kinds/` and a line in `kinds/all.ts`.
  */
 import type { createRandom } from './payloads.ts'

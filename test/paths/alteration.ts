@@ -1,6 +1,6 @@
 /**
- * What the product learns of BullMQ's scripts is what BullMQ defines on the connection, while a queue is opened. This alters the
- * text it gets to see, for one connection or for all; the server is given the real one.
+ * The product reads the text of BullMQ's scripts from the commands that BullMQ defines on the connection. This alters that text, for one
+ * connection or for all. The server gets the real text.
  */
 import type { Redis } from 'ioredis'
 

@@ -1,6 +1,6 @@
 /**
- * One point: lay the scenario, let the operation run into the refusal, perhaps let the others have their turn, run it again until
- * nothing refuses it, let the others do the rest, check.
+ * One point. It lays the scenario, lets the operation run into the refusal, and may give the others their turn. The operation then runs again
+ * without a refusal, the others do the rest, and the result is checked.
  */
 import type { World } from './rig.ts'
 import type { Play, Scenario } from './scene.ts'

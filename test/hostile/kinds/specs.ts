@@ -1,6 +1,6 @@
 /**
- * Specs as an author might write them to hurt others: schemas that grow when they are compiled, patterns, schedules. Whatever is judged is
- * judged within its time, and what is found sound can be used.
+ * Hostile specs: schemas that grow when they are compiled, patterns, schedules. Each verdict comes within its time, and an accepted spec can be
+ * used.
  */
 
 import { compilePipeline } from '../../../api/compile.ts'
