@@ -1,6 +1,6 @@
 /**
- * Bundles the images' programs. Each is one file, so that only used code is shipped, read and compiled at start. Beside it stands its bill of
- * materials. `node build/bundle.ts [FOLDER]`; `npm run images` calls it.
+ * Bundles the images' programs. Each is one file, so that only used code is shipped, read and compiled at start. Beside it stands
+ * its bill of materials. `node build/bundle.ts [FOLDER]`; `npm run images` calls it.
  */
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'

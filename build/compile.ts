@@ -1,7 +1,7 @@
 /**
- * Compiles the published code: `dist/` (or the folder named), JavaScript with declarations. Node strips types from the project's own
- * sources, but not below node_modules, so an installed package must be JavaScript. npm runs this as `prepare`: on install in a clone, and
- * before pack.
+ * Compiles the published code: `dist/` (or the folder named), JavaScript with declarations. Node strips types from the project's
+ * own sources, but not below node_modules, so an installed package must be JavaScript. npm runs this as `prepare`: on install in
+ * a clone, and before pack.
  */
 import { spawnSync } from 'node:child_process'
 import { chmodSync, globSync, readFileSync, rmSync, writeFileSync } from 'node:fs'

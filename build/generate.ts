@@ -1,6 +1,6 @@
 /**
- * `npm run generate` writes every generated file. With `--check` it writes nothing, and fails with the names of files that differ. The
- * scripts' calls come first: the other documents are made by programs that import them.
+ * `npm run generate` writes every generated file. With `--check` it writes nothing, and fails with the names of files that
+ * differ. The scripts' calls come first: the other documents are made by programs that import them.
  */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'

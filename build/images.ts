@@ -58,7 +58,8 @@ export function buildImage(
   const quiet = { stdio: ['ignore', 'ignore', 'inherit'] as ['ignore', 'ignore', 'inherit'] }
   switch (builder) {
     case 'buildah':
-      // Debian's buildah wants chroot isolation only for RUN, which there is none of; it must be named to work without user namespaces.
+      // Debian's buildah wants chroot isolation only for RUN, which there is none of; it must be named to work without user
+      // namespaces.
       execFileSync('buildah', [...buildah, 'build', '-q', '--isolation', 'chroot', '--layers=false', ...options, context], quiet)
       execFileSync('buildah', [...buildah, 'push', '-q', reference, `docker-archive:${archive}:${reference}`], quiet)
       break

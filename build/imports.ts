@@ -36,8 +36,8 @@ export function roomsOf(folder: string, names?: readonly string[]): readonly Roo
 }
 
 /**
- * Rooms by floor, lowest first. A room stands one floor above the highest room that it imports. Throws where rooms import one another in
- * a circle.
+ * Rooms by floor, lowest first. A room stands one floor above the highest room that it imports. Throws where rooms import one
+ * another in a circle.
  */
 export function floorsOf(rooms: readonly Room[]): readonly (readonly Room[])[] {
   const floors: Room[][] = []

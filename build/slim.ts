@@ -1,9 +1,11 @@
 /**
  * Modules that the bundles omit, or load later, for less memory at rest.
  *
- * - Unused modules are omitted: the models of every Kubernetes API, client-node's own connections, all of undici but pools, and zod's
+ * - Unused modules are omitted: the models of every Kubernetes API, client-node's own connections, all of undici but pools, and
+ *   zod's
  *   messages in fifty languages. Of client-node only its reading of kubeconfigs and tokens is used.
- * - Node's own modules are loaded by function. An `import` evaluates every property that a module exports: `node:http` then loads Node's
+ * - Node's own modules are loaded by function. An `import` evaluates every property that a module exports: `node:http` then loads
+ *   Node's
  *   WebSocket with a whole copy of undici, and `node:tls` parses the root certificates.
  * - The exact validator is in the bundle, and is evaluated when a schema first needs it, as in the sources.
  */
@@ -92,7 +94,10 @@ function packageOf(file: string): string | undefined {
   return /.*[\\/]node_modules[\\/]((?:@[^\\/]+[\\/])?[^\\/]+)/.exec(file)?.[1]?.replace('\\', '/')
 }
 
-/** One letter outside ASCII makes Node keep a whole source at two bytes per letter, and esbuild leaves those in regular expressions. */
+/**
+ * One letter outside ASCII makes Node keep a whole source at two bytes per letter, and esbuild leaves those in regular
+ * expressions.
+ */
 export function asciiOnly(code: string): string {
   return code.replace(/[^\0-\x7f]/g, (letter) => `\\u${letter.charCodeAt(0).toString(16).padStart(4, '0')}`)
 }

@@ -1,6 +1,6 @@
 /**
- * The command line imports this first. A Node that is too old gets one line and exit code 64, where some later module would fail with
- * a stack trace. Nothing here may need a newer Node than the oldest that it reports.
+ * The command line imports this first. A Node that is too old gets one line and exit code 64, where some later module would fail
+ * with a stack trace. Nothing here may need a newer Node than the oldest that it reports.
  */
 
 /** The oldest Node that runs this package; `engines` in package.json says the same. */

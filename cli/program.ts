@@ -29,7 +29,8 @@ export async function runProgram(commands: readonly ((program: Command) => void)
     .exitOverride((exit) => process.exit(exit.exitCode === 0 ? exitCodes.done : exitCodes.badUsage))
   for (const register of commands) register(program)
 
-  // The reader of our output has closed it (`streampipeline crd | head`). That is no fault. A long-running command is asked to stop.
+  // The reader of our output has closed it (`streampipeline crd | head`). That is no fault. A long-running command is asked to
+  // stop.
   let unread = false
   process.stdout.on('error', (thrown: NodeJS.ErrnoException) => {
     if (thrown.code !== 'EPIPE') process.exit(exitCodes.fault)

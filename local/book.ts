@@ -1,6 +1,6 @@
 /**
- * The totals of a run, kept from the group's accounts in Redis (redis/stream/account.ts). They are exact as long as the group exists. The
- * number of looks does not matter.
+ * The totals of a run, kept from the group's accounts in Redis (redis/stream/account.ts). They are exact as long as the group
+ * exists. The number of looks does not matter.
  *
  * Stream or group may be replaced during a run. The book then closes a chapter, with the account last seen, and opens the next:
  *

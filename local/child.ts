@@ -1,6 +1,6 @@
 /**
- * A child process in its own process group. The terminal's Ctrl-C reaches only this process, which decides when a child stops. A short tail
- * of its standard output and error is kept, and shown when it ends unasked.
+ * A child process in its own process group. The terminal's Ctrl-C reaches only this process, which decides when a child stops. A
+ * short tail of its standard output and error is kept, and shown when it ends unasked.
  *
  * A child ends with this process in any case: by the guard (guard.ts), or by itself if it is tied to a pipe.
  */

@@ -1,6 +1,6 @@
 /**
- * Consumers of the group that are not of this run: another `up`, a consumer started by hand, a cluster's pods, another program. Each entry
- * goes to one of them all. A user who does not know of them would miss entries.
+ * Consumers of the group that are not of this run: another `up`, a consumer started by hand, a cluster's pods, another program.
+ * Each entry goes to one of them all. A user who does not know of them would miss entries.
  */
 import { parseIdentity } from '../redis/stream/identity.ts'
 import { heartbeatTtlMs } from '../redis/stream/registry.ts'

@@ -1,6 +1,6 @@
 /**
- * The output of consumers. Each line goes to a file of its consumer, and one line has the address of its metrics. Files are bounded, since a
- * run may last for days at level Debug.
+ * The output of consumers. Each line goes to a file of its consumer, and one line has the address of its metrics. Files are
+ * bounded, since a run may last for days at level Debug.
  */
 import { createWriteStream, type WriteStream } from 'node:fs'
 import { mkdir } from 'node:fs/promises'

@@ -1,8 +1,10 @@
 /**
- * The consumer processes of one pipeline: started, restarted with back-off, and drained newest first when the wanted number falls.
+ * The consumer processes of one pipeline: started, restarted with back-off, and drained newest first when the wanted number
+ * falls.
  *
  * A name is a slot (`ndvi-1`, `ndvi-2`, …), and a restarted process keeps it. In the group the name also has the run's tag
- * (`ndvi-1-4f0c2a`). Another run has slots of the same numbers, and two processes of one name would renew and settle each other's entries.
+ * (`ndvi-1-4f0c2a`). Another run has slots of the same numbers, and two processes of one name would renew and settle each other's
+ * entries.
  */
 import { randomUUID } from 'node:crypto'
 import { formatAge } from '../api/duration.ts'
@@ -221,8 +223,8 @@ function victims(present: readonly Slot[], count: number): readonly Slot[] {
 const sent: ReadonlySet<string> = new Set(['SIGKILL', 'SIGTERM', 'SIGINT', 'SIGHUP'])
 
 /**
- * The line with the cause, of a process that ended by itself. Lines about its draining follow it. After a fault of memory or of Node, Node
- * itself writes the cause, which is no JSON.
+ * The line with the cause, of a process that ended by itself. Lines about its draining follow it. After a fault of memory or of
+ * Node, Node itself writes the cause, which is no JSON.
  */
 function lastWords(lines: readonly string[], exit: Exit): string {
   if (exit.signal === null) return lines.findLast((line) => !line.startsWith('{"level":"info"')) ?? lines.at(-1) ?? ''

@@ -1,9 +1,9 @@
 /**
- * Ends the processes of a run that cannot do so itself. If the run is killed (SIGKILL, out of memory), the pipe to this guard closes. The
- * guard then asks the processes to stop, and kills them after their time.
+ * Ends the processes of a run that cannot do so itself. If the run is killed (SIGKILL, out of memory), the pipe to this guard
+ * closes. The guard then asks the processes to stop, and kills them after their time.
  *
- * It is a shell: small, and started at once. A redis-server watches no pipe itself. The shell has a session of its own, which neither the
- * terminal's Ctrl-C nor a signal to the run's group reaches.
+ * It is a shell: small, and started at once. A redis-server watches no pipe itself. The shell has a session of its own, which
+ * neither the terminal's Ctrl-C nor a signal to the run's group reaches.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 

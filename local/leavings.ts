@@ -1,9 +1,9 @@
 /**
- * Processes and folders of earlier runs that were killed. The guard (guard.ts) ends the processes. If it was killed as well, they are found
- * here, by the name of their run in their environment.
+ * Processes and folders of earlier runs that were killed. The guard (guard.ts) ends the processes. If it was killed as well, they
+ * are found here, by the name of their run in their environment.
  *
- * Other users' property is not touched. A folder must be this user's and hold a record, and the record's process must be gone from this
- * host, boot and namespace. If that is unknown, the folder stays.
+ * Other users' property is not touched. A folder must be this user's and hold a record, and the record's process must be gone
+ * from this host, boot and namespace. If that is unknown, the folder stays.
  */
 import { lstat, readdir, readFile, rmdir } from 'node:fs/promises'
 import { tmpdir } from 'node:os'

@@ -1,6 +1,7 @@
 /**
- * The checks before a run touches an entry: whether this Redis is fit, which consumers of earlier runs are registered, which others read the
- * group, and which present entries will be forwarded. All of it is reported first. Then the group is created, and the book opened.
+ * The checks before a run touches an entry: whether this Redis is fit, which consumers of earlier runs are registered, which
+ * others read the group, and which present entries will be forwarded. All of it is reported first. Then the group is created, and
+ * the book opened.
  */
 
 import type { CompiledPipeline } from '../api/compiled.ts'

@@ -1,6 +1,6 @@
 /**
- * Identifies a process for good, although its number may be given to another one: by its start, and by the space of its number. In another
- * container that shares a folder with this one, or on another host, a number has no meaning.
+ * Identifies a process for good, although its number may be given to another one: by its start, and by the space of its number.
+ * In another container that shares a folder with this one, or on another host, a number has no meaning.
  */
 import { execFile } from 'node:child_process'
 import { readFile, readlink } from 'node:fs/promises'

@@ -1,6 +1,6 @@
 /**
- * Releases the entries of a dead consumer process at once. Only a parent knows for sure that its child has ended, so the heartbeat need
- * not expire first. The next process of that slot's name has another uid in the registry, and is left alone.
+ * Releases the entries of a dead consumer process at once. Only a parent knows for sure that its child has ended, so the
+ * heartbeat need not expire first. The next process of that slot's name has another uid in the registry, and is left alone.
  */
 import type { CompiledPipeline } from '../api/compiled.ts'
 import { asFailure } from '../api/errors.ts'
@@ -24,8 +24,8 @@ interface ReaperParts {
 }
 
 /**
- * Releases the entries of an ended process. Its name stays until other consumers have claimed them. Its heartbeat is deleted at once, or it
- * would count as living until that expires. Throws catalogued errors.
+ * Releases the entries of an ended process. Its name stays until other consumers have claimed them. Its heartbeat is deleted at
+ * once, or it would count as living until that expires. Throws catalogued errors.
  */
 export async function reapDead(
   redis: RedisConnection,

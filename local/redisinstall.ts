@@ -1,6 +1,6 @@
 /**
- * Finds a redis-server: on the PATH, or by installing Debian's package if this user may. Nothing else is ever installed. The package's own
- * service is kept from starting, since it would listen on port 6379.
+ * Finds a redis-server: on the PATH, or by installing Debian's package if this user may. Nothing else is ever installed. The
+ * package's own service is kept from starting, since it would listen on port 6379.
  */
 import { access, constants, rm, writeFile } from 'node:fs/promises'
 import { delimiter, join } from 'node:path'

@@ -1,9 +1,9 @@
 /**
  * A private redis-server on a Unix socket, in a temporary folder that is deleted at the end.
  *
- * The folder is its user's alone, so no other user of this machine reaches the server, and no other server can answer in its place. A TCP
- * port would be open to all users, on 127.0.0.1 too. The server writes an append-only file: after a crash it is started again on the same
- * socket, with every write that it had answered. It never evicts.
+ * The folder is its user's alone, so no other user of this machine reaches the server, and no other server can answer in its
+ * place. A TCP port would be open to all users, on 127.0.0.1 too. The server writes an append-only file: after a crash it is
+ * started again on the same socket, with every write that it had answered. It never evicts.
  */
 import { chmod, mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { connect } from 'node:net'

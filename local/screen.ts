@@ -1,6 +1,6 @@
 /**
- * The display of `up`. On a terminal it redraws the table in place. Elsewhere it prints a plain line every few seconds, and each event at
- * once. With JSON output all of this goes to standard error, so that standard output holds one object alone.
+ * The display of `up`. On a terminal it redraws the table in place. Elsewhere it prints a plain line every few seconds, and each
+ * event at once. With JSON output all of this goes to standard error, so that standard output holds one object alone.
  */
 import { printable } from '../api/printable.ts'
 import { renderLine, renderTable } from './table.ts'

@@ -2,7 +2,8 @@
  * A run from its first turn to its account.
  *
  * Running    until a signal, or the time of `--for`.
- * Draining   a demo stops producing, and everything added is finished. Then the consumers drain: each finishes or hands back its entries.
+ * Draining   a demo stops producing, and everything added is finished. Then the consumers drain: each finishes or hands back its
+ * entries.
  *
  * A second signal ends all at once.
  */
@@ -103,8 +104,8 @@ function show({ pipeline, redisLabel, startedAt, control, fleet, demo, screen }:
 const stuckAfterMs = 60_000
 
 /**
- * Stops the input, and goes on until everything that was added is settled and run. @returns the data of its account; undefined after a
- * second signal
+ * Stops the input, and goes on until everything that was added is settled and run. @returns the data of its account; undefined
+ * after a second signal
  */
 async function finishDemo(session: Session, demo: Demo): Promise<((reckoning: Reckoning) => Summary) | undefined> {
   const { stopping, control, redis, pipeline, lastDeadLetter, screen } = session

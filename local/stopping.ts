@@ -1,6 +1,6 @@
 /**
- * Requests to end a run: its time is over, or a signal. The first SIGINT or SIGTERM requests a drain, the second an end at once. The third
- * ends the process as it is. A closed terminal (SIGHUP) counts as the first.
+ * Requests to end a run: its time is over, or a signal. The first SIGINT or SIGTERM requests a drain, the second an end at once.
+ * The third ends the process as it is. A closed terminal (SIGHUP) counts as the first.
  */
 
 export interface Stopping {

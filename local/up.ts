@@ -2,8 +2,8 @@
  * `streampipeline up`: one pipeline on this machine. Consumers are child processes, scaled by the same `observe` and `decide` as
  * on a cluster. Redis is the resource's, or a private one that ends with the run.
  *
- * This file assembles and dismantles a run; session.ts conducts it. Everything is undone in reverse order, also when a second signal ends
- * the run while it is being assembled.
+ * This file assembles and dismantles a run; session.ts conducts it. Everything is undone in reverse order, also when a second
+ * signal ends the run while it is being assembled.
  */
 import { randomBytes, randomInt } from 'node:crypto'
 import { hostname } from 'node:os'

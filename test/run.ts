@@ -1,6 +1,6 @@
 /**
- * `npm test`: everything that one machine can check. Each step has a heading. A failed step does not stop later ones; the exit code is then
- * 1. The tests come last, and their counts are the last lines of the output.
+ * `npm test`: everything that one machine can check. Each step has a heading. A failed step does not stop later ones; the exit
+ * code is then 1. The tests come last, and their counts are the last lines of the output.
  *
  *   npm test                          all of it
  *   npm test -- test/consumer         only these tests (files or folders)

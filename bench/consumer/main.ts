@@ -1,6 +1,7 @@
 /**
- * `npm run bench -- consumer`: the consumer's cost of an entry of 1 KiB, with program and settings of its image. At full speed it is the CPU
- * time of the process. Under an even load it is the time from entry to job, and V8's collections, which cause most of its tail.
+ * `npm run bench -- consumer`: the consumer's cost of an entry of 1 KiB, with program and settings of its image. At full speed it
+ * is the CPU time of the process. Under an even load it is the time from entry to job, and V8's collections, which cause most of
+ * its tail.
  *
  *   npm run bench -- consumer                       five rounds
  *   npm run bench -- consumer --quick               three short rounds

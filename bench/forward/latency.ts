@@ -1,6 +1,7 @@
 /**
- * The time from entry to job at half load. Entries come evenly, at half the measured rate. The queue's event stream has the time at which
- * each job was added. Both times are ids from the server, so no other clock is involved. They are exact to one millisecond.
+ * The time from entry to job at half load. Entries come evenly, at half the measured rate. The queue's event stream has the time
+ * at which each job was added. Both times are ids from the server, so no other clock is involved. They are exact to one
+ * millisecond.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Redis } from 'ioredis'

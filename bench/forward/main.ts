@@ -1,6 +1,7 @@
 /**
- * `npm run bench`: forwarding by the consumer, with every guarantee on, compared with the loop that articles show and bare `addBulk`. All
- * take the same payloads into the same Redis, each in a process of its own, alternating, on loopback and over a 2 ms round trip.
+ * `npm run bench`: forwarding by the consumer, with every guarantee on, compared with the loop that articles show and bare
+ * `addBulk`. All take the same payloads into the same Redis, each in a process of its own, alternating, on loopback and over a 2
+ * ms round trip.
  *
  *   npm run bench                          both payloads, seven rounds
  *   npm run bench -- --quick               1 KiB only, five short rounds, under two minutes

@@ -1,7 +1,7 @@
 /**
- * One measurement of one contender. The stream of an empty Redis is filled, then the contender's process is started, and its jobs are
- * counted from outside until all are queued. The rate is taken between the first tenth and the last job, for every contender alike. That
- * excludes the start of a process, and its first, uncompiled rounds.
+ * One measurement of one contender. The stream of an empty Redis is filled, then the contender's process is started, and its jobs
+ * are counted from outside until all are queued. The rate is taken between the first tenth and the last job, for every contender
+ * alike. That excludes the start of a process, and its first, uncompiled rounds.
  */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'

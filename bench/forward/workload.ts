@@ -1,7 +1,7 @@
 /**
- * The payloads: vegetation-index requests as in the quick start, about 200 bytes; the same with a field boundary, about 1 KiB; and, for
- * memory only, the same with a raster of 256 KiB. All are distinct, and equal for an equal index. The pipeline checks each against its
- * schema.
+ * The payloads: vegetation-index requests as in the quick start, about 200 bytes; the same with a field boundary, about 1 KiB;
+ * and, for memory only, the same with a raster of 256 KiB. All are distinct, and equal for an equal index. The pipeline checks
+ * each against its schema.
  */
 import { createHash } from 'node:crypto'
 

@@ -30,8 +30,8 @@ export async function operatorProgram(scope: Scope, folder: string, kubeconfig: 
 }
 
 /**
- * Resident memory of a process and its children, MiB, as the limit of a container counts it: the private memory of each, and the pages of
- * files once, since they share them.
+ * Resident memory of a process and its children, MiB, as the limit of a container counts it: the private memory of each, and the
+ * pages of files once, since they share them.
  */
 export async function residentMiB(pid: number): Promise<number> {
   const all = await Promise.all([pid, ...(await childrenOf(pid))].map(residentOf))

@@ -1,6 +1,6 @@
 /**
- * How long a batch blocks a Redis: its longest single command by SLOWLOG, and the main thread's CPU time for an entry. SLOWLOG lists the
- * commands of a transaction one by one, so the transaction as a whole is measured apart.
+ * How long a batch blocks a Redis: its longest single command by SLOWLOG, and the main thread's CPU time for an entry. SLOWLOG
+ * lists the commands of a transaction one by one, so the transaction as a whole is measured apart.
  */
 import type { Redis } from 'ioredis'
 import type { PathKind } from '../../redis/settle/path.ts'

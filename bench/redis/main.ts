@@ -1,6 +1,6 @@
 /**
- * `npm run bench -- redis`: a pipeline's cost in its Redis. It measures the memory of one mark and of all marks at once. For batches of 100
- * and 1,000 entries of 1 KiB, on each path, it measures how long Redis is blocked.
+ * `npm run bench -- redis`: a pipeline's cost in its Redis. It measures the memory of one mark and of all marks at once. For
+ * batches of 100 and 1,000 entries of 1 KiB, on each path, it measures how long Redis is blocked.
  *
  *   npm run bench -- redis                      200,000 marks, three times; seven batches of each size and path
  *   npm run bench -- redis --quick              20,000 marks, three batches

@@ -1,6 +1,6 @@
 /**
- * Memory of a mark, by the server's own account. The product itself writes the marks: batches are forwarded on the atomic path. After each
- * batch its entries and jobs are deleted, so that only marks remain.
+ * Memory of a mark, by the server's own account. The product itself writes the marks: batches are forwarded on the atomic path.
+ * After each batch its entries and jobs are deleted, so that only marks remain.
  */
 import { openPath } from '../../test/paths/fixture.ts'
 import { startRedis } from '../../test/support/redis.ts'

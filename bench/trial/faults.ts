@@ -2,8 +2,8 @@
  * The faults of a trial, at random from a seed:
  *
  * - A consumer gets SIGKILL.
- * - A consumer is frozen (SIGSTOP) until others have its entries, and every lock has expired. In every third case its heartbeat has expired,
- *   too. It then goes on with the batch in its memory.
+ * - A consumer is frozen (SIGSTOP) until others have its entries, and every lock has expired. In every third case its heartbeat
+ *   has expired, too. It then goes on with the batch in its memory.
  * - A Redis gets SIGKILL and comes back over its append-only file.
  */
 import { setTimeout as sleep } from 'node:timers/promises'

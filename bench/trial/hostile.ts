@@ -1,6 +1,6 @@
 /**
- * Hostile tenants. A thread of this process tries as many inputs of each kind as the time allows (test/hostile/kinds). Beside it an operator
- * on a real API server serves ten healthy pipelines, and a tenant that attacks it.
+ * Hostile tenants. A thread of this process tries as many inputs of each kind as the time allows (test/hostile/kinds). Beside it
+ * an operator on a real API server serves ten healthy pipelines, and a tenant that attacks it.
  */
 import { Worker } from 'node:worker_threads'
 import type { TriedKinds } from '../../test/hostile/kind.ts'

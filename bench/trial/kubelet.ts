@@ -1,6 +1,6 @@
 /**
- * Replaces a node: it binds each new pod, runs its consumer, and marks it ready. When a pod is deleted, its consumer drains before the pod
- * is removed. Kubernetes' own controllers create and delete the pods.
+ * Replaces a node: it binds each new pod, runs its consumer, and marks it ready. When a pod is deleted, its consumer drains
+ * before the pod is removed. Kubernetes' own controllers create and delete the pods.
  */
 import { systemClock } from '../../operator/kubernetes/clock.ts'
 import { isFailure } from '../../operator/kubernetes/errors.ts'

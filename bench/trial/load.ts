@@ -1,6 +1,6 @@
 /**
- * The load of a trial: the demo's requests, valid, repeated and broken, added to the stream at a steady pace. While Redis is away the same
- * entries are tried again. An entry whose reply was lost is then in the stream twice, which its key makes harmless.
+ * The load of a trial: the demo's requests, valid, repeated and broken, added to the stream at a steady pace. While Redis is away
+ * the same entries are tried again. An entry whose reply was lost is then in the stream twice, which its key makes harmless.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Redis } from 'ioredis'

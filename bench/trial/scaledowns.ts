@@ -1,7 +1,7 @@
 /**
  * Scale-downs under load. Pipelines scale up and down at random while entries come in, on a real API server, with Kubernetes' own
- * controllers and the operator in a process of its own. Pods are simulated, their consumers are real. At the end every entry must be
- * exactly one job. No entry of a deleted pod may wait for a minute.
+ * controllers and the operator in a process of its own. Pods are simulated, their consumers are real. At the end every entry must
+ * be exactly one job. No entry of a deleted pod may wait for a minute.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Redis } from 'ioredis'

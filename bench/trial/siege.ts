@@ -1,6 +1,6 @@
 /**
- * An operator under siege. One namespace has ten healthy pipelines. The other has servers that answer anything, specs as costly as possible,
- * and keys with any state, large entries and invented consumers.
+ * An operator under siege. One namespace has ten healthy pipelines. The other has servers that answer anything, specs as costly
+ * as possible, and keys with any state, large entries and invented consumers.
  */
 
 import { once } from 'node:events'

@@ -1,10 +1,10 @@
 /**
- * A trial. Consumers forward a load while they and Redis are killed and frozen at random. At the end every key that the stream accepted must
- * be exactly one job, and every broken entry one dead letter.
+ * A trial. Consumers forward a load while they and Redis are killed and frozen at random. At the end every key that the stream
+ * accepted must be exactly one job, and every broken entry one dead letter.
  *
- * Redis writes its append-only file with `appendfsync always`: every answered write is on disk, so a kill loses no promised entry. With
- * `everysec` a killed Redis may come back without its last second, since Redis writes late while a sync is under way. A confirmed XADD could
- * then be gone. No consumer can prevent that loss, and it would hide losses that one can.
+ * Redis writes its append-only file with `appendfsync always`: every answered write is on disk, so a kill loses no promised
+ * entry. With `everysec` a killed Redis may come back without its last second, since Redis writes late while a sync is under way.
+ * A confirmed XADD could then be gone. No consumer can prevent that loss, and it would hide losses that one can.
  */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'

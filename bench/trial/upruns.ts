@@ -1,6 +1,6 @@
 /**
- * One run of the trial of `up`. It starts over a Redis that gets entries, and ends at a random moment in one of four ways. Its account is then
- * compared with the replies of plain commands, and its leftovers are counted.
+ * One run of the trial of `up`. It starts over a Redis that gets entries, and ends at a random moment in one of four ways. Its
+ * account is then compared with the replies of plain commands, and its leftovers are counted.
  */
 import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'

@@ -1,6 +1,6 @@
 /**
- * `up` ended at random, many times: by SIGKILL, by SIGTERM, by Ctrl-C twice, and by killing its Redis. Each run goes on with the entries of
- * the one before. No entry may be lost or become two jobs, no process may live on, and no account may be wrong.
+ * `up` ended at random, many times: by SIGKILL, by SIGTERM, by Ctrl-C twice, and by killing its Redis. Each run goes on with the
+ * entries of the one before. No entry may be lost or become two jobs, no process may live on, and no account may be wrong.
  */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'

@@ -1,7 +1,7 @@
 /**
- * How long a sleeping pipeline takes to wake: from sending its first entry to the scaled Deployment, as a watch sees it. The operator is the
- * image's bundle in a process of its own. API server and Redis are real, and nothing else runs. Pipelines are woken one by one, then many at
- * once. Others sleep throughout.
+ * How long a sleeping pipeline takes to wake: from sending its first entry to the scaled Deployment, as a watch sees it. The
+ * operator is the image's bundle in a process of its own. API server and Redis are real, and nothing else runs. Pipelines are
+ * woken one by one, then many at once. Others sleep throughout.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Redis } from 'ioredis'

@@ -33,7 +33,10 @@ function alert(
 }
 
 const pipeline = '{{ $labels.namespace }}/{{ $labels.name }}'
-/** Every client of the API server counts its requests under client-go's name. Only our targets also export the metric of our Lease. */
+/**
+ * Every client of the API server counts its requests under client-go's name. Only our targets also export the metric of our
+ * Lease.
+ */
 export const ofOperators = 'and on (job, instance) leader_election_master_status{name="streampipeline"}'
 const ofConsumers = '{{ $labels.namespace }}/{{ $labels.pipeline }}'
 

@@ -1,6 +1,7 @@
 /**
- * The health check of StreamPipelines for Argo CD. It is the value of `resource.customizations.health.streampipeline.dev_StreamPipeline`
- * in the ConfigMap argocd-cm. Reasons that pass by themselves come from the operator's table.
+ * The health check of StreamPipelines for Argo CD. It is the value of
+ * `resource.customizations.health.streampipeline.dev_StreamPipeline` in the ConfigMap argocd-cm. Reasons that pass by themselves
+ * come from the operator's table.
  */
 import { conditionReasons, toneOf } from '../../operator/status/reasons.ts'
 

@@ -1,6 +1,6 @@
 /**
- * The TypeScript of a script's typed call: interfaces of its keys, arguments and reply, and the code that sends and reads them. The calls are
- * no async functions: those would keep the arguments, with the payloads of a batch, alive until the reply arrives.
+ * The TypeScript of a script's typed call: interfaces of its keys, arguments and reply, and the code that sends and reads them.
+ * The calls are no async functions: those would keep the arguments, with the payloads of a batch, alive until the reply arrives.
  */
 import type { Field, Header } from './header.ts'
 import { layoutOf } from './lua.ts'

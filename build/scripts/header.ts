@@ -1,6 +1,6 @@
 /**
- * Reads the header of a script in redis/scripts: its summary, its keys, arguments and reply by name and type, and its writes in their order.
- * The typed call, and the names in the Lua text, come from the header alone.
+ * Reads the header of a script in redis/scripts: its summary, its keys, arguments and reply by name and type, and its writes in
+ * their order. The typed call, and the names in the Lua text, come from the header alone.
  */
 export interface Field {
   readonly name: string

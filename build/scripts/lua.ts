@@ -1,9 +1,9 @@
 /**
- * The Lua text of a script for Redis, in this order: the parts that it includes, each once and after its own includes; keys and arguments
- * under the names of the header; the script's own text.
+ * The Lua text of a script for Redis, in this order: the parts that it includes, each once and after its own includes; keys and
+ * arguments under the names of the header; the script's own text.
  *
- * The order of arguments: the number of items of each list of keys but the last; values; the number of items of each list but the last; the
- * lists. Both sides take that order from `layoutOf`.
+ * The order of arguments: the number of items of each list of keys but the last; values; the number of items of each list but the
+ * last; the lists. Both sides take that order from `layoutOf`.
  */
 import type { Field, Header, Source } from './header.ts'
 

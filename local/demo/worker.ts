@@ -1,6 +1,6 @@
 /**
- * The demo's BullMQ worker, a thread of its own. It runs each job once and remembers the keys, in place of an application's database. The
- * ledger is made from its counts.
+ * The demo's BullMQ worker, a thread of its own. It runs each job once and remembers the keys, in place of an application's
+ * database. The ledger is made from its counts.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parentPort, workerData } from 'node:worker_threads'

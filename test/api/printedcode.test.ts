@@ -1,7 +1,7 @@
 /**
- * The TypeScript and JavaScript that README and docs print is checked against the package's own types. Names that a block leaves to its
- * reader (`request_hash`) may be anything; all else must fit. Nothing runs. Other languages are not looked at here: YAML is in
- * documentation.test.ts and printedyaml.test.ts, commands in printedcommands.test.ts and printedothers.test.ts.
+ * The TypeScript and JavaScript that README and docs print is checked against the package's own types. Names that a block leaves
+ * to its reader (`request_hash`) may be anything; all else must fit. Nothing runs. Other languages are not looked at here: YAML
+ * is in documentation.test.ts and printedyaml.test.ts, commands in printedcommands.test.ts and printedothers.test.ts.
  */
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'

@@ -1,8 +1,8 @@
 /**
  * Readers copy the commands that README and docs print: the command line knows each of them with its options.
  *
- * Not checked: commands for other programs (some are in printedothers.test.ts), arguments that npm scripts other than `up` pass on, and the
- * effect of a command.
+ * Not checked: commands for other programs (some are in printedothers.test.ts), arguments that npm scripts other than `up` pass
+ * on, and the effect of a command.
  */
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'

@@ -1,4 +1,7 @@
-/** Every link of the repository's Markdown leads to a file that is there, and to a heading of it. That the package holds what its README links: pack.test.ts. */
+/**
+ * Every link of the repository's Markdown leads to a file that is there, and to a heading of it. That the package holds what its
+ * README links: pack.test.ts.
+ */
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'
 import { existsSync, globSync, readFileSync } from 'node:fs'

@@ -1,6 +1,6 @@
 /**
- * Readers copy the YAML that README and docs print: the chart accepts the values, an API server the fragments of Pods, `simulate` the
- * scenarios. A block that no check knows fails. StreamPipelines are in documentation.test.ts.
+ * Readers copy the YAML that README and docs print: the chart accepts the values, an API server the fragments of Pods, `simulate`
+ * the scenarios. A block that no check knows fails. StreamPipelines are in documentation.test.ts.
  */
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'

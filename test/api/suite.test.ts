@@ -1,4 +1,7 @@
-/** The required suite of JSON Schema 2020-12: no schema with local references is refused, no verdict is wrong, whichever way a payload takes. */
+/**
+ * The required suite of JSON Schema 2020-12: no schema with local references is refused, no verdict is wrong, whichever way a
+ * payload takes.
+ */
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'

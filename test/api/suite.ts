@@ -1,6 +1,6 @@
 /**
- * The required tests of JSON Schema 2020-12 as payloads are judged: each schema below a property, with an `$id` where it has none (so
- * that `#` is still the schema), each value as that property's.
+ * The required tests of JSON Schema 2020-12 as payloads are judged: each schema below a property, with an `$id` where it has none
+ * (so that `#` is still the schema), each value as that property's.
  */
 import { globSync, readFileSync } from 'node:fs'
 import { basename, join } from 'node:path'

@@ -1,7 +1,7 @@
 /**
- * A real Prometheus that scrapes a real operator, a real consumer and a worker's metrics: every query of the dashboard answers with
- * something, every alert is evaluated without an error, and each alert's selectors and joins find series. That an alert fires when it
- * should, and only then, alerts.test.ts shows on series made for it.
+ * A real Prometheus that scrapes a real operator, a real consumer and a worker's metrics: every query of the dashboard answers
+ * with something, every alert is evaluated without an error, and each alert's selectors and joins find series. That an alert
+ * fires when it should, and only then, alerts.test.ts shows on series made for it.
  */
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'

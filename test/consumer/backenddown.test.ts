@@ -1,7 +1,7 @@
 /**
- * Each refusal of a running Redis: the consumer is BackendDown and reports the reason, no delivery is counted, nothing is dead-lettered, and
- * everything goes on by itself. (OOM: outofmemory.test.ts. Away, READONLY, frozen: outage and hang. CLUSTERDOWN and TRYAGAIN:
- * test/topology/cluster.test.ts.)
+ * Each refusal of a running Redis: the consumer is BackendDown and reports the reason, no delivery is counted, nothing is
+ * dead-lettered, and everything goes on by itself. (OOM: outofmemory.test.ts. Away, READONLY, frozen: outage and hang.
+ * CLUSTERDOWN and TRYAGAIN: test/topology/cluster.test.ts.)
  */
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'

@@ -1,7 +1,7 @@
 /**
- * The scenario of the killed consumer: an entry for each way in which an entry can end, and its expected outcome once another consumer has
- * finished the work. The worker is simulated. It takes all waiting jobs, counts them by key, and removes them at once (`removeOnComplete`), so
- * that a job added twice is executed twice.
+ * The scenario of the killed consumer: an entry for each way in which an entry can end, and its expected outcome once another
+ * consumer has finished the work. The worker is simulated. It takes all waiting jobs, counts them by key, and removes them at
+ * once (`removeOnComplete`), so that a job added twice is executed twice.
  */
 import assert from 'node:assert/strict'
 import { Queue } from 'bullmq'

@@ -1,9 +1,9 @@
 /**
  * Ends a container's process as a crash does: at once, without a log line or a hand-back.
  *
- * `kubectl delete --force` is no crash: the kubelet sends SIGTERM first. A process that is number 1 of its namespace gets no SIGKILL from
- * inside it. But Node opens its inspector on SIGUSR1, and the inspector can make it abort, which no kernel ignores. (An exit would wait for the
- * debugger to leave.)
+ * `kubectl delete --force` is no crash: the kubelet sends SIGTERM first. A process that is number 1 of its namespace gets no
+ * SIGKILL from inside it. But Node opens its inspector on SIGUSR1, and the inspector can make it abort, which no kernel ignores.
+ * (An exit would wait for the debugger to leave.)
  */
 import { execute, program } from './commands.ts'
 

@@ -1,6 +1,6 @@
 /**
- * Runs the commands of docs/install.md as they are written there, so that the page cannot rot. A stage takes a command from the page by a
- * pattern. At the end every command has been run, or is one that a test cannot run.
+ * Runs the commands of docs/install.md as they are written there, so that the page cannot rot. A stage takes a command from the
+ * page by a pattern. At the end every command has been run, or is one that a test cannot run.
  */
 import { readFileSync } from 'node:fs'
 import { delimiter, dirname, join } from 'node:path'

@@ -1,9 +1,10 @@
 /**
- * `npm run test:e2e`: images, chart and pipelines on the real cluster of KUBECONFIG. It creates the namespaces `streampipeline`, `farm` and
- * `streampipeline-node`, and deletes them and the CRD at the end.
+ * `npm run test:e2e`: images, chart and pipelines on the real cluster of KUBECONFIG. It creates the namespaces `streampipeline`,
+ * `farm` and `streampipeline-node`, and deletes them and the CRD at the end.
  *
  *   KUBECONFIG             the cluster
- *   LOAD_IMAGE             command that brings an image archive to its nodes, given as its last argument: `kind load image-archive`,
+ *   LOAD_IMAGE             command that brings an image archive to its nodes, given as its last argument: `kind load
+ *   image-archive`,
  *                          `ctr -n k8s.io images import`, `docker load -i`
  *   KUBEBUILDER_ASSETS     where kubectl and helm are; default: PATH
  *   BASE, BUILDER          as `npm run images` has them

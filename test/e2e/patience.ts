@@ -1,6 +1,6 @@
 /**
- * A busy machine must not refuse a merge. Where CI is set, every wait is three times as long, and bars of time are reported, not enforced.
- * Bars on events (lost, doubled, written, restarted) are enforced everywhere.
+ * A busy machine must not refuse a merge. Where CI is set, every wait is three times as long, and bars of time are reported, not
+ * enforced. Bars on events (lost, doubled, written, restarted) are enforced everywhere.
  */
 import { eventually } from '../support/wait.ts'
 

@@ -1,7 +1,7 @@
 /**
- * The traffic of a run, and its account. In: the demo's load of new, repeated and broken requests, added to the stream as any program would.
- * Out: the queue of BullMQ. No worker takes jobs, so the queue itself is the ledger. A request that is not there must still be in the stream,
- * and the account names in which part. A request that is in neither is lost.
+ * The traffic of a run, and its account. In: the demo's load of new, repeated and broken requests, added to the stream as any
+ * program would. Out: the queue of BullMQ. No worker takes jobs, so the queue itself is the ledger. A request that is not there
+ * must still be in the stream, and the account names in which part. A request that is in neither is lost.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Redis } from 'ioredis'

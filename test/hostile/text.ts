@@ -1,6 +1,6 @@
 /**
- * Hostile text, and the judge of its display. The judge does not use the product's own table: it lists the characters that terminals, log
- * readers and CI runners obey.
+ * Hostile text, and the judge of its display. The judge does not use the product's own table: it lists the characters that
+ * terminals, log readers and CI runners obey.
  */
 import type { Random } from './kind.ts'
 

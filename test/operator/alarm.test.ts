@@ -1,4 +1,6 @@
-/** The blocking read that wakes sleeping pipelines, on real servers: the pipelines that it wakes, and the faults that it survives. */
+/**
+ * The blocking read that wakes sleeping pipelines, on real servers: the pipelines that it wakes, and the faults that it survives.
+ */
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'

@@ -1,8 +1,9 @@
 /**
- * A proxy in front of an API server, with faults from a seed. Like the API server it speaks HTTP/2 over TLS, so that a fault of a connection hits
- * every request and watch on it. It answers 410, 429 and 500. It resets streams, also in the middle of a line. It lets watches fall silent
- * before it resets them. It sends GOAWAY, cuts connections, repeats events, swaps neighbours, and delays lists. Swapped events are written at
- * once, since a reader that resumes after the later of two events rightly never sees the earlier.
+ * A proxy in front of an API server, with faults from a seed. Like the API server it speaks HTTP/2 over TLS, so that a fault of a
+ * connection hits every request and watch on it. It answers 410, 429 and 500. It resets streams, also in the middle of a line. It
+ * lets watches fall silent before it resets them. It sends GOAWAY, cuts connections, repeats events, swaps neighbours, and delays
+ * lists. Swapped events are written at once, since a reader that resumes after the later of two events rightly never sees the
+ * earlier.
  */
 import { once } from 'node:events'
 import type { IncomingMessage } from 'node:http'

@@ -1,7 +1,7 @@
 /**
- * `kubectl describe` shows every fault, in a condition and in an Event: the failure, its object, and the remedy. The report ends when the fault is
- * mended. All faults come at once, each in a pipeline of its own, on a real API server with the controllers of Deployments, and real Redis
- * servers.
+ * `kubectl describe` shows every fault, in a condition and in an Event: the failure, its object, and the remedy. The report ends
+ * when the fault is mended. All faults come at once, each in a pipeline of its own, on a real API server with the controllers of
+ * Deployments, and real Redis servers.
  */
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'

@@ -1,7 +1,7 @@
 /**
- * Consumers that are replaced in waves. Each is a pod of its own (made by hand: there is no kubelet), registered, at work on two entries, and then
- * deleted without a drain. The operator releases its entries and removes its name. A living peer, with entries of its own, takes over. Other
- * consumers share the group, and are left alone.
+ * Consumers that are replaced in waves. Each is a pod of its own (made by hand: there is no kubelet), registered, at work on two
+ * entries, and then deleted without a drain. The operator releases its entries and removes its name. A living peer, with entries
+ * of its own, takes over. Other consumers share the group, and are left alone.
  */
 import assert from 'node:assert/strict'
 import type { Redis } from 'ioredis'

@@ -1,4 +1,6 @@
-/** Ready on a real API server with the Deployment controller: never of a spec that is not at work, always again when it is mended. */
+/**
+ * Ready on a real API server with the Deployment controller: never of a spec that is not at work, always again when it is mended.
+ */
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'
 import { once } from 'node:events'

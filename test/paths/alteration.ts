@@ -1,6 +1,6 @@
 /**
- * The product reads the text of BullMQ's scripts from the commands that BullMQ defines on the connection. This alters that text, for one
- * connection or for all. The server gets the real text.
+ * The product reads the text of BullMQ's scripts from the commands that BullMQ defines on the connection. This alters that text,
+ * for one connection or for all. The server gets the real text.
  */
 import type { Redis } from 'ioredis'
 

@@ -1,6 +1,6 @@
 /**
- * One pipeline, settled by one of the three paths, on real servers. The test drives it entry by entry, from outside the consumer, and may act
- * between two steps.
+ * One pipeline, settled by one of the three paths, on real servers. The test drives it entry by entry, from outside the consumer,
+ * and may act between two steps.
  */
 
 import assert from 'node:assert/strict'

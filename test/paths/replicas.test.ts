@@ -1,6 +1,6 @@
 /**
- * The queue in a Redis that has a replica. On the paths of two steps a batch is acknowledged only once a replica has its jobs. The atomic path has
- * job and acknowledgement in one history, and waits for no replica.
+ * The queue in a Redis that has a replica. On the paths of two steps a batch is acknowledged only once a replica has its jobs.
+ * The atomic path has job and acknowledgement in one history, and waits for no replica.
  */
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'

@@ -1,6 +1,6 @@
 /**
- * The windows between read and acknowledgement: servers that go back to older data, and holders that go on after a long stop. docs/guarantees.md
- * states the promise of each path.
+ * The windows between read and acknowledgement: servers that go back to older data, and holders that go on after a long stop.
+ * docs/guarantees.md states the promise of each path.
  */
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'

@@ -1,6 +1,6 @@
 /**
- * Text to value, by every part of a JSON Schema 2020-12 that types a field: generators write a nullable integer as `anyOf`, a shared type as
- * `$ref`, a map as `additionalProperties`.
+ * Text to value, by every part of a JSON Schema 2020-12 that types a field: generators write a nullable integer as `anyOf`, a
+ * shared type as `$ref`, a map as `additionalProperties`.
  */
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'

@@ -1,6 +1,6 @@
 /**
- * A stream without a max-deleted-entry-id: a dump from a Redis before 7 brings none, and XSETID may set it. Entries that were deleted from its
- * middle are gone, and only a look at each shows that.
+ * A stream without a max-deleted-entry-id: a dump from a Redis before 7 brings none, and XSETID may set it. Entries that were
+ * deleted from its middle are gone, and only a look at each shows that.
  */
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'

@@ -128,7 +128,10 @@ test('maxEntries cuts further, and what was unread is counted exactly', async ()
   assert.equal(await lost(), 5)
 })
 
-/** A stream of which 3,000 entries are settled and the last one is unread, all in one node: an approximate trim removes whole nodes only. */
+/**
+ * A stream of which 3,000 entries are settled and the last one is unread, all in one node: an approximate trim removes whole
+ * nodes only.
+ */
 async function layLargeNode(t: TestContext) {
   const server = await startRedis(t, { args: ['--stream-node-max-entries', '0', '--stream-node-max-bytes', '0'] })
   const large = server.client()

@@ -1,6 +1,6 @@
 /**
- * A consumer's data equal the payload that a dispatcher accepted, under random schemas. One exception is as old as the encoding: where the schema
- * allows text, other values arrive as their text. Null could not be distinguished from text, and is refused.
+ * A consumer's data equal the payload that a dispatcher accepted, under random schemas. One exception is as old as the encoding:
+ * where the schema allows text, other values arrive as their text. Null could not be distinguished from text, and is refused.
  */
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'

@@ -1,9 +1,9 @@
 /**
- * The ledger in a group that other programs use, too: random histories in which strangers acknowledge, delete consumers, move the cursor, trim
- * and delete. RUNS and SEED choose how many histories and which.
+ * The ledger in a group that other programs use, too: random histories in which strangers acknowledge, delete consumers, move the
+ * cursor, trim and delete. RUNS and SEED choose how many histories and which.
  *
- * After each step: loss never falls, and never counts entries in the stream. Entries in the stream that strangers took count as unaccounted or
- * undecided, until the cursor is set back. A step that begins and ends with a sum is counted exactly.
+ * After each step: loss never falls, and never counts entries in the stream. Entries in the stream that strangers took count as
+ * unaccounted or undecided, until the cursor is set back. A step that begins and ends with a sum is counted exactly.
  */
 
 import assert from 'node:assert/strict'

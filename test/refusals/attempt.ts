@@ -1,6 +1,6 @@
 /**
- * One point. It lays the scenario, lets the operation run into the refusal, and may give the others their turn. The operation then runs again
- * without a refusal, the others do the rest, and the result is checked.
+ * One point. It lays the scenario, lets the operation run into the refusal, and may give the others their turn. The operation
+ * then runs again without a refusal, the others do the rest, and the result is checked.
  */
 import type { World } from './rig.ts'
 import type { Play, Scenario } from './scene.ts'
@@ -13,8 +13,8 @@ import { consumeNew, consumePending, type Executed, expireLocks, work } from './
 export interface Ended {
   readonly problems: readonly Problem[]
   /**
-   * What BullMQ's event stream says otherwise than after a run that nothing refuses. That is no failure: the stream is a history, and
-   * no command takes an announcement back, or makes it good without the job's being added again.
+   * What BullMQ's event stream says otherwise than after a run that nothing refuses. That is no failure: the stream is a history,
+   * and no command takes an announcement back, or makes it good without the job's being added again.
    */
   readonly events: readonly string[]
 }

@@ -1,6 +1,6 @@
 /**
- * The keyspace of a queue, without the differences of any two runs: times, counters, ids of events, and the order of jobs, which is not promised
- * after a retry. Events are a set: BullMQ announces a job again that is added again.
+ * The keyspace of a queue, without the differences of any two runs: times, counters, ids of events, and the order of jobs, which
+ * is not promised after a retry. Events are a set: BullMQ announces a job again that is added again.
  */
 import type { Redis } from 'ioredis'
 

@@ -37,7 +37,10 @@ export interface ApiServerOptions {
   controllers?: boolean | readonly string[]
   /** More users and their groups, `{ operator: [], viewer: ['auditors'] }`. They have no rights until a binding gives some. */
   users?: Readonly<Record<string, readonly string[]>>
-  /** Files that kubectl applies before the controllers start (a garbage collector sees new kinds only every 30 s). New kinds are served. */
+  /**
+   * Files that kubectl applies before the controllers start (a garbage collector sees new kinds only every 30 s). New kinds are
+   * served.
+   */
   manifests?: readonly string[]
   /** Keep an audit log, which `requests()` reads. */
   audit?: boolean

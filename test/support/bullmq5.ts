@@ -1,6 +1,6 @@
 /**
- * Pauses a queue as BullMQ 5 does: waiting jobs move to a list of their own. BullMQ 6 leaves them in place and reads `meta` only. A dashboard
- * or script of the older major may share a queue with this product.
+ * Pauses a queue as BullMQ 5 does: waiting jobs move to a list of their own. BullMQ 6 leaves them in place and reads `meta` only.
+ * A dashboard or script of the older major may share a queue with this product.
  */
 import type { Redis } from 'ioredis'
 

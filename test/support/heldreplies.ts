@@ -1,6 +1,6 @@
 /**
- * Ways to Redis that count round trips without a clock. Replies are held until no client has sent anything for a moment, then all go through
- * at once. Requests sent side by side are one round. Requests sent after an answer are another.
+ * Ways to Redis that count round trips without a clock. Replies are held until no client has sent anything for a moment, then all
+ * go through at once. Requests sent side by side are one round. Requests sent after an answer are another.
  */
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'

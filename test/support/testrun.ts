@@ -1,4 +1,7 @@
-/** Runs test files with node:test, each in its own process. The closing counts are returned, so that the caller can print them last. */
+/**
+ * Runs test files with node:test, each in its own process. The closing counts are returned, so that the caller can print them
+ * last.
+ */
 import { availableParallelism } from 'node:os'
 import { relative, resolve } from 'node:path'
 import { Transform } from 'node:stream'

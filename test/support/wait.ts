@@ -13,8 +13,8 @@ export interface Patience {
 type NotYet = false | null | 0 | ''
 
 /**
- * Tries until `attempt` neither throws nor returns false, null, 0 or '', and resolves to its result. When the time is up it throws the last
- * reason (also as `cause`) and the place of its call, even while an attempt hangs.
+ * Tries until `attempt` neither throws nor returns false, null, 0 or '', and resolves to its result. When the time is up it
+ * throws the last reason (also as `cause`) and the place of its call, even while an attempt hangs.
  */
 export const eventually = async <T>(attempt: () => T | Promise<T>, patience: Patience = {}): Promise<Exclude<T, NotYet>> => {
   const { timeoutMs = 20_000, intervalMs = 25, signal } = patience

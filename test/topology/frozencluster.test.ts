@@ -1,6 +1,6 @@
 /**
- * Every node of a cluster stops answering (SIGSTOP: connections stay, and no reply comes). Requests then must fail in time, or wait in bounded
- * numbers. None may be sent twice or late when the nodes go on.
+ * Every node of a cluster stops answering (SIGSTOP: connections stay, and no reply comes). Requests then must fail in time, or
+ * wait in bounded numbers. None may be sent twice or late when the nodes go on.
  */
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'

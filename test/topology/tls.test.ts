@@ -1,4 +1,6 @@
-/** TLS with a private authority, client certificates, and a database of another number: spec.redis.tls through mounted references. */
+/**
+ * TLS with a private authority, client certificates, and a database of another number: spec.redis.tls through mounted references.
+ */
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'
 import { mkdtemp, rm } from 'node:fs/promises'

@@ -1,6 +1,6 @@
 /**
- * Data of others that a look may find: answers of scripts in any shape, heartbeats and the scaler's state as any JSON. A look may fail with an
- * error of the catalogue. A decision is a whole number within the bounds, for every state and sample.
+ * Data of others that a look may find: answers of scripts in any shape, heartbeats and the scaler's state as any JSON. A look may
+ * fail with an error of the catalogue. A decision is a whole number within the bounds, for every state and sample.
  */
 import { StreamPipelineError } from '../../../api/errors.ts'
 import { parseHeartbeat } from '../../../redis/stream/registry.ts'

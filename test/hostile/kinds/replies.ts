@@ -1,6 +1,7 @@
 /**
- * Replies of hostile servers, and of other programs: grammar with faults in it, valid replies cut and joined, random bytes. The parser must
- * accept or refuse each within its limits. The result must not depend on the cuts. An accepted reply must equal the written one.
+ * Replies of hostile servers, and of other programs: grammar with faults in it, valid replies cut and joined, random bytes. The
+ * parser must accept or refuse each within its limits. The result must not depend on the cuts. An accepted reply must equal the
+ * written one.
  */
 import { lookLimits, type ReplyLimits } from '../../../redis/reply/limits.ts'
 import { createReplyParser, type Reply } from '../../../redis/reply/parser.ts'

@@ -1,6 +1,6 @@
 /**
- * Hostile specs: schemas that grow when they are compiled, patterns, schedules. Each verdict comes within its time, and an accepted spec can be
- * used.
+ * Hostile specs: schemas that grow when they are compiled, patterns, schedules. Each verdict comes within its time, and an
+ * accepted spec can be used.
  */
 
 import { compilePipeline } from '../../../api/compile.ts'

@@ -1,6 +1,6 @@
 /**
- * Status of the kubelet, the scheduler and the Deployment controller for consumers that do not run, in their own words. Each is one fault with
- * its expected report: the object, the cause, and the remedy.
+ * Status of the kubelet, the scheduler and the Deployment controller for consumers that do not run, in their own words. Each is
+ * one fault with its expected report: the object, the cause, and the remedy.
  */
 import type { ContainerState, ContainerStatus, PodEvent, PodObject } from '../../../operator/plan/observed.ts'
 import { nowMs } from '../builder.ts'

@@ -1,6 +1,6 @@
 /**
- * The table on a real API server, by a user who may do nothing but write pipelines. Without limits: what gets made. With them: refused
- * by the operator, in a condition, and by the chart's admission policy, in the same words.
+ * The table on a real API server, by a user who may do nothing but write pipelines. Without limits: what gets made. With them:
+ * refused by the operator, in a condition, and by the chart's admission policy, in the same words.
  */
 import '../../support/leaks.ts'
 import assert from 'node:assert/strict'

@@ -1,4 +1,7 @@
-/** Resources, entries and payloads on which releases are compared. It imports nothing of the product: each release reads it with its own code. */
+/**
+ * Resources, entries and payloads on which releases are compared. It imports nothing of the product: each release reads it with
+ * its own code.
+ */
 import { forms } from '../fieldforms.ts'
 
 /** Text, or bytes in base64. */

@@ -1,6 +1,7 @@
 /**
- * The golden cases by release 610099e, compared with the present code. No job of that release gets another id or other data, and no entry of its
- * dispatchers is refused, unless a row of the change log states that. Each release reads the entries of the other.
+ * The golden cases by release 610099e, compared with the present code. No job of that release gets another id or other data, and
+ * no entry of its dispatchers is refused, unless a row of the change log states that. Each release reads the entries of the
+ * other.
  */
 import '../../support/leaks.ts'
 import assert from 'node:assert/strict'

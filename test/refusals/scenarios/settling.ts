@@ -1,4 +1,7 @@
-/** One batch with an entry for each way in which an entry can end; and Direct dispatch, which meets the same jobs without a stream. */
+/**
+ * One batch with an entry for each way in which an entry can end; and Direct dispatch, which meets the same jobs without a
+ * stream.
+ */
 
 import type { World } from '../rig.ts'
 import { existingJob, type Scenario } from '../scene.ts'

@@ -1,6 +1,6 @@
 /**
- * ioredis a second time, as an application has it whose dependencies brought another copy: the same interface, other classes, so that
- * `instanceof` knows none of its objects.
+ * ioredis a second time, as an application has it whose dependencies brought another copy: the same interface, other classes, so
+ * that `instanceof` knows none of its objects.
  */
 import assert from 'node:assert/strict'
 import { createRequire } from 'node:module'
