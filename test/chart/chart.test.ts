@@ -243,7 +243,7 @@ test('a real API server takes all of it, in a namespace that enforces restricted
 test('each alert has a runbook page that says what it means, how to look and what to do', async () => {
   for (const rule of alertGroups.flatMap((group) => group.rules)) {
     const page = await readFile(join(projectRoot, 'docs', 'runbooks', `${runbookName(rule)}.md`), 'utf8')
-    for (const heading of [`# ${rule.alert}`, '## Meaning', '## Look', '## Do'])
+    for (const heading of [`# ${rule.alert}`, '## Means', '## Look', '## Do'])
       assert.ok(page.includes(`${heading}\n`), `${rule.alert}: ${heading}`)
   }
 })
