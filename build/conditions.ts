@@ -44,13 +44,13 @@ export function conditions(): string {
   })
   return `# Conditions, Events and errors
 
-\`kubectl describe streampipeline NAME\` shows the conditions and the Events. Each message states the failure, its object, the cause and the
-remedy.
+\`kubectl describe streampipeline NAME\` shows the conditions and the Events. Each message states the failure, its object, the cause
+and the remedy.
 
 - All conditions are always present, each with the generation of the spec that was judged.
 - \`Ready\` and \`Stalled\` follow the rules of kstatus, which \`helm --wait\` and Flux use. For Argo CD the chart has a health check
   (\`files/argocd-health.lua\`).
-- A pipeline is Ready while it is suspended, in mode Direct, or at zero by its own limits.
+- A pipeline is Ready while it is suspended, in mode Direct, or scaled to zero as configured.
 - While \`streampipeline.dev/reconcile: disabled\` is set, \`Ready\` keeps its status, and the generation that it was judged for.
 
 ## Conditions
@@ -68,10 +68,10 @@ Two more Events are \`Ready\` (Normal, when the condition becomes True) and \`Sc
 
 ## Errors
 
-Operator, consumer, library and command line share one catalogue. The code is stable, and is part of logs and exceptions. Conditions and Events have the
-reason.
+Operator, consumer, library and command line share one catalogue. The code is stable, and is part of logs and exceptions.
+Conditions and Events have the reason.
 
-*Retried*: whether the same may succeed later by itself. If not, the condition \`Stalled\` is True.
+*Retried*: whether a repetition may succeed without a change. If not, the condition \`Stalled\` is True.
 
 ${table(['Code', 'Reason', 'Retried', 'Message', 'Remedy'], errors)}
 `

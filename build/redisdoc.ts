@@ -50,8 +50,8 @@ export function redisDocument(): string {
   )
   return `# Redis
 
-A pipeline needs Redis 7.0 or later, or Valkey, with \`maxmemory-policy noeviction\`. An evicted mark is a duplicate, an evicted job a loss.
-Consumers check this at start, with the types of all keys and the rights of their user. They report each problem by name.
+A pipeline needs Redis 7.0 or later, or Valkey, with \`maxmemory-policy noeviction\`. An evicted mark is a duplicate, an evicted job
+a loss. Consumers check this at start, with the types of all keys and the rights of their user. They report each problem by name.
 
 ## Ways to reach it
 
@@ -63,16 +63,16 @@ Consumers check this at start, with the types of all keys and the rights of thei
 | \`sink.bullmq.redis\` | The queue elsewhere: another server, another cluster, or another slot of the same cluster. Jobs go first. If their server has replicas, one confirms each batch (\`WAIT\`) before the stream is acknowledged. |
 | \`tls\` | \`caFrom\` for a private authority, \`certFrom\` and \`keyFrom\` for a client certificate, \`serverName\` if the certificate has another name than the address. |
 
-After a failover, entries, jobs and marks that the old master had not replicated roll back together. An \`XADD\` that was not replicated is lost, unless
-its producer waited for a replica (\`WAIT\`). This holds for every use of Redis.
+After a failover, entries, jobs and marks that the old master had not replicated roll back together. An \`XADD\` that was not
+replicated is lost, unless its producer waited for a replica (\`WAIT\`). This holds for every use of Redis.
 
-If the server lacks a database, or the user lacks \`SELECT\`, the connection fails, at start and after each reconnect. Nothing is ever written
-to database 0 instead.
+If the server lacks a database, or the user lacks \`SELECT\`, the connection fails, at start and after each reconnect. Nothing is
+ever written to database 0 instead.
 
 ## The pipeline's user
 
-Consumers, the operator and \`dead\` share one user. These are its least rights for stream \`ndvi:jobs\` and queue \`ndvi\`. If a right is missing, the
-consumer's log and the pipeline's status name it, with the rule that grants it.
+Consumers, the operator and \`dead\` share one user. These are its least rights for stream \`ndvi:jobs\` and queue \`ndvi\`. If a right
+is missing, the consumer's log and the pipeline's status name it, with the rule that grants it.
 
 ${setUser(one.stream)}
 
@@ -88,28 +88,30 @@ In a cluster, on every node, since nodes do not share ACLs:
 
 ${setUser(cluster.stream)}
 
-- The hash tag in \`sp:{…}:*\` is the stream's, or its whole name if it has none. At a queue elsewhere it is the queue's (\`PREFIX:QUEUE\`).
-- A pattern of an ACL holds no white space. The rule in a message has \`?\` in its place, which matches any one byte. It also has \`?\` for
-  quotes, backslashes and invisible characters.
-- \`resetchannels\` takes nothing away that is used.
+- The hash tag in \`sp:{…}:*\` is the stream's, or its whole name if it has none. For a queue in another Redis it is the queue's
+  (\`PREFIX:QUEUE\`).
+- A pattern of an ACL holds no white space. The rule in a message has \`?\` in its place, which matches any one byte. It also has
+  \`?\` for quotes, backslashes and invisible characters.
+- No part uses pub/sub channels, so \`resetchannels\` removes nothing that is needed.
 - Dispatchers and workers have users of their own, with fewer rights.
 
 ## A user that only dispatches
 
-This is for an application that dispatches in mode Stream. In mode Direct a dispatcher adds jobs itself, and needs the rights of a consumer.
+This is for an application that dispatches in mode Stream. In mode Direct a dispatcher adds jobs itself, and needs the rights of a
+consumer.
 
 ${setUser(dispatchRules(document(url, {})), 'ndvi-producer')}
 
 The second key holds the mode. Its name is made of the stream and the group. If it is refused, \`ACL LOG\` shows it.
 
-Such a user reads no entry, deletes none by id, and touches neither queue nor dead letters. It may still empty or close the stream, since Redis has no rule
-for arguments of \`XADD\` ([details](tenancy.md#what-a-producer-can-do)).
+Such a user reads no entry, deletes none by id, and touches neither queue nor dead letters. It may still empty or close the
+stream, since Redis has no rule for arguments of \`XADD\` ([details](tenancy.md#what-a-producer-can-do)).
 
 ## A user that only works
 
-This is for \`createWorker\`, at the queue's Redis. The first pattern covers the keys of BullMQ's worker. The second covers the execution locks,
-which take \`GET\`, \`SET\`, \`DEL\`, \`PEXPIRE\` and \`PTTL\`. The commands cover all features of BullMQ's worker, among them limits, metrics,
-job schedulers and flows.
+This is for \`createWorker\`, at the queue's Redis. The first pattern covers the keys of BullMQ's worker. The second covers the
+execution locks, which take \`GET\`, \`SET\`, \`DEL\`, \`PEXPIRE\` and \`PTTL\`. The commands cover all features of BullMQ's worker, among
+them limits, metrics, job schedulers and flows.
 
 ${setUser(workerRules(document(url, {})), 'ndvi-worker')}
 
@@ -117,18 +119,20 @@ Such a user reads neither the stream nor the dead letters, and it touches no oth
 
 ## References on this machine
 
-\`up\`, \`dead\` and \`consume\` read the Secrets and ConfigMaps of a resource from a folder, \`--refs DIR\`. The file is \`DIR/secret/NAME/KEY\` or
-\`DIR/configmap/NAME/KEY\`.
+\`up\`, \`dead\` and \`consume\` read the Secrets and ConfigMaps of a resource from a folder, \`--refs DIR\`. The file is
+\`DIR/secret/NAME/KEY\` or \`DIR/configmap/NAME/KEY\`.
 
 - NAME and KEY have the form that Kubernetes demands.
 - The file is a regular one of at most 1 MiB. It lies inside DIR after symbolic links are resolved.
-- Anything else is \`ReferenceMissing\`, with the field that refers to it. So a resource from somebody else sends no file of yours to its server.
-- A value for \`urlFrom\` may be \`unix:///path/of/redis.sock\` here. The operator refuses it, since the sockets of its pod are its own.
+- Anything else is \`ReferenceMissing\`, with the field that refers to it. So a resource from somebody else sends no file of yours
+  to its server.
+- A value for \`urlFrom\` may be \`unix:///path/of/redis.sock\` here. The operator refuses it, since the sockets of its pod are its
+  own.
 
 ## A connection that the application lends
 
-\`createDispatcher\` and \`createWorker\` take a URL, or a connection of ioredis: any copy, majors 4 to 6, a Cluster too. A connection that cannot be used
-is refused with \`InvalidOption\`, before anything is sent on it:
+\`createDispatcher\` and \`createWorker\` take a URL, or a connection of ioredis: any copy, majors 4 to 6, a Cluster too. A connection
+that cannot be used is refused with \`InvalidOption\`, before anything is sent on it:
 
 | Lent | |
 |---|---|
@@ -141,8 +145,8 @@ is refused with \`InvalidOption\`, before anything is sent on it:
 
 ## Servers that lack commands
 
-Managed services and proxies remove some commands. Each part works without a command that it can do without. Otherwise it refuses to start, before anything
-is added, and names the command. Scripts run inside the server, so this does not concern them.
+Managed services and proxies remove some commands. Each part works without the commands that it does not need. If it lacks one
+that it needs, it refuses to start, before anything is added, and names the command. Commands inside scripts are not affected.
 
 | Lacking | What happens |
 |---|---|
@@ -172,11 +176,11 @@ A server may send anything. A reply that no Redis sends, or that exceeds the bou
 
 An entry that is too large for a wake-up still wakes its pipeline: the operator then asks for ids alone.
 
-## Whose a stream is
+## The owner of a stream
 
-The operator claims a stream and group for the pipeline that it serves. The claim is the field \`owner\` of the pipeline's \`stats\` hash, and is renewed
-every half minute. A second pipeline of the same stream and group shows \`StreamClaimed\`. Its consumers read on, but it publishes no mode in
-Redis, makes no group and keeps no scaling state there.
+The operator claims a stream and group for the pipeline that it serves. The claim is the field \`owner\` of the pipeline's \`stats\`
+hash, and is renewed every half minute. A second pipeline of the same stream and group shows \`StreamClaimed\`. Its consumers read
+on, but it publishes no mode in Redis, makes no group and keeps no scaling state there.
 
 The claim passes on when its holder is deleted, or is not served for ten minutes. Local runs claim nothing.
 

@@ -151,7 +151,7 @@ ${(['Pipelines', 'Own'] as const).map(rightsTable).join('\n\n')}
 Flux, Helm and \`kubectl wait\` use the conditions \`Ready\` and \`Stalled\`, and need nothing more.
 
 Argo CD needs a health check, [files/argocd-health.lua](files/argocd-health.lua). Put it into the ConfigMap \`argocd-cm\` under
-\`resource.customizations.health.streampipeline.dev_StreamPipeline\`. A pipeline that is suspended, in mode Direct or at zero by its own limits is
+\`resource.customizations.health.streampipeline.dev_StreamPipeline\`. A pipeline that is suspended, in mode Direct or scaled to zero as configured is
 Healthy. A pipeline with \`streampipeline.dev/reconcile: disabled\` is Suspended.
 
 ## Alerts
