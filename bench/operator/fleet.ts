@@ -38,7 +38,8 @@ export async function startFleet(scope: Scope, transport: Transport, count: numb
         if (change.kind === 'Removed') return
         const { object, before } = change
         const name = object.metadata.name?.replace(/-consumer$/, '') ?? ''
-        if ((object.status?.readyReplicas ?? 0) === 0) void available(object)
+        // As the Deployment controller does: a rollout counts as seen only for the generation that its status names.
+        if (object.status?.observedGeneration !== object.metadata.generation) void available(object)
         if (before !== undefined && before.metadata.generation !== object.metadata.generation) {
           waiting.get(name)?.(performance.now())
           waiting.delete(name)
@@ -59,7 +60,10 @@ export async function startFleet(scope: Scope, transport: Transport, count: numb
   await Promise.all(follow.map((reflector) => reflector.whenSynced))
 
   async function available({ metadata }: DeploymentObject): Promise<void> {
-    const body = { status: { observedGeneration: 1, replicas: 1, updatedReplicas: 1, readyReplicas: 1, availableReplicas: 1 } }
+    const { generation } = metadata
+    const body = {
+      status: { observedGeneration: generation, replicas: 1, updatedReplicas: 1, readyReplicas: 1, availableReplicas: 1 },
+    }
     const path = resourcePath(deploymentType, namespace, metadata.name, 'status')
     try {
       await transport.request({ method: 'PATCH', path, contentType: merge, body })
