@@ -124,8 +124,7 @@ Such a user reads neither the stream nor the dead letters, and it touches no oth
 
 - NAME and KEY have the form that Kubernetes demands.
 - The file is a regular one of at most 1 MiB. It lies inside DIR after symbolic links are resolved.
-- Anything else is \`ReferenceMissing\`, with the field that refers to it. So a resource from somebody else sends no file of yours
-  to its server.
+- Anything else is \`ReferenceMissing\`, with the field that refers to it. So a foreign resource cannot send a file of yours to its server.
 - A value for \`urlFrom\` may be \`unix:///path/of/redis.sock\` here. The operator refuses it, since the sockets of its pod are its
   own.
 
