@@ -1,4 +1,4 @@
-/** The scaling loop of a local run: observe, decide, scale the fleet, remember what was seen. One turn at a time. */
+/** The scaling loop of a local run: observe, decide, scale the fleet, remember the sample. One turn at a time. */
 import type { CompiledPipeline } from '../api/compiled.ts'
 import { asFailure } from '../api/errors.ts'
 import type { RedisConnection } from '../redis/connect/connection.ts'
@@ -38,7 +38,7 @@ interface ControlParts {
   readonly queue: RedisConnection
   readonly fleet: Fleet
   readonly opening: Opening
-  /** What this run's consumers' uids begin with. */
+  /** Prefix of the uids of this run's consumers. */
   readonly uidPrefix: string
   readonly onEvent: (line: string) => void
   /** Each decision with all of its inputs, as the decision log has it. */

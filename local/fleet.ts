@@ -110,7 +110,7 @@ export function createFleet(options: FleetOptions): Fleet {
   }
 
   async function backOff(slot: Slot, until: number): Promise<void> {
-    // Stopping cuts the wait short; the state says Stopped then.
+    // Stopping cuts the wait short. The state is Stopped then.
     await pause(Math.max(0, until - performance.now()), waking.signal)
     dispatch(slot, { kind: 'Spawned' })
   }

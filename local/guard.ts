@@ -58,7 +58,7 @@ export function startGuard(graceMs: number): Guard {
 
   /** A killed guard is replaced. One that cannot be started is left out. */
   function followed(guard: ChildProcess): Promise<void> {
-    guard.stdin?.on('error', () => undefined) // it has ended, which 'close' tells
+    guard.stdin?.on('error', () => undefined) // it has ended, which 'close' reports
     return new Promise((resolve) => {
       guard.once('error', () => resolve())
       guard.once('close', () => {

@@ -31,7 +31,7 @@ export const thisSystem = (progress: (line: string) => void): System => ({
   progress,
 })
 
-/** Path of a redis-server, installing one where that is safe. Throws RedisServerMissing with what to type. */
+/** Path of a redis-server, installing one where that is safe. Throws RedisServerMissing with the command to type. */
 export async function provideRedisServer(system: System): Promise<string> {
   const found = await findProgram(programs, system.folders)
   if (found !== undefined) return found
@@ -100,7 +100,7 @@ async function forbidServices(policy: string): Promise<boolean> {
   }
 }
 
-/** @returns what went wrong, or undefined */
+/** @returns the failure; undefined: none */
 async function runApt(aptGet: string, args: readonly string[]): Promise<string | undefined> {
   const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }
   const child = await startChild(aptGet, ['-o', 'DPkg::Lock::Timeout=120', ...args], { env })

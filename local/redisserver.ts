@@ -48,7 +48,7 @@ const mostPathBytes = 103
 
 /**
  * Finds a redis-server (or installs Debian's package where it may), starts it and waits until it accepts connections.
- * @throws RedisServerMissing, with what to type; RedisUnreachable when it doesn't come up; InvalidOption when TMPDIR is too long
+ * @throws RedisServerMissing, with the command to type; RedisUnreachable when it doesn't come up; InvalidOption when TMPDIR is too long
  */
 export async function startPrivateRedis(options: PrivateRedisOptions = {}): Promise<PrivateRedis> {
   const progress = options.progress ?? (() => {})

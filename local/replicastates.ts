@@ -6,7 +6,7 @@
  * BackingOff   it ended unasked and is started again at `until`, under the same name, so that it finds its entries in its own
  * pending
  *              list. `crashes` counts ends in a row. A process that ran for a while starts the count anew.
- * Draining     asked to stop (SIGTERM): it finishes or hands back what it holds.
+ * Draining     asked to stop (SIGTERM): it finishes or hands back its entries.
  * Stopped      the end.
  */
 import { type Backoff, backoffMs } from '../process/backoff.ts'

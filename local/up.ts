@@ -239,7 +239,7 @@ interface PlaceParts {
   readonly stopping: Stopping
 }
 
-/** What the consumers are started with. */
+/** The settings of the consumers' start. */
 interface Place {
   readonly local: LocalResource
   /** The resource as they read it. */

@@ -31,7 +31,7 @@ export interface Totals {
 
 export type Phase =
   | { readonly kind: 'Running' }
-  /** No more input; what is left is finished. */
+  /** No more input; the rest is finished. */
   | { readonly kind: 'Draining' }
 
 export interface DemoCounts {

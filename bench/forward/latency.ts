@@ -48,7 +48,7 @@ export async function runPaced(bench: Bench, kind: PayloadKind, perSecond: numbe
     const fromMs = performance.now() - started
     const entries = await pace(redis, kind, perSecond, forMs, warm.length)
     const { at } = await untilQueued(redis, child, warm.length + entries.length)
-    // What V8 writes lies in a buffer of the C library until the process ends.
+    // V8's output stays in a buffer of the C library until the process ends.
     await child.stop()
     const addedAt = await additions(redis)
     const delays = entries.map(({ id, hash }) => {

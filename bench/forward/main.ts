@@ -36,7 +36,7 @@ const plan = options.quick ? quickPlan : fullPlan
 const { consumerFlags, consumerEnvironment } = consumerSettings(options)
 const progress = (line: string) => console.error(line)
 
-/** What `validate` states for this pipeline. */
+/** The bound that `validate` states for this pipeline. */
 const budgetBytes = memoryNeed(compilePipeline(parsePipeline(pipelineDocument('redis://127.0.0.1')))).totalBytes
 const mebibytes = (bytes: number | undefined) => Math.round((bytes ?? Number.NaN) / 2 ** 18) / 4
 

@@ -43,5 +43,5 @@ export async function bytesPerMark(marks: number): Promise<number> {
   }
 }
 
-/** Names as a user has them: the length of a mark's key is part of what it takes. */
+/** Names as a user has them: the length of its key is part of a mark's memory. */
 const places = { source: { stream: names.stream }, key: ['request_hash'] } as const

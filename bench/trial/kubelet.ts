@@ -15,7 +15,7 @@ import type { Scope } from '../../test/support/scope.ts'
 
 /** A consumer at work in a pod. */
 export interface Program {
-  /** As SIGTERM: settles or hands back what it holds, and ends. */
+  /** As SIGTERM: settles or hands back its entries, and ends. */
   stop(): Promise<void>
 }
 

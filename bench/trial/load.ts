@@ -15,7 +15,7 @@ export interface Produced {
 }
 
 export interface Producer {
-  /** Adds no more; resolves with what was accepted. */
+  /** Adds no more; resolves with the accepted entries. */
   stop(): Promise<Produced>
 }
 

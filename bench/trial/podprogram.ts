@@ -64,7 +64,7 @@ export async function runInThisProcess(pipeline: CompiledPipeline, { metadata }:
   return { stop: () => consumer.stop(performance.now() + graceMs) }
 }
 
-/** As its process does: what may pass is tried again. */
+/** As its process does: a failure that may pass is tried again. */
 async function started(consumer: Consumer): Promise<void> {
   for (let attempt = 1; ; attempt++) {
     try {

@@ -92,7 +92,7 @@ function groupSchema(fields: Fields): object {
   return { type: 'object', additionalProperties: false, properties: Object.fromEntries(properties) }
 }
 
-/** What would be read as a template's action is none in the CRD's own texts. */
+/** Escapes braces in the CRD's texts, which a template would read as actions. */
 const literal = (text: string) => text.replaceAll('{{', '{{ "{{" }}')
 
 function crdTemplate(): string {

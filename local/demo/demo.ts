@@ -12,9 +12,9 @@ export interface Demo {
   /** When the producer began (performance.now); undefined before. */
   readonly producingSince: number | undefined
   counts(): DemoCounts
-  /** No more input; resolves with what was accepted. Idempotent. */
+  /** No more input; resolves with the accepted requests. Idempotent. */
   finishProducing(): Promise<Produced>
-  /** No more executions; resolves with what was executed. Idempotent. */
+  /** No more executions; resolves with the executed jobs. Idempotent. */
   finishWorking(): Promise<Executed>
   /** Ends both threads at once. Idempotent. */
   close(): Promise<void>
