@@ -10,7 +10,7 @@ import { localNetworks } from '../../redis/connect/reach.ts'
 import { signingSecretName } from '../plan/names.ts'
 import type { LimitName } from './limits.ts'
 
-export type Switch = LimitName | 'restrictedPods' | 'localRedis' | 'signingSecret'
+type Switch = LimitName | 'restrictedPods' | 'localRedis' | 'signingSecret'
 
 export interface PolicyRule {
   /** The limit that the rule enforces; without that limit the rule is not run. */
@@ -31,7 +31,7 @@ export interface Variable {
 }
 
 /** A CEL literal of a list of strings. */
-export const listLiteral = (items: readonly string[]): string => `[${items.map((item) => JSON.stringify(item)).join(', ')}]`
+const listLiteral = (items: readonly string[]): string => `[${items.map((item) => JSON.stringify(item)).join(', ')}]`
 
 const part = (name: string, empty: '[]' | '{}' | "''", holder = 'variables.consumer'): Variable => ({
   name,

@@ -10,7 +10,7 @@ import { join, sep } from 'node:path'
 /** Kubernetes keeps no larger Secret or ConfigMap. */
 const mostBytes = 2 ** 20
 
-export type FileReading =
+type FileReading =
   | { readonly kind: 'Read'; readonly text: string }
   /** `why` completes "the file …". */
   | { readonly kind: 'Refused'; readonly why: string }

@@ -18,14 +18,14 @@ import type { ReplyLimits } from './limits.ts'
 
 export type Reply = Buffer | number | string | null | Error | Reply[]
 
-export interface ReplyHandlers {
+interface ReplyHandlers {
   /** One whole reply without error. */
   readonly reply: (value: Reply) => void
   /** One whole reply that is a server's error. */
   readonly error: (error: Error) => void
 }
 
-export interface ReplyParser {
+interface ReplyParser {
   /**
    * Reads on. The handlers are called in order for each reply that this piece completes.
    * @returns why the peer's bytes are refused; undefined: they are valid so far

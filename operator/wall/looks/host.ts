@@ -24,7 +24,7 @@ import { errorFrom, observationFrom, wireError, wireObservation } from '../wire.
 import { type Group, judge } from './groups.ts'
 import type { FromLooks, LookSettings, Question, ToLooks, WireWatched } from './messages.ts'
 
-export interface LookHostOptions {
+interface LookHostOptions {
   readonly clock: Clock
   readonly settings: LookSettings
   readonly reader: Pick<ReferenceReader, 'read'>
