@@ -4,7 +4,7 @@
  * the next look. What could not be seen is an observation too: it decides by onMetricsLoss and names its cause.
  */
 import type { CompiledPipeline, RedisTarget } from '../../api/compiled.ts'
-import type { StreamPipelineError } from '../../api/errors.ts'
+import { asFailure, type StreamPipelineError } from '../../api/errors.ts'
 import { open, type RedisConnection } from '../../redis/connect/connection.ts'
 import { resolveTarget } from '../../redis/connect/references.ts'
 import { keySpace } from '../../redis/keys.ts'
@@ -74,6 +74,8 @@ interface WatcherParts {
   readonly onBegin?: (() => void) | undefined
   /** Each decision with all it was made of. */
   readonly onDecision?: ((made: MadeDecision) => void) | undefined
+  /** A decision could not be computed from the stored state or the sample, and was made without them. */
+  readonly onDefect?: ((thrown: unknown) => void) | undefined
 }
 
 /** What one look found. */
@@ -102,6 +104,7 @@ export function createPipelineWatcher(parts: WatcherParts): PipelineWatcher {
   let streamLease: RedisLease | undefined
   let queueLease: RedisLease | undefined
   let trial: Trial | undefined
+  let lastDefect: string | undefined
 
   async function leaseFor(target: RedisTarget, namespace: string, held: RedisLease | undefined): Promise<RedisLease> {
     const maxAgeMs = observation.kind === 'Failed' ? Math.min(referencesAfterFailureMs, referencesEveryMs) : referencesEveryMs
@@ -181,7 +184,13 @@ export function createPipelineWatcher(parts: WatcherParts): PipelineWatcher {
 
   function decided(watched: Watched, sample: Sample | undefined): Decision {
     const policy = scalingPolicy(watched.pipeline, watched.currentReplicas)
-    const decision = soundDecision(state, sample, policy)
+    let defect: string | undefined
+    const decision = soundDecision(state, sample, policy, (thrown) => {
+      defect ??= asFailure(thrown).message
+      // It may come with each look.
+      if (defect !== lastDefect) parts.onDefect?.(thrown)
+    })
+    lastDefect = defect
     onDecision?.({ sample: sample ?? null, state: state ?? null, policy, decision })
     state = decision.state
     return decision

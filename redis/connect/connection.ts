@@ -202,6 +202,13 @@ export function failureOn(connection: RedisConnection, thrown: unknown) {
   return redisFailure(withoutPasswords(thrown, connection), labelOf(connection), lastSocketError)
 }
 
+/** For `catch`, where work uses two servers: the error names the server that it came from. */
+export function rethrowOn(connection: RedisConnection): (thrown: unknown) => never {
+  return (thrown) => {
+    throw failureOn(connection, thrown)
+  }
+}
+
 /** The failure of a command that the server rejected inside a script. @param reply the server's text, with its code first */
 export function rejectionOn(connection: RedisConnection, reply: string) {
   return failureOn(connection, Object.assign(new Error(reply), { name: 'ReplyError' }))

@@ -127,3 +127,12 @@ test('docs/tenancy.md has a row for each limit', () => {
   const page = readFileSync(join(projectRoot, 'docs', 'tenancy.md'), 'utf8')
   for (const { value, flag } of listLimits) assert.ok(page.includes(`| \`${value}\` | \`${flag}\` |`), value)
 })
+
+test('a rule that cannot be evaluated refuses, and the error names the cause', () => {
+  const odd = object({ consumer: { volumes: 7 } })
+  const refusal = policyRefusal(odd, { ...noLimits, volumes: ['configMap'] })
+  assert.equal(refusal?.code, 'PolicyRefused')
+  assert.match(refusal.message, /the rule cannot be evaluated: \S/)
+  assert.ok(refusal.cause instanceof Error)
+  assert.doesNotMatch(refusal.message, /\\n/)
+})
