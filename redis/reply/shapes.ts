@@ -18,7 +18,7 @@ const longestHost = 255
 export function misshapen({ name, args }: Asked, reply: Reply): string | undefined {
   switch (name.toLowerCase()) {
     case 'info':
-      return Buffer.isBuffer(reply) ? undefined : 'INFO is answered with no text'
+      return Buffer.isBuffer(reply) ? undefined : 'the reply to INFO is no text'
     case 'cluster':
       return String(args[0]).toLowerCase() === 'slots' ? slotsFault(reply) : undefined
     default:
@@ -27,12 +27,12 @@ export function misshapen({ name, args }: Asked, reply: Reply): string | undefin
 }
 
 function slotsFault(reply: Reply): string | undefined {
-  if (!Array.isArray(reply) || reply.length > slots) return 'CLUSTER SLOTS is answered with no list of slots'
+  if (!Array.isArray(reply) || reply.length > slots) return 'the reply to CLUSTER SLOTS is no list of slots'
   let nodes = 0
   for (const range of reply) {
-    if (!Array.isArray(range) || !isSlot(range[0]) || !isSlot(range[1])) return 'CLUSTER SLOTS names slots that there are not'
+    if (!Array.isArray(range) || !isSlot(range[0]) || !isSlot(range[1])) return 'CLUSTER SLOTS names slots that do not exist'
     nodes += range.length - 2
-    if (nodes > mostNodes * 4 || !range.slice(2).every(isNode)) return 'CLUSTER SLOTS names nodes that cannot be'
+    if (nodes > mostNodes * 4 || !range.slice(2).every(isNode)) return 'CLUSTER SLOTS names invalid nodes'
   }
   const distinct = new Set(reply.flatMap((range) => (Array.isArray(range) ? range.slice(2).map(nodeName) : [])))
   return distinct.size > mostNodes ? `CLUSTER SLOTS names more than ${mostNodes} nodes` : undefined
@@ -59,5 +59,5 @@ export function misdirecting(error: Error): string | undefined {
   const colon = address.lastIndexOf(':')
   const fits =
     isSlot(slot === undefined || !/^\d{1,5}$/.test(slot) ? -1 : Number(slot)) && isPort(Number(address.slice(colon + 1)))
-  return fits && colon >= 0 && colon <= longestHost ? undefined : 'it sends a command to an address that is none'
+  return fits && colon >= 0 && colon <= longestHost ? undefined : 'it redirects a command to an invalid address'
 }

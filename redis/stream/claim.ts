@@ -40,7 +40,7 @@ export async function claim(
   if (first.granted) return undefined
   const holder = readClaimant(first.owner)
   if (holder !== undefined && (await isGone(holder)) && (await attempt(holder.uid)).granted) return undefined
-  const owner = holder === undefined ? 'somebody else' : `${holder.namespace}/${holder.name}`
+  const owner = holder === undefined ? '(of an unreadable name)' : `${holder.namespace}/${holder.name}`
   return failure('StreamClaimed', { stream, group, owner })
 }
 
