@@ -151,6 +151,13 @@ export const errorCatalogue = {
     remedy:
       'give this pipeline a group of its own in spec.source.group; until then its consumers read on, but it neither publishes a mode in Redis nor keeps its scaling state there. The claim passes on when that pipeline is deleted, or is not served for ten minutes',
   },
+  ConnectionLimit: {
+    message: 'the operator already waits at {limit} servers of Redis for pipelines of namespace {namespace}',
+    kind: 'Retryable',
+    reason: 'ConnectionLimit',
+    remedy:
+      'let pipelines share a server and its user, or move some to another namespace; until then this pipeline wakes at the next look',
+  },
   LookQuarantined: {
     message: 'looking at Redis is suspended, since the process that looked ended: {detail}',
     kind: 'Retryable',

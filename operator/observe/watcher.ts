@@ -112,12 +112,13 @@ export function createPipelineWatcher(parts: WatcherParts): PipelineWatcher {
     const address = locate(namespace, named)
     if (held !== undefined && held.id === addressId(address)) return held
     checkTlsMaterial(target.tls, address.tls)
-    const lease = connections.lease(address)
+    const lease = connections.lease(address, namespace)
     await held?.release()
     return lease
   }
 
-  async function sampled({ pipeline, mode }: Watched, lease: RedisLease): Promise<Look> {
+  /** @param leaves gets the end of each further use of a connection */
+  async function sampled({ pipeline, mode }: Watched, lease: RedisLease, leaves: (() => void)[]): Promise<Look> {
     const { namespace } = pipeline
     const { connection } = lease
     await open(connection)
@@ -126,6 +127,7 @@ export function createPipelineWatcher(parts: WatcherParts): PipelineWatcher {
       queueLease = undefined
     } else {
       queueLease = await leaseFor(pipeline.sink.redis, namespace, queueLease)
+      leaves.push(queueLease.enterNow())
       await open(queueLease.connection)
     }
     if (!stateLoaded) {
@@ -217,15 +219,20 @@ export function createPipelineWatcher(parts: WatcherParts): PipelineWatcher {
     },
     async look(watched, signal) {
       const before = observation
-      let leave = () => {}
+      const leaves: (() => void)[] = []
       try {
         streamLease = await leaseFor(watched.pipeline.redis, watched.pipeline.namespace, streamLease)
-        const entered = await streamLease.looks.take(signal)
-        if (entered === undefined) return
-        leave = entered
+        const { namespace } = watched.pipeline
+        const both = [streamLease, queueLease].filter((lease) => lease !== undefined)
+        const use = await connections.enter(namespace, both, signal)
+        if (use === undefined) return
+        leaves.push(use)
+        const turn = await streamLease.looks.take(signal)
+        if (turn === undefined) return
+        leaves.push(turn)
         parts.onBegin?.()
         const { connection } = streamLease
-        const { sample: found, refusal } = await sampled(watched, streamLease)
+        const { sample: found, refusal } = await sampled(watched, streamLease, leaves)
         const { sample, vanished } = await reaper.reap(connection, watched.pipeline, watched.livingPods, found)
         const quietSinceMs = quietSince(before, sample, clock.wall().getTime())
         const decision = decided(watched, sample)
@@ -247,7 +254,7 @@ export function createPipelineWatcher(parts: WatcherParts): PipelineWatcher {
         const { generation } = watched.pipeline
         observation = { kind: 'Failed', generation, error, decision, ...(last === undefined ? {} : { sample: last }) }
       } finally {
-        leave()
+        for (const leave of leaves.toReversed()) leave()
       }
     },
     async close() {

@@ -44,6 +44,27 @@ export async function claim(
   return failure('StreamClaimed', { stream, group, owner })
 }
 
+export interface Claim {
+  readonly holder: Claimant
+  /** Since the last renewal, in milliseconds. */
+  readonly ageMs: number
+}
+
+/**
+ * The claim as it stands, without making one. Undefined: there is none, it has lapsed, or no operator wrote it.
+ * @param nowMs the server's time
+ */
+export async function claimOf(
+  connection: RedisConnection,
+  { stats }: Pick<KeySpace, 'stats'>,
+  nowMs: number,
+): Promise<Claim | undefined> {
+  const [, time = '', text = ''] = /^(\d{1,15}) \S+ (.*)$/s.exec((await connection.hget(stats, 'owner')) ?? '') ?? []
+  const ageMs = nowMs - Number(time)
+  const holder = time === '' || Math.abs(ageMs) > lapseMs ? undefined : readClaimant(text)
+  return holder && { holder, ageMs: Math.max(0, ageMs) }
+}
+
 /** Undefined: no operator wrote it. Other programs may write there too. */
 function readClaimant(text: string): Claimant | undefined {
   try {
