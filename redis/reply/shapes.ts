@@ -1,5 +1,5 @@
 /**
- * Replies that ioredis itself uses before the caller sees them: a cluster's slots, a server's description of itself, a key's new place.
+ * Replies that ioredis itself uses before the caller sees them: a cluster's slots, a Sentinel's master, a server's description of itself, a key's new place.
  * ioredis trusts their form, in callbacks whose exceptions no caller catches, and counts from the first given slot to the last.
  */
 import type { Reply } from './parser.ts'
@@ -13,6 +13,8 @@ const slots = 16_384
 /** Of one cluster, replicas included; Redis' own advice ends at a thousand. */
 const mostNodes = 4_096
 const longestHost = 255
+/** Others that watch the same master; deployments have three to seven. */
+const mostSentinels = 64
 
 /** Why a reply cannot answer its command. Undefined: it can. */
 export function misshapen({ name, args }: Asked, reply: Reply): string | undefined {
@@ -20,11 +22,41 @@ export function misshapen({ name, args }: Asked, reply: Reply): string | undefin
     case 'info':
       return Buffer.isBuffer(reply) ? undefined : 'the reply to INFO is no text'
     case 'cluster':
-      return String(args[0]).toLowerCase() === 'slots' ? slotsFault(reply) : undefined
+      return subcommandOf(args) === 'slots' ? slotsFault(reply) : undefined
+    case 'sentinel':
+      return sentinelFault(subcommandOf(args), reply)
     default:
       return undefined
   }
 }
+
+const subcommandOf = (args: readonly unknown[]): string => String(args[0]).toLowerCase()
+
+/** ioredis asks all Sentinels named, one after the other, before it gives up. */
+function sentinelFault(subcommand: string, reply: Reply): string | undefined {
+  switch (subcommand) {
+    case 'get-master-addr-by-name':
+      return reply === null || isServer(reply) ? undefined : 'the Sentinel names an invalid address of the master'
+    case 'sentinels':
+      return Array.isArray(reply) && reply.length <= mostSentinels && reply.every(isFieldList)
+        ? undefined
+        : `the reply to SENTINEL SENTINELS is no list of at most ${mostSentinels} Sentinels`
+    default:
+      return undefined
+  }
+}
+
+const isHost = (host: Reply | undefined): boolean => Buffer.isBuffer(host) && host.length > 0 && host.length <= longestHost
+
+function isServer(reply: Reply): boolean {
+  if (!Array.isArray(reply)) return false
+  const [host, port] = reply
+  return isHost(host) && Buffer.isBuffer(port) && /^\d{1,5}$/.test(String(port)) && isPort(Number(String(port)))
+}
+
+/** Names and values in turn, all texts. */
+const isFieldList = (reply: Reply): boolean =>
+  Array.isArray(reply) && reply.length % 2 === 0 && reply.every((each) => Buffer.isBuffer(each))
 
 function slotsFault(reply: Reply): string | undefined {
   if (!Array.isArray(reply) || reply.length > slots) return 'the reply to CLUSTER SLOTS is no list of slots'
