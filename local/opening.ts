@@ -7,16 +7,18 @@
 import type { CompiledPipeline } from '../api/compiled.ts'
 import { formatAge } from '../api/duration.ts'
 import { asFailure, failure } from '../api/errors.ts'
+import { printableName } from '../api/printable.ts'
 import type { RedisConnection } from '../redis/connect/connection.ts'
 import { type StreamPlace, streamPlace } from '../redis/placement.ts'
 import { checkBackends } from '../redis/preflight/backends.ts'
 import { type Account, readAccount, waitingIn } from '../redis/stream/account.ts'
+import { type Claim, claimOf } from '../redis/stream/claim.ts'
 import { ensureGroup } from '../redis/stream/group.ts'
 import { parseIdentity } from '../redis/stream/identity.ts'
 import { observe } from '../scaling/observe.ts'
 import type { Sample } from '../scaling/sample.ts'
 import { describeOthers, type Other, othersIn } from './company.ts'
-import { grouped } from './numbers.ts'
+import { age, grouped } from './numbers.ts'
 import { reapDead } from './reaping.ts'
 import type { StartFrom } from './resource.ts'
 
@@ -47,7 +49,8 @@ export async function openRun(parts: OpeningParts): Promise<Opening> {
   let sample = await observe(redis, pipeline, queue)
   if (await reapGone(redis, place, pipeline, sample, gone)) sample = await observe(redis, pipeline, queue)
   const others = othersIn(sample, () => false)
-  for (const line of openingLines({ pipeline, before, sample, others })) announce(line)
+  const claim = await claimOf(redis, place.keys, sample.atMs)
+  for (const line of openingLines({ pipeline, before, sample, others, claim })) announce(line)
   await ensureGroup(redis, place.keys, pipeline.source)
   return { account: await readAccount(redis, place), sample, others }
 }
@@ -89,15 +92,25 @@ interface Seen {
   readonly before: Account
   readonly sample: Sample
   readonly others: readonly Other[]
+  readonly claim: Claim | undefined
 }
 
 /** Lines for the user, before the first entry is forwarded. */
-export function openingLines({ pipeline, before, sample, others }: Seen): readonly string[] {
-  const lines = historyLine(pipeline, before, sample)
+function openingLines({ pipeline, before, sample, others, claim }: Seen): readonly string[] {
+  const lines = [...historyLine(pipeline, before, sample), ...claimLine(pipeline, claim)]
   if (others.length === 0) return lines
   const verb =
     others.length === 1 ? '1 consumer that is not of this run reads' : `${others.length} consumers that are not of this run read`
   return [...lines, `${verb} group ${pipeline.source.group}, and each entry goes to one of them: ${describeOthers(others)}`]
+}
+
+/** A pipeline at zero has no consumer that shows it. */
+function claimLine({ source: { stream, group } }: Seen['pipeline'], claim: Claim | undefined): readonly string[] {
+  if (claim === undefined) return []
+  const { namespace, name } = claim.holder
+  const holder = `StreamPipeline ${printableName(`${namespace}/${name}`)} of a cluster`
+  const renewed = `its operator renewed the claim ${age(claim.ageMs)} ago`
+  return [`${holder} holds group ${group} of stream ${stream}: ${renewed}. Each entry goes to its consumers or to this run`]
 }
 
 function historyLine({ source }: Seen['pipeline'], before: Account, sample: Sample): readonly string[] {

@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { describeOthers, othersIn } from '../../local/company.ts'
 import { streamPlace } from '../../redis/placement.ts'
+import { claimOf } from '../../redis/stream/claim.ts'
 import { emptySample } from '../../scaling/sample.ts'
 import { pipelineWith } from '../redis/resource.ts'
 import { markedProcesses } from '../support/descendants.ts'
@@ -84,6 +85,25 @@ test('two runs on one group see each other, and no name is borne twice', async (
     assert.equal(forwarded, 50, 'of all consumers')
     assert.equal(otherConsumers.length, 1)
     assert.equal(rest.unexplained, undefined)
+  }
+})
+
+test('a run reports the pipeline of a cluster that holds the group, and leaves its claim alone', async (t) => {
+  const server = await startRedis(t)
+  const client = server.client()
+  const { stats } = streamPlace(pipelineWith({})).keys
+  const claimant = { cluster: 'c1', namespace: 'farm', name: 'ndvi', uid: '0b7f3c1e-0000-4000-8000-000000000001' }
+  const owner = `${Date.now() - 4_000} ${claimant.uid} ${JSON.stringify(claimant)}`
+  await client.hset(stats, 'owner', owner)
+  const file = await pipelineFile(t, server.url)
+  const up = await startCli(t, ['up', '-f', file, '-o', 'json'])
+  await up.output(/StreamPipeline farm\/ndvi of a cluster holds group ndvi of stream ndvi:jobs: its operator renewed/, patience)
+  assert.equal((await up.stop('SIGINT', 60_000)).code, 0, up.stderr())
+  assert.equal(await client.hget(stats, 'owner'), owner)
+  // One that lapsed, or that no operator wrote, is none.
+  for (const none of [`${Date.now() - 700_000} u ${JSON.stringify(claimant)}`, `${Date.now()} u {"name":"\u001b[2J"}`, 'x']) {
+    await client.hset(stats, 'owner', none)
+    assert.equal(await claimOf(client, { stats }, Date.now()), undefined, none)
   }
 })
 

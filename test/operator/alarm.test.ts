@@ -21,7 +21,7 @@ const slow = { timeoutMs: 30_000 }
 
 async function alarmsAt(t: TestContext, place: RedisAddress) {
   const connections = createConnections(systemClock)
-  const lease: RedisLease = connections.lease(place)
+  const lease: RedisLease = connections.lease(place, 'ns')
   const woken: string[] = []
   const alarms = createAlarms({ clock: systemClock, onWake: (key) => void woken.push(key) })
   t.after(async () => {

@@ -64,7 +64,7 @@ test('of several namespaces and kinds each fails alone and comes back by itself'
     const text = await eventually(async () => {
       const found = await readyz(operator)
       assert.match(found, /^200 ok\n/)
-      assert.match(found, /^streampipelines, pods, .* in never cannot be watched: .*forbids it/m)
+      assert.match(found, /^streampipelines, pods, .* in never cannot be watched: .*forbids the request/m)
       assert.match(found, /^streampipelines, .*deployments.* in dim cannot be watched/m)
       assert.match(found, /poddisruptionbudgets in bare cannot be watched/)
       assert.match(found, /serviceaccounts in gone cannot be watched: .*busy/)

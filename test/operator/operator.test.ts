@@ -363,7 +363,7 @@ test('the operator on an API server', needsControllers, async (suite) => {
       const before = await cluster.get(kinds.configMapType, 'default', 'taken-consumer')
       await cluster.apply(minimalPipeline('taken', 'default', { redis: { url: redis.url } }))
       const told = await reason('taken', 'Reconciled', 'NameTaken')
-      assert.match(told.message, /ConfigMap taken-consumer exists and belongs to somebody else/)
+      assert.match(told.message, /ConfigMap taken-consumer exists and belongs to an unknown owner/)
       assert.equal(await deployment('taken'), undefined)
       assert.deepEqual(await cluster.get(kinds.configMapType, 'default', 'taken-consumer'), before)
       await cluster.remove(kinds.configMapType, 'default', 'taken-consumer')

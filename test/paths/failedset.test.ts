@@ -5,6 +5,7 @@ import { before, test } from 'node:test'
 import { createDeadLetters } from '../../redis/deadletters/replay.ts'
 import { fileScope } from '../redis/scope.ts'
 import { startRedis } from '../support/redis.ts'
+import { eventually } from '../support/wait.ts'
 import { sweeperOf } from './failing.ts'
 import { type OpenPath, openPath, type Servers } from './fixture.ts'
 
@@ -176,4 +177,17 @@ test('a round that fails moves nothing: what it did not reach comes again', asyn
   assert.equal(await path.stream.hget(path.place.keys.stats, 'sweptTo'), null)
   await path.stream.del(path.place.deadLetters)
   assert.equal((await sweeperOf(path).sweep()).removed, 2)
+})
+
+test('an error of the stream’s server, and one of the queue’s, is reported under its own address', async (t) => {
+  const [stream, queue] = [await startRedis(t), await startRedis(t)]
+  const path = await openPath(t, 'Split', { stream, queue })
+  const sweeper = sweeperOf(path)
+  await sweeper.sweep()
+  await stream.stop()
+  await assert.rejects(sweeper.sweep(), (thrown: Error) => thrown.message.includes(`127.0.0.1:${stream.port}`))
+  await stream.start()
+  await queue.stop()
+  await eventually(() => assert.rejects(sweeper.sweep(), (thrown: Error) => thrown.message.includes(`127.0.0.1:${queue.port} `)))
+  await queue.start()
 })

@@ -52,7 +52,7 @@ test('a look takes at most a millisecond of Redis’ time at 200,000 pending ent
     return read(pipelineObject(spec)).pipeline
   })
   const connections = createConnections(systemClock)
-  const leases = pipelines.map(() => connections.lease(address(redis.port)))
+  const leases = pipelines.map(() => connections.lease(address(redis.port), 'ns'))
   t.after(() => Promise.all(leases.map((lease) => lease.release())))
   for (const { connection } of leases) await open(connection)
 

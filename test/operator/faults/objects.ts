@@ -17,7 +17,10 @@ function taken(type: ResourceType, nameOf: (pipeline: string) => string, content
     before: ({ cluster, name, object }) => cluster.apply(object(type.apiVersion, type.kind, nameOf(name), content)),
     type: 'Reconciled',
     reason: 'NameTaken',
-    told: [new RegExp(`^${type.kind} ${nameOf('f-\\d+')} exists and belongs to somebody else`), /Rename the pipeline, or delete/],
+    told: [
+      new RegExp(`^${type.kind} ${nameOf('f-\\d+')} exists and belongs to an unknown owner`),
+      /Rename the pipeline, or delete/,
+    ],
     mend: ({ cluster, name, namespace }) => cluster.remove(type, namespace, nameOf(name)),
   }
 }

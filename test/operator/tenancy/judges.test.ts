@@ -146,12 +146,16 @@ test('what a user who may only write pipelines gets made, and what the limits re
     assert.equal(stderr.split(refusal).length, refusedLocally.length + 1, stderr)
     assert.equal((await url('redis')).code, 0)
     const signing = { passwordFrom: { secretKeyRef: { name: 'streampipeline-operator-signing', key: 'key' } } }
-    const named = async (namespace: string) =>
+    const named = async (namespace: string, spec: Record<string, unknown> = { redis: { url: 'redis://redis', ...signing } }) =>
       await cluster.server.kubectl(['create', '--dry-run=server', '-f', '-'], {
-        input: JSON.stringify(pipeline('sign', namespace, { redis: { url: 'redis://redis', ...signing } })),
+        input: JSON.stringify(pipeline('sign', namespace, spec)),
       })
     assert.equal((await named(open)).code, 0)
     await cluster.apply({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'ops' } })
     await eventually(async () => assert.match((await named('ops')).stderr, /-signing is the operator's own/), patience)
+    const csi = (name: string) => ({ name: 'v', csi: { driver: 'd', nodePublishSecretRef: { name } } })
+    const mounting = (name: string) => named('ops', { consumer: { volumes: [{ name: 'w', emptyDir: {} }, csi(name)] } })
+    assert.match((await mounting('streampipeline-operator-signing')).stderr, /is the operator's own/)
+    assert.equal((await mounting('other')).code, 0)
   })
 })
