@@ -139,6 +139,7 @@ that cannot be used is refused with \`InvalidOption\`, before anything is sent o
 | \`keyPrefix\` | Refused at once: no consumer would find its keys. BullMQ refuses it, too. |
 | \`readOnly\`, \`role: 'slave'\`, \`scaleReads\` other than \`master\` | Refused at once. |
 | A connection to a replica | The first dispatch and the worker's start fail with \`RedisNotReady\`. |
+| An ended connection; one that monitors, or subscribes in RESP2 | The first dispatch fails with \`InvalidOption\`. A worker opens a connection of its own. |
 | Another database than the pipeline names, by its options or selected since | Refused at once, or by the first dispatch. A dispatch configuration names no database. |
 | \`lazyConnect\`, \`enableOfflineQueue: false\`, time limits | Works. The first dispatch waits until the connection is ready. |
 

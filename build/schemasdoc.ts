@@ -25,7 +25,7 @@ export function schemasSection(): string[] {
     '| `nullable: true` beside a type without null | refused: write `type: [string, "null"]`. A pipeline that runs already still accepts null |',
     '| `$recursiveRef` | refused: write `$dynamicRef`. A pipeline that runs already still follows it |',
     '| `$async` | refused at every depth. A pipeline that runs already ignores it |',
-    '| a pattern with lookaround or back-references | refused: patterns run in linear time |',
+    '| a pattern with back-references, or with repeats within repeats that make it too large | refused: patterns run in linear time |',
     '| schemas that lead back to themselves for one and the same value | refused: no verdict would ever come |',
     '',
     'Earlier releases accepted some of these. A pipeline that runs with one goes on, and its consumer logs a warning at start. That holds for',

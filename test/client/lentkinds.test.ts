@@ -96,6 +96,59 @@ test('a connection whose database was changed since it was made is refused befor
   await nothingWritten()
 })
 
+const busy: readonly (readonly [what: string, make: () => Promise<RedisInput>, named: RegExp])[] = [
+  [
+    'that its owner has ended',
+    async () => {
+      const redis = server.client()
+      await redis.quit()
+      await eventually(() => assert.equal(redis.status, 'end'))
+      return redis
+    },
+    /ended by its owner/,
+  ],
+  [
+    'that subscribes in RESP2',
+    async () => {
+      const redis = server.client({ protocol: 2 })
+      await redis.subscribe('news')
+      return redis
+    },
+    /subscriber mode/,
+  ],
+  [
+    'that monitors',
+    async () => {
+      const monitoring = await server.client().monitor()
+      after(() => monitoring.disconnect())
+      return monitoring
+    },
+    /monitor mode/,
+  ],
+]
+for (const [what, make, named] of busy) {
+  test(`a connection ${what} is refused, with what to pass`, async (t) => {
+    const redis = await make()
+    for (const mode of ['Stream', 'Direct'] as const) {
+      await assert.rejects(dispatchBy(t, mode, redis), refusedAs('InvalidOption', named))
+    }
+  })
+}
+
+test('a worker works in the database that its connection has selected', async (t) => {
+  const redis = server.client()
+  await redis.select(3)
+  const done: object[] = []
+  const worker = createWorker({ queue: 'ndvi', redis, execute: (payload: object) => void done.push(payload) })
+  t.after(() => worker.close())
+  await worker.start()
+  const there = pipelineWith({ url: `${server.url}/3` })
+  const dispatcher = createDispatcher({ pipeline: there, mode: 'Direct', redis, ...silent })
+  t.after(() => dispatcher.close())
+  await dispatcher.dispatch({ k: 1 })
+  await eventually(() => assert.deepEqual(done, [{ k: '1' }]))
+})
+
 test('a connection that its refused SELECT left in database 0 is not the pipeline’s', async (t) => {
   const far = pipelineWith({ url: `${server.url}/99` })
   const dispatcher = createDispatcher({ pipeline: far, mode: 'Stream', redis: server.client({ db: 99 }), ...silent })
