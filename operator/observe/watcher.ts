@@ -24,6 +24,7 @@ import type { Observation } from '../plan/observed.ts'
 import type { Reaper } from '../reaping/reaper.ts'
 import { addressId, type RedisConnections, type RedisLease } from './connections.ts'
 import { diagnosed, refusalOf } from './diagnosis.ts'
+import { lastSample, type Made } from './lastsample.ts'
 import type { Locate } from './locality.ts'
 import type { ReferenceReader } from './referencereader.ts'
 import { readScalingState, writeScalingState } from './scalingstate.ts'
@@ -105,6 +106,8 @@ export function createPipelineWatcher(parts: WatcherParts): PipelineWatcher {
   let queueLease: RedisLease | undefined
   let trial: Trial | undefined
   let lastDefect: string | undefined
+  /** The stream that the last observation is of; undefined: an earlier process made it. */
+  let seenPlace: string | undefined
 
   async function leaseFor(target: RedisTarget, namespace: string, held: RedisLease | undefined): Promise<RedisLease> {
     const maxAgeMs = observation.kind === 'Failed' ? Math.min(referencesAfterFailureMs, referencesEveryMs) : referencesEveryMs
@@ -147,12 +150,19 @@ export function createPipelineWatcher(parts: WatcherParts): PipelineWatcher {
     queue: RedisLease,
   ): Promise<StreamPipelineError | undefined> {
     const { connection } = stream
+    // A failover changes the role of a server within seconds.
+    const unfit = await refusalOf(async () => {
+      await stream.serverFit()
+      if (queue !== stream) await queue.serverFit()
+    }, connection)
+    if (unfit !== undefined) {
+      trial = undefined
+      return unfit
+    }
     const id = JSON.stringify([stream.id, queue.id, pipeline.generation, mode])
     const isFresh = trial?.id === id && trial.refusal === undefined && clock.now() - trial.atMs < checkEveryMs
     if (isFresh) return undefined
     const refusal = await refusalOf(async () => {
-      await stream.serverFit()
-      if (queue !== stream) await queue.serverFit()
       await claimed(pipeline, connection)
       if (mode !== undefined) await connection.set(keySpace(pipeline.source.stream, pipeline.source.group).mode, mode)
       await checkRights(pipeline, connection, queue.connection)
@@ -182,6 +192,13 @@ export function createPipelineWatcher(parts: WatcherParts): PipelineWatcher {
     if (!needed || suspend || scaling.policy !== 'Active') return undefined
     const keys = keySpace(source.stream, source.group)
     return await refusalOf(async () => void (await ensureGroup(connection, keys, source)), connection)
+  }
+
+  /** The last observation, if it is of the stream and queue of this pipeline. */
+  function ofSame(before: Observation, pipeline: CompiledPipeline): Made | undefined {
+    if (before.kind === 'None') return undefined
+    const isSame = before.generation === pipeline.generation || seenPlace === placeOf(pipeline)
+    return isSame ? before : undefined
   }
 
   function decided(watched: Watched, sample: Sample | undefined): Decision {
@@ -218,7 +235,8 @@ export function createPipelineWatcher(parts: WatcherParts): PipelineWatcher {
       return streamLease
     },
     async look(watched, signal) {
-      const before = observation
+      const before = ofSame(observation, watched.pipeline)
+      let atMs = clock.wall().getTime()
       const leaves: (() => void)[] = []
       try {
         streamLease = await leaseFor(watched.pipeline.redis, watched.pipeline.namespace, streamLease)
@@ -230,6 +248,7 @@ export function createPipelineWatcher(parts: WatcherParts): PipelineWatcher {
         const turn = await streamLease.looks.take(signal)
         if (turn === undefined) return
         leaves.push(turn)
+        atMs = clock.wall().getTime()
         parts.onBegin?.()
         const { connection } = streamLease
         const { sample: found, refusal } = await sampled(watched, streamLease, leaves)
@@ -240,19 +259,21 @@ export function createPipelineWatcher(parts: WatcherParts): PipelineWatcher {
         observation = {
           kind: 'Seen',
           generation: watched.pipeline.generation,
+          atMs,
           sample,
           vanished,
           decision,
           ...(unmade === undefined ? {} : { refusal: unmade }),
           ...(quietSinceMs === undefined ? {} : { quietSinceMs }),
         }
+        seenPlace = placeOf(watched.pipeline)
         await saveState(watched.pipeline, refusal)
       } catch (thrown) {
-        const last = before.kind === 'None' ? undefined : before.sample
         const decision = decided(watched, undefined)
         const error = await diagnosed(thrown, watched.pipeline, streamLease?.connection, queueLease?.connection)
         const { generation } = watched.pipeline
-        observation = { kind: 'Failed', generation, error, decision, ...(last === undefined ? {} : { sample: last }) }
+        observation = { kind: 'Failed', generation, error, decision, ...lastSample(before) }
+        seenPlace = placeOf(watched.pipeline)
       } finally {
         for (const leave of leaves.toReversed()) leave()
       }
@@ -263,10 +284,13 @@ export function createPipelineWatcher(parts: WatcherParts): PipelineWatcher {
   }
 }
 
+const placeOf = ({ redis, source, sink }: CompiledPipeline): string =>
+  JSON.stringify([redis, source.stream, source.group, sink.redis, sink.prefix, sink.queue])
+
 /** Since when nothing has waited and nothing was added. */
-function quietSince(before: Observation, sample: Sample, nowMs: number): number | undefined {
+function quietSince(before: Made | undefined, sample: Sample, nowMs: number): number | undefined {
   if (sample.undelivered + sample.pending > 0) return undefined
-  const last = before.kind === 'None' ? undefined : before.sample
+  const last = before?.sample
   const still = last === undefined || last.entriesAdded === sample.entriesAdded
-  return still && before.kind === 'Seen' && before.quietSinceMs !== undefined ? before.quietSinceMs : nowMs
+  return still && before?.kind === 'Seen' && before.quietSinceMs !== undefined ? before.quietSinceMs : nowMs
 }
