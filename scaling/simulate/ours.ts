@@ -33,18 +33,18 @@ function policyOf(scenario: Scenario): ScalingPolicy {
     replicas: 1,
     maxWaiting: scenario.queue?.maxWaiting ?? 50_000,
     concurrency: scenario.slots,
-    currentReplicas: scenario.initialReplicas ?? scenario.scaling.minReplicas,
   }
 }
 
 export function ours(scenario: Scenario, breaches: Breaches, record?: (recorded: Recorded) => void): Controller {
-  const policy = policyOf(scenario)
-  const every = Math.max(1, Math.min(5, Math.floor(policy.targetAgeMs / 4000)))
+  const constant = policyOf(scenario)
+  const every = Math.max(1, Math.min(5, Math.floor(constant.targetAgeMs / 4000)))
   let state: ScalingState | undefined
   return {
     every,
     decide(view) {
       const before = state
+      const policy = { ...constant, currentReplicas: view.desired }
       const sample = view.visible ? sampleOf(view) : undefined
       const decision = decide(before, sample, policy)
       if (sample === undefined) {
