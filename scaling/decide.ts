@@ -100,6 +100,8 @@ function decideSeeing(before: ScalingState, sample: Sample, policy: ScalingPolic
   const ready = readyOf(sample)
   const startUp = learnStartUp(timed.startUp, ready, policy.currentReplicas ?? timed.replicas, sample.atMs)
   const arrivals = rememberArrival(timed.arrivals, { atMs: sample.atMs, added: sample.entriesAdded })
+  // One point alone: the history began anew, since the counter fell (another stream, or a failover that lost entries).
+  const sinceMs = timed.arrivals.length > 0 && arrivals.length === 1 ? sample.atMs : timed.sinceMs
   const rate = arrivalRate(arrivals)
   const capacity = compared(timed.capacity, sample, policy.concurrency)
   const speed = perReplica(capacity, sample, policy.concurrency)
@@ -122,6 +124,7 @@ function decideSeeing(before: ScalingState, sample: Sample, policy: ScalingPolic
     atMs: sample.atMs,
     replicas: current,
     misses: 0,
+    ...(sinceMs === undefined ? {} : { sinceMs }),
     arrivals,
     capacity,
     startUp,

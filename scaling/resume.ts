@@ -61,14 +61,11 @@ export function resumed(stored: ScalingState | undefined, sample: Sample, policy
 
 /** What is of use only while nothing happened that this process did not see. */
 function stillTrue(stored: ScalingState, sample: Sample, replicas: number): Partial<ScalingState> {
-  const { idleSinceMs, arrivals } = stored
   const downstream = stored.downstream && limitOf(stored.downstream, sample.atMs, replicas)
   const outage = stored.outage && outageOf(stored.outage, sample.atMs)
-  const isIdle = idleSinceMs !== undefined && idleSinceMs <= sample.atMs && arrivals.at(-1)?.added === sample.entriesAdded
   return {
     ...(downstream === undefined ? {} : { downstream }),
     ...(outage === undefined ? {} : { outage }),
-    ...(isIdle ? { idleSinceMs } : {}),
   }
 }
 

@@ -70,7 +70,8 @@ export function initialState(sample: Sample | undefined, policy: ScalingPolicy):
   // Windows are empty without a sample, which is the only clock: the first one starts them.
   if (sample === undefined) return { ...first, startUp: {}, wanted: [] }
   const { atMs } = sample
-  const awaiting = policy.currentReplicas === undefined ? { replicas, sinceMs: atMs } : found(replicas, atMs)
+  // Fewer are asked for so far, so these start now.
+  const awaiting = (policy.currentReplicas ?? 0) < replicas ? { replicas, sinceMs: atMs } : found(replicas, atMs)
   return {
     ...first,
     sinceMs: atMs,

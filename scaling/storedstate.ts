@@ -82,6 +82,15 @@ const stored = z.object({
   idleSinceMs: time.optional(),
 })
 
+const writeEveryMs = 30_000
+
+/** Whether a state is to be written: another number was decided, the circuit breaker changed, or the last write is half a minute old. */
+export function isDue(state: ScalingState, written: ScalingState | undefined, writtenForMs: number): boolean {
+  if (written === undefined) return true
+  if (state.replicas !== written.replicas || state.outage?.kind !== written.outage?.kind) return true
+  return writtenForMs >= writeEveryMs
+}
+
 /** Undefined: the text is no state of this version. Throws nothing. */
 export function parseScalingState(text: string): ScalingState | undefined {
   if (text.length > longestState) return undefined

@@ -13,6 +13,7 @@ import { resumed } from '../../scaling/resume.ts'
 import type { Sample } from '../../scaling/sample.ts'
 import { soundDecision } from '../../scaling/sounddecision.ts'
 import type { ScalingState } from '../../scaling/state.ts'
+import { isDue } from '../../scaling/storedstate.ts'
 import type { MadeDecision } from '../decisions.ts'
 import type { Clock } from '../kubernetes/clock.ts'
 import { readScalingState, writeScalingState } from './scalingstate.ts'
@@ -34,20 +35,11 @@ interface ScalingMemory {
   write(shelf: Shelf, isLast?: boolean): Promise<void>
 }
 
-const writeEveryMs = 30_000
-
 export function createScalingMemory(clock: Pick<Clock, 'now'>, onDecision: (made: MadeDecision) => void): ScalingMemory {
   let state: ScalingState | undefined
   let shelfId: string | undefined
   let found: { readonly state: ScalingState | undefined } | undefined
   let written: { readonly state: ScalingState; readonly atMs: number } | undefined
-
-  function isDue(now: ScalingState, isLast: boolean): boolean {
-    if (written === undefined) return true
-    if (now === written.state) return false
-    const isNews = now.replicas !== written.state.replicas || now.outage?.kind !== written.state.outage?.kind
-    return isLast || isNews || clock.now() - written.atMs >= writeEveryMs
-  }
 
   return {
     async read({ connection, keys, id }) {
@@ -71,8 +63,10 @@ export function createScalingMemory(clock: Pick<Clock, 'now'>, onDecision: (made
     },
     async write({ connection, keys, id }, isLast = false) {
       // A state that no sample of this stream has touched stays where it is.
-      if (state === undefined || id !== shelfId || found !== undefined || !isDue(state, isLast)) return
-      const now = { state, atMs: clock.now() }
+      if (state === undefined || id !== shelfId || found !== undefined || state === written?.state) return
+      const atMs = clock.now()
+      if (!isLast && !isDue(state, written?.state, atMs - (written?.atMs ?? atMs))) return
+      const now = { state, atMs }
       await writeScalingState(connection, keys, state)
       written = now
     },

@@ -238,6 +238,15 @@ const rows: readonly Row[] = [
     limitedBy: 'ScaleDown',
   },
   {
+    name: 'a counter of entries that fell says nothing of the load for a while',
+    state: { replicas: 4, ...knows, startUp: { typicalMs: 8_000 }, arrivals: [{ atMs: 995_000, added: 9_000 }] },
+    sample: { entriesAdded: 100, consumers: consumers(4) },
+    policy: { scaleDownDelayMs: 0 },
+    replicas: 4,
+    limitedBy: 'ScaleDown',
+    reason: /hold, the load has not been seen for long$/,
+  },
+  {
     name: 'a first decision without state does not shrink what it finds',
     sample: { consumers: consumers(4) },
     replicas: 4,
