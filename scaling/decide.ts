@@ -7,7 +7,7 @@
  * Under Manual the same is computed and reported as `recommended`, and spec.replicas is what is decided; under mode Direct the
  * lower bound is zero, and once nothing is left that outranks Manual, too.
  *
- * Between `entered` and `settled` a state's `replicas` is the model's own number. In kept states it is the decided one.
+ * Between `entered` and `concluded` a state's `replicas` is the model's own number. In kept states it is the decided one.
  */
 import { rememberArrival } from './arrivalhistory.ts'
 import { arrivalRate } from './arrivals.ts'
@@ -39,7 +39,7 @@ export function decide(state: ScalingState | undefined, sample: Sample | undefin
   const before = continued(state, sample, policy)
   const own = entered(before, sample, policy)
   const proposed = sample === undefined ? decideBlind(own, policy) : decideSeeing(own, sample, policy)
-  return settled(outranked(proposed, sample, policy), before, sample, policy)
+  return concluded(outranked(proposed, sample, policy), before, sample, policy)
 }
 
 function continued(state: ScalingState | undefined, sample: Sample | undefined, policy: ScalingPolicy): ScalingState {
@@ -60,7 +60,7 @@ function entered(before: ScalingState, sample: Sample | undefined, policy: Scali
 }
 
 /** The state to keep, with what was decided in the end. */
-function settled(decision: Decision, before: ScalingState, sample: Sample | undefined, policy: ScalingPolicy): Decision {
+function concluded(decision: Decision, before: ScalingState, sample: Sample | undefined, policy: ScalingPolicy): Decision {
   const { replicas, recommended } = decision
   const { deployed, ...state } = decision.state
   const known = policy.currentReplicas ?? (sample === undefined ? deployed : undefined)
