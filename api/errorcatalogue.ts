@@ -172,6 +172,19 @@ export const errorCatalogue = {
     reason: 'PayloadRejected',
     remedy: 'correct the field named, or spec.payload.schema',
   },
+  OptionRefused: {
+    message: 'the option {option} of the request was refused: {detail}',
+    kind: 'Terminal',
+    reason: 'OptionRefused',
+    remedy: 'correct or leave out the option, or widen spec.sink.bullmq.allow; docs/migration.md lists the options',
+  },
+  OptionsNotTaken: {
+    message: 'consumer {consumer} would drop the options of the request: {detail}',
+    kind: 'Retryable',
+    reason: 'OptionsNotTaken',
+    remedy:
+      'dispatch it again once every consumer of the group runs this release with spec.sink.bullmq.allow; or dispatch without options',
+  },
   DispatchContended: {
     message: 'another forwarder has held the lock of the idempotency key {key} all the while',
     kind: 'Retryable',

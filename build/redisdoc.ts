@@ -22,7 +22,7 @@ const url = { url: 'redis://redis:6379/0' }
 function setUser(rules: readonly string[], user = 'ndvi-consumer'): string {
   const lines: string[] = [`redis-cli ACL SETUSER ${user} on '>PASSWORD' resetkeys resetchannels -@all`]
   let line = ''
-  for (const rule of rules.map((text) => (text.startsWith('~') || text.includes('|') ? `'${text}'` : text))) {
+  for (const rule of rules.map((text) => (text.includes('~') || text.includes('|') ? `'${text}'` : text))) {
     if (line.length + rule.length > 100) {
       lines.push(line)
       line = ''
@@ -158,6 +158,11 @@ made of the stream and the group, and \`ACL LOG\` shows it when it is refused. I
 rights of a consumer.
 
 ${setUser(dispatchRules(document(url, {})), 'ndvi-producer')}
+
+Where requests may set options (\`sink.bullmq.allow\`) it also reads what consumers say of themselves. \`%R~\` needs Redis 7; write \`~\` on an
+older server.
+
+${setUser(dispatchRules(document(url, { allow: { maxDelay: '1h' } })), 'ndvi-producer')}
 
 Such a user reads no entry, deletes none by id, and touches neither queue nor dead letters. Redis has no rule for arguments: \`XADD\` with
 \`MAXLEN 0\` empties the stream, and with the last possible id closes it for everybody

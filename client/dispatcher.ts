@@ -10,6 +10,7 @@ import { asFailure, failure } from '../api/errors.ts'
 import { type ForwardItem, jsonOf } from '../redis/bullmq/item.ts'
 import { type DispatchMode, dispatchMode, modeVariable } from '../redis/dispatchconfig.ts'
 import type { Trace } from '../redis/payload/fields.ts'
+import { fieldsOf, type RequestOptions } from '../redis/payload/request.ts'
 import { addDirectly } from './direct.ts'
 import { createLinks } from './links.ts'
 import type { DispatcherOptions } from './options.ts'
@@ -18,9 +19,12 @@ import { createPlans, type Plan } from './plan.ts'
 import { addToStream } from './streamadd.ts'
 import { warn } from './warn.ts'
 
-export interface DispatchOptions {
+/** Options of one request. Those of its job are refused beyond `spec.sink.bullmq.allow`. */
+export interface DispatchOptions extends RequestOptions {
   /** W3C trace context that the job carries on. A malformed one is left out, as the standard demands. */
-  readonly traceparent?: string
+  readonly traceparent?: string | undefined
+  /** Goes with `traceparent` alone. */
+  readonly tracestate?: string | undefined
 }
 
 export type DispatchResult =
@@ -42,15 +46,19 @@ export type DispatchResult =
 
 export interface Dispatcher<Payload extends object> {
   /**
-   * Hands over one payload. Throws PayloadRejected, naming the field, before anything is sent; RedisUnreachable and its like
-   * within `timeoutMs`. After those the payload may or may not have been added: dispatch it again, the key makes that safe.
+   * Hands over one payload. Before anything is sent it throws PayloadRejected, naming the field, and OptionRefused. In mode Stream it throws
+   * OptionsNotTaken while a consumer would drop the options. RedisUnreachable and its like come within `timeoutMs`. After those the payload may or may not have been added: dispatch it again, the key makes that safe.
    */
   dispatch(payload: Payload, options?: DispatchOptions): Promise<DispatchResult>
   /**
    * Hands over many, in order, in few round trips. All are checked before any is sent. Throws as `dispatch`; some may have been
    * added then, and dispatching all of them again is safe.
+   * @param options of all, or a list with those of each payload
    */
-  dispatchMany(payloads: readonly Payload[], options?: DispatchOptions): Promise<readonly DispatchResult[]>
+  dispatchMany(
+    payloads: readonly Payload[],
+    options?: DispatchOptions | readonly DispatchOptions[],
+  ): Promise<readonly DispatchResult[]>
   /** Waits for what is under way, then disconnects. Idempotent, final. */
   close(): Promise<void>
 }
@@ -68,9 +76,15 @@ export function createDispatcher<Payload extends object = Readonly<Record<string
   const underWay = new Set<Promise<unknown>>()
   let closed: Promise<void> | undefined
 
-  async function send(payloads: readonly Payload[], trace: Trace, signal: AbortSignal): Promise<readonly DispatchResult[]> {
+  async function send(
+    payloads: readonly Payload[],
+    optionsOf: (index: number) => DispatchOptions,
+    signal: AbortSignal,
+  ): Promise<readonly DispatchResult[]> {
     const plan = await plans.current()
-    const prepared = payloads.map((payload, index) => prepare(plan, payload, trace, payloads.length > 1 ? index : undefined))
+    const prepared = payloads.map((payload, index) =>
+      prepare(plan, payload, optionsOf(index), payloads.length > 1 ? index : undefined),
+    )
     const results: DispatchResult[] = []
     if (pinned !== 'Direct') {
       const ids = await addToStream(
@@ -80,8 +94,9 @@ export function createDispatcher<Payload extends object = Readonly<Record<string
           modeKey: pinned === undefined ? plan.keys.mode : undefined,
           mode: pinned ?? plan.config.mode,
           maxEntries: plan.config.maxEntries,
+          consumers: plan.keys,
         },
-        prepared.map(({ flat }) => flat),
+        prepared.map(({ flat, item }) => ({ flat, hasOptions: (item.asked?.fields.length ?? 0) > 0 })),
       )
       for (const [index, id] of ids.entries()) results.push({ mode: 'Stream', id, key: prepared[index]?.item.hash ?? '' })
     }
@@ -94,10 +109,10 @@ export function createDispatcher<Payload extends object = Readonly<Record<string
     return results
   }
 
-  async function dispatchMany(payloads: readonly Payload[], { traceparent }: DispatchOptions = {}) {
+  async function dispatchMany(payloads: readonly Payload[], options: DispatchOptions | readonly DispatchOptions[] = {}) {
     if (closed !== undefined) throw failure('Closed', { what: 'dispatcher' })
-    const trace = traceparent !== undefined && traceparentForm.test(traceparent) ? { traceparent } : {}
-    const call = deadline.run(payloads.length, (signal) => send(payloads, trace, signal))
+    const optionsOf = optionsFor(options, payloads.length)
+    const call = deadline.run(payloads.length, (signal) => send(payloads, optionsOf, signal))
     underWay.add(call)
     try {
       return await call
@@ -126,6 +141,24 @@ export function createDispatcher<Payload extends object = Readonly<Record<string
 /** W3C Trace Context, version 00 and what later versions must begin with. */
 const traceparentForm = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(-|$)/
 
+/** Printable ASCII, as the standard has it, and no longer than all its readers must carry. */
+const tracestateForm = /^[\x20-\x7e]{1,512}$/
+
+function traceOf({ traceparent, tracestate }: DispatchOptions): Trace {
+  if (traceparent === undefined || !traceparentForm.test(traceparent)) return {}
+  return tracestate !== undefined && tracestateForm.test(tracestate) ? { traceparent, tracestate } : { traceparent }
+}
+
+const isList = (options: DispatchOptions | readonly DispatchOptions[]): options is readonly DispatchOptions[] =>
+  Array.isArray(options)
+
+function optionsFor(options: DispatchOptions | readonly DispatchOptions[], payloads: number): (index: number) => DispatchOptions {
+  if (!isList(options)) return () => options
+  if (options.length === payloads) return (index) => options[index] ?? {}
+  const detail = `${options.length} options for ${payloads} payloads: give one for each, or one for all`
+  throw failure('InvalidOption', { option: 'options', detail })
+}
+
 function pinnedMode(given: string | undefined): DispatchMode | undefined {
   if (given === undefined || given === '') return undefined
   const mode = dispatchMode.safeParse(given)
@@ -139,15 +172,21 @@ interface Prepared {
 }
 
 /** Both forms of a payload, the job's taken from the entry's, so that they cannot differ. */
-function prepare(plan: Plan, payload: object, trace: Trace, index: number | undefined): Prepared {
+function prepare(plan: Plan, payload: object, options: DispatchOptions, index: number | undefined): Prepared {
   try {
-    const flat = plan.codec.encode(payload, trace)
+    const { traceparent: _, tracestate: __, ...own } = options
+    const flat = plan.codec.encode(payload, traceOf(options), fieldsOf(own, plan.config.allow))
     const decoded = plan.codec.decode(flat.map((text) => Buffer.from(text)))
     if (decoded.kind === 'Invalid') throw failure('PayloadRejected', { detail: `${decoded.reason}: ${decoded.error}` })
-    return { flat, item: { hash: decoded.hash, json: jsonOf(decoded.data), trace: decoded.trace } }
+    const { hash, data, trace, asked } = decoded
+    return { flat, item: { hash, json: jsonOf(data), trace, ...(asked === undefined ? {} : { asked }) } }
   } catch (thrown) {
     const error = asFailure(thrown)
-    if (index === undefined || error.code !== 'PayloadRejected') throw error
-    throw failure('PayloadRejected', { detail: `payload ${index} of the list: ${error.parameters['detail'] ?? ''}` }, error)
+    if (index === undefined) throw error
+    const detail = `payload ${index} of the list: ${error.parameters['detail'] ?? ''}`
+    if (error.code === 'OptionRefused')
+      throw failure('OptionRefused', { option: error.parameters['option'] ?? '', detail }, error)
+    if (error.code === 'PayloadRejected') throw failure('PayloadRejected', { detail }, error)
+    throw error
   }
 }

@@ -8,6 +8,7 @@ export {
 } from '../api/errors.ts'
 export { loadPipelines } from '../api/load.ts'
 export { type DispatchConfig, type DispatchMode, parseDispatchConfig } from '../redis/dispatchconfig.ts'
+export type { Kept, RequestOptions } from '../redis/payload/request.ts'
 export {
   createDispatcher,
   type Dispatcher,

@@ -62,5 +62,5 @@ function givenConfig(config: DispatchConfig | undefined, env: PlanOptions['env']
 }
 
 function planOf(config: DispatchConfig): Plan {
-  return { config, codec: createCodec(payloadOf(config)), keys: keySpace(config.stream, config.group) }
+  return { config, codec: createCodec(payloadOf(config), config.allow), keys: keySpace(config.stream, config.group) }
 }

@@ -70,7 +70,7 @@ export function createConsumer(parts: ConsumerParts): Consumer {
   const reader = createReader(blocking, writer, pipeline.source, name)
   let path: SettlePath | undefined
   let sweeper: Sweeper | undefined
-  const codec = createCodec(pipeline.payload)
+  const codec = createCodec(pipeline.payload, pipeline.sink.allow)
   const chosenPath = () => {
     if (path === undefined) throw failure('Internal', { detail: 'an entry was settled before the forward path was chosen' })
     return path
@@ -113,6 +113,7 @@ export function createConsumer(parts: ConsumerParts): Consumer {
     place,
     name,
     uid: parts.uid,
+    takesOptions: pipeline.sink.allow !== undefined,
     minIdleMs: pipeline.reclaim.minIdleMs,
     lifecycle,
     held,

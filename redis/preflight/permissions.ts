@@ -164,15 +164,18 @@ function rulesFor(pipeline: CompiledPipeline, clustered: boolean, here: (place: 
 const dispatchCommands: readonly string[] = ['info', 'client|setname', 'select', 'eval', 'evalsha', 'get', 'xadd']
 
 /**
- * Least rights of a user that only dispatches in Stream mode: it adds to the stream and reads the mode. No rule keeps XADD from trimming
+ * Least rights of a user that only dispatches in Stream mode: it adds to the stream and reads the mode. Where requests may set options, it
+ * also reads what consumers say of themselves; `%R~` is a rule of Redis 7. No rule keeps XADD from trimming
  * (MAXLEN, MINID) or from using the last possible id; docs/tenancy.md describes the consequences.
  */
 export function dispatchRules(pipeline: CompiledPipeline): readonly string[] {
   const { stream, keys } = streamPlace(pipeline)
   const clustered = pipeline.redis.kind === 'Cluster' ? ['cluster|slots', 'cluster|info', 'asking'] : []
+  const takesOptions = pipeline.sink.allow !== undefined
   return [
     `~${aclPattern(stream)}`,
     `~${aclPattern(keys.mode)}`,
-    ...[...dispatchCommands, ...clustered].map((command) => `+${command}`),
+    ...(takesOptions ? [aclPattern(keys.consumers), `${aclPattern(keys.consumer(''))}*`].map((key) => `%R~${key}`) : []),
+    ...[...dispatchCommands, ...(takesOptions ? ['hkeys'] : []), ...clustered].map((command) => `+${command}`),
   ]
 }

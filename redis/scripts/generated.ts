@@ -1039,6 +1039,10 @@ export interface DispatchAddKeys {
 export interface DispatchAddArguments {
   /** what counts where Redis holds no mode: Stream or Direct */
   readonly mode: string
+  /** key of the hash that names the consumers; empty where no entry has options. It is no member of KEYS, since EVAL */
+  readonly registry: string
+  /** what the keys of heartbeats begin with */
+  readonly heartbeats: string
   /** approximate bound of the stream's length; 0 for none */
   readonly maxEntries: number
   /** per entry: the number of its strings */
@@ -1048,13 +1052,15 @@ export interface DispatchAddArguments {
 }
 
 export interface DispatchAddReply {
-  /** of the entries; nothing when the mode is Direct */
+  /** of the entries; nothing when the mode is Direct, or a consumer takes no options */
   readonly ids: readonly string[] | undefined
+  /** name of a consumer that takes no options; empty where all do */
+  readonly dropping: string
 }
 
 function decodeDispatchAdd(reply: unknown): DispatchAddReply {
   const at = list(reply, 'dispatchAdd')
-  return { ids: maybeTexts(at[0], 'dispatchAdd') }
+  return { ids: maybeTexts(at[0], 'dispatchAdd'), dropping: text(at[1], 'dispatchAdd') }
 }
 
 const dispatchAddLua = `local function slice(list, from, count)
@@ -1072,15 +1078,28 @@ local function rows(packed, width)
     end
   end
 end
+local function forbidden(...)
+  if not redis.acl_check_cmd or redis.acl_check_cmd(...) then return nil end
+  local command, key = ...
+  return redis.error_reply('NOPERM the user may not ' .. command .. ' ' .. key)
+end
 local stream = KEYS[1]
 local modeKeys = slice(KEYS, 2, #KEYS - (2) + 1)
-local mode, maxEntries = ARGV[1], tonumber(ARGV[2])
-local lengths = slice(ARGV, 4, ARGV[3])
+local mode, registry, heartbeats, maxEntries = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
+local lengths = slice(ARGV, 6, ARGV[5])
 for i, value in ipairs(lengths) do lengths[i] = tonumber(value) end
-local strings = slice(ARGV, 4 + #lengths, #ARGV - (4 + #lengths) + 1)
+local strings = slice(ARGV, 6 + #lengths, #ARGV - (6 + #lengths) + 1)
 local kept = modeKeys[1] and redis.call('GET', modeKeys[1])
 if kept == 'Stream' or kept == 'Direct' then mode = kept end
-if mode == 'Direct' then return {false} end
+if mode == 'Direct' then return {false, ''} end
+if registry ~= '' then
+  local barred = forbidden('HKEYS', registry) or forbidden('GET', heartbeats .. '-')
+  if barred then return barred end
+  for _, name in ipairs(redis.call('HKEYS', registry)) do
+    local beat = redis.call('GET', heartbeats .. name)
+    if beat and not string.find(beat, '"takesOptions":true', 1, true) then return {false, name} end
+  end
+end
 local ids, at = {}, 1
 for i, length in ipairs(lengths) do
   local command = {'XADD', stream}
@@ -1092,14 +1111,14 @@ for i, length in ipairs(lengths) do
   ids[i] = redis.call(unpack(command))
   at = at + length
 end
-return {ids}
+return {ids, ''}
 `
 
 const dispatchAddScript = defineScript('dispatchAdd', dispatchAddLua)
 
-/** Adds entries in Stream mode. It reads the mode that the operator keeps in Redis and adds in one step, so that whatever is dispatched after a flip goes the new way, and nothing goes both. Throws catalogued errors. */
+/** Adds entries in Stream mode. It reads the mode that the operator keeps in Redis and adds in one step, so that whatever is dispatched after a flip goes the new way, and nothing goes both. Consumers of a release before options of a request drop them without a word, and so do consumers whose pipeline allows none. So options are added only while every registered consumer with a heartbeat says in it that it takes them. Throws catalogued errors. */
 export function dispatchAdd(connection: RedisConnection, keys: DispatchAddKeys, args: DispatchAddArguments): Promise<DispatchAddReply> {
-  return dispatchAddScript.run(connection, [keys.stream, ...keys.modeKeys], [args.mode, args.maxEntries, args.lengths.length, ...args.lengths, ...args.strings]).then(decodeDispatchAdd)
+  return dispatchAddScript.run(connection, [keys.stream, ...keys.modeKeys], [args.mode, args.registry, args.heartbeats, args.maxEntries, args.lengths.length, ...args.lengths, ...args.strings]).then(decodeDispatchAdd)
 }
 
 // endLargeReplay.lua
