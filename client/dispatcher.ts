@@ -9,13 +9,16 @@
 import { asFailure, failure } from '../api/errors.ts'
 import { type ForwardItem, jsonOf } from '../redis/bullmq/item.ts'
 import { type DispatchMode, dispatchMode, modeVariable } from '../redis/dispatchconfig.ts'
+import { jobId } from '../redis/keys.ts'
 import type { Trace } from '../redis/payload/fields.ts'
 import { fieldsOf, type RequestOptions } from '../redis/payload/request.ts'
+import type { RequestStatus } from '../redis/status/request.ts'
 import { addDirectly } from './direct.ts'
 import { createLinks } from './links.ts'
 import type { DispatcherOptions } from './options.ts'
 import { createDeadline } from './overdue.ts'
 import { createPlans, type Plan } from './plan.ts'
+import { type RequestName, type StatusOptions, statusOf } from './status.ts'
 import { addToStream } from './streamadd.ts'
 import { warn } from './warn.ts'
 
@@ -32,6 +35,8 @@ export type DispatchResult =
       readonly mode: 'Stream'
       /** The entry's id. */
       readonly id: string
+      /** Id of the job that the entry becomes. */
+      readonly jobId: string
       /** Hash of the idempotency key. */
       readonly key: string
     }
@@ -59,6 +64,11 @@ export interface Dispatcher<Payload extends object> {
     payloads: readonly Payload[],
     options?: DispatchOptions | readonly DispatchOptions[],
   ): Promise<readonly DispatchResult[]>
+  /**
+   * Where a request is, and what became of it. At most five round trips for an id or hash, and no command whose cost grows with the stream or
+   * the queue. Throws InvalidOption for a name that leads to no request, and catalogued errors.
+   */
+  status(name: RequestName, options?: StatusOptions): Promise<RequestStatus>
   /** Waits for what is under way, then disconnects. Idempotent, final. */
   close(): Promise<void>
 }
@@ -98,7 +108,10 @@ export function createDispatcher<Payload extends object = Readonly<Record<string
         },
         prepared.map(({ flat, item }) => ({ flat, hasOptions: (item.asked?.fields.length ?? 0) > 0 })),
       )
-      for (const [index, id] of ids.entries()) results.push({ mode: 'Stream', id, key: prepared[index]?.item.hash ?? '' })
+      for (const [index, id] of ids.entries()) {
+        const key = prepared[index]?.item.hash ?? ''
+        results.push({ mode: 'Stream', id, jobId: jobId(plan.config.scope, key), key })
+      }
     }
     const rest = prepared.slice(results.length).map(({ item }) => item)
     if (rest.length === 0) return results
@@ -109,16 +122,20 @@ export function createDispatcher<Payload extends object = Readonly<Record<string
     return results
   }
 
-  async function dispatchMany(payloads: readonly Payload[], options: DispatchOptions | readonly DispatchOptions[] = {}) {
-    if (closed !== undefined) throw failure('Closed', { what: 'dispatcher' })
-    const optionsOf = optionsFor(options, payloads.length)
-    const call = deadline.run(payloads.length, (signal) => send(payloads, optionsOf, signal))
+  /** Counted among what `close` waits for. */
+  async function tracked<T>(call: Promise<T>): Promise<T> {
     underWay.add(call)
     try {
       return await call
     } finally {
       underWay.delete(call)
     }
+  }
+
+  async function dispatchMany(payloads: readonly Payload[], options: DispatchOptions | readonly DispatchOptions[] = {}) {
+    if (closed !== undefined) throw failure('Closed', { what: 'dispatcher' })
+    const optionsOf = optionsFor(options, payloads.length)
+    return await tracked(deadline.run(payloads.length, (signal) => send(payloads, optionsOf, signal)))
   }
 
   return {
@@ -128,6 +145,10 @@ export function createDispatcher<Payload extends object = Readonly<Record<string
       return result
     },
     dispatchMany,
+    async status(name, options = {}) {
+      if (closed !== undefined) throw failure('Closed', { what: 'dispatcher' })
+      return await tracked(deadline.run(0, async () => await statusOf(links, await plans.current(), name, options)))
+    },
     close() {
       closed ??= (async () => {
         await Promise.allSettled(underWay)

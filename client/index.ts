@@ -9,6 +9,9 @@ export {
 export { loadPipelines } from '../api/load.ts'
 export { type DispatchConfig, type DispatchMode, parseDispatchConfig } from '../redis/dispatchconfig.ts'
 export type { Kept, RequestOptions } from '../redis/payload/request.ts'
+export type { DeadStatus, EntryStatus } from '../redis/status/entrystate.ts'
+export type { JobState, JobStatus } from '../redis/status/jobstate.ts'
+export type { RequestEvent, RequestState, RequestStatus } from '../redis/status/request.ts'
 export {
   createDispatcher,
   type Dispatcher,
@@ -20,4 +23,5 @@ export type { RedisInput } from './lent.ts'
 export type { ExecutionOutcome } from './metrics.ts'
 export type { DispatcherOptions } from './options.ts'
 export type { PayloadOf } from './payloadtype.ts'
+export type { RequestName, StatusOptions } from './status.ts'
 export { createWorker, type Worker, type WorkerOptions } from './worker.ts'

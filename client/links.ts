@@ -10,9 +10,11 @@ import type { DispatcherOptions } from './options.ts'
 import type { Plan } from './plan.ts'
 import { type Lease, leaseConnection, type RedisSource, redisSource } from './redis.ts'
 
-interface Links {
+export interface Links {
   /** The connection to the stream's Redis; nothing is sent by making it. */
   stream(): Promise<RedisConnection>
+  /** The connection to the queue's Redis. Throws InvalidOption where it is another one and not given. */
+  queue(plan: Plan): Promise<RedisConnection>
   /** The forwarder of a plan, on the queue's Redis. */
   forwarder(plan: Plan): Promise<Forwarder>
   /** The server's name in messages, without secrets. */
@@ -44,6 +46,14 @@ export function createLinks({ redis, queueRedis, refs, pipeline, onError }: Link
     return connection
   }
 
+  const queueConnection = async ({ config }: Plan) => {
+    const lease = config.queueElsewhere ? queueLease : streamLease
+    if (lease === undefined) {
+      throw failure('InvalidOption', { option: 'queueRedis', detail: queueMissing })
+    }
+    return await connectionOf(lease)
+  }
+
   /** By the consumers' own rule: while a flip overlaps, both sides must go the same way. */
   const choose = async (connection: RedisConnection, config: DispatchConfig) => {
     const { forwarder, fallback, confirmation } = await chooseForwarder(connection, targetOf(config))
@@ -55,12 +65,10 @@ export function createLinks({ redis, queueRedis, refs, pipeline, onError }: Link
 
   return {
     stream: async () => await connectionOf(streamLease),
-    async forwarder({ config }) {
-      const lease = config.queueElsewhere ? queueLease : streamLease
-      if (lease === undefined) {
-        throw failure('InvalidOption', { option: 'queueRedis', detail: 'the queue lives in another Redis: give its URL' })
-      }
-      const connection = await connectionOf(lease)
+    queue: queueConnection,
+    async forwarder(plan) {
+      const { config } = plan
+      const connection = await queueConnection(plan)
       if (latest?.config !== config) {
         const forwarder = choose(connection, config)
         latest = { config, forwarder }
@@ -79,6 +87,8 @@ export function createLinks({ redis, queueRedis, refs, pipeline, onError }: Link
     },
   }
 }
+
+const queueMissing = 'the queue lives in another Redis: give its URL'
 
 /** The change was reported; a report for each dispatch would drown the rest. */
 function ignoreSingleBatches() {}

@@ -60,6 +60,8 @@ const dispatchConfig = z
     mode: dispatchMode,
     stream: name,
     group: name,
+    /** The dead letters' stream; absent in a configuration of an earlier release: a status then knows nothing of them. */
+    deadLetters: name.exactOptional(),
     /** Hash of stream and group that job ids and helper keys carry. */
     scope: name,
     queue: name.refine((queue) => !queue.includes(':'), 'must not contain a colon'),
@@ -126,13 +128,14 @@ function readJson(text: string, origin: string): unknown {
 
 /** The dispatch configuration of a pipeline. Pure. @param mode what is published, while a flip waits for its time */
 export function dispatchConfigOf(pipeline: CompiledPipeline, mode: DispatchMode = pipeline.mode): DispatchConfig {
-  const { source, payload, sink } = pipeline
+  const { source, payload, sink, deadLetter } = pipeline
   const { stream, group, queueElsewhere, ...target } = targetFields(pipeline)
   return {
     version: 1,
     mode,
     stream,
     group,
+    deadLetters: deadLetter.stream,
     scope: scopeOf(stream, group),
     ...target,
     ...(sink.allow === undefined ? {} : { allow: writableAllow(sink.allow) }),

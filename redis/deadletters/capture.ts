@@ -65,18 +65,19 @@ export function createSweeper(parts: SweeperParts): Sweeper {
   const failedJobStands = failedJobStandsWith(removal)
   const takeFailedJob = takeFailedJobWith(removal)
   const { group, maxDeadLetters, deadLetters } = place
+  const index = place.keys.dead('')
 
   const tokenOf = ({ hash, finishedOn }: Pick<FailedJob, 'hash' | 'finishedOn'>) =>
     `${place.keys.prefix}captured:${hash}:${finishedOn}`
 
   const capture = async (id: string, { finishedOn, ...record }: FailedJob): Promise<number> => {
     if (placement.together) {
-      const args = { id, finishedOn, maxDeadLetters, group, ...record }
+      const args = { id, finishedOn, maxDeadLetters, group, index, ...record }
       return (await captureJob(stream, { stream: place.stream, deadLetters, queue: queueKeys }, args)).outcome
     }
     if (!(await failedJobStands(queue, { queue: queueKeys }, { id, finishedOn })).stands) return 0
     const token = tokenOf({ hash: record.hash, finishedOn })
-    const args = { maxDeadLetters, group, ...record, tokenTtlMs: Math.max(target.windowMs, leastTokenTtlMs) }
+    const args = { maxDeadLetters, group, index, ...record, tokenTtlMs: Math.max(target.windowMs, leastTokenTtlMs) }
     await recordJob(stream, { stream: place.stream, deadLetters, token }, args)
     return (await takeFailedJob(queue, { queue: queueKeys }, { id, finishedOn })).outcome
   }

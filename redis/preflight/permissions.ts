@@ -20,9 +20,9 @@ export interface Right {
   readonly on: readonly Place[]
   /**
    * Only there; everywhere unless told. `Portable`: the way of a BullMQ whose scripts are not known. `Replay`: `dead replay` and
-   * `dead purge`. A consumer asks neither for theirs nor for the operator's.
+   * `dead purge`. `Status`: `status`. A consumer asks neither for theirs nor for the operator's.
    */
-  readonly only?: 'Cluster' | 'Portable' | 'Operator' | 'Replay'
+  readonly only?: 'Cluster' | 'Portable' | 'Operator' | 'Replay' | 'Status'
   readonly why: string
 }
 
@@ -95,6 +95,8 @@ export const rights: readonly Right[] = [
   { command: 'watch', on: ['Helpers'], only: 'Replay', why: 'entries of thousands of fields that go back' },
   { command: 'multi', on: ['StreamServer'], only: 'Replay', why: 'entries of thousands of fields that go back' },
   { command: 'exec', on: ['StreamServer'], only: 'Replay', why: 'entries of thousands of fields that go back' },
+  { command: 'xrevrange', on: ['Stream', 'DeadLetters'], only: 'Status', why: 'a search of the newest entries' },
+  { command: 'pttl', on: ['Marks'], only: 'Status', why: 'when a key was forwarded' },
   { command: 'xinfo|consumers', on: ['Stream'], why: 'who is there' },
   { command: 'xread', on: ['Stream'], only: 'Operator', why: 'the entry that wakes a sleeping pipeline' },
   { command: 'mget', on: ['Helpers'], only: 'Operator', why: 'heartbeats' },
@@ -176,6 +178,6 @@ export function dispatchRules(pipeline: CompiledPipeline): readonly string[] {
     `~${aclPattern(stream)}`,
     `~${aclPattern(keys.mode)}`,
     ...(takesOptions ? [aclPattern(keys.consumers), `${aclPattern(keys.consumer(''))}*`].map((key) => `%R~${key}`) : []),
-    ...[...dispatchCommands, ...(takesOptions ? ['hkeys'] : []), ...clustered].map((command) => `+${command}`),
+    ...[...dispatchCommands, ...(takesOptions ? ['hgetall'] : []), ...clustered].map((command) => `+${command}`),
   ]
 }

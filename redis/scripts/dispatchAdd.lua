@@ -25,14 +25,15 @@
   WRITES
     1 XADD stream, per entry   a refusal leaves those before it; dispatching all again is safe, their keys are the same
 ]]
+-- @include replies
 -- @include rights
 local kept = modeKeys[1] and redis.call('GET', modeKeys[1])
 if kept == 'Stream' or kept == 'Direct' then mode = kept end
 if mode == 'Direct' then return {false, ''} end
 if registry ~= '' then
-  local barred = forbidden('HKEYS', registry) or forbidden('GET', heartbeats .. '-')
+  local barred = forbidden('HGETALL', registry) or forbidden('GET', heartbeats .. '-')
   if barred then return barred end
-  for _, name in ipairs(redis.call('HKEYS', registry)) do
+  for name in pairs(fields(redis.call('HGETALL', registry))) do
     local beat = redis.call('GET', heartbeats .. name)
     if beat and not string.find(beat, '"takesOptions":true', 1, true) then return {false, name} end
   end

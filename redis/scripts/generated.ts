@@ -346,6 +346,8 @@ export interface CaptureJobArguments {
   readonly finishedOn: string
   readonly maxDeadLetters: number
   readonly group: string
+  /** what the keys of the index begin with (lib/deadLetter.lua) */
+  readonly index: string
   /** of the idempotency key */
   readonly hash: string
   /** id of the entry; empty where it is not known */
@@ -430,7 +432,8 @@ local function roomForDeadLetter(deadLetters, max, before)
   if length + (before or 0) < max then return nil end
   return redis.error_reply('FULL ' .. deadLetters .. ' holds ' .. max .. ' dead letters')
 end
-local function writeDeadLetter(deadLetters, record, now)
+local indexLifeMs = '604800000'
+local function writeDeadLetter(deadLetters, record, now, index)
   local content = {
     'originalId', record.originalId, 'stream', record.stream, 'group', record.group, 'consumer', record.consumer,
     'deliveries', record.deliveries, 'reason', record.reason, 'error', record.error, 'payload', record.payload,
@@ -446,6 +449,8 @@ local function writeDeadLetter(deadLetters, record, now)
   end
   local written = redis.pcall('XADD', deadLetters, '*', unpack(content))
   if refused(written) then return written end
+  local name = record.idempotencyKey ~= '' and record.idempotencyKey or record.originalId
+  if name ~= '' then attempt(redis.call, 'SET', index .. name, written, 'PX', indexLifeMs) end
   return nil, written
 end
 local function recordFailedJob(place, job)
@@ -458,10 +463,10 @@ local function recordFailedJob(place, job)
     originalId = job.origin, stream = place.stream, group = place.group, consumer = '', deliveries = job.attempts,
     reason = 'JobFailed', error = string.sub(job.reason, 1, 1000), payload = payload, idempotencyKey = job.hash,
     firstSeen = job.firstSeen, redrives = job.redrives, stacktrace = job.stacktrace, altered = altered
-  })
+  }, nil, place.index)
 end
 local stream, deadLetters, queue = KEYS[1], KEYS[2], KEYS[3]
-local id, finishedOn, maxDeadLetters, group, hash, origin, reason, attempts, firstSeen, redrives, payload, altered, stacktrace = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8], ARGV[9], ARGV[10], ARGV[11], ARGV[12] == '1', ARGV[13]
+local id, finishedOn, maxDeadLetters, group, index, hash, origin, reason, attempts, firstSeen, redrives, payload, altered, stacktrace = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8], ARGV[9], ARGV[10], ARGV[11], ARGV[12], ARGV[13] == '1', ARGV[14]
 local standing = standingOf(queue, id, finishedOn)
 if not standing then return {0} end
 local job = queue .. id
@@ -469,7 +474,7 @@ if redis.call('HGET', job, 'spRecorded') ~= finishedOn then
   local refusal = roomForDeadLetter(deadLetters, maxDeadLetters)
   if refusal then return refusal end
   redis.call('HSET', job, 'spRecorded', '')
-  local refusedRecord, recorded = recordFailedJob({stream = stream, deadLetters = deadLetters, group = group}, {
+  local refusedRecord, recorded = recordFailedJob({stream = stream, deadLetters = deadLetters, group = group, index = index}, {
     hash = hash, origin = origin, reason = reason, attempts = attempts, firstSeen = firstSeen, redrives = redrives,
     payload = payload, altered = altered, stacktrace = stacktrace
   })
@@ -490,7 +495,7 @@ export type CaptureJob = (connection: RedisConnection, keys: CaptureJobKeys, arg
 export function captureJobWith(bull: BullTexts): CaptureJob {
   const script = defineScript('captureJob', withBullTexts(captureJobLua, bull))
   return (connection, keys, args) => {
-    return script.run(connection, [keys.stream, keys.deadLetters, keys.queue], [args.id, args.finishedOn, args.maxDeadLetters, args.group, args.hash, args.origin, args.reason, args.attempts, args.firstSeen, args.redrives, args.payload, args.altered ? 1 : 0, args.stacktrace]).then(decodeCaptureJob)
+    return script.run(connection, [keys.stream, keys.deadLetters, keys.queue], [args.id, args.finishedOn, args.maxDeadLetters, args.group, args.index, args.hash, args.origin, args.reason, args.attempts, args.firstSeen, args.redrives, args.payload, args.altered ? 1 : 0, args.stacktrace]).then(decodeCaptureJob)
   }
 }
 
@@ -640,7 +645,8 @@ local function roomForDeadLetter(deadLetters, max, before)
   if length + (before or 0) < max then return nil end
   return redis.error_reply('FULL ' .. deadLetters .. ' holds ' .. max .. ' dead letters')
 end
-local function writeDeadLetter(deadLetters, record, now)
+local indexLifeMs = '604800000'
+local function writeDeadLetter(deadLetters, record, now, index)
   local content = {
     'originalId', record.originalId, 'stream', record.stream, 'group', record.group, 'consumer', record.consumer,
     'deliveries', record.deliveries, 'reason', record.reason, 'error', record.error, 'payload', record.payload,
@@ -656,11 +662,14 @@ local function writeDeadLetter(deadLetters, record, now)
   end
   local written = redis.pcall('XADD', deadLetters, '*', unpack(content))
   if refused(written) then return written end
+  local name = record.idempotencyKey ~= '' and record.idempotencyKey or record.originalId
+  if name ~= '' then attempt(redis.call, 'SET', index .. name, written, 'PX', indexLifeMs) end
   return nil, written
 end
 local function createLetters(place)
   local decided, written = {}, {}
   local barred, bytes = nil, 0
+  local index = string.sub(place.stats, 1, -6) .. 'dead:'
   local function mayWrite(id)
     if barred == nil then barred = redis.acl_check_cmd and not redis.acl_check_cmd('XACK', place.stream, place.group, id) end
     if barred then return redis.error_reply('NOPERM the user may not XACK ' .. place.stream) end
@@ -688,7 +697,7 @@ local function createLetters(place)
   function letters.write(now)
     local ids, refusals = {}, {}
     for _, record in ipairs(decided) do
-      local refusal, id = writeDeadLetter(place.deadLetters, record, now)
+      local refusal, id = writeDeadLetter(place.deadLetters, record, now, index)
       if refusal then refusals[record.originalId] = refusal
       else
         written[#written + 1] = id
@@ -1078,6 +1087,22 @@ local function rows(packed, width)
     end
   end
 end
+local function fields(reply)
+  local map = {}
+  for i = 1, #reply, 2 do map[reply[i]] = reply[i + 1] end
+  return map
+end
+local function refused(reply) return type(reply) == 'table' and reply.err or nil end
+local function attempt(work, ...)
+  local done, result = pcall(work, ...)
+  if done then return result end
+  local reply = refused(result) or tostring(result)
+  if work == redis.call and redis.acl_check_cmd then
+    local known, allowed = pcall(redis.acl_check_cmd, ...)
+    if known and not allowed then reply = 'NOPERM the user may not send ' .. table.concat({...}, ' ', 1, 2) end
+  end
+  return {err = reply}
+end
 local function forbidden(...)
   if not redis.acl_check_cmd or redis.acl_check_cmd(...) then return nil end
   local command, key = ...
@@ -1093,9 +1118,9 @@ local kept = modeKeys[1] and redis.call('GET', modeKeys[1])
 if kept == 'Stream' or kept == 'Direct' then mode = kept end
 if mode == 'Direct' then return {false, ''} end
 if registry ~= '' then
-  local barred = forbidden('HKEYS', registry) or forbidden('GET', heartbeats .. '-')
+  local barred = forbidden('HGETALL', registry) or forbidden('GET', heartbeats .. '-')
   if barred then return barred end
-  for _, name in ipairs(redis.call('HKEYS', registry)) do
+  for name in pairs(fields(redis.call('HGETALL', registry))) do
     local beat = redis.call('GET', heartbeats .. name)
     if beat and not string.find(beat, '"takesOptions":true', 1, true) then return {false, name} end
   end
@@ -1970,7 +1995,8 @@ local function roomForDeadLetter(deadLetters, max, before)
   if length + (before or 0) < max then return nil end
   return redis.error_reply('FULL ' .. deadLetters .. ' holds ' .. max .. ' dead letters')
 end
-local function writeDeadLetter(deadLetters, record, now)
+local indexLifeMs = '604800000'
+local function writeDeadLetter(deadLetters, record, now, index)
   local content = {
     'originalId', record.originalId, 'stream', record.stream, 'group', record.group, 'consumer', record.consumer,
     'deliveries', record.deliveries, 'reason', record.reason, 'error', record.error, 'payload', record.payload,
@@ -1986,11 +2012,14 @@ local function writeDeadLetter(deadLetters, record, now)
   end
   local written = redis.pcall('XADD', deadLetters, '*', unpack(content))
   if refused(written) then return written end
+  local name = record.idempotencyKey ~= '' and record.idempotencyKey or record.originalId
+  if name ~= '' then attempt(redis.call, 'SET', index .. name, written, 'PX', indexLifeMs) end
   return nil, written
 end
 local function createLetters(place)
   local decided, written = {}, {}
   local barred, bytes = nil, 0
+  local index = string.sub(place.stats, 1, -6) .. 'dead:'
   local function mayWrite(id)
     if barred == nil then barred = redis.acl_check_cmd and not redis.acl_check_cmd('XACK', place.stream, place.group, id) end
     if barred then return redis.error_reply('NOPERM the user may not XACK ' .. place.stream) end
@@ -2018,7 +2047,7 @@ local function createLetters(place)
   function letters.write(now)
     local ids, refusals = {}, {}
     for _, record in ipairs(decided) do
-      local refusal, id = writeDeadLetter(place.deadLetters, record, now)
+      local refusal, id = writeDeadLetter(place.deadLetters, record, now, index)
       if refusal then refusals[record.originalId] = refusal
       else
         written[#written + 1] = id
@@ -3436,7 +3465,8 @@ local function roomForDeadLetter(deadLetters, max, before)
   if length + (before or 0) < max then return nil end
   return redis.error_reply('FULL ' .. deadLetters .. ' holds ' .. max .. ' dead letters')
 end
-local function writeDeadLetter(deadLetters, record, now)
+local indexLifeMs = '604800000'
+local function writeDeadLetter(deadLetters, record, now, index)
   local content = {
     'originalId', record.originalId, 'stream', record.stream, 'group', record.group, 'consumer', record.consumer,
     'deliveries', record.deliveries, 'reason', record.reason, 'error', record.error, 'payload', record.payload,
@@ -3452,11 +3482,14 @@ local function writeDeadLetter(deadLetters, record, now)
   end
   local written = redis.pcall('XADD', deadLetters, '*', unpack(content))
   if refused(written) then return written end
+  local name = record.idempotencyKey ~= '' and record.idempotencyKey or record.originalId
+  if name ~= '' then attempt(redis.call, 'SET', index .. name, written, 'PX', indexLifeMs) end
   return nil, written
 end
 local function createLetters(place)
   local decided, written = {}, {}
   local barred, bytes = nil, 0
+  local index = string.sub(place.stats, 1, -6) .. 'dead:'
   local function mayWrite(id)
     if barred == nil then barred = redis.acl_check_cmd and not redis.acl_check_cmd('XACK', place.stream, place.group, id) end
     if barred then return redis.error_reply('NOPERM the user may not XACK ' .. place.stream) end
@@ -3484,7 +3517,7 @@ local function createLetters(place)
   function letters.write(now)
     local ids, refusals = {}, {}
     for _, record in ipairs(decided) do
-      local refusal, id = writeDeadLetter(place.deadLetters, record, now)
+      local refusal, id = writeDeadLetter(place.deadLetters, record, now, index)
       if refusal then refusals[record.originalId] = refusal
       else
         written[#written + 1] = id
@@ -3679,6 +3712,8 @@ export interface RecordJobKeys {
 export interface RecordJobArguments {
   readonly maxDeadLetters: number
   readonly group: string
+  /** what the keys of the index begin with (lib/deadLetter.lua) */
+  readonly index: string
   /** of the idempotency key */
   readonly hash: string
   /** id of the entry; empty where it is not known */
@@ -3735,7 +3770,8 @@ local function roomForDeadLetter(deadLetters, max, before)
   if length + (before or 0) < max then return nil end
   return redis.error_reply('FULL ' .. deadLetters .. ' holds ' .. max .. ' dead letters')
 end
-local function writeDeadLetter(deadLetters, record, now)
+local indexLifeMs = '604800000'
+local function writeDeadLetter(deadLetters, record, now, index)
   local content = {
     'originalId', record.originalId, 'stream', record.stream, 'group', record.group, 'consumer', record.consumer,
     'deliveries', record.deliveries, 'reason', record.reason, 'error', record.error, 'payload', record.payload,
@@ -3751,6 +3787,8 @@ local function writeDeadLetter(deadLetters, record, now)
   end
   local written = redis.pcall('XADD', deadLetters, '*', unpack(content))
   if refused(written) then return written end
+  local name = record.idempotencyKey ~= '' and record.idempotencyKey or record.originalId
+  if name ~= '' then attempt(redis.call, 'SET', index .. name, written, 'PX', indexLifeMs) end
   return nil, written
 end
 local function recordFailedJob(place, job)
@@ -3763,16 +3801,16 @@ local function recordFailedJob(place, job)
     originalId = job.origin, stream = place.stream, group = place.group, consumer = '', deliveries = job.attempts,
     reason = 'JobFailed', error = string.sub(job.reason, 1, 1000), payload = payload, idempotencyKey = job.hash,
     firstSeen = job.firstSeen, redrives = job.redrives, stacktrace = job.stacktrace, altered = altered
-  })
+  }, nil, place.index)
 end
 local stream, deadLetters, token = KEYS[1], KEYS[2], KEYS[3]
-local maxDeadLetters, group, hash, origin, reason, attempts, firstSeen, redrives, payload, altered, stacktrace, tokenTtlMs = tonumber(ARGV[1]), ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8], ARGV[9], ARGV[10] == '1', ARGV[11], tonumber(ARGV[12])
+local maxDeadLetters, group, index, hash, origin, reason, attempts, firstSeen, redrives, payload, altered, stacktrace, tokenTtlMs = tonumber(ARGV[1]), ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8], ARGV[9], ARGV[10], ARGV[11] == '1', ARGV[12], tonumber(ARGV[13])
 local known = redis.call('GET', token)
 if known and known ~= '' then return {0} end
 local refusal = roomForDeadLetter(deadLetters, maxDeadLetters)
 if refusal then return refusal end
 redis.call('SET', token, '', 'PX', tokenTtlMs)
-local refusedRecord, recorded = recordFailedJob({stream = stream, deadLetters = deadLetters, group = group}, {
+local refusedRecord, recorded = recordFailedJob({stream = stream, deadLetters = deadLetters, group = group, index = index}, {
   hash = hash, origin = origin, reason = reason, attempts = attempts, firstSeen = firstSeen, redrives = redrives,
   payload = payload, altered = altered, stacktrace = stacktrace
 })
@@ -3789,7 +3827,7 @@ const recordJobScript = defineScript('recordJob', recordJobLua)
 
 /** Writes the dead letter of a failed job, once per failure; where the queue is elsewhere. The token is first written empty, which says nothing: where Redis refuses that, nothing has happened, and where it took the empty one it takes the full one after the record. Throws catalogued errors. */
 export function recordJob(connection: RedisConnection, keys: RecordJobKeys, args: RecordJobArguments): Promise<RecordJobReply> {
-  return recordJobScript.run(connection, [keys.stream, keys.deadLetters, keys.token], [args.maxDeadLetters, args.group, args.hash, args.origin, args.reason, args.attempts, args.firstSeen, args.redrives, args.payload, args.altered ? 1 : 0, args.stacktrace, args.tokenTtlMs]).then(decodeRecordJob)
+  return recordJobScript.run(connection, [keys.stream, keys.deadLetters, keys.token], [args.maxDeadLetters, args.group, args.index, args.hash, args.origin, args.reason, args.attempts, args.firstSeen, args.redrives, args.payload, args.altered ? 1 : 0, args.stacktrace, args.tokenTtlMs]).then(decodeRecordJob)
 }
 
 // releaseExecution.lua
@@ -3967,7 +4005,8 @@ local function roomForDeadLetter(deadLetters, max, before)
   if length + (before or 0) < max then return nil end
   return redis.error_reply('FULL ' .. deadLetters .. ' holds ' .. max .. ' dead letters')
 end
-local function writeDeadLetter(deadLetters, record, now)
+local indexLifeMs = '604800000'
+local function writeDeadLetter(deadLetters, record, now, index)
   local content = {
     'originalId', record.originalId, 'stream', record.stream, 'group', record.group, 'consumer', record.consumer,
     'deliveries', record.deliveries, 'reason', record.reason, 'error', record.error, 'payload', record.payload,
@@ -3983,11 +4022,14 @@ local function writeDeadLetter(deadLetters, record, now)
   end
   local written = redis.pcall('XADD', deadLetters, '*', unpack(content))
   if refused(written) then return written end
+  local name = record.idempotencyKey ~= '' and record.idempotencyKey or record.originalId
+  if name ~= '' then attempt(redis.call, 'SET', index .. name, written, 'PX', indexLifeMs) end
   return nil, written
 end
 local function createLetters(place)
   local decided, written = {}, {}
   local barred, bytes = nil, 0
+  local index = string.sub(place.stats, 1, -6) .. 'dead:'
   local function mayWrite(id)
     if barred == nil then barred = redis.acl_check_cmd and not redis.acl_check_cmd('XACK', place.stream, place.group, id) end
     if barred then return redis.error_reply('NOPERM the user may not XACK ' .. place.stream) end
@@ -4015,7 +4057,7 @@ local function createLetters(place)
   function letters.write(now)
     local ids, refusals = {}, {}
     for _, record in ipairs(decided) do
-      local refusal, id = writeDeadLetter(place.deadLetters, record, now)
+      local refusal, id = writeDeadLetter(place.deadLetters, record, now, index)
       if refusal then refusals[record.originalId] = refusal
       else
         written[#written + 1] = id
@@ -5207,7 +5249,8 @@ local function roomForDeadLetter(deadLetters, max, before)
   if length + (before or 0) < max then return nil end
   return redis.error_reply('FULL ' .. deadLetters .. ' holds ' .. max .. ' dead letters')
 end
-local function writeDeadLetter(deadLetters, record, now)
+local indexLifeMs = '604800000'
+local function writeDeadLetter(deadLetters, record, now, index)
   local content = {
     'originalId', record.originalId, 'stream', record.stream, 'group', record.group, 'consumer', record.consumer,
     'deliveries', record.deliveries, 'reason', record.reason, 'error', record.error, 'payload', record.payload,
@@ -5223,11 +5266,14 @@ local function writeDeadLetter(deadLetters, record, now)
   end
   local written = redis.pcall('XADD', deadLetters, '*', unpack(content))
   if refused(written) then return written end
+  local name = record.idempotencyKey ~= '' and record.idempotencyKey or record.originalId
+  if name ~= '' then attempt(redis.call, 'SET', index .. name, written, 'PX', indexLifeMs) end
   return nil, written
 end
 local function createLetters(place)
   local decided, written = {}, {}
   local barred, bytes = nil, 0
+  local index = string.sub(place.stats, 1, -6) .. 'dead:'
   local function mayWrite(id)
     if barred == nil then barred = redis.acl_check_cmd and not redis.acl_check_cmd('XACK', place.stream, place.group, id) end
     if barred then return redis.error_reply('NOPERM the user may not XACK ' .. place.stream) end
@@ -5255,7 +5301,7 @@ local function createLetters(place)
   function letters.write(now)
     local ids, refusals = {}, {}
     for _, record in ipairs(decided) do
-      local refusal, id = writeDeadLetter(place.deadLetters, record, now)
+      local refusal, id = writeDeadLetter(place.deadLetters, record, now, index)
       if refusal then refusals[record.originalId] = refusal
       else
         written[#written + 1] = id
@@ -5669,7 +5715,8 @@ local function roomForDeadLetter(deadLetters, max, before)
   if length + (before or 0) < max then return nil end
   return redis.error_reply('FULL ' .. deadLetters .. ' holds ' .. max .. ' dead letters')
 end
-local function writeDeadLetter(deadLetters, record, now)
+local indexLifeMs = '604800000'
+local function writeDeadLetter(deadLetters, record, now, index)
   local content = {
     'originalId', record.originalId, 'stream', record.stream, 'group', record.group, 'consumer', record.consumer,
     'deliveries', record.deliveries, 'reason', record.reason, 'error', record.error, 'payload', record.payload,
@@ -5685,11 +5732,14 @@ local function writeDeadLetter(deadLetters, record, now)
   end
   local written = redis.pcall('XADD', deadLetters, '*', unpack(content))
   if refused(written) then return written end
+  local name = record.idempotencyKey ~= '' and record.idempotencyKey or record.originalId
+  if name ~= '' then attempt(redis.call, 'SET', index .. name, written, 'PX', indexLifeMs) end
   return nil, written
 end
 local function createLetters(place)
   local decided, written = {}, {}
   local barred, bytes = nil, 0
+  local index = string.sub(place.stats, 1, -6) .. 'dead:'
   local function mayWrite(id)
     if barred == nil then barred = redis.acl_check_cmd and not redis.acl_check_cmd('XACK', place.stream, place.group, id) end
     if barred then return redis.error_reply('NOPERM the user may not XACK ' .. place.stream) end
@@ -5717,7 +5767,7 @@ local function createLetters(place)
   function letters.write(now)
     local ids, refusals = {}, {}
     for _, record in ipairs(decided) do
-      local refusal, id = writeDeadLetter(place.deadLetters, record, now)
+      local refusal, id = writeDeadLetter(place.deadLetters, record, now, index)
       if refusal then refusals[record.originalId] = refusal
       else
         written[#written + 1] = id
