@@ -20,6 +20,7 @@ import { createDeadline } from './overdue.ts'
 import { createPlans, type Plan } from './plan.ts'
 import { type RequestName, type StatusOptions, statusOf } from './status.ts'
 import { addToStream } from './streamadd.ts'
+import { createWaiting, type WaitOptions, type WaitOutcome } from './waiting.ts'
 import { warn } from './warn.ts'
 
 /** Options of one request. Those of its job are refused beyond `spec.sink.bullmq.allow`. */
@@ -69,7 +70,12 @@ export interface Dispatcher<Payload extends object> {
    * the queue. Throws InvalidOption for a name that leads to no request, and catalogued errors.
    */
   status(name: RequestName, options?: StatusOptions): Promise<RequestStatus>
-  /** Waits for what is under way, then disconnects. Idempotent, final. */
+  /**
+   * Waits for what becomes of a request. Its first call opens a connection of its own for events, two where the queue lives elsewhere.
+   * Throws as `status`, Closed when the dispatcher is closed meanwhile, and the signal's reason.
+   */
+  waitFor(name: RequestName, options?: WaitOptions): Promise<WaitOutcome>
+  /** Waits for what is under way, then disconnects. Ends waits for requests. Idempotent, final. */
   close(): Promise<void>
 }
 
@@ -82,6 +88,7 @@ export function createDispatcher<Payload extends object = Readonly<Record<string
   const onError = options.onError ?? warn
   const plans = createPlans({ ...options, env, onError })
   const links = createLinks({ ...options, pipeline: plans.pipeline, onError })
+  const waiting = createWaiting(links, onError)
   const deadline = createDeadline(timeoutMs, links.label)
   const underWay = new Set<Promise<unknown>>()
   let closed: Promise<void> | undefined
@@ -149,8 +156,13 @@ export function createDispatcher<Payload extends object = Readonly<Record<string
       if (closed !== undefined) throw failure('Closed', { what: 'dispatcher' })
       return await tracked(deadline.run(0, async () => await statusOf(links, await plans.current(), name, options)))
     },
+    async waitFor(name, options = {}) {
+      if (closed !== undefined) throw failure('Closed', { what: 'dispatcher' })
+      return await waiting.wait(await plans.current(), name, options)
+    },
     close() {
       closed ??= (async () => {
+        await waiting.end()
         await Promise.allSettled(underWay)
         await links.end()
       })()

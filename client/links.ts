@@ -3,18 +3,23 @@ import type { CompiledPipeline } from '../api/compiled.ts'
 import { failure, type StreamPipelineError } from '../api/errors.ts'
 import { labelOf, type RedisConnection } from '../redis/connect/connection.ts'
 import type { DispatchConfig } from '../redis/dispatchconfig.ts'
-import { targetOf } from '../redis/placement.ts'
+import { slotOf } from '../redis/keys.ts'
+import { queueKey, targetOf } from '../redis/placement.ts'
 import { chooseForwarder } from '../redis/settle/choose.ts'
 import type { Forwarder } from '../redis/settle/forwarders/forwarder.ts'
 import type { DispatcherOptions } from './options.ts'
 import type { Plan } from './plan.ts'
-import { type Lease, leaseConnection, type RedisSource, redisSource } from './redis.ts'
+import { isClustered, type Lease, leaseConnection, type RedisSource, redisSource, workerConnection } from './redis.ts'
 
 export interface Links {
   /** The connection to the stream's Redis; nothing is sent by making it. */
   stream(): Promise<RedisConnection>
   /** The connection to the queue's Redis. Throws InvalidOption where it is another one and not given. */
   queue(plan: Plan): Promise<RedisConnection>
+  /** Whether one command may read streams of the queue and of the pipeline. */
+  isTogether(plan: Plan): boolean
+  /** A connection of its own for blocking reads, which waits for Redis without bound. The caller closes it. */
+  blocking(side: 'Stream' | 'Queue', plan: Plan): Promise<RedisConnection>
   /** The forwarder of a plan, on the queue's Redis. */
   forwarder(plan: Plan): Promise<Forwarder>
   /** The server's name in messages, without secrets. */
@@ -66,6 +71,18 @@ export function createLinks({ redis, queueRedis, refs, pipeline, onError }: Link
   return {
     stream: async () => await connectionOf(streamLease),
     queue: queueConnection,
+    isTogether: ({ config }) => {
+      if (config.queueElsewhere) return false
+      return !isClustered(streamSource) || slotOf(queueKey(config)) === slotOf(config.stream)
+    },
+    async blocking(side, { config }) {
+      const source = side === 'Queue' && config.queueElsewhere ? queueSource : streamSource
+      if (source === undefined) throw failure('InvalidOption', { option: 'queueRedis', detail: queueMissing })
+      const connection = await workerConnection(source)
+      // One that was lent may be a plain ioredis one: without a listener it prints what its commands report.
+      connection.on('error', ignoreConnectionError)
+      return connection
+    },
     async forwarder(plan) {
       const { config } = plan
       const connection = await queueConnection(plan)
@@ -89,6 +106,9 @@ export function createLinks({ redis, queueRedis, refs, pipeline, onError }: Link
 }
 
 const queueMissing = 'the queue lives in another Redis: give its URL'
+
+/** Each command reports it by itself. */
+function ignoreConnectionError() {}
 
 /** The change was reported; a report for each dispatch would drown the rest. */
 function ignoreSingleBatches() {}

@@ -41,7 +41,7 @@ function isList(name: RequestName): name is readonly string[] {
   return Array.isArray(name)
 }
 
-function refsOf({ config }: Plan, name: RequestName): readonly RequestRef[] {
+export function refsOf({ config }: Plan, name: RequestName): readonly RequestRef[] {
   if (typeof name === 'string' || isList(name)) {
     const values = typeof name === 'string' ? [name] : name
     const payload = config.idempotencyKey === undefined ? {} : { idempotencyKey: config.idempotencyKey }
