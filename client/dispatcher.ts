@@ -13,6 +13,7 @@ import { jobId } from '../redis/keys.ts'
 import type { Trace } from '../redis/payload/fields.ts'
 import { fieldsOf, type RequestOptions } from '../redis/payload/request.ts'
 import type { RequestStatus } from '../redis/status/request.ts'
+import { type CancelOutcome, cancelRequest } from './cancel.ts'
 import { addDirectly } from './direct.ts'
 import { createLinks } from './links.ts'
 import type { DispatcherOptions } from './options.ts'
@@ -70,6 +71,11 @@ export interface Dispatcher<Payload extends object> {
    * the queue. Throws InvalidOption for a name that leads to no request, and catalogued errors.
    */
   status(name: RequestName, options?: StatusOptions): Promise<RequestStatus>
+  /**
+   * Cancels a request that has not begun, by what `status` takes. Its key then stays taken for `idempotency.window`: an entry of it that is
+   * still in the stream ends as a duplicate, and so does another dispatch. Throws as `status`.
+   */
+  cancel(name: RequestName, options?: StatusOptions): Promise<CancelOutcome>
   /**
    * Waits for what becomes of a request. Its first call opens a connection of its own for events, two where the queue lives elsewhere.
    * Throws as `status`, Closed when the dispatcher is closed meanwhile, and the signal's reason.
@@ -155,6 +161,13 @@ export function createDispatcher<Payload extends object = Readonly<Record<string
     async status(name, options = {}) {
       if (closed !== undefined) throw failure('Closed', { what: 'dispatcher' })
       return await tracked(deadline.run(0, async () => await statusOf(links, await plans.current(), name, options)))
+    },
+    async cancel(name, options = {}) {
+      if (closed !== undefined) throw failure('Closed', { what: 'dispatcher' })
+      const cancelling = async () => await cancelRequest(links, await plans.current(), name, options)
+      const result = await tracked(deadline.run(0, cancelling))
+      waiting.stir()
+      return result
     },
     async waitFor(name, options = {}) {
       if (closed !== undefined) throw failure('Closed', { what: 'dispatcher' })

@@ -12,6 +12,7 @@ export type { Kept, RequestOptions } from '../redis/payload/request.ts'
 export type { DeadStatus, EntryStatus } from '../redis/status/entrystate.ts'
 export type { JobState, JobStatus } from '../redis/status/jobstate.ts'
 export type { RequestEvent, RequestState, RequestStatus } from '../redis/status/request.ts'
+export type { CancelOutcome } from './cancel.ts'
 export {
   createDispatcher,
   type Dispatcher,

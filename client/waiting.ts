@@ -28,10 +28,14 @@ export type WaitOutcome =
   | { readonly outcome: 'dead'; readonly dead: DeadStatus }
   /** It ended before the wait began, or was removed, and its job is not kept. */
   | { readonly outcome: 'notKept' }
+  /** It was cancelled before it began. */
+  | { readonly outcome: 'cancelled' }
   /** Time is up. `status`: where it is then. */
   | { readonly outcome: 'timeout'; readonly status: RequestStatus }
 
 export interface Waiting {
+  /** Has the waits of this dispatcher look at the state: something happened of which no event speaks. */
+  stir(): void
   /** Throws as `status`, Closed when the dispatcher is closed meanwhile, and the signal's reason. */
   wait(plan: Plan, name: RequestName, options: WaitOptions): Promise<WaitOutcome>
   end(): Promise<void>
@@ -169,6 +173,7 @@ export function createWaiting(links: Links, onError: (error: StreamPipelineError
   }
 
   return {
+    stir: resumed,
     wait,
     async end() {
       closing.abort()
@@ -211,6 +216,8 @@ function outcomeOf({ state, job, dead }: RequestStatus): WaitOutcome | undefined
       return dead && { outcome: 'dead', dead }
     case 'NotKept':
       return { outcome: 'notKept' }
+    case 'Cancelled':
+      return { outcome: 'cancelled' }
     default:
       return undefined
   }

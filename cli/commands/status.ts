@@ -82,6 +82,7 @@ const meanings = {
   Failed: 'its job has failed',
   Dead: 'it is a dead letter',
   NotKept: 'it was forwarded; its job is no longer kept',
+  Cancelled: 'it was cancelled before it began',
   Unknown:
     'no trace of it: never dispatched, not forwarded yet, or too long ago. The id of its entry, or --scan, finds it before that',
 } as const satisfies Record<RequestStatus['state'], string>

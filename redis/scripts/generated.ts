@@ -330,6 +330,133 @@ export function beginLargeReplay(multi: ChainableCommander, keys: BeginLargeRepl
 }
 
 
+// cancelRequest.lua
+
+export interface CancelRequestKeys {
+  /** of the idempotency key */
+  readonly mark: string
+  /** prefix of the queue's keys, with its last colon */
+  readonly queue: string
+}
+
+export interface CancelRequestArguments {
+  /** of the job */
+  readonly id: string
+  /** life of the mark */
+  readonly windowMs: number
+}
+
+export interface CancelRequestReply {
+  /** cancelled; marked where the job is still to be removed, since BullMQ's script is not known; begun; ended */
+  readonly outcome: string
+  /** what the mark held; empty where there was none */
+  readonly former: string
+}
+
+function decodeCancelRequest(reply: unknown): CancelRequestReply {
+  const at = list(reply, 'cancelRequest')
+  return { outcome: text(at[0], 'cancelRequest'), former: text(at[1], 'cancelRequest') }
+}
+
+const cancelRequestLua = `local function fields(reply)
+  local map = {}
+  for i = 1, #reply, 2 do map[reply[i]] = reply[i + 1] end
+  return map
+end
+local function refused(reply) return type(reply) == 'table' and reply.err or nil end
+local function attempt(work, ...)
+  local done, result = pcall(work, ...)
+  if done then return result end
+  local reply = refused(result) or tostring(result)
+  if work == redis.call and redis.acl_check_cmd then
+    local known, allowed = pcall(redis.acl_check_cmd, ...)
+    if known and not allowed then reply = 'NOPERM the user may not send ' .. table.concat({...}, ' ', 1, 2) end
+  end
+  return {err = reply}
+end
+local function bullRemove(job, id, queue)
+  local function remove(KEYS, ARGV)
+    -- @bullmq remove
+  end
+  local set, score = nil, nil
+  for _, name in ipairs({'completed', 'failed'}) do
+    local found = redis.call('ZSCORE', queue .. name, id)
+    if found then set, score = queue .. name, found end
+  end
+  local removed = attempt(remove, {job, queue .. 'repeat'}, {id, '0', queue})
+  if refused(removed) and set and redis.call('EXISTS', job) == 1 and not redis.call('ZSCORE', set, id) then
+    attempt(redis.call, 'ZADD', set, score, id)
+  end
+  return removed
+end
+local function wrongType(key, expected)
+  local actual = redis.call('TYPE', key).ok
+  if actual == 'none' or actual == expected then return nil end
+  return redis.error_reply('WRONGTYPE ' .. key .. ' holds a ' .. actual .. ', not a ' .. expected)
+end
+local queueKeyTypes = {
+  ['wait'] = 'list',
+  ['paused'] = 'list',
+  ['active'] = 'list',
+  ['meta'] = 'hash',
+  ['id'] = 'string',
+  ['pc'] = 'string',
+  ['completed'] = 'zset',
+  ['failed'] = 'zset',
+  ['delayed'] = 'zset',
+  ['prioritized'] = 'zset',
+  ['waiting-children'] = 'zset',
+  ['marker'] = 'zset',
+  ['repeat'] = 'zset',
+  ['events'] = 'stream',
+}
+local function wrongQueueKey(queue)
+  for part, expected in pairs(queueKeyTypes) do
+    local wrong = wrongType(queue .. part, expected)
+    if wrong then return wrong end
+  end
+  return nil
+end
+local function heldQueue(queue)
+  local held = redis.call('EXISTS', queue .. 'paused') == 1
+  if not held then
+    local meta = redis.call('HMGET', queue .. 'meta', 'paused', 'version')
+    held = meta[1] and meta[2] and string.match(meta[2], '^bullmq[%w-]*:[0-5]%.') ~= nil
+  end
+  return held and redis.error_reply('QUEUEHELD ' .. queue .. ' is paused by a BullMQ before version 6') or nil
+end
+local mark, queue = KEYS[1], KEYS[2]
+local id, windowMs = ARGV[1], tonumber(ARGV[2])
+local job = queue .. id
+local wrong = wrongType(mark, 'string') or wrongType(job, 'hash') or wrongQueueKey(queue)
+if wrong then return wrong end
+local former = redis.call('GET', mark)
+local stands = redis.call('EXISTS', job) == 1
+if stands then
+  local known = redis.call('HMGET', job, 'finishedOn', 'processedOn')
+  if known[1] then return {'ended', former or ''} end
+  if known[2] or redis.call('EXISTS', job .. ':lock') == 1 then return {'begun', former or ''} end
+elseif former == 'cancelled' then return {'cancelled', former} end
+local life = redis.call('PTTL', mark)
+redis.call('SET', mark, 'cancelled', 'PX', string.format('%.0f', windowMs))
+if not stands then return {'cancelled', former or ''} end
+local removed = bullRemove(job, id, queue)
+if removed == 1 then return {'cancelled', former or ''} end
+if not removed then return {'marked', former or ''} end
+if former and life > 0 then attempt(redis.call, 'SET', mark, former, 'PX', life) else attempt(redis.call, 'DEL', mark) end
+return refused(removed) and removed or {'begun', former or ''}
+`
+
+export type CancelRequest = (connection: RedisConnection, keys: CancelRequestKeys, args: CancelRequestArguments) => Promise<CancelRequestReply>
+
+/** Cancels a request whose job has not begun: its key is marked, so that no entry of it is forwarded, and its job is removed. The mark goes first. A forwarder that comes later finds it; one that came before has made the job that is removed here. A job that BullMQ does not remove keeps the mark that it had. Throws catalogued errors. @param bull BullMQ's own text, where it goes */
+export function cancelRequestWith(bull: BullTexts): CancelRequest {
+  const script = defineScript('cancelRequest', withBullTexts(cancelRequestLua, bull))
+  return (connection, keys, args) => {
+    return script.run(connection, [keys.mark, keys.queue], [args.id, args.windowMs]).then(decodeCancelRequest)
+  }
+}
+
 // captureJob.lua
 
 export interface CaptureJobKeys {

@@ -28,6 +28,8 @@ export type RequestState =
   | 'Dead'
   /** Forwarded; its job has ended and is not kept, or was removed. */
   | 'NotKept'
+  /** Cancelled before it began. */
+  | 'Cancelled'
   /** No trace: never dispatched, not forwarded yet (asked by key), or longer ago than anything is kept. */
   | 'Unknown'
 
@@ -67,6 +69,9 @@ interface StatusParts {
   readonly target: ForwardTarget
   readonly codec: Codec
 }
+
+/** What the mark of a cancelled key holds, in place of an origin. */
+export const cancelledMark = 'cancelled'
 
 /** Most entries, and most dead letters, that one search reads. */
 export const mostScanned = 1_000
@@ -153,12 +158,16 @@ interface Current {
 function stateOf({ entry, job, dead, mark }: Current): RequestState {
   const isOpen = job !== undefined && job.state !== 'Completed' && job.state !== 'Failed'
   if (isOpen) return job.state
+  if (mark === cancelledMark && job === undefined) return 'Cancelled'
   if (entry?.state === 'Pending') return 'Forwarding'
   if (entry?.state === 'Unread') return 'Unread'
   if (dead !== undefined && (job?.finishedAt ?? 0) <= dead.deadAt) return 'Dead'
   if (job !== undefined) return job.state
   return mark !== undefined || entry?.state === 'Settled' ? 'NotKept' : 'Unknown'
 }
+
+/** What a mark stands for that holds no entry's id. */
+const markings: Readonly<Record<string, string>> = { direct: 'dispatched to the queue', [cancelledMark]: 'cancelled' }
 
 function timelineOf({ entry, job, dead, mark }: Current, forwardedAt: number | undefined): readonly RequestEvent[] {
   const events: RequestEvent[] = []
@@ -173,7 +182,7 @@ function timelineOf({ entry, job, dead, mark }: Current, forwardedAt: number | u
     )
   }
   if (entry?.state === 'Pending') add(entry.deliveredAt, `held by consumer ${entry.consumer}, delivery ${entry.deliveries}`)
-  add(forwardedAt, mark === 'direct' ? 'dispatched to the queue' : 'forwarded to the queue')
+  add(forwardedAt, markings[mark ?? ''] ?? 'forwarded to the queue')
   if (job !== undefined) {
     if (forwardedAt === undefined) add(job.addedAt, `job ${job.id} added`)
     add(job.startedAt, `attempt ${job.attempts} of ${job.maxAttempts} begun`)
