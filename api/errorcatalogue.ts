@@ -172,6 +172,13 @@ export const errorCatalogue = {
     reason: 'PayloadRejected',
     remedy: 'correct the field named, or spec.payload.schema',
   },
+  SchemaDiffers: {
+    message: 'the schema in code and the schema of the resource differ: {detail}',
+    kind: 'Terminal',
+    reason: 'SchemaDiffers',
+    remedy:
+      'consumers go by spec.payload.schema: change it there or in code, so that both say the same; `payloadSchemaOf` exports the one in code',
+  },
   OptionRefused: {
     message: 'the option {option} of the request was refused: {detail}',
     kind: 'Terminal',

@@ -6,31 +6,22 @@
  * adds also reads the mode in Redis.
  */
 
-import { asFailure, failure } from '../api/errors.ts'
-import { type ForwardItem, jsonOf } from '../redis/bullmq/item.ts'
+import { failure } from '../api/errors.ts'
 import { type DispatchMode, dispatchMode, modeVariable } from '../redis/dispatchconfig.ts'
 import { jobId } from '../redis/keys.ts'
-import type { Trace } from '../redis/payload/fields.ts'
-import { fieldsOf, type RequestOptions } from '../redis/payload/request.ts'
 import type { RequestStatus } from '../redis/status/request.ts'
 import { type CancelOutcome, cancelRequest } from './cancel.ts'
 import { addDirectly } from './direct.ts'
 import { createLinks } from './links.ts'
 import type { DispatcherOptions } from './options.ts'
 import { createDeadline } from './overdue.ts'
-import { createPlans, type Plan } from './plan.ts'
+import { createPlans } from './plan.ts'
+import { checkAll, type DispatchOptions, prepareAll } from './prepare.ts'
+import type { PayloadIn, StandardSchema } from './standardschema.ts'
 import { type RequestName, type StatusOptions, statusOf } from './status.ts'
 import { addToStream } from './streamadd.ts'
 import { createWaiting, type WaitOptions, type WaitOutcome } from './waiting.ts'
 import { warn } from './warn.ts'
-
-/** Options of one request. Those of its job are refused beyond `spec.sink.bullmq.allow`. */
-export interface DispatchOptions extends RequestOptions {
-  /** W3C trace context that the job carries on. A malformed one is left out, as the standard demands. */
-  readonly traceparent?: string | undefined
-  /** Goes with `traceparent` alone. */
-  readonly tracestate?: string | undefined
-}
 
 export type DispatchResult =
   | {
@@ -86,9 +77,12 @@ export interface Dispatcher<Payload extends object> {
 }
 
 /** Makes a dispatcher; it connects with the first dispatch. Throws InvalidPipeline, InvalidOption. */
-export function createDispatcher<Payload extends object = Readonly<Record<string, unknown>>>(
-  options: DispatcherOptions = {},
-): Dispatcher<Payload> {
+export function createDispatcher<
+  Payload extends object = Readonly<Record<string, unknown>>,
+  Schema extends StandardSchema | undefined = StandardSchema | undefined,
+>(
+  options: DispatcherOptions & { readonly schema?: Schema } = {},
+): Dispatcher<[Schema] extends [StandardSchema] ? PayloadIn<Schema> : Payload> {
   const { timeoutMs = 5_000, env = process.env } = options
   const pinned = pinnedMode(options.mode ?? env[modeVariable])
   const onError = options.onError ?? warn
@@ -100,14 +94,13 @@ export function createDispatcher<Payload extends object = Readonly<Record<string
   let closed: Promise<void> | undefined
 
   async function send(
-    payloads: readonly Payload[],
+    payloads: readonly object[],
     optionsOf: (index: number) => DispatchOptions,
     signal: AbortSignal,
   ): Promise<readonly DispatchResult[]> {
     const plan = await plans.current()
-    const prepared = payloads.map((payload, index) =>
-      prepare(plan, payload, optionsOf(index), payloads.length > 1 ? index : undefined),
-    )
+    if (options.schema !== undefined) await checkAll(options.schema, payloads)
+    const prepared = prepareAll(plan, payloads, optionsOf)
     const results: DispatchResult[] = []
     if (pinned !== 'Direct') {
       const ids = await addToStream(
@@ -145,7 +138,7 @@ export function createDispatcher<Payload extends object = Readonly<Record<string
     }
   }
 
-  async function dispatchMany(payloads: readonly Payload[], options: DispatchOptions | readonly DispatchOptions[] = {}) {
+  async function dispatchMany(payloads: readonly object[], options: DispatchOptions | readonly DispatchOptions[] = {}) {
     if (closed !== undefined) throw failure('Closed', { what: 'dispatcher' })
     const optionsOf = optionsFor(options, payloads.length)
     return await tracked(deadline.run(payloads.length, (signal) => send(payloads, optionsOf, signal)))
@@ -184,17 +177,6 @@ export function createDispatcher<Payload extends object = Readonly<Record<string
   }
 }
 
-/** W3C Trace Context, version 00 and what later versions must begin with. */
-const traceparentForm = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(-|$)/
-
-/** Printable ASCII, as the standard has it, and no longer than all its readers must carry. */
-const tracestateForm = /^[\x20-\x7e]{1,512}$/
-
-function traceOf({ traceparent, tracestate }: DispatchOptions): Trace {
-  if (traceparent === undefined || !traceparentForm.test(traceparent)) return {}
-  return tracestate !== undefined && tracestateForm.test(tracestate) ? { traceparent, tracestate } : { traceparent }
-}
-
 const isList = (options: DispatchOptions | readonly DispatchOptions[]): options is readonly DispatchOptions[] =>
   Array.isArray(options)
 
@@ -210,29 +192,4 @@ function pinnedMode(given: string | undefined): DispatchMode | undefined {
   const mode = dispatchMode.safeParse(given)
   if (mode.success) return mode.data
   throw failure('InvalidOption', { option: modeVariable, detail: `Stream or Direct, not ${JSON.stringify(given)}` })
-}
-
-interface Prepared {
-  readonly flat: readonly string[]
-  readonly item: ForwardItem
-}
-
-/** Both forms of a payload, the job's taken from the entry's, so that they cannot differ. */
-function prepare(plan: Plan, payload: object, options: DispatchOptions, index: number | undefined): Prepared {
-  try {
-    const { traceparent: _, tracestate: __, ...own } = options
-    const flat = plan.codec.encode(payload, traceOf(options), fieldsOf(own, plan.config.allow))
-    const decoded = plan.codec.decode(flat.map((text) => Buffer.from(text)))
-    if (decoded.kind === 'Invalid') throw failure('PayloadRejected', { detail: `${decoded.reason}: ${decoded.error}` })
-    const { hash, data, trace, asked } = decoded
-    return { flat, item: { hash, json: jsonOf(data), trace, ...(asked === undefined ? {} : { asked }) } }
-  } catch (thrown) {
-    const error = asFailure(thrown)
-    if (index === undefined) throw error
-    const detail = `payload ${index} of the list: ${error.parameters['detail'] ?? ''}`
-    if (error.code === 'OptionRefused')
-      throw failure('OptionRefused', { option: error.parameters['option'] ?? '', detail }, error)
-    if (error.code === 'PayloadRejected') throw failure('PayloadRejected', { detail }, error)
-    throw error
-  }
 }

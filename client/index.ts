@@ -16,7 +16,6 @@ export type { CancelOutcome } from './cancel.ts'
 export {
   createDispatcher,
   type Dispatcher,
-  type DispatchOptions,
   type DispatchResult,
 } from './dispatcher.ts'
 export type { ExecutionContext, Skipped } from './execution.ts'
@@ -24,6 +23,8 @@ export type { RedisInput } from './lent.ts'
 export type { ExecutionOutcome } from './metrics.ts'
 export type { DispatcherOptions } from './options.ts'
 export type { PayloadOf } from './payloadtype.ts'
+export type { DispatchOptions } from './prepare.ts'
+export { type PayloadIn, payloadSchemaOf, type StandardSchema } from './standardschema.ts'
 export type { RequestName, StatusOptions } from './status.ts'
 export type { WaitOptions, WaitOutcome } from './waiting.ts'
 export { createWorker, type Worker, type WorkerOptions } from './worker.ts'

@@ -13,6 +13,7 @@ import { createProcessor, type ExecutionContext, type Skipped } from './executio
 import { checkPrimary, type RedisInput } from './lent.ts'
 import { createWorkerMetrics } from './metrics.ts'
 import { redisSource, workerConnection } from './redis.ts'
+import type { StandardSchema } from './standardschema.ts'
 import { warn } from './warn.ts'
 
 export interface WorkerOptions<Payload extends object, Result> {
@@ -22,6 +23,8 @@ export interface WorkerOptions<Payload extends object, Result> {
   readonly prefix?: string
   /** Where the queue lives. A connection that is passed in is duplicated without its limits of time, and never closed. */
   readonly redis: RedisInput
+  /** Types the payload. It is not checked again: the dispatcher and the consumer have checked it. */
+  readonly schema?: StandardSchema<Payload>
   /**
    * Does the work. Its result is the job's return value; an error fails the attempt. It must stop when
    * `context.signal` aborts: another worker may be running the same work by then.

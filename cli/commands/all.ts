@@ -6,6 +6,7 @@ import { registerDead } from './dead.ts'
 import { registerOperator } from './operator.ts'
 import { registerSimulate } from './simulate.ts'
 import { registerStatus } from './status.ts'
+import { registerTypes } from './types.ts'
 import { registerUp } from './up.ts'
 import { registerValidate } from './validate.ts'
 
@@ -18,6 +19,7 @@ export const commands: readonly ((program: Command) => void)[] = [
     registerConsume,
     registerOperator,
     registerSimulate,
+    registerTypes,
     registerCrd,
   ],
 ]
