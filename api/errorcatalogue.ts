@@ -217,6 +217,12 @@ export const errorCatalogue = {
     reason: 'Closed',
     remedy: 'make a new one; close it only when nothing uses it any more',
   },
+  HandlerMissing: {
+    message: 'the worker has no handler for jobs named {name}; it has {known}',
+    kind: 'Retryable',
+    reason: 'HandlerMissing',
+    remedy: 'deploy a worker with that handler, or add one named *: the job is tried again as its attempts allow',
+  },
   ExecutionLockLost: {
     message: 'the execution lock of job {job} was lost while it ran',
     kind: 'Retryable',

@@ -19,6 +19,7 @@ export {
   type DispatchResult,
 } from './dispatcher.ts'
 export type { ExecutionContext, Skipped } from './execution.ts'
+export type { Handler, Handlers } from './handlers.ts'
 export type { RedisInput } from './lent.ts'
 export type { ExecutionOutcome } from './metrics.ts'
 export type { DispatcherOptions } from './options.ts'
