@@ -4,7 +4,7 @@
  * the next look. What could not be seen is an observation too: it decides by onMetricsLoss and names its cause.
  */
 import type { CompiledPipeline, RedisTarget } from '../../api/compiled.ts'
-import type { StreamPipelineError } from '../../api/errors.ts'
+import { asFailure, type StreamPipelineError } from '../../api/errors.ts'
 import { open, type RedisConnection } from '../../redis/connect/connection.ts'
 import { resolveTarget } from '../../redis/connect/references.ts'
 import { keySpace } from '../../redis/keys.ts'
@@ -74,6 +74,8 @@ interface WatcherParts {
   readonly onBegin?: (() => void) | undefined
   /** Each decision with all it was made of. */
   readonly onDecision?: ((made: MadeDecision) => void) | undefined
+  /** A decision could not be computed from the stored state or the sample, and was made without them. */
+  readonly onDefect?: ((thrown: unknown) => void) | undefined
 }
 
 /** What one look found. */
@@ -102,6 +104,7 @@ export function createPipelineWatcher(parts: WatcherParts): PipelineWatcher {
   let streamLease: RedisLease | undefined
   let queueLease: RedisLease | undefined
   let trial: Trial | undefined
+  let lastDefect: string | undefined
 
   async function leaseFor(target: RedisTarget, namespace: string, held: RedisLease | undefined): Promise<RedisLease> {
     const maxAgeMs = observation.kind === 'Failed' ? Math.min(referencesAfterFailureMs, referencesEveryMs) : referencesEveryMs
@@ -109,12 +112,13 @@ export function createPipelineWatcher(parts: WatcherParts): PipelineWatcher {
     const address = locate(namespace, named)
     if (held !== undefined && held.id === addressId(address)) return held
     checkTlsMaterial(target.tls, address.tls)
-    const lease = connections.lease(address)
+    const lease = connections.lease(address, namespace)
     await held?.release()
     return lease
   }
 
-  async function sampled({ pipeline, mode }: Watched, lease: RedisLease): Promise<Look> {
+  /** @param leaves gets the end of each further use of a connection */
+  async function sampled({ pipeline, mode }: Watched, lease: RedisLease, leaves: (() => void)[]): Promise<Look> {
     const { namespace } = pipeline
     const { connection } = lease
     await open(connection)
@@ -123,6 +127,7 @@ export function createPipelineWatcher(parts: WatcherParts): PipelineWatcher {
       queueLease = undefined
     } else {
       queueLease = await leaseFor(pipeline.sink.redis, namespace, queueLease)
+      leaves.push(queueLease.enterNow())
       await open(queueLease.connection)
     }
     if (!stateLoaded) {
@@ -181,7 +186,13 @@ export function createPipelineWatcher(parts: WatcherParts): PipelineWatcher {
 
   function decided(watched: Watched, sample: Sample | undefined): Decision {
     const policy = scalingPolicy(watched.pipeline, watched.currentReplicas)
-    const decision = soundDecision(state, sample, policy)
+    let defect: string | undefined
+    const decision = soundDecision(state, sample, policy, (thrown) => {
+      defect ??= asFailure(thrown).message
+      // It may come with each look.
+      if (defect !== lastDefect) parts.onDefect?.(thrown)
+    })
+    lastDefect = defect
     onDecision?.({ sample: sample ?? null, state: state ?? null, policy, decision })
     state = decision.state
     return decision
@@ -208,15 +219,20 @@ export function createPipelineWatcher(parts: WatcherParts): PipelineWatcher {
     },
     async look(watched, signal) {
       const before = observation
-      let leave = () => {}
+      const leaves: (() => void)[] = []
       try {
         streamLease = await leaseFor(watched.pipeline.redis, watched.pipeline.namespace, streamLease)
-        const entered = await streamLease.looks.take(signal)
-        if (entered === undefined) return
-        leave = entered
+        const { namespace } = watched.pipeline
+        const both = [streamLease, queueLease].filter((lease) => lease !== undefined)
+        const use = await connections.enter(namespace, both, signal)
+        if (use === undefined) return
+        leaves.push(use)
+        const turn = await streamLease.looks.take(signal)
+        if (turn === undefined) return
+        leaves.push(turn)
         parts.onBegin?.()
         const { connection } = streamLease
-        const { sample: found, refusal } = await sampled(watched, streamLease)
+        const { sample: found, refusal } = await sampled(watched, streamLease, leaves)
         const { sample, vanished } = await reaper.reap(connection, watched.pipeline, watched.livingPods, found)
         const quietSinceMs = quietSince(before, sample, clock.wall().getTime())
         const decision = decided(watched, sample)
@@ -238,7 +254,7 @@ export function createPipelineWatcher(parts: WatcherParts): PipelineWatcher {
         const { generation } = watched.pipeline
         observation = { kind: 'Failed', generation, error, decision, ...(last === undefined ? {} : { sample: last }) }
       } finally {
-        leave()
+        for (const leave of leaves.toReversed()) leave()
       }
     },
     async close() {

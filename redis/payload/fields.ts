@@ -148,7 +148,7 @@ function knownName(bytes: Buffer, sort: FieldSorter): KnownName {
   const text = isUtf8(bytes) ? bytes.toString() : undefined
   const own = ownKind(bytes.toString('latin1', 0, longestOwnName))
   // A copy: the original is a view of a whole read from the socket.
-  return { bytes: Buffer.from(bytes), kind: own ?? (text === undefined ? 'Own' : sort(text)), text }
+  return { bytes: Buffer.from(bytes), kind: own ?? sort(text ?? bytes.toString('latin1')), text }
 }
 
 /** Longer than every name of this product's own. */

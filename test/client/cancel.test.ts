@@ -5,18 +5,24 @@ import { type TestContext, test } from 'node:test'
 import { Queue } from 'bullmq'
 import { createDispatcher } from '../../client/dispatcher.ts'
 import { createWorker } from '../../client/worker.ts'
+import { alterScripts } from '../paths/alteration.ts'
 import { startRedis } from '../support/redis.ts'
 import { eventually } from '../support/wait.ts'
 import { type NdviRequest, ndviPipeline, ndviRequest, startConsumer } from './ndvi.ts'
 
-async function open(t: TestContext, mode: 'Stream' | 'Direct') {
+async function open(t: TestContext, mode: 'Stream' | 'Direct', isAltered = false) {
   const server = await startRedis(t)
   const pipeline = ndviPipeline(server.url, (spec) => {
     spec.mode = mode
     spec.sink.bullmq.allow = { maxDelay: '1h', priority: {} }
     spec.sink.bullmq.jobOptions = { attempts: 3, backoff: { type: 'Fixed', delay: '1h' } }
   })
-  const dispatcher = createDispatcher<NdviRequest>({ pipeline, env: {} })
+  const altered = server.client({ maxRetriesPerRequest: 1 })
+  if (isAltered) alterScripts(altered, (lua) => `-- of another version\n${lua}`)
+  const dispatcher = createDispatcher<NdviRequest>({
+    ...{ pipeline, env: {}, onError: () => undefined },
+    ...(isAltered && { redis: altered }),
+  })
   t.after(() => dispatcher.close())
   const queue = new Queue('ndvi', { connection: server.client({ maxRetriesPerRequest: null }) })
   t.after(() => queue.close())
@@ -29,8 +35,14 @@ async function work(t: TestContext, redis: string, run: (request: NdviRequest) =
   await worker.start()
 }
 
-test('in the queue: waiting, delayed and prioritised jobs go, and the key stays taken', async (t) => {
-  const { dispatcher, queue } = await open(t, 'Direct')
+for (const isAltered of [false, true]) {
+  const by = isAltered ? 'a BullMQ whose scripts are not known' : 'the composed script'
+  test(`in the queue, by ${by}: waiting, delayed and prioritised jobs go, and the key stays taken`, async (t) => {
+    await cancelAll(await open(t, 'Direct', isAltered))
+  })
+}
+
+async function cancelAll({ dispatcher, queue }: Awaited<ReturnType<typeof open>>) {
   const options = [{}, { delay: 60_000 }, { priority: 2 }]
   const results = await dispatcher.dispatchMany([ndviRequest(1), ndviRequest(2), ndviRequest(3)], options)
   for (const [index, result] of results.entries()) {
@@ -44,7 +56,7 @@ test('in the queue: waiting, delayed and prioritised jobs go, and the key stays 
     assert.equal((await dispatcher.cancel(result)).outcome, 'cancelled')
   }
   assert.equal(await queue.getJobCountByTypes('waiting', 'delayed', 'prioritized'), 0)
-})
+}
 
 test('in the stream: an entry that no consumer had makes no job, and counts as a duplicate', async (t) => {
   const { server, pipeline, dispatcher, queue } = await open(t, 'Stream')
