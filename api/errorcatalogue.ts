@@ -178,6 +178,26 @@ export const errorCatalogue = {
     reason: 'PayloadRejected',
     remedy: 'correct the field named, or spec.payload.schema',
   },
+  SchemaDiffers: {
+    message: 'the schema in code and the schema of the resource differ: {detail}',
+    kind: 'Terminal',
+    reason: 'SchemaDiffers',
+    remedy:
+      'consumers go by spec.payload.schema: change it there or in code, so that both say the same; `payloadSchemaOf` exports the one in code',
+  },
+  OptionRefused: {
+    message: 'the option {option} of the request was refused: {detail}',
+    kind: 'Terminal',
+    reason: 'OptionRefused',
+    remedy: 'correct or leave out the option, or widen spec.sink.bullmq.allow; docs/migration.md lists the options',
+  },
+  OptionsNotTaken: {
+    message: 'consumer {consumer} would drop the options of the request: {detail}',
+    kind: 'Retryable',
+    reason: 'OptionsNotTaken',
+    remedy:
+      'dispatch it again once every consumer of the group runs this release with spec.sink.bullmq.allow; or dispatch without options',
+  },
   DispatchContended: {
     message: 'another forwarder has held the lock of the idempotency key {key} until the time limit',
     kind: 'Retryable',
@@ -202,6 +222,12 @@ export const errorCatalogue = {
     kind: 'Terminal',
     reason: 'Closed',
     remedy: 'create a new one; close it only after its last use',
+  },
+  HandlerMissing: {
+    message: 'the worker has no handler for jobs named {name}; it has {known}',
+    kind: 'Retryable',
+    reason: 'HandlerMissing',
+    remedy: 'deploy a worker with that handler, or add one named *: the job is tried again as its attempts allow',
   },
   ExecutionLockLost: {
     message: 'the execution lock of job {job} was lost while it ran',

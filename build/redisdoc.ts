@@ -23,7 +23,7 @@ const url = { url: 'redis://redis:6379/0' }
 function setUser(rules: readonly string[], user = 'ndvi-consumer'): string {
   const lines: string[] = [`redis-cli ACL SETUSER ${user} on '>PASSWORD' resetkeys resetchannels -@all`]
   let line = ''
-  for (const rule of rules.map((text) => (text.startsWith('~') || text.includes('|') ? `'${text}'` : text))) {
+  for (const rule of rules.map((text) => (text.includes('~') || text.includes('|') ? `'${text}'` : text))) {
     if (line.length + rule.length > 100) {
       lines.push(line)
       line = ''
@@ -38,6 +38,7 @@ const onlyText = {
   Portable: 'on the portable path',
   Operator: 'the operator',
   Replay: '`dead replay` and `dead purge`',
+  Status: '`status`',
 } as const
 
 export function redisDocument(): string {
@@ -103,6 +104,10 @@ consumer.
 ${setUser(dispatchRules(document(url, {})), 'ndvi-producer')}
 
 The second key holds the mode. Its name is made of the stream and the group. If it is refused, \`ACL LOG\` shows it.
+
+Where requests may set options (\`sink.bullmq.allow\`), the dispatcher also reads the heartbeats of consumers. \`%R~\` needs Redis 7.
+
+${setUser(dispatchRules(document(url, { allow: { maxDelay: '1h' } })), 'ndvi-producer')}
 
 Such a user reads no entry, deletes none by id, and touches neither queue nor dead letters. It may still empty or close the
 stream, since Redis has no rule for arguments of \`XADD\` ([details](tenancy.md#what-a-producer-can-do)).

@@ -68,7 +68,8 @@ export async function withPipelineRedis<T>(source: PipelineSource, work: (redis:
   }
 }
 
-async function choosePipeline({ file, name }: PipelineSource): Promise<CompiledPipeline> {
+/** The file's pipeline, or the one of that name. Throws UnreadableFile, InvalidPipeline, InvalidOption. */
+export async function choosePipeline({ file, name }: PipelineSource): Promise<CompiledPipeline> {
   const pipelines = (await readPipelines(file)).map(({ document }) => compilePipeline(parsePipeline(document)))
   const wanted = name === undefined ? pipelines : pipelines.filter((pipeline) => pipeline.name === name)
   const [only, second] = wanted

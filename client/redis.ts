@@ -53,6 +53,20 @@ function plainDatabase(target: RedisTarget): number | undefined {
   }
 }
 
+/** Whether commands must keep to one slot. */
+export function isClustered(source: RedisSource): boolean {
+  switch (source.kind) {
+    case 'Url':
+      return false
+    case 'Borrowed':
+      return isCluster(source.connection)
+    case 'Target':
+      return source.target.kind === 'Cluster'
+    default:
+      return source satisfies never
+  }
+}
+
 async function databaseNamedBy({ target, refs }: Named): Promise<number | undefined> {
   if (target.kind !== 'UrlFrom') return plainDatabase(target)
   try {

@@ -120,7 +120,7 @@ function assemble(parts: ConsumerParts) {
   const tally = createTally()
   const nudges = createNudges(clock.after)
   const reader = createReader(blocking, writer, pipeline.source, name)
-  const codec = createCodec(pipeline.payload)
+  const codec = createCodec(pipeline.payload, pipeline.sink.allow)
   const forwarding = createForwarding(parts, codec, announce)
   const reclaimed = (round: ReclaimReport) => {
     tally.reclaim(round)
@@ -140,6 +140,7 @@ function assemble(parts: ConsumerParts) {
   })
   const presence = createPresence({
     ...{ connection: writer, place, name, uid: parts.uid, minIdleMs: pipeline.reclaim.minIdleMs },
+    takesOptions: pipeline.sink.allow !== undefined,
     ...{ lifecycle, held, tally, nudges, path: forwarding.kind, clock, trimmed },
     heartbeatSent: (atMs) => announce('heartbeatSent', atMs),
   })

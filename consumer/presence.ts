@@ -29,6 +29,8 @@ interface PresenceParts {
   readonly place: StreamPlace
   readonly name: string
   readonly uid: string
+  /** That the pipeline lets requests set options. */
+  readonly takesOptions?: boolean
   readonly minIdleMs: number
   readonly lifecycle: Lifecycle
   readonly held: HeldEntries
@@ -66,6 +68,7 @@ export function createPresence(parts: PresenceParts): Presence {
       state: lifecycle.state.kind,
       inFlight: held.size - held.withheld,
       path: parts.path(),
+      ...(parts.takesOptions === true ? { takesOptions: true } : {}),
       ...parts.tally.read(),
     })
     parts.heartbeatSent(reply.now)

@@ -63,9 +63,9 @@ export function createSettler(parts: SettlerParts): Settler {
     const decoded = codec.decode(fields)
     const { redrives } = decoded
     if (decoded.kind === 'Invalid') return { kind: 'Bury', id, reason: decoded.reason, error: decoded.error, redrives }
-    const { hash, data, trace, metadata } = decoded
-    const item = { hash, json: jsonOf(data), trace, origin: id, redrives, ...(metadata === undefined ? {} : { metadata }) }
-    return { kind: 'Forward', id, item, redrives }
+    const { hash, data, trace, metadata, asked } = decoded
+    const beside = { ...(metadata === undefined ? {} : { metadata }), ...(asked === undefined ? {} : { asked }) }
+    return { kind: 'Forward', id, item: { hash, json: jsonOf(data), trace, origin: id, redrives, ...beside }, redrives }
   }
 
   /** One attempt; returns the entries that must be tried again, and what kept them from being settled. */

@@ -29,7 +29,7 @@ const redisFloors: readonly (readonly string[])[] = [
   ['connect', 'dispatchconfig.ts'],
   ['scripts'],
   ['stream', 'bullmq', 'preflight'],
-  ['settle', 'deadletters'],
+  ['settle', 'deadletters', 'status'],
 ]
 
 const longest = 400

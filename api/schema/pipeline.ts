@@ -62,7 +62,18 @@ const deadLetter = z.strictObject({
 const guard = (...fields: string[]) => fields.map((field) => `!${isDuration(field)}`).join(' || ')
 const streamTag = tagOf('self.source.stream')
 
+/** A payload field sets what the pipeline lets requests set. */
+const allowedFrom = (field: string, bound: string): Rule => ({
+  rule: `!has(self.payload.${field}) || (has(self.sink.bullmq.allow) && has(self.sink.bullmq.allow.${bound}))`,
+  message: `payload.${field} needs its bounds: write sink.bullmq.allow.${bound}`,
+  fieldPath: `.payload.${field}`,
+  reason: 'FieldValueInvalid',
+})
+
 const specRules: readonly Rule[] = [
+  allowedFrom('nameFrom', 'names'),
+  allowedFrom('delayFrom', 'maxDelay'),
+  allowedFrom('priorityFrom', 'priority'),
   {
     rule: '!has(self.deadLetter.stream) || self.deadLetter.stream != self.source.stream',
     message: 'dead letters need a stream of their own: omit deadLetter.stream, or name one other than source.stream',

@@ -65,6 +65,7 @@ export function createSweeper(parts: SweeperParts): Sweeper {
   const failedJobStands = failedJobStandsWith(removal)
   const takeFailedJob = takeFailedJobWith(removal)
   const { group, maxDeadLetters, deadLetters } = place
+  const index = place.keys.dead('')
   const onStream = rethrowOn(stream)
 
   const tokenOf = ({ hash, finishedOn }: Pick<FailedJob, 'hash' | 'finishedOn'>) =>
@@ -72,13 +73,13 @@ export function createSweeper(parts: SweeperParts): Sweeper {
 
   const capture = async (id: string, { finishedOn, ...record }: FailedJob): Promise<number> => {
     if (placement.together) {
-      const args = { id, finishedOn, maxDeadLetters, group, ...record }
+      const args = { id, finishedOn, maxDeadLetters, group, index, ...record }
       const keys = { stream: place.stream, deadLetters, queue: queueKeys }
       return (await captureJob(stream, keys, args).catch(onStream)).outcome
     }
     if (!(await failedJobStands(queue, { queue: queueKeys }, { id, finishedOn })).stands) return 0
     const token = tokenOf({ hash: record.hash, finishedOn })
-    const args = { maxDeadLetters, group, ...record, tokenTtlMs: Math.max(target.windowMs, leastTokenTtlMs) }
+    const args = { maxDeadLetters, group, index, ...record, tokenTtlMs: Math.max(target.windowMs, leastTokenTtlMs) }
     await recordJob(stream, { stream: place.stream, deadLetters, token }, args).catch(onStream)
     return (await takeFailedJob(queue, { queue: queueKeys }, { id, finishedOn })).outcome
   }

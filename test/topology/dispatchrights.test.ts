@@ -33,10 +33,12 @@ async function refused(): Promise<string[]> {
   return log.map((entry) => String(entry[entry.indexOf('object') + 1]))
 }
 
-function dispatcherTo(t: TestContext, database = 0) {
+const allow = { maxDelay: '1h' }
+
+function dispatcherTo(t: TestContext, database = 0, sink: object = {}) {
   const url = `redis://${user}:${password}@127.0.0.1:${redis.port}/${database}`
   const dispatcher = createDispatcher<{ n: number }>({
-    pipeline: pipelineWith({ url: `redis://127.0.0.1:${redis.port}/${database}` }),
+    pipeline: pipelineWith({ url: `redis://127.0.0.1:${redis.port}/${database}`, sink }),
     redis: url,
     env: {},
   })
@@ -54,6 +56,26 @@ test('the library dispatches with it, by the mode in Redis, and is refused nothi
   await dispatcherTo(t, 3).dispatchMany([{ n: 1 }, { n: 2 }])
   assert.equal(await redis.client().xlen('ndvi:jobs'), 1)
   assert.deepEqual(await refused(), [])
+})
+
+test('with options of requests it also reads what consumers say, and each further right is used', async (t) => {
+  const more = dispatchRules(pipelineWith({ sink: { allow } })).filter((rule) => !rules.includes(rule))
+  assert.equal(more.length, 3)
+  const dispatch = async () => {
+    await redis.client().hset(keys.consumers, 'one', 'pod/1')
+    await redis.client().set(keys.consumer('one'), '{"uid":"pod/1","takesOptions":true}')
+    await dispatcherTo(t, 0, { allow }).dispatch({ n: 1 }, { delay: 5 })
+  }
+  await grant([...rules, ...more])
+  await dispatch()
+  assert.deepEqual(await refused(), [])
+  const client = redis.client({ username: user, password })
+  t.after(() => client.disconnect())
+  await assert.rejects(client.set(keys.consumer('one'), '{}'), /NOPERM|permission/)
+  for (const right of more) {
+    await grant([...rules, ...more].filter((rule) => rule !== right))
+    await assert.rejects(dispatch(), { code: 'RedisPermissionDenied' }, right)
+  }
 })
 
 /** Without a name a connection works. */

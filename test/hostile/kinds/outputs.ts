@@ -211,7 +211,7 @@ const codecs = [
     schema: { type: 'object', additionalProperties: { type: 'object', additionalProperties: { type: 'integer' } } },
   }),
   payloadWith({ idempotencyKey: ['k'] }),
-].map(createCodec)
+].map((payload) => createCodec(payload))
 
 /** Characters that no message may hold. */
 const canary = 'canary-of-a-value'

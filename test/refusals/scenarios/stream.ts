@@ -108,14 +108,15 @@ export const dispatching: Scenario = {
   served: true,
   async lay(world) {
     const { path, consumer } = world
-    const add = { stream: path.place.stream, modeKey: path.place.keys.mode, mode: 'Stream', maxEntries: 1_000 } as const
+    const { stream, keys } = path.place
+    const add = { stream, modeKey: keys.mode, mode: 'Stream', maxEntries: 1_000, consumers: keys } as const
     return {
       expected: { jobs: once('a', 'b', 'c') },
       operate: async () =>
         void (await addToStream(
           consumer.stream,
           add,
-          [...'abc'].map((key) => ['k', key]),
+          [...'abc'].map((key) => ({ flat: ['k', key], hasOptions: false })),
         )),
     }
   },
