@@ -1,4 +1,4 @@
-/** A pipeline's Redis for commands that look into it: connections of its file, opened, and closed when the work is done. */
+/** Connections to the Redis of a pipeline's file, for a command. They are closed when its work is done. */
 import { compilePipeline } from '../api/compile.ts'
 import type { CompiledPipeline } from '../api/compiled.ts'
 import { failure } from '../api/errors.ts'
@@ -42,7 +42,7 @@ export async function withStreamRedis<T>(source: PipelineSource, work: (redis: S
   }
 }
 
-/** A Redis that cannot save what it has refuses PING as it refuses writes. It still answers what is asked of it. */
+/** A Redis that cannot save its data (MISCONF) refuses PING and writes. It still answers reads. */
 function unlessItReads(thrown: unknown): void {
   if (replyCode(thrown) !== 'MISCONF') throw thrown
 }
@@ -75,6 +75,7 @@ async function choosePipeline({ file, name }: PipelineSource): Promise<CompiledP
   const names = pipelines.map((pipeline) => pipeline.name).join(', ')
   if (only === undefined)
     throw failure('InvalidOption', { option: '--name', detail: `${file} holds ${names}, not ${name ?? ''}` })
-  if (second !== undefined) throw failure('InvalidOption', { option: '--name', detail: `${file} holds ${names}; say which` })
+  if (second !== undefined)
+    throw failure('InvalidOption', { option: '--name', detail: `${file} holds ${names}; name one of them` })
   return only
 }

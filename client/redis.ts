@@ -100,7 +100,7 @@ export async function workerConnection(source: RedisSource): Promise<RedisConnec
     withoutTimeLimits(own.options.redisOptions ?? {})
     return own
   }
-  const own = connection.duplicate(patient)
+  const own = connection.duplicate({ ...patient, db: databaseOf(connection) })
   withoutTimeLimits(own.options)
   return own
 }

@@ -166,8 +166,8 @@ export function createViews(options: ViewsOptions): Views {
       const dark = views.map((view) => ({ view, dark: darkOf(view) }))
       // If all views are dark, or were a moment ago, the API server was away. That is no finding about this namespace.
       const isGeneral = dark.every((each) => each.dark !== undefined) || clock.now() - recoveredMs < recoveryMs
-      const told = dark.filter((each) => covers(each.view, namespace)).map((each) => each.dark)
-      return told.filter((each) => each !== undefined && (!each.known || !isGeneral)).filter((each) => each !== undefined)
+      const told = dark.filter(({ view }) => covers(view, namespace)).map((each) => each.dark)
+      return told.filter((each) => each !== undefined).filter(({ known }) => !known || !isGeneral)
     },
     states: () =>
       views.map((view) => ({

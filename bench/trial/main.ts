@@ -13,7 +13,7 @@
  *   npm run trial -- --up 100                so many runs of `up`, each ended at random by signals, or with its Redis killed
  *   npm run trial -- --clock-changes         schedules around each change of clocks, in all zones, over twenty years
  *   npm run trial -- --refusals              each call of each script refused; --share 0.02, --path Split, --only replay: some
- *   npm run trial -- --hostile --seconds 600 hostile servers, specs and keys: a million in process, and a tenant against its neighbours
+ *   npm run trial -- --hostile --seconds 600 hostile servers, specs and keys: many in process, and a tenant against its neighbours
  *   npm run --silent trial -- -o json        for programs
  *
  * Exit code 0 when nothing was lost or doubled, else 1.
@@ -63,7 +63,7 @@ if (forMs === undefined) throw new Error(`--for ${options.for} is not a duration
 const known = pathOf(path)
 const share = Number(options.share)
 if (!(share > 0 && share <= 1)) throw new Error(`--share ${options.share} is not a number above 0, up to 1`)
-/** What is tried so many times; a trial of nothing would succeed. */
+/** A number of attempts, at least 1: a trial of nothing would succeed. */
 function times(option: 'wakes' | 'scale-downs' | 'watch-faults' | 'replacements' | 'up'): number | undefined {
   const text = options[option]
   if (text === undefined) return undefined

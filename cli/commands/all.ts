@@ -1,4 +1,4 @@
-/** Every command of the command line, in the order in which its help lists them. */
+/** Every command, in the order of the help. */
 import type { Command } from 'commander'
 import { registerConsume } from './consume.ts'
 import { registerCrd } from './crd.ts'

@@ -8,7 +8,7 @@
  */
 import type { KubernetesObject, ManagedFieldsEntry } from './objects.ts'
 
-export interface Contests {
+interface Contests {
   /** That writer changed back our write to `id`. */
   undone(id: string, writer: string, nowMs: number): void
   /** The writer that contests `id`, while no write is due. Undefined: none. */

@@ -5,6 +5,7 @@
  *
  *   Unread ──read──▶ Found ──first sample──▶ Resumed       without a sample decisions hold, in each of these
  */
+import { asFailure } from '../../api/errors.ts'
 import type { RedisConnection } from '../../redis/connect/connection.ts'
 import type { KeySpace } from '../../redis/keys.ts'
 import type { Decision } from '../../scaling/decide.ts'
@@ -35,7 +36,15 @@ interface ScalingMemory {
   write(shelf: Shelf, isLast?: boolean): Promise<void>
 }
 
-export function createScalingMemory(clock: Pick<Clock, 'now'>, onDecision: (made: MadeDecision) => void): ScalingMemory {
+interface ScalingMemoryParts {
+  readonly clock: Pick<Clock, 'now'>
+  readonly onDecision: ((made: MadeDecision) => void) | undefined
+  /** A decision could not be computed from the stored state or the sample. Called once for the same error in a row. */
+  readonly onDefect: ((thrown: unknown) => void) | undefined
+}
+
+export function createScalingMemory({ clock, onDecision, onDefect }: ScalingMemoryParts): ScalingMemory {
+  let lastDefect: string | undefined
   let state: ScalingState | undefined
   let shelfId: string | undefined
   let found: { readonly state: ScalingState | undefined } | undefined
@@ -56,8 +65,13 @@ export function createScalingMemory(clock: Pick<Clock, 'now'>, onDecision: (made
         state = resumed(found.state, sample, running(policy, state))
         found = undefined
       }
-      const decision = soundDecision(state, sample, policy)
-      onDecision({ sample: sample ?? null, state: state ?? null, policy, decision })
+      let defect: string | undefined
+      const decision = soundDecision(state, sample, policy, (thrown) => {
+        defect ??= asFailure(thrown).message
+        if (defect !== lastDefect) onDefect?.(thrown)
+      })
+      lastDefect = defect
+      onDecision?.({ sample: sample ?? null, state: state ?? null, policy, decision })
       state = decision.state
       return decision
     },

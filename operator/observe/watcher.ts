@@ -72,6 +72,8 @@ interface WatcherParts {
   readonly onBegin?: (() => void) | undefined
   /** Each decision with all it was made of. */
   readonly onDecision?: ((made: MadeDecision) => void) | undefined
+  /** A decision could not be computed from the stored state or the sample, and was made without them. */
+  readonly onDefect?: ((thrown: unknown) => void) | undefined
 }
 
 /** What one look found. */
@@ -95,9 +97,9 @@ const lastWriteMs = 1_000
 export function createPipelineWatcher(parts: WatcherParts): PipelineWatcher {
   const { reader, connections, clock, referencesEveryMs, locate, checkEveryMs, reaper, onDecision } = parts
   let observation: Observation = parts.before ?? { kind: 'None' }
-  const memory = createScalingMemory(clock, (made) => onDecision?.(made))
+  const memory = createScalingMemory({ clock, onDecision, onDefect: parts.onDefect })
   /** Where the last look found that writes are taken. */
-  let shelf: Shelf | undefined
+  let kept: { readonly lease: RedisLease; readonly pipeline: CompiledPipeline } | undefined
   let streamLease: RedisLease | undefined
   let queueLease: RedisLease | undefined
   let trial: Trial | undefined
@@ -108,12 +110,13 @@ export function createPipelineWatcher(parts: WatcherParts): PipelineWatcher {
     const address = locate(namespace, named)
     if (held !== undefined && held.id === addressId(address)) return held
     checkTlsMaterial(target.tls, address.tls)
-    const lease = connections.lease(address)
+    const lease = connections.lease(address, namespace)
     await held?.release()
     return lease
   }
 
-  async function sampled({ pipeline, mode }: Watched, lease: RedisLease): Promise<Look> {
+  /** @param leaves gets the end of each further use of a connection */
+  async function sampled({ pipeline, mode }: Watched, lease: RedisLease, leaves: (() => void)[]): Promise<Look> {
     const { namespace } = pipeline
     const { connection } = lease
     await open(connection)
@@ -122,6 +125,7 @@ export function createPipelineWatcher(parts: WatcherParts): PipelineWatcher {
       queueLease = undefined
     } else {
       queueLease = await leaseFor(pipeline.sink.redis, namespace, queueLease)
+      leaves.push(queueLease.enterNow())
       await open(queueLease.connection)
     }
     await memory.read(shelfOf(pipeline, lease))
@@ -180,17 +184,31 @@ export function createPipelineWatcher(parts: WatcherParts): PipelineWatcher {
   }
 
   /** @returns why the state could not be kept */
-  async function kept(pipeline: CompiledPipeline, lease: RedisLease): Promise<StreamPipelineError | undefined> {
-    const here = shelfOf(pipeline, lease)
-    const refusal = await refusalOf(() => memory.write(here), lease.connection)
-    if (refusal === undefined) shelf = here
+  async function keep(pipeline: CompiledPipeline, lease: RedisLease): Promise<StreamPipelineError | undefined> {
+    const refusal = await refusalOf(() => memory.write(shelfOf(pipeline, lease)), lease.connection)
+    kept = refusal === undefined ? { pipeline, lease } : undefined
     return refusal
   }
 
-  async function keptAtLast(here: Shelf): Promise<void> {
-    const late = Promise.withResolvers<void>()
-    const cancel = clock.after(lastWriteMs, late.resolve)
-    await Promise.race([refusalOf(() => memory.write(here, true), here.connection), late.promise])
+  async function keepAtLast(): Promise<void> {
+    if (kept === undefined) return
+    const { lease, pipeline } = kept
+    const late = new AbortController()
+    const waited = Promise.withResolvers<void>()
+    const cancel = clock.after(lastWriteMs, () => {
+      late.abort()
+      waited.resolve()
+    })
+    const write = async () => {
+      const leave = await lease.enter(late.signal)
+      if (leave === undefined) return
+      await refusalOf(async () => {
+        await open(lease.connection)
+        await memory.write(shelfOf(pipeline, lease), true)
+      }, lease.connection)
+      leave()
+    }
+    await Promise.race([write(), waited.promise])
     cancel()
   }
 
@@ -203,21 +221,26 @@ export function createPipelineWatcher(parts: WatcherParts): PipelineWatcher {
     },
     async look(watched, signal) {
       const before = observation
-      let leave = () => {}
+      const leaves: (() => void)[] = []
       try {
         streamLease = await leaseFor(watched.pipeline.redis, watched.pipeline.namespace, streamLease)
-        const entered = await streamLease.looks.take(signal)
-        if (entered === undefined) return
-        leave = entered
+        const { namespace } = watched.pipeline
+        const both = [streamLease, queueLease].filter((lease) => lease !== undefined)
+        const use = await connections.enter(namespace, both, signal)
+        if (use === undefined) return
+        leaves.push(use)
+        const turn = await streamLease.looks.take(signal)
+        if (turn === undefined) return
+        leaves.push(turn)
         parts.onBegin?.()
         const { connection } = streamLease
-        const { sample: found, refusal } = await sampled(watched, streamLease)
+        const { sample: found, refusal } = await sampled(watched, streamLease, leaves)
         const { sample, vanished } = await reaper.reap(connection, watched.pipeline, watched.livingPods, found)
         const quietSinceMs = quietSince(before, sample, clock.wall().getTime())
         const decision = decided(watched, sample)
-        shelf = undefined
+        kept = undefined
         const unmade = refusal ?? (await madeGroup(watched.pipeline, connection, sample, decision))
-        const unkept = unmade ?? (await kept(watched.pipeline, streamLease))
+        const unkept = unmade ?? (await keep(watched.pipeline, streamLease))
         observation = {
           kind: 'Seen',
           generation: watched.pipeline.generation,
@@ -228,18 +251,18 @@ export function createPipelineWatcher(parts: WatcherParts): PipelineWatcher {
           ...(quietSinceMs === undefined ? {} : { quietSinceMs }),
         }
       } catch (thrown) {
-        shelf = undefined
+        kept = undefined
         const last = before.kind === 'None' ? undefined : before.sample
         const decision = decided(watched, undefined)
         const error = await diagnosed(thrown, watched.pipeline, streamLease?.connection, queueLease?.connection)
         const { generation } = watched.pipeline
         observation = { kind: 'Failed', generation, error, decision, ...(last === undefined ? {} : { sample: last }) }
       } finally {
-        leave()
+        for (const leave of leaves.toReversed()) leave()
       }
     },
     async close() {
-      if (shelf !== undefined) await keptAtLast(shelf)
+      await keepAtLast()
       await Promise.all([streamLease?.release(), queueLease?.release()])
     },
   }

@@ -139,7 +139,7 @@ function knownName(bytes: Buffer, sort: FieldSorter): KnownName {
   const text = isUtf8(bytes) ? bytes.toString() : undefined
   const own = ownKind(bytes.toString('latin1', 0, 16))
   // A copy: the original is a view of a whole read from the socket.
-  return { bytes: Buffer.from(bytes), kind: own ?? (text === undefined ? 'Own' : sort(text)), text }
+  return { bytes: Buffer.from(bytes), kind: own ?? sort(text ?? bytes.toString('latin1')), text }
 }
 
 /** Sorts the names that belong to this product or the standard in every pipeline. */

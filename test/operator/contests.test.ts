@@ -94,7 +94,7 @@ test('on an API server', needsControllers, async (suite) => {
     const told = await becomes('scaled', 'Contended')
     assert.match(
       told.message,
-      /spec\.replicas of Deployment scaled-consumer is changed back again and again by kubectl.*leave the number alone/s,
+      /spec\.replicas of Deployment scaled-consumer is repeatedly changed back by kubectl.*leave the number alone/s,
     )
     assert.ok(corrected <= 3, `${corrected} times`)
     assert.notEqual(at(await deployment(), 'spec.replicas'), 1)
@@ -121,7 +121,7 @@ test('on an API server', needsControllers, async (suite) => {
       )
     }
     const told = await becomes('edited', 'Contended')
-    assert.match(told.message, /Deployment edited-consumer is changed back again and again by image-policy/)
+    assert.match(told.message, /Deployment edited-consumer is repeatedly changed back by image-policy/)
     assert.equal(await image(), 'policy.example/i:4')
   })
 

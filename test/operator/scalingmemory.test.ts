@@ -17,7 +17,7 @@ const keys = keySpace('scenes:jobs', 'ndvi')
 
 async function shelfOn(t: TestContext) {
   const redis = await startRedis(t)
-  const lease = createConnections(systemClock).lease(address(redis.port))
+  const lease = createConnections(systemClock).lease(address(redis.port), 'default')
   t.after(() => lease.release())
   await open(lease.connection)
   const client = redis.client()
@@ -26,7 +26,7 @@ async function shelfOn(t: TestContext) {
 }
 
 function memoryWith(clock = { now: () => 0 }) {
-  return createScalingMemory(clock, () => undefined)
+  return createScalingMemory({ clock, onDecision: undefined, onDefect: undefined })
 }
 
 const policy = (currentReplicas: number, over: Partial<ScalingPolicy> = {}) =>

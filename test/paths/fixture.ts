@@ -1,6 +1,6 @@
 /**
- * One pipeline, settled by one of the three paths, on real servers; driven from outside the consumer, entry by entry, so that
- * a test decides what happens between two steps.
+ * One pipeline, settled by one of the three paths, on real servers. The test drives it entry by entry, from outside the consumer,
+ * and may act between two steps.
  */
 
 import assert from 'node:assert/strict'
@@ -32,9 +32,9 @@ export interface Servers {
 let names = 0
 
 export interface PathChanges extends SpecChanges {
-  /** Beyond what a resource may say, for what BullMQ refuses. */
+  /** Options that no resource may have, for jobs that BullMQ refuses. */
   readonly jobOptions?: Partial<CompiledJobOptions>
-  /** Fields of the idempotency key, `k` unless told; null: the whole payload. */
+  /** Fields of the idempotency key; default `k`; null: the whole payload. */
   readonly key?: readonly string[] | null
   /** Shares stream, group or queue with another. */
   readonly name?: string

@@ -1,4 +1,4 @@
-/** A user that only dispatches: enough for the library's dispatcher, each right of it used, and what it keeps from a producer. */
+/** A user that only dispatches: enough for the library's dispatcher, each right of it used, and the limits of a producer. */
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
@@ -94,7 +94,7 @@ test('it reads nothing, deletes nothing by id, and touches no other key', async 
   ]
   for (const [command, ...args] of attempts)
     await assert.rejects(client.call(command, ...args), /NOPERM|permission|can't run this command/, [command, ...args].join(' '))
-  // What no rule keeps from it, as docs/tenancy.md says.
+  // No rule forbids this, as docs/tenancy.md states.
   await client.call('XADD', 'ndvi:jobs', 'MAXLEN', '0', '*', 'a', 'b')
   assert.equal(await redis.client().xlen('ndvi:jobs'), 0)
   await client.call('XADD', 'ndvi:jobs', '18446744073709551615-18446744073709551615', 'a', 'b')

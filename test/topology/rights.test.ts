@@ -1,4 +1,4 @@
-/** The least rights: enough for a whole run on every path, each of them used, and told by name when missing. */
+/** The least rights: enough for a whole run on every path, each of them used, and reported by name when missing. */
 import { jsonOf } from '../../redis/bullmq/item.ts'
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'

@@ -539,7 +539,7 @@ const head: readonly InvalidRow[] = [
   { name: 'no name', whole: { metadata: { name: null } }, field: 'metadata.name', says: 'required value' },
 ]
 
-/** What a name may not be, since it becomes part of a URL and of a path. */
+/** Forbidden names: a name becomes part of a URL and of a path. */
 const oddNames = [
   '..',
   '.',

@@ -72,7 +72,7 @@ const errors = hostileKind({
   },
 })
 
-/** What a logger wrote. */
+/** The output of a logger. */
 function logged(write: (log: ReturnType<typeof createLogger>) => void): string[] {
   const lines: string[] = []
   write(createLogger('debug', { write: (line) => void lines.push(line) }))
@@ -213,7 +213,7 @@ const codecs = [
   payloadWith({ idempotencyKey: ['k'] }),
 ].map(createCodec)
 
-/** What no message may hold. */
+/** Characters that no message may hold. */
 const canary = 'canary-of-a-value'
 
 const refusals = hostileKind({

@@ -1,4 +1,4 @@
-/** What is done with the stream as a whole: its group, its ledger, its retention; and adding to it. */
+/** Operations on the stream as a whole: its group, its ledger, its retention; and adding to it. */
 import { addToStream } from '../../../client/streamadd.ts'
 import { ensureGroup } from '../../../redis/stream/group.ts'
 import { auditLedger } from '../../../redis/stream/ledger.ts'
@@ -89,7 +89,7 @@ export const auditing: Scenario = {
   },
 }
 
-/** A base that strangers have made wrong: the ledger begins anew, and keeps what it said. */
+/** A base that strangers have made wrong: the ledger begins anew, and keeps its earlier counts. */
 export const rebasing: Scenario = {
   name: 'rebase the ledger',
   async lay(world) {
