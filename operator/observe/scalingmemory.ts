@@ -36,14 +36,12 @@ interface ScalingMemory {
   write(shelf: Shelf, isLast?: boolean): Promise<void>
 }
 
-interface ScalingMemoryParts {
-  readonly clock: Pick<Clock, 'now'>
-  readonly onDecision: ((made: MadeDecision) => void) | undefined
-  /** A decision could not be computed from the stored state or the sample. Called once for the same error in a row. */
-  readonly onDefect: ((thrown: unknown) => void) | undefined
-}
-
-export function createScalingMemory({ clock, onDecision, onDefect }: ScalingMemoryParts): ScalingMemory {
+/** @param onDefect receives a decision's defect, once until another one, or none, takes its place: it may come with each look */
+export function createScalingMemory(
+  clock: Pick<Clock, 'now'>,
+  onDecision: (made: MadeDecision) => void,
+  onDefect: (thrown: unknown) => void,
+): ScalingMemory {
   let lastDefect: string | undefined
   let state: ScalingState | undefined
   let shelfId: string | undefined
@@ -68,10 +66,10 @@ export function createScalingMemory({ clock, onDecision, onDefect }: ScalingMemo
       let defect: string | undefined
       const decision = soundDecision(state, sample, policy, (thrown) => {
         defect ??= asFailure(thrown).message
-        if (defect !== lastDefect) onDefect?.(thrown)
+        if (defect !== lastDefect) onDefect(thrown)
       })
       lastDefect = defect
-      onDecision?.({ sample: sample ?? null, state: state ?? null, policy, decision })
+      onDecision({ sample: sample ?? null, state: state ?? null, policy, decision })
       state = decision.state
       return decision
     },

@@ -22,6 +22,7 @@ import type { Observation } from '../plan/observed.ts'
 import type { Reaper } from '../reaping/reaper.ts'
 import { addressId, type RedisConnections, type RedisLease } from './connections.ts'
 import { diagnosed, refusalOf } from './diagnosis.ts'
+import { lastSample, type Made } from './lastsample.ts'
 import type { Locate } from './locality.ts'
 import type { ReferenceReader } from './referencereader.ts'
 import { createScalingMemory, type Shelf } from './scalingmemory.ts'
@@ -97,12 +98,18 @@ const lastWriteMs = 1_000
 export function createPipelineWatcher(parts: WatcherParts): PipelineWatcher {
   const { reader, connections, clock, referencesEveryMs, locate, checkEveryMs, reaper, onDecision } = parts
   let observation: Observation = parts.before ?? { kind: 'None' }
-  const memory = createScalingMemory({ clock, onDecision, onDefect: parts.onDefect })
+  const memory = createScalingMemory(
+    clock,
+    (made) => onDecision?.(made),
+    (thrown) => parts.onDefect?.(thrown),
+  )
   /** Where the last look found that writes are taken. */
   let kept: { readonly lease: RedisLease; readonly pipeline: CompiledPipeline } | undefined
   let streamLease: RedisLease | undefined
   let queueLease: RedisLease | undefined
   let trial: Trial | undefined
+  /** The stream that the last observation is of; undefined: an earlier process made it. */
+  let seenPlace: string | undefined
 
   async function leaseFor(target: RedisTarget, namespace: string, held: RedisLease | undefined): Promise<RedisLease> {
     const maxAgeMs = observation.kind === 'Failed' ? Math.min(referencesAfterFailureMs, referencesEveryMs) : referencesEveryMs
@@ -142,12 +149,19 @@ export function createPipelineWatcher(parts: WatcherParts): PipelineWatcher {
     queue: RedisLease,
   ): Promise<StreamPipelineError | undefined> {
     const { connection } = stream
+    // A failover changes the role of a server within seconds.
+    const unfit = await refusalOf(async () => {
+      await stream.serverFit()
+      if (queue !== stream) await queue.serverFit()
+    }, connection)
+    if (unfit !== undefined) {
+      trial = undefined
+      return unfit
+    }
     const id = JSON.stringify([stream.id, queue.id, pipeline.generation, mode])
     const isFresh = trial?.id === id && trial.refusal === undefined && clock.now() - trial.atMs < checkEveryMs
     if (isFresh) return undefined
     const refusal = await refusalOf(async () => {
-      await stream.serverFit()
-      if (queue !== stream) await queue.serverFit()
       await claimed(pipeline, connection)
       if (mode !== undefined) await connection.set(keySpace(pipeline.source.stream, pipeline.source.group).mode, mode)
       await checkRights(pipeline, connection, queue.connection)
@@ -179,6 +193,13 @@ export function createPipelineWatcher(parts: WatcherParts): PipelineWatcher {
     return await refusalOf(async () => void (await ensureGroup(connection, keys, source)), connection)
   }
 
+  /** The last observation, if it is of the stream and queue of this pipeline. */
+  function ofSame(before: Observation, pipeline: CompiledPipeline): Made | undefined {
+    if (before.kind === 'None') return undefined
+    const isSame = before.generation === pipeline.generation || seenPlace === placeOf(pipeline)
+    return isSame ? before : undefined
+  }
+
   function decided(watched: Watched, sample: Sample | undefined): Decision {
     return memory.decide(sample, scalingPolicy(watched.pipeline, watched.currentReplicas))
   }
@@ -190,6 +211,7 @@ export function createPipelineWatcher(parts: WatcherParts): PipelineWatcher {
     return refusal
   }
 
+  /** The connection may have been closed since the last look, so this is a use of its own. */
   async function keepAtLast(): Promise<void> {
     if (kept === undefined) return
     const { lease, pipeline } = kept
@@ -220,7 +242,8 @@ export function createPipelineWatcher(parts: WatcherParts): PipelineWatcher {
       return streamLease
     },
     async look(watched, signal) {
-      const before = observation
+      const before = ofSame(observation, watched.pipeline)
+      let atMs = clock.wall().getTime()
       const leaves: (() => void)[] = []
       try {
         streamLease = await leaseFor(watched.pipeline.redis, watched.pipeline.namespace, streamLease)
@@ -232,6 +255,7 @@ export function createPipelineWatcher(parts: WatcherParts): PipelineWatcher {
         const turn = await streamLease.looks.take(signal)
         if (turn === undefined) return
         leaves.push(turn)
+        atMs = clock.wall().getTime()
         parts.onBegin?.()
         const { connection } = streamLease
         const { sample: found, refusal } = await sampled(watched, streamLease, leaves)
@@ -244,19 +268,21 @@ export function createPipelineWatcher(parts: WatcherParts): PipelineWatcher {
         observation = {
           kind: 'Seen',
           generation: watched.pipeline.generation,
+          atMs,
           sample,
           vanished,
           decision,
           ...(unkept === undefined ? {} : { refusal: unkept }),
           ...(quietSinceMs === undefined ? {} : { quietSinceMs }),
         }
+        seenPlace = placeOf(watched.pipeline)
       } catch (thrown) {
         kept = undefined
-        const last = before.kind === 'None' ? undefined : before.sample
         const decision = decided(watched, undefined)
         const error = await diagnosed(thrown, watched.pipeline, streamLease?.connection, queueLease?.connection)
         const { generation } = watched.pipeline
-        observation = { kind: 'Failed', generation, error, decision, ...(last === undefined ? {} : { sample: last }) }
+        observation = { kind: 'Failed', generation, error, decision, ...lastSample(before) }
+        seenPlace = placeOf(watched.pipeline)
       } finally {
         for (const leave of leaves.toReversed()) leave()
       }
@@ -268,15 +294,18 @@ export function createPipelineWatcher(parts: WatcherParts): PipelineWatcher {
   }
 }
 
+const placeOf = ({ redis, source, sink }: CompiledPipeline): string =>
+  JSON.stringify([redis, source.stream, source.group, sink.redis, sink.prefix, sink.queue])
+
 function shelfOf({ source }: CompiledPipeline, { connection, id }: RedisLease): Shelf {
   const { stream, group } = source
   return { connection, keys: keySpace(stream, group), id: JSON.stringify([id, stream, group]) }
 }
 
 /** Since when nothing has waited and nothing was added. */
-function quietSince(before: Observation, sample: Sample, nowMs: number): number | undefined {
+function quietSince(before: Made | undefined, sample: Sample, nowMs: number): number | undefined {
   if (sample.undelivered + sample.pending > 0) return undefined
-  const last = before.kind === 'None' ? undefined : before.sample
+  const last = before?.sample
   const still = last === undefined || last.entriesAdded === sample.entriesAdded
-  return still && before.kind === 'Seen' && before.quietSinceMs !== undefined ? before.quietSinceMs : nowMs
+  return still && before?.kind === 'Seen' && before.quietSinceMs !== undefined ? before.quietSinceMs : nowMs
 }

@@ -27,10 +27,25 @@ function generationOf({ object }: Observed): number {
   return object.metadata.generation ?? 0
 }
 
-/** The look at the Redis of this spec; none if the last look was for another spec. */
-export function lookOf(observed: Observed): Observation {
+/** Looks missed in a row after which nothing is known of Redis: the processes that look have ended. */
+const missedLooks = 6
+/** A status rests on no look that is older, unless looks are rarer. */
+const freshMs = 5_000
+
+export function isOldLook(observed: Observed, nowMs: number): boolean {
+  return lookAgeMs(observed, nowMs) > Math.max(freshMs, observed.settings.observeEveryMs)
+}
+
+/** The look at the Redis of this spec; none if the last look was for another spec, or long ago. */
+export function lookOf(observed: Observed, nowMs: number): Observation {
   const { observation } = observed
-  return observation.kind !== 'None' && observation.generation === generationOf(observed) ? observation : noLook
+  if (observation.kind === 'None' || observation.generation !== generationOf(observed)) return noLook
+  return lookAgeMs(observed, nowMs) > missedLooks * Math.max(freshMs, observed.settings.observeEveryMs) ? noLook : observation
+}
+
+/** Age of a look that worked. A failed look ages no further: the next one may be half a minute away. */
+function lookAgeMs({ observation }: Observed, nowMs: number): number {
+  return observation.kind === 'Seen' ? nowMs - (observation.atMs ?? nowMs) : 0
 }
 
 export function factsOf(observed: Observed, replicas: number, nowMs: number): Facts {
@@ -41,7 +56,7 @@ export function factsOf(observed: Observed, replicas: number, nowMs: number): Fa
     generation: generationOf(observed),
     replicas,
     ready: deployment?.status?.readyReplicas ?? 0,
-    look: lookOf(observed),
+    look: lookOf(observed, nowMs),
     rollout,
     obstacles: obstaclesOf(observed, rollout, replicas, nowMs),
     nowMs,

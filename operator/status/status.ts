@@ -15,7 +15,7 @@ export function statusOf(observed: Observed, replicas: number, nowMs: number): S
   const { object, deployment } = observed
   const before = object.status
   // A look made for an earlier spec may be of another stream.
-  const observation = lookOf(observed)
+  const observation = lookOf(observed, nowMs)
   const sample = observation.kind === 'None' ? undefined : observation.sample
   const vanished = observation.kind === 'Seen' ? observation.vanished : []
   const generation = object.metadata.generation ?? 0

@@ -26,7 +26,7 @@ async function shelfOn(t: TestContext) {
 }
 
 function memoryWith(clock = { now: () => 0 }) {
-  return createScalingMemory({ clock, onDecision: undefined, onDefect: undefined })
+  return createScalingMemory(clock, () => undefined, assert.ifError)
 }
 
 const policy = (currentReplicas: number, over: Partial<ScalingPolicy> = {}) =>
