@@ -104,7 +104,7 @@ export function createPipelineWatcher(parts: WatcherParts): PipelineWatcher {
     (thrown) => parts.onDefect?.(thrown),
   )
   /** Where the last look found that writes are taken. */
-  let shelf: Shelf | undefined
+  let kept: { readonly lease: RedisLease; readonly pipeline: CompiledPipeline } | undefined
   let streamLease: RedisLease | undefined
   let queueLease: RedisLease | undefined
   let trial: Trial | undefined
@@ -205,17 +205,32 @@ export function createPipelineWatcher(parts: WatcherParts): PipelineWatcher {
   }
 
   /** @returns why the state could not be kept */
-  async function kept(pipeline: CompiledPipeline, lease: RedisLease): Promise<StreamPipelineError | undefined> {
-    const here = shelfOf(pipeline, lease)
-    const refusal = await refusalOf(() => memory.write(here), lease.connection)
-    if (refusal === undefined) shelf = here
+  async function keep(pipeline: CompiledPipeline, lease: RedisLease): Promise<StreamPipelineError | undefined> {
+    const refusal = await refusalOf(() => memory.write(shelfOf(pipeline, lease)), lease.connection)
+    kept = refusal === undefined ? { pipeline, lease } : undefined
     return refusal
   }
 
-  async function keptAtLast(here: Shelf): Promise<void> {
-    const late = Promise.withResolvers<void>()
-    const cancel = clock.after(lastWriteMs, late.resolve)
-    await Promise.race([refusalOf(() => memory.write(here, true), here.connection), late.promise])
+  /** The connection may have been closed since the last look, so this is a use of its own. */
+  async function keepAtLast(): Promise<void> {
+    if (kept === undefined) return
+    const { lease, pipeline } = kept
+    const late = new AbortController()
+    const waited = Promise.withResolvers<void>()
+    const cancel = clock.after(lastWriteMs, () => {
+      late.abort()
+      waited.resolve()
+    })
+    const write = async () => {
+      const leave = await lease.enter(late.signal)
+      if (leave === undefined) return
+      await refusalOf(async () => {
+        await open(lease.connection)
+        await memory.write(shelfOf(pipeline, lease), true)
+      }, lease.connection)
+      leave()
+    }
+    await Promise.race([write(), waited.promise])
     cancel()
   }
 
@@ -247,9 +262,9 @@ export function createPipelineWatcher(parts: WatcherParts): PipelineWatcher {
         const { sample, vanished } = await reaper.reap(connection, watched.pipeline, watched.livingPods, found)
         const quietSinceMs = quietSince(before, sample, clock.wall().getTime())
         const decision = decided(watched, sample)
-        shelf = undefined
+        kept = undefined
         const unmade = refusal ?? (await madeGroup(watched.pipeline, connection, sample, decision))
-        const unkept = unmade ?? (await kept(watched.pipeline, streamLease))
+        const unkept = unmade ?? (await keep(watched.pipeline, streamLease))
         observation = {
           kind: 'Seen',
           generation: watched.pipeline.generation,
@@ -262,7 +277,7 @@ export function createPipelineWatcher(parts: WatcherParts): PipelineWatcher {
         }
         seenPlace = placeOf(watched.pipeline)
       } catch (thrown) {
-        shelf = undefined
+        kept = undefined
         const decision = decided(watched, undefined)
         const error = await diagnosed(thrown, watched.pipeline, streamLease?.connection, queueLease?.connection)
         const { generation } = watched.pipeline
@@ -273,7 +288,7 @@ export function createPipelineWatcher(parts: WatcherParts): PipelineWatcher {
       }
     },
     async close() {
-      if (shelf !== undefined) await keptAtLast(shelf)
+      await keepAtLast()
       await Promise.all([streamLease?.release(), queueLease?.release()])
     },
   }

@@ -1,4 +1,5 @@
 /** Results for people: a table on the terminal, the same in Markdown for the documentation. */
+import { count } from '../reasons.ts'
 import { baselineNames } from './baselines.ts'
 import type { BaselineResult, ScenarioResult } from './compare.ts'
 
@@ -54,7 +55,7 @@ function notes(results: readonly ScenarioResult[]): string[] {
           `Operators replaced: ${sum((r) => r.restarts)}, of which ${sum((r) => r.restartShrinks)} began by taking replicas away.`,
         ]),
     ...results.flatMap(({ name, mostUnready }) =>
-      mostUnready === undefined ? [] : [`${name}: at most ${mostUnready} replicas were asked for while none was ready.`],
+      mostUnready === undefined ? [] : [`${name}: ${count(mostUnready, 'replica')} at most, while none was ready.`],
     ),
     ...bound.map(
       ({ name, throughput, replicasOverUseful }) =>
