@@ -86,7 +86,7 @@ export interface Reconciler {
 }
 
 /** Pause while no status is written, since the watches have to catch up, or a write has to be tried again. */
-const behindMs = 500
+const waitMs = 1_000
 /** A Secret that cannot be read is reported after this many times `faultsEveryMs`. */
 const doubtPatience = 6
 
@@ -262,22 +262,35 @@ export function createReconciler(parts: ReconcilerParts): Reconciler {
     const course = courseOf(observed, clock.wall().getTime())
     watch(key, observed, course)
     const settling = await settle(key, record, observed, course, signal)
+    const outcome = outcomeOf(key, record, observed, course, settling)
+    const said = outcome && report(outcome, clock.wall().getTime())
+    const { setback } = record
+    const isCurrent = said?.writeStatus !== true || caches.views.isCurrent(object.metadata.namespace ?? '')
+    if (outcome === undefined || said === undefined || !isCurrent)
+      return nextLook({ requeueAfterMs: waitMs }, setback, clock.now())
+    await write(record, outcome.object, said, signal)
+    return nextLook(said, setback, clock.now())
+  }
+
+  /** What a status may be made of at this moment. Undefined: it has to wait. */
+  function outcomeOf(
+    key: string,
+    record: PipelineRecord,
+    observed: Observed,
+    course: Course | undefined,
+    settling: Settling,
+  ): Observed | undefined {
     const { setback } = record
     const latest = caches.pipelines.get(key)
     // Writes may take long. The change of the pipeline has queued it anew.
-    if (latest === undefined || !isSameSpec(latest, object)) return nextLook({}, setback, clock.now())
-    if (!caches.views.isCurrent(object.metadata.namespace ?? ''))
-      return nextLook({ requeueAfterMs: behindMs }, setback, clock.now())
+    if (latest === undefined || !isSameSpec(latest, observed.object)) return undefined
     const faults = setback === undefined ? [] : worthTelling(setback, clock.now())
     // The failed write is tried again at once. Until then the objects do not match, and no fault is known to last.
-    if (setback !== undefined && faults.length === 0) return nextLook({ requeueAfterMs: behindMs }, setback, clock.now())
+    if (setback !== undefined && faults.length === 0) return undefined
     const outcome = { ...observed, ...known(key, record, latest), faults }
     // Others have changed objects since they were written. Their change has queued the pipeline, too.
     const isAsSettled = settling === 'AtRest' || course === undefined || setback !== undefined
-    if (!isAsSettled && record.settled !== basisOf(outcome, course)) return { requeueAfterMs: behindMs }
-    const said = report(outcome, clock.wall().getTime())
-    await write(record, latest, said, signal)
-    return nextLook(said, setback, clock.now())
+    return isAsSettled || record.settled === basisOf(outcome, course) ? outcome : undefined
   }
 
   return {

@@ -44,7 +44,7 @@ export interface Report {
 /** @param nowMs wall-clock milliseconds */
 export function report(observed: Observed, nowMs: number): Report {
   const status = statusOf(observed, desiredReplicas(observed, nowMs), nowMs)
-  const due = awaitedLook(observed, nowMs) ?? nextLook(observed, nowMs) ?? dueOf(observed, status, nowMs)
+  const due = awaitedLook(observed, nowMs) ?? nextLook(observed, dueOf(observed, status, nowMs), nowMs)
   const writeStatus = due.kind === 'Now'
   const waits = [
     ...(observed.references.length > 0 ? [observed.settings.referencesEveryMs] : []),
@@ -87,9 +87,9 @@ function awaitedLook(observed: Observed, nowMs: number): StatusDue | undefined {
 const againMs = 250
 
 /** A look is due or under way: until it ends the status stands, since it would rest on an old one. */
-function nextLook(observed: Observed, nowMs: number): StatusDue | undefined {
-  if (lookOf(observed, nowMs).kind === 'None') return undefined
-  return isOldLook(observed, nowMs) ? { kind: 'Later', afterMs: againMs } : undefined
+function nextLook(observed: Observed, due: StatusDue, nowMs: number): StatusDue {
+  if (due.kind !== 'Now' || lookOf(observed, nowMs).kind === 'None') return due
+  return isOldLook(observed, nowMs) ? { kind: 'Later', afterMs: againMs } : due
 }
 
 function dueOf({ object, settings, statusWrittenMs }: Observed, status: StreamPipelineStatus, nowMs: number): StatusDue {

@@ -53,6 +53,13 @@ test('contention is tried again at once and told of when it does not pass', () =
   assert.deepEqual(worthTelling(setbackOf(undefined, { faults: [busy, refused], basis: 'b' }, 0, everyMs, 0), 0), [refused])
 })
 
+test('contention that lasts for five seconds is reported, however few the tries', () => {
+  const first = setbackOf(undefined, { faults: [busy], basis: 'b' }, 0, everyMs, 0)
+  const second = setbackOf(first, { faults: [busy], basis: 'b' }, 4_000, everyMs, 0)
+  assert.deepEqual(worthTelling(second, 4_999), [])
+  assert.deepEqual(worthTelling(second, 5_000), [busy])
+})
+
 test('something that changed starts it anew, five seconds after the last try; another basis at once', () => {
   const [, last] = waits([refused], 6)
   assert.ok(last)

@@ -10,9 +10,12 @@ import { startOperator } from './statuses/operator.ts'
 import { firstSpec } from './statuses/specs.ts'
 import { createWorld, deploymentKey, key, name, namespace, type SentStatus, type World } from './statuses/world.ts'
 
-test(`no status is false, whatever happens to the pipeline (STREAMPIPELINE_SEED=${seed})`, async (t) => {
+/** The same histories in each run, unless a seed is given: the trial is for others. */
+const first = process.env['STREAMPIPELINE_SEED'] === undefined ? 1 : seed
+
+test(`no status is false, whatever happens to the pipeline (STREAMPIPELINE_SEED=${first})`, async (t) => {
   const told: string[] = []
-  const result = await tryStatuses({ histories: 100, seed, progress: (line) => void told.push(line) })
+  const result = await tryStatuses({ histories: 100, seed: first, progress: (line) => void told.push(line) })
   t.diagnostic(JSON.stringify(result))
   assert.ok(result.ok, told.join('\n'))
   assert.ok(result.ready > 100)

@@ -35,8 +35,10 @@ export const consumersAvailableChecks: Checks = [
 ]
 
 function unwatched({ observed: { dark = [], deployment }, ready, replicas }: Facts): Verdict | undefined {
-  const unseen = dark.find(({ kind, known }) => kind === deploymentType.kind || (known && kind === podType.kind))
-  if (unseen === undefined || (!unseen.known && deployment !== undefined)) return undefined
+  const unseen = dark.find(({ kind, known }) =>
+    kind === deploymentType.kind ? known || deployment === undefined : kind === podType.kind && (known || replicas > 0),
+  )
+  if (unseen === undefined) return undefined
   const last = unseen.known ? ` since ${ready} of ${replicas} consumers were ready` : ''
   return unknown(unseen.error, `${unseen.subject} cannot be watched${last}: `)
 }

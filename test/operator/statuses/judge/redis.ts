@@ -46,7 +46,8 @@ export const redisReachable: Claim = (sight, of) => {
     return undefined
   }
   if (reason === 'NotObservedYet') {
-    if (isUnsound(spec)) return undefined
+    // A Secret has to be read first, which may hang.
+    if (isUnsound(spec) || (spec.redis.passwordFrom !== undefined && sight.isTroubled)) return undefined
     const isKnown = last > Math.max(sinceMs, startMs) + 1_000 && last < atMs - freshMs && status === 'Unknown'
     return isKnown &&
       fresh.every((truth) => is(truth, ['Up'])) &&

@@ -3,12 +3,12 @@ import { epochMs } from '../time.ts'
 import type { Truth } from '../world.ts'
 import { answered, asOfOf, type Claim, deploymentSpec, type Finding, freshMs, type Sight, streamTruth } from './sight.ts'
 
-export const desired: Claim = ({ status, spec, fresh, atMs }, of): Finding | readonly Finding[] => {
+export const desired: Claim = ({ status, spec, fresh, atMs, isTroubled }, of): Finding | readonly Finding[] => {
   const wanted = status.scaling?.desiredReplicas ?? -1
   const isAsked = of('RedisReachable').status === 'True'
   const { policy, minReplicas, maxReplicas } = spec.scaling
-  // A number that was decided during a reconcile is carried out by the next one.
-  const isNew = epochMs + atMs - Date.parse(status.scaling?.lastScaleTime ?? '') < freshMs
+  // A number that was decided during a reconcile, which may be slow, is carried out by the next one.
+  const isNew = isTroubled || epochMs + atMs - Date.parse(status.scaling?.lastScaleTime ?? '') < freshMs
   const isCarriedOut = isNew || fresh.some((truth) => truth.deployment === undefined || deploymentSpec(truth).replicas === wanted)
   return [
     of('Reconciled').status !== 'True' || isCarriedOut ? undefined : `${wanted}, and the Deployment never had that many`,
