@@ -82,8 +82,7 @@ apiVersion: admissionregistration.k8s.io/v1
 kind: ValidatingAdmissionPolicy
 metadata:
   name: {{ $global }}-limits
-  labels:
-    {{- include "streampipeline-operator.labels" . | nindent 4 }}
+  {{- include "streampipeline-operator.metadata" (dict "root" .) | nindent 2 }}
 spec:
   failurePolicy: Fail
   matchConstraints:
@@ -103,8 +102,7 @@ apiVersion: admissionregistration.k8s.io/v1
 kind: ValidatingAdmissionPolicyBinding
 metadata:
   name: {{ $global }}-limits
-  labels:
-    {{- include "streampipeline-operator.labels" . | nindent 4 }}
+  {{- include "streampipeline-operator.metadata" (dict "root" .) | nindent 2 }}
 spec:
   policyName: {{ $global }}-limits
   validationActions: [Deny]

@@ -9,7 +9,7 @@ import { admissionTemplate, limitFlags } from './admission.ts'
 import { alertGroups, runbookName } from './alerts.ts'
 import { argocdHealth } from './argocd.ts'
 import { dashboard } from './dashboard.ts'
-import { isGroup, type Value, type ValueGroup, values } from './values.ts'
+import { isGroup, type ValueGroup, values } from './values.ts'
 
 const chart = 'charts/streampipeline-operator'
 const yaml = (content: unknown) => stringify(content, { aliasDuplicateObjects: false, lineWidth: 0 })
@@ -57,8 +57,8 @@ function chartManifest(version: string): object {
         },
       ]),
       'artifacthub.io/images': yaml([
-        { name: 'operator', image: `streampipeline/operator:${version}` },
-        { name: 'consumer', image: `streampipeline/consumer:${version}` },
+        { name: 'operator', image: `localhost/streampipeline/operator:${version}` },
+        { name: 'consumer', image: `localhost/streampipeline/consumer:${version}` },
       ]),
       'artifacthub.io/changes': yaml([{ kind: 'added', description: 'First version' }]),
     },
@@ -76,20 +76,18 @@ function valuesYaml(fields: Fields, indent = ''): string {
 }
 
 function valuesSchema(): object {
-  return { $schema: 'http://json-schema.org/draft-07/schema#', title: 'Values', ...groupSchema({ global: globals, ...values }) }
+  return { $schema: 'http://json-schema.org/draft-07/schema#', title: 'Values', ...groupSchema(values) }
 }
 
-/** Helm passes `global` to every chart, whether it uses it or not. */
-const globals: Value = { description: 'For parent charts; not read.', default: undefined, schema: { type: 'object' } }
-
-function groupSchema(fields: Fields): object {
+/** @param open other names are accepted, too */
+function groupSchema(fields: Fields, open = false): object {
   const properties = Object.entries(fields).map(([key, field]) => [
     key,
     isGroup(field)
-      ? { description: field.description, ...groupSchema(field.fields) }
+      ? { description: field.description, ...groupSchema(field.fields, field.open) }
       : { description: field.description, ...field.schema, default: field.default },
   ])
-  return { type: 'object', additionalProperties: false, properties: Object.fromEntries(properties) }
+  return { type: 'object', additionalProperties: open, properties: Object.fromEntries(properties) }
 }
 
 /** What would be read as a template's action is none in the CRD's own texts. */
@@ -97,12 +95,11 @@ const literal = (text: string) => text.replaceAll('{{', '{{ "{{" }}')
 
 function crdTemplate(): string {
   const resource = crd() as { metadata: object }
-  const marker = 'KEEP-ANNOTATIONS'
+  const marker = 'LABELS-AND-ANNOTATIONS'
   const text = literal(yaml({ ...resource, metadata: { ...resource.metadata, labels: marker } }))
-  const metadata =
-    '  labels:\n    {{- include "streampipeline-operator.labels" . | nindent 4 }}\n' +
-    '  {{- if .Values.crds.keep }}\n  annotations:\n    helm.sh/resource-policy: keep\n  {{- end }}'
-  return `{{- if .Values.crds.enabled }}\n${text.replace(`  labels: ${marker}`, metadata)}{{- end }}\n`
+  const keep = '{{- $kept := ternary (dict "helm.sh/resource-policy" "keep") (dict) .Values.crds.keep }}\n'
+  const metadata = '  {{- include "streampipeline-operator.metadata" (dict "root" . "annotations" $kept) | nindent 2 }}'
+  return `{{- if .Values.crds.enabled }}\n${keep}${text.replace(`  labels: ${marker}`, metadata)}{{- end }}\n`
 }
 
 function rightsTemplate(): string {

@@ -58,7 +58,7 @@ test('confined to namespaces there is no ClusterRole, and each namespace has its
     manifests.filter(({ kind }) => kind.startsWith('ClusterRole')).map(({ metadata }) => metadata.name),
     [],
   )
-  const roles = ofKind(manifests, 'Role')
+  const roles = ofKind(manifests, 'Role').filter(({ metadata }) => !/-(view|edit|admin)$/.test(metadata.name))
   assert.deepEqual(roles.map(({ metadata }) => metadata.namespace).sort(), ['farm', 'mill', 'ops'])
   const rules = (where: 'Pipelines' | 'Own') => rights.filter((right) => right.where === where).map(policyRule)
   for (const { metadata, rules: rendered } of roles) {
@@ -67,6 +67,21 @@ test('confined to namespaces there is no ClusterRole, and each namespace has its
   const [deployment] = ofKind(manifests, 'Deployment')
   const text = JSON.stringify(deployment)
   for (const flag of ['--namespaces=farm,mill', '--network-policy', '--pod-monitor']) assert.ok(text.includes(flag), flag)
+})
+
+test('confined to namespaces there are Roles for users, each with all that the lesser ones have', needsHelm, async (t) => {
+  const roles = ofKind(await render(t, { namespaces: ['farm'] }), 'Role')
+  const verbs = (role: string) => {
+    const found = roles.find(({ metadata }) => metadata.namespace === 'farm' && metadata.name.endsWith(`-${role}`))
+    const rules = (found?.['rules'] ?? []) as readonly {
+      readonly resources: readonly string[]
+      readonly verbs: readonly string[]
+    }[]
+    return rules.filter(({ resources }) => resources.includes('streampipelines')).flatMap((rule) => rule.verbs)
+  }
+  assert.deepEqual(verbs('view'), ['get', 'list', 'watch'])
+  assert.deepEqual(verbs('edit'), [...verbs('view'), 'create', 'update', 'patch', 'delete'])
+  assert.deepEqual(verbs('admin'), [...verbs('edit'), 'deletecollection'])
 })
 
 test('rights that only a flag needs are given only with it', needsHelm, async (t) => {
@@ -126,6 +141,13 @@ test('wrong values are refused, and the message names the value', needsHelm, asy
     [{ 'podLabels.team': 3 }, /podLabels\/team.*want string/s],
     [{ imagePullSecrets: ['pull'] }, /imagePullSecrets\/0.*want object/s],
     [{ env: [{ value: 'x' }] }, /env\/0.*missing property 'name'/s],
+    [{ 'consumerDefaults.image': 'x' }, /consumerDefaults.*additional properties 'image' not allowed/s],
+    [{ 'consumerDefaults.labels.team': 3 }, /consumerDefaults\/labels\/team.*want string/s],
+    [{ 'livenessProbe.httpGet': {} }, /livenessProbe.*additional properties 'httpGet' not allowed/s],
+    [{ extraArgs: ['workers'] }, /extraArgs\/0.*pattern/s],
+    [{ 'metrics.service.ipFamilies': ['IPv5'] }, /ipFamilies\/0.*'IPv4'/s],
+    [{ 'podDisruptionBudget.minAvailable': 'half' }, /minAvailable.*pattern/s],
+    [{ 'networkPolicy.redisPorts': [0] }, /redisPorts\/0.*minimum/s],
     [{ 'metrics.enabled': false, 'metrics.serviceMonitor.enabled': true }, /serviceMonitor.enabled needs metrics.enabled/],
   ]
   for (const [values, message] of wrong) {
@@ -181,8 +203,8 @@ test('who may scrape the operator can be named', needsHelm, async (t) => {
   const from = [{ namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': 'monitoring' } } }]
   const [policy] = ofKind(await render(t, { 'networkPolicy.operator': true, 'networkPolicy.metricsFrom': from }), 'NetworkPolicy')
   assert.deepEqual((policy?.['spec'] as { ingress: unknown } | undefined)?.ingress, [
-    { ports: [{ port: 'metrics' }], from },
-    { ports: [{ port: 'health' }] },
+    { ports: [{ port: 'metrics', protocol: 'TCP' }], from },
+    { ports: [{ port: 'health', protocol: 'TCP' }] },
   ])
 })
 
@@ -290,9 +312,7 @@ test('the dashboard of the ConfigMap is the dashboard, and the rule holds the va
 test('values.yaml says the same as the schema’s defaults', async () => {
   const values = parse(await readFile(join(chartFolder, 'values.yaml'), 'utf8')) as Record<string, unknown>
   const schema = JSON.parse(await readFile(join(chartFolder, 'values.schema.json'), 'utf8')) as Schema
-  const defaults = defaultsOf(schema)
-  delete defaults['global']
-  assert.deepEqual(values, defaults)
+  assert.deepEqual(values, defaultsOf(schema))
 })
 
 interface Schema {
