@@ -8,6 +8,7 @@ import { root } from '../root.ts'
 import { admissionTemplate, limitFlags } from './admission.ts'
 import { alertGroups, runbookName } from './alerts.ts'
 import { argocdHealth } from './argocd.ts'
+import { acceptedChecks } from './checks.ts'
 import { dashboard } from './dashboard.ts'
 import { isGroup, type ValueGroup, values } from './values.ts'
 
@@ -149,6 +150,14 @@ Flux, Helm and \`kubectl wait\` go by the conditions \`Ready\` and \`Stalled\` a
 check, [files/argocd-health.lua](files/argocd-health.lua); its ConfigMap \`argocd-cm\` takes it under
 \`resource.customizations.health.streampipeline.dev_StreamPipeline\`. A pipeline that is suspended, Direct or at zero as asked for is
 Healthy; one with \`streampipeline.dev/reconcile: disabled\` is Suspended.
+
+## Checks that fail on purpose
+
+checkov's checks of Kubernetes objects and Dockerfiles pass on the rendered chart, on a pipeline's objects and on the Dockerfile, but for these:
+
+| Check | Demands | Fails on | Why |
+|---|---|---|---|
+${acceptedChecks.map(({ id, demand, where, reason }) => `| ${id} | ${demand} | ${where} | ${reason} |`).join('\n')}
 
 ## Alerts
 

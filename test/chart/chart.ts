@@ -29,6 +29,9 @@ export const needsPromtool = { skip: promtool === undefined && 'no promtool on P
 export const prometheus = onPath('prometheus')
 export const needsPrometheus = { skip: prometheus === undefined && 'no prometheus on PATH: apt-get install prometheus' }
 
+export const checkov = onPath('checkov')
+export const needsCheckov = { skip: checkov === undefined && 'no checkov on PATH: pip install checkov' }
+
 export const helm = async (t: TestContext, ...args: string[]): Promise<Completed> =>
   await run(t, args, { command: helmProgram ?? 'helm' })
 
