@@ -3,8 +3,9 @@ import { Registry } from 'prom-client'
 import { createWorkerMetrics } from '../client/metrics.ts'
 import { createConsumerMetrics } from '../consumer/metrics.ts'
 import { createCoverageMetrics } from '../operator/metrics/coverage.ts'
+import { families } from '../operator/metrics/families.ts'
 import { createMachineryMetrics } from '../operator/metrics/machinery.ts'
-import { createPipelineMetrics, families } from '../operator/metrics/pipelines.ts'
+import { createPipelineMetrics } from '../operator/metrics/pipelines.ts'
 
 interface Exported {
   readonly name: string
@@ -31,7 +32,7 @@ export function metricsDocument(): string {
   createMachineryMetrics(machinery)
   createCoverageMetrics(machinery)
   const consumer = createConsumerMetrics({ namespace: 'default', name: 'ndvi' }).registry
-  const worker = createWorkerMetrics('ndvi').registry
+  const worker = createWorkerMetrics({ queue: 'ndvi' }).registry
   return `# Metrics
 
 \`/metrics\` of operator and consumer, in the text format of Prometheus; a worker's are in the registry it is given. Each process also
@@ -40,7 +41,8 @@ The chart's alerts are listed in its README, each with a page in [runbooks](runb
 
 ## The operator, per pipeline
 
-The leader reports them. Labels \`namespace\` and \`name\`; \`streampipeline_condition\` has \`type\` and \`status\` as well,
+All metrics of one pipeline, the operator's, the consumers' and the workers', have the labels \`namespace\` and \`pipeline\`, so that joins work.
+The leader reports them. Here \`streampipeline_condition\` has \`type\` and \`status\` as well,
 \`streampipeline_scaling_decisions_total\` has \`reason\`; \`streampipeline_observe_duration_seconds\` is of all pipelines together.
 
 ${table([...families, ...own(pipelines)])}
@@ -54,13 +56,14 @@ ${table(own(machinery))}
 
 ## A consumer
 
-Labels \`namespace\` and \`pipeline\`.
+Labels \`namespace\` and \`pipeline\`. An entry is late if it was settled later than \`scaling.targetAge\` after it was added.
 
 ${table(own(consumer))}
 
 ## A worker of the library
 
-Label \`queue\`.
+Labels \`queue\` and \`pipeline\`, which is the queue's name unless \`createWorker\` is given another \`pipeline\`; \`namespace\` where it is given,
+else the scrape's own.
 
 ${table(own(worker))}
 `

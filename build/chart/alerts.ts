@@ -32,10 +32,9 @@ function alert(
   }
 }
 
-const pipeline = '{{ $labels.namespace }}/{{ $labels.name }}'
+const pipeline = '{{ $labels.namespace }}/{{ $labels.pipeline }}'
 /** Every client of the API server counts its requests under client-go's name; ours come from a target that tells of our Lease, too. */
 export const ofOperators = 'and on (job, instance) leader_election_master_status{name="streampipeline"}'
-const ofConsumers = '{{ $labels.namespace }}/{{ $labels.pipeline }}'
 
 export const alertGroups: readonly AlertGroup[] = [
   {
@@ -47,7 +46,7 @@ export const alertGroups: readonly AlertGroup[] = [
         'Entries wait too long',
         `The oldest entry of ${pipeline} has waited for {{ $value | humanizeDuration }}.`,
         // Not `or`, which takes the left one where both have the same labels, and all pipelines have both.
-        'max by (namespace, name) ({__name__=~"redis_stream_undelivered_age_max_seconds|redis_stream_pending_age_max_seconds"}) > OLDEST_AGE',
+        'max by (namespace, pipeline) ({__name__=~"redis_stream_undelivered_age_max_seconds|redis_stream_pending_age_max_seconds"}) > OLDEST_AGE',
         '10m',
       ),
       alert(
@@ -55,7 +54,7 @@ export const alertGroups: readonly AlertGroup[] = [
         'warning',
         'Entries become dead letters',
         `${pipeline} has {{ $value | humanize }} more dead letters than 15 minutes ago.`,
-        'max by (namespace, name) (delta(redis_stream_dead_letter_entries[15m])) > 0',
+        'max by (namespace, pipeline) (delta(redis_stream_dead_letter_entries[15m])) > 0',
         '5m',
       ),
       alert(
@@ -63,7 +62,7 @@ export const alertGroups: readonly AlertGroup[] = [
         'warning',
         'There is hardly any room left for dead letters',
         `The dead letters of ${pipeline} take {{ $value | humanizePercentage }} of their room; when it is full, entries that cannot become jobs stay pending.`,
-        'max by (namespace, name) (redis_stream_dead_letter_entries) / max by (namespace, name) (redis_stream_dead_letter_max_entries) > 0.9',
+        'max by (namespace, pipeline) (redis_stream_dead_letter_entries) / max by (namespace, pipeline) (redis_stream_dead_letter_max_entries) > 0.9',
         '5m',
       ),
       alert(
@@ -71,15 +70,15 @@ export const alertGroups: readonly AlertGroup[] = [
         'critical',
         'Entries were trimmed before anybody read them',
         `{{ $value | humanize }} entries of ${pipeline} are lost.`,
-        'max by (namespace, name) (increase(redis_stream_lost_entries_total[15m])) > 0',
+        'max by (namespace, pipeline) (increase(redis_stream_lost_entries_total[15m])) > 0',
       ),
       alert(
         'StreamPipelineNoConsumer',
         'critical',
         'Entries wait and no consumer is ready',
         `{{ $value }} entries of ${pipeline} wait and no consumer is ready.`,
-        'max by (namespace, name) (redis_stream_undelivered_entries) > 0 and on (namespace, name) ' +
-          'max by (namespace, name) (streampipeline_condition{type="ConsumersAvailable",status="True"}) == 0',
+        'max by (namespace, pipeline) (redis_stream_undelivered_entries) > 0 and on (namespace, pipeline) ' +
+          'max by (namespace, pipeline) (streampipeline_condition{type="ConsumersAvailable",status="True"}) == 0',
         '5m',
       ),
       alert(
@@ -87,7 +86,7 @@ export const alertGroups: readonly AlertGroup[] = [
         'warning',
         'A pipeline is not ready',
         `kubectl describe streampipeline of ${pipeline} says why.`,
-        'max by (namespace, name) (streampipeline_condition{type="Ready",status="True"}) == 0',
+        'max by (namespace, pipeline) (streampipeline_condition{type="Ready",status="True"}) == 0',
         '15m',
       ),
     ],
@@ -99,7 +98,7 @@ export const alertGroups: readonly AlertGroup[] = [
         'StreamPipelineReclaimStorm',
         'warning',
         'Entries go from consumer to consumer',
-        `{{ $value | humanize }} entries per second of ${ofConsumers} are taken over from consumers that left them.`,
+        `{{ $value | humanize }} entries per second of ${pipeline} are taken over from consumers that left them.`,
         'sum by (namespace, pipeline) (rate(stream_consumer_reclaimed_total[10m])) > ' +
           '0.2 * sum by (namespace, pipeline) (rate(stream_consumer_settled_total[10m])) > 0.1',
         '10m',
@@ -108,7 +107,7 @@ export const alertGroups: readonly AlertGroup[] = [
         'StreamPipelineSinkRejecting',
         'warning',
         'Redis refuses the consumers',
-        `Consumers of ${ofConsumers} met {{ $value | humanize }} refusals in 10 minutes, reason {{ $labels.reason }}.`,
+        `Consumers of ${pipeline} met {{ $value | humanize }} refusals in 10 minutes, reason {{ $labels.reason }}.`,
         'sum by (namespace, pipeline, reason) (increase(stream_consumer_failures_total[10m])) > 10',
         '5m',
       ),
@@ -116,7 +115,7 @@ export const alertGroups: readonly AlertGroup[] = [
         'StreamPipelineConsumerSilent',
         'warning',
         'A consumer runs and does not reach Redis',
-        `{{ $labels.pod }} of ${ofConsumers} last reached Redis {{ $value | humanizeDuration }} ago.`,
+        `{{ $labels.pod }} of ${pipeline} last reached Redis {{ $value | humanizeDuration }} ago.`,
         'time() - (stream_consumer_heartbeat_timestamp_seconds > 0) > 60',
         '2m',
       ),
@@ -141,7 +140,7 @@ export const alertGroups: readonly AlertGroup[] = [
         'The operator writes without a reason',
         '{{ $value | humanize }} writes per second and pipeline: somebody undoes what the operator applies.',
         `sum(rate(rest_client_requests_total{method="PATCH"}[15m]) ${ofOperators}) / ` +
-          'count(count by (namespace, name) (streampipeline_desired_replicas)) > 0.5',
+          'count(count by (namespace, pipeline) (streampipeline_desired_replicas)) > 0.5',
         '30m',
       ),
     ],

@@ -18,7 +18,7 @@ export function createMetrics(): OperatorMetrics {
   const pipelines = createPipelineMetrics(registry)
   return {
     contentType: registry.contentType,
-    scrape: async () => `${await registry.metrics()}${pipelines.text()}`,
+    scrape: async () => `${await registry.metrics()}${await pipelines.text()}`,
     ...pipelines,
     ...createMachineryMetrics(registry),
     ...createCoverageMetrics(registry),

@@ -1,6 +1,7 @@
 /** The objects a pipeline should have, whole. */
 
 import type { CompiledPipeline, RedisTarget } from '../../api/compiled.ts'
+import { promiseFile } from '../../api/files.ts'
 import { dispatchConfigOf, dispatchVariable } from '../../redis/dispatchconfig.ts'
 import type { KubernetesObject, ResourceType } from '../kubernetes/objects.ts'
 import { isBare } from '../observe/locality.ts'
@@ -72,7 +73,8 @@ export function desiredChildren(
       references: observed.references.map(({ reference }) => reference),
       signature: signature(settings.signingKey, config, referred),
     }
-    children.push(configMap(forConsumer, { 'pipeline.yaml': config }))
+    const promise = JSON.stringify({ targetAgeMs: pipeline.scaling.targetAgeMs })
+    children.push(configMap(forConsumer, { 'pipeline.yaml': config, [promiseFile]: promise }))
     children.push({ type: deploymentType, object: deployment(input, forConsumer) })
   }
   return children

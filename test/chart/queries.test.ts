@@ -101,7 +101,7 @@ test('a real Prometheus answers every query of the dashboard and evaluates every
   const consumerPort = await freePort()
   await startCli(t, ['consume', '--config', config, '--name', 'ndvi-consumer-1', '--listen', `127.0.0.1:${consumerPort}`])
 
-  const worker = createWorkerMetrics(name)
+  const worker = createWorkerMetrics({ queue: name })
   await worker.upstream('imagery', () => undefined)
   const workerServer = createServer((_, response) => {
     void worker.registry.metrics().then((text) => response.setHeader('content-type', worker.registry.contentType).end(text))

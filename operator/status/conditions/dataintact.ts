@@ -1,13 +1,14 @@
 /** Lost entries, entries that other programs took, and the group that retention waits for (intact.ts). */
+import { acknowledgedLosses } from '../../plan/names.ts'
 import { intactOf } from '../intact.ts'
 import { type Checks, verdict } from './verdict.ts'
 
 export const dataIntactChecks: Checks = [
   {
     name: 'what was counted',
-    says({ look, observed: { spec } }) {
+    says({ look, observed: { object, spec } }) {
       const sample = look.kind === 'None' ? undefined : look.sample
-      return sample && intactOf(sample, spec.kind === 'Sound' ? spec.pipeline : undefined)
+      return sample && intactOf(sample, spec.kind === 'Sound' ? spec.pipeline : undefined, acknowledgedLosses(object))
     },
   },
   { name: 'not counted yet', says: () => verdict('Unknown', 'NotObservedYet', 'Known when Redis answers') },
