@@ -4,6 +4,7 @@
  */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import { errorCatalogue } from '../api/errors.ts'
+import { collectMemoryLimit } from '../process/memorylimit.ts'
 import { deadLetterReasons } from '../redis/record.ts'
 import type { PathKind } from '../redis/settle/path.ts'
 import type { Pin } from '../redis/stream/retention.ts'
@@ -38,6 +39,7 @@ export function createConsumerMetrics(
   const registry = new Registry()
   registry.setDefaultLabels({ namespace: pipeline.namespace, pipeline: pipeline.name })
   collectDefaultMetrics({ register: registry })
+  collectMemoryLimit(registry)
   const registers = [registry]
   const heartbeat = new Gauge({
     name: 'stream_consumer_heartbeat_timestamp_seconds',

@@ -7,6 +7,7 @@ import { policyRule, type Right, rights } from '../../operator/rights.ts'
 import { root } from '../root.ts'
 import { admissionTemplate, limitFlags } from './admission.ts'
 import { alertGroups, runbookName } from './alerts.ts'
+import { withSettings } from './alertsettings.ts'
 import { argocdHealth } from './argocd.ts'
 import { acceptedChecks } from './checks.ts'
 import { dashboard } from './dashboard.ts'
@@ -165,7 +166,7 @@ With \`alerts.enabled\`. Each has a page in docs/runbooks.
 
 | Alert | For | Severity | Means |
 |---|---|---|---|
-${alerts.map((rule) => `| ${runbookName(rule)} | ${rule.for ?? '0m'} | ${rule.labels.severity} | ${rule.annotations.summary} |`).join('\n')}
+${alerts.map((rule) => `| ${runbookName(rule)} | ${withSettings(rule.for ?? '0m')} | ${rule.labels.severity} | ${rule.annotations.summary} |`).join('\n')}
 `
 }
 

@@ -1,5 +1,6 @@
 /** The chart's values, the one table: values.yaml, values.schema.json and the chart's README are written from it. */
 import { type ListLimit, listLimits } from '../../operator/policy/limits.ts'
+import { alertThresholds, alertWindows } from './alertsettings.ts'
 
 export interface Value {
   readonly description: string
@@ -252,10 +253,24 @@ export const values: Readonly<Record<string, Value | ValueGroup>> = {
     namespace: text('Where it is made; empty: the release’s namespace.', '', name),
     labels: strings('What your Prometheus selects by.'),
     annotations: strings('Of the PrometheusRule.'),
-    oldestAgeSeconds: value('Age of the oldest waiting entry that is worth an alert when it lasts ten minutes.', 300, {
-      type: 'integer',
-      minimum: 1,
-    }),
+    windows: group(
+      'Windows and patience, as Prometheus writes durations.',
+      Object.fromEntries(
+        Object.entries(alertWindows).map(([key, { default: initial, description }]) => [
+          key,
+          text(description, initial, { pattern: '^[0-9]+(s|m|h|d)$' }),
+        ]),
+      ),
+    ),
+    thresholds: group(
+      'What is worth an alert.',
+      Object.fromEntries(
+        Object.entries(alertThresholds).map(([key, { default: initial, description }]) => [
+          key,
+          value(description, initial, { type: 'number', minimum: 0 }),
+        ]),
+      ),
+    ),
     runbooks: text('Address of the folder with the runbook pages; each alert’s link is this and its own name.', 'docs/runbooks', {
       pattern: '^\\S+$',
     }),

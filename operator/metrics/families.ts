@@ -187,6 +187,15 @@ export const families: readonly Family[] = [
     values: (_, counts) => [...(counts?.decisions ?? [])].map(([reason, count]) => [`,reason="${reason}"`, count]),
   },
   {
+    name: 'streampipeline_contended',
+    type: 'gauge',
+    help: '1 while another writer changes objects of the pipeline back again and again.',
+    values: ({ status }) => {
+      const reconciled = status?.conditions?.find(({ type }) => type === 'Reconciled')
+      return reconciled === undefined ? [] : [['', reconciled.reason === 'Contended' ? 1 : 0]]
+    },
+  },
+  {
     name: 'streampipeline_condition',
     type: 'gauge',
     help: '1 for the status a condition has.',
