@@ -91,6 +91,7 @@ spec:
         apiVersions: ['*']
         operations: [CREATE, UPDATE]
         resources: [streampipelines]
+        scope: '*'
   matchConditions:
     # Labels, annotations and finalizers of what is older than a limit may still change.
     - name: spec-changes
