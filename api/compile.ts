@@ -227,7 +227,7 @@ export function compileScaling(spec: StreamPipelineSpec['scaling']): CompiledSca
     ...(spec.scaleDownDelay === undefined ? {} : { scaleDownDelayMs: ms(spec.scaleDownDelay) }),
     idleAfterMs: ms(spec.idleAfter),
     onMetricsLoss: onMetricsLoss(spec.onMetricsLoss),
-    schedules: spec.schedules.map(({ cron, timeZone, minReplicas, maxReplicas, for: length }) => ({
+    schedules: spec.schedules.map(({ cron, timeZone = 'UTC', minReplicas, maxReplicas, for: length }) => ({
       cron,
       timeZone,
       ...present({ minReplicas, maxReplicas }),

@@ -15,6 +15,9 @@ import { isRecord } from './validation/problem.ts'
  * The StreamPipelines of a file; `-` reads standard input.
  * @throws UnreadableFile, InvalidPipeline
  */
+/** File beside a consumer's configuration: `{"targetAgeMs": 30000}`. */
+export const promiseFile = 'promise.json'
+
 export async function readPipelines(file: string): Promise<readonly LoadedPipeline[]> {
   return loadPipelines(await read(file), file === '-' ? 'standard input' : file)
 }

@@ -10,6 +10,7 @@
  */
 import type { CompiledPipeline } from './compiled.ts'
 import { formatQuantity, parseQuantity } from './quantity.ts'
+import { standardResources } from './schema/consumer.ts'
 import type { ConsumerSpec } from './schema/pipeline.ts'
 import type { Problem } from './validation/problem.ts'
 
@@ -63,7 +64,7 @@ function rounded(bytes: number): string {
 export function memoryRemarks(need: MemoryNeed, consumer: ConsumerSpec): readonly Problem[] {
   const less = 'or lower payload.maxBytes, source.batchBytes or source.inFlightBatches'
   const remarks: Problem[] = []
-  const limit = parseQuantity(String(consumer.resources.limits?.['memory'] ?? ''))
+  const limit = parseQuantity(String((consumer.resources ?? standardResources).limits?.memory ?? ''))
   if (limit !== undefined && limit < need.totalBytes) {
     const message = `a consumer may need ${describeMemory(need)}. Write ${formatQuantity(need.totalBytes)}, ${less}`
     remarks.push({ field: 'spec.consumer.resources.limits.memory', message, beyondServer: true })

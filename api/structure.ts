@@ -61,9 +61,11 @@ function structural(emitted: Emitted): Structure {
     ...rest,
     ...(minimum !== undefined && minimum !== Number.MIN_SAFE_INTEGER && { minimum }),
     ...(maximum !== undefined && maximum !== Number.MAX_SAFE_INTEGER && { maximum }),
-    ...(properties !== undefined && {
-      properties: Object.fromEntries(Object.entries(properties).map(([name, inner]) => [name, structural(inner)])),
-    }),
+    // The API server drops an empty map, and a client that compares would put it back for ever.
+    ...(properties !== undefined &&
+      Object.keys(properties).length > 0 && {
+        properties: Object.fromEntries(Object.entries(properties).map(([name, inner]) => [name, structural(inner)])),
+      }),
     ...(items !== undefined && { items: structural(items) }),
     ...(typed !== undefined && { additionalProperties: structural(typed) }),
   }

@@ -3,7 +3,7 @@
  * tool, `ctr images import`, `kind load image-archive` or `docker load` takes.
  *
  *   BASE        base image; default: the Dockerfile's
- *   REPOSITORY  prefix of the names; default `streampipeline`, so: streampipeline/operator:VERSION
+ *   REPOSITORY  prefix of the names; default `localhost/streampipeline`, so: localhost/streampipeline/operator:VERSION
  *   TAG         default: the version in package.json
  *   BUILDER     `buildah` or `docker`; default: the first of them that works
  */
@@ -85,7 +85,7 @@ export async function buildImages(env: NodeJS.ProcessEnv): Promise<readonly Buil
     throw new Error('neither buildah nor a docker daemon is here: apt-get install -y buildah, or start docker')
   await bundleAll()
   const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string }
-  const { BASE, REPOSITORY = 'streampipeline', TAG = version } = env
+  const { BASE, REPOSITORY = 'localhost/streampipeline', TAG = version } = env
   const args = {
     ...(BASE === undefined ? {} : { BASE }),
     VERSION: version,

@@ -3,8 +3,9 @@ import { Registry } from 'prom-client'
 import { createWorkerMetrics } from '../client/metrics.ts'
 import { createConsumerMetrics } from '../consumer/metrics.ts'
 import { createCoverageMetrics } from '../operator/metrics/coverage.ts'
+import { families } from '../operator/metrics/families.ts'
 import { createMachineryMetrics } from '../operator/metrics/machinery.ts'
-import { createPipelineMetrics, families } from '../operator/metrics/pipelines.ts'
+import { createPipelineMetrics } from '../operator/metrics/pipelines.ts'
 
 interface Exported {
   readonly name: string
@@ -31,7 +32,7 @@ export function metricsDocument(): string {
   createMachineryMetrics(machinery)
   createCoverageMetrics(machinery)
   const consumer = createConsumerMetrics({ namespace: 'default', name: 'ndvi' }).registry
-  const worker = createWorkerMetrics('ndvi').registry
+  const worker = createWorkerMetrics({ queue: 'ndvi' }).registry
   return `# Metrics
 
 Operator and consumer serve \`/metrics\` in the text format of Prometheus. A worker puts its metrics into the registry that it is given. Each
@@ -42,11 +43,9 @@ lists the alerts. Each has a page in [runbooks](runbooks).
 
 ## The operator, per pipeline
 
-The leader reports these, with the labels \`namespace\` and \`name\`.
-
-- \`streampipeline_condition\` also has \`type\` and \`status\`.
-- \`streampipeline_scaling_decisions_total\` also has \`reason\`.
-- \`streampipeline_observe_duration_seconds\` covers all pipelines together, without these labels.
+All metrics of one pipeline, the operator's, the consumers' and the workers', have the labels \`namespace\` and \`pipeline\`, so that joins work.
+The leader reports them. Here \`streampipeline_condition\` has \`type\` and \`status\` as well,
+\`streampipeline_scaling_decisions_total\` has \`reason\`; \`streampipeline_observe_duration_seconds\` is of all pipelines together.
 
 ${table([...families, ...own(pipelines)])}
 
@@ -60,13 +59,14 @@ ${table(own(machinery))}
 
 ## A consumer
 
-Labels \`namespace\` and \`pipeline\`.
+Labels \`namespace\` and \`pipeline\`. An entry is late if it was settled later than \`scaling.targetAge\` after it was added.
 
 ${table(own(consumer))}
 
 ## A worker of the library
 
-Label \`queue\`.
+Labels \`queue\` and \`pipeline\`, which is the queue's name unless \`createWorker\` is given another \`pipeline\`; \`namespace\` where it is given,
+else the scrape's own.
 
 ${table(own(worker))}
 `

@@ -37,29 +37,49 @@ function counter<Label extends string>(
 /** A queue's or an upstream's name as a label shows it. It is long, so that different names stay different. */
 const mostLabel = 256
 
-export function createWorkerMetrics(queueName: string, registry: Registry = new Registry()): WorkerMetrics {
-  const queue = printable(queueName, mostLabel)
-  const executions = counter(registry, 'job_executions_total', 'Runs of jobs by how they ended', ['queue', 'outcome'])
-  const requests = counter(registry, 'upstream_requests_total', 'Calls of upstream services', ['queue', 'upstream'])
-  const failures = counter(registry, 'upstream_failures_total', 'Calls of upstream services that failed', ['queue', 'upstream'])
+export interface WorkerLabels {
+  /** The BullMQ queue. */
+  readonly queue: string
+  /** Name of the StreamPipeline; default: the queue's name. */
+  readonly pipeline?: string | undefined
+  /** Namespace of the StreamPipeline; default: none, so that the scrape's own holds. */
+  readonly namespace?: string | undefined
+}
+
+type Labels = 'namespace' | 'pipeline' | 'queue'
+
+function labelsOf({ queue, pipeline = queue, namespace }: WorkerLabels): Partial<Record<Labels, string>> {
+  return {
+    queue: printable(queue, mostLabel),
+    pipeline: printable(pipeline, mostLabel),
+    ...(namespace === undefined ? {} : { namespace: printable(namespace, mostLabel) }),
+  }
+}
+
+export function createWorkerMetrics(given: WorkerLabels, registry: Registry = new Registry()): WorkerMetrics {
+  const own = labelsOf(given)
+  const names = ['namespace', 'pipeline', 'queue'] as const
+  const executions = counter(registry, 'job_executions_total', 'Runs of jobs by how they ended', [...names, 'outcome'])
+  const requests = counter(registry, 'upstream_requests_total', 'Calls of upstream services', [...names, 'upstream'])
+  const failures = counter(registry, 'upstream_failures_total', 'Calls of upstream services that failed', [...names, 'upstream'])
   const durations =
-    (registry.getSingleMetric('upstream_duration_seconds') as Histogram<'queue' | 'upstream'> | undefined) ??
+    (registry.getSingleMetric('upstream_duration_seconds') as Histogram<Labels | 'upstream'> | undefined) ??
     new Histogram({
       name: 'upstream_duration_seconds',
       help: 'Duration of calls of upstream services',
-      labelNames: ['queue', 'upstream'],
+      labelNames: [...names, 'upstream'],
       buckets: durationBuckets,
       registers: [registry],
     })
-  for (const outcome of executionOutcomes) executions.inc({ queue, outcome }, 0)
+  for (const outcome of executionOutcomes) executions.inc({ ...own, outcome }, 0)
 
   return {
     registry,
     executed(outcome) {
-      executions.inc({ queue, outcome })
+      executions.inc({ ...own, outcome })
     },
     async upstream(upstream, call) {
-      const labels = { queue, upstream: printable(upstream, mostLabel) }
+      const labels = { ...own, upstream: printable(upstream, mostLabel) }
       requests.inc(labels)
       failures.inc(labels, 0)
       const stop = durations.startTimer(labels)

@@ -20,6 +20,10 @@ import { warn } from './warn.ts'
 export interface WorkerOptions<Payload extends object, Result> {
   /** The BullMQ queue: `spec.sink.bullmq.queue`. */
   readonly queue: string
+  /** Name of the StreamPipeline, a label of the metrics. Default: the queue's name. */
+  readonly pipeline?: string
+  /** Namespace of the StreamPipeline, a label of the metrics. Default: none; Prometheus adds that of the pod it scrapes. */
+  readonly namespace?: string
   /** The queue's key prefix: `spec.sink.bullmq.prefix`. Default `bull`. */
   readonly prefix?: string
   /** Where the queue lives. A connection that is passed in is duplicated without its limits of time, and never closed. */
@@ -96,7 +100,7 @@ export function createWorker<Payload extends object, Result = unknown>(options: 
   atLeast('concurrency', concurrency, 1)
   const execute = handlerOf(options.execute)
   const source = redisSource(options.redis, 'redis')
-  const metrics = createWorkerMetrics(queue, options.registry)
+  const metrics = createWorkerMetrics({ queue, pipeline: options.pipeline, namespace: options.namespace }, options.registry)
   const closing = new AbortController()
   /** Running functions of the application. Redis commands around them may take as long as Redis is away. */
   const running = new Set<Promise<unknown>>()

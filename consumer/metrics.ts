@@ -4,6 +4,7 @@
  */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import { errorCatalogue } from '../api/errors.ts'
+import { collectMemoryLimit } from '../process/memorylimit.ts'
 import { deadLetterReasons } from '../redis/record.ts'
 import type { PathKind } from '../redis/settle/path.ts'
 import type { Pin } from '../redis/stream/retention.ts'
@@ -26,10 +27,19 @@ interface ConsumerMetrics {
   readonly observer: ConsumerObserver
 }
 
-export function createConsumerMetrics(pipeline: { readonly namespace: string; readonly name: string }): ConsumerMetrics {
+/** Ids before 2001, or of tomorrow, are no times. */
+const firstTimeMs = 1e12
+const aheadMs = 86_400_000
+
+/** @param targetAgeMs entries that are settled later than this after they were added count as late */
+export function createConsumerMetrics(
+  pipeline: { readonly namespace: string; readonly name: string },
+  targetAgeMs: () => number = () => Number.POSITIVE_INFINITY,
+): ConsumerMetrics {
   const registry = new Registry()
   registry.setDefaultLabels({ namespace: pipeline.namespace, pipeline: pipeline.name })
   collectDefaultMetrics({ register: registry })
+  collectMemoryLimit(registry)
   const registers = [registry]
   const heartbeat = new Gauge({
     name: 'stream_consumer_heartbeat_timestamp_seconds',
@@ -48,6 +58,25 @@ export function createConsumerMetrics(pipeline: { readonly namespace: string; re
     labelNames: ['outcome'],
     registers,
   })
+  const entries = new Counter({
+    name: 'stream_consumer_entries_total',
+    help: 'Entries settled whose ids are times.',
+    registers,
+  })
+  const late = new Counter({
+    name: 'stream_consumer_late_entries_total',
+    help: 'Of these, entries that were settled later than scaling.targetAge after they were added.',
+    registers,
+  })
+  /** By how much Redis' clock is ahead of this process'. */
+  let aheadOfUsMs = 0
+  const countAges = (ids: readonly string[]) => {
+    const now = Date.now() + aheadOfUsMs
+    const times = ids.map((id) => Number.parseInt(id, 10)).filter((time) => time >= firstTimeMs && time <= now + aheadMs)
+    const oldest = now - targetAgeMs()
+    entries.inc(times.length)
+    late.inc(times.filter((time) => time < oldest).length)
+  }
   const reclaimed = new Counter({
     name: 'stream_consumer_reclaimed_total',
     help: 'Entries taken over from consumers that left them.',
@@ -124,6 +153,7 @@ export function createConsumerMetrics(pipeline: { readonly namespace: string; re
         for (const outcome of outcomes) if (report.outcomes[outcome] > 0) settled.inc({ outcome }, report.outcomes[outcome])
         for (const { reason } of report.dead) deadLetters.inc({ reason })
         duration.observe(report.durationMs / 1000)
+        countAges(report.settled)
       },
       reclaimed(round) {
         reclaimed.inc(round.claimed)
@@ -133,7 +163,10 @@ export function createConsumerMetrics(pipeline: { readonly namespace: string; re
           settled.inc({ outcome: 'dead' }, round.exhausted.length)
         }
       },
-      heartbeatSent: (atMs) => heartbeat.set(atMs / 1000),
+      heartbeatSent(atMs) {
+        heartbeat.set(atMs / 1000)
+        aheadOfUsMs = atMs - Date.now()
+      },
       housekept({ settled: trimmed, cut, removed, kept, pin, ...missing }) {
         retained.inc({ why: 'settled' }, trimmed)
         retained.inc({ why: 'maxEntries' }, cut)

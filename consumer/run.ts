@@ -27,6 +27,7 @@ import { createLogObserver } from './logging.ts'
 import { createConsumerMetrics } from './metrics.ts'
 import type { ConsumerConnections } from './parts.ts'
 import { probes } from './probes.ts'
+import { promisedAge } from './promise.ts'
 import { redisBackoff } from './states.ts'
 
 /** A schema of thousands of properties may have as many warnings; `validate` lists them all. */
@@ -59,7 +60,8 @@ export async function runConsumer(options: ConsumeOptions): Promise<number> {
     for (const { field, message } of warnings.slice(0, maxWarnings)) log.warn({ field }, message)
     const name = options.name ?? options.env['POD_NAME'] ?? hostname()
     const connections = await makeConnections(pipeline, directoryReader(options.refs))
-    const metrics = createConsumerMetrics(pipeline)
+    const promised = promisedAge(options.config, pipeline.scaling.targetAgeMs)
+    const metrics = createConsumerMetrics(pipeline, promised.targetAgeMs)
     const made = createConsumer({
       pipeline,
       place: streamPlace(pipeline),
@@ -85,11 +87,14 @@ export async function runConsumer(options: ConsumeOptions): Promise<number> {
       probes(metrics.registry, made.lifecycle),
     )
     log.info({ consumer: name, pipeline: pipeline.name, port: server.port }, 'consumer starts')
+    const ended = new AbortController()
+    const following = promised.follow(ended.signal, (thrown) => log.warn({ err: thrown }, 'the promised age could not be read'))
     try {
       const living = live(made, options, labelOf(connections.blocking), pipeline.terminationGracePeriodMs)
       return await Promise.race([living, fault.promise])
     } finally {
-      await server.close()
+      ended.abort()
+      await Promise.all([following, server.close()])
     }
   } catch (thrown) {
     const error = asFailure(thrown)

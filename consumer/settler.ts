@@ -29,6 +29,8 @@ export interface BatchReport {
   readonly entries: number
   readonly outcomes: Readonly<Record<SettledOutcome, number>>
   readonly dead: readonly DeadReport[]
+  /** Ids of these entries. */
+  readonly settled: readonly string[]
   readonly durationMs: number
   /** Entries that stay pending, since the dead-letter stream is full. */
   readonly withheld?: number
@@ -86,7 +88,7 @@ export function createSettler(parts: SettlerParts): Settler {
       done.push(verdict.id)
     }
     held.remove(done)
-    parts.report({ entries: done.length, outcomes: counts, dead, durationMs: parts.clock.now() - begun })
+    parts.report({ entries: done.length, outcomes: counts, dead, settled: done, durationMs: parts.clock.now() - begun })
     // One that settled in part only is no sign that the backend is well.
     if (failure === undefined) lifecycle.dispatch({ kind: 'BatchSettled', waiting })
     return { again, failure }
@@ -112,7 +114,7 @@ export function createSettler(parts: SettlerParts): Settler {
         // Tried again within seconds (reclaimer.ts), uncounted: the others must not wait for it.
         held.withhold(rest.map(({ id }) => id))
         const outcomes = { forwarded: 0, duplicate: 0, dead: 0, gone: 0 }
-        parts.report({ entries: 0, outcomes, dead: [], durationMs: parts.clock.now() - begun, withheld: rest.length })
+        parts.report({ entries: 0, outcomes, dead: [], settled: [], durationMs: parts.clock.now() - begun, withheld: rest.length })
         return
       }
       if (failure !== undefined) {

@@ -5,7 +5,6 @@
 import type { StreamPipelineError } from '../api/errors.ts'
 import { dispatchVariable } from '../redis/dispatchconfig.ts'
 import type { Clock } from './kubernetes/clock.ts'
-import { appliedAnnotation } from './kubernetes/drift.ts'
 import type { KubernetesObject, ObjectMeta, ResourceType } from './kubernetes/objects.ts'
 import { createStore, type MutableStore, type StoreChange } from './kubernetes/store.ts'
 import type { Transport } from './kubernetes/transport.ts'
@@ -125,7 +124,6 @@ export function createCaches(options: CachesOptions): Caches {
  */
 function bare<T extends KubernetesObject>({ apiVersion, kind, metadata }: T): T {
   const { name, namespace, uid, resourceVersion, generation, deletionTimestamp, labels, ownerReferences, annotations } = metadata
-  const stamp = annotations?.[appliedAnnotation]
   const kept: ObjectMeta = {
     ...(name === undefined ? {} : { name }),
     ...(namespace === undefined ? {} : { namespace }),
@@ -134,10 +132,16 @@ function bare<T extends KubernetesObject>({ apiVersion, kind, metadata }: T): T 
     ...(generation === undefined ? {} : { generation }),
     ...(deletionTimestamp === undefined ? {} : { deletionTimestamp }),
     ...(labels === undefined ? {} : { labels: shared(labels) }),
-    ...(stamp === undefined ? {} : { annotations: { [appliedAnnotation]: stamp } }),
+    ...(annotations === undefined ? {} : { annotations: withoutCopies(annotations) }),
     ...(ownerReferences === undefined ? {} : { ownerReferences }),
   }
   return { apiVersion, kind, metadata: kept } as T
+}
+
+/** kubectl keeps a copy of the whole object in an annotation. */
+function withoutCopies(annotations: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+  const { 'kubectl.kubernetes.io/last-applied-configuration': _copy, ...kept } = annotations
+  return kept
 }
 
 /** The same labels, in strings that all objects share. */

@@ -19,6 +19,7 @@ import type { OperatorMetrics } from './metrics/metrics.ts'
 import { createReferenceReader } from './observe/referencereader.ts'
 import type { CompiledOperatorOptions } from './options.ts'
 import { pipelineType, podType } from './plan/kinds.ts'
+import { acknowledgedLosses } from './plan/names.ts'
 import type { Observation } from './plan/observed.ts'
 import { createConfirmation } from './reaping/confirmation.ts'
 import { createReconciler, type Reconciler } from './reconcile.ts'
@@ -108,7 +109,10 @@ async function serve(parts: TermParts, stop: AbortSignal, cut: AbortSignal): Pro
     consumerImage: options.consumerImage,
     networkPolicy: options.networkPolicy,
     networkPolicyRedis: options.networkPolicyRedis,
+    networkPolicyPorts: options.networkPolicyPorts,
     podMonitor: options.podMonitor,
+    podMonitorForm: options.podMonitorForm,
+    consumerDefaults: options.consumerDefaults,
     limits,
     manyTeams: options.manyTeams,
     referencesEveryMs: options.referencesEveryMs,
@@ -153,7 +157,8 @@ async function serve(parts: TermParts, stop: AbortSignal, cut: AbortSignal): Pro
   metrics.read(() =>
     served().map((object) => {
       const key = keyOf(object)
-      return { key, pipeline: watchers.pipeline(key), observation: watchers.observation(key), status: object.status }
+      const [pipeline, observation] = [watchers.pipeline(key), watchers.observation(key)]
+      return { key, pipeline, observation, acknowledged: acknowledgedLosses(object), status: object.status }
     }),
   )
   // Behind whatever changes: nobody waits for these.

@@ -5,6 +5,9 @@ import { failure } from '../api/errors.ts'
 import { type ListenAddress, parseListen } from '../process/httpserver.ts'
 import { isNetwork } from '../redis/connect/networkaddress.ts'
 import type { RecordedDecisions } from './decisions.ts'
+import type { PodMonitorForm } from './plan/companions.ts'
+import { type ConsumerDefaults, compileConsumerDefaults } from './plan/consumerdefaults.ts'
+import { compilePodMonitorForm } from './plan/podmonitorform.ts'
 import { compileLimits, type LimitOptions, type Limits } from './policy/limits.ts'
 import { scopeLeaseName } from './scopes.ts'
 import { fixedLeaseName } from './succession.ts'
@@ -23,7 +26,13 @@ export interface OperatorOptions {
   readonly networkPolicy?: boolean
   /** `10.0.0.0/8,…`: networks of Redis, besides Services; absent: anywhere. */
   readonly networkPolicyRedis?: string
+  /** `6380,…`: ports of Redis' pods, besides those that the URLs name. */
+  readonly networkPolicyPorts?: string
   readonly podMonitor?: boolean
+  /** JSON of PodMonitorForm. */
+  readonly podMonitorForm?: string
+  /** JSON of fields of `spec.consumer`, for pipelines that do not state them. */
+  readonly consumerDefaults?: string
   /** Limits on pipelines, as the flags give them. */
   readonly limits?: LimitOptions
   /** Status does not show teams which kind of server answers at an address that is no Redis. */
@@ -73,7 +82,10 @@ export interface CompiledOperatorOptions {
   readonly health: ListenAddress
   readonly networkPolicy: boolean
   readonly networkPolicyRedis: readonly string[] | undefined
+  readonly networkPolicyPorts: readonly number[]
   readonly podMonitor: boolean
+  readonly podMonitorForm: PodMonitorForm
+  readonly consumerDefaults: ConsumerDefaults
   readonly limits: Limits
   readonly manyTeams: boolean
   readonly logLevel: LogLevel
@@ -130,7 +142,10 @@ export function compileOptions(options: OperatorOptions): CompiledOperatorOption
     health: parseListen('--health', options.health ?? ':8081'),
     networkPolicy: options.networkPolicy ?? false,
     networkPolicyRedis: networksOf(options.networkPolicyRedis),
+    networkPolicyPorts: portsOf(options.networkPolicyPorts ?? ''),
     podMonitor: options.podMonitor ?? false,
+    podMonitorForm: compilePodMonitorForm(options.podMonitorForm),
+    consumerDefaults: compileConsumerDefaults(options.consumerDefaults),
     limits: compileLimits(options.limits ?? {}, inCluster),
     manyTeams: options.manyTeams ?? false,
     logLevel: logLevel as LogLevel,
@@ -161,4 +176,14 @@ function networksOf(given: string | undefined): readonly string[] | undefined {
   if (odd !== undefined)
     throw failure('InvalidOption', { option: '--network-policy-redis', detail: `${odd} is not a network such as 10.0.0.0/8` })
   return items
+}
+
+function portsOf(given: string): readonly number[] {
+  const items = given
+    .split(',')
+    .map((item) => item.trim())
+    .filter((item) => item !== '')
+  const odd = items.find((item) => !/^[0-9]{1,5}$/.test(item) || Number(item) < 1 || Number(item) > 65_535)
+  if (odd !== undefined) throw failure('InvalidOption', { option: '--network-policy-ports', detail: `${odd} is no port` })
+  return items.map(Number)
 }

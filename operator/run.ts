@@ -21,7 +21,7 @@ import { serveTerm } from './leader.ts'
 import { createMetrics } from './metrics/metrics.ts'
 import { compileOptions, type OperatorOptions } from './options.ts'
 import { mainManager, pipelineType } from './plan/kinds.ts'
-import { reconcileAnnotation } from './plan/names.ts'
+import { acknowledgedAnnotation, reconcileAnnotation } from './plan/names.ts'
 import type { PipelineObject } from './plan/observed.ts'
 import { readiness } from './readiness.ts'
 import type { Reconciler } from './reconcile.ts'
@@ -229,7 +229,8 @@ export function mattersTo(before: PipelineObject | undefined, after: PipelineObj
     old.uid !== now.uid ||
     old.generation !== now.generation ||
     old.deletionTimestamp !== now.deletionTimestamp ||
-    old.annotations?.[reconcileAnnotation] !== now.annotations?.[reconcileAnnotation]
+    old.annotations?.[reconcileAnnotation] !== now.annotations?.[reconcileAnnotation] ||
+    old.annotations?.[acknowledgedAnnotation] !== now.annotations?.[acknowledgedAnnotation]
   )
 }
 

@@ -19,6 +19,9 @@ const ownKeys = {
 
 const strings = (maximum: number) => z.record(z.string(), z.string().max(maximum)).meta({ maxProperties: 64 })
 
+/** CPU and memory of a consumer for which neither the pipeline nor the operator's defaults state any. */
+export const standardResources = { requests: { cpu: '100m', memory: '128Mi' }, limits: { memory: '256Mi' } } as const
+
 const amounts = z.record(z.string(), amount()).meta({ maxProperties: 16 })
 
 export const consumerSchema = z.strictObject({
@@ -50,6 +53,14 @@ export const consumerSchema = z.strictObject({
     .describe("Sources of environment variables, as in a pod's container."),
   labels: guarded(strings(63), ownKeys).default({}).describe("More labels of the pods. The operator's own win."),
   annotations: guarded(strings(8192), ownKeys).default({}).describe("More annotations of the pods. The operator's own win."),
+  commonLabels: guarded(strings(63), ownKeys)
+    .default({})
+    .describe(
+      "More labels of the objects that the operator makes. Pods have `labels`, so a change restarts none. The operator's own win.",
+    ),
+  commonAnnotations: guarded(strings(8192), ownKeys)
+    .default({})
+    .describe('More annotations of the objects that the operator makes. Pods have `annotations`, so a change restarts none.'),
   volumes: z
     .array(z.looseObject({ name: text(63).describe('Name of the volume.') }).meta(opaque))
     .max(32)
@@ -74,8 +85,10 @@ export const consumerSchema = z.strictObject({
       requests: amounts.optional().describe('What the scheduler sets aside.'),
       limits: amounts.optional().describe('What may not be exceeded.'),
     })
-    .default({ requests: { cpu: '100m', memory: '128Mi' }, limits: { memory: '256Mi' } })
-    .describe('CPU and memory.'),
+    .optional()
+    .describe(
+      "CPU and memory. Omitted: the operator's default, which is requests of 100m and 128Mi and a memory limit of 256Mi unless the chart's `consumerDefaults.resources` states another.",
+    ),
   securityContext: deep()
     .optional()
     .describe(

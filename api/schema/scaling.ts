@@ -12,7 +12,8 @@ const schedule = guarded(
       message: 'write five cron fields, minute hour day month weekday, such as 0 8 * * 1-5',
       reason: 'FieldValueInvalid',
     }).describe('When it begins: five cron fields.'),
-    timeZone: text(64).default('UTC').describe('IANA time zone of the cron fields, such as `Europe/Lisbon`.'),
+    // No default: one inside a list is a difference for ever to clients that merge three ways.
+    timeZone: text(64).optional().describe('IANA time zone of the cron fields, such as `Europe/Lisbon`. Omitted: UTC.'),
     minReplicas: replicas.optional().describe('Replaces `minReplicas` while it lasts.'),
     maxReplicas: count(1, mostReplicas).optional().describe('Replaces `maxReplicas` while it lasts.'),
     for: duration('1m', '744h').describe('How long it lasts.'),

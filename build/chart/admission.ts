@@ -82,8 +82,7 @@ apiVersion: admissionregistration.k8s.io/v1
 kind: ValidatingAdmissionPolicy
 metadata:
   name: {{ $global }}-limits
-  labels:
-    {{- include "streampipeline-operator.labels" . | nindent 4 }}
+  {{- include "streampipeline-operator.metadata" (dict "root" .) | nindent 2 }}
 spec:
   failurePolicy: Fail
   matchConstraints:
@@ -92,6 +91,7 @@ spec:
         apiVersions: ['*']
         operations: [CREATE, UPDATE]
         resources: [streampipelines]
+        scope: '*'
   matchConditions:
     # Labels, annotations and finalizers of what is older than a limit may still change.
     - name: spec-changes
@@ -103,8 +103,7 @@ apiVersion: admissionregistration.k8s.io/v1
 kind: ValidatingAdmissionPolicyBinding
 metadata:
   name: {{ $global }}-limits
-  labels:
-    {{- include "streampipeline-operator.labels" . | nindent 4 }}
+  {{- include "streampipeline-operator.metadata" (dict "root" .) | nindent 2 }}
 spec:
   policyName: {{ $global }}-limits
   validationActions: [Deny]

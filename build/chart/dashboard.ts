@@ -13,9 +13,9 @@ interface Panel {
   readonly queries: readonly Query[]
 }
 
-const chosen = 'namespace=~"$namespace",name=~"$pipeline"'
+const chosen = 'namespace=~"$namespace",pipeline=~"$pipeline"'
 const consumersOf = 'namespace=~"$namespace",pipeline=~"$pipeline"'
-const byPipeline = 'sum by (namespace, name)'
+const byPipeline = 'sum by (namespace, pipeline)'
 
 const panels: readonly Panel[] = [
   {
@@ -23,8 +23,8 @@ const panels: readonly Panel[] = [
     description: 'Entries that wait in the stream, and those being forwarded.',
     unit: 'short',
     queries: [
-      { expr: `${byPipeline} (redis_stream_undelivered_entries{${chosen}})`, legend: '{{name}} undelivered' },
-      { expr: `${byPipeline} (redis_stream_pending_entries{${chosen}})`, legend: '{{name}} pending' },
+      { expr: `${byPipeline} (redis_stream_undelivered_entries{${chosen}})`, legend: '{{pipeline}} undelivered' },
+      { expr: `${byPipeline} (redis_stream_pending_entries{${chosen}})`, legend: '{{pipeline}} pending' },
     ],
   },
   {
@@ -32,8 +32,11 @@ const panels: readonly Panel[] = [
     description: 'Age of the oldest entry. scaling.targetAge is the promise.',
     unit: 's',
     queries: [
-      { expr: `max by (namespace, name) (redis_stream_undelivered_age_max_seconds{${chosen}})`, legend: '{{name}} undelivered' },
-      { expr: `max by (namespace, name) (redis_stream_pending_age_max_seconds{${chosen}})`, legend: '{{name}} pending' },
+      {
+        expr: `max by (namespace, pipeline) (redis_stream_undelivered_age_max_seconds{${chosen}})`,
+        legend: '{{pipeline}} undelivered',
+      },
+      { expr: `max by (namespace, pipeline) (redis_stream_pending_age_max_seconds{${chosen}})`, legend: '{{pipeline}} pending' },
     ],
   },
   {
@@ -41,8 +44,8 @@ const panels: readonly Panel[] = [
     description: 'Running and wanted consumers.',
     unit: 'short',
     queries: [
-      { expr: `${byPipeline} (streampipeline_replicas{${chosen}})`, legend: '{{name}} there are' },
-      { expr: `${byPipeline} (streampipeline_desired_replicas{${chosen}})`, legend: '{{name}} desired' },
+      { expr: `${byPipeline} (streampipeline_replicas{${chosen}})`, legend: '{{pipeline}} there are' },
+      { expr: `${byPipeline} (streampipeline_desired_replicas{${chosen}})`, legend: '{{pipeline}} desired' },
     ],
   },
   {
@@ -51,8 +54,8 @@ const panels: readonly Panel[] = [
     unit: 'ops',
     queries: [
       {
-        expr: `sum by (name, reason) (rate(streampipeline_scaling_decisions_total{${chosen}}[5m]))`,
-        legend: '{{name}} {{reason}}',
+        expr: `sum by (pipeline, reason) (rate(streampipeline_scaling_decisions_total{${chosen}}[5m]))`,
+        legend: '{{pipeline}} {{reason}}',
       },
     ],
   },
@@ -163,7 +166,7 @@ export const dashboard = {
     list: [
       { name: 'datasource', label: 'Data source', type: 'datasource', query: 'prometheus' },
       variable('namespace', 'Namespace', 'label_values(streampipeline_desired_replicas, namespace)'),
-      variable('pipeline', 'Pipeline', 'label_values(streampipeline_desired_replicas{namespace=~"$namespace"}, name)'),
+      variable('pipeline', 'Pipeline', 'label_values(streampipeline_desired_replicas{namespace=~"$namespace"}, pipeline)'),
     ],
   },
   panels: panels.map(({ title, description, unit, queries }, index) => ({

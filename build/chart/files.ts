@@ -7,9 +7,11 @@ import { policyRule, type Right, rights } from '../../operator/rights.ts'
 import { root } from '../root.ts'
 import { admissionTemplate, limitFlags } from './admission.ts'
 import { alertGroups, runbookName } from './alerts.ts'
+import { withSettings } from './alertsettings.ts'
 import { argocdHealth } from './argocd.ts'
+import { acceptedChecks } from './checks.ts'
 import { dashboard } from './dashboard.ts'
-import { isGroup, type Value, type ValueGroup, values } from './values.ts'
+import { isGroup, type ValueGroup, values } from './values.ts'
 
 const chart = 'charts/streampipeline-operator'
 const yaml = (content: unknown) => stringify(content, { aliasDuplicateObjects: false, lineWidth: 0 })
@@ -57,8 +59,8 @@ function chartManifest(version: string): object {
         },
       ]),
       'artifacthub.io/images': yaml([
-        { name: 'operator', image: `streampipeline/operator:${version}` },
-        { name: 'consumer', image: `streampipeline/consumer:${version}` },
+        { name: 'operator', image: `localhost/streampipeline/operator:${version}` },
+        { name: 'consumer', image: `localhost/streampipeline/consumer:${version}` },
       ]),
       'artifacthub.io/changes': yaml([{ kind: 'added', description: 'First version' }]),
     },
@@ -76,20 +78,18 @@ function valuesYaml(fields: Fields, indent = ''): string {
 }
 
 function valuesSchema(): object {
-  return { $schema: 'http://json-schema.org/draft-07/schema#', title: 'Values', ...groupSchema({ global: globals, ...values }) }
+  return { $schema: 'http://json-schema.org/draft-07/schema#', title: 'Values', ...groupSchema(values) }
 }
 
-/** Helm passes `global` to every chart, whether it uses it or not. */
-const globals: Value = { description: 'For parent charts; not read.', default: undefined, schema: { type: 'object' } }
-
-function groupSchema(fields: Fields): object {
+/** @param open other names are accepted, too */
+function groupSchema(fields: Fields, open = false): object {
   const properties = Object.entries(fields).map(([key, field]) => [
     key,
     isGroup(field)
-      ? { description: field.description, ...groupSchema(field.fields) }
+      ? { description: field.description, ...groupSchema(field.fields, field.open) }
       : { description: field.description, ...field.schema, default: field.default },
   ])
-  return { type: 'object', additionalProperties: false, properties: Object.fromEntries(properties) }
+  return { type: 'object', additionalProperties: open, properties: Object.fromEntries(properties) }
 }
 
 /** Escapes braces in the CRD's texts, which a template would read as actions. */
@@ -97,12 +97,11 @@ const literal = (text: string) => text.replaceAll('{{', '{{ "{{" }}')
 
 function crdTemplate(): string {
   const resource = crd() as { metadata: object }
-  const marker = 'KEEP-ANNOTATIONS'
+  const marker = 'LABELS-AND-ANNOTATIONS'
   const text = literal(yaml({ ...resource, metadata: { ...resource.metadata, labels: marker } }))
-  const metadata =
-    '  labels:\n    {{- include "streampipeline-operator.labels" . | nindent 4 }}\n' +
-    '  {{- if .Values.crds.keep }}\n  annotations:\n    helm.sh/resource-policy: keep\n  {{- end }}'
-  return `{{- if .Values.crds.enabled }}\n${text.replace(`  labels: ${marker}`, metadata)}{{- end }}\n`
+  const keep = '{{- $kept := ternary (dict "helm.sh/resource-policy" "keep") (dict) .Values.crds.keep }}\n'
+  const metadata = '  {{- include "streampipeline-operator.metadata" (dict "root" . "annotations" $kept) | nindent 2 }}'
+  return `{{- if .Values.crds.enabled }}\n${keep}${text.replace(`  labels: ${marker}`, metadata)}{{- end }}\n`
 }
 
 function rightsTemplate(): string {
@@ -154,13 +153,21 @@ Argo CD needs a health check, [files/argocd-health.lua](files/argocd-health.lua)
 \`resource.customizations.health.streampipeline.dev_StreamPipeline\`. A pipeline that is suspended, in mode Direct or scaled to zero as configured is
 Healthy. A pipeline with \`streampipeline.dev/reconcile: disabled\` is Suspended.
 
+## Checks that fail on purpose
+
+checkov's checks of Kubernetes objects and Dockerfiles pass on the rendered chart, on a pipeline's objects and on the Dockerfile, but for these:
+
+| Check | Demands | Fails on | Why |
+|---|---|---|---|
+${acceptedChecks.map(({ id, demand, where, reason }) => `| ${id} | ${demand} | ${where} | ${reason} |`).join('\n')}
+
 ## Alerts
 
 \`alerts.enabled\` creates these. Each has a page in [docs/runbooks](../../docs/runbooks).
 
 | Alert | For | Severity | Means |
 |---|---|---|---|
-${alerts.map((rule) => `| ${runbookName(rule)} | ${rule.for ?? '0m'} | ${rule.labels.severity} | ${rule.annotations.summary} |`).join('\n')}
+${alerts.map((rule) => `| ${runbookName(rule)} | ${withSettings(rule.for ?? '0m')} | ${rule.labels.severity} | ${rule.annotations.summary} |`).join('\n')}
 `
 }
 

@@ -10,7 +10,10 @@ interface OperatorFlags {
   readonly health: string
   readonly networkPolicy?: boolean
   readonly networkPolicyRedis?: string
+  readonly networkPolicyPorts?: string
   readonly podMonitor?: boolean
+  readonly podMonitorForm?: string
+  readonly consumerDefaults?: string
   readonly manyTeams?: boolean
   readonly logLevel: string
   readonly decisionLog: string
@@ -48,7 +51,10 @@ export function registerOperator(program: Command): void {
       '--network-policy-redis <networks>',
       'with --network-policy: consumers reach only the namespaces of their Services and these networks',
     )
+    .option('--network-policy-ports <ports>', 'with --network-policy: ports of the pods of Redis, besides those that URLs name')
     .option('--pod-monitor', 'make a PodMonitor for each pipeline')
+    .option('--pod-monitor-form <json>', 'with it: labels, annotations, interval, scrapeTimeout, relabelings, metricRelabelings')
+    .option('--consumer-defaults <json>', 'fields of spec.consumer for pipelines that do not state them')
     .option('--restricted-pods', 'refuse pods that the pod security standard restricted does not allow')
     .addOption(
       new Option(

@@ -3,7 +3,7 @@
  * object in the caches: has another writer changed it since, and does another writer change it back again and again?
  *
  * A change shows in `generation`, which status writes do not move. It shows in `resourceVersion` for a kind without a generation. Our own
- * metadata, labels and the owner reference, move neither and are compared.
+ * metadata, labels, annotations and the owner reference, move neither and are compared.
  */
 import { appliedAnnotation } from './drift.ts'
 import { compareVersions, type KubernetesObject, type OwnerReference } from './objects.ts'
@@ -80,11 +80,16 @@ export function changedSince(
   return ours === undefined ? resourceVersion !== last : generation !== ours
 }
 
-/** Compares our labels and our owner reference. Other labels and references belong to other writers. */
-function hasOwnMetadata({ metadata }: KubernetesObject, { metadata: wanted }: KubernetesObject): boolean {
-  const isLabelled = Object.entries(wanted.labels ?? {}).every(([name, value]) => metadata.labels?.[name] === value)
+type Texts = Readonly<Record<string, string>>
+
+const holds = (actual: Texts = {}, wanted: Texts = {}): boolean =>
+  Object.entries(wanted).every(([name, value]) => actual[name] === value)
+
+/** Compares our labels, our annotations and our owner reference. Others belong to other writers. */
+export function hasOwnMetadata({ metadata }: KubernetesObject, { metadata: wanted }: KubernetesObject): boolean {
   return (
-    isLabelled &&
+    holds(metadata.labels, wanted.labels) &&
+    holds(metadata.annotations, wanted.annotations) &&
     (wanted.ownerReferences ?? []).every(
       ({ uid, controller }) =>
         metadata.ownerReferences?.some((each) => each.uid === uid && each.controller === controller) === true,

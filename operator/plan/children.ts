@@ -1,11 +1,13 @@
 /** The objects a pipeline should have, whole. */
 
 import type { CompiledPipeline, RedisTarget } from '../../api/compiled.ts'
+import { promiseFile } from '../../api/files.ts'
 import { dispatchConfigOf, dispatchVariable } from '../../redis/dispatchconfig.ts'
 import type { KubernetesObject, ResourceType } from '../kubernetes/objects.ts'
 import { isBare } from '../observe/locality.ts'
 import { disruptionBudget, networkPolicy, podMonitor, type RedisPeers, serviceAccount } from './companions.ts'
 import { consumerConfig, signature } from './consumerconfig.ts'
+import { type DefaultedConsumer, withConsumerDefaults } from './consumerdefaults.ts'
 import { deployment } from './deployment.ts'
 import {
   configMapType,
@@ -16,7 +18,7 @@ import {
   serviceAccountType,
 } from './kinds.ts'
 import { childLabels, consumerName, dispatchName, ownerReferenceOf } from './names.ts'
-import type { Observed, ReadSpec, ReferenceState } from './observed.ts'
+import type { Observed, OperatorSettings, PipelineObject, ReadSpec, ReferenceState } from './observed.ts'
 import { referenceId } from './references.ts'
 
 export interface DesiredChild {
@@ -39,10 +41,11 @@ export function desiredChildren(
 ): readonly DesiredChild[] {
   const { settings } = observed
   const name = pipeline.name
+  const consumer = withConsumerDefaults(resource.spec.consumer, statedFields(observed.object), settings.consumerDefaults, name)
   const metadata = (childName: string): KubernetesObject['metadata'] => ({
     name: childName,
     namespace: pipeline.namespace,
-    labels: childLabels(name),
+    ...commonMetadata(consumer, name),
     ownerReferences: [ownerReferenceOf(observed.object)],
   })
   const forConsumer = metadata(consumerName(name))
@@ -55,24 +58,41 @@ export function desiredChildren(
   if (settings.networkPolicy && observed.references.every(({ kind }) => kind !== 'Unknown'))
     children.push({
       type: networkPolicyType,
-      object: networkPolicy(name, forConsumer, redisPeers(pipeline, observed.references, settings.networkPolicyRedis)),
+      object: networkPolicy(name, forConsumer, redisPeers(pipeline, observed.references, settings)),
     })
   // The definition of PodMonitor may be missing. A condition reports that (reconciled.ts), and all other objects are applied.
   const isServed = observed.dark?.every(({ kind, known }) => known || kind !== podMonitorType.kind) !== false
-  if (settings.podMonitor && isServed) children.push({ type: podMonitorType, object: podMonitor(name, forConsumer) })
+  if (settings.podMonitor && isServed)
+    children.push({ type: podMonitorType, object: podMonitor(name, forConsumer, settings.podMonitorForm) })
   const referred = found(observed.references)
   if (referred !== undefined) {
     const input = {
       name,
-      consumer: resource.spec.consumer,
+      consumer,
       defaultImage: settings.consumerImage,
       references: observed.references.map(({ reference }) => reference),
       signature: signature(settings.signingKey, config, referred),
     }
-    children.push(configMap(forConsumer, { 'pipeline.yaml': config }))
+    const promise = JSON.stringify({ targetAgeMs: pipeline.scaling.targetAgeMs })
+    children.push(configMap(forConsumer, { 'pipeline.yaml': config, [promiseFile]: promise }))
     children.push({ type: deploymentType, object: deployment(input, forConsumer) })
   }
   return children
+}
+
+/** Fields of `spec.consumer` that the pipeline's author wrote: an empty one replaces the operator's default, too. */
+function statedFields({ spec }: PipelineObject): ReadonlySet<string> {
+  const { consumer } = (spec ?? {}) as { readonly consumer?: object | null }
+  return new Set(Object.entries(consumer ?? {}).flatMap(([name, value]) => (value === null ? [] : [name])))
+}
+
+/** Our own labels win: by them the objects are found. */
+function commonMetadata(
+  { commonLabels, commonAnnotations }: DefaultedConsumer,
+  pipeline: string,
+): Pick<KubernetesObject['metadata'], 'labels' | 'annotations'> {
+  const annotations = Object.keys(commonAnnotations).length === 0 ? {} : { annotations: commonAnnotations }
+  return { labels: { ...commonLabels, ...childLabels(pipeline) }, ...annotations }
 }
 
 function configMap(metadata: KubernetesObject['metadata'], data: Record<string, string>): DesiredChild {
@@ -82,17 +102,17 @@ function configMap(metadata: KubernetesObject['metadata'], data: Record<string, 
   }
 }
 
-/** @param networks of Redis, as the administrator gave them */
+/** The networks and further ports of Redis are as the administrator gave them. */
 function redisPeers(
   { redis, sink, namespace }: CompiledPipeline,
   references: readonly ReferenceState[],
-  networks: readonly string[] | undefined,
+  { networkPolicyRedis: networks, networkPolicyPorts = [] }: OperatorSettings,
 ): RedisPeers {
   const targets = [redis, ...(sink.redis === undefined ? [] : [sink.redis])]
   const ports = targets.map((target) => portOf(target, references))
   const known = ports.filter((port) => port !== undefined)
   return {
-    ports: known.length === ports.length ? [...new Set(known)].toSorted((a, b) => a - b) : undefined,
+    ports: known.length === ports.length ? [...new Set([...known, ...networkPolicyPorts])].toSorted((a, b) => a - b) : undefined,
     to:
       networks &&
       placesOf(

@@ -58,11 +58,28 @@ export function networkPolicy(pipeline: string, metadata: Metadata, { ports, to 
   } as KubernetesObject
 }
 
-export function podMonitor(pipeline: string, metadata: Metadata): KubernetesObject {
+/** Fields of every PodMonitor, as the administrator's Prometheus wants them. */
+export interface PodMonitorForm {
+  /** By these labels a Prometheus selects its monitors. */
+  readonly labels?: Readonly<Record<string, string>>
+  readonly annotations?: Readonly<Record<string, string>>
+  readonly interval?: string
+  readonly scrapeTimeout?: string
+  readonly relabelings?: readonly object[]
+  readonly metricRelabelings?: readonly object[]
+}
+
+export function podMonitor(pipeline: string, metadata: Metadata, form: PodMonitorForm = {}): KubernetesObject {
+  const { labels, annotations, ...endpoint } = form
+  const merged = { ...metadata.annotations, ...annotations }
   return {
     apiVersion: podMonitorType.apiVersion,
     kind: podMonitorType.kind,
-    metadata,
-    spec: { selector: { matchLabels: selectorLabels(pipeline) }, podMetricsEndpoints: [{ port: 'http' }] },
+    metadata: {
+      ...metadata,
+      labels: { ...labels, ...metadata.labels },
+      ...(Object.keys(merged).length === 0 ? {} : { annotations: merged }),
+    },
+    spec: { selector: { matchLabels: selectorLabels(pipeline) }, podMetricsEndpoints: [{ port: 'http', ...endpoint }] },
   } as KubernetesObject
 }

@@ -1,7 +1,7 @@
 /** The consumers' Deployment, without its number of replicas: those have a field manager of their own (replicas.ts). */
 import type { Reference } from '../../api/compiled.ts'
-import type { ConsumerSpec } from '../../api/schema/pipeline.ts'
 import type { KubernetesObject } from '../kubernetes/objects.ts'
+import type { DefaultedConsumer } from './consumerdefaults.ts'
 import { deploymentType } from './kinds.ts'
 import { childLabels, configAnnotation, consumerName, selectorLabels } from './names.ts'
 
@@ -11,7 +11,8 @@ export const consumerPort = 9090
 
 interface DeploymentInput {
   readonly name: string
-  readonly consumer: ConsumerSpec
+  /** With the operator's defaults in it. */
+  readonly consumer: DefaultedConsumer
   /** Used where `consumer.image` is empty. */
   readonly defaultImage: string
   readonly references: readonly Reference[]
@@ -101,7 +102,7 @@ function podSpec({ name, consumer, defaultImage, references }: DeploymentInput):
     ],
   }
 
-  function container(spec: ConsumerSpec, image: string): Json {
+  function container(spec: DefaultedConsumer, image: string): Json {
     return {
       name: 'consumer',
       image: spec.image || image,

@@ -9,6 +9,9 @@ export const configAnnotation = 'streampipeline.dev/config'
 /** `disabled`: children are left as they are, for emergency patches. */
 export const reconcileAnnotation = 'streampipeline.dev/reconcile'
 
+/** On a pipeline: how many lost entries a person knows of. DataIntact is False, and an alert fires, only for more. */
+export const acknowledgedAnnotation = 'streampipeline.dev/acknowledged-losses'
+
 /** The Secret with the key of the HMAC in pod templates, in the operator's own namespace. */
 export const signingSecretName = 'streampipeline-operator-signing'
 
@@ -40,6 +43,16 @@ export function ownerReferenceOf(resource: {
     controller: true,
     blockOwnerDeletion: true,
   }
+}
+
+/** Lost entries that a person has acknowledged; 0 where the annotation is no number. */
+export function acknowledgedLosses({
+  metadata,
+}: {
+  readonly metadata: { readonly annotations?: Readonly<Record<string, string>> }
+}): number {
+  const given = metadata.annotations?.[acknowledgedAnnotation] ?? ''
+  return /^[0-9]{1,15}$/.test(given) ? Number(given) : 0
 }
 
 export function isPaused(object: { readonly metadata: { readonly annotations?: Readonly<Record<string, string>> } }): boolean {

@@ -8,6 +8,8 @@ import type { Sample } from '../../scaling/sample.ts'
 import type { KubernetesObject } from '../kubernetes/objects.ts'
 import type { Limits } from '../policy/limits.ts'
 import type { VanishedConsumer } from '../reaping/vanished.ts'
+import type { PodMonitorForm } from './companions.ts'
+import type { ConsumerDefaults } from './consumerdefaults.ts'
 import type { DeploymentObject } from './deployment.ts'
 
 /** The resource as the API server holds it. */
@@ -151,7 +153,13 @@ export interface OperatorSettings {
   readonly networkPolicy: boolean
   /** Networks of Redis, for egress of these policies; undefined: not known. */
   readonly networkPolicyRedis?: readonly string[] | undefined
+  /** Ports of Redis' pods, for egress of these policies: a Service may have another port than its pods. Default: none. */
+  readonly networkPolicyPorts?: readonly number[]
   readonly podMonitor: boolean
+  /** Labels, intervals and so on of PodMonitors; default: none. */
+  readonly podMonitorForm?: PodMonitorForm
+  /** Defaults for `spec.consumer`; undefined: none. */
+  readonly consumerDefaults?: ConsumerDefaults
   /** Limits that an administrator sets on pipelines. */
   readonly limits: Limits
   /** Status gives one text for every address that is no Redis. */

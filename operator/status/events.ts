@@ -18,7 +18,15 @@ export function eventsOf(before: StreamPipelineStatus | undefined, after: Stream
     const note = transition(find(before, type), find(after, type))
     return note === undefined ? [] : [note]
   })
-  return [...transitions, ...becameReady(before, after), ...scaled(before, after)]
+  return [...transitions, ...lostMore(before, after), ...becameReady(before, after), ...scaled(before, after)]
+}
+
+/** A further loss, while the condition stands: no transition would tell of it. */
+function lostMore(before: StreamPipelineStatus | undefined, after: StreamPipelineStatus): EventNote[] {
+  const [was, now] = [find(before, 'DataIntact'), find(after, 'DataIntact')]
+  const more = (after.backlog?.lost ?? 0) - (before?.backlog?.lost ?? 0)
+  if (was?.reason !== 'EntriesLost' || now?.reason !== 'EntriesLost' || more <= 0) return []
+  return [{ type: 'Warning', reason: 'EntriesLost', action: 'CheckDataIntact', note: `${more} more entries: ${now.message}` }]
 }
 
 function find(status: StreamPipelineStatus | undefined, type: ConditionType): Condition | undefined {

@@ -7,6 +7,7 @@ import { printableName } from '../../api/printable.ts'
 import { redeliverCommand } from '../../redis/stream/ledger.ts'
 import type { Sample } from '../../scaling/sample.ts'
 import type { Missing } from '../../scaling/undelivered.ts'
+import { acknowledgedAnnotation } from '../plan/names.ts'
 import type { ConditionReason } from './reasons.ts'
 import { roundAge, roundCount } from './rounding.ts'
 
@@ -19,12 +20,14 @@ interface IntactVerdict {
 /** An entry that holds for less is a backlog on its way. */
 const pinnedForMs = 600_000
 
-export function intactOf(sample: Sample, pipeline: CompiledPipeline | undefined): IntactVerdict {
+/** @param acknowledged lost entries that a person knows of */
+export function intactOf(sample: Sample, pipeline: CompiledPipeline | undefined, acknowledged: number): IntactVerdict {
   const { lost, missing } = sample
   const taken = missing === undefined || pipeline === undefined ? '' : takenText(missing, pipeline)
-  if (lost > 0) {
+  if (lost > acknowledged) {
     const remedy = 'raise source.retention.maxEntries, keep producers from trimming, or add consumers'
-    const message = `${roundCount(lost)} entries were trimmed before anybody read them: ${remedy}`
+    const known = acknowledged > 0 ? `, ${acknowledged} of them acknowledged` : ''
+    const message = `${lost} entries were trimmed before anybody read them${known}: ${remedy}. Acknowledge them with the annotation ${acknowledgedAnnotation}: "${lost}"`
     return { status: 'False', reason: 'EntriesLost', message: taken === '' ? message : `${message}. ${taken}` }
   }
   const letters = pipeline?.deadLetter
@@ -38,6 +41,7 @@ export function intactOf(sample: Sample, pipeline: CompiledPipeline | undefined)
   }
   const pinned = pinnedText(sample)
   if (pinned !== '') return { status: 'True', reason: 'RetentionPinned', message: pinned }
+  if (lost > 0) return { status: 'True', reason: 'LossesAcknowledged', message: `${lost} lost entries are acknowledged` }
   return { status: 'True', reason: 'NothingLost', message: 'No entry was trimmed unread' }
 }
 

@@ -118,6 +118,11 @@ export const conditionReasons = {
   Draining: { types: ['Drained'], tone: 'Underway', meaning: 'Entries are still to be settled.' },
   StreamSettled: { types: ['Drained'], tone: 'Good', meaning: 'Every entry is settled.' },
   NothingLost: { types: ['DataIntact'], tone: 'Good', meaning: 'No entry was trimmed unread.' },
+  LossesAcknowledged: {
+    types: ['DataIntact'],
+    tone: 'Good',
+    meaning: 'Entries were lost, and the annotation streampipeline.dev/acknowledged-losses names as many.',
+  },
   DeadLettersFull: {
     types: ['DataIntact'],
     tone: 'Bad',

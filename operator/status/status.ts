@@ -33,7 +33,7 @@ export function statusOf(observed: Observed, replicas: number, nowMs: number): S
             quarantined: roundCount(sample.quarantined),
             oldestAge: roundAge(sample.oldestAgeMs),
             deadLettered: roundCount(sample.deadLetters),
-            lost: roundCount(sample.lost),
+            lost: sample.lost,
             ...(sample.missing === undefined
               ? {}
               : { unaccounted: roundCount(sample.missing.unaccounted + sample.missing.undecided) }),

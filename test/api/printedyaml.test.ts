@@ -35,8 +35,10 @@ function sortOf({ content }: Document): Sort {
   if (typeof content['kind'] === 'string' && content['apiVersion'] === 'v1') return 'object'
   if (names.includes('payload')) return 'spec'
   if (names.includes('arrivals')) return 'scenario'
-  if (names.includes('volumes') || names.includes('containers')) return 'pod'
-  return names.some((name) => name in valuesSchema.properties) ? 'values' : 'unknown'
+  if (names.includes('containers')) return 'pod'
+  // Pods and values of the chart both have volumes.
+  if (names.some((name) => name !== 'volumes' && name in valuesSchema.properties)) return 'values'
+  return names.includes('volumes') ? 'pod' : 'unknown'
 }
 
 let sorts: Partial<Record<Sort, Document[]>>

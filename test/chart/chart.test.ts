@@ -12,7 +12,7 @@ import { policyRule, rights } from '../../operator/rights.ts'
 import { needsApiServer, startApiServer } from '../support/apiserver.ts'
 import { projectRoot } from '../support/root.ts'
 import { eventually } from '../support/wait.ts'
-import { chartFolder, everything, helm, type Manifest, needsHelm, render, template } from './chart.ts'
+import { chartFolder, everything, helm, type Manifest, monitoringKinds, needsHelm, render, template } from './chart.ts'
 
 const kinds = (manifests: readonly Manifest[]) => manifests.map(({ kind }) => kind).sort()
 const ofKind = (manifests: readonly Manifest[], kind: string) => manifests.filter((manifest) => manifest.kind === kind)
@@ -58,7 +58,7 @@ test('confined to namespaces there is no ClusterRole, and each namespace has its
     manifests.filter(({ kind }) => kind.startsWith('ClusterRole')).map(({ metadata }) => metadata.name),
     [],
   )
-  const roles = ofKind(manifests, 'Role')
+  const roles = ofKind(manifests, 'Role').filter(({ metadata }) => !/-(view|edit|admin)$/.test(metadata.name))
   assert.deepEqual(roles.map(({ metadata }) => metadata.namespace).sort(), ['farm', 'mill', 'ops'])
   const rules = (where: 'Pipelines' | 'Own') => rights.filter((right) => right.where === where).map(policyRule)
   for (const { metadata, rules: rendered } of roles) {
@@ -67,6 +67,21 @@ test('confined to namespaces there is no ClusterRole, and each namespace has its
   const [deployment] = ofKind(manifests, 'Deployment')
   const text = JSON.stringify(deployment)
   for (const flag of ['--namespaces=farm,mill', '--network-policy', '--pod-monitor']) assert.ok(text.includes(flag), flag)
+})
+
+test('confined to namespaces there are Roles for users, each with all that the lesser ones have', needsHelm, async (t) => {
+  const roles = ofKind(await render(t, { namespaces: ['farm'] }), 'Role')
+  const verbs = (role: string) => {
+    const found = roles.find(({ metadata }) => metadata.namespace === 'farm' && metadata.name.endsWith(`-${role}`))
+    const rules = (found?.['rules'] ?? []) as readonly {
+      readonly resources: readonly string[]
+      readonly verbs: readonly string[]
+    }[]
+    return rules.filter(({ resources }) => resources.includes('streampipelines')).flatMap((rule) => rule.verbs)
+  }
+  assert.deepEqual(verbs('view'), ['get', 'list', 'watch'])
+  assert.deepEqual(verbs('edit'), [...verbs('view'), 'create', 'update', 'patch', 'delete'])
+  assert.deepEqual(verbs('admin'), [...verbs('edit'), 'deletecollection'])
 })
 
 test('rights that only a flag needs are given only with it', needsHelm, async (t) => {
@@ -122,10 +137,19 @@ test('wrong values are refused, and the message names the value', needsHelm, asy
     [{ 'crd.enabled': true }, /additional properties 'crd' not allowed/],
     [{ 'metrics.serviceMonitor.interval': 'often' }, /serviceMonitor\/interval.*pattern/s],
     [{ 'alerts.runbooks': 'on the wiki: books' }, /alerts\/runbooks.*pattern/s],
-    [{ 'alerts.oldestAgeSeconds': 0 }, /alerts\/oldestAgeSeconds.*minimum/s],
+    [{ 'alerts.thresholds.refusals': -1 }, /alerts\/thresholds\/refusals.*minimum/s],
+    [{ 'alerts.windows.soon': 'now' }, /alerts\/windows\/soon.*pattern/s],
+    [{ 'alerts.windows.sooner': '1m' }, /alerts\/windows.*additional properties 'sooner'/s],
     [{ 'podLabels.team': 3 }, /podLabels\/team.*want string/s],
     [{ imagePullSecrets: ['pull'] }, /imagePullSecrets\/0.*want object/s],
     [{ env: [{ value: 'x' }] }, /env\/0.*missing property 'name'/s],
+    [{ 'consumerDefaults.image': 'x' }, /consumerDefaults.*additional properties 'image' not allowed/s],
+    [{ 'consumerDefaults.labels.team': 3 }, /consumerDefaults\/labels\/team.*want string/s],
+    [{ 'livenessProbe.httpGet': {} }, /livenessProbe.*additional properties 'httpGet' not allowed/s],
+    [{ extraArgs: ['workers'] }, /extraArgs\/0.*pattern/s],
+    [{ 'metrics.service.ipFamilies': ['IPv5'] }, /ipFamilies\/0.*'IPv4'/s],
+    [{ 'podDisruptionBudget.minAvailable': 'half' }, /minAvailable.*pattern/s],
+    [{ 'networkPolicy.redisPorts': [0] }, /redisPorts\/0.*minimum/s],
     [{ 'metrics.enabled': false, 'metrics.serviceMonitor.enabled': true }, /serviceMonitor.enabled needs metrics.enabled/],
   ]
   for (const [values, message] of wrong) {
@@ -181,33 +205,10 @@ test('who may scrape the operator can be named', needsHelm, async (t) => {
   const from = [{ namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': 'monitoring' } } }]
   const [policy] = ofKind(await render(t, { 'networkPolicy.operator': true, 'networkPolicy.metricsFrom': from }), 'NetworkPolicy')
   assert.deepEqual((policy?.['spec'] as { ingress: unknown } | undefined)?.ingress, [
-    { ports: [{ port: 'metrics' }], from },
-    { ports: [{ port: 'health' }] },
+    { ports: [{ port: 'metrics', protocol: 'TCP' }], from },
+    { ports: [{ port: 'health', protocol: 'TCP' }] },
   ])
 })
-
-/** Kinds of the Prometheus Operator. They only have to exist for the API server to accept objects. */
-const monitoring = [
-  ['ServiceMonitor', 'servicemonitors'],
-  ['PrometheusRule', 'prometheusrules'],
-].map(([kind = '', plural = '']) => ({
-  apiVersion: 'apiextensions.k8s.io/v1',
-  kind: 'CustomResourceDefinition',
-  metadata: { name: `${plural}.monitoring.coreos.com` },
-  spec: {
-    group: 'monitoring.coreos.com',
-    names: { kind, plural, listKind: `${kind}List`, singular: kind.toLowerCase() },
-    scope: 'Namespaced',
-    versions: [
-      {
-        name: 'v1',
-        served: true,
-        storage: true,
-        schema: { openAPIV3Schema: { type: 'object', 'x-kubernetes-preserve-unknown-fields': true } },
-      },
-    ],
-  },
-}))
 
 const skip = needsHelm.skip || needsApiServer.skip
 
@@ -226,7 +227,7 @@ test('a real API server takes all of it, in a namespace that enforces restricted
       ['apply', '--server-side', ...args, '-f', '-'],
       JSON.stringify({ apiVersion: 'v1', kind: 'List', items }),
     )
-  assert.equal((await apply([...namespaces, ...monitoring])).code, 0)
+  assert.equal((await apply([...namespaces, ...monitoringKinds])).code, 0)
   const wait = ['wait', '--for=condition=Established', 'crd', '--all', '--timeout=55s']
   assert.equal((await server.kubectl(wait)).code, 0)
   // A pod is refused until a controller has made its namespace's own ServiceAccount.
@@ -258,9 +259,13 @@ const seriesOf = (query: string): string[] =>
 
 test('alerts and dashboard ask only for series that somebody exports', async () => {
   const sources = await Promise.all(
-    ['operator/metrics/machinery.ts', 'operator/metrics/pipelines.ts', 'consumer/metrics.ts', 'client/metrics.ts'].map(
-      async (file) => await readFile(join(projectRoot, file), 'utf8'),
-    ),
+    [
+      'operator/metrics/machinery.ts',
+      'operator/metrics/families.ts',
+      'process/memorylimit.ts',
+      'consumer/metrics.ts',
+      'client/metrics.ts',
+    ].map(async (file) => await readFile(join(projectRoot, file), 'utf8')),
   )
   const exported = new Set(seriesOf(sources.join('\n')))
   const queries = [
@@ -275,24 +280,24 @@ test('alerts and dashboard ask only for series that somebody exports', async () 
 test('the dashboard of the ConfigMap is the dashboard, and the rule holds the values it was given', needsHelm, async (t) => {
   const manifests = await render(t, {
     ...everything,
-    'alerts.oldestAgeSeconds': 77,
+    'alerts.thresholds.oldestAgeFactor': 77.5,
+    'alerts.windows.medium': '7m',
     'alerts.runbooks': 'https://example.com/books/',
   })
   const [map] = ofKind(manifests, 'ConfigMap')
   assert.deepEqual(JSON.parse((map?.['data'] as Record<string, string> | undefined)?.['streampipelines.json'] ?? ''), dashboard)
   const [rule] = ofKind(manifests, 'PrometheusRule')
   const text = JSON.stringify(rule)
-  assert.ok(text.includes('> 77"'))
+  assert.ok(text.includes('> 77.5"'))
+  assert.ok(text.includes('"for":"7m"'))
   assert.ok(text.includes('https://example.com/books/StreamPipelineBacklogOld.md'))
-  assert.doesNotMatch(text, /OLDEST_AGE|RUNBOOKS/)
+  assert.doesNotMatch(text, /%[a-zA-Z]+%|RUNBOOKS/)
 })
 
 test('values.yaml says the same as the schema’s defaults', async () => {
   const values = parse(await readFile(join(chartFolder, 'values.yaml'), 'utf8')) as Record<string, unknown>
   const schema = JSON.parse(await readFile(join(chartFolder, 'values.schema.json'), 'utf8')) as Schema
-  const defaults = defaultsOf(schema)
-  delete defaults['global']
-  assert.deepEqual(values, defaults)
+  assert.deepEqual(values, defaultsOf(schema))
 })
 
 interface Schema {

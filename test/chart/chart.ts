@@ -29,6 +29,9 @@ export const needsPromtool = { skip: promtool === undefined && 'no promtool on P
 export const prometheus = onPath('prometheus')
 export const needsPrometheus = { skip: prometheus === undefined && 'no prometheus on PATH: apt-get install prometheus' }
 
+export const checkov = onPath('checkov')
+export const needsCheckov = { skip: checkov === undefined && 'no checkov on PATH: pip install checkov' }
+
 export const helm = async (t: TestContext, ...args: string[]): Promise<Completed> =>
   await run(t, args, { command: helmProgram ?? 'helm' })
 
@@ -69,3 +72,26 @@ export const everything = {
   'alerts.enabled': true,
   'dashboards.enabled': true,
 } as const
+
+/** What the Prometheus Operator would bring: kinds that only have to exist for the API server to take them. */
+export const monitoringKinds = [
+  ['ServiceMonitor', 'servicemonitors'],
+  ['PrometheusRule', 'prometheusrules'],
+].map(([kind = '', plural = '']) => ({
+  apiVersion: 'apiextensions.k8s.io/v1',
+  kind: 'CustomResourceDefinition',
+  metadata: { name: `${plural}.monitoring.coreos.com` },
+  spec: {
+    group: 'monitoring.coreos.com',
+    names: { kind, plural, listKind: `${kind}List`, singular: kind.toLowerCase() },
+    scope: 'Namespaced',
+    versions: [
+      {
+        name: 'v1',
+        served: true,
+        storage: true,
+        schema: { openAPIV3Schema: { type: 'object', 'x-kubernetes-preserve-unknown-fields': true } },
+      },
+    ],
+  },
+}))

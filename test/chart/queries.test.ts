@@ -13,7 +13,7 @@ import { join } from 'node:path'
 import test, { type TestContext } from 'node:test'
 import { Redis } from 'ioredis'
 import { stringify } from 'yaml'
-import { alertGroups } from '../../build/chart/alerts.ts'
+import { filledGroups } from '../../build/chart/alerts.ts'
 import { dashboard } from '../../build/chart/dashboard.ts'
 import { createWorkerMetrics } from '../../client/metrics.ts'
 import { quickstart, startCluster, startOperator } from '../operator/cluster.ts'
@@ -56,7 +56,7 @@ async function startPrometheus(t: TestContext, targets: readonly { pod: string; 
       },
     ],
   }
-  const rules = stringify({ groups: alertGroups }).replaceAll('OLDEST_AGE', '300').replaceAll('RUNBOOKS', 'docs/runbooks')
+  const rules = stringify({ groups: filledGroups() })
   await writeFile(join(folder, 'alerts.yaml'), rules)
   await writeFile(join(folder, 'prometheus.yaml'), stringify(config))
   const port = await freePort()
@@ -77,7 +77,7 @@ async function startPrometheus(t: TestContext, targets: readonly { pod: string; 
 
 /** Each comparison with a number, changed so that it holds. Only selectors and joins can then fail. */
 const relaxed = (expression: string): string =>
-  expression.replaceAll('OLDEST_AGE', '0').replaceAll(/(?:[<>]=?|==) ?[0-9.]+(?! \*)/g, '> -1e12')
+  expression.replaceAll(/ >=? (max by)/g, ' + $1').replaceAll(/(?:[<>]=?|==) ?[0-9.]+(?! \*)/g, '> -1e12')
 
 const asGrafana = (expression: string): string => expression.replaceAll(/\$(?:namespace|pipeline)\b/g, '.*')
 
@@ -101,7 +101,7 @@ test('a real Prometheus answers every query of the dashboard and evaluates every
   const consumerPort = await freePort()
   await startCli(t, ['consume', '--config', config, '--name', 'ndvi-consumer-1', '--listen', `127.0.0.1:${consumerPort}`])
 
-  const worker = createWorkerMetrics(name)
+  const worker = createWorkerMetrics({ queue: name })
   await worker.upstream('imagery', () => undefined)
   const workerServer = createServer((_, response) => {
     void worker.registry.metrics().then((text) => response.setHeader('content-type', worker.registry.contentType).end(text))
@@ -154,18 +154,20 @@ test('a real Prometheus answers every query of the dashboard and evaluates every
     // A target that was late once has no values until it is scraped again.
     await eventually(
       async () => {
-        const found = await query('count by (namespace, name) (streampipeline_desired_replicas)')
+        const found = await query('count by (namespace, pipeline) (streampipeline_desired_replicas)')
         assert.deepEqual(
           found.map(({ metric }) => metric),
-          [{ namespace: 'default', name }],
+          [{ namespace: 'default', pipeline: name }],
         )
       },
       { timeoutMs: 60_000, intervalMs: 500 },
     )
   })
 
-  for (const { alert, expr, annotations } of alertGroups.flatMap((group) => group.rules)) {
-    await t.test(`alert: ${alert} finds its series`, async () => {
+  for (const { alert, expr, annotations } of filledGroups().flatMap((group) => group.rules)) {
+    // These processes have no memory limit.
+    const skipped = alert === 'StreamPipelineMemoryHigh' && 'the drills give a consumer a limit'
+    await t.test(`alert: ${alert} finds its series`, { skip: skipped }, async () => {
       const answer = await eventually(
         async () => {
           const samples = await query(relaxed(expr))
@@ -183,7 +185,7 @@ test('a real Prometheus answers every query of the dashboard and evaluates every
   }
 
   await t.test('every rule is evaluated without an error, and none fires on a pipeline that is well', async () => {
-    const count = alertGroups.flatMap((group) => group.rules).length
+    const count = filledGroups().flatMap((group) => group.rules).length
     await eventually(
       async () => {
         const evaluated = (await rules()).groups.flatMap((group) => group.rules)

@@ -221,17 +221,24 @@ test('upstream calls are counted with their failures and durations, and errors p
   await eventually(async () => (await queue.getJobCounts('completed'))['completed'] === 1)
   assert.equal(await worker.upstream('weather', () => 21), 21)
   const text = await registry.metrics()
-  const line = (metric: string, upstream: string) => `${metric}{queue="${name}",upstream="${upstream}"}`
+  const line = (metric: string, upstream: string) => `${metric}{queue="${name}",pipeline="${name}",upstream="${upstream}"}`
   for (const expected of [
     `${line('upstream_requests_total', 'imagery')} 2`,
     `${line('upstream_failures_total', 'imagery')} 1`,
     `${line('upstream_duration_seconds_count', 'imagery')} 2`,
     `${line('upstream_requests_total', 'weather')} 1`,
     `${line('upstream_failures_total', 'weather')} 0`,
-    `job_executions_total{queue="${name}",outcome="failed"} 0`,
+    `job_executions_total{queue="${name}",pipeline="${name}",outcome="failed"} 0`,
   ]) {
     assert.ok(text.includes(`${expected}\n`), `missing: ${expected} in\n${text}`)
   }
+})
+
+test('metrics carry the pipeline and the namespace that the worker is given', async () => {
+  const given = { queue: 'queue-of-another-name', pipeline: 'ndvi', namespace: 'farm' }
+  const { registry } = createWorker({ ...given, redis: server.url, execute: () => undefined })
+  const expected = 'job_executions_total{queue="queue-of-another-name",pipeline="ndvi",namespace="farm",outcome="failed"} 0'
+  assert.ok((await registry.metrics()).includes(expected))
 })
 
 test('two workers share one registry', () => {

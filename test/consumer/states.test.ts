@@ -182,7 +182,7 @@ test('held entries are due by their own age, once', () => {
 test('the tally sums, and its service time follows', () => {
   const tally = createTally()
   const batch = (entries: number, durationMs: number) =>
-    tally.batch({ entries, outcomes: { forwarded: entries, duplicate: 1, dead: 2, gone: 0 }, dead: [], durationMs })
+    tally.batch({ entries, outcomes: { forwarded: entries, duplicate: 1, dead: 2, gone: 0 }, dead: [], settled: [], durationMs })
   batch(100, 200)
   tally.reclaim({ claimed: 3, trimmed: 1, exhausted: ['1-1'] })
   assert.deepEqual(tally.read(), { serviceMs: 2, forwarded: 100, duplicates: 1, dead: 4, reclaimed: 3 })
@@ -195,13 +195,19 @@ test('the tally sums, and its service time follows', () => {
 test('the service time is the mean of all while there are few', () => {
   const tally = createTally()
   for (const durationMs of [100, 1, 1, 2]) {
-    tally.batch({ entries: 1, outcomes: { forwarded: 1, duplicate: 0, dead: 0, gone: 0 }, dead: [], durationMs })
+    tally.batch({ entries: 1, outcomes: { forwarded: 1, duplicate: 0, dead: 0, gone: 0 }, dead: [], settled: [], durationMs })
   }
   assert.equal(tally.read().serviceMs, 26)
-  tally.batch({ entries: 0, outcomes: { forwarded: 0, duplicate: 0, dead: 0, gone: 0 }, dead: [], durationMs: 5_000 })
+  tally.batch({
+    entries: 0,
+    outcomes: { forwarded: 0, duplicate: 0, dead: 0, gone: 0 },
+    dead: [],
+    settled: [],
+    durationMs: 5_000,
+  })
   assert.equal(tally.read().serviceMs, 26, 'an attempt that settled nothing says nothing')
   for (let i = 0; i < 400; i++) {
-    tally.batch({ entries: 1, outcomes: { forwarded: 1, duplicate: 0, dead: 0, gone: 0 }, dead: [], durationMs: 2 })
+    tally.batch({ entries: 1, outcomes: { forwarded: 1, duplicate: 0, dead: 0, gone: 0 }, dead: [], settled: [], durationMs: 2 })
   }
   assert.ok(tally.read().serviceMs < 2.3)
 })

@@ -48,8 +48,12 @@ function buildNextConsumer(builder: Builder, archive: string): string {
   const context = mkdtempSync(join(tmpdir(), 'streampipeline-nextimage-'))
   try {
     const dockerfile = join(context, 'Dockerfile')
-    writeFileSync(dockerfile, `FROM streampipeline/consumer:${version}\nLABEL org.opencontainers.image.version="${nextTag}"\n`)
-    return buildImage(builder, { reference: `streampipeline/consumer:${nextTag}`, archive, dockerfile, context }).archive
+    writeFileSync(
+      dockerfile,
+      `FROM localhost/streampipeline/consumer:${version}\nLABEL org.opencontainers.image.version="${nextTag}"\n`,
+    )
+    return buildImage(builder, { reference: `localhost/streampipeline/consumer:${nextTag}`, archive, dockerfile, context })
+      .archive
   } finally {
     rmSync(context, { recursive: true, force: true })
   }

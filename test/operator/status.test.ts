@@ -33,6 +33,8 @@ const taken = failure('NameTaken', { kind: 'ConfigMap', name: 'ndvi-consumer', o
 const forbidden = failure('KubernetesForbidden', { detail: 'deployments.apps is forbidden' })
 const unsound = failure('InvalidPipeline', { subject: 'ndvi', problems: 'spec.payload.schema: strict mode' })
 const lostSample = { lost: 12_345 }
+const acknowledging = (losses: string) =>
+  pipelineObject({}, { annotations: { 'streampipeline.dev/acknowledged-losses': losses } })
 const takenByOthers = { unaccounted: 7, undecided: 0, from: '5-1', sinceMs: 1_763_830_000_000 }
 
 const byHand = pipelineObject({ scaling: { policy: 'Manual' }, replicas: 0 })
@@ -204,7 +206,31 @@ const rows: readonly Row[] = [
     'DataIntact',
     'False',
     'EntriesLost',
-    /12300 entries.*maxEntries/,
+    /12345 entries.*maxEntries/,
+  ],
+  [
+    'losses that a person acknowledged',
+    observed(acknowledging('12345'), { observation: seen(object, lostSample) }),
+    'DataIntact',
+    'True',
+    'LossesAcknowledged',
+    /12345 lost entries are acknowledged/,
+  ],
+  [
+    'more losses than were acknowledged',
+    observed(acknowledging('12000'), { observation: seen(object, lostSample) }),
+    'DataIntact',
+    'False',
+    'EntriesLost',
+    /12345 entries.*12000 of them acknowledged.*acknowledged-losses: "12345"/,
+  ],
+  [
+    'an acknowledgement that is no number',
+    observed(acknowledging('all'), { observation: seen(object, lostSample) }),
+    'DataIntact',
+    'False',
+    'EntriesLost',
+    /12345 entries/,
   ],
   [
     'lost and taken entries',
@@ -212,7 +238,7 @@ const rows: readonly Row[] = [
     'DataIntact',
     'False',
     'EntriesLost',
-    /12300 entries.*Up to 7 entries.*XGROUP SETID \S+ \S+ 5-1/,
+    /12345 entries.*Up to 7 entries.*XGROUP SETID \S+ \S+ 5-1/,
   ],
   [
     'taken entries',
@@ -370,6 +396,23 @@ test('Events tell transitions: a fault, its cure, scaling; nothing while nothing
   assert.deepEqual(told(well, well), [])
   assert.deepEqual(told(well, away), ['Warning RedisUnreachable', 'Normal Scaled'])
   assert.deepEqual(told(away, well), ['Normal RedisConnected', 'Normal Ready', 'Normal Scaled'])
+})
+
+test('each further loss is an Event of its own, also while the condition stands', () => {
+  const lost = (count: number, before?: StreamPipelineStatus) =>
+    statusOf(
+      observed(
+        { ...object, ...(before === undefined ? {} : { status: before }) },
+        { observation: seen(object, { lost: count }) },
+      ),
+    )
+  const notes = (before: StreamPipelineStatus, after: StreamPipelineStatus) =>
+    eventsOf(before, after).map(({ type, reason, note }) => `${type} ${reason}: ${note.slice(0, 24)}`)
+  const [none, first] = [lost(0), lost(5_000)]
+  const second = lost(5_003, first)
+  assert.deepEqual(notes(none, first), ['Warning EntriesLost: 5000 entries were trimme'])
+  assert.deepEqual(notes(first, second), ['Warning EntriesLost: 3 more entries: 5003 ent'])
+  assert.deepEqual(notes(second, lost(5_003, second)), [])
 })
 
 test('numbers are rounded so that they do not tick', () => {

@@ -19,10 +19,12 @@ const target = { apiVersion: `${group}/${version}`, kind, name: 'ndvi' }
 const metric = 'streampipeline_recommended_replicas'
 
 describe('the examples of others that obey the recommendation', () => {
-  it('name a metric that the operator serves', () => {
+  it('name a metric that the operator serves', async () => {
     const metrics = createPipelineMetrics(new Registry())
-    metrics.read(() => [{ key: 'default/ndvi', pipeline: undefined, observation: seen(pipelineObject()), status: undefined }])
-    assert.match(metrics.text(), new RegExp(`^${metric}\\{namespace="default",name="ndvi"\\} \\d`, 'm'))
+    metrics.read(() => [
+      { key: 'default/ndvi', pipeline: undefined, observation: seen(pipelineObject()), acknowledged: 0, status: undefined },
+    ])
+    assert.match(await metrics.text(), new RegExp(`^${metric}\\{namespace="default",pipeline="ndvi"\\} \\d`, 'm'))
   })
 
   it('the HorizontalPodAutoscaler takes the number as it is, for the pipeline itself', async () => {
@@ -45,7 +47,7 @@ describe('the examples of others that obey the recommendation', () => {
       [type, metricType, metadata.threshold, metadata.activationThreshold],
       ['prometheus', 'AverageValue', '1', '0'],
     )
-    assert.ok(metadata.query.includes(`${metric}{namespace="default", name="ndvi"}`))
+    assert.ok(metadata.query.includes(`${metric}{namespace="default", pipeline="ndvi"}`))
     assert.equal(spec.minReplicaCount, 0)
     // KEDA reads every value of a trigger's metadata as text.
     for (const value of Object.values(metadata)) assert.equal(typeof value, 'string')

@@ -18,11 +18,23 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 app.kubernetes.io/component: operator
 {{- end }}
 
-{{- define "streampipeline-operator.labels" -}}
+{{- define "streampipeline-operator.ownLabels" -}}
 {{ include "streampipeline-operator.selector" . }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- end }}
+
+{{- /* Labels and annotations of an object: a dict of root and, for this object only, labels and annotations. */ -}}
+{{- define "streampipeline-operator.metadata" -}}
+{{- $values := .root.Values -}}
+{{- $own := fromYaml (include "streampipeline-operator.ownLabels" .root) -}}
+labels:
+  {{- toYaml (mergeOverwrite (dict) $values.global.commonLabels $values.commonLabels (default dict .labels) $own) | nindent 2 }}
+{{- with mergeOverwrite (dict) $values.commonAnnotations (default dict .annotations) }}
+annotations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
 {{- end }}
 
 {{- define "streampipeline-operator.serviceAccount" -}}
@@ -37,21 +49,13 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- define "streampipeline-operator.image" -}}
 {{- $image := index . 0 -}}
 {{- $root := index . 1 -}}
-{{- if $image.registry }}{{ $image.registry }}/{{ end }}{{ $image.repository }}
+{{- with default $image.registry $root.Values.global.imageRegistry }}{{ . }}/{{ end }}{{ $image.repository }}
 {{- if $image.digest }}@{{ $image.digest }}{{ else }}:{{ default $root.Chart.AppVersion $image.tag }}{{ end }}
 {{- end }}
 
-{{- define "streampipeline-operator.containerSecurity" -}}
-allowPrivilegeEscalation: false
-readOnlyRootFilesystem: true
-capabilities:
-  drop: [ALL]
-{{- end }}
-
-{{- define "streampipeline-operator.podSecurity" -}}
-runAsNonRoot: true
-runAsUser: 65532
-runAsGroup: 65532
-seccompProfile:
-  type: RuntimeDefault
+{{- /* The fields of a map that hold something. */ -}}
+{{- define "streampipeline-operator.filled" -}}
+{{- $filled := dict -}}
+{{- range $name, $value := . }}{{- if $value }}{{- $_ := set $filled $name $value }}{{- end }}{{- end }}
+{{- toYaml $filled }}
 {{- end }}

@@ -1,4 +1,5 @@
 /** Lost entries, entries that other programs took, and the group that retention waits for (intact.ts). */
+import { acknowledgedLosses } from '../../plan/names.ts'
 import { intactOf } from '../intact.ts'
 import { lastSeen } from '../lastseen.ts'
 import { type Checks, verdict } from './verdict.ts'
@@ -6,9 +7,9 @@ import { type Checks, verdict } from './verdict.ts'
 export const dataIntactChecks: Checks = [
   {
     name: 'what was counted',
-    says({ look, observed: { spec } }) {
+    says({ look, observed: { object, spec } }) {
       const sample = look.kind === 'None' ? undefined : look.sample
-      const said = sample && intactOf(sample, spec.kind === 'Sound' ? spec.pipeline : undefined)
+      const said = sample && intactOf(sample, spec.kind === 'Sound' ? spec.pipeline : undefined, acknowledgedLosses(object))
       const seen = lastSeen(look)
       return said && seen !== undefined
         ? { ...said, message: `${said.message}. Redis cannot be asked: this is as of ${seen}` }

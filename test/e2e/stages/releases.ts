@@ -75,7 +75,10 @@ export async function upgradeFrom(packaged: string, version: string, traffic: Tr
         await until(async () => (await traffic.jobs()) > before + perSecond, 20_000, 200)
         await kubectl('-n', pipelinesNamespace, 'get', 'streampipeline', 'ndvi')
         // The images of today: what was is the chart.
-        const images = ['image', 'consumerImage'].flatMap((image) => ['--set', `${image}.tag=${version}`])
+        const images = ['image', 'consumerImage'].flatMap((image) => [
+          '--set',
+          `${image}.registry=localhost,${image}.tag=${version}`,
+        ])
         await helm('install', release, packaged, ...images, ...wait)
         const earlier = await chartOfCrd()
         await acted()
@@ -122,7 +125,7 @@ export async function upgradeToTheSame(report: Report): Promise<void> {
 
 /** The default image changes: consumers that use it are replaced, those of a pipeline that names its own are left alone. */
 export async function upgradeConsumers(traffic: Traffic, version: string, next: string): Promise<void> {
-  const image = `streampipeline/consumer:${version}`
+  const image = `localhost/streampipeline/consumer:${version}`
   const pinned = {
     apiVersion: 'streampipeline.dev/v1alpha1',
     kind: 'StreamPipeline',
