@@ -712,7 +712,7 @@ test('the operator on an API server', needsControllers, async (suite) => {
   await suite.test('metrics and probes answer', async () => {
     const { metrics, health } = await operator.ports
     const text = await (await fetch(`http://127.0.0.1:${metrics}/metrics`, { headers: { connection: 'close' } })).text()
-    assert.match(text, /redis_stream_undelivered_entries\{namespace="default",name="aged"\} 0/)
+    assert.match(text, /redis_stream_undelivered_entries\{namespace="default",pipeline="aged"\} 0/)
     assert.match(text, /leader_election_master_status\{name="streampipeline"\} 1/)
     assert.match(text, /controller_runtime_reconcile_total\{controller="streampipeline",result="success"\} [1-9]/)
     assert.doesNotMatch(text, /name="ndvi"/)
