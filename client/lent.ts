@@ -95,7 +95,9 @@ function refuseUnusable(connection: RedisConnection, option: string): void {
   if (isCluster(connection)) return
   const mode: unknown = Reflect.get(connection, 'mode')
   if (mode !== 'monitor' && mode !== 'subscriber') return
-  throw refused(`the connection is in ${mode} mode and takes no other command: pass one of its own, such as connection.duplicate()`)
+  throw refused(
+    `the connection is in ${mode} mode and takes no other command: pass one of its own, such as connection.duplicate()`,
+  )
 }
 
 /** For connections of any origin: BullMQ would wait on a replica for ever. Throws RedisNotReady. */

@@ -4,11 +4,12 @@ import { asFailure } from '../api/errors.ts'
 import type { RedisConnection } from '../redis/connect/connection.ts'
 import { streamPlace } from '../redis/placement.ts'
 import { readAccount, waitingIn } from '../redis/stream/account.ts'
-import { type Decision, decide } from '../scaling/decide.ts'
+import type { Decision } from '../scaling/decide.ts'
 import type { LoggedDecision } from '../scaling/decisionlog.ts'
 import { observe } from '../scaling/observe.ts'
 import { scalingPolicy } from '../scaling/policy.ts'
 import { isReady, type Sample } from '../scaling/sample.ts'
+import { soundDecision } from '../scaling/sounddecision.ts'
 import { type Book, follow, openBook } from './book.ts'
 import { describeOther, type Other, othersIn } from './company.ts'
 import type { Fleet } from './fleet.ts'
@@ -52,7 +53,6 @@ export function tickMs(targetAgeMs: number): number {
 
 export function createControl(parts: ControlParts): Control {
   const { pipeline, redis, queue, fleet, opening, uidPrefix, onEvent, onDecision } = parts
-  const policy = { ...scalingPolicy(pipeline), noun: 'consumer' }
   const place = streamPlace(pipeline)
   const ours = (uid: string) => uid.startsWith(uidPrefix)
   let sample: Sample | undefined
@@ -108,13 +108,22 @@ export function createControl(parts: ControlParts): Control {
     countReady(sample)
   }
 
+  let lastDefect: string | undefined
+
   return {
     look: see,
     async turn() {
       await see()
       const before = decision?.replicas
       const state = decision?.state
-      decision = decide(state, sample, policy)
+      const policy = { ...scalingPolicy(pipeline, running(fleet)), noun: 'consumer' }
+      let defect: string | undefined
+      decision = soundDecision(state, sample, policy, (thrown) => {
+        defect ??= asFailure(thrown).message
+        // It may come with each turn.
+        if (defect !== lastDefect) onEvent(`a scaling decision failed, and was made without its cause: ${defect}`)
+      })
+      lastDefect = defect
       const name = `${pipeline.namespace}/${pipeline.name}`
       onDecision?.({ pipeline: name, sample: sample ?? null, state: state ?? null, policy, decision })
       if (before !== undefined && decision.replicas !== before) {
@@ -140,5 +149,8 @@ export function createControl(parts: ControlParts): Control {
     othersSeen,
   }
 }
+
+/** Consumers of this run. Those of others that read the group are not this run's to stop. */
+const running = (fleet: Fleet): number => fleet.replicas().filter(({ state }) => state.kind !== 'Draining').length
 
 const lifeOf = ({ name, uid }: Other) => `${name} ${uid}`

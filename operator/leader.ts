@@ -112,6 +112,7 @@ async function serve(parts: TermParts, stop: AbortSignal, cut: AbortSignal): Pro
     limits,
     manyTeams: options.manyTeams,
     referencesEveryMs: options.referencesEveryMs,
+    observeEveryMs: options.observeEveryMs,
     numbersEveryMs: options.numbersEveryMs,
     faultsEveryMs: options.faultsEveryMs,
     quietMs: options.quietMs,

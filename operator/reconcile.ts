@@ -58,6 +58,12 @@ interface ReconcilerParts {
   readonly onEventsUnread?: (namespace: string, error: StreamPipelineError) => void
 }
 
+/** The part of what is observed that needs no request. */
+type Known = Omit<Observed, 'spec' | 'settings' | 'podEvents' | 'references' | 'faults'>
+
+/** Whether the plan was carried out, or needed not to be, or is not due. */
+type Settling = 'Tried' | 'AtRest'
+
 /** State of one pipeline in this process. */
 interface PipelineRecord {
   /** The spec as read. A check runs all its rules, so it is done once for each generation. */
@@ -79,6 +85,8 @@ export interface Reconciler {
   forgetAll(): void
 }
 
+/** Pause while no status is written, since the watches have to catch up, or a write has to be tried again. */
+const waitMs = 1_000
 /** A Secret that cannot be read is reported after this many times `faultsEveryMs`. */
 const doubtPatience = 6
 
@@ -115,26 +123,30 @@ export function createReconciler(parts: ReconcilerParts): Reconciler {
   }
 
   async function gather(key: string, record: PipelineRecord, object: PipelineObject, signal: AbortSignal): Promise<Observed> {
-    const { namespace = '', name = '' } = object.metadata
+    const { namespace = '' } = object.metadata
     const spec = await readSpec(key, record, object)
+    const events = await podEvents.read(caches.pods.indexed(byPipeline, key), signal)
+    const references = spec.kind === 'Sound' ? await readReferences(spec, namespace) : []
+    const read = { spec, settings, podEvents: events, references, faults: [] }
+    // Last, since the requests before it may take long.
+    return { ...read, ...known(key, record, object) }
+  }
+
+  /** What the caches and the last look know at this moment. */
+  function known(key: string, record: PipelineRecord, object: PipelineObject): Known {
+    const { namespace = '', name = '' } = object.metadata
     const wroteMs = record.statusWrittenMs
     const schemaFault = parts.schemaFault?.()
     const deployment = caches.deployments.get(`${namespace}/${consumerName(name)}`)
-    const pods = caches.pods.indexed(byPipeline, key)
     return {
       object,
-      spec,
-      settings,
       deployment,
       templateGeneration: templateOf(record, deployment),
       dispatch: caches.configMaps.get(`${namespace}/${dispatchName(name)}`),
       children: childrenOf(key),
-      pods,
-      podEvents: await podEvents.read(pods, signal),
-      references: spec.kind === 'Sound' ? await readReferences(spec, namespace) : [],
+      pods: caches.pods.indexed(byPipeline, key),
       observation: settings.manyTeams ? withoutPeer(watchers.observation(key)) : watchers.observation(key),
       dark: caches.dark(namespace),
-      faults: [],
       ...(record.spec === undefined ? {} : { specSinceMs: record.spec.sinceMs }),
       ...(schemaFault === undefined ? {} : { schemaFault }),
       ...(wroteMs === undefined ? {} : { statusWrittenMs: wroteMs }),
@@ -180,14 +192,14 @@ export function createReconciler(parts: ReconcilerParts): Reconciler {
     observed: Observed,
     course: Course | undefined,
     signal: AbortSignal,
-  ): Promise<void> {
+  ): Promise<Settling> {
     const basis = course && basisOf(observed, course)
     if (course === undefined || record.settled === basis) {
       delete record.setback
-      return
+      return 'AtRest'
     }
     const last = record.setback
-    if (!isDue(last, basis ?? '', clock.now())) return
+    if (!isDue(last, basis ?? '', clock.now())) return 'AtRest'
     const before = last === undefined || last.basis === basis ? last : startedAnew(last, clock.now(), settings.faultsEveryMs)
     delete record.settled
     const { faults, written, template } = await execute(plan(observed, course), course, observed, signal)
@@ -198,11 +210,12 @@ export function createReconciler(parts: ReconcilerParts): Reconciler {
     if (faults.length > 0) {
       const now = clock.now()
       record.setback = setbackOf(before, { faults, basis: tried }, now, settings.faultsEveryMs, clock.random())
-      return
+      return 'Tried'
     }
     delete record.setback
     record.settled = tried
     for (const child of childrenOf(key)) caches.children.get(child.kind ?? '')?.condense(keyOf(child))
+    return 'Tried'
   }
 
   async function write(record: PipelineRecord, object: PipelineObject, said: Report, signal: AbortSignal): Promise<void> {
@@ -248,18 +261,36 @@ export function createReconciler(parts: ReconcilerParts): Reconciler {
     const observed = await gather(key, record, object, signal)
     const course = courseOf(observed, clock.wall().getTime())
     watch(key, observed, course)
-    await settle(key, record, observed, course, signal)
+    const settling = await settle(key, record, observed, course, signal)
+    const outcome = outcomeOf(key, record, observed, course, settling)
+    const said = outcome && report(outcome, clock.wall().getTime())
     const { setback } = record
-    const deployment = caches.deployments.get(keyOfDeployment(object)) ?? observed.deployment
-    const outcome = {
-      ...observed,
-      faults: setback === undefined ? [] : worthTelling(setback),
-      deployment,
-      templateGeneration: templateOf(record, deployment),
-    }
-    const said = report(outcome, clock.wall().getTime())
-    await write(record, object, said, signal)
+    const isCurrent = said?.writeStatus !== true || caches.views.isCurrent(object.metadata.namespace ?? '')
+    if (outcome === undefined || said === undefined || !isCurrent)
+      return nextLook({ requeueAfterMs: waitMs }, setback, clock.now())
+    await write(record, outcome.object, said, signal)
     return nextLook(said, setback, clock.now())
+  }
+
+  /** What a status may be made of at this moment. Undefined: it has to wait. */
+  function outcomeOf(
+    key: string,
+    record: PipelineRecord,
+    observed: Observed,
+    course: Course | undefined,
+    settling: Settling,
+  ): Observed | undefined {
+    const { setback } = record
+    const latest = caches.pipelines.get(key)
+    // Writes may take long. The change of the pipeline has queued it anew.
+    if (latest === undefined || !isSameSpec(latest, observed.object)) return undefined
+    const faults = setback === undefined ? [] : worthTelling(setback, clock.now())
+    // The failed write is tried again at once. Until then the objects do not match, and no fault is known to last.
+    if (setback !== undefined && faults.length === 0) return undefined
+    const outcome = { ...observed, ...known(key, record, latest), faults }
+    // Others have changed objects since they were written. Their change has queued the pipeline, too.
+    const isAsSettled = settling === 'AtRest' || course === undefined || setback !== undefined
+    return isAsSettled || record.settled === basisOf(outcome, course) ? outcome : undefined
   }
 
   return {
@@ -293,7 +324,7 @@ function templateOf({ template }: PipelineRecord, deployment: DeploymentObject |
 /**
  * The next look. A recent conflict is thrown, so that the queue retries it at once with back-off. Other faults wait until they are due.
  */
-function nextLook(said: Report, setback: Setback | undefined, nowMs: number): ReconcileResult {
+function nextLook(said: Pick<Report, 'requeueAfterMs'>, setback: Setback | undefined, nowMs: number): ReconcileResult {
   const inMs = setback === undefined ? undefined : setback.dueMs - nowMs
   const [fault] = setback?.faults ?? []
   // The queue does not retry a terminal error, so it is not thrown.
@@ -348,6 +379,6 @@ function judged(spec: ReadSpec, object: PipelineObject, limits: Limits): ReadSpe
   return refusal === undefined ? spec : { kind: 'Unsound', error: refusal }
 }
 
-function keyOfDeployment(object: PipelineObject): string {
-  return `${object.metadata.namespace ?? ''}/${consumerName(object.metadata.name ?? '')}`
+function isSameSpec({ metadata: one }: PipelineObject, { metadata: other }: PipelineObject): boolean {
+  return one.uid === other.uid && one.generation === other.generation
 }

@@ -222,7 +222,7 @@ export async function runOperator(options: OperatorOptions): Promise<number> {
 }
 
 /** Our own status writes come back as events; they are no news. */
-function mattersTo(before: PipelineObject | undefined, after: PipelineObject): boolean {
+export function mattersTo(before: PipelineObject | undefined, after: PipelineObject): boolean {
   if (before === undefined) return true
   const [old, now] = [before.metadata, after.metadata]
   return (

@@ -20,12 +20,16 @@ export interface Setback {
   readonly attempts: number
   /** Attempts since the last change, without immediate ones. */
   readonly retries: number
+  /** The first attempt. */
+  readonly sinceMs: number
   readonly triedMs: number
   readonly dueMs: number
 }
 
 /** Attempts in a row after which status reports a fault that usually passes. */
 const patience = 6
+/** Time after which status reports it, however few the attempts. */
+const patienceMs = 5_000
 /** Longest pause, in multiples of `faultsEveryMs`: 5 s to 5 min. */
 const longestFactor = 60
 /** Longest pause if no write was refused, 5 s to 30 s: no watch reports the removal of another owner's object. */
@@ -46,7 +50,7 @@ export function setbackOf(
   const waitMs = atOnce ? 0 : backoffMs(retries, { baseMs: faultsEveryMs, maxMs: longestMs }, 1 - random / 5)
   const heeded = Math.max(0, ...errors.map((error) => retryAfterMs(error) ?? 0))
   const dueMs = nowMs + Math.max(waitMs, Math.min(heeded, longestMs))
-  return { ...tried, attempts, retries, triedMs: nowMs, dueMs }
+  return { ...tried, attempts, retries, sinceMs: before?.sinceMs ?? nowMs, triedMs: nowMs, dueMs }
 }
 
 /** The pipeline or its objects changed, which may have removed the cause. */
@@ -59,9 +63,10 @@ export function isDue(setback: Setback | undefined, basis: string, nowMs: number
   return setback === undefined || setback.basis !== basis || nowMs >= setback.dueMs
 }
 
-/** The faults that status reports. */
-export function worthTelling({ faults, attempts }: Setback): readonly Fault[] {
-  return attempts >= patience ? faults : faults.filter(({ error }) => !isPassing(error))
+/** The faults that status reports. None: they are likely to pass within seconds, and until then no status is written. */
+export function worthTelling({ faults, attempts, sinceMs }: Setback, nowMs: number): readonly Fault[] {
+  const isLasting = attempts >= patience || nowMs - sinceMs >= patienceMs
+  return isLasting ? faults : faults.filter(({ error }) => !isPassing(error))
 }
 
 function isUnwatched({ code }: StreamPipelineError): boolean {

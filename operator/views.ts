@@ -34,6 +34,8 @@ export interface Views {
   dark(): readonly DarkView[]
   /** Dark kinds in that namespace; none while the API server as a whole fails. */
   darkIn(namespace: string): readonly DarkKind[]
+  /** Whether all that is known of that namespace is at most some seconds old, or known to be older (`darkIn`). */
+  isCurrent(namespace: string): boolean
   /** For metrics: each view, and whether it is lit. */
   states(): readonly ViewState[]
   /** Lists all views anew. */
@@ -72,6 +74,8 @@ interface View {
 const patience = 3
 /** Longest time for a first list, or for an interruption of a watch. */
 const patienceMs = 15_000
+/** A status rests on nothing older. */
+const staleMs = 3_000
 /** When an API server comes back, its watches open one after another: a delay within this time is not reported. */
 const recoveryMs = 5_000
 
@@ -148,6 +152,14 @@ export function createViews(options: ViewsOptions): Views {
     void reflector.whenSynced.then(settle)
   }
 
+  function darkIn(namespace: string): readonly DarkKind[] {
+    const dark = views.map((view) => ({ view, dark: darkOf(view) }))
+    // If all views are dark, or were a moment ago, the API server was away. That is no finding about this namespace.
+    const isGeneral = dark.every((each) => each.dark !== undefined) || clock.now() - recoveredMs < recoveryMs
+    const told = dark.filter((each) => covers(each.view, namespace)).map((each) => each.dark)
+    return told.filter((each) => each !== undefined).filter((each) => !each.known || !isGeneral)
+  }
+
   return {
     add(type, store, labelSelector) {
       const namespaces = options.namespaces.length === 0 ? [undefined] : options.namespaces
@@ -162,12 +174,13 @@ export function createViews(options: ViewsOptions): Views {
     whenSettled: () => settled.promise,
     isKnown: (type, namespace) => views.some((view) => view.type === type && covers(view, namespace) && view.reflector.synced),
     dark: () => views.map(darkOf).filter((each) => each !== undefined),
-    darkIn(namespace) {
-      const dark = views.map((view) => ({ view, dark: darkOf(view) }))
-      // If all views are dark, or were a moment ago, the API server was away. That is no finding about this namespace.
-      const isGeneral = dark.every((each) => each.dark !== undefined) || clock.now() - recoveredMs < recoveryMs
-      const told = dark.filter(({ view }) => covers(view, namespace)).map((each) => each.dark)
-      return told.filter((each) => each !== undefined).filter(({ known }) => !known || !isGeneral)
+    darkIn,
+    isCurrent(namespace) {
+      const dark = darkIn(namespace)
+      return views
+        .filter((view) => covers(view, namespace) && !isOptional(view.type))
+        .filter(({ type }) => !dark.some(({ kind }) => kind === type.kind))
+        .every(({ reflector: { behindSinceMs } }) => behindSinceMs === undefined || clock.now() - behindSinceMs < staleMs)
     },
     states: () =>
       views.map((view) => ({

@@ -1,4 +1,4 @@
-/** What an entry looks like, and what makes two of them the same. */
+/** The form of an entry, and its idempotency key. */
 import { z } from 'zod'
 import { fieldNamesPattern } from '../fieldnames.ts'
 import { guarded, quoted } from './rules.ts'

@@ -152,13 +152,11 @@ const specSchema = guarded(
       .describe('Consumers while `scaling.policy` is Manual; what `kubectl scale` sets. Refused under Active.'),
     redis: redisSchema.describe('How the Redis that holds the stream is reached.'),
     source: sourceSchema.describe('Where entries come from.'),
-    payload: payloadSchema
-      .prefault({ encoding: 'Fields' })
-      .describe('What an entry looks like, and what makes two of them the same.'),
-    reclaim: reclaim.prefault({ minIdle: '60s' }).describe('Taking over what a dead consumer held.'),
+    payload: payloadSchema.prefault({ encoding: 'Fields' }).describe('The form of an entry, and its idempotency key.'),
+    reclaim: reclaim.prefault({ minIdle: '60s' }).describe('Takeover of the entries of dead consumers.'),
     delivery: delivery.prefault({ maxDeliveries: 5 }).describe('The delivery ceiling.'),
     idempotency: idempotency.prefault({ window: '24h', lockTTL: '30s' }).describe('Forwarding once per key within a window.'),
-    deadLetter: deadLetter.prefault({ failedJobs: 'Capture' }).describe('Where what cannot be forwarded goes.'),
+    deadLetter: deadLetter.prefault({ failedJobs: 'Capture' }).describe('Where entries that cannot be forwarded go.'),
     sink: sinkSchema.describe('Where entries go.'),
     scaling: scalingSchema
       .prefault({ policy: 'Active', minReplicas: 1, maxReplicas: 10 })

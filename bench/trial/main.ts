@@ -10,7 +10,9 @@
  *   npm run trial -- --wakes 200             how long sleeping pipelines take to wake, with 200 more asleep
  *   npm run trial -- --watch-faults 1000     so many runs of the operator's watches behind a misbehaving proxy
  *   npm run trial -- --replacements 10000    so many consumers vanish under an operator: no name may stay
+ *   npm run trial -- --statuses 10000        so many random histories of a pipeline: no status may be false
  *   npm run trial -- --up 100                so many runs of `up`, each ended at random by signals, or with its Redis killed
+ *   npm run trial -- --clock-changes         schedules around each change of clocks, in all zones, over twenty years
  *   npm run trial -- --refusals              each call of each script refused; --share 0.02, --path Split, --only replay: some
  *   npm run trial -- --hostile --seconds 600 hostile servers, specs and keys: many in process, and a tenant against its neighbours
  *   npm run --silent trial -- -o json        for programs
@@ -24,10 +26,12 @@ import type { PathKind } from '../../redis/settle/path.ts'
 import { pathKinds } from '../../test/crash/assemble.ts'
 import { createScope } from '../support/scope.ts'
 import { tryBoundaries } from './boundaries.ts'
+import { tryClockChanges } from './clockchanges.ts'
 import { tryHostile } from './hostile.ts'
 import { tryRefusals } from './refusals.ts'
 import { tryManyReplacements } from './replacements.ts'
 import { runScaleDowns } from './scaledowns.ts'
+import { tryStatuses } from './statuses.ts'
 import { runTrial } from './trial.ts'
 import { tryUps } from './ups.ts'
 import { runWakes } from './wake.ts'
@@ -39,6 +43,7 @@ const { values: options } = parseArgs({
     quick: { type: 'boolean', default: false },
     boundaries: { type: 'boolean', default: false },
     refusals: { type: 'boolean', default: false },
+    'clock-changes': { type: 'boolean', default: false },
     hostile: { type: 'boolean', default: false },
     seconds: { type: 'string', default: '600' },
     share: { type: 'string', default: '1' },
@@ -48,6 +53,7 @@ const { values: options } = parseArgs({
     processes: { type: 'boolean', default: false },
     'watch-faults': { type: 'string' },
     replacements: { type: 'string' },
+    statuses: { type: 'string' },
     up: { type: 'string' },
     path: { type: 'string' },
     seed: { type: 'string' },
@@ -61,7 +67,7 @@ const known = pathOf(path)
 const share = Number(options.share)
 if (!(share > 0 && share <= 1)) throw new Error(`--share ${options.share} is not a number above 0, up to 1`)
 /** A number of attempts, at least 1: a trial of nothing would succeed. */
-function times(option: 'wakes' | 'scale-downs' | 'watch-faults' | 'replacements' | 'up'): number | undefined {
+function times(option: 'wakes' | 'scale-downs' | 'watch-faults' | 'replacements' | 'statuses' | 'up'): number | undefined {
   const text = options[option]
   if (text === undefined) return undefined
   if (!/^[1-9]\d*$/.test(text)) throw new Error(`--${option} ${text} is not a number from 1 on`)
@@ -73,6 +79,7 @@ function seconds(): number {
 }
 const [wakes, scaleDowns] = [times('wakes'), times('scale-downs')]
 const [watchFaults, replacements, ups] = [times('watch-faults'), times('replacements'), times('up')]
+const statuses = times('statuses')
 if (options.seed !== undefined && !/^\d+$/.test(options.seed)) throw new Error(`--seed ${options.seed} is not a whole number`)
 const seed = options.seed === undefined ? randomInt(2 ** 31) : Number(options.seed)
 const progress = (line: string) => console.error(`${new Date().toISOString().slice(11, 19)} ${line}`)
@@ -85,10 +92,12 @@ async function chosen(): Promise<{ readonly ok: boolean }> {
   if (options.refusals) {
     return await tryRefusals(scope, { seed, share, paths, only: options.only }, progress)
   }
+  if (options['clock-changes']) return await tryClockChanges(seed, progress)
   if (options.hostile) return await tryHostile(scope, { seconds: seconds(), seed, progress })
   if (wakes !== undefined) return await runWakes(scope, { asleep: 200, wakes, together: 50, seed, progress })
   if (watchFaults !== undefined) return await tryWatches(scope, { runs: watchFaults, seed, progress })
   if (replacements !== undefined) return await tryManyReplacements(scope, replacements, progress)
+  if (statuses !== undefined) return await tryStatuses({ histories: statuses, seed, progress })
   if (ups !== undefined) return await tryUps(scope, { runs: ups, seed, lanes: 2, progress })
   if (scaleDowns !== undefined) {
     const { processes } = options

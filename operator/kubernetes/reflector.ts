@@ -112,6 +112,8 @@ export interface Reflector {
   readonly state: ReflectorState
   /** Undefined while lists are answered and the watch is open. */
   readonly trouble: Trouble | undefined
+  /** Since when the store may differ from the server, by the clock of the options; undefined: the watch follows. */
+  readonly behindSinceMs: number | undefined
   /** True once a list has been taken in whole; stays true. */
   readonly synced: boolean
   /** Resolves at the first complete list, or when the reflector stops. */
@@ -151,6 +153,8 @@ const pageSize = 200
 /** As kube-rs: below the API server's own limit of 300–600 s, so that the server, not a proxy, ends the watch. */
 const watchSeconds = 290
 const idleMarginMs = 20_000
+/** The server sends the events of an interruption within that time after the watch is open again. */
+const catchingUpMs = 1_000
 /** Shorter than client-go's 30 s: what is decided on an old cache for so long is a surprise, and a request every few seconds is not. */
 const interruption: Backoff = { baseMs: 200, maxMs: 4_000 }
 /** A missing namespace, right or kind may appear later, but seldom within seconds. */
@@ -171,6 +175,7 @@ export function createReflector<T extends KubernetesObject>(options: ReflectorOp
   let relisting = false
   /** The server refused the last watch, or it broke. */
   let watchFailed = false
+  let behindSinceMs: number | undefined
   /** Aborts the current step when a new list is required. */
   let turn = new AbortController()
 
@@ -178,7 +183,8 @@ export function createReflector<T extends KubernetesObject>(options: ReflectorOp
     state = transition(state, signal)
     if (state.kind === 'Watching' && compareVersions(state.resourceVersion, newest) > 0) newest = state.resourceVersion
     if (signal.kind === 'Heard') well()
-    else if (signal.kind === 'Failed' && signal.error.code !== 'KubernetesExpired') {
+    if (signal.kind === 'Failed') behindSinceMs ??= clock.now()
+    if (signal.kind === 'Failed' && signal.error.code !== 'KubernetesExpired') {
       const { attempt } = state.kind === 'Backoff' ? state : none
       trouble = { error: signal.error, sinceMs: trouble?.sinceMs ?? clock.now(), attempt }
       options.onTrouble?.(trouble)
@@ -237,10 +243,25 @@ export function createReflector<T extends KubernetesObject>(options: ReflectorOp
       enter({ kind: 'Relist' })
       return
     }
-    const limited = AbortSignal.any([signal, AbortSignal.timeout(watchSeconds * 1000 + idleMarginMs)])
+    const silence = new AbortController()
+    const cancel = clock.after(watchSeconds * 1000 + idleMarginMs, () =>
+      silence.abort(new DOMException('a watch fell silent', 'TimeoutError')),
+    )
     const query = { ...selectors, resourceVersion, allowWatchBookmarks: true, timeoutSeconds: watchSeconds }
     watchFailed = true
-    for await (const event of transport.watch(path, query, limited, well)) take(event)
+    let cancelCaughtUp = () => {}
+    const opened = () => {
+      well()
+      cancelCaughtUp = clock.after(catchingUpMs, () => {
+        behindSinceMs = undefined
+      })
+    }
+    try {
+      for await (const event of transport.watch(path, query, AbortSignal.any([signal, silence.signal]), opened)) take(event)
+    } finally {
+      cancel()
+      cancelCaughtUp()
+    }
     watchFailed = false
     enter({ kind: 'Ended' })
   }
@@ -277,6 +298,9 @@ export function createReflector<T extends KubernetesObject>(options: ReflectorOp
   return {
     get state() {
       return state
+    },
+    get behindSinceMs() {
+      return behindSinceMs
     },
     get synced() {
       return synced

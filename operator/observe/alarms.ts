@@ -6,7 +6,7 @@ import { type Alarm, createAlarm } from './alarm.ts'
 import type { RedisLease } from './connections.ts'
 import { type Sleeper, wardOf } from './sleepers.ts'
 
-interface Alarms {
+export interface Alarms {
   /** It was found asleep; to be said after each look that finds it so. */
   sleeps(key: string, lease: RedisLease, sleeper: Sleeper): void
   awake(key: string): void

@@ -4,7 +4,7 @@
  * the next look. What could not be seen is an observation too: it decides by onMetricsLoss and names its cause.
  */
 import type { CompiledPipeline, RedisTarget } from '../../api/compiled.ts'
-import { asFailure, type StreamPipelineError } from '../../api/errors.ts'
+import type { StreamPipelineError } from '../../api/errors.ts'
 import { open, type RedisConnection } from '../../redis/connect/connection.ts'
 import { resolveTarget } from '../../redis/connect/references.ts'
 import { keySpace } from '../../redis/keys.ts'
@@ -16,17 +16,16 @@ import type { Decision } from '../../scaling/decide.ts'
 import { observe } from '../../scaling/observe.ts'
 import { scalingPolicy } from '../../scaling/policy.ts'
 import type { Sample } from '../../scaling/sample.ts'
-import { soundDecision } from '../../scaling/sounddecision.ts'
-import type { ScalingState } from '../../scaling/state.ts'
 import type { MadeDecision } from '../decisions.ts'
 import type { Clock } from '../kubernetes/clock.ts'
 import type { Observation } from '../plan/observed.ts'
 import type { Reaper } from '../reaping/reaper.ts'
 import { addressId, type RedisConnections, type RedisLease } from './connections.ts'
 import { diagnosed, refusalOf } from './diagnosis.ts'
+import { lastSample, type Made } from './lastsample.ts'
 import type { Locate } from './locality.ts'
 import type { ReferenceReader } from './referencereader.ts'
-import { readScalingState, writeScalingState } from './scalingstate.ts'
+import { createScalingMemory, type Shelf } from './scalingmemory.ts'
 import { checkTlsMaterial } from './tlsmaterial.ts'
 
 /** What the reconciler wants watched. */
@@ -93,18 +92,24 @@ interface Trial {
 
 /** After a failed look references are read anew, but not for each of the pipelines that share them. */
 const referencesAfterFailureMs = 2_000
-const saveStateEveryMs = 30_000
+/** At the end a Redis that does not answer is not waited for. */
+const lastWriteMs = 1_000
 
 export function createPipelineWatcher(parts: WatcherParts): PipelineWatcher {
   const { reader, connections, clock, referencesEveryMs, locate, checkEveryMs, reaper, onDecision } = parts
   let observation: Observation = parts.before ?? { kind: 'None' }
-  let state: ScalingState | undefined
-  let stateLoaded = false
-  let stateSavedMs = Number.NEGATIVE_INFINITY
+  const memory = createScalingMemory(
+    clock,
+    (made) => onDecision?.(made),
+    (thrown) => parts.onDefect?.(thrown),
+  )
+  /** Where the last look found that writes are taken. */
+  let kept: { readonly lease: RedisLease; readonly pipeline: CompiledPipeline } | undefined
   let streamLease: RedisLease | undefined
   let queueLease: RedisLease | undefined
   let trial: Trial | undefined
-  let lastDefect: string | undefined
+  /** The stream that the last observation is of; undefined: an earlier process made it. */
+  let seenPlace: string | undefined
 
   async function leaseFor(target: RedisTarget, namespace: string, held: RedisLease | undefined): Promise<RedisLease> {
     const maxAgeMs = observation.kind === 'Failed' ? Math.min(referencesAfterFailureMs, referencesEveryMs) : referencesEveryMs
@@ -130,10 +135,7 @@ export function createPipelineWatcher(parts: WatcherParts): PipelineWatcher {
       leaves.push(queueLease.enterNow())
       await open(queueLease.connection)
     }
-    if (!stateLoaded) {
-      state = await readScalingState(connection, keySpace(pipeline.source.stream, pipeline.source.group))
-      stateLoaded = true
-    }
+    await memory.read(shelfOf(pipeline, lease))
     const queue = queueLease ?? lease
     const sample = await observe(connection, pipeline, queue.connection)
     return { sample, refusal: await tried(pipeline, mode, lease, queue) }
@@ -147,12 +149,19 @@ export function createPipelineWatcher(parts: WatcherParts): PipelineWatcher {
     queue: RedisLease,
   ): Promise<StreamPipelineError | undefined> {
     const { connection } = stream
+    // A failover changes the role of a server within seconds.
+    const unfit = await refusalOf(async () => {
+      await stream.serverFit()
+      if (queue !== stream) await queue.serverFit()
+    }, connection)
+    if (unfit !== undefined) {
+      trial = undefined
+      return unfit
+    }
     const id = JSON.stringify([stream.id, queue.id, pipeline.generation, mode])
     const isFresh = trial?.id === id && trial.refusal === undefined && clock.now() - trial.atMs < checkEveryMs
     if (isFresh) return undefined
     const refusal = await refusalOf(async () => {
-      await stream.serverFit()
-      if (queue !== stream) await queue.serverFit()
       await claimed(pipeline, connection)
       if (mode !== undefined) await connection.set(keySpace(pipeline.source.stream, pipeline.source.group).mode, mode)
       await checkRights(pipeline, connection, queue.connection)
@@ -184,30 +193,45 @@ export function createPipelineWatcher(parts: WatcherParts): PipelineWatcher {
     return await refusalOf(async () => void (await ensureGroup(connection, keys, source)), connection)
   }
 
-  function decided(watched: Watched, sample: Sample | undefined): Decision {
-    const policy = scalingPolicy(watched.pipeline, watched.currentReplicas)
-    let defect: string | undefined
-    const decision = soundDecision(state, sample, policy, (thrown) => {
-      defect ??= asFailure(thrown).message
-      // It may come with each look.
-      if (defect !== lastDefect) parts.onDefect?.(thrown)
-    })
-    lastDefect = defect
-    onDecision?.({ sample: sample ?? null, state: state ?? null, policy, decision })
-    state = decision.state
-    return decision
+  /** The last observation, if it is of the stream and queue of this pipeline. */
+  function ofSame(before: Observation, pipeline: CompiledPipeline): Made | undefined {
+    if (before.kind === 'None') return undefined
+    const isSame = before.generation === pipeline.generation || seenPlace === placeOf(pipeline)
+    return isSame ? before : undefined
   }
 
-  async function saveState(pipeline: CompiledPipeline, refusal: StreamPipelineError | undefined): Promise<void> {
-    if (
-      refusal !== undefined ||
-      streamLease === undefined ||
-      state === undefined ||
-      clock.now() - stateSavedMs < saveStateEveryMs
-    )
-      return
-    stateSavedMs = clock.now()
-    await writeScalingState(streamLease.connection, keySpace(pipeline.source.stream, pipeline.source.group), state)
+  function decided(watched: Watched, sample: Sample | undefined): Decision {
+    return memory.decide(sample, scalingPolicy(watched.pipeline, watched.currentReplicas))
+  }
+
+  /** @returns why the state could not be kept */
+  async function keep(pipeline: CompiledPipeline, lease: RedisLease): Promise<StreamPipelineError | undefined> {
+    const refusal = await refusalOf(() => memory.write(shelfOf(pipeline, lease)), lease.connection)
+    kept = refusal === undefined ? { pipeline, lease } : undefined
+    return refusal
+  }
+
+  /** The connection may have been closed since the last look, so this is a use of its own. */
+  async function keepAtLast(): Promise<void> {
+    if (kept === undefined) return
+    const { lease, pipeline } = kept
+    const late = new AbortController()
+    const waited = Promise.withResolvers<void>()
+    const cancel = clock.after(lastWriteMs, () => {
+      late.abort()
+      waited.resolve()
+    })
+    const write = async () => {
+      const leave = await lease.enter(late.signal)
+      if (leave === undefined) return
+      await refusalOf(async () => {
+        await open(lease.connection)
+        await memory.write(shelfOf(pipeline, lease), true)
+      }, lease.connection)
+      leave()
+    }
+    await Promise.race([write(), waited.promise])
+    cancel()
   }
 
   return {
@@ -218,7 +242,8 @@ export function createPipelineWatcher(parts: WatcherParts): PipelineWatcher {
       return streamLease
     },
     async look(watched, signal) {
-      const before = observation
+      const before = ofSame(observation, watched.pipeline)
+      let atMs = clock.wall().getTime()
       const leaves: (() => void)[] = []
       try {
         streamLease = await leaseFor(watched.pipeline.redis, watched.pipeline.namespace, streamLease)
@@ -230,43 +255,57 @@ export function createPipelineWatcher(parts: WatcherParts): PipelineWatcher {
         const turn = await streamLease.looks.take(signal)
         if (turn === undefined) return
         leaves.push(turn)
+        atMs = clock.wall().getTime()
         parts.onBegin?.()
         const { connection } = streamLease
         const { sample: found, refusal } = await sampled(watched, streamLease, leaves)
         const { sample, vanished } = await reaper.reap(connection, watched.pipeline, watched.livingPods, found)
         const quietSinceMs = quietSince(before, sample, clock.wall().getTime())
         const decision = decided(watched, sample)
+        kept = undefined
         const unmade = refusal ?? (await madeGroup(watched.pipeline, connection, sample, decision))
+        const unkept = unmade ?? (await keep(watched.pipeline, streamLease))
         observation = {
           kind: 'Seen',
           generation: watched.pipeline.generation,
+          atMs,
           sample,
           vanished,
           decision,
-          ...(unmade === undefined ? {} : { refusal: unmade }),
+          ...(unkept === undefined ? {} : { refusal: unkept }),
           ...(quietSinceMs === undefined ? {} : { quietSinceMs }),
         }
-        await saveState(watched.pipeline, refusal)
+        seenPlace = placeOf(watched.pipeline)
       } catch (thrown) {
-        const last = before.kind === 'None' ? undefined : before.sample
+        kept = undefined
         const decision = decided(watched, undefined)
         const error = await diagnosed(thrown, watched.pipeline, streamLease?.connection, queueLease?.connection)
         const { generation } = watched.pipeline
-        observation = { kind: 'Failed', generation, error, decision, ...(last === undefined ? {} : { sample: last }) }
+        observation = { kind: 'Failed', generation, error, decision, ...lastSample(before) }
+        seenPlace = placeOf(watched.pipeline)
       } finally {
         for (const leave of leaves.toReversed()) leave()
       }
     },
     async close() {
+      await keepAtLast()
       await Promise.all([streamLease?.release(), queueLease?.release()])
     },
   }
 }
 
+const placeOf = ({ redis, source, sink }: CompiledPipeline): string =>
+  JSON.stringify([redis, source.stream, source.group, sink.redis, sink.prefix, sink.queue])
+
+function shelfOf({ source }: CompiledPipeline, { connection, id }: RedisLease): Shelf {
+  const { stream, group } = source
+  return { connection, keys: keySpace(stream, group), id: JSON.stringify([id, stream, group]) }
+}
+
 /** Since when nothing has waited and nothing was added. */
-function quietSince(before: Observation, sample: Sample, nowMs: number): number | undefined {
+function quietSince(before: Made | undefined, sample: Sample, nowMs: number): number | undefined {
   if (sample.undelivered + sample.pending > 0) return undefined
-  const last = before.kind === 'None' ? undefined : before.sample
+  const last = before?.sample
   const still = last === undefined || last.entriesAdded === sample.entriesAdded
-  return still && before.kind === 'Seen' && before.quietSinceMs !== undefined ? before.quietSinceMs : nowMs
+  return still && before?.kind === 'Seen' && before.quietSinceMs !== undefined ? before.quietSinceMs : nowMs
 }

@@ -13,8 +13,8 @@ import { createReaper } from '../reaping/reaper.ts'
 import type { ConfirmGone } from '../reaping/suspects.ts'
 import { isQueueFull } from '../status/queuefull.ts'
 import { roundAge, roundCount } from '../status/rounding.ts'
-import { createAlarms } from './alarms.ts'
-import { createConnections } from './connections.ts'
+import { type Alarms, createAlarms } from './alarms.ts'
+import { createConnections, type RedisConnections } from './connections.ts'
 import type { Locate } from './locality.ts'
 import type { ReferenceReader } from './referencereader.ts'
 import { sleeperOf } from './sleepers.ts'
@@ -45,6 +45,10 @@ interface WatchersOptions {
   readonly locate: Locate
   readonly confirmGone: ConfirmGone
   readonly claims?: Claims | undefined
+  /** Connections to Redis; default: real ones. */
+  readonly connections?: RedisConnections
+  /** Wakes pipelines that sleep; default: blocking reads on connections of its own. */
+  readonly alarms?: (onWake: (key: string) => void) => Alarms
   readonly onReaped: (key: string, consumer: string, reaping: Reaping) => void
   readonly onReapingFault: (key: string, error: StreamPipelineError) => void
   /** Something that shows in status changed; urgent: another number of consumers was decided. */
@@ -73,7 +77,7 @@ interface Entry {
 
 export function createWatchers(options: WatchersOptions): PipelineWatchers {
   const { clock, everyMs, onChange, onLook = () => {} } = options
-  const connections = createConnections(clock)
+  const connections = options.connections ?? createConnections(clock)
   const entries = new Map<string, Entry>()
   const running = new Set<Promise<void>>()
   /** Turns by namespace. Otherwise thousands of pipelines at silent servers of one namespace would delay the looks of the others. */
@@ -86,15 +90,13 @@ export function createWatchers(options: WatchersOptions): PipelineWatchers {
     turns.set(namespace, fresh)
     return fresh
   }
-  const alarms = createAlarms({
-    clock,
-    onWake(key) {
-      const entry = entries.get(key)
-      if (entry === undefined) return
-      entry.rung = true
-      entry.wake()
-    },
-  })
+  const onWake = (key: string) => {
+    const entry = entries.get(key)
+    if (entry === undefined) return
+    entry.rung = true
+    entry.wake()
+  }
+  const alarms = options.alarms?.(onWake) ?? createAlarms({ clock, onWake })
 
   /** After a look. A failed one changes nothing: what comes while Redis is away should wake when it is back. */
   function settle(key: string, { watched, watcher, rung }: Entry): void {

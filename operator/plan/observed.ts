@@ -114,6 +114,8 @@ export type Observation =
       readonly kind: 'Seen'
       /** Generation of the spec that named this Redis. */
       readonly generation: number
+      /** Wall-clock milliseconds at which the look began; undefined: just now. */
+      readonly atMs?: number
       readonly sample: Sample
       /** Consumers whose pods are gone, and whose names are not yet. */
       readonly vanished: readonly VanishedConsumer[]
@@ -131,8 +133,10 @@ export type Observation =
       readonly generation: number
       readonly error: StreamPipelineError
       readonly decision: ToldDecision
-      /** The last one that worked. */
+      /** The last one that worked, of the same stream. */
       readonly sample?: Sample
+      /** Wall-clock milliseconds at which the look of that sample began. */
+      readonly sampleAtMs?: number
     }
 
 /** One operation on a child that failed. */
@@ -154,6 +158,8 @@ export interface OperatorSettings {
   readonly manyTeams: boolean
   /** Referred Secrets are read by name, not watched (that would take the right to list them all): this is how stale they get. */
   readonly referencesEveryMs: number
+  /** How often Redis is looked at. A status rests on a look of that time, or of the last five seconds. */
+  readonly observeEveryMs: number
   /** A status in which only numbers changed is written at most this often. */
   readonly numbersEveryMs: number
   /** How long a stream in mode Direct must stay settled: mounted ConfigMaps reach producers within about a minute and a half. */

@@ -9,7 +9,7 @@ import { controllerOf } from '../kubernetes/objects.ts'
 import type { EventNote } from '../kubernetes/recorder.ts'
 import { type StatusDue, statusDue } from '../status/due.ts'
 import { eventsOf } from '../status/events.ts'
-import { lookOf } from '../status/facts.ts'
+import { isOldLook, lookOf } from '../status/facts.ts'
 import { isLeaving, isReady } from '../status/pods/trouble.ts'
 import { statusOf } from '../status/status.ts'
 import { type DesiredChild, desiredChildren, prunedTypes } from './children.ts'
@@ -44,7 +44,7 @@ export interface Report {
 /** @param nowMs wall-clock milliseconds */
 export function report(observed: Observed, nowMs: number): Report {
   const status = statusOf(observed, desiredReplicas(observed, nowMs), nowMs)
-  const due = awaitedLook(observed, nowMs) ?? dueOf(observed, status, nowMs)
+  const due = awaitedLook(observed, nowMs) ?? nextLook(observed, dueOf(observed, status, nowMs), nowMs)
   const writeStatus = due.kind === 'Now'
   const waits = [
     ...(observed.references.length > 0 ? [observed.settings.referencesEveryMs] : []),
@@ -73,7 +73,7 @@ const podsEveryMs = 10_000
 function awaitedLook(observed: Observed, nowMs: number): StatusDue | undefined {
   const { object, spec, faults, references, specSinceMs = nowMs } = observed
   const isAwaited =
-    lookOf(observed).kind === 'None' &&
+    lookOf(observed, nowMs).kind === 'None' &&
     spec.kind === 'Sound' &&
     faults.length === 0 &&
     references.every(({ kind }) => kind === 'Found')
@@ -82,6 +82,14 @@ function awaitedLook(observed: Observed, nowMs: number): StatusDue | undefined {
   const isAnother = observedGeneration !== undefined && observedGeneration !== object.metadata.generation
   const leftMs = specSinceMs + (isAnother ? lookMs : firstLookMs) - nowMs
   return leftMs > 0 ? { kind: 'Later', afterMs: leftMs } : undefined
+}
+
+const againMs = 250
+
+/** A look is due or under way: until it ends the status stands, since it would rest on an old one. */
+function nextLook(observed: Observed, due: StatusDue, nowMs: number): StatusDue {
+  if (due.kind !== 'Now' || lookOf(observed, nowMs).kind === 'None') return due
+  return isOldLook(observed, nowMs) ? { kind: 'Later', afterMs: againMs } : due
 }
 
 function dueOf({ object, settings, statusWrittenMs }: Observed, status: StreamPipelineStatus, nowMs: number): StatusDue {

@@ -2,6 +2,7 @@
  * The facts that conditions use: the findings of a reconcile for one generation of the spec. A look at Redis for another spec does not
  * count: it may have been at another server.
  */
+import { deploymentType, podType } from '../plan/kinds.ts'
 import type { Observation, Observed } from '../plan/observed.ts'
 import { type Obstacle, obstaclesOf } from './obstacles.ts'
 import { type Rollout, rolloutOf } from './rollout.ts'
@@ -14,7 +15,7 @@ export interface Facts {
   readonly ready: number
   /** The look at the Redis of this spec. */
   readonly look: Observation
-  /** Undefined: the Deployment does not exist. */
+  /** Undefined: the Deployment does not exist, or cannot be watched. */
   readonly rollout: Rollout | undefined
   /** Causes that keep pods from running, most telling first. */
   readonly obstacles: readonly Obstacle[]
@@ -27,23 +28,44 @@ function generationOf({ object }: Observed): number {
   return object.metadata.generation ?? 0
 }
 
-/** The look at the Redis of this spec; none if the last look was for another spec. */
-export function lookOf(observed: Observed): Observation {
+/** Looks missed in a row after which nothing is known of Redis: the processes that look have ended. */
+const missedLooks = 6
+/** A status rests on no look that is older, unless looks are rarer. */
+const freshMs = 5_000
+
+export function isOldLook(observed: Observed, nowMs: number): boolean {
+  return lookAgeMs(observed, nowMs) > Math.max(freshMs, observed.settings.observeEveryMs)
+}
+
+/** The look at the Redis of this spec; none if the last look was for another spec, or long ago. */
+export function lookOf(observed: Observed, nowMs: number): Observation {
   const { observation } = observed
-  return observation.kind !== 'None' && observation.generation === generationOf(observed) ? observation : noLook
+  if (observation.kind === 'None' || observation.generation !== generationOf(observed)) return noLook
+  return lookAgeMs(observed, nowMs) > missedLooks * Math.max(freshMs, observed.settings.observeEveryMs) ? noLook : observation
+}
+
+/** Age of a look that worked. A failed look ages no further: the next one may be half a minute away. */
+function lookAgeMs({ observation }: Observed, nowMs: number): number {
+  return observation.kind === 'Seen' ? nowMs - (observation.atMs ?? nowMs) : 0
+}
+
+/** Deployments or pods can no longer be watched: what was last seen of them shows nothing. */
+function isUnwatched({ dark = [] }: Observed): boolean {
+  return dark.some(({ kind, known }) => known && (kind === deploymentType.kind || kind === podType.kind))
 }
 
 export function factsOf(observed: Observed, replicas: number, nowMs: number): Facts {
   const { deployment, templateGeneration } = observed
-  const rollout = deployment && rolloutOf(deployment, templateGeneration)
+  const isBlind = isUnwatched(observed)
+  const rollout = isBlind ? undefined : deployment && rolloutOf(deployment, templateGeneration)
   return {
     observed,
     generation: generationOf(observed),
     replicas,
     ready: deployment?.status?.readyReplicas ?? 0,
-    look: lookOf(observed),
+    look: lookOf(observed, nowMs),
     rollout,
-    obstacles: obstaclesOf(observed, rollout, replicas, nowMs),
+    obstacles: isBlind ? [] : obstaclesOf(observed, rollout, replicas, nowMs),
     nowMs,
   }
 }

@@ -89,7 +89,7 @@ export const conditionReasons = {
     types: ['ScalingActive'],
     tone: 'Bad',
     meaning:
-      'Redis refuses the read that waits for the first entry, so a pipeline at zero wakes at the next look, within seconds.',
+      'No read waits for the first entry: Redis refuses it, or the namespace has too many. A pipeline at zero wakes at the next look, within seconds.',
   },
   ManualReplicas: { types: ['ScalingActive'], tone: 'Neutral', meaning: 'scaling.policy is Manual.' },
   MetricsUnavailable: {

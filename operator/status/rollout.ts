@@ -28,13 +28,13 @@ export function rolloutOf(deployment: DeploymentObject, templateGeneration: numb
   const wanted = spec?.replicas ?? 1
   const earlier = Math.max(0, replicas - updatedReplicas)
   const progressing = status.conditions?.find(({ type }) => type === 'Progressing')
-  const isPaused = spec?.paused === true
-  if (earlier === 0 && (wanted === 0 || isPaused || progressing?.reason === rolledOut)) return { kind: 'Done', text: '' }
+  const isDone = progressing?.reason === rolledOut || (wanted === 0 && replicas === 0)
+  if (earlier === 0 && isDone) return { kind: 'Done', text: '' }
+  const isWhole = earlier === 0 && updatedReplicas >= wanted && availableReplicas >= updatedReplicas
   const running = `${updatedReplicas} of ${wanted} consumers run the new template, ${availableReplicas} are available`
   const text = earlier === 0 ? running : `${running}, ${earlier} of an earlier template still run`
-  if (isPaused) return { kind: 'Paused', text: `${text}; spec.paused of the Deployment is true` }
+  if (spec?.paused === true && !isWhole) return { kind: 'Paused', text: `${text}; spec.paused of the Deployment is true` }
   if (progressing?.reason === deadlinePassed)
     return { kind: 'Stopped', text: `${text}; ${progressing.message ?? deadlinePassed}` }
-  if (earlier === 0 && updatedReplicas >= wanted && availableReplicas >= updatedReplicas) return { kind: 'Done', text: '' }
-  return { kind: 'Underway', text }
+  return isWhole ? { kind: 'Done', text: '' } : { kind: 'Underway', text }
 }

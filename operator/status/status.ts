@@ -15,7 +15,7 @@ export function statusOf(observed: Observed, replicas: number, nowMs: number): S
   const { object, deployment } = observed
   const before = object.status
   // A look made for an earlier spec may be of another stream.
-  const observation = lookOf(observed)
+  const observation = lookOf(observed, nowMs)
   const sample = observation.kind === 'None' ? undefined : observation.sample
   const vanished = observation.kind === 'Seen' ? observation.vanished : []
   const generation = object.metadata.generation ?? 0
@@ -64,6 +64,7 @@ function scalingStatus(
   const lastScaleTime = changed ? at : before?.lastScaleTime
   return {
     desiredReplicas: replicas,
+    recommendedReplicas: decision.recommended,
     reason: printable(reason, 1024),
     ...(decision.limitedBy === undefined ? {} : { limitedBy: decision.limitedBy }),
     ...(lastScaleTime === undefined ? {} : { lastScaleTime }),

@@ -52,9 +52,10 @@ export function wireObservation(observation: Observation, living: ReadonlySet<st
       }
     }
     case 'Failed': {
-      const { generation, error, sample, decision } = observation
+      const { generation, error, sample, sampleAtMs, decision } = observation
       const seen = sample === undefined ? {} : { sample: condensed(sample, living) }
-      return { kind: 'Failed', generation, decision: told(decision), error: wireError(error), ...seen }
+      const since = sampleAtMs === undefined ? {} : { sampleAtMs }
+      return { kind: 'Failed', generation, decision: told(decision), error: wireError(error), ...seen, ...since }
     }
     default:
       throw observation satisfies never

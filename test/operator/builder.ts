@@ -83,6 +83,7 @@ export function observed(object: PipelineObject, more: Partial<Observed> = {}): 
       limits: noLimits,
       manyTeams: false,
       referencesEveryMs: 30_000,
+      observeEveryMs: 5_000,
       numbersEveryMs: 10_000,
       faultsEveryMs: 5_000,
       quietMs: 120_000,

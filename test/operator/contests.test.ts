@@ -54,6 +54,17 @@ test('the writer is named from managedFields', () => {
   const after = { metadata: { managedFields: [ours, { ...scale, fieldsV1: replicas }] } }
   assert.equal(losersOf({ metadata: { managedFields } }, after, ['streampipeline-scaler']), 'kubectl-edit')
   assert.equal(losersOf(after, after, ['streampipeline-scaler']), undefined)
+  // A controller that writes status at the same time, or fields of its own, lost nothing.
+  const status = { manager: 'kube-controller-manager', subresource: 'status', time: '2026-11-22T00:00:09Z' }
+  const policy = { manager: 'policy', operation: 'Update', time: '2026-11-22T00:00:08Z' }
+  const withBoth = (conditions: object, fields: object) => [
+    { ...status, fieldsV1: { 'f:status': conditions } },
+    { ...policy, fieldsV1: { 'f:metadata': fields } },
+  ]
+  const earlier = { metadata: { managedFields: [...managedFields, ...withBoth({ 'f:replicas': {} }, { 'f:a': {} })] } }
+  const later = { metadata: { managedFields: [ours, ...withBoth({ 'f:conditions': {} }, { 'f:a': {}, 'f:b': {} })] } }
+  assert.equal(losersOf(earlier, later, ['streampipeline-scaler', 'kubectl-edit']), 'kube-controller-manager through scale')
+  assert.equal(losersOf(earlier, later, ['streampipeline-scaler']), 'kube-controller-manager through scale')
 })
 
 test('on an API server', needsControllers, async (suite) => {

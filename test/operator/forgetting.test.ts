@@ -8,8 +8,8 @@ import { recordingReasons } from '../../operator/leader.ts'
 import { createReferenceReader } from '../../operator/observe/referencereader.ts'
 import { createConfirmation } from '../../operator/reaping/confirmation.ts'
 import { createRewind } from '../../operator/rewind.ts'
-import { failedLook, pipelineObject } from './builder.ts'
 import { createTestClock } from '../support/testclock.ts'
+import { failedLook, pipelineObject } from './builder.ts'
 
 /** A transport whose requests end when the test ends them. */
 function heldTransport() {

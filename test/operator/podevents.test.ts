@@ -9,10 +9,10 @@ import { createPodEventReader } from '../../operator/observe/podevents.ts'
 import type { PodEvents, PodObject } from '../../operator/plan/observed.ts'
 import { report } from '../../operator/plan/plan.ts'
 import { needsApiServer } from '../support/apiserver.ts'
+import { createTestClock } from '../support/testclock.ts'
 import { deploymentObject, nowMs, observed, pipelineObject, seen } from './builder.ts'
 import { startCluster } from './cluster.ts'
 import { startRefusingProxy } from './refusingproxy.ts'
-import { createTestClock } from '../support/testclock.ts'
 
 const at = (ms: number) => new Date(ms).toISOString()
 

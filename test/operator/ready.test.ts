@@ -62,9 +62,9 @@ const at = (deployment: DeploymentObject, more: Partial<Observed> = {}) =>
 const wait = { kstatus: 'InProgress', argo: 'Progressing' } as const
 const wrong = { kstatus: 'InProgress', argo: 'Degraded' } as const
 const well = { kstatus: 'Current', argo: 'Healthy' } as const
-const off = (spec: Record<string, unknown>) => {
+const off = (spec: Record<string, unknown>, numbers: Numbers = available) => {
   const asked = object(spec)
-  return observed(asked, { observation: seen(asked), deployment: rolling(0, { ...available }) })
+  return observed(asked, { observation: seen(asked), deployment: rolling(0, numbers) })
 }
 
 const rows: readonly Row[] = [
@@ -197,6 +197,25 @@ const rows: readonly Row[] = [
     ...wrong,
   },
   {
+    name: 'paused before all new pods are available',
+    observed: at(
+      rolling(
+        3,
+        { ...whole, readyReplicas: 1, availableReplicas: 1, conditions: [progressing('DeploymentPaused', 'Unknown')] },
+        { paused: true },
+      ),
+    ),
+    ready: ['False', 'RolloutPaused'],
+    told: /3 of 3 consumers run the new template, 1 are available/,
+    ...wrong,
+  },
+  {
+    name: 'at zero, and a pod of an unfinished rollout is still there',
+    observed: off({ suspend: true }, { replicas: 1, updatedReplicas: 1, conditions: [progressing('NewReplicaSetCreated')] }),
+    ready: ['Unknown', 'Progressing'],
+    ...wait,
+  },
+  {
     name: 'paused with nothing to do',
     observed: at(rolling(3, { ...whole, conditions: [progressing('DeploymentPaused', 'Unknown')] }, { paused: true })),
     ready: ['True', 'Running'],
@@ -284,6 +303,21 @@ test('the status of a spec waits for the look at its Redis, five seconds at most
   assert.equal(late.status.conditions?.[0]?.status, 'Unknown')
   assert.equal(told(100, seen(changed)).status.conditions?.[0]?.status, 'True')
   assert.equal(told(100, seen(changed)).writeStatus, true)
+})
+
+test('a status waits for the next look once the last one is five seconds old, and knows nothing after half a minute', () => {
+  const look = seen(one)
+  const deployment = rolling(3, { ...whole, ...available })
+  const told = (ageMs: number, observeEveryMs = 5_000) => {
+    const observation = look.kind === 'Seen' ? { ...look, atMs: nowMs - ageMs } : look
+    const o = at(deployment, { observation })
+    return report({ ...o, settings: { ...o.settings, observeEveryMs } }, nowMs)
+  }
+  assert.equal(told(5_000).writeStatus, true)
+  assert.deepEqual([told(5_001).writeStatus, told(5_001).requeueAfterMs], [false, 250])
+  assert.equal(told(50_000, 60_000).writeStatus, true)
+  const ready = told(31_000).status.conditions?.[0]
+  assert.deepEqual([ready?.status, ready?.reason], ['Unknown', 'NotObservedYet'])
 })
 
 test('producers are sent to the stream of this spec only, and to one that takes writes', () => {

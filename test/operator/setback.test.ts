@@ -45,12 +45,19 @@ test('contention is tried again at once and told of when it does not pass', () =
   const [found, last] = waits([busy], 5)
   assert.deepEqual(found, [0, 0, 0, 0, 0])
   assert.ok(last)
-  assert.deepEqual(worthTelling(last), [])
+  assert.deepEqual(worthTelling(last, 0), [])
   const [more, told] = waits([busy], 3, last)
   assert.deepEqual(more, [5, 10, 20])
   assert.ok(told)
-  assert.deepEqual(worthTelling(told), [busy])
-  assert.deepEqual(worthTelling(setbackOf(undefined, { faults: [busy, refused], basis: 'b' }, 0, everyMs, 0)), [refused])
+  assert.deepEqual(worthTelling(told, 0), [busy])
+  assert.deepEqual(worthTelling(setbackOf(undefined, { faults: [busy, refused], basis: 'b' }, 0, everyMs, 0), 0), [refused])
+})
+
+test('contention that lasts for five seconds is reported, however few the tries', () => {
+  const first = setbackOf(undefined, { faults: [busy], basis: 'b' }, 0, everyMs, 0)
+  const second = setbackOf(first, { faults: [busy], basis: 'b' }, 4_000, everyMs, 0)
+  assert.deepEqual(worthTelling(second, 4_999), [])
+  assert.deepEqual(worthTelling(second, 5_000), [busy])
 })
 
 test('something that changed starts it anew, five seconds after the last try; another basis at once', () => {

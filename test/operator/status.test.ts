@@ -10,7 +10,7 @@ import { statusDue } from '../../operator/status/due.ts'
 import { eventsOf } from '../../operator/status/events.ts'
 import { roundAge, roundCount } from '../../operator/status/rounding.ts'
 import type { ConsumerSample } from '../../scaling/sample.ts'
-import { deploymentObject, failedLook, nowMs, observed, pipelineObject, seen, uid } from './builder.ts'
+import { deploymentObject, failedLook, nowMs, observed, pipelineObject, sample, seen, uid } from './builder.ts'
 
 const statusOf = (o: Observed, atMs = nowMs) => report(o, atMs).status
 const conditionOf = (o: Observed, type: ConditionType) => {
@@ -35,10 +35,18 @@ const unsound = failure('InvalidPipeline', { subject: 'ndvi', problems: 'spec.pa
 const lostSample = { lost: 12_345 }
 const takenByOthers = { unaccounted: 7, undecided: 0, from: '5-1', sinceMs: 1_763_830_000_000 }
 
+const byHand = pipelineObject({ scaling: { policy: 'Manual' }, replicas: 0 })
+const lastLook = failedLook(object)
+const away = observed(object, {
+  observation: lastLook.kind === 'Failed' ? { ...lastLook, sample: sample(), sampleAtMs: nowMs - 60_000 } : lastLook,
+})
+const unwatched = (kind: string, plural: string) =>
+  observed(object, { dark: [{ kind, known: true, subject: `${plural} in farm`, error: forbidden }] })
+
 type Row = readonly [sentence: string, o: Observed, type: ConditionType, status: string, reason: string, message: RegExp]
 const rows: readonly Row[] = [
   ['all well', observed(object), 'Ready', 'True', 'Running', /consumers are available/],
-  ['nothing stalls', observed(object), 'Stalled', 'False', 'Progressing', /Nothing waits/],
+  ['nothing stalls', observed(object), 'Stalled', 'False', 'Progressing', /No manual action/],
   [
     'unsound spec',
     observed(object, { spec: { kind: 'Unsound', error: unsound } }),
@@ -140,6 +148,32 @@ const rows: readonly Row[] = [
     'True',
     'ScaledToZero',
     /until an entry arrives/,
+  ],
+  [
+    'zero by hand, and entries wait',
+    observed(byHand, { deployment: deploymentObject(0, 0), observation: seen(byHand, { undelivered: 7 }) }),
+    'ConsumersAvailable',
+    'True',
+    'ScaledToZero',
+    /^spec\.replicas is 0, as asked for/,
+  ],
+  ['Redis away, with earlier numbers', away, 'RedisReachable', 'False', 'RedisUnreachable', /are as of 2026-11-22T15:59:00Z$/],
+  ['Redis away, with earlier numbers', away, 'DataIntact', 'True', 'NothingLost', /this is as of 2026-11-22T15:59:00Z$/],
+  [
+    'Deployments that cannot be watched any more',
+    unwatched('Deployment', 'deployments'),
+    'ConsumersAvailable',
+    'Unknown',
+    'Forbidden',
+    /^deployments in farm cannot be watched since 1 of 1 consumers were ready: /,
+  ],
+  [
+    'pipelines that cannot be watched any more',
+    { ...unwatched('StreamPipeline', 'streampipelines'), spec: { kind: 'Unsound', error: unsound } },
+    'Reconciled',
+    'Unknown',
+    'Forbidden',
+    /^streampipelines in farm cannot be watched: /,
   ],
   [
     'suspended',

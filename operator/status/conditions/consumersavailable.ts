@@ -1,6 +1,8 @@
 /** Whether a consumer is ready, or none is wanted. The message also names the obstacles of other consumers. */
-import { deploymentType } from '../../plan/kinds.ts'
+import type { CompiledPipeline } from '../../../api/compiled.ts'
+import { deploymentType, podType } from '../../plan/kinds.ts'
 import { consumerName } from '../../plan/names.ts'
+import type { Observation } from '../../plan/observed.ts'
 import type { Facts } from '../facts.ts'
 import { strangersText } from '../strangers.ts'
 import { type Checks, firstOf, unknown, type Verdict, verdict } from './verdict.ts'
@@ -32,18 +34,30 @@ export const consumersAvailableChecks: Checks = [
   { name: 'and who else reads', says: (facts) => withStrangers(firstOf(checks, facts), facts) },
 ]
 
-function unwatched({ observed: { dark = [], deployment } }: Facts): Verdict | undefined {
-  const unseen = dark.find(({ kind, known }) => !known && kind === deploymentType.kind)
-  if (deployment !== undefined || unseen === undefined) return undefined
-  return unknown(unseen.error, `${unseen.subject} cannot be watched: `)
+function unwatched({ observed: { dark = [], deployment }, ready, replicas }: Facts): Verdict | undefined {
+  const unseen = dark.find(({ kind, known }) =>
+    kind === deploymentType.kind ? known || deployment === undefined : kind === podType.kind && (known || replicas > 0),
+  )
+  if (unseen === undefined) return undefined
+  const last = unseen.known ? ` since ${ready} of ${replicas} consumers were ready` : ''
+  return unknown(unseen.error, `${unseen.subject} cannot be watched${last}: `)
 }
 
-function noneWanted({ replicas, observed: { spec } }: Facts): Verdict | undefined {
+function noneWanted({ replicas, look, observed: { spec } }: Facts): Verdict | undefined {
   if (replicas !== 0 || spec.kind !== 'Sound') return undefined
   if (spec.pipeline.suspend) return verdict('True', 'Suspended', 'spec.suspend is true: no consumer is wanted')
   if (spec.pipeline.mode === 'Direct')
     return verdict('True', 'DirectMode', 'mode is Direct and the stream is settled: no consumer is wanted')
-  return verdict('True', 'ScaledToZero', 'Nothing waits: no consumer is wanted until an entry arrives')
+  return verdict('True', 'ScaledToZero', zeroText(spec.pipeline, look))
+}
+
+function zeroText({ scaling }: CompiledPipeline, look: Observation): string {
+  if (scaling.policy === 'Manual') return 'spec.replicas is 0, as asked for: no consumer is wanted'
+  if (look.kind !== 'Seen') return 'No consumer was wanted last; whether entries wait is known when Redis answers'
+  const { undelivered, pending } = look.sample
+  return undelivered + pending === 0
+    ? 'Nothing waits: no consumer is wanted until an entry arrives'
+    : `No consumer is wanted: ${look.decision.reason}`
 }
 
 function someReady({ ready, replicas, obstacles, rollout }: Facts): Verdict | undefined {

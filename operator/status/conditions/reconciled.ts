@@ -1,10 +1,11 @@
 /** Whether the objects made for the pipeline match its spec. */
-import { podMonitorType } from '../../plan/kinds.ts'
+import { pipelineType, podMonitorType } from '../../plan/kinds.ts'
 import { isPaused, reconcileAnnotation } from '../../plan/names.ts'
 import type { Facts } from '../facts.ts'
 import { type Checks, failed, unknown, type Verdict, verdict } from './verdict.ts'
 
 export const reconciledChecks: Checks = [
+  { name: 'pipelines cannot be watched', says: unwatchedPipelines },
   {
     name: 'the spec is unsound',
     says: ({ observed: { spec } }) => (spec.kind === 'Unsound' ? failed(spec.error) : undefined),
@@ -45,6 +46,12 @@ function unreadReference({ observed: { references } }: Facts): Verdict | undefin
     if (error !== undefined) return unknown(error, `${kind} ${name} cannot be read, so what was last read of it holds: `)
   }
   return undefined
+}
+
+/** The spec may be another by now, so nothing that rests on it is known. */
+function unwatchedPipelines({ observed: { dark = [] } }: Facts): Verdict | undefined {
+  const unwatched = dark.find(({ kind }) => kind === pipelineType.kind)
+  return unwatched && unknown(unwatched.error, `${unwatched.subject} cannot be watched: `)
 }
 
 function unwatchedKind({ observed: { dark = [] } }: Facts): Verdict | undefined {

@@ -1,12 +1,13 @@
 /** Whether the Redis of this spec answers, accepts writes, and holds the expected data. */
 import { sendsPlainPassword } from '../../../api/plainpassword.ts'
-import type { Observed } from '../../plan/observed.ts'
+import type { Observation, Observed } from '../../plan/observed.ts'
 import { referenceId } from '../../plan/references.ts'
-import type { Checks } from './verdict.ts'
+import { lastSeen } from '../lastseen.ts'
+import type { Checks, Verdict } from './verdict.ts'
 import { failed, unknown, verdict } from './verdict.ts'
 
 export const redisReachableChecks: Checks = [
-  { name: 'the look failed', says: ({ look }) => (look.kind === 'Failed' ? failed(look.error) : undefined) },
+  { name: 'the look failed', says: ({ look }) => (look.kind === 'Failed' ? unseen(look) : undefined) },
   {
     name: 'writes are refused',
     says: ({ look }) => (look.kind === 'Seen' && look.refusal !== undefined ? failed(look.refusal) : undefined),
@@ -40,6 +41,12 @@ export const redisReachableChecks: Checks = [
     says: () => verdict('Unknown', 'NotObservedYet', 'Redis is asked within a few seconds'),
   },
 ]
+
+function unseen(look: Extract<Observation, { kind: 'Failed' }>): Verdict {
+  const said = failed(look.error)
+  const seen = lastSeen(look)
+  return seen === undefined ? said : { ...said, message: `${said.message}. Backlog and consumers in status are as of ${seen}` }
+}
 
 /** Redis works, so the condition stays True and keeps its reason. */
 function plainPasswordText({ spec, references }: Observed): string {

@@ -13,6 +13,7 @@ import { type Backoff, backoffMs } from '../../../process/backoff.ts'
 import type { Claimant } from '../../../redis/stream/claim.ts'
 import type { Reaping } from '../../../redis/stream/reaping.ts'
 import type { Clock } from '../../kubernetes/clock.ts'
+import { lastSample } from '../../observe/lastsample.ts'
 import type { ReferenceReader } from '../../observe/referencereader.ts'
 import type { Watched } from '../../observe/watcher.ts'
 import type { PipelineWatchers } from '../../observe/watchers.ts'
@@ -380,5 +381,5 @@ function blind({ observation, watched }: Entry, error: StreamPipelineError): Obs
   const reason = `Redis is not asked: hold at ${replicas}`
   const decision = { replicas, recommended: replicas, reason, limitedBy: 'MetricsLoss' as const }
   const { generation } = watched.pipeline
-  return { kind: 'Failed', generation, error, decision, ...(before?.sample === undefined ? {} : { sample: before.sample }) }
+  return { kind: 'Failed', generation, error, decision, ...(before?.generation === generation ? lastSample(before) : {}) }
 }

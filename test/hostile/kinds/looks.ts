@@ -6,6 +6,7 @@ import { StreamPipelineError } from '../../../api/errors.ts'
 import { parseHeartbeat } from '../../../redis/stream/registry.ts'
 import { opensCircuit } from '../../../scaling/circuit.ts'
 import { readLook } from '../../../scaling/replies.ts'
+import { resumed } from '../../../scaling/resume.ts'
 import { emptySample, type Sample } from '../../../scaling/sample.ts'
 import { soundDecision } from '../../../scaling/sounddecision.ts'
 import { parseScalingState } from '../../../scaling/storedstate.ts'
@@ -69,7 +70,22 @@ const stateFields = [
     'settled',
   ],
   ...['ms', 'service', 'meanMs', 'startUp', 'typicalMs', 'awaiting', 'sinceMs', 'downstream', 'kind', 'levels', 'window', 'best'],
-  ...['outage', 'untilMs', 'wanted', 'rush', 'lastShrinkMs', 'lastLateMs', 'idleSinceMs', 'backlogSinceMs', 'deepUntilMs'],
+  ...[
+    'outage',
+    'untilMs',
+    'wanted',
+    'rush',
+    'ran',
+    'recommended',
+    'deployed',
+    'carried',
+    'begunBefore',
+    'lastShrinkMs',
+    'lastLateMs',
+    'idleSinceMs',
+    'backlogSinceMs',
+    'deepUntilMs',
+  ],
 ]
 
 export function drawState(random: Random): string {
@@ -88,7 +104,9 @@ const policy = policyWith({ minReplicas: 0, maxReplicas: 10 })
 function ignoreDefect() {}
 
 function decisionFault(text: string, sample: Sample | undefined): string | undefined {
-  const { replicas, state } = soundDecision(parseScalingState(text), sample, policy, ignoreDefect)
+  const stored = parseScalingState(text)
+  const resumes = sample === undefined ? stored : resumed(stored, sample, policy)
+  const { replicas, state } = soundDecision(resumes, sample, policy, ignoreDefect)
   if (!Number.isInteger(replicas) || replicas < 0 || replicas > 10) return `it decides ${replicas}`
   return Number.isFinite(state.misses) && Number.isInteger(state.replicas) ? undefined : 'it remembers what is no number'
 }
