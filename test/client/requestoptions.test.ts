@@ -153,3 +153,31 @@ test('a consumer says in its heartbeat whether its pipeline allows options', asy
   assert.doesNotMatch(await beat('without'), /takesOptions/)
   await Promise.all(consumers.map((consumer) => consumer.stop('SIGTERM')))
 })
+
+test('while the mode flips, requests with options that are dispatched from two sides make one job each, with their options', async (t) => {
+  const consumer = await startConsumer(t, pipeline)
+  const redis = server.client()
+  await eventually(async () => assert.ok(await redis.exists(keys.consumers)))
+  const sides = [openDispatcher(t), openDispatcher(t)]
+  const optionsOf = (id: number): DispatchOptions => [{ name: 'report' }, { priority: 3 }, { delay: 600_000 }, {}][id % 4] ?? {}
+  const hashes = new Set<string>()
+  for (let round = 0; round < 40; round++) {
+    await redis.set(keys.mode, round % 2 === 0 ? 'Direct' : 'Stream')
+    const ids = Array.from({ length: 10 }, (_, index) => round * 10 + index + 1)
+    const batches = sides.map((side) => side.dispatchMany(ids.map(ndviRequest), ids.map(optionsOf)))
+    await redis.set(keys.mode, round % 3 === 0 ? 'Stream' : 'Direct')
+    for (const { key } of (await Promise.all(batches)).flat()) hashes.add(key)
+  }
+  assert.equal(hashes.size, 400)
+  const queue = new Queue('ndvi', { connection: server.client({ maxRetriesPerRequest: null }) })
+  t.after(() => queue.close())
+  await eventually(async () => assert.equal((await redis.xpending('ndvi:jobs', 'ndvi'))[0], 0), { timeoutMs: 30_000 })
+  await eventually(
+    async () => {
+      const { waiting, prioritized, delayed } = await queue.getJobCounts('waiting', 'prioritized', 'delayed')
+      assert.deepEqual([waiting, prioritized, delayed], [200, 100, 100])
+    },
+    { timeoutMs: 30_000 },
+  )
+  await consumer.stop('SIGTERM')
+})

@@ -99,6 +99,23 @@ function suite(kind: PathKind) {
     assert.deepEqual(await path.pending(), [])
   })
 
+  test('kinds of jobs alternate, batch after batch, on one connection', async (t) => {
+    const path = await openPath(t, kind, servers, { sink: { allow } })
+    const direct = await path.direct()
+    const kinds: readonly RequestOptions[] = [{ priority: 2 }, { delay: 60_000 }, { name: 'report' }]
+    for (let round = 0; round < 6; round++) {
+      const fields = fieldsOf(kinds[round % 3] ?? {}, path.pipeline.sink.allow)
+      await path.put('k', `a${round}`, ...fields)
+      assert.deepEqual(kindsOf(await path.settle(await path.read())), ['forwarded'])
+      const decoded = path.codec.decode(['k', `b${round}`, ...fields].map((text) => Buffer.from(text)))
+      assert.ok(decoded.kind === 'Valid' && decoded.asked !== undefined)
+      const { hash, data, trace, asked } = decoded
+      assert.deepEqual(kindsOf(await direct.forwardItems([{ hash, json: jsonOf(data), trace, asked }])), ['Forwarded'])
+    }
+    const counts = await path.queue.getJobCounts('prioritized', 'delayed', 'waiting')
+    assert.deepEqual([counts['prioritized'], counts['delayed'], counts['waiting']], [4, 4, 4])
+  })
+
   test('a pipeline that allows nothing makes dead letters of options, and leaves other fields of its own prefix out', async (t) => {
     const path = await openPath(t, kind, servers)
     await path.put('k', 'a', 'sp-priority', '1')
