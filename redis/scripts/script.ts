@@ -2,6 +2,7 @@
  * Lua scripts as values: named, with their text, run on any connection or queued on a pipeline. ioredis' `defineCommand` sends
  * EVALSHA and falls back to EVAL on NOSCRIPT, so a server that lost its script cache (restart, failover) needs no care here.
  */
+import { createHash } from 'node:crypto'
 import type { ChainableCommander } from 'ioredis'
 import { failureOn, isCluster, type RedisConnection } from '../connect/connection.ts'
 
@@ -23,7 +24,9 @@ type Invoke = (...args: readonly ScriptArgument[]) => Promise<unknown>
 export function defineScript(name: string, text: string): Script {
   // Its name in the first line shows in MONITOR and SLOWLOG.
   const lua = `-- ${name}\n${text}`
-  const command = `sp${name[0]?.toUpperCase() ?? ''}${name.slice(1)}`
+  // A connection knows commands by name, and scripts of one name have several texts: BullMQ's adds differ.
+  const digest = createHash('sha256').update(lua).digest('hex').slice(0, 16)
+  const command = `sp${name[0]?.toUpperCase() ?? ''}${name.slice(1)}_${digest}`
   const defined = new WeakSet<RedisConnection>()
   const define = (connection: RedisConnection) => {
     if (defined.has(connection)) return
