@@ -37,6 +37,7 @@ const onlyText = {
   Portable: 'on the portable path',
   Operator: 'the operator',
   Replay: '`dead replay` and `dead purge`',
+  Specialised: 'not required',
 } as const
 
 export function redisDocument(): string {

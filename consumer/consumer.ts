@@ -140,7 +140,7 @@ export function createConsumer(parts: ConsumerParts): Consumer {
         if (pipeline.deadLetter.failedJobs === 'Capture') {
           sweeper = createSweeper({ stream: writer, queue, codec, ...plan })
         }
-        observer.pathChosen(plan.path.kind, plan.fallback)
+        observer.pathChosen(plan.path.kind, plan.fallback, plan.add)
         plan.confirmation?.listen({ changed: observer.confirmationChanged, unconfirmed: observer.unconfirmed })
       }
       observer.groupMade(await ensureGroup(writer, place.keys, pipeline.source, groupSeen))

@@ -172,9 +172,9 @@ function both(first: ConsumerObserver, second: ConsumerObserver): ConsumerObserv
       first.stateChanged(state, previous)
       second.stateChanged(state, previous)
     },
-    pathChosen(kind, fallback) {
-      first.pathChosen(kind, fallback)
-      second.pathChosen(kind, fallback)
+    pathChosen(kind, fallback, add) {
+      first.pathChosen(kind, fallback, add)
+      second.pathChosen(kind, fallback, add)
     },
     confirmationChanged(amiss) {
       first.confirmationChanged(amiss)

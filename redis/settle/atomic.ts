@@ -10,6 +10,7 @@
 import { asFailure, type StreamPipelineError } from '../../api/errors.ts'
 import { createJobComposer, type JobCall } from '../bullmq/encoder/composer.ts'
 import type { BullQueue } from '../bullmq/queue.ts'
+import { type AddWay, byBullText } from '../bullmq/specialisedadd.ts'
 import { type RedisConnection, rejectionOn } from '../connect/connection.ts'
 import { jobId } from '../keys.ts'
 import { type Placement, queueKey } from '../placement.ts'
@@ -23,10 +24,10 @@ export function createAtomicPath(
   connection: RedisConnection,
   { place, target }: Placement,
   bull: BullQueue,
-  options: { readonly maxDeliveries: number },
+  options: { readonly maxDeliveries: number; readonly add: AddWay },
 ): SettlePath {
-  const script = settleAtomicallyWith(bull.textsFor(target.jobOptions))
-  const composer = createJobComposer(bull, target)
+  const script = settleAtomicallyWith(bull.textsFor(target.jobOptions, options.add))
+  const composer = createJobComposer(bull, target, options.add)
   const keys = { stream: place.stream, deadLetters: place.deadLetters, stats: place.keys.stats }
   const fixed = {
     ...{ group: place.group, maxDeadLetters: place.maxDeadLetters, maxDeliveries: options.maxDeliveries },
@@ -39,10 +40,10 @@ export function createAtomicPath(
   }
 
   /** Keeps of the steps only the verdicts: the rest need not outlive the sending. */
-  const send = (steps: readonly Step[]) => {
+  const send = (steps: readonly Step[], job: Buffer) => {
     const marks = steps.flatMap((step) => (step.call === undefined ? [] : [target.keys.mark(step.verdict.item.hash)]))
     const [firstId, lastId] = [steps[0]?.verdict.id ?? '', steps.at(-1)?.verdict.id ?? '']
-    const args = { ...fixed, firstId, lastId, count: steps.length, ...contentsOf(steps, target.keys.scope) }
+    const args = { ...fixed, job, firstId, lastId, count: steps.length, ...contentsOf(steps, target.keys.scope) }
     const reply = script(connection, { ...keys, addKeys: composer.keys, marks }, args)
     return { reply, final: steps.map(({ verdict }) => verdict) }
   }
@@ -57,7 +58,8 @@ export function createAtomicPath(
 
   const settlePiece = async (verdicts: readonly Verdict[]) => {
     const items = verdicts.flatMap((verdict) => (verdict.kind === 'Forward' ? [verdict.item] : []))
-    const { reply, final } = send(withRefusals(verdicts, await composer.compose(items)))
+    const { calls, job } = await composer.compose(items)
+    const { reply, final } = send(withRefusals(verdicts, calls), job)
     const settled = await reply
     const texts = inOrder(final, settled)
     return {
@@ -88,7 +90,7 @@ export function createAtomicPath(
       }
       return settlementOf(outcomes, waiting, failure)
     },
-    waiting: async () => (await send([]).reply).waiting,
+    waiting: async () => (await send([], byBullText).reply).waiting,
     close: bull.close,
   }
 }

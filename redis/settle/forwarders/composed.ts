@@ -10,6 +10,7 @@ import { asFailure } from '../../../api/errors.ts'
 import { createJobComposer, type JobCall } from '../../bullmq/encoder/composer.ts'
 import type { ForwardItem } from '../../bullmq/item.ts'
 import type { BullQueue } from '../../bullmq/queue.ts'
+import { type AddWay, byBullText } from '../../bullmq/specialisedadd.ts'
 import { type RedisConnection, rejectionOn } from '../../connect/connection.ts'
 import { jobId } from '../../keys.ts'
 import { type ForwardTarget, queueKey } from '../../placement.ts'
@@ -25,33 +26,34 @@ export function createComposedForwarder(
   target: ForwardTarget,
   bull: BullQueue,
   confirmation: Confirmation,
+  way: AddWay,
   clock?: () => number,
 ): Forwarder {
   const { keys, windowMs, requestCopy = false } = target
   const queue = queueKey(target)
-  const script = forwardJobsWith(bull.textsFor(target.jobOptions))
-  const composer = createJobComposer(bull, target, clock)
+  const script = forwardJobsWith(bull.textsFor(target.jobOptions, way))
+  const composer = createJobComposer(bull, target, way, clock)
   const confirmed = createConfirming(confirmation)
 
   /** Keeps nothing of the calls: they need not outlive the sending. */
-  const send = (items: readonly ForwardItem[], calls: readonly JobCall[]) => {
+  const send = (items: readonly ForwardItem[], { calls, job }: Awaited<ReturnType<typeof composer.compose>>) => {
     const contents = contentsOf(keys.scope, items, calls)
     const marks = items.flatMap(({ hash }, index) => (calls[index]?.kind === 'Add' ? [keys.mark(hash)] : []))
-    return script(connection, { addKeys: composer.keys, marks }, { queue, windowMs, requestCopy, ...contents })
+    return script(connection, { addKeys: composer.keys, marks }, { queue, windowMs, requestCopy, job, ...contents })
   }
 
   const waiting = async () => {
-    const nothing = { queue, windowMs, requestCopy, items: [], data: [] }
+    const nothing = { queue, windowMs, requestCopy, job: byBullText, items: [], data: [] }
     return (await script(connection, { addKeys: [`${queue}wait`], marks: [] }, nothing)).waiting
   }
 
   const forwardPiece = async (items: readonly ForwardItem[]): Promise<Forwarded> => {
-    const calls = await composer.compose(items)
-    const refusals = calls.map((call) => (call.kind === 'Refused' ? call.error : undefined))
+    const composed = await composer.compose(items)
+    const refusals = composed.calls.map((call) => (call.kind === 'Refused' ? call.error : undefined))
     if (refusals.every((error) => error !== undefined)) {
       return { outcomes: refusals.map((error) => ({ kind: 'Rejected', error })), waiting: await waiting() }
     }
-    const reply = await send(items, calls)
+    const reply = await send(items, composed)
     let next = 0
     const outcomes = items.map(({ hash }, index): ForwardOutcome => {
       const error = refusals[index]
