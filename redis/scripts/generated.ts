@@ -3590,6 +3590,78 @@ export function readAccount(connection: RedisConnection, keys: ReadAccountKeys, 
   return readAccountScript.run(connection, [keys.stream, keys.stats, keys.deadLetters], [args.group]).then(decodeReadAccount)
 }
 
+// readKeys.lua
+
+export interface ReadKeysKeys {
+  readonly keys: readonly string[]
+}
+
+export interface ReadKeysFoundReply {
+  /** none where there is no such key */
+  readonly type: string
+  /** of a string: itself; of a hash: field, value, …; of a list: its items; of a sorted set: member, score, …; of a */
+  readonly values: readonly string[]
+}
+
+export interface ReadKeysReply {
+  /** per key */
+  readonly found: readonly ReadKeysFoundReply[]
+}
+
+function decodeReadKeysFound(reply: unknown): ReadKeysFoundReply {
+  const at = list(reply, 'readKeys')
+  return { type: text(at[0], 'readKeys'), values: texts(at[1], 'readKeys') }
+}
+function decodeReadKeys(reply: unknown): ReadKeysReply {
+  const at = list(reply, 'readKeys')
+  return { found: list(at[0], 'readKeys').map(decodeReadKeysFound) }
+}
+
+const readKeysLua = `local function slice(list, from, count)
+  local part = {}
+  for i = 1, count do part[i] = list[from + i - 1] end
+  return part
+end
+local function rows(packed, width)
+  local list = cmsgpack.unpack(packed)
+  return function()
+    local at = 1 - width
+    return function()
+      at = at + width
+      return unpack(list, at, at + width - 1)
+    end
+  end
+end
+local keys = slice(KEYS, 1, #KEYS - (1) + 1)
+local readers = {
+  string = function(key) return {redis.call('GET', key)} end,
+  hash = function(key) return redis.call('HGETALL', key) end,
+  list = function(key) return redis.call('LRANGE', key, 0, -1) end,
+  zset = function(key) return redis.call('ZRANGE', key, 0, -1, 'WITHSCORES') end,
+  stream = function(key)
+    local values = {}
+    for _, entry in ipairs(redis.call('XRANGE', key, '-', '+')) do
+      values[#values + 1] = tostring(#entry[2])
+      for _, text in ipairs(entry[2]) do values[#values + 1] = text end
+    end
+    return values
+  end
+}
+local found = {}
+for i, key in ipairs(keys) do
+  local holds = redis.call('TYPE', key).ok
+  found[i] = {holds, readers[holds] and readers[holds](key) or {}}
+end
+return {found}
+`
+
+const readKeysScript = defineScript('readKeys', readKeysLua)
+
+/** Reads whole keys of any type: what the self-tests at start compare. Throws catalogued errors. */
+export function readKeys(connection: RedisConnection, keys: ReadKeysKeys): Promise<ReadKeysReply> {
+  return readKeysScript.run(connection, [...keys.keys], []).then(decodeReadKeys)
+}
+
 // reap.lua
 
 export interface ReapKeys {

@@ -11,6 +11,7 @@ import { type BullQueue, openBullQueue } from '../bullmq/queue.ts'
 import { failureOn, type RedisConnection } from '../connect/connection.ts'
 import { jobId } from '../keys.ts'
 import { type ForwardTarget, queueKey } from '../placement.ts'
+import { type ReadKeysFoundReply, readKeys } from '../scripts/generated.ts'
 
 /** Most queues of a run, by number. */
 const maxQueues = 18
@@ -60,8 +61,9 @@ export async function inScratch(
         trace: {},
       }),
       async content(queue, jobs) {
-        const read = async ({ key, type, part }: ScratchKey) => [part, await valueAt(connection, key, type)] as const
-        return Object.fromEntries(await Promise.all(keysOfQueue(queue, jobs).map(read)))
+        const parts = keysOfQueue(queue, jobs)
+        const { found } = await readKeys(connection, { keys: parts.map(({ key }) => key) })
+        return Object.fromEntries(parts.map(({ part }, index) => [part, contentOf(found[index])]))
       },
     })
   } catch (thrown) {
@@ -108,7 +110,6 @@ async function tidy(connection: RedisConnection, target: ForwardTarget, run: str
 
 interface ScratchKey {
   readonly key: string
-  readonly type: string
   readonly part: string
 }
 
@@ -121,37 +122,25 @@ function keysOf(
   jobs: Iterable<string>,
 ): readonly ScratchKey[] {
   const base = queueKey({ prefix, queue })
-  const parts = Object.entries(queueKeyTypes).map(([part, type]) => ({ key: base + part, type, part }))
+  const parts = Object.keys(queueKeyTypes).map((part) => ({ key: base + part, part }))
   const ofJobs = [...jobs].flatMap((letter) => {
     const hash = hashOf(run, letter)
     const key = base + jobId(keys.scope, hash)
     return [
-      { key, type: 'hash', part: `job ${letter}` },
-      { key: `${key}:logs`, type: 'list', part: `logs of job ${letter}` },
-      { key: mark(hash), type: 'string', part: `mark of job ${letter}` },
+      { key, part: `job ${letter}` },
+      { key: `${key}:logs`, part: `logs of job ${letter}` },
+      { key: mark(hash), part: `mark of job ${letter}` },
     ]
   })
   return [...parts, ...ofJobs]
 }
 
-async function valueAt(connection: RedisConnection, key: string, type: string): Promise<unknown> {
-  switch (type) {
-    case 'hash':
-      return parsed(await connection.hgetall(key))
-    case 'list':
-      return await connection.lrange(key, 0, -1)
-    case 'zset':
-      return await connection.zrange(key, '0', '-1', 'WITHSCORES')
-    case 'stream':
-      return (await connection.xrange(key, '-', '+')).map(([, fields]) => fields)
-    default:
-      return await connection.get(key)
-  }
-}
-
 /** Options are compared parsed: the order of their members varies. BullMQ keeps among them a time that was given with them. */
-function parsed(hash: Record<string, string>): Record<string, unknown> {
-  if (hash['opts'] === undefined) return hash
+function contentOf(found: ReadKeysFoundReply | undefined): unknown {
+  if (found?.type !== 'hash') return found
+  const hash: Record<string, unknown> = {}
+  for (let i = 0; i + 1 < found.values.length; i += 2) hash[found.values[i] ?? ''] = found.values[i + 1]
+  if (typeof hash['opts'] !== 'string') return hash
   const { timestamp: _, ...opts } = JSON.parse(hash['opts'])
   return { ...hash, opts }
 }
