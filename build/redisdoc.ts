@@ -39,6 +39,7 @@ const onlyText = {
   Operator: 'the operator',
   Replay: '`dead replay` and `dead purge`',
   Status: '`status`',
+  Specialised: 'not required',
 } as const
 
 export function redisDocument(): string {

@@ -31,7 +31,7 @@ export async function cancelRequest(links: Links, plan: Plan, name: RequestName,
   const target = targetOf(plan.config)
   const connection = await links.queue(plan)
   const { bull, isKnown } = await links.bull(plan)
-  const cancel = cancelRequestWith(isKnown ? bull.textsFor(target.jobOptions) : {})
+  const cancel = cancelRequestWith(isKnown ? bull.textsFor(target.jobOptions, 'Specialised') : {})
   const id = jobId(target.keys.scope, key)
   const mark = target.keys.mark(key)
   const { outcome, former } = await cancel(connection, { mark, queue: queueKey(target) }, { id, windowMs: target.windowMs })

@@ -38,7 +38,7 @@ export function createForwarding(parts: ConsumerParts, codec: Codec, announce: A
         ? createSweeper({ stream: connections.writer, queue: connections.queue, codec, ...plan })
         : undefined
       state = { kind: 'Chosen', path: plan.path, sweeper }
-      announce('pathChosen', plan.path.kind, plan.fallback)
+      announce('pathChosen', plan.path.kind, plan.fallback, plan.add)
       plan.confirmation?.listen({
         changed: (amiss) => announce('confirmationChanged', amiss),
         unconfirmed: () => announce('unconfirmed'),

@@ -13,9 +13,10 @@ export function createLogObserver(log: Logger, { stream, group }: { stream: stri
   let foreignTold = ''
   return {
     stateChanged: (state, previous) => tellState(log, state, previous),
-    pathChosen(path, fallback) {
-      if (fallback === undefined) log.info({ path }, 'forward path chosen')
+    pathChosen(path, fallback, add) {
+      if (fallback === undefined) log.info({ path, add: add?.way }, 'forward path chosen')
       else log.warn({ path, fallback }, 'fell back to the portable forward path')
+      if (add?.why !== undefined) log.warn({ reason: add.why }, 'jobs are added by BullMQ’s own script, one by one')
     },
     confirmationChanged(amiss) {
       if (amiss === undefined) log.info('replicas confirm again')

@@ -5,6 +5,7 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import { errorCatalogue } from '../api/errors.ts'
 import { collectMemoryLimit } from '../process/memorylimit.ts'
+import type { AddWay } from '../redis/bullmq/specialisedadd.ts'
 import { deadLetterReasons } from '../redis/record.ts'
 import type { PathKind } from '../redis/settle/path.ts'
 import type { Pin } from '../redis/stream/retention.ts'
@@ -14,6 +15,8 @@ import type { SettledOutcome } from './settler.ts'
 const outcomes = ['forwarded', 'duplicate', 'dead', 'gone'] as const satisfies readonly SettledOutcome[]
 
 const paths = ['Atomic', 'Split', 'Portable'] as const satisfies readonly PathKind[]
+
+const addWays = ['Specialised', 'BullMQ'] as const satisfies readonly AddWay[]
 
 const pinKinds = ['pending', 'unread'] as const satisfies readonly Pin['kind'][]
 
@@ -127,6 +130,12 @@ export function createConsumerMetrics(
     labelNames: ['path'],
     registers,
   })
+  const jobAdd = new Gauge({
+    name: 'stream_consumer_job_add',
+    help: '1 for the way of adding jobs in use: once for many (Specialised), or one by one by BullMQ’s own script (BullMQ).',
+    labelNames: ['way'],
+    registers,
+  })
   const unconfirmed = new Counter({
     name: 'stream_consumer_unconfirmed_batches_total',
     help: 'Batches acknowledged although no replica of the queue’s Redis confirmed them, where it has or had replicas.',
@@ -136,6 +145,7 @@ export function createConsumerMetrics(
   for (const reason of refusals) failures.inc({ reason }, 0)
   for (const reason of deadLetterReasons) deadLetters.inc({ reason }, 0)
   for (const path of paths) forwardPath.set({ path }, 0)
+  for (const way of addWays) jobAdd.set({ way }, 0)
   for (const why of pinKinds) pinned.set({ why }, 0)
 
   return {
@@ -145,7 +155,10 @@ export function createConsumerMetrics(
         backpressured.set(state.kind === 'Backpressured' ? 1 : 0)
         if (state.kind === 'BackendDown') failures.inc({ reason: state.failure.reason })
       },
-      pathChosen: (kind) => forwardPath.set({ path: kind }, 1),
+      pathChosen(kind, _, add) {
+        forwardPath.set({ path: kind }, 1)
+        jobAdd.set({ way: add?.way ?? 'BullMQ' }, 1)
+      },
       confirmationChanged() {},
       unconfirmed: () => unconfirmed.inc(),
       groupMade() {},

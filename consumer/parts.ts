@@ -5,7 +5,7 @@ import type { StreamPipelineError } from '../api/errors.ts'
 import type { Clock } from '../process/clock.ts'
 import type { RedisConnection } from '../redis/connect/connection.ts'
 import type { StreamPlace } from '../redis/placement.ts'
-import type { ForwardPlan } from '../redis/settle/choose.ts'
+import type { AddChoice, ForwardPlan } from '../redis/settle/choose.ts'
 import type { PathKind } from '../redis/settle/path.ts'
 import type { GroupOutcome } from '../redis/stream/group.ts'
 import type { HousekeepingReport } from './housekeeping.ts'
@@ -40,8 +40,8 @@ export interface ConsumerConnections {
 /** The events of a consumer. Metrics and logs are observers; each takes the events that it needs. */
 export interface ConsumerObserver {
   stateChanged?(state: ConsumerState, previous: ConsumerState): void
-  /** @param fallback why it is not the composed way */
-  pathChosen?(kind: PathKind, fallback: string | undefined): void
+  /** @param fallback why it is not the composed way @param add how jobs are added; undefined on the portable path */
+  pathChosen?(kind: PathKind, fallback: string | undefined, add: AddChoice | undefined): void
   /** @param amiss why batches go on, or might go on, without a replica's confirmation; undefined: all is well again */
   confirmationChanged?(amiss: StreamPipelineError | undefined): void
   /** A batch is acknowledged that no replica confirmed. */

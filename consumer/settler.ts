@@ -114,7 +114,14 @@ export function createSettler(parts: SettlerParts): Settler {
         // Tried again within seconds (reclaimer.ts), uncounted: the others must not wait for it.
         held.withhold(rest.map(({ id }) => id))
         const outcomes = { forwarded: 0, duplicate: 0, dead: 0, gone: 0 }
-        parts.report({ entries: 0, outcomes, dead: [], settled: [], durationMs: parts.clock.now() - begun, withheld: rest.length })
+        parts.report({
+          entries: 0,
+          outcomes,
+          dead: [],
+          settled: [],
+          durationMs: parts.clock.now() - begun,
+          withheld: rest.length,
+        })
         return
       }
       if (failure !== undefined) {

@@ -13,7 +13,8 @@
  *   npm run trial -- --statuses 10000        so many random histories of a pipeline: no status may be false
  *   npm run trial -- --up 100                so many runs of `up`, each ended at random by signals, or with its Redis killed
  *   npm run trial -- --clock-changes         schedules around each change of clocks, in all zones, over twenty years
- *   npm run trial -- --refusals              each call of each script refused; --share 0.02, --path Split, --only replay: some
+ *   npm run trial -- --refusals              each call of each script refused; --share 0.02, --path Split, --only replay: some;
+ *                                          --add BullMQ: with jobs added by BullMQ's own text
  *   npm run trial -- --hostile --seconds 600 hostile servers, specs and keys: many in process, and a tenant against its neighbours
  *   npm run --silent trial -- -o json        for programs
  *
@@ -22,6 +23,7 @@
 import { randomInt } from 'node:crypto'
 import { parseArgs } from 'node:util'
 import { parseDuration } from '../../api/duration.ts'
+import type { AddWay } from '../../redis/bullmq/specialisedadd.ts'
 import type { PathKind } from '../../redis/settle/path.ts'
 import { pathKinds } from '../../test/crash/assemble.ts'
 import { createScope } from '../support/scope.ts'
@@ -48,6 +50,7 @@ const { values: options } = parseArgs({
     seconds: { type: 'string', default: '600' },
     share: { type: 'string', default: '1' },
     only: { type: 'string', default: '' },
+    add: { type: 'string', default: 'Specialised' },
     wakes: { type: 'string' },
     'scale-downs': { type: 'string' },
     processes: { type: 'boolean', default: false },
@@ -73,6 +76,10 @@ function times(option: 'wakes' | 'scale-downs' | 'watch-faults' | 'replacements'
   if (!/^[1-9]\d*$/.test(text)) throw new Error(`--${option} ${text} is not a number from 1 on`)
   return Number(text)
 }
+function addOf(text: string): AddWay {
+  if (text !== 'Specialised' && text !== 'BullMQ') throw new Error(`--add ${text} is neither Specialised nor BullMQ`)
+  return text
+}
 function seconds(): number {
   if (!/^[1-9]\d*$/.test(options.seconds)) throw new Error(`--seconds ${options.seconds} is not a number from 1 on`)
   return Number(options.seconds)
@@ -90,7 +97,7 @@ async function chosen(): Promise<{ readonly ok: boolean }> {
   const paths = options.path === undefined ? pathKinds : [known]
   if (options.boundaries) return await tryBoundaries(scope, progress, paths)
   if (options.refusals) {
-    return await tryRefusals(scope, { seed, share, paths, only: options.only }, progress)
+    return await tryRefusals(scope, { seed, share, paths, only: options.only, add: addOf(options.add) }, progress)
   }
   if (options['clock-changes']) return await tryClockChanges(seed, progress)
   if (options.hostile) return await tryHostile(scope, { seconds: seconds(), seed, progress })

@@ -1,4 +1,5 @@
 /** Every call of every script that writes, refused by a real server, on every path; or a share of them. */
+import type { AddWay } from '../../redis/bullmq/specialisedadd.ts'
 import type { PathKind } from '../../redis/settle/path.ts'
 import { type PointTried, tryPoints } from '../../test/refusals/points.ts'
 import type { Scope } from '../../test/support/scope.ts'
@@ -23,6 +24,7 @@ export interface RefusalsPlan {
   readonly share: number
   readonly paths: readonly PathKind[]
   readonly only?: string
+  readonly add?: AddWay
 }
 
 export async function tryRefusals(scope: Scope, plan: RefusalsPlan, progress: (line: string) => void): Promise<RefusalsResult> {

@@ -14,6 +14,7 @@ import type { ForwardTarget } from '../placement.ts'
 import type { BullTexts } from '../scripts/bulltexts.ts'
 import { type AddOptions, addScriptFor } from './addscript.ts'
 import { dispatchedAt, type ForwardItem, sumOf } from './item.ts'
+import type { AddWay } from './specialisedadd.ts'
 
 interface BullScript {
   readonly lua: string
@@ -26,8 +27,8 @@ export type BullScripts = ReadonlyMap<string, BullScript>
 export interface BullQueue {
   readonly queue: Queue
   readonly scripts: BullScripts
-  /** The text of the add for jobs of these options, and of the removal, for scripts that hold them. */
-  textsFor(options: AddOptions): BullTexts
+  /** The text of the add for jobs of these options, where that adds them, and of the removal, for scripts that hold them. */
+  textsFor(options: AddOptions, way: AddWay): BullTexts
   close(): Promise<void>
 }
 
@@ -60,7 +61,10 @@ export async function openBullQueue(connection: RedisConnection, name: string, p
   return {
     queue,
     scripts,
-    textsFor: (options) => ({ add: scripts.get(addScriptFor(options))?.lua ?? '', ...removalOf(scripts) }),
+    textsFor: (options, way) => ({
+      ...(way === 'BullMQ' ? { add: scripts.get(addScriptFor(options))?.lua ?? '' } : {}),
+      ...removalOf(scripts),
+    }),
     close: async () => await queue.close(),
   }
 }

@@ -20,9 +20,10 @@ export interface Right {
   readonly on: readonly Place[]
   /**
    * Only there; everywhere unless told. `Portable`: the way of a BullMQ whose scripts are not known. `Replay`: `dead replay` and
-   * `dead purge`. `Status`: `status`. A consumer asks neither for theirs nor for the operator's.
+   * `dead purge`. `Status`: `status`. `Specialised`: the specialised add; without it a consumer adds by BullMQ's own text. A consumer asks for
+   * none of theirs, nor for the operator's.
    */
-  readonly only?: 'Cluster' | 'Portable' | 'Operator' | 'Replay' | 'Status'
+  readonly only?: 'Cluster' | 'Portable' | 'Operator' | 'Replay' | 'Status' | 'Specialised'
   readonly why: string
 }
 
@@ -57,6 +58,12 @@ export const rights: readonly Right[] = [
   { command: 'set', on: ['Helpers', 'Marks'], why: 'heartbeat; marks and locks' },
   { command: 'del', on: ['Helpers', ...queue], why: 'heartbeat; jobs that make way; scratch keys' },
   { command: 'incr', on: ['Helpers', ...queue], why: 'nudge; BullMQ’s counters' },
+  {
+    command: 'incrby',
+    on: queue,
+    only: 'Specialised',
+    why: 'BullMQ’s counters, once for many jobs; without it jobs are added one by one',
+  },
   { command: 'exists', on: ['Stream', ...queue], why: 'marks; whether there is a job' },
   { command: 'hget', on: ['Helpers', ...queue], why: 'ledger and registry; BullMQ' },
   { command: 'hset', on: ['Helpers', ...queue], why: 'ledger and registry; jobs' },

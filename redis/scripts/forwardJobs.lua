@@ -9,12 +9,13 @@
     queue         text      prefix of the queue's keys, with its last colon
     windowMs      integer   life of a mark
     requestCopy   flag      jobs keep their data as it came, beside what workers may change
+    job           packed    what is the same for all jobs (lib/specialisedAdd.lua); nil: they are added by BullMQ's own text
     items         rows
       .jobId      text
       .origin     text      id of the stream entry, or direct; kept in the mark
-      .add        parts     first argument of BullMQ's add
-      .options    parts     third argument of BullMQ's add
-    data          bytes[]   per item: the second argument of BullMQ's add
+      .add        parts     first argument of the add (lib/bullAdd.lua, lib/specialisedAdd.lua)
+      .options    parts     third argument of BullMQ's add; else empty
+    data          bytes[]   per item: the second argument of the add
 
   REPLY
     waiting       integer   jobs that wait, for a worker or for their time
@@ -25,21 +26,28 @@
 ]]
 -- @include queueKeys
 -- @include forwardJob
+-- @include bullAdd
+-- @include specialisedAdd
 -- @include waitingJobs
 -- @include clock
 local wrong = wrongQueueKey(queue)
 if wrong then return wrong end
 local waiting = waitingJobs(queue)
-local forwarding = createForwarding(queue, addKeys, windowMs, serverNow(), requestCopy)
+local adder = job and createSpecialisedAdd(queue, job, requestCopy) or createBullAdd(queue, addKeys, requestCopy)
+local forwarding = createForwarding(queue, adder, windowMs, serverNow())
 local index = 0
 for jobId in items() do
   index = index + 1
   forwarding.decide(index, jobId, marks[index])
 end
-local outcomes, added = {}, 0
-for jobId, origin, add, options in items() do
-  local i = #outcomes + 1
-  local outcome = forwarding.carryOut(i, jobId, marks[i], origin, add, data[i], options)
+forwarding.makeWay()
+index = 0
+for _, origin, add, options in items() do
+  index = index + 1
+  forwarding.add(index, origin, add, data[index], options)
+end
+local outcomes, added = forwarding.finish(), 0
+for i, outcome in ipairs(outcomes) do
   if outcome == 'forwarded' then added = added + 1 end
   outcomes[i] = refused(outcome) and 'refused:' .. refused(outcome) or outcome
 end

@@ -83,15 +83,22 @@ const auditLedgerLua = `local function fields(reply)
   return map
 end
 local function refused(reply) return type(reply) == 'table' and reply.err or nil end
-local function attempt(work, ...)
-  local done, result = pcall(work, ...)
-  if done then return result end
-  local reply = refused(result) or tostring(result)
-  if work == redis.call and redis.acl_check_cmd then
+local function refusal(reply, ...)
+  if redis.acl_check_cmd then
     local known, allowed = pcall(redis.acl_check_cmd, ...)
     if known and not allowed then reply = 'NOPERM the user may not send ' .. table.concat({...}, ' ', 1, 2) end
   end
   return {err = reply}
+end
+local function attempt(work, ...)
+  local done, result = pcall(work, ...)
+  if done then return result end
+  local reply = refused(result) or tostring(result)
+  return work == redis.call and refusal(reply, ...) or {err = reply}
+end
+local function send(...)
+  local reply = redis.pcall(...)
+  return refused(reply) and refusal(reply.err, ...) or reply
 end
 local function groupOf(stream, name)
   for _, reply in ipairs(redis.call('XINFO', 'GROUPS', stream)) do
@@ -306,15 +313,22 @@ const beginLargeReplayLua = `local function fields(reply)
   return map
 end
 local function refused(reply) return type(reply) == 'table' and reply.err or nil end
-local function attempt(work, ...)
-  local done, result = pcall(work, ...)
-  if done then return result end
-  local reply = refused(result) or tostring(result)
-  if work == redis.call and redis.acl_check_cmd then
+local function refusal(reply, ...)
+  if redis.acl_check_cmd then
     local known, allowed = pcall(redis.acl_check_cmd, ...)
     if known and not allowed then reply = 'NOPERM the user may not send ' .. table.concat({...}, ' ', 1, 2) end
   end
   return {err = reply}
+end
+local function attempt(work, ...)
+  local done, result = pcall(work, ...)
+  if done then return result end
+  local reply = refused(result) or tostring(result)
+  return work == redis.call and refusal(reply, ...) or {err = reply}
+end
+local function send(...)
+  local reply = redis.pcall(...)
+  return refused(reply) and refusal(reply.err, ...) or reply
 end
 local stream, replays = KEYS[1], KEYS[2]
 local id = ARGV[1]
@@ -364,15 +378,22 @@ const cancelRequestLua = `local function fields(reply)
   return map
 end
 local function refused(reply) return type(reply) == 'table' and reply.err or nil end
-local function attempt(work, ...)
-  local done, result = pcall(work, ...)
-  if done then return result end
-  local reply = refused(result) or tostring(result)
-  if work == redis.call and redis.acl_check_cmd then
+local function refusal(reply, ...)
+  if redis.acl_check_cmd then
     local known, allowed = pcall(redis.acl_check_cmd, ...)
     if known and not allowed then reply = 'NOPERM the user may not send ' .. table.concat({...}, ' ', 1, 2) end
   end
   return {err = reply}
+end
+local function attempt(work, ...)
+  local done, result = pcall(work, ...)
+  if done then return result end
+  local reply = refused(result) or tostring(result)
+  return work == redis.call and refusal(reply, ...) or {err = reply}
+end
+local function send(...)
+  local reply = redis.pcall(...)
+  return refused(reply) and refusal(reply.err, ...) or reply
 end
 local function bullRemove(job, id, queue)
   local function remove(KEYS, ARGV)
@@ -509,15 +530,22 @@ const captureJobLua = `local function fields(reply)
   return map
 end
 local function refused(reply) return type(reply) == 'table' and reply.err or nil end
-local function attempt(work, ...)
-  local done, result = pcall(work, ...)
-  if done then return result end
-  local reply = refused(result) or tostring(result)
-  if work == redis.call and redis.acl_check_cmd then
+local function refusal(reply, ...)
+  if redis.acl_check_cmd then
     local known, allowed = pcall(redis.acl_check_cmd, ...)
     if known and not allowed then reply = 'NOPERM the user may not send ' .. table.concat({...}, ' ', 1, 2) end
   end
   return {err = reply}
+end
+local function attempt(work, ...)
+  local done, result = pcall(work, ...)
+  if done then return result end
+  local reply = refused(result) or tostring(result)
+  return work == redis.call and refusal(reply, ...) or {err = reply}
+end
+local function send(...)
+  local reply = redis.pcall(...)
+  return refused(reply) and refusal(reply.err, ...) or reply
 end
 local function bullRemove(job, id, queue)
   local function remove(KEYS, ARGV)
@@ -756,15 +784,22 @@ local function fields(reply)
   return map
 end
 local function refused(reply) return type(reply) == 'table' and reply.err or nil end
-local function attempt(work, ...)
-  local done, result = pcall(work, ...)
-  if done then return result end
-  local reply = refused(result) or tostring(result)
-  if work == redis.call and redis.acl_check_cmd then
+local function refusal(reply, ...)
+  if redis.acl_check_cmd then
     local known, allowed = pcall(redis.acl_check_cmd, ...)
     if known and not allowed then reply = 'NOPERM the user may not send ' .. table.concat({...}, ' ', 1, 2) end
   end
   return {err = reply}
+end
+local function attempt(work, ...)
+  local done, result = pcall(work, ...)
+  if done then return result end
+  local reply = refused(result) or tostring(result)
+  return work == redis.call and refusal(reply, ...) or {err = reply}
+end
+local function send(...)
+  local reply = redis.pcall(...)
+  return refused(reply) and refusal(reply.err, ...) or reply
 end
 local function roomForDeadLetter(deadLetters, max, before)
   local length = redis.pcall('XLEN', deadLetters)
@@ -982,15 +1017,22 @@ const clearReplayLua = `local function fields(reply)
   return map
 end
 local function refused(reply) return type(reply) == 'table' and reply.err or nil end
-local function attempt(work, ...)
-  local done, result = pcall(work, ...)
-  if done then return result end
-  local reply = refused(result) or tostring(result)
-  if work == redis.call and redis.acl_check_cmd then
+local function refusal(reply, ...)
+  if redis.acl_check_cmd then
     local known, allowed = pcall(redis.acl_check_cmd, ...)
     if known and not allowed then reply = 'NOPERM the user may not send ' .. table.concat({...}, ' ', 1, 2) end
   end
   return {err = reply}
+end
+local function attempt(work, ...)
+  local done, result = pcall(work, ...)
+  if done then return result end
+  local reply = refused(result) or tostring(result)
+  return work == redis.call and refusal(reply, ...) or {err = reply}
+end
+local function send(...)
+  local reply = redis.pcall(...)
+  return refused(reply) and refusal(reply.err, ...) or reply
 end
 local function bullRemove(job, id, queue)
   local function remove(KEYS, ARGV)
@@ -1220,15 +1262,22 @@ local function fields(reply)
   return map
 end
 local function refused(reply) return type(reply) == 'table' and reply.err or nil end
-local function attempt(work, ...)
-  local done, result = pcall(work, ...)
-  if done then return result end
-  local reply = refused(result) or tostring(result)
-  if work == redis.call and redis.acl_check_cmd then
+local function refusal(reply, ...)
+  if redis.acl_check_cmd then
     local known, allowed = pcall(redis.acl_check_cmd, ...)
     if known and not allowed then reply = 'NOPERM the user may not send ' .. table.concat({...}, ' ', 1, 2) end
   end
   return {err = reply}
+end
+local function attempt(work, ...)
+  local done, result = pcall(work, ...)
+  if done then return result end
+  local reply = refused(result) or tostring(result)
+  return work == redis.call and refusal(reply, ...) or {err = reply}
+end
+local function send(...)
+  local reply = redis.pcall(...)
+  return refused(reply) and refusal(reply.err, ...) or reply
 end
 local function forbidden(...)
   if not redis.acl_check_cmd or redis.acl_check_cmd(...) then return nil end
@@ -1293,15 +1342,22 @@ const endLargeReplayLua = `local function fields(reply)
   return map
 end
 local function refused(reply) return type(reply) == 'table' and reply.err or nil end
-local function attempt(work, ...)
-  local done, result = pcall(work, ...)
-  if done then return result end
-  local reply = refused(result) or tostring(result)
-  if work == redis.call and redis.acl_check_cmd then
+local function refusal(reply, ...)
+  if redis.acl_check_cmd then
     local known, allowed = pcall(redis.acl_check_cmd, ...)
     if known and not allowed then reply = 'NOPERM the user may not send ' .. table.concat({...}, ' ', 1, 2) end
   end
   return {err = reply}
+end
+local function attempt(work, ...)
+  local done, result = pcall(work, ...)
+  if done then return result end
+  local reply = refused(result) or tostring(result)
+  return work == redis.call and refusal(reply, ...) or {err = reply}
+end
+local function send(...)
+  local reply = redis.pcall(...)
+  return refused(reply) and refusal(reply.err, ...) or reply
 end
 local function forbidden(...)
   if not redis.acl_check_cmd or redis.acl_check_cmd(...) then return nil end
@@ -1434,15 +1490,22 @@ const ensureGroupLua = `local function fields(reply)
   return map
 end
 local function refused(reply) return type(reply) == 'table' and reply.err or nil end
-local function attempt(work, ...)
-  local done, result = pcall(work, ...)
-  if done then return result end
-  local reply = refused(result) or tostring(result)
-  if work == redis.call and redis.acl_check_cmd then
+local function refusal(reply, ...)
+  if redis.acl_check_cmd then
     local known, allowed = pcall(redis.acl_check_cmd, ...)
     if known and not allowed then reply = 'NOPERM the user may not send ' .. table.concat({...}, ' ', 1, 2) end
   end
   return {err = reply}
+end
+local function attempt(work, ...)
+  local done, result = pcall(work, ...)
+  if done then return result end
+  local reply = refused(result) or tostring(result)
+  return work == redis.call and refusal(reply, ...) or {err = reply}
+end
+local function send(...)
+  local reply = redis.pcall(...)
+  return refused(reply) and refusal(reply.err, ...) or reply
 end
 local function groupOf(stream, name)
   for _, reply in ipairs(redis.call('XINFO', 'GROUPS', stream)) do
@@ -1685,15 +1748,22 @@ const failedJobStandsLua = `local function fields(reply)
   return map
 end
 local function refused(reply) return type(reply) == 'table' and reply.err or nil end
-local function attempt(work, ...)
-  local done, result = pcall(work, ...)
-  if done then return result end
-  local reply = refused(result) or tostring(result)
-  if work == redis.call and redis.acl_check_cmd then
+local function refusal(reply, ...)
+  if redis.acl_check_cmd then
     local known, allowed = pcall(redis.acl_check_cmd, ...)
     if known and not allowed then reply = 'NOPERM the user may not send ' .. table.concat({...}, ' ', 1, 2) end
   end
   return {err = reply}
+end
+local function attempt(work, ...)
+  local done, result = pcall(work, ...)
+  if done then return result end
+  local reply = refused(result) or tostring(result)
+  return work == redis.call and refusal(reply, ...) or {err = reply}
+end
+local function send(...)
+  local reply = redis.pcall(...)
+  return refused(reply) and refusal(reply.err, ...) or reply
 end
 local function bullRemove(job, id, queue)
   local function remove(KEYS, ARGV)
@@ -1745,9 +1815,9 @@ export interface ForwardJobsItem {
   readonly jobId: string
   /** id of the stream entry, or direct; kept in the mark */
   readonly origin: string
-  /** first argument of BullMQ's add */
+  /** first argument of the add (lib/bullAdd.lua, lib/specialisedAdd.lua) */
   readonly add: readonly (string | Uint8Array)[]
-  /** third argument of BullMQ's add */
+  /** third argument of BullMQ's add; else empty */
   readonly options: readonly (string | Uint8Array)[]
 }
 
@@ -1765,8 +1835,10 @@ export interface ForwardJobsArguments {
   readonly windowMs: number
   /** jobs keep their data as it came, beside what workers may change */
   readonly requestCopy: boolean
+  /** what is the same for all jobs (lib/specialisedAdd.lua); nil: they are added by BullMQ's own text */
+  readonly job: Buffer
   readonly items: readonly ForwardJobsItem[]
-  /** per item: the second argument of BullMQ's add */
+  /** per item: the second argument of the add */
   readonly data: readonly (string | Buffer)[]
 }
 
@@ -1839,15 +1911,22 @@ local function fields(reply)
   return map
 end
 local function refused(reply) return type(reply) == 'table' and reply.err or nil end
-local function attempt(work, ...)
-  local done, result = pcall(work, ...)
-  if done then return result end
-  local reply = refused(result) or tostring(result)
-  if work == redis.call and redis.acl_check_cmd then
+local function refusal(reply, ...)
+  if redis.acl_check_cmd then
     local known, allowed = pcall(redis.acl_check_cmd, ...)
     if known and not allowed then reply = 'NOPERM the user may not send ' .. table.concat({...}, ' ', 1, 2) end
   end
   return {err = reply}
+end
+local function attempt(work, ...)
+  local done, result = pcall(work, ...)
+  if done then return result end
+  local reply = refused(result) or tostring(result)
+  return work == redis.call and refusal(reply, ...) or {err = reply}
+end
+local function send(...)
+  local reply = redis.pcall(...)
+  return refused(reply) and refusal(reply.err, ...) or reply
 end
 local function bullRemove(job, id, queue)
   local function remove(KEYS, ARGV)
@@ -1864,24 +1943,21 @@ local function bullRemove(job, id, queue)
   end
   return removed
 end
-local function bullAdd(KEYS, ARGV)
-  -- @bullmq add
-end
 local function inQueue(queue, id)
-  for _, list in ipairs({'wait', 'active', 'paused'}) do
-    if redis.call('LPOS', queue .. list, id) then return true end
-  end
   for _, set in ipairs({'delayed', 'prioritized', 'waiting-children', 'failed', 'completed'}) do
     if redis.call('ZSCORE', queue .. set, id) then return true end
   end
+  for _, list in ipairs({'active', 'wait', 'paused'}) do
+    if redis.call('LPOS', queue .. list, id, 'RANK', -1) then return true end
+  end
   return false
 end
-local function createForwarding(queue, addKeys, windowMs, now, requestCopy)
+local function createForwarding(queue, adder, windowMs, now)
   local call = redis.call
   local held = heldQueue(queue)
   local life = string.format('%.0f', windowMs)
-  local kinds, details, outcomes = {}, {}, {}
-  local adding = {}
+  local ids, keys, origins, kinds, details, outcomes = {}, {}, {}, {}, {}, {}
+  local adding, leaving, last = {}, {}, 0
   local function since(text)
     local time = tonumber(text)
     if time and time > 0 and time <= now then return time end
@@ -1905,12 +1981,6 @@ local function createForwarding(queue, addKeys, windowMs, now, requestCopy)
     if inQueue(queue, id) then return 'existing', math.max(1000, remaining) end
     return 'add', 'unfinished'
   end
-  local function clear(id)
-    if call('EXISTS', queue .. id) == 0 then return end
-    call('LREM', queue .. 'wait', 0, id)
-    for _, set in ipairs({'delayed', 'prioritized', 'completed', 'failed'}) do call('ZREM', queue .. set, id) end
-    call('DEL', queue .. id)
-  end
   local function makeWay(id, present)
     if present == 'finished' then
       local removed = bullRemove(queue .. id, id, queue)
@@ -1920,21 +1990,14 @@ local function createForwarding(queue, addKeys, windowMs, now, requestCopy)
     call('DEL', queue .. id)
     return nil
   end
-  local function addAndMark(id, mark, origin, present, add, data, options)
-    local blocked = present and attempt(makeWay, id, present)
-    local result = blocked or attempt(bullAdd, addKeys, {add, data, options})
-    if type(result) == 'number' and result < 0 then return 'rejected:BullMQ refused to add the job, code ' .. result end
-    if requestCopy and not refused(result) then
-      local copied = attempt(call, 'HSET', queue .. id, 'spRequest', data)
-      if refused(copied) then result = copied end
-    end
-    local marked = refused(result) and result or attempt(call, 'SET', mark, origin, 'PX', life)
-    if not refused(marked) then return 'forwarded' end
-    attempt(clear, id)
-    return marked
+  local function clear(id)
+    if call('EXISTS', queue .. id) == 0 then return end
+    for _, set in ipairs({'completed', 'failed'}) do call('ZREM', queue .. set, id) end
+    call('DEL', queue .. id)
   end
   local forwarding = {}
   function forwarding.decide(index, id, mark)
+    ids[index], keys[index], last = id, mark, index
     if adding[id] then
       kinds[index], details[index] = 'after', adding[id]
       return
@@ -1945,25 +2008,171 @@ local function createForwarding(queue, addKeys, windowMs, now, requestCopy)
     if kind == 'add' then
       if held then kind, detail = 'refused', held else adding[id] = index end
     end
+    if kind == 'add' and detail then leaving[#leaving + 1] = index end
     kinds[index], details[index] = kind, detail
   end
-  function forwarding.carryOut(index, id, mark, origin, add, data, options)
+  function forwarding.makeWay()
+    for _, index in ipairs(leaving) do
+      local blocked = attempt(makeWay, ids[index], details[index])
+      if blocked then attempt(clear, ids[index]) end
+      outcomes[index] = blocked
+    end
+  end
+  function forwarding.add(index, origin, add, data, options)
+    origins[index] = origin
+    if kinds[index] ~= 'add' or outcomes[index] then return end
+    outcomes[index] = adder.add(ids[index], add, data, options)
+  end
+  local function mark(index, lifeMs) return send('SET', keys[index], origins[index], 'PX', lifeMs) end
+  local function ended(index, refusal)
     local kind, detail = kinds[index], details[index]
     if kind == 'add' then
-      local outcome = addAndMark(id, mark, origin, detail, add, data, options)
-      outcomes[index] = outcome
-      return outcome
+      local outcome = outcomes[index] or refusal
+      if outcome then return outcome end
+      local marked = mark(index, life)
+      if not refused(marked) then return 'forwarded' end
+      adder.withdraw(ids[index])
+      return marked
     end
     if kind == 'after' then return outcomes[detail] == 'forwarded' and 'duplicate' or outcomes[detail] end
     if kind == 'rejected' then return 'rejected:' .. detail end
     if kind == 'refused' then return detail end
     if kind == 'existing' then
-      local marked = attempt(call, 'SET', mark, origin, 'PX', detail)
+      local marked = mark(index, detail)
       return refused(marked) and marked or 'duplicate'
     end
     return kind
   end
+  function forwarding.finish()
+    local refusal = adder.finish()
+    for index = 1, last do
+      if kinds[index] then outcomes[index] = ended(index, refusal) end
+    end
+    return outcomes
+  end
   return forwarding
+end
+local function bullAdd(KEYS, ARGV)
+  -- @bullmq add
+end
+local function createBullAdd(queue, addKeys, requestCopy)
+  local call = redis.call
+  local function clear(id)
+    if call('EXISTS', queue .. id) == 0 then return end
+    call('LREM', queue .. 'wait', 0, id)
+    for _, set in ipairs({'delayed', 'prioritized'}) do call('ZREM', queue .. set, id) end
+    call('DEL', queue .. id)
+  end
+  local adder = {}
+  function adder.withdraw(id) attempt(clear, id) end
+  function adder.finish() return nil end
+  function adder.add(id, add, data, options)
+    local result = attempt(bullAdd, addKeys, {add, data, options})
+    if type(result) == 'number' and result < 0 then return 'rejected:BullMQ refused to add the job, code ' .. result end
+    if not refused(result) and type(result) ~= 'string' then result = {err = 'ERR BullMQ added nothing'} end
+    if requestCopy and not refused(result) then result = send('HSET', queue .. id, 'spRequest', data) end
+    if not refused(result) then return nil end
+    adder.withdraw(id)
+    return result
+  end
+  return adder
+end
+local function createSpecialisedAdd(queue, job, requestCopy)
+  local call = redis.call
+  local name, lifo, delay, priority = job.name, job.lifo, job.delay, job.priority
+  local events, marker = queue .. 'events', queue .. 'marker'
+  local timeText, delayText = string.format('%.0f', job.time), string.format('%.0f', delay)
+  local priorityText = string.format('%.0f', priority)
+  local due = job.time + delay
+  local dueText = string.format('%.0f', due)
+  local stored = {}
+  local meta = call('HMGET', queue .. 'meta', 'opts.maxLenEvents', 'paused', 'concurrency')
+  local maxEvents = meta[1] or '10000'
+  local idle = not (meta[2] or meta[3] and call('LLEN', queue .. 'active') >= tonumber(meta[3]))
+  local lastScore, greatestScore, firstScore
+  if delay > 0 then
+    greatestScore = (due + 1) * 0x1000 - 1
+    local last = call('ZREVRANGEBYSCORE', queue .. 'delayed', greatestScore, due * 0x1000, 'WITHSCORES', 'LIMIT', 0, 1)
+    lastScore = tonumber(last[2]) or due * 0x1000 - 1
+    firstScore = tonumber(call('ZRANGE', queue .. 'delayed', 0, 0, 'WITHSCORES')[2])
+  end
+  local function announce(id, last)
+    local reply = send('XADD', events, '*', 'event', 'added', 'jobId', id, 'name', name)
+    if refused(reply) then return reply end
+    if delay > 0 then
+      if last then return send('XADD', events, 'MAXLEN', '~', maxEvents, '*', 'event', 'delayed', 'jobId', id, 'delay', dueText) end
+      return send('XADD', events, '*', 'event', 'delayed', 'jobId', id, 'delay', dueText)
+    end
+    if last then return send('XADD', events, 'MAXLEN', '~', maxEvents, '*', 'event', 'waiting', 'jobId', id) end
+    return send('XADD', events, '*', 'event', 'waiting', 'jobId', id)
+  end
+  local function wake()
+    if delay > 0 then
+      local first = math.min(firstScore or lastScore + 1, lastScore + 1, greatestScore)
+      return send('ZADD', marker, first / 0x1000, '1')
+    end
+    return idle and send('ZADD', marker, 0, '0') or nil
+  end
+  local function pushDelayed()
+    local members = {}
+    for i, id in ipairs(stored) do
+      members[2 * i - 1], members[2 * i] = math.min(lastScore + i, greatestScore), id
+    end
+    return send('ZADD', queue .. 'delayed', unpack(members))
+  end
+  local function pushPrioritised(counter)
+    local members = {}
+    for i, id in ipairs(stored) do
+      members[2 * i - 1], members[2 * i] = priority * 0x100000000 + (counter - #stored + i) % 0x100000000, id
+    end
+    return send('ZADD', queue .. 'prioritized', unpack(members))
+  end
+  local function place()
+    local reply = not meta[1] and send('HSET', queue .. 'meta', 'opts.maxLenEvents', maxEvents)
+    if refused(reply) then return reply end
+    reply = send('INCRBY', queue .. 'id', #stored)
+    if refused(reply) then return reply end
+    for i, id in ipairs(stored) do
+      reply = announce(id, i == #stored)
+      if refused(reply) then return reply end
+    end
+    local counter = delay == 0 and priority > 0 and send('INCRBY', queue .. 'pc', #stored)
+    if refused(counter) then return counter end
+    reply = wake()
+    if refused(reply) then return reply end
+    if delay > 0 then return pushDelayed() end
+    if counter then return pushPrioritised(counter) end
+    return send(lifo and 'RPUSH' or 'LPUSH', queue .. 'wait', unpack(stored))
+  end
+  local adder = {}
+  function adder.add(id, options, data)
+    local key, reply = queue .. id, nil
+    if requestCopy then
+      reply = send('HMSET', key, 'name', name, 'data', data, 'opts', options, 'timestamp', timeText, 'delay', delayText,
+        'priority', priorityText, 'spRequest', data)
+    else
+      reply = send('HMSET', key, 'name', name, 'data', data, 'opts', options, 'timestamp', timeText, 'delay', delayText,
+        'priority', priorityText)
+    end
+    if refused(reply) then return reply end
+    stored[#stored + 1] = id
+    return nil
+  end
+  function adder.finish()
+    if #stored == 0 then return nil end
+    local reply = place()
+    if not refused(reply) then return nil end
+    for _, id in ipairs(stored) do send('DEL', queue .. id) end
+    return reply
+  end
+  function adder.withdraw(id)
+    local reply
+    if delay > 0 then reply = send('ZREM', queue .. 'delayed', id)
+    elseif priority > 0 then reply = send('ZREM', queue .. 'prioritized', id)
+    else reply = send('LREM', queue .. 'wait', lifo and -1 or 1, id) end
+    if not refused(reply) then send('DEL', queue .. id) end
+  end
+  return adder
 end
 local function waitingJobs(queue)
   return redis.call('LLEN', queue .. 'wait') + redis.call('LLEN', queue .. 'paused') +
@@ -1976,21 +2185,26 @@ end
 local function digits(number) return string.format('%.0f', number) end
 local addKeys = slice(KEYS, 1, ARGV[1])
 local marks = slice(KEYS, 1 + #addKeys, #KEYS - (1 + #addKeys) + 1)
-local queue, windowMs, requestCopy, items = ARGV[2], tonumber(ARGV[3]), ARGV[4] == '1', rows(ARGV[5], 4)
-local data = slice(ARGV, 6, #ARGV - (6) + 1)
+local queue, windowMs, requestCopy, job, items = ARGV[2], tonumber(ARGV[3]), ARGV[4] == '1', cmsgpack.unpack(ARGV[5]), rows(ARGV[6], 4)
+local data = slice(ARGV, 7, #ARGV - (7) + 1)
 local wrong = wrongQueueKey(queue)
 if wrong then return wrong end
 local waiting = waitingJobs(queue)
-local forwarding = createForwarding(queue, addKeys, windowMs, serverNow(), requestCopy)
+local adder = job and createSpecialisedAdd(queue, job, requestCopy) or createBullAdd(queue, addKeys, requestCopy)
+local forwarding = createForwarding(queue, adder, windowMs, serverNow())
 local index = 0
 for jobId in items() do
   index = index + 1
   forwarding.decide(index, jobId, marks[index])
 end
-local outcomes, added = {}, 0
-for jobId, origin, add, options in items() do
-  local i = #outcomes + 1
-  local outcome = forwarding.carryOut(i, jobId, marks[i], origin, add, data[i], options)
+forwarding.makeWay()
+index = 0
+for _, origin, add, options in items() do
+  index = index + 1
+  forwarding.add(index, origin, add, data[index], options)
+end
+local outcomes, added = forwarding.finish(), 0
+for i, outcome in ipairs(outcomes) do
   if outcome == 'forwarded' then added = added + 1 end
   outcomes[i] = refused(outcome) and 'refused:' .. refused(outcome) or outcome
 end
@@ -2010,7 +2224,7 @@ export function forwardJobsWith(bull: BullTexts): ForwardJobs {
       items.joined(row.add)
       items.joined(row.options)
     }
-    return script.run(connection, [...keys.addKeys, ...keys.marks], [keys.addKeys.length, args.queue, args.windowMs, args.requestCopy ? 1 : 0, items.finish(), ...args.data]).then(decodeForwardJobs)
+    return script.run(connection, [...keys.addKeys, ...keys.marks], [keys.addKeys.length, args.queue, args.windowMs, args.requestCopy ? 1 : 0, args.job, items.finish(), ...args.data]).then(decodeForwardJobs)
   }
 }
 
@@ -2106,15 +2320,22 @@ local function fields(reply)
   return map
 end
 local function refused(reply) return type(reply) == 'table' and reply.err or nil end
-local function attempt(work, ...)
-  local done, result = pcall(work, ...)
-  if done then return result end
-  local reply = refused(result) or tostring(result)
-  if work == redis.call and redis.acl_check_cmd then
+local function refusal(reply, ...)
+  if redis.acl_check_cmd then
     local known, allowed = pcall(redis.acl_check_cmd, ...)
     if known and not allowed then reply = 'NOPERM the user may not send ' .. table.concat({...}, ' ', 1, 2) end
   end
   return {err = reply}
+end
+local function attempt(work, ...)
+  local done, result = pcall(work, ...)
+  if done then return result end
+  local reply = refused(result) or tostring(result)
+  return work == redis.call and refusal(reply, ...) or {err = reply}
+end
+local function send(...)
+  local reply = redis.pcall(...)
+  return refused(reply) and refusal(reply.err, ...) or reply
 end
 local function roomForDeadLetter(deadLetters, max, before)
   local length = redis.pcall('XLEN', deadLetters)
@@ -2372,15 +2593,22 @@ const heartbeatLua = `local function fields(reply)
   return map
 end
 local function refused(reply) return type(reply) == 'table' and reply.err or nil end
-local function attempt(work, ...)
-  local done, result = pcall(work, ...)
-  if done then return result end
-  local reply = refused(result) or tostring(result)
-  if work == redis.call and redis.acl_check_cmd then
+local function refusal(reply, ...)
+  if redis.acl_check_cmd then
     local known, allowed = pcall(redis.acl_check_cmd, ...)
     if known and not allowed then reply = 'NOPERM the user may not send ' .. table.concat({...}, ' ', 1, 2) end
   end
   return {err = reply}
+end
+local function attempt(work, ...)
+  local done, result = pcall(work, ...)
+  if done then return result end
+  local reply = refused(result) or tostring(result)
+  return work == redis.call and refusal(reply, ...) or {err = reply}
+end
+local function send(...)
+  local reply = redis.pcall(...)
+  return refused(reply) and refusal(reply.err, ...) or reply
 end
 local function groupOf(stream, name)
   for _, reply in ipairs(redis.call('XINFO', 'GROUPS', stream)) do
@@ -2575,15 +2803,22 @@ local function fields(reply)
   return map
 end
 local function refused(reply) return type(reply) == 'table' and reply.err or nil end
-local function attempt(work, ...)
-  local done, result = pcall(work, ...)
-  if done then return result end
-  local reply = refused(result) or tostring(result)
-  if work == redis.call and redis.acl_check_cmd then
+local function refusal(reply, ...)
+  if redis.acl_check_cmd then
     local known, allowed = pcall(redis.acl_check_cmd, ...)
     if known and not allowed then reply = 'NOPERM the user may not send ' .. table.concat({...}, ' ', 1, 2) end
   end
   return {err = reply}
+end
+local function attempt(work, ...)
+  local done, result = pcall(work, ...)
+  if done then return result end
+  local reply = refused(result) or tostring(result)
+  return work == redis.call and refusal(reply, ...) or {err = reply}
+end
+local function send(...)
+  local reply = redis.pcall(...)
+  return refused(reply) and refusal(reply.err, ...) or reply
 end
 local function waitingJobs(queue)
   return redis.call('LLEN', queue .. 'wait') + redis.call('LLEN', queue .. 'paused') +
@@ -2663,15 +2898,22 @@ const lookAtJobLua = `local function fields(reply)
   return map
 end
 local function refused(reply) return type(reply) == 'table' and reply.err or nil end
-local function attempt(work, ...)
-  local done, result = pcall(work, ...)
-  if done then return result end
-  local reply = refused(result) or tostring(result)
-  if work == redis.call and redis.acl_check_cmd then
+local function refusal(reply, ...)
+  if redis.acl_check_cmd then
     local known, allowed = pcall(redis.acl_check_cmd, ...)
     if known and not allowed then reply = 'NOPERM the user may not send ' .. table.concat({...}, ' ', 1, 2) end
   end
   return {err = reply}
+end
+local function attempt(work, ...)
+  local done, result = pcall(work, ...)
+  if done then return result end
+  local reply = refused(result) or tostring(result)
+  return work == redis.call and refusal(reply, ...) or {err = reply}
+end
+local function send(...)
+  local reply = redis.pcall(...)
+  return refused(reply) and refusal(reply.err, ...) or reply
 end
 local function bullRemove(job, id, queue)
   local function remove(KEYS, ARGV)
@@ -2797,15 +3039,22 @@ const lookAtReplayLua = `local function fields(reply)
   return map
 end
 local function refused(reply) return type(reply) == 'table' and reply.err or nil end
-local function attempt(work, ...)
-  local done, result = pcall(work, ...)
-  if done then return result end
-  local reply = refused(result) or tostring(result)
-  if work == redis.call and redis.acl_check_cmd then
+local function refusal(reply, ...)
+  if redis.acl_check_cmd then
     local known, allowed = pcall(redis.acl_check_cmd, ...)
     if known and not allowed then reply = 'NOPERM the user may not send ' .. table.concat({...}, ' ', 1, 2) end
   end
   return {err = reply}
+end
+local function attempt(work, ...)
+  local done, result = pcall(work, ...)
+  if done then return result end
+  local reply = refused(result) or tostring(result)
+  return work == redis.call and refusal(reply, ...) or {err = reply}
+end
+local function send(...)
+  local reply = redis.pcall(...)
+  return refused(reply) and refusal(reply.err, ...) or reply
 end
 local function forbidden(...)
   if not redis.acl_check_cmd or redis.acl_check_cmd(...) then return nil end
@@ -2945,15 +3194,22 @@ local function fields(reply)
   return map
 end
 local function refused(reply) return type(reply) == 'table' and reply.err or nil end
-local function attempt(work, ...)
-  local done, result = pcall(work, ...)
-  if done then return result end
-  local reply = refused(result) or tostring(result)
-  if work == redis.call and redis.acl_check_cmd then
+local function refusal(reply, ...)
+  if redis.acl_check_cmd then
     local known, allowed = pcall(redis.acl_check_cmd, ...)
     if known and not allowed then reply = 'NOPERM the user may not send ' .. table.concat({...}, ' ', 1, 2) end
   end
   return {err = reply}
+end
+local function attempt(work, ...)
+  local done, result = pcall(work, ...)
+  if done then return result end
+  local reply = refused(result) or tostring(result)
+  return work == redis.call and refusal(reply, ...) or {err = reply}
+end
+local function send(...)
+  local reply = redis.pcall(...)
+  return refused(reply) and refusal(reply.err, ...) or reply
 end
 local function groupOf(stream, name)
   for _, reply in ipairs(redis.call('XINFO', 'GROUPS', stream)) do
@@ -3198,15 +3454,22 @@ local function fields(reply)
   return map
 end
 local function refused(reply) return type(reply) == 'table' and reply.err or nil end
-local function attempt(work, ...)
-  local done, result = pcall(work, ...)
-  if done then return result end
-  local reply = refused(result) or tostring(result)
-  if work == redis.call and redis.acl_check_cmd then
+local function refusal(reply, ...)
+  if redis.acl_check_cmd then
     local known, allowed = pcall(redis.acl_check_cmd, ...)
     if known and not allowed then reply = 'NOPERM the user may not send ' .. table.concat({...}, ' ', 1, 2) end
   end
   return {err = reply}
+end
+local function attempt(work, ...)
+  local done, result = pcall(work, ...)
+  if done then return result end
+  local reply = refused(result) or tostring(result)
+  return work == redis.call and refusal(reply, ...) or {err = reply}
+end
+local function send(...)
+  local reply = redis.pcall(...)
+  return refused(reply) and refusal(reply.err, ...) or reply
 end
 local streams = slice(KEYS, 1, #KEYS - (1) + 1)
 local ids = {}
@@ -3292,15 +3555,22 @@ const readAccountLua = `local function fields(reply)
   return map
 end
 local function refused(reply) return type(reply) == 'table' and reply.err or nil end
-local function attempt(work, ...)
-  local done, result = pcall(work, ...)
-  if done then return result end
-  local reply = refused(result) or tostring(result)
-  if work == redis.call and redis.acl_check_cmd then
+local function refusal(reply, ...)
+  if redis.acl_check_cmd then
     local known, allowed = pcall(redis.acl_check_cmd, ...)
     if known and not allowed then reply = 'NOPERM the user may not send ' .. table.concat({...}, ' ', 1, 2) end
   end
   return {err = reply}
+end
+local function attempt(work, ...)
+  local done, result = pcall(work, ...)
+  if done then return result end
+  local reply = refused(result) or tostring(result)
+  return work == redis.call and refusal(reply, ...) or {err = reply}
+end
+local function send(...)
+  local reply = redis.pcall(...)
+  return refused(reply) and refusal(reply.err, ...) or reply
 end
 local function groupOf(stream, name)
   for _, reply in ipairs(redis.call('XINFO', 'GROUPS', stream)) do
@@ -3509,6 +3779,78 @@ export function readAccount(connection: RedisConnection, keys: ReadAccountKeys, 
   return readAccountScript.run(connection, [keys.stream, keys.stats, keys.deadLetters], [args.group]).then(decodeReadAccount)
 }
 
+// readKeys.lua
+
+export interface ReadKeysKeys {
+  readonly keys: readonly string[]
+}
+
+export interface ReadKeysFoundReply {
+  /** none where there is no such key */
+  readonly type: string
+  /** of a string: itself; of a hash: field, value, …; of a list: its items; of a sorted set: member, score, …; of a */
+  readonly values: readonly string[]
+}
+
+export interface ReadKeysReply {
+  /** per key */
+  readonly found: readonly ReadKeysFoundReply[]
+}
+
+function decodeReadKeysFound(reply: unknown): ReadKeysFoundReply {
+  const at = list(reply, 'readKeys')
+  return { type: text(at[0], 'readKeys'), values: texts(at[1], 'readKeys') }
+}
+function decodeReadKeys(reply: unknown): ReadKeysReply {
+  const at = list(reply, 'readKeys')
+  return { found: list(at[0], 'readKeys').map(decodeReadKeysFound) }
+}
+
+const readKeysLua = `local function slice(list, from, count)
+  local part = {}
+  for i = 1, count do part[i] = list[from + i - 1] end
+  return part
+end
+local function rows(packed, width)
+  local list = cmsgpack.unpack(packed)
+  return function()
+    local at = 1 - width
+    return function()
+      at = at + width
+      return unpack(list, at, at + width - 1)
+    end
+  end
+end
+local keys = slice(KEYS, 1, #KEYS - (1) + 1)
+local readers = {
+  string = function(key) return {redis.call('GET', key)} end,
+  hash = function(key) return redis.call('HGETALL', key) end,
+  list = function(key) return redis.call('LRANGE', key, 0, -1) end,
+  zset = function(key) return redis.call('ZRANGE', key, 0, -1, 'WITHSCORES') end,
+  stream = function(key)
+    local values = {}
+    for _, entry in ipairs(redis.call('XRANGE', key, '-', '+')) do
+      values[#values + 1] = tostring(#entry[2])
+      for _, text in ipairs(entry[2]) do values[#values + 1] = text end
+    end
+    return values
+  end
+}
+local found = {}
+for i, key in ipairs(keys) do
+  local holds = redis.call('TYPE', key).ok
+  found[i] = {holds, readers[holds] and readers[holds](key) or {}}
+end
+return {found}
+`
+
+const readKeysScript = defineScript('readKeys', readKeysLua)
+
+/** Reads whole keys of any type: what the self-tests at start compare. Throws catalogued errors. */
+export function readKeys(connection: RedisConnection, keys: ReadKeysKeys): Promise<ReadKeysReply> {
+  return readKeysScript.run(connection, [...keys.keys], []).then(decodeReadKeys)
+}
+
 // reap.lua
 
 export interface ReapKeys {
@@ -3576,15 +3918,22 @@ local function fields(reply)
   return map
 end
 local function refused(reply) return type(reply) == 'table' and reply.err or nil end
-local function attempt(work, ...)
-  local done, result = pcall(work, ...)
-  if done then return result end
-  local reply = refused(result) or tostring(result)
-  if work == redis.call and redis.acl_check_cmd then
+local function refusal(reply, ...)
+  if redis.acl_check_cmd then
     local known, allowed = pcall(redis.acl_check_cmd, ...)
     if known and not allowed then reply = 'NOPERM the user may not send ' .. table.concat({...}, ' ', 1, 2) end
   end
   return {err = reply}
+end
+local function attempt(work, ...)
+  local done, result = pcall(work, ...)
+  if done then return result end
+  local reply = refused(result) or tostring(result)
+  return work == redis.call and refusal(reply, ...) or {err = reply}
+end
+local function send(...)
+  local reply = redis.pcall(...)
+  return refused(reply) and refusal(reply.err, ...) or reply
 end
 local function roomForDeadLetter(deadLetters, max, before)
   local length = redis.pcall('XLEN', deadLetters)
@@ -3881,15 +4230,22 @@ local function fields(reply)
   return map
 end
 local function refused(reply) return type(reply) == 'table' and reply.err or nil end
-local function attempt(work, ...)
-  local done, result = pcall(work, ...)
-  if done then return result end
-  local reply = refused(result) or tostring(result)
-  if work == redis.call and redis.acl_check_cmd then
+local function refusal(reply, ...)
+  if redis.acl_check_cmd then
     local known, allowed = pcall(redis.acl_check_cmd, ...)
     if known and not allowed then reply = 'NOPERM the user may not send ' .. table.concat({...}, ' ', 1, 2) end
   end
   return {err = reply}
+end
+local function attempt(work, ...)
+  local done, result = pcall(work, ...)
+  if done then return result end
+  local reply = refused(result) or tostring(result)
+  return work == redis.call and refusal(reply, ...) or {err = reply}
+end
+local function send(...)
+  local reply = redis.pcall(...)
+  return refused(reply) and refusal(reply.err, ...) or reply
 end
 local function roomForDeadLetter(deadLetters, max, before)
   local length = redis.pcall('XLEN', deadLetters)
@@ -4029,15 +4385,22 @@ local function fields(reply)
   return map
 end
 local function refused(reply) return type(reply) == 'table' and reply.err or nil end
-local function attempt(work, ...)
-  local done, result = pcall(work, ...)
-  if done then return result end
-  local reply = refused(result) or tostring(result)
-  if work == redis.call and redis.acl_check_cmd then
+local function refusal(reply, ...)
+  if redis.acl_check_cmd then
     local known, allowed = pcall(redis.acl_check_cmd, ...)
     if known and not allowed then reply = 'NOPERM the user may not send ' .. table.concat({...}, ' ', 1, 2) end
   end
   return {err = reply}
+end
+local function attempt(work, ...)
+  local done, result = pcall(work, ...)
+  if done then return result end
+  local reply = refused(result) or tostring(result)
+  return work == redis.call and refusal(reply, ...) or {err = reply}
+end
+local function send(...)
+  local reply = redis.pcall(...)
+  return refused(reply) and refusal(reply.err, ...) or reply
 end
 local locks = slice(KEYS, 1, #KEYS - (1) + 1)
 local token = ARGV[1]
@@ -4116,15 +4479,22 @@ local function fields(reply)
   return map
 end
 local function refused(reply) return type(reply) == 'table' and reply.err or nil end
-local function attempt(work, ...)
-  local done, result = pcall(work, ...)
-  if done then return result end
-  local reply = refused(result) or tostring(result)
-  if work == redis.call and redis.acl_check_cmd then
+local function refusal(reply, ...)
+  if redis.acl_check_cmd then
     local known, allowed = pcall(redis.acl_check_cmd, ...)
     if known and not allowed then reply = 'NOPERM the user may not send ' .. table.concat({...}, ' ', 1, 2) end
   end
   return {err = reply}
+end
+local function attempt(work, ...)
+  local done, result = pcall(work, ...)
+  if done then return result end
+  local reply = refused(result) or tostring(result)
+  return work == redis.call and refusal(reply, ...) or {err = reply}
+end
+local function send(...)
+  local reply = redis.pcall(...)
+  return refused(reply) and refusal(reply.err, ...) or reply
 end
 local function roomForDeadLetter(deadLetters, max, before)
   local length = redis.pcall('XLEN', deadLetters)
@@ -4401,15 +4771,22 @@ const replayDeadLetterLua = `local function fields(reply)
   return map
 end
 local function refused(reply) return type(reply) == 'table' and reply.err or nil end
-local function attempt(work, ...)
-  local done, result = pcall(work, ...)
-  if done then return result end
-  local reply = refused(result) or tostring(result)
-  if work == redis.call and redis.acl_check_cmd then
+local function refusal(reply, ...)
+  if redis.acl_check_cmd then
     local known, allowed = pcall(redis.acl_check_cmd, ...)
     if known and not allowed then reply = 'NOPERM the user may not send ' .. table.concat({...}, ' ', 1, 2) end
   end
   return {err = reply}
+end
+local function attempt(work, ...)
+  local done, result = pcall(work, ...)
+  if done then return result end
+  local reply = refused(result) or tostring(result)
+  return work == redis.call and refusal(reply, ...) or {err = reply}
+end
+local function send(...)
+  local reply = redis.pcall(...)
+  return refused(reply) and refusal(reply.err, ...) or reply
 end
 local function bullRemove(job, id, queue)
   local function remove(KEYS, ARGV)
@@ -4592,15 +4969,22 @@ const restoreDeadLetterLua = `local function fields(reply)
   return map
 end
 local function refused(reply) return type(reply) == 'table' and reply.err or nil end
-local function attempt(work, ...)
-  local done, result = pcall(work, ...)
-  if done then return result end
-  local reply = refused(result) or tostring(result)
-  if work == redis.call and redis.acl_check_cmd then
+local function refusal(reply, ...)
+  if redis.acl_check_cmd then
     local known, allowed = pcall(redis.acl_check_cmd, ...)
     if known and not allowed then reply = 'NOPERM the user may not send ' .. table.concat({...}, ' ', 1, 2) end
   end
   return {err = reply}
+end
+local function attempt(work, ...)
+  local done, result = pcall(work, ...)
+  if done then return result end
+  local reply = refused(result) or tostring(result)
+  return work == redis.call and refusal(reply, ...) or {err = reply}
+end
+local function send(...)
+  local reply = redis.pcall(...)
+  return refused(reply) and refusal(reply.err, ...) or reply
 end
 local function forbidden(...)
   if not redis.acl_check_cmd or redis.acl_check_cmd(...) then return nil end
@@ -4771,15 +5155,22 @@ local function fields(reply)
   return map
 end
 local function refused(reply) return type(reply) == 'table' and reply.err or nil end
-local function attempt(work, ...)
-  local done, result = pcall(work, ...)
-  if done then return result end
-  local reply = refused(result) or tostring(result)
-  if work == redis.call and redis.acl_check_cmd then
+local function refusal(reply, ...)
+  if redis.acl_check_cmd then
     local known, allowed = pcall(redis.acl_check_cmd, ...)
     if known and not allowed then reply = 'NOPERM the user may not send ' .. table.concat({...}, ' ', 1, 2) end
   end
   return {err = reply}
+end
+local function attempt(work, ...)
+  local done, result = pcall(work, ...)
+  if done then return result end
+  local reply = refused(result) or tostring(result)
+  return work == redis.call and refusal(reply, ...) or {err = reply}
+end
+local function send(...)
+  local reply = redis.pcall(...)
+  return refused(reply) and refusal(reply.err, ...) or reply
 end
 local function groupOf(stream, name)
   for _, reply in ipairs(redis.call('XINFO', 'GROUPS', stream)) do
@@ -5211,15 +5602,22 @@ const retireVanishedLua = `local function fields(reply)
   return map
 end
 local function refused(reply) return type(reply) == 'table' and reply.err or nil end
-local function attempt(work, ...)
-  local done, result = pcall(work, ...)
-  if done then return result end
-  local reply = refused(result) or tostring(result)
-  if work == redis.call and redis.acl_check_cmd then
+local function refusal(reply, ...)
+  if redis.acl_check_cmd then
     local known, allowed = pcall(redis.acl_check_cmd, ...)
     if known and not allowed then reply = 'NOPERM the user may not send ' .. table.concat({...}, ' ', 1, 2) end
   end
   return {err = reply}
+end
+local function attempt(work, ...)
+  local done, result = pcall(work, ...)
+  if done then return result end
+  local reply = refused(result) or tostring(result)
+  return work == redis.call and refusal(reply, ...) or {err = reply}
+end
+local function send(...)
+  local reply = redis.pcall(...)
+  return refused(reply) and refusal(reply.err, ...) or reply
 end
 local stream, heartbeat, registry = KEYS[1], KEYS[2], KEYS[3]
 local group, consumer, uid, idleMs = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
@@ -5360,15 +5758,22 @@ local function fields(reply)
   return map
 end
 local function refused(reply) return type(reply) == 'table' and reply.err or nil end
-local function attempt(work, ...)
-  local done, result = pcall(work, ...)
-  if done then return result end
-  local reply = refused(result) or tostring(result)
-  if work == redis.call and redis.acl_check_cmd then
+local function refusal(reply, ...)
+  if redis.acl_check_cmd then
     local known, allowed = pcall(redis.acl_check_cmd, ...)
     if known and not allowed then reply = 'NOPERM the user may not send ' .. table.concat({...}, ' ', 1, 2) end
   end
   return {err = reply}
+end
+local function attempt(work, ...)
+  local done, result = pcall(work, ...)
+  if done then return result end
+  local reply = refused(result) or tostring(result)
+  return work == redis.call and refusal(reply, ...) or {err = reply}
+end
+local function send(...)
+  local reply = redis.pcall(...)
+  return refused(reply) and refusal(reply.err, ...) or reply
 end
 local function roomForDeadLetter(deadLetters, max, before)
   local length = redis.pcall('XLEN', deadLetters)
@@ -5580,9 +5985,9 @@ export interface SettleAtomicallyEntry {
   readonly id: string
   readonly redrives: number
   readonly jobId: string
-  /** first argument of BullMQ's add */
+  /** first argument of the add (lib/bullAdd.lua, lib/specialisedAdd.lua) */
   readonly add: readonly (string | Uint8Array)[]
-  /** third argument of BullMQ's add */
+  /** third argument of BullMQ's add; else empty */
   readonly options: readonly (string | Uint8Array)[]
 }
 
@@ -5618,6 +6023,8 @@ export interface SettleAtomicallyArguments {
   readonly windowMs: number
   /** jobs keep their data as it came, beside what workers may change */
   readonly requestCopy: boolean
+  /** what is the same for all jobs (lib/specialisedAdd.lua); nil: they are added by BullMQ's own text */
+  readonly job: Buffer
   /** where the key's hash begins in a job id, from 1 */
   readonly hashAt: number
   /** of entries and letters together: the first id in stream order, */
@@ -5630,7 +6037,7 @@ export interface SettleAtomicallyArguments {
   readonly entries: readonly SettleAtomicallyEntry[]
   /** to dead-letter */
   readonly letters: readonly SettleAtomicallyLetter[]
-  /** per entry: the second argument of BullMQ's add */
+  /** per entry: the second argument of the add */
   readonly data: readonly (string | Buffer)[]
 }
 
@@ -5705,15 +6112,22 @@ local function fields(reply)
   return map
 end
 local function refused(reply) return type(reply) == 'table' and reply.err or nil end
-local function attempt(work, ...)
-  local done, result = pcall(work, ...)
-  if done then return result end
-  local reply = refused(result) or tostring(result)
-  if work == redis.call and redis.acl_check_cmd then
+local function refusal(reply, ...)
+  if redis.acl_check_cmd then
     local known, allowed = pcall(redis.acl_check_cmd, ...)
     if known and not allowed then reply = 'NOPERM the user may not send ' .. table.concat({...}, ' ', 1, 2) end
   end
   return {err = reply}
+end
+local function attempt(work, ...)
+  local done, result = pcall(work, ...)
+  if done then return result end
+  local reply = refused(result) or tostring(result)
+  return work == redis.call and refusal(reply, ...) or {err = reply}
+end
+local function send(...)
+  local reply = redis.pcall(...)
+  return refused(reply) and refusal(reply.err, ...) or reply
 end
 local function bullRemove(job, id, queue)
   local function remove(KEYS, ARGV)
@@ -5730,24 +6144,21 @@ local function bullRemove(job, id, queue)
   end
   return removed
 end
-local function bullAdd(KEYS, ARGV)
-  -- @bullmq add
-end
 local function inQueue(queue, id)
-  for _, list in ipairs({'wait', 'active', 'paused'}) do
-    if redis.call('LPOS', queue .. list, id) then return true end
-  end
   for _, set in ipairs({'delayed', 'prioritized', 'waiting-children', 'failed', 'completed'}) do
     if redis.call('ZSCORE', queue .. set, id) then return true end
   end
+  for _, list in ipairs({'active', 'wait', 'paused'}) do
+    if redis.call('LPOS', queue .. list, id, 'RANK', -1) then return true end
+  end
   return false
 end
-local function createForwarding(queue, addKeys, windowMs, now, requestCopy)
+local function createForwarding(queue, adder, windowMs, now)
   local call = redis.call
   local held = heldQueue(queue)
   local life = string.format('%.0f', windowMs)
-  local kinds, details, outcomes = {}, {}, {}
-  local adding = {}
+  local ids, keys, origins, kinds, details, outcomes = {}, {}, {}, {}, {}, {}
+  local adding, leaving, last = {}, {}, 0
   local function since(text)
     local time = tonumber(text)
     if time and time > 0 and time <= now then return time end
@@ -5771,12 +6182,6 @@ local function createForwarding(queue, addKeys, windowMs, now, requestCopy)
     if inQueue(queue, id) then return 'existing', math.max(1000, remaining) end
     return 'add', 'unfinished'
   end
-  local function clear(id)
-    if call('EXISTS', queue .. id) == 0 then return end
-    call('LREM', queue .. 'wait', 0, id)
-    for _, set in ipairs({'delayed', 'prioritized', 'completed', 'failed'}) do call('ZREM', queue .. set, id) end
-    call('DEL', queue .. id)
-  end
   local function makeWay(id, present)
     if present == 'finished' then
       local removed = bullRemove(queue .. id, id, queue)
@@ -5786,21 +6191,14 @@ local function createForwarding(queue, addKeys, windowMs, now, requestCopy)
     call('DEL', queue .. id)
     return nil
   end
-  local function addAndMark(id, mark, origin, present, add, data, options)
-    local blocked = present and attempt(makeWay, id, present)
-    local result = blocked or attempt(bullAdd, addKeys, {add, data, options})
-    if type(result) == 'number' and result < 0 then return 'rejected:BullMQ refused to add the job, code ' .. result end
-    if requestCopy and not refused(result) then
-      local copied = attempt(call, 'HSET', queue .. id, 'spRequest', data)
-      if refused(copied) then result = copied end
-    end
-    local marked = refused(result) and result or attempt(call, 'SET', mark, origin, 'PX', life)
-    if not refused(marked) then return 'forwarded' end
-    attempt(clear, id)
-    return marked
+  local function clear(id)
+    if call('EXISTS', queue .. id) == 0 then return end
+    for _, set in ipairs({'completed', 'failed'}) do call('ZREM', queue .. set, id) end
+    call('DEL', queue .. id)
   end
   local forwarding = {}
   function forwarding.decide(index, id, mark)
+    ids[index], keys[index], last = id, mark, index
     if adding[id] then
       kinds[index], details[index] = 'after', adding[id]
       return
@@ -5811,25 +6209,171 @@ local function createForwarding(queue, addKeys, windowMs, now, requestCopy)
     if kind == 'add' then
       if held then kind, detail = 'refused', held else adding[id] = index end
     end
+    if kind == 'add' and detail then leaving[#leaving + 1] = index end
     kinds[index], details[index] = kind, detail
   end
-  function forwarding.carryOut(index, id, mark, origin, add, data, options)
+  function forwarding.makeWay()
+    for _, index in ipairs(leaving) do
+      local blocked = attempt(makeWay, ids[index], details[index])
+      if blocked then attempt(clear, ids[index]) end
+      outcomes[index] = blocked
+    end
+  end
+  function forwarding.add(index, origin, add, data, options)
+    origins[index] = origin
+    if kinds[index] ~= 'add' or outcomes[index] then return end
+    outcomes[index] = adder.add(ids[index], add, data, options)
+  end
+  local function mark(index, lifeMs) return send('SET', keys[index], origins[index], 'PX', lifeMs) end
+  local function ended(index, refusal)
     local kind, detail = kinds[index], details[index]
     if kind == 'add' then
-      local outcome = addAndMark(id, mark, origin, detail, add, data, options)
-      outcomes[index] = outcome
-      return outcome
+      local outcome = outcomes[index] or refusal
+      if outcome then return outcome end
+      local marked = mark(index, life)
+      if not refused(marked) then return 'forwarded' end
+      adder.withdraw(ids[index])
+      return marked
     end
     if kind == 'after' then return outcomes[detail] == 'forwarded' and 'duplicate' or outcomes[detail] end
     if kind == 'rejected' then return 'rejected:' .. detail end
     if kind == 'refused' then return detail end
     if kind == 'existing' then
-      local marked = attempt(call, 'SET', mark, origin, 'PX', detail)
+      local marked = mark(index, detail)
       return refused(marked) and marked or 'duplicate'
     end
     return kind
   end
+  function forwarding.finish()
+    local refusal = adder.finish()
+    for index = 1, last do
+      if kinds[index] then outcomes[index] = ended(index, refusal) end
+    end
+    return outcomes
+  end
   return forwarding
+end
+local function bullAdd(KEYS, ARGV)
+  -- @bullmq add
+end
+local function createBullAdd(queue, addKeys, requestCopy)
+  local call = redis.call
+  local function clear(id)
+    if call('EXISTS', queue .. id) == 0 then return end
+    call('LREM', queue .. 'wait', 0, id)
+    for _, set in ipairs({'delayed', 'prioritized'}) do call('ZREM', queue .. set, id) end
+    call('DEL', queue .. id)
+  end
+  local adder = {}
+  function adder.withdraw(id) attempt(clear, id) end
+  function adder.finish() return nil end
+  function adder.add(id, add, data, options)
+    local result = attempt(bullAdd, addKeys, {add, data, options})
+    if type(result) == 'number' and result < 0 then return 'rejected:BullMQ refused to add the job, code ' .. result end
+    if not refused(result) and type(result) ~= 'string' then result = {err = 'ERR BullMQ added nothing'} end
+    if requestCopy and not refused(result) then result = send('HSET', queue .. id, 'spRequest', data) end
+    if not refused(result) then return nil end
+    adder.withdraw(id)
+    return result
+  end
+  return adder
+end
+local function createSpecialisedAdd(queue, job, requestCopy)
+  local call = redis.call
+  local name, lifo, delay, priority = job.name, job.lifo, job.delay, job.priority
+  local events, marker = queue .. 'events', queue .. 'marker'
+  local timeText, delayText = string.format('%.0f', job.time), string.format('%.0f', delay)
+  local priorityText = string.format('%.0f', priority)
+  local due = job.time + delay
+  local dueText = string.format('%.0f', due)
+  local stored = {}
+  local meta = call('HMGET', queue .. 'meta', 'opts.maxLenEvents', 'paused', 'concurrency')
+  local maxEvents = meta[1] or '10000'
+  local idle = not (meta[2] or meta[3] and call('LLEN', queue .. 'active') >= tonumber(meta[3]))
+  local lastScore, greatestScore, firstScore
+  if delay > 0 then
+    greatestScore = (due + 1) * 0x1000 - 1
+    local last = call('ZREVRANGEBYSCORE', queue .. 'delayed', greatestScore, due * 0x1000, 'WITHSCORES', 'LIMIT', 0, 1)
+    lastScore = tonumber(last[2]) or due * 0x1000 - 1
+    firstScore = tonumber(call('ZRANGE', queue .. 'delayed', 0, 0, 'WITHSCORES')[2])
+  end
+  local function announce(id, last)
+    local reply = send('XADD', events, '*', 'event', 'added', 'jobId', id, 'name', name)
+    if refused(reply) then return reply end
+    if delay > 0 then
+      if last then return send('XADD', events, 'MAXLEN', '~', maxEvents, '*', 'event', 'delayed', 'jobId', id, 'delay', dueText) end
+      return send('XADD', events, '*', 'event', 'delayed', 'jobId', id, 'delay', dueText)
+    end
+    if last then return send('XADD', events, 'MAXLEN', '~', maxEvents, '*', 'event', 'waiting', 'jobId', id) end
+    return send('XADD', events, '*', 'event', 'waiting', 'jobId', id)
+  end
+  local function wake()
+    if delay > 0 then
+      local first = math.min(firstScore or lastScore + 1, lastScore + 1, greatestScore)
+      return send('ZADD', marker, first / 0x1000, '1')
+    end
+    return idle and send('ZADD', marker, 0, '0') or nil
+  end
+  local function pushDelayed()
+    local members = {}
+    for i, id in ipairs(stored) do
+      members[2 * i - 1], members[2 * i] = math.min(lastScore + i, greatestScore), id
+    end
+    return send('ZADD', queue .. 'delayed', unpack(members))
+  end
+  local function pushPrioritised(counter)
+    local members = {}
+    for i, id in ipairs(stored) do
+      members[2 * i - 1], members[2 * i] = priority * 0x100000000 + (counter - #stored + i) % 0x100000000, id
+    end
+    return send('ZADD', queue .. 'prioritized', unpack(members))
+  end
+  local function place()
+    local reply = not meta[1] and send('HSET', queue .. 'meta', 'opts.maxLenEvents', maxEvents)
+    if refused(reply) then return reply end
+    reply = send('INCRBY', queue .. 'id', #stored)
+    if refused(reply) then return reply end
+    for i, id in ipairs(stored) do
+      reply = announce(id, i == #stored)
+      if refused(reply) then return reply end
+    end
+    local counter = delay == 0 and priority > 0 and send('INCRBY', queue .. 'pc', #stored)
+    if refused(counter) then return counter end
+    reply = wake()
+    if refused(reply) then return reply end
+    if delay > 0 then return pushDelayed() end
+    if counter then return pushPrioritised(counter) end
+    return send(lifo and 'RPUSH' or 'LPUSH', queue .. 'wait', unpack(stored))
+  end
+  local adder = {}
+  function adder.add(id, options, data)
+    local key, reply = queue .. id, nil
+    if requestCopy then
+      reply = send('HMSET', key, 'name', name, 'data', data, 'opts', options, 'timestamp', timeText, 'delay', delayText,
+        'priority', priorityText, 'spRequest', data)
+    else
+      reply = send('HMSET', key, 'name', name, 'data', data, 'opts', options, 'timestamp', timeText, 'delay', delayText,
+        'priority', priorityText)
+    end
+    if refused(reply) then return reply end
+    stored[#stored + 1] = id
+    return nil
+  end
+  function adder.finish()
+    if #stored == 0 then return nil end
+    local reply = place()
+    if not refused(reply) then return nil end
+    for _, id in ipairs(stored) do send('DEL', queue .. id) end
+    return reply
+  end
+  function adder.withdraw(id)
+    local reply
+    if delay > 0 then reply = send('ZREM', queue .. 'delayed', id)
+    elseif priority > 0 then reply = send('ZREM', queue .. 'prioritized', id)
+    else reply = send('LREM', queue .. 'wait', lifo and -1 or 1, id) end
+    if not refused(reply) then send('DEL', queue .. id) end
+  end
+  return adder
 end
 local function serverNow()
   local time = redis.call('TIME')
@@ -5959,13 +6503,14 @@ end
 local stream, deadLetters, stats = KEYS[1], KEYS[2], KEYS[3]
 local addKeys = slice(KEYS, 4, ARGV[1])
 local marks = slice(KEYS, 4 + #addKeys, #KEYS - (4 + #addKeys) + 1)
-local group, maxDeadLetters, maxDeliveries, queue, windowMs, requestCopy, hashAt, firstId, lastId, count, entries, letters = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5], tonumber(ARGV[6]), ARGV[7] == '1', tonumber(ARGV[8]), ARGV[9], ARGV[10], tonumber(ARGV[11]), rows(ARGV[12], 5), rows(ARGV[13], 5)
-local data = slice(ARGV, 14, #ARGV - (14) + 1)
+local group, maxDeadLetters, maxDeliveries, queue, windowMs, requestCopy, job, hashAt, firstId, lastId, count, entries, letters = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5], tonumber(ARGV[6]), ARGV[7] == '1', cmsgpack.unpack(ARGV[8]), tonumber(ARGV[9]), ARGV[10], ARGV[11], tonumber(ARGV[12]), rows(ARGV[13], 5), rows(ARGV[14], 5)
+local data = slice(ARGV, 15, #ARGV - (15) + 1)
 local wrong = wrongQueueKey(queue) or wrongType(stream, 'stream') or wrongType(stats, 'hash')
 if wrong then return wrong end
 local place = {stream = stream, deadLetters = deadLetters, stats = stats, group = group, max = maxDeadLetters}
 local now, waiting = serverNow(), waitingJobs(queue)
-local forwarding, pending = createForwarding(queue, addKeys, windowMs, now, requestCopy), createLetters(place)
+local adder = job and createSpecialisedAdd(queue, job, requestCopy) or createBullAdd(queue, addKeys, requestCopy)
+local forwarding, pending = createForwarding(queue, adder, windowMs, now), createLetters(place)
 local rowOf = {}
 if count > 0 then
   for _, row in ipairs(redis.call('XPENDING', stream, group, firstId, lastId, count)) do rowOf[row[1]] = row end
@@ -5993,12 +6538,18 @@ for id, redrives, hash, reason, failure in letters() do
   local letter = {reason = reason, error = failure, hash = hash, redrives = redrives}
   lettered[#lettered + 1] = pending.decide(id, letter, pendingRow(id))
 end
-local settled, added = {}, 0
+forwarding.makeWay()
 index = 0
-for id, redrives, jobId, add, options in entries() do
+for id, _, _, add, options in entries() do
+  index = index + 1
+  if not forwarded[index] then forwarding.add(index, id, add, data[index], options) end
+end
+local outcomes, settled, added = forwarding.finish(), {}, 0
+index = 0
+for id, redrives, jobId in entries() do
   index = index + 1
   if not forwarded[index] then
-    local outcome = forwarding.carryOut(index, jobId, marks[index], id, add, data[index], options)
+    local outcome = outcomes[index]
     if outcome == 'forwarded' or outcome == 'duplicate' then
       settled[#settled + 1] = id
       if outcome == 'forwarded' then added = added + 1 end
@@ -6061,7 +6612,7 @@ export function settleAtomicallyWith(bull: BullTexts): SettleAtomically {
       letters.text(row.reason)
       letters.text(row.error)
     }
-    return script.run(connection, [keys.stream, keys.deadLetters, keys.stats, ...keys.addKeys, ...keys.marks], [keys.addKeys.length, args.group, args.maxDeadLetters, args.maxDeliveries, args.queue, args.windowMs, args.requestCopy ? 1 : 0, args.hashAt, args.firstId, args.lastId, args.count, entries.finish(), letters.finish(), ...args.data]).then(decodeSettleAtomically)
+    return script.run(connection, [keys.stream, keys.deadLetters, keys.stats, ...keys.addKeys, ...keys.marks], [keys.addKeys.length, args.group, args.maxDeadLetters, args.maxDeliveries, args.queue, args.windowMs, args.requestCopy ? 1 : 0, args.job, args.hashAt, args.firstId, args.lastId, args.count, entries.finish(), letters.finish(), ...args.data]).then(decodeSettleAtomically)
   }
 }
 
@@ -6095,15 +6646,22 @@ const takeFailedJobLua = `local function fields(reply)
   return map
 end
 local function refused(reply) return type(reply) == 'table' and reply.err or nil end
-local function attempt(work, ...)
-  local done, result = pcall(work, ...)
-  if done then return result end
-  local reply = refused(result) or tostring(result)
-  if work == redis.call and redis.acl_check_cmd then
+local function refusal(reply, ...)
+  if redis.acl_check_cmd then
     local known, allowed = pcall(redis.acl_check_cmd, ...)
     if known and not allowed then reply = 'NOPERM the user may not send ' .. table.concat({...}, ' ', 1, 2) end
   end
   return {err = reply}
+end
+local function attempt(work, ...)
+  local done, result = pcall(work, ...)
+  if done then return result end
+  local reply = refused(result) or tostring(result)
+  return work == redis.call and refusal(reply, ...) or {err = reply}
+end
+local function send(...)
+  local reply = redis.pcall(...)
+  return refused(reply) and refusal(reply.err, ...) or reply
 end
 local function bullRemove(job, id, queue)
   local function remove(KEYS, ARGV)

@@ -18,6 +18,7 @@
     queue            text      prefix of the queue's keys, with its last colon
     windowMs         integer   life of a mark
     requestCopy      flag      jobs keep their data as it came, beside what workers may change
+    job              packed    what is the same for all jobs (lib/specialisedAdd.lua); nil: they are added by BullMQ's own text
     hashAt           integer   where the key's hash begins in a job id, from 1
     firstId          text      of entries and letters together: the first id in stream order,
     lastId           text      the last,
@@ -26,15 +27,15 @@
       .id            text
       .redrives      integer
       .jobId         text
-      .add           parts     first argument of BullMQ's add
-      .options       parts     third argument of BullMQ's add
+      .add           parts     first argument of the add (lib/bullAdd.lua, lib/specialisedAdd.lua)
+      .options       parts     third argument of BullMQ's add; else empty
     letters          rows      to dead-letter
       .id            text
       .redrives      integer
       .hash          text      of the idempotency key; empty where none could be derived
       .reason        text
       .error         text
-    data             bytes[]   per entry: the second argument of BullMQ's add
+    data             bytes[]   per entry: the second argument of the add
 
   REPLY
     waiting          integer   jobs that wait, for a worker or for their time
@@ -43,13 +44,15 @@
     lettered         text[]    per letter: dead, gone, or !<why> where its record was refused
 
   WRITES
-    1 per entry: forwardJob's (lib/forwardJob.lua)   a refusal leaves that entry pending, and nothing of its job
+    1 forwardJob's (lib/forwardJob.lua)              a refusal leaves the entries pending whose jobs it keeps away, and nothing of these
     2 XADD deadLetters, per letter                   a refusal leaves that entry pending
     3 acknowledge's (lib/settled.lua)                a refusal leaves everything pending: jobs end as duplicates; records are deleted
                                                      again, if that is not refused as well
 ]]
 -- @include queueKeys
 -- @include forwardJob
+-- @include bullAdd
+-- @include specialisedAdd
 -- @include deadLetterEntry
 -- @include settled
 -- @include waitingJobs
@@ -58,7 +61,8 @@ local wrong = wrongQueueKey(queue) or wrongType(stream, 'stream') or wrongType(s
 if wrong then return wrong end
 local place = {stream = stream, deadLetters = deadLetters, stats = stats, group = group, max = maxDeadLetters}
 local now, waiting = serverNow(), waitingJobs(queue)
-local forwarding, pending = createForwarding(queue, addKeys, windowMs, now, requestCopy), createLetters(place)
+local adder = job and createSpecialisedAdd(queue, job, requestCopy) or createBullAdd(queue, addKeys, requestCopy)
+local forwarding, pending = createForwarding(queue, adder, windowMs, now), createLetters(place)
 
 local rowOf = {}
 if count > 0 then
@@ -91,12 +95,18 @@ for id, redrives, hash, reason, failure in letters() do
 end
 
 -- Write: jobs, records, the acknowledgement.
-local settled, added = {}, 0
+forwarding.makeWay()
 index = 0
-for id, redrives, jobId, add, options in entries() do
+for id, _, _, add, options in entries() do
+  index = index + 1
+  if not forwarded[index] then forwarding.add(index, id, add, data[index], options) end
+end
+local outcomes, settled, added = forwarding.finish(), {}, 0
+index = 0
+for id, redrives, jobId in entries() do
   index = index + 1
   if not forwarded[index] then
-    local outcome = forwarding.carryOut(index, jobId, marks[index], id, add, data[index], options)
+    local outcome = outcomes[index]
     if outcome == 'forwarded' or outcome == 'duplicate' then
       settled[#settled + 1] = id
       if outcome == 'forwarded' then added = added + 1 end

@@ -11,6 +11,7 @@ import { asFailure, type StreamPipelineError } from '../../api/errors.ts'
 import { type AddOptions, type AddScript, addScriptFor } from '../bullmq/addscript.ts'
 import { createJobComposer, type JobCall } from '../bullmq/encoder/composer.ts'
 import { addOptionsOf, type BullQueue } from '../bullmq/queue.ts'
+import { type AddWay, byBullText } from '../bullmq/specialisedadd.ts'
 import { type RedisConnection, rejectionOn } from '../connect/connection.ts'
 import { jobId } from '../keys.ts'
 import { type Placement, queueKey } from '../placement.ts'
@@ -24,20 +25,21 @@ export function createAtomicPath(
   connection: RedisConnection,
   { place, target }: Placement,
   bull: BullQueue,
-  options: { readonly maxDeliveries: number },
+  options: { readonly maxDeliveries: number; readonly add: AddWay },
 ): SettlePath {
-  /** A script and its composer, by BullMQ's script that adds. */
+  /** Writers for requests with options of their own, by BullMQ's script that adds. The specialised add takes jobs that are all alike. */
   const writers = new Map<AddScript, Writer>()
-  const writerFor = (options: AddOptions): Writer => {
-    const kind = addScriptFor(options)
-    const writer = writers.get(kind) ?? {
-      script: settleAtomicallyWith(bull.textsFor(options)),
-      composer: createJobComposer(bull, target, undefined, options),
-    }
+  const made = (own: AddOptions, way: AddWay): Writer => ({
+    script: settleAtomicallyWith(bull.textsFor(own, way)),
+    composer: createJobComposer(bull, target, way, undefined, own),
+  })
+  const writerFor = (own: AddOptions): Writer => {
+    const kind = addScriptFor(own)
+    const writer = writers.get(kind) ?? made(own, 'BullMQ')
     writers.set(kind, writer)
     return writer
   }
-  const usual = writerFor(target.jobOptions)
+  const usual = made(target.jobOptions, options.add)
   const writerOf = (verdict: Verdict) =>
     verdict.kind === 'Bury' || verdict.item.asked === undefined ? usual : writerFor(addOptionsOf(target, verdict.item))
   const keys = { stream: place.stream, deadLetters: place.deadLetters, stats: place.keys.stats }
@@ -52,10 +54,10 @@ export function createAtomicPath(
   }
 
   /** Keeps of the steps only the verdicts: the rest need not outlive the sending. */
-  const send = (steps: readonly Step[], { script, composer }: Writer) => {
+  const send = (steps: readonly Step[], job: Buffer, { script, composer }: Writer) => {
     const marks = steps.flatMap((step) => (step.call === undefined ? [] : [target.keys.mark(step.verdict.item.hash)]))
     const [firstId, lastId] = [steps[0]?.verdict.id ?? '', steps.at(-1)?.verdict.id ?? '']
-    const args = { ...fixed, firstId, lastId, count: steps.length, ...contentsOf(steps, target.keys.scope) }
+    const args = { ...fixed, job, firstId, lastId, count: steps.length, ...contentsOf(steps, target.keys.scope) }
     const reply = script(connection, { ...keys, addKeys: composer.keys, marks }, args)
     return { reply, final: steps.map(({ verdict }) => verdict) }
   }
@@ -70,7 +72,8 @@ export function createAtomicPath(
 
   const settlePiece = async (verdicts: readonly Verdict[], writer: Writer) => {
     const items = verdicts.flatMap((verdict) => (verdict.kind === 'Forward' ? [verdict.item] : []))
-    const { reply, final } = send(withRefusals(verdicts, await writer.composer.compose(items)), writer)
+    const { calls, job } = await writer.composer.compose(items)
+    const { reply, final } = send(withRefusals(verdicts, calls), job, writer)
     const settled = await reply
     const texts = inOrder(final, settled)
     return {
@@ -111,7 +114,7 @@ export function createAtomicPath(
       )
       return settlementOf(outcomes, settled.at(-1)?.waiting ?? 0, settled.find((each) => each.failure)?.failure)
     },
-    waiting: async () => (await send([], usual).reply).waiting,
+    waiting: async () => (await send([], byBullText, usual).reply).waiting,
     close: bull.close,
   }
 }

@@ -155,7 +155,7 @@ async function consumed(t: TestContext, way: Way, server: RedisServer, port: num
     name: 'c1',
     uid: 'c1',
     connections: { blocking: connect(at, 'Blocking'), writer, queue },
-    choosePath: () => chooseSettlePath(pipeline, writer, queue, way === 'Portable' ? 'portable' : 'composed'),
+    choosePath: () => chooseSettlePath(pipeline, writer, queue, way === 'Portable' ? 'portable' : 'specialised'),
     observers: [{ pathChosen: (kind) => assert.equal(kind, way) }],
     fault: (thrown) => faults.push(thrown),
     clock: systemClock,

@@ -53,7 +53,7 @@ export function assemble({ path, ports, name }: Assembly, fault: (thrown: unknow
   const writer = connect(at, 'Writer')
   const queue = path === 'Split' && queuePort !== undefined ? connect(address(queuePort), 'Writer') : writer
   const connections: ConsumerConnections = { blocking: connect(at, 'Blocking'), writer, queue }
-  const preference = path === 'Portable' ? 'portable' : 'composed'
+  const preference = path === 'Portable' ? 'portable' : 'specialised'
   const consumer = createConsumer({
     pipeline,
     place: streamPlace(pipeline),

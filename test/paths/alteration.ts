@@ -6,15 +6,20 @@ import type { Redis } from 'ioredis'
 
 type Define = Redis['defineCommand']
 
-export function alterScripts(target: Redis, alter: (lua: string, name: string) => string): void {
+/** @param reach whether the server is given the altered text, too: then it is another BullMQ altogether */
+export function alterScripts(
+  target: Redis,
+  alter: (lua: string, name: string) => string,
+  reach: 'client only' | 'server as well' = 'client only',
+): void {
   const real: Define = target.defineCommand
   const install = function (this: Redis, listener: Define) {
     const altered: Define = (name, definition) => {
       const { lua } = definition
       const seen = { ...definition, lua: alter(lua, name) }
       listener(name, seen)
-      // Whatever the listener passed on, the server runs the script of BullMQ.
-      real.call(this, name, definition)
+      // Whatever the listener passed on, the server runs what BullMQ meant.
+      real.call(this, name, reach === 'client only' ? definition : seen)
     }
     Object.defineProperty(this, 'defineCommand', { value: altered, writable: true, configurable: true })
   }

@@ -69,7 +69,13 @@ for (const [what, alter, says] of faults) {
     const print = fingerprint(bull.scripts)
     await bull.close()
     assert.ok(print)
-    const { path, fallback } = await chooseSettlePath(pipeline, connection, connection, 'composed', new Map([['altered', print]]))
+    const { path, fallback } = await chooseSettlePath(
+      pipeline,
+      connection,
+      connection,
+      'specialised',
+      new Map([['altered', print]]),
+    )
     t.after(() => path.close())
     assert.equal(path.kind, 'Portable')
     assert.match(fallback ?? '', says)

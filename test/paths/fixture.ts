@@ -8,6 +8,7 @@ import { Queue } from 'bullmq'
 import type { Redis } from 'ioredis'
 import type { CompiledJobOptions, CompiledPipeline } from '../../api/compiled.ts'
 import { type ForwardItem, jsonOf } from '../../redis/bullmq/item.ts'
+import type { AddWay } from '../../redis/bullmq/specialisedadd.ts'
 import { close, connect, type RedisConnection } from '../../redis/connect/connection.ts'
 import { jobId } from '../../redis/keys.ts'
 import { createCodec } from '../../redis/payload/codec.ts'
@@ -23,6 +24,15 @@ import type { Scope } from '../support/scope.ts'
 
 export const pathKinds = ['Atomic', 'Split', 'Portable'] as const satisfies readonly PathKind[]
 
+/** Each path with each way of adding jobs that it has. */
+export const forwardWays: readonly { readonly kind: PathKind; readonly add: AddWay }[] = [
+  { kind: 'Atomic', add: 'Specialised' },
+  { kind: 'Atomic', add: 'BullMQ' },
+  { kind: 'Split', add: 'Specialised' },
+  { kind: 'Split', add: 'BullMQ' },
+  { kind: 'Portable', add: 'BullMQ' },
+]
+
 export interface Servers {
   readonly stream: RedisServer
   /** A second server, for the queue of the split path. */
@@ -34,6 +44,8 @@ let names = 0
 export interface PathChanges extends SpecChanges {
   /** Options that no resource may have, for jobs that BullMQ refuses. */
   readonly jobOptions?: Partial<CompiledJobOptions>
+  /** How jobs are added on the other two paths. Default: the product's choice. */
+  readonly add?: AddWay
   /** Fields of the idempotency key; default `k`; null: the whole payload. */
   readonly key?: readonly string[] | null
   /** Shares stream, group or queue with another. */
@@ -41,7 +53,7 @@ export interface PathChanges extends SpecChanges {
 }
 
 export async function openPath(scope: Scope, kind: PathKind, servers: Servers, changes: PathChanges = {}) {
-  const { jobOptions, key = ['k'], name = `p${++names}`, ...spec } = changes
+  const { jobOptions, key = ['k'], name = `p${++names}`, add = 'Specialised', ...spec } = changes
   const elsewhere = kind === 'Split'
   const queueServer = elsewhere ? servers.queue : servers.stream
   const written = pipelineWith({
@@ -59,7 +71,7 @@ export async function openPath(scope: Scope, kind: PathKind, servers: Servers, c
   const target = forwardTarget(pipeline)
   const codec = createCodec(pipeline.payload, pipeline.sink.allow)
   const queueKey = `${target.prefix}:${target.queue}:`
-  const preference = kind === 'Portable' ? 'portable' : 'composed'
+  const preference = kind === 'Portable' ? 'portable' : add === 'BullMQ' ? 'composed' : 'specialised'
   const streamClient: Redis = servers.stream.client()
   const queueClient: Redis = queueServer.client()
   const queue = new Queue(target.queue, {
@@ -83,6 +95,7 @@ export async function openPath(scope: Scope, kind: PathKind, servers: Servers, c
     const queueConnection = elsewhere ? connect(address(queueServer.port), 'Writer') : stream
     const plan = await chooseSettlePath(pipeline, stream, queueConnection, preference)
     assert.equal(plan.path.kind, kind)
+    if (kind !== 'Portable') assert.equal(plan.add?.way, add, plan.add?.why ?? '')
     opened.push({ path: plan.path, connections: [stream, queueConnection] })
     return { ...plan, stream, queue: queueConnection }
   }

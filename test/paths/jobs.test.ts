@@ -2,16 +2,17 @@
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'
 import { before, describe, type TestContext, test } from 'node:test'
-import { Queue, Worker } from 'bullmq'
+import { Queue, QueueEvents, Worker } from 'bullmq'
 import type { Redis } from 'ioredis'
 import type { CompiledJobOptions } from '../../api/compiled.ts'
 import { queueKeyTypes } from '../../redis/bullmq/addscript.ts'
 import { sumOf } from '../../redis/bullmq/item.ts'
+import type { AddWay } from '../../redis/bullmq/specialisedadd.ts'
 import type { PathKind } from '../../redis/settle/path.ts'
 import { fileScope } from '../redis/scope.ts'
 import { startRedis } from '../support/redis.ts'
 import { eventually } from '../support/wait.ts'
-import { kindsOf, type OpenPath, openPath, pathKinds, type Servers } from './fixture.ts'
+import { forwardWays, kindsOf, type OpenPath, openPath, type Servers } from './fixture.ts'
 
 let servers: Servers
 const scope = fileScope()
@@ -76,12 +77,12 @@ async function reference(t: TestContext, path: OpenPath) {
   }
 }
 
-for (const kind of pathKinds) describe(`${kind}:`, () => suite(kind))
+for (const { kind, add } of forwardWays) describe(`${kind}, ${add}:`, () => suite(kind, add))
 
-function suite(kind: PathKind) {
+function suite(kind: PathKind, add: AddWay) {
   for (const [what, jobOptions] of variants) {
     test(`a ${what} job equals queue.add’s, on an empty queue, on one in use and on a paused one`, async (t) => {
-      const path = await openPath(t, kind, servers, { jobOptions })
+      const path = await openPath(t, kind, servers, { jobOptions, add })
       const theirs = await reference(t, path)
       const both = async (...keys: string[]) => {
         const ids = await path.putKeys(...keys)
@@ -105,8 +106,54 @@ function suite(kind: PathKind) {
     })
   }
 
+  test('queue events announce it, and reads of the queue list and count it', async (t) => {
+    const { putKeys, read, settle, queue, queueServer, target, id } = await openPath(t, kind, servers, { add })
+    const events = new QueueEvents(target.queue, {
+      connection: queueServer.client({ maxRetriesPerRequest: null }),
+      prefix: target.prefix,
+    })
+    events.on('error', () => undefined)
+    t.after(() => events.close())
+    const heard: string[] = []
+    events.on('added', ({ jobId, name }) => void heard.push(`added ${jobId} ${name}`))
+    events.on('waiting', ({ jobId }) => void heard.push(`waiting ${jobId}`))
+    await events.waitUntilReady()
+    const keys = Array.from({ length: 80 }, (_, index) => `k${index}`)
+    // The first is before the events' reader begins; it reads what comes after that.
+    await eventually(async () => {
+      await putKeys('first')
+      await settle(await read())
+      await queue.add('probe', {}, { removeOnComplete: true })
+      return heard.some((line) => line.endsWith(' probe'))
+    })
+    heard.length = 0
+    await putKeys(...keys)
+    await settle(await read())
+    await eventually(() => heard.length >= 2 * keys.length)
+    const expected = keys.flatMap((key) => [`added ${id(key)} ${target.jobName}`, `waiting ${id(key)}`])
+    assert.deepEqual(
+      heard.filter((line) => line.includes(' e-')),
+      expected,
+    )
+    const jobs = (await queue.getJobs(['waiting'], 0, -1, true)).filter(({ name }) => name === target.jobName)
+    assert.deepEqual(
+      jobs.map(({ id: found, data, attemptsMade, delay, priority, opts }) => [
+        found,
+        data,
+        attemptsMade,
+        delay,
+        priority,
+        opts.jobId,
+      ]),
+      ['first', ...keys].map((key) => [id(key), { k: key }, 0, 0, 0, id(key)]),
+    )
+    const { waiting, delayed, paused } = await queue.getJobCounts()
+    assert.deepEqual([waiting, delayed, paused ?? 0], [await queue.getWaitingCount(), 0, 0])
+    assert.equal(await queue.getJobState(id('k3')), 'waiting')
+  })
+
   test('a worker that blocks wakes at once; a paused queue keeps its jobs until it is resumed', async (t) => {
-    const { putKeys, read, settle, queue, queueServer, target } = await openPath(t, kind, servers)
+    const { putKeys, read, settle, queue, queueServer, target } = await openPath(t, kind, servers, { add })
     const seen: string[] = []
     const worker = new Worker(target.queue, async ({ data }) => void seen.push(String(data.k)), {
       connection: queueServer.client({ maxRetriesPerRequest: null }),

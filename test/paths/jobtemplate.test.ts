@@ -7,6 +7,7 @@ import { decode } from '@msgpack/msgpack'
 import fc from 'fast-check'
 import type { CompiledJobOptions } from '../../api/compiled.ts'
 import { createJobComposer } from '../../redis/bullmq/encoder/composer.ts'
+import { makeJsonTemplate } from '../../redis/bullmq/encoder/jsonoptions.ts'
 import { type JobShape, makeTemplate, type Parts } from '../../redis/bullmq/encoder/template.ts'
 import { jobOptionsOf, openBullQueue, recordAdd } from '../../redis/bullmq/queue.ts'
 import { close, connect } from '../../redis/connect/connection.ts'
@@ -65,11 +66,11 @@ for (const [kind, options] of kinds) {
   test(`a ${kind} job is composed as BullMQ composes it`, async (t) => {
     const { bull, target } = await open(t, options)
     let now = 0
-    const composer = createJobComposer(bull, target, () => now)
+    const composer = createJobComposer(bull, target, 'BullMQ', () => now)
     await fc.assert(
       fc.asyncProperty(fc.array(item, { maxLength: 5 }), fc.integer({ min: 10 ** 12, max: 2 * 10 ** 12 }), async (items, at) => {
         now = at
-        const calls = await composer.compose(items)
+        const { calls } = await composer.compose(items)
         for (const [index, one] of items.entries()) {
           const id = jobId(target.keys.scope, one.hash)
           const expected = await recordAdd(bull.queue, target.jobName, dataOf(one), jobOptionsOf(target, one, id), at)
@@ -85,9 +86,38 @@ for (const [kind, options] of kinds) {
   })
 }
 
+for (const [kind, options] of kinds) {
+  test(`for the specialised add the options of a ${kind} job are JSON of what BullMQ sends`, async (t) => {
+    const { bull, target } = await open(t, options)
+    let now = 0
+    const composer = createJobComposer(bull, target, 'Specialised', () => now)
+    await fc.assert(
+      fc.asyncProperty(fc.array(item, { maxLength: 5 }), fc.integer({ min: 10 ** 12, max: 2 * 10 ** 12 }), async (items, at) => {
+        now = at
+        const { calls, job } = await composer.compose(items)
+        const { delay = 0, priority = 0, lifo = false } = options
+        assert.deepEqual(decode(job), { name: target.jobName, time: at, delay, priority, lifo })
+        for (const [index, one] of items.entries()) {
+          const id = jobId(target.keys.scope, one.hash)
+          const expected = await recordAdd(bull.queue, target.jobName, dataOf(one), jobOptionsOf(target, one, id), at)
+          const call = calls[index]
+          assert.ok(typeof expected !== 'string' && call?.kind === 'Add')
+          const [, data, packed] = expected.args.slice(-3)
+          assert.deepEqual(JSON.parse(bytes(call.args).toString()), decode(Buffer.from(packed ?? '')))
+          assert.deepEqual([call.data.toString(), call.options], [data, []])
+        }
+      }),
+      { seed, numRuns: 60 },
+    )
+  })
+}
+
 test('every shape has a template', async (t) => {
   const { bull, target } = await open(t, {})
-  for (const shape of shapes) assert.notEqual(await makeTemplate(bull.queue, target, shape), undefined, shape)
+  for (const shape of shapes) {
+    assert.notEqual(await makeTemplate(bull.queue, target, shape), undefined, shape)
+    assert.notEqual(await makeJsonTemplate(bull.queue, target, shape), undefined, shape)
+  }
 })
 
 test('where a changing part cannot be told from what stays there is no template, and BullMQ is asked', async (t) => {
@@ -96,7 +126,8 @@ test('where a changing part cannot be told from what stays there is no template,
   const ambiguous = { ...target, jobName: model }
   assert.equal(await makeTemplate(bull.queue, ambiguous, 'Entry'), undefined)
   const one: ForwardItem = { hash: 'h'.repeat(43), json: jsonOf({ a: 1 }), trace: {}, origin: '1-1' }
-  const [call] = await createJobComposer(bull, ambiguous, () => 1).compose([one])
+  const { calls } = await createJobComposer(bull, ambiguous, 'BullMQ', () => 1).compose([one])
+  const [call] = calls
   assert.ok(call?.kind === 'Add')
   assert.equal((decode(bytes(call.args)) as unknown[])[2], model)
 })

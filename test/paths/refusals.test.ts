@@ -10,7 +10,7 @@ import type { SettleOutcome } from '../../redis/settle/path.ts'
 import { fileScope } from '../redis/scope.ts'
 import { startRedis } from '../support/redis.ts'
 import { openRights, type Rights } from '../support/rights.ts'
-import { kindsOf, type OpenPath, openPath, pathKinds, type Servers } from './fixture.ts'
+import { forwardWays, kindsOf, type OpenPath, openPath, type Servers } from './fixture.ts'
 
 let servers: Servers
 let rights: Rights
@@ -44,6 +44,7 @@ const commands = [
     'hmset',
     'hset',
     'incr',
+    'incrby',
     'lpush',
     'rpush',
     'lindex',
@@ -64,11 +65,11 @@ const variants: [what: string, options: Partial<CompiledJobOptions>][] = [
   ['lifo', { lifo: true }],
 ]
 
-for (const kind of pathKinds) {
-  describe(`${kind}: each command refused in turn, then not`, () => {
+for (const { kind, add } of forwardWays) {
+  describe(`${kind}, ${add}: each command refused in turn, then not`, () => {
     for (const [what, jobOptions] of variants) {
       test(`${what} jobs`, async (t: TestContext) => {
-        const path = await openPath(t, kind, servers, { jobOptions })
+        const path = await openPath(t, kind, servers, { jobOptions, add })
         const { put, putKeys, read, settle, live, pending, queueClient, jobKey, dead, mark } = path
         await putKeys('warm')
         await settle(await read())
@@ -99,7 +100,7 @@ for (const kind of pathKinds) {
           assert.deepEqual([await pending(), (await dead()).length], [[], graves], `${command}: left or buried twice`)
           assert.deepEqual(await queueClient.zrange(`${path.queueKey}completed`, '0', '-1'), [])
         }
-        for (const command of ['xadd', 'xack', 'set', 'zadd', 'incr']) {
+        for (const command of ['xadd', 'xack', 'set', 'zadd', add === 'Specialised' ? 'incrby' : 'incr']) {
           assert.ok(met.includes(command), `nothing refused ${command}; met ${met.join(' ')}`)
         }
       })
@@ -107,7 +108,7 @@ for (const kind of pathKinds) {
 
     /** For each command: a batch that is refused three times, then not. @returns the remains of each */
     const refusedThrice = async (t: TestContext) => {
-      const path = await openPath(t, kind, servers)
+      const path = await openPath(t, kind, servers, { add })
       const { put, putKeys, read, settle, live, pending, dead } = path
       await putKeys('warm')
       await settle(await read())
@@ -143,7 +144,7 @@ for (const kind of pathKinds) {
     })
 
     test('what BullMQ’s own add left half-done: one job', async (t) => {
-      const path = await openPath(t, kind, servers)
+      const path = await openPath(t, kind, servers, { add })
       const { putKeys, read, settle, live, pending, queueClient, queueKey, queue, target, id } = path
       const parts = ['wait', 'meta', 'id', 'marker', 'events']
       for (const [count, part] of parts.entries()) {

@@ -1,6 +1,7 @@
 /** Every point: each call of each script of each scenario, on each path, refused in each way. */
 
 import { randomFrom } from '../../local/demo/load.ts'
+import type { AddWay } from '../../redis/bullmq/specialisedadd.ts'
 import type { PathKind } from '../../redis/settle/path.ts'
 import type { PathChanges } from '../paths/fixture.ts'
 import type { Scope } from '../support/scope.ts'
@@ -27,6 +28,8 @@ export interface Selection {
   readonly paths: readonly PathKind[]
   /** Only scenarios whose name holds this. */
   readonly only?: string
+  /** How jobs are added where BullMQ's scripts are composed; specialised unless told. */
+  readonly add?: AddWay
 }
 
 const variants: readonly (readonly [Variant, NonNullable<PathChanges['jobOptions']>])[] = [
@@ -43,7 +46,7 @@ const refusedPriority = 2_097_153
 /** Tries the points that the seed chooses. */
 export async function tryPoints(
   scope: Scope,
-  { seed, share, paths, only = '' }: Selection,
+  { seed, share, paths, only = '', add = 'Specialised' }: Selection,
   tried: (point: PointTried) => void,
 ): Promise<void> {
   const random = randomFrom(seed)
@@ -53,6 +56,7 @@ export async function tryPoints(
       const chosen = scenarios.filter((scenario) => fits(scenario, kind, variant) && scenario.name.includes(only))
       if (chosen.length === 0) continue
       const world = await rig.open(scope, kind, {
+        add,
         jobOptions: { ...jobOptions, removeOnFail: false },
         payload: { schema: { type: 'object', properties: { k: { type: 'string' } }, required: ['k'] } },
       })

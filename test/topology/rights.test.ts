@@ -115,7 +115,9 @@ for (const [path, spec, env = {}] of paths) {
 }
 
 const options = [{ lifo: true }, { delay: '1h' }, { priority: 5 }]
-const ways = (['composed', 'portable'] as const).flatMap((way) => options.map((jobOptions) => ({ way, jobOptions })))
+const ways = (['specialised', 'composed', 'portable'] as const).flatMap((way) =>
+  options.map((jobOptions) => ({ way, jobOptions })),
+)
 for (const [index, { way, jobOptions }] of ways.entries()) {
   test(`${way}, ${JSON.stringify(jobOptions)}: every outcome, reclaim, retention and capture`, async (t) => {
     const pipeline = pipelineWith({ source: { stream: `way${index}` }, sink: { queue: `way${index}`, jobOptions } })

@@ -1,4 +1,4 @@
-/** BullMQ's arguments for a batch of jobs: by template where one holds, by asking BullMQ where none does. */
+/** The add's arguments for a batch of jobs: by template where one holds, by asking BullMQ where none does. */
 
 import { failure } from '../../../api/errors.ts'
 import { jobId } from '../../keys.ts'
@@ -6,18 +6,35 @@ import type { ForwardTarget } from '../../placement.ts'
 import { type AddOptions, addScriptFor } from '../addscript.ts'
 import { dataOf, type ForwardItem } from '../item.ts'
 import { type BullQueue, headOf, jobOptionsOf, type RecordedCall, recordAdd } from '../queue.ts'
-import { encodeTime, fillTemplate, type JobShape, type JobTemplate, makeTemplate, type Parts, shapeOf } from './template.ts'
+import { type AddWay, byBullText, packedJob } from '../specialisedadd.ts'
+import { checkPlain, fillJson, jsonOptions, makeJsonTemplate } from './jsonoptions.ts'
+import { encodeTime, fillTemplate, type JobShape, makeTemplate, type Parts, shapeOf } from './template.ts'
 
-/** One job to add: the add script's three arguments; or why BullMQ refuses it. */
+/** One job to add: the add's three arguments; or why BullMQ refuses it. */
 export type JobCall =
   | { readonly kind: 'Add'; readonly args: Parts; readonly data: string | Buffer; readonly options: Parts }
   | { readonly kind: 'Refused'; readonly error: string }
 
+interface Composed {
+  /** One per item, in order. */
+  readonly calls: readonly JobCall[]
+  /** What is the same for all of them, as the scripts take it. */
+  readonly job: Buffer
+}
+
 interface JobComposer {
   /** Keys of the add script, the same for every job; none before the first job was composed. */
   readonly keys: readonly string[]
-  /** One call per item, in order. */
-  compose(items: readonly ForwardItem[]): Promise<readonly JobCall[]>
+  compose(items: readonly ForwardItem[]): Promise<Composed>
+}
+
+/** What differs between the two ways of adding. */
+interface Encoding {
+  /** Fills in an item; undefined where its shape has no template. */
+  templateFor(shape: JobShape): Promise<((item: ForwardItem, timestamp: number) => JobCall) | undefined>
+  /** From what BullMQ would send. */
+  encode(args: string | Buffer, data: string | Buffer, options: string | Buffer): JobCall
+  job(timestamp: number): Buffer
 }
 
 /**
@@ -27,12 +44,14 @@ interface JobComposer {
 export function createJobComposer(
   bull: BullQueue,
   target: ForwardTarget,
+  way: AddWay,
   clock: () => number = Date.now,
   options: AddOptions = target.jobOptions,
 ): JobComposer {
   const script = addScriptFor(options)
   const keyCount = bull.scripts.get(script)?.keys ?? 0
-  const templates = new Map<JobShape, JobTemplate | undefined>()
+  const encoding = way === 'Specialised' ? jsonEncoding(bull, target) : packedEncoding(bull, target)
+  const templates = new Map<JobShape, Awaited<ReturnType<Encoding['templateFor']>>>()
   let keys: readonly string[] = []
 
   const ask = async (item: ForwardItem, now: number): Promise<JobCall> => {
@@ -43,7 +62,7 @@ export function createJobComposer(
     checkScript(call)
     keys = call.args.slice(0, keyCount).map(String)
     const [args = '', data = '', options = ''] = call.args.slice(keyCount)
-    return { kind: 'Add', args: [args], data, options: [options] }
+    return encoding.encode(args, data, options)
   }
 
   const checkScript = (call: RecordedCall) => {
@@ -51,7 +70,7 @@ export function createJobComposer(
   }
 
   const templateFor = async (shape: JobShape) => {
-    if (!templates.has(shape)) templates.set(shape, await makeTemplate(bull.queue, target, shape))
+    if (!templates.has(shape)) templates.set(shape, await encoding.templateFor(shape))
     return templates.get(shape)
   }
 
@@ -61,17 +80,48 @@ export function createJobComposer(
     },
     async compose(items) {
       const timestamp = clock()
-      const time = encodeTime(timestamp)
       const calls: JobCall[] = []
       for (const item of items) {
         const shape = shapeOf(item)
-        const template = shape === undefined ? undefined : (templates.get(shape) ?? (await templateFor(shape)))
+        const fill = shape === undefined ? undefined : (templates.get(shape) ?? (await templateFor(shape)))
         // The keys are told by asking once.
-        const asked = template === undefined || keys.length === 0 ? await ask(item, timestamp) : undefined
-        if (template === undefined && asked !== undefined) calls.push(asked)
-        else if (template !== undefined) calls.push(fillTemplate(template, target, item, time))
+        const asked = fill === undefined || keys.length === 0 ? await ask(item, timestamp) : undefined
+        const call = fill === undefined ? asked : fill(item, timestamp)
+        if (call !== undefined) calls.push(call)
       }
-      return calls
+      return { calls, job: encoding.job(timestamp) }
     },
+  }
+}
+
+/** As BullMQ's own text takes them. */
+function packedEncoding({ queue }: BullQueue, target: ForwardTarget): Encoding {
+  let last: { readonly timestamp: number; readonly time: Uint8Array } = { timestamp: Number.NaN, time: new Uint8Array() }
+  const timeOf = (timestamp: number) => {
+    if (last.timestamp !== timestamp) last = { timestamp, time: encodeTime(timestamp) }
+    return last.time
+  }
+  return {
+    async templateFor(shape) {
+      const template = await makeTemplate(queue, target, shape)
+      return template && ((item, timestamp) => fillTemplate(template, target, item, timeOf(timestamp)))
+    },
+    encode: (args, data, options) => ({ kind: 'Add', args: [args], data, options: [options] }),
+    job: () => byBullText,
+  }
+}
+
+/** As the specialised add takes them: options as JSON, and nothing else. */
+function jsonEncoding({ queue }: BullQueue, target: ForwardTarget): Encoding {
+  return {
+    async templateFor(shape) {
+      const template = await makeJsonTemplate(queue, target, shape)
+      return template && ((item) => ({ kind: 'Add', args: [fillJson(template, target, item)], data: item.json, options: [] }))
+    },
+    encode(args, data, options) {
+      checkPlain(Buffer.from(args))
+      return { kind: 'Add', args: [jsonOptions(Buffer.from(options))], data, options: [] }
+    },
+    job: (timestamp) => packedJob(target, timestamp),
   }
 }

@@ -16,7 +16,7 @@ import { jobOptionsOf, recordAdd } from '../queue.ts'
 
 /** Bytes that stay, and between them the parts that change. */
 type Pattern = readonly (Uint8Array | PartName)[]
-type PartName = 'id' | 'time' | 'origin' | 'sum' | 'trace'
+export type PartName = 'id' | 'time' | 'origin' | 'sum' | 'trace'
 
 /** The add's first and third argument; the second is the data as JSON. */
 export interface JobTemplate {
@@ -41,14 +41,14 @@ export function shapeOf({ origin, redrives, trace, metadata, asked }: ForwardIte
 export async function makeTemplate(queue: Queue, target: ForwardTarget, shape: JobShape): Promise<JobTemplate | undefined> {
   const [model, ...others] = samples(shape)
   if (model === undefined) return undefined
-  const recorded = await record(queue, target, model)
+  const recorded = await recordSample(queue, target, model)
   if (recorded === undefined) return undefined
   const values = valuesOf(target, model.item, encodeTime(model.timestamp))
   const args = patternOf(recorded.args, values, ['id', 'time'])
   const options = patternOf(recorded.options, values, partsOfOptions[shape])
   if (args === undefined || options === undefined) return undefined
   for (const { item, timestamp } of others) {
-    const expected = await record(queue, target, { item, timestamp })
+    const expected = await recordSample(queue, target, { item, timestamp })
     const actual = fillTemplate({ args, options }, target, item, encodeTime(timestamp))
     if (expected === undefined || expected.data !== item.json.toString()) return undefined
     if (!expected.args.equals(join(actual.args)) || !expected.options.equals(join(actual.options))) return undefined
@@ -70,20 +70,21 @@ export function encodeTime(timestamp: number): Uint8Array {
   return time
 }
 
-const partsOfOptions: Readonly<Record<JobShape, readonly PartName[]>> = {
+/** Those of a job's options, by shape. */
+export const partsOfOptions: Readonly<Record<JobShape, readonly PartName[]>> = {
   Entry: ['id', 'origin', 'sum'],
   TracedEntry: ['id', 'origin', 'sum', 'trace'],
   Direct: ['id', 'sum'],
   TracedDirect: ['id', 'sum', 'trace'],
 }
 
-interface Sample {
+export interface Sample {
   readonly item: ForwardItem
   readonly timestamp: number
 }
 
 /** The first is the model; the others differ from it in every part, and in how long a part is. */
-function samples(shape: JobShape): readonly Sample[] {
+export function samples(shape: JobShape): readonly Sample[] {
   const hash = (letter: string) => letter.repeat(43)
   const direct = shape === 'Direct' || shape === 'TracedDirect'
   const traced = shape === 'TracedEntry' || shape === 'TracedDirect'
@@ -112,7 +113,12 @@ interface Recorded {
   readonly options: Buffer
 }
 
-async function record(queue: Queue, target: ForwardTarget, { item, timestamp }: Sample): Promise<Recorded | undefined> {
+/** The add's three arguments as BullMQ sends them; undefined where it refuses the job or sends others. */
+export async function recordSample(
+  queue: Queue,
+  target: ForwardTarget,
+  { item, timestamp }: Sample,
+): Promise<Recorded | undefined> {
   const id = jobId(target.keys.scope, item.hash)
   const call = await recordAdd(queue, target.jobName, dataOf(item), jobOptionsOf(target, item, id), timestamp)
   if (typeof call === 'string') return undefined

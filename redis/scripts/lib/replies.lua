@@ -2,8 +2,8 @@
   fields(reply) turns a flat list of name and value into a table.
   refused(reply) returns the text of an error reply, or nil.
   attempt(work, …) runs `work` and returns its result, or an error reply in place of what it raised: a refusal of one write must not
-  keep the script from the next. Redis 7.0 says of a right that a script lacks only that the user cannot run the command; the reply
-  gets the code NOPERM, by which it is known elsewhere.
+  keep the script from the next. send(…) does the same for one command, at a lower price. Redis 7.0 says of a right that a script lacks
+  only that the user cannot run the command; the reply gets the code NOPERM, by which it is known elsewhere.
 ]]
 local function fields(reply)
   local map = {}
@@ -11,13 +11,20 @@ local function fields(reply)
   return map
 end
 local function refused(reply) return type(reply) == 'table' and reply.err or nil end
-local function attempt(work, ...)
-  local done, result = pcall(work, ...)
-  if done then return result end
-  local reply = refused(result) or tostring(result)
-  if work == redis.call and redis.acl_check_cmd then
+local function refusal(reply, ...)
+  if redis.acl_check_cmd then
     local known, allowed = pcall(redis.acl_check_cmd, ...)
     if known and not allowed then reply = 'NOPERM the user may not send ' .. table.concat({...}, ' ', 1, 2) end
   end
   return {err = reply}
+end
+local function attempt(work, ...)
+  local done, result = pcall(work, ...)
+  if done then return result end
+  local reply = refused(result) or tostring(result)
+  return work == redis.call and refusal(reply, ...) or {err = reply}
+end
+local function send(...)
+  local reply = redis.pcall(...)
+  return refused(reply) and refusal(reply.err, ...) or reply
 end

@@ -11,6 +11,7 @@ import { type AddOptions, type AddScript, addScriptFor } from '../../bullmq/adds
 import { createJobComposer, type JobCall } from '../../bullmq/encoder/composer.ts'
 import type { ForwardItem } from '../../bullmq/item.ts'
 import { addOptionsOf, type BullQueue } from '../../bullmq/queue.ts'
+import { type AddWay, byBullText } from '../../bullmq/specialisedadd.ts'
 import { type RedisConnection, rejectionOn } from '../../connect/connection.ts'
 import { jobId } from '../../keys.ts'
 import { type ForwardTarget, queueKey } from '../../placement.ts'
@@ -26,44 +27,46 @@ export function createComposedForwarder(
   target: ForwardTarget,
   bull: BullQueue,
   confirmation: Confirmation,
+  way: AddWay,
   clock?: () => number,
 ): Forwarder {
   const { keys, windowMs, requestCopy = false } = target
   const queue = queueKey(target)
-  /** A script and its composer, by BullMQ's script that adds. */
+  /** Writers for requests with options of their own, by BullMQ's script that adds. The specialised add takes jobs that are all alike. */
   const writers = new Map<AddScript, Writer>()
-  const writerFor = (options: AddOptions): Writer => {
-    const kind = addScriptFor(options)
-    const writer = writers.get(kind) ?? {
-      script: forwardJobsWith(bull.textsFor(options)),
-      composer: createJobComposer(bull, target, clock, options),
-    }
+  const made = (own: AddOptions, by: AddWay): Writer => ({
+    script: forwardJobsWith(bull.textsFor(own, by)),
+    composer: createJobComposer(bull, target, by, clock, own),
+  })
+  const writerFor = (own: AddOptions): Writer => {
+    const kind = addScriptFor(own)
+    const writer = writers.get(kind) ?? made(own, 'BullMQ')
     writers.set(kind, writer)
     return writer
   }
-  const usual = writerFor(target.jobOptions)
+  const usual = made(target.jobOptions, way)
   const writerOf = (item: ForwardItem) => (item.asked === undefined ? usual : writerFor(addOptionsOf(target, item)))
   const confirmed = createConfirming(confirmation)
 
   /** Keeps nothing of the calls: they need not outlive the sending. */
-  const send = (items: readonly ForwardItem[], calls: readonly JobCall[], { script, composer }: Writer) => {
+  const send = (items: readonly ForwardItem[], { calls, job }: Composed, { script, composer }: Writer) => {
     const contents = contentsOf(keys.scope, items, calls)
     const marks = items.flatMap(({ hash }, index) => (calls[index]?.kind === 'Add' ? [keys.mark(hash)] : []))
-    return script(connection, { addKeys: composer.keys, marks }, { queue, windowMs, requestCopy, ...contents })
+    return script(connection, { addKeys: composer.keys, marks }, { queue, windowMs, requestCopy, job, ...contents })
   }
 
   const waiting = async () => {
-    const nothing = { queue, windowMs, requestCopy, items: [], data: [] }
+    const nothing = { queue, windowMs, requestCopy, job: byBullText, items: [], data: [] }
     return (await usual.script(connection, { addKeys: [`${queue}wait`], marks: [] }, nothing)).waiting
   }
 
   const forwardPiece = async (items: readonly ForwardItem[], writer: Writer): Promise<Forwarded> => {
-    const calls = await writer.composer.compose(items)
-    const refusals = calls.map((call) => (call.kind === 'Refused' ? call.error : undefined))
+    const composed = await writer.composer.compose(items)
+    const refusals = composed.calls.map((call) => (call.kind === 'Refused' ? call.error : undefined))
     if (refusals.every((error) => error !== undefined)) {
       return { outcomes: refusals.map((error) => ({ kind: 'Rejected', error })), waiting: await waiting() }
     }
-    const reply = await send(items, calls, writer)
+    const reply = await send(items, composed, writer)
     let next = 0
     const outcomes = items.map(({ hash }, index): ForwardOutcome => {
       const error = refusals[index]
@@ -83,6 +86,8 @@ export function createComposedForwarder(
     close: bull.close,
   }
 }
+
+type Composed = Awaited<ReturnType<ReturnType<typeof createJobComposer>['compose']>>
 
 interface Writer {
   readonly script: ReturnType<typeof forwardJobsWith>
