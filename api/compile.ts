@@ -1,5 +1,6 @@
 /** From the resource as written to the form the program works with (compiled.ts), in two steps: defaulted, then compiled and frozen. */
 import type {
+  CompiledAllow,
   CompiledJobOptions,
   CompiledPayload,
   CompiledPipeline,
@@ -144,6 +145,9 @@ function payload(spec: StreamPipelineSpec['payload']): CompiledPayload {
       allowEmptyKey: spec.allowEmptyKey ? true : undefined,
       ignoreFields: spec.ignoreFields,
       metadataFields: spec.metadataFields,
+      nameFrom: spec.nameFrom,
+      delayFrom: spec.delayFrom,
+      priorityFrom: spec.priorityFrom,
     }),
     maxBytes: bytes(spec.maxBytes),
     maxFields: spec.maxFields,
@@ -160,8 +164,27 @@ function sink(spec: StreamPipelineSpec): CompiledSink {
     jobName: bullmq.jobName,
     jobOptions: jobOptions(bullmq.jobOptions),
     maxWaiting: bullmq.maxWaiting,
+    ...(bullmq.allow !== undefined && { allow: allow(bullmq.allow, spec) }),
     ...(bullmq.redis !== undefined && { redis: redisTarget(bullmq.redis, 'spec.sink.bullmq.redis') }),
   }
+}
+
+type AllowSpec = NonNullable<StreamPipelineSpec['sink']['bullmq']['allow']>
+
+function allow(spec: AllowSpec, { sink, deadLetter }: StreamPipelineSpec): CompiledAllow {
+  const { removeOnComplete, removeOnFail } = sink.bullmq.jobOptions
+  return present({
+    names: spec.names,
+    maxDelay: spec.maxDelay === undefined ? undefined : ms(spec.maxDelay),
+    priority: spec.priority,
+    maxAttempts: spec.maxAttempts,
+    maxBackoff: spec.maxBackoff === undefined ? undefined : ms(spec.maxBackoff),
+    lifo: spec.lifo ? true : undefined,
+    removeOnComplete: spec.removeOnComplete ? { atOnce: true, least: keepJobs(removeOnComplete) } : undefined,
+    // A failed job that is gone at once cannot be captured.
+    removeOnFail: spec.removeOnFail ? { atOnce: deadLetter.failedJobs === 'Leave', least: keepJobs(removeOnFail) } : undefined,
+    idempotencyKey: spec.idempotencyKey ? true : undefined,
+  })
 }
 
 type JobOptionsSpec = StreamPipelineSpec['sink']['bullmq']['jobOptions']

@@ -60,6 +60,27 @@ export type KeptJobs =
   | { readonly count: number; readonly age?: number }
   | { readonly age: number; readonly count?: number }
 
+/** How a request may keep its own job: `least` is what the pipeline keeps of all jobs. */
+export interface KeptBound {
+  /** Whether the job may be removed as soon as it ends. */
+  readonly atOnce: boolean
+  readonly least: KeptJobs
+}
+
+/** What producers may set for the job of one request. Absent members are refused. Times are milliseconds, ages seconds. */
+export interface CompiledAllow {
+  /** Names, or prefixes followed by `*`. */
+  readonly names?: readonly string[]
+  readonly maxDelay?: number
+  readonly priority?: { readonly min: number; readonly max: number }
+  readonly maxAttempts?: number
+  readonly maxBackoff?: number
+  readonly lifo?: true
+  readonly removeOnComplete?: KeptBound
+  readonly removeOnFail?: KeptBound
+  readonly idempotencyKey?: true
+}
+
 export interface CompiledSource {
   readonly stream: string
   readonly group: string
@@ -85,6 +106,10 @@ export interface CompiledPayload {
   readonly ignoreFields?: readonly string[]
   /** Entry fields that workers get beside the payload, by name or `prefix*`. */
   readonly metadataFields?: readonly string[]
+  /** Payload fields that name the job, or hold its delay in milliseconds from dispatch, or its priority. */
+  readonly nameFrom?: string
+  readonly delayFrom?: string
+  readonly priorityFrom?: string
   readonly maxBytes: number
   readonly maxFields: number
 }
@@ -95,6 +120,8 @@ export interface CompiledSink {
   readonly jobName: string
   readonly jobOptions: CompiledJobOptions
   readonly maxWaiting: number
+  /** Absent: producers set no options. */
+  readonly allow?: CompiledAllow
   /** Only when the queue lives in another Redis. */
   readonly redis?: RedisTarget
 }

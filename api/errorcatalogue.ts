@@ -98,7 +98,7 @@ export const errorCatalogue = {
     message: 'Redis at {address} answers {reply}: {detail}',
     kind: 'Retryable',
     reason: 'RedisNotReady',
-    remedy: 'nothing is lost: entries stay in the stream and work goes on when Redis accepts commands again',
+    remedy: 'no action is needed: entries stay in the stream, and consumers go on when Redis accepts commands again',
   },
   RedisOutOfMemory: {
     message: 'Redis at {address} is out of memory: {detail}',
@@ -116,7 +116,7 @@ export const errorCatalogue = {
     message: 'key {key} holds a {actual}, not a {expected}',
     kind: 'Terminal',
     reason: 'WrongKeyType',
-    remedy: 'another program uses this name: rename it in the spec, or remove the key if it is litter',
+    remedy: 'another program uses this key: choose another name in the spec, or remove the key if it is unused',
   },
   DeadLettersFull: {
     message: 'the dead-letter stream {stream} holds deadLetter.maxEntries ({maxEntries})',
@@ -142,8 +142,7 @@ export const errorCatalogue = {
     message: 'the reply of Redis at {address} is refused, and the connection was closed: {detail}',
     kind: 'Retryable',
     reason: 'RedisReplyRefused',
-    remedy:
-      'check that a Redis server, and no other program, listens at that address; docs/redis.md tells how much a reply may be',
+    remedy: 'check that a Redis server, and no other program, listens at that address; docs/redis.md lists the limits of replies',
   },
   StreamClaimed: {
     message: 'group {group} of stream {stream} belongs to the pipeline {owner}',
@@ -152,19 +151,26 @@ export const errorCatalogue = {
     remedy:
       'give this pipeline a group of its own in spec.source.group; until then its consumers read on, but it neither publishes a mode in Redis nor keeps its scaling state there. The claim passes on when that pipeline is deleted, or is not served for ten minutes',
   },
+  ConnectionLimit: {
+    message: 'the operator already waits at {limit} servers of Redis for pipelines of namespace {namespace}',
+    kind: 'Retryable',
+    reason: 'ConnectionLimit',
+    remedy:
+      'let pipelines share a server and its user, or move some to another namespace; until then this pipeline wakes at the next look',
+  },
   LookQuarantined: {
     message: 'looking at Redis is suspended, since the process that looked ended: {detail}',
     kind: 'Retryable',
     reason: 'LookQuarantined',
     remedy:
-      'check the servers that spec.redis and sink.bullmq.redis lead to, and what the keys of this pipeline hold; it is tried again by itself, at most five minutes later',
+      'check the servers that spec.redis and sink.bullmq.redis lead to, and what the keys of this pipeline hold; the operator tries again by itself, at most five minutes later',
   },
   SpecQuarantined: {
     message: 'checking the spec is suspended, since the process that checked it ended: {detail}',
     kind: 'Retryable',
     reason: 'SpecQuarantined',
     remedy:
-      'simplify spec.payload.schema and spec.scaling.schedules; the spec is checked again by itself, at most five minutes later, and at once when it changes',
+      'simplify spec.payload.schema and spec.scaling.schedules; the operator checks the spec again by itself, at most five minutes later, and at once when it changes',
   },
   PayloadRejected: {
     message: 'the payload was refused: {detail}',
@@ -172,30 +178,56 @@ export const errorCatalogue = {
     reason: 'PayloadRejected',
     remedy: 'correct the field named, or spec.payload.schema',
   },
+  SchemaDiffers: {
+    message: 'the schema in code and the schema of the resource differ: {detail}',
+    kind: 'Terminal',
+    reason: 'SchemaDiffers',
+    remedy:
+      'consumers go by spec.payload.schema: change it there or in code, so that both say the same; `payloadSchemaOf` exports the one in code',
+  },
+  OptionRefused: {
+    message: 'the option {option} of the request was refused: {detail}',
+    kind: 'Terminal',
+    reason: 'OptionRefused',
+    remedy: 'correct or leave out the option, or widen spec.sink.bullmq.allow; docs/migration.md lists the options',
+  },
+  OptionsNotTaken: {
+    message: 'consumer {consumer} would drop the options of the request: {detail}',
+    kind: 'Retryable',
+    reason: 'OptionsNotTaken',
+    remedy:
+      'dispatch it again once every consumer of the group runs this release with spec.sink.bullmq.allow; or dispatch without options',
+  },
   DispatchContended: {
-    message: 'another forwarder has held the lock of the idempotency key {key} all the while',
+    message: 'another forwarder has held the lock of the idempotency key {key} until the time limit',
     kind: 'Retryable',
     reason: 'DispatchContended',
-    remedy: 'dispatch it again: a forwarder that died lets go of its key after idempotency.lockTTL',
+    remedy: 'dispatch it again: the lock of a forwarder that died expires after idempotency.lockTTL',
   },
   PortableForwarding: {
     message: 'jobs go into queue {queue} by the portable path: {detail}',
     kind: 'Retryable',
     reason: 'PortableForwarding',
     remedy:
-      'nothing is wrong, but adding takes more round trips and a lock: install the BullMQ that this release names as its dependency; docs/guarantees.md tells the paths apart',
+      'no jobs are at risk, but adding takes more round trips and a lock: install the BullMQ that this release names as its dependency; docs/guarantees.md describes the paths',
   },
   ReplicationUnconfirmed: {
     message: 'jobs at {address} are acknowledged without the confirmation of a replica: {detail}',
     kind: 'Retryable',
     reason: 'ReplicationUnconfirmed',
-    remedy: '{advice}; until then a failover of the queue’s Redis may lose jobs that were acknowledged',
+    remedy: '{advice}; until then a failover of the queue’s Redis may lose acknowledged jobs',
   },
   Closed: {
     message: 'the {what} was closed',
     kind: 'Terminal',
     reason: 'Closed',
-    remedy: 'make a new one; close it only when nothing uses it any more',
+    remedy: 'create a new one; close it only after its last use',
+  },
+  HandlerMissing: {
+    message: 'the worker has no handler for jobs named {name}; it has {known}',
+    kind: 'Retryable',
+    reason: 'HandlerMissing',
+    remedy: 'deploy a worker with that handler, or add one named *: the job is tried again as its attempts allow',
   },
   ExecutionLockLost: {
     message: 'the execution lock of job {job} was lost while it ran',
@@ -207,26 +239,26 @@ export const errorCatalogue = {
     message: 'the Kubernetes API server cannot be reached: {detail}',
     kind: 'Retryable',
     reason: 'KubernetesUnreachable',
-    remedy: 'check the kubeconfig or the network; work goes on by itself when it answers',
+    remedy: 'check the kubeconfig and the network; the operator goes on by itself when the API server answers',
   },
   KubernetesForbidden: {
-    message: 'the Kubernetes API server forbids it: {detail}',
+    message: 'the Kubernetes API server forbids the request: {detail}',
     kind: 'Retryable',
     reason: 'Forbidden',
-    remedy: 'grant the verb in the Role of the ServiceAccount named; the chart generates it whole',
+    remedy: 'grant the verb to the ServiceAccount named, in its Role; the chart generates the whole Role',
   },
   KubernetesRefused: {
     message: 'the Kubernetes API server refused {operation}: {detail}',
     kind: 'Retryable',
     reason: 'ApplyFailed',
-    remedy: 'read the answer: quota and admission policies name what they want changed',
+    remedy: 'read the answer: quotas and admission policies name the change that they require',
   },
   ConsumerMisspelt: {
-    message: 'spec.consumer cannot be made pods of: {detail}',
+    message: 'no pods can be made from spec.consumer: {detail}',
     kind: 'Terminal',
     reason: 'InvalidSpec',
     remedy:
-      'correct it in spec.consumer: the path is that of the Deployment, whose spec.template.spec holds what spec.consumer says',
+      'correct the field in spec.consumer; the path is that of the Deployment, whose spec.template.spec holds the fields of spec.consumer',
   },
   ConsumerInvalid: {
     message: 'the Kubernetes API server refused {operation}: {detail}',
@@ -238,7 +270,7 @@ export const errorCatalogue = {
     message: 'the Kubernetes API server does not accept the credentials: {detail}',
     kind: 'Retryable',
     reason: 'Unauthorized',
-    remedy: 'check the kubeconfig or the ServiceAccount token; a renewed token is picked up by itself',
+    remedy: 'check the kubeconfig or the ServiceAccount token; the operator picks up a renewed token by itself',
   },
   KubernetesNotFound: {
     message: '{subject} does not exist: {detail}',
@@ -250,26 +282,27 @@ export const errorCatalogue = {
     message: 'another writer changed {subject} at the same time: {detail}',
     kind: 'Retryable',
     reason: 'Conflict',
-    remedy: 'nothing: it is read again and tried again',
+    remedy: 'no action is needed: the operator reads it again and retries',
   },
   KubernetesExpired: {
     message: 'the Kubernetes API server no longer has the version asked for: {detail}',
     kind: 'Retryable',
     reason: 'Expired',
-    remedy: 'nothing: the list is read again',
+    remedy: 'no action is needed: the operator reads the list again',
   },
   KubernetesBusy: {
     message: 'the Kubernetes API server is busy: {detail}',
     kind: 'Retryable',
     reason: 'ApiServerBusy',
     remedy:
-      'nothing at first: it is tried again; if it lasts, read the answer (an admission webhook may be failing), and look at API Priority and Fairness and the load of the API server',
+      'no action is needed at first: the operator retries. If it lasts, read the answer (an admission webhook may be failing), and check API Priority and Fairness and the load of the API server',
   },
   NamespaceTerminating: {
     message: 'the Kubernetes API server refused {operation}, since the namespace is being deleted: {detail}',
     kind: 'Retryable',
     reason: 'NamespaceTerminating',
-    remedy: 'nothing: the pipeline goes with its namespace; create it in another one if it is still wanted',
+    remedy:
+      'no action is needed: the pipeline is deleted with its namespace; create it in another namespace if it is still wanted',
   },
   SchemaOutdated: {
     message: 'the CustomResourceDefinition in the cluster is older than this operator and lacks {fields}',
@@ -282,32 +315,32 @@ export const errorCatalogue = {
     message: '{kind} {name} exists and belongs to {owner}, not to this pipeline',
     kind: 'Retryable',
     reason: 'NameTaken',
-    remedy: 'rename the pipeline, or delete or rename that {kind}; it is never taken over',
+    remedy: 'rename the pipeline, or delete or rename that {kind}; the operator never takes it over',
   },
   BeingDeleted: {
     message: '{kind} {name} is being deleted',
     kind: 'Retryable',
     reason: 'BeingDeleted',
-    remedy: 'nothing: it is created anew when it is gone; if it stays, look at its finalizers',
+    remedy: 'no action is needed: the operator creates it again after the deletion; if it stays, check its finalizers',
   },
   Contended: {
-    message: '{kind} {name} is changed back again and again by another operator of StreamPipelines',
+    message: '{kind} {name} is repeatedly changed back by another operator of StreamPipelines',
     kind: 'Retryable',
     reason: 'Contended',
     remedy: 'let one operator serve this namespace: correct --namespaces of one, or uninstall it',
   },
   ReplicasContended: {
-    message: 'spec.replicas of {kind} {name} is changed back again and again by {writer}, and is left as it is',
+    message: 'spec.replicas of {kind} {name} is repeatedly changed back by {writer}; the operator leaves it as it is',
     kind: 'Retryable',
     reason: 'Contended',
     remedy: '{advice}',
   },
   FieldsContended: {
-    message: '{kind} {name} is changed back again and again by {writer}, and is left as it is',
+    message: '{kind} {name} is repeatedly changed back by {writer}; the operator leaves it as it is',
     kind: 'Retryable',
     reason: 'Contended',
     remedy:
-      'have that writer leave the fields of this {kind} alone, and set in spec.consumer what it wants; while it has to change them, annotate the StreamPipeline with streampipeline.dev/reconcile: disabled',
+      'stop that writer from changing this {kind}, and set the wanted values in spec.consumer; while it must change them, annotate the StreamPipeline with streampipeline.dev/reconcile: disabled',
   },
   RedisServerMissing: {
     message: 'no redis-server program was found: {detail}',
@@ -325,6 +358,6 @@ export const errorCatalogue = {
     message: 'internal fault: {detail}',
     kind: 'Retryable',
     reason: 'InternalError',
-    remedy: 'this is a defect in StreamPipeline: report it with the log lines around it',
+    remedy: 'this is a defect of StreamPipeline: report it with the log lines around it',
   },
 } as const satisfies Record<string, ErrorEntry>

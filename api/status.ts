@@ -74,6 +74,7 @@ export const statusSchema = z.strictObject({
   scaling: z
     .strictObject({
       desiredReplicas: small().optional().describe('How many consumers there should be.'),
+      recommendedReplicas: small().optional().describe('How many the model recommends, obeyed or not.'),
       reason: z.string().max(1024).optional().describe('Why that many.'),
       limitedBy: z.string().max(64).optional().describe('What keeps it from more or fewer.'),
       lastScaleTime: time().optional().describe('When it last changed.'),

@@ -1,7 +1,7 @@
 /**
- * The bill of materials of a bundle, CycloneDX 1.6 JSON: the packages whose files esbuild put into it (not all that are installed),
- * with version and checksum from the lock file and the licence each package states. The same inputs give the same bytes, so that
- * two builds of one commit can be compared.
+ * The bill of materials of a bundle, CycloneDX 1.6 JSON. It lists the packages whose files esbuild put into the bundle, with
+ * version and checksum from the lock file, and the licence that each package states. Equal inputs give equal bytes, so that two
+ * builds of one commit can be compared.
  */
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'

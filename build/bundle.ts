@@ -1,6 +1,6 @@
 /**
- * The images' programs: one file each, so that only what is used is shipped, read and compiled at start, and beside each the list of
- * what went into it. `node build/bundle.ts [FOLDER]`; `npm run images` calls it.
+ * Bundles the images' programs. Each is one file, so that only used code is shipped, read and compiled at start. Beside it stands
+ * its bill of materials. `node build/bundle.ts [FOLDER]`; `npm run images` calls it.
  */
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
@@ -31,7 +31,7 @@ export interface Bundle {
   readonly bytes: number
 }
 
-/** @returns what was written: `FOLDER/NAME/bin/NAME.mjs`, `FOLDER/NAME/package.json`, `FOLDER/NAME/sbom.cdx.json` */
+/** @returns the files written: `FOLDER/NAME/bin/NAME.mjs`, `FOLDER/NAME/package.json`, `FOLDER/NAME/sbom.cdx.json` */
 export async function bundleAll(folder: string = bundleFolder): Promise<readonly Bundle[]> {
   try {
     return await Promise.all(imageNames.map(async (name) => await bundle(name, join(folder, name))))
@@ -48,7 +48,7 @@ async function bundle(name: ImageName, folder: string): Promise<Bundle> {
     absWorkingDir: root,
     entryPoints: programsOf[name],
     bundle: true,
-    // What several programs of an image need stands once beside them.
+    // Modules of several programs of an image stand once, beside them.
     splitting: true,
     platform: 'node',
     target: 'node24',

@@ -1,7 +1,7 @@
 /**
- * Compiles what is published: `dist/` (or the folder named), JavaScript with declarations. Node strips types from the project's
- * own sources but not below node_modules, so an installed package must be JavaScript. Run by npm's `prepare`, on install in a
- * clone and before pack.
+ * Compiles the published code: `dist/` (or the folder named), JavaScript with declarations. Node strips types from the project's
+ * own sources, but not below node_modules, so an installed package must be JavaScript. npm runs this as `prepare`: on install in
+ * a clone, and before pack.
  */
 import { spawnSync } from 'node:child_process'
 import { chmodSync, globSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -13,7 +13,13 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const output = resolve(process.argv[2] ?? join(root, 'dist'))
 const compiler = join(dirname(createRequire(import.meta.url).resolve('typescript/package.json')), 'bin', 'tsc')
 
-// What is left of files that were renamed or removed would be published.
+// npm prints a page of warnings for an older Node; `.npmrc` silences it, and this line takes its place.
+const ownNode = /node\/v(\S+)/.exec(process.env['npm_config_user_agent'] ?? '')?.[1]
+if (ownNode !== undefined && Number.parseInt(ownNode, 10) < 24) {
+  console.log(`Node ${process.versions.node} of this project is used by npm run and npx, in place of this machine's ${ownNode}.`)
+}
+
+// Else leftovers of renamed or removed files would be published.
 rmSync(output, { recursive: true, force: true })
 const project = ['-p', join(root, 'tsconfig.build.json'), '--outDir', output]
 const compiled = spawnSync(process.execPath, [compiler, ...project], { stdio: 'inherit', cwd: root })

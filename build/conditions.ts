@@ -1,19 +1,19 @@
-/** The page of conditions: every reason a condition or Event can have, from the catalogues the program itself speaks with. */
+/** The page of conditions: every reason of a condition or Event, from the program's own catalogues. */
 import { type ErrorCode, errorCatalogue } from '../api/errors.ts'
 import { conditionTypes, waitingForOperator } from '../api/status.ts'
 import { conditionReasons, type Tone } from '../operator/status/reasons.ts'
 
 const meanings: Readonly<Record<(typeof conditionTypes)[number], string>> = {
   Ready:
-    'The summary: the Redis of this spec answers, the objects match, the template is rolled out, consumers are available. Unknown while that is under way; False with the first reason in the way.',
-  Stalled: 'True: it waits for a person; tools such as `helm --wait` and `kstatus` fail fast on it.',
+    'The summary. True: the Redis of this spec answers, the objects match, the template is rolled out, consumers are available. Unknown: that is under way. False: the first reason against it.',
+  Stalled: 'True: only a change by a person can help. Tools such as `helm --wait` and `kstatus` fail fast on it.',
   Reconciled: 'The objects made for the pipeline match its spec.',
-  RedisReachable: 'Redis answers, takes writes, and its keys are what they should be.',
+  RedisReachable: 'Redis answers and accepts writes, and its keys have the expected types.',
   ConsumersAvailable: 'A consumer is ready, or none is wanted.',
   ScalingActive: 'Replicas follow the age of the backlog.',
-  Drained: 'Under mode Direct or suspend: whether anything is left in the stream.',
+  Drained: 'Under mode Direct or suspend: whether the stream has no unsettled entry.',
   DataIntact:
-    'False once entries were trimmed unread, or while the dead-letter stream is full. Unknown while counts cannot tell.',
+    'False once entries were trimmed unread, or while the dead-letter stream is full. Unknown while counts leave it open.',
 }
 
 const events: Readonly<Record<Tone, string>> = {
@@ -44,30 +44,35 @@ export function conditions(): string {
   })
   return `# Conditions, Events and errors
 
-\`kubectl describe streampipeline NAME\` shows the conditions and the Events. Each message says what failed, on which object, why, and what
-to do. Conditions are always all there, with the generation of the spec they were said of. \`Ready\` and \`Stalled\` follow the rules of
-kstatus, by which \`helm --wait\` and Flux go; for Argo CD the chart has a health check (files/argocd-health.lua). A pipeline that is
-suspended, Direct or at zero as asked for is Ready. While \`streampipeline.dev/reconcile: disabled\` is set, \`Ready\` keeps its status and
-the generation that it was found of.
+\`kubectl describe streampipeline NAME\` shows the conditions and the Events. Each message states the failure, its object, the cause
+and the remedy.
+
+- All conditions are always present, each with the generation of the spec that was judged.
+- \`Ready\` and \`Stalled\` follow the rules of kstatus, which \`helm --wait\` and Flux use. For Argo CD the chart has a health check
+  (\`files/argocd-health.lua\`).
+- A pipeline is Ready while it is suspended, in mode Direct, or scaled to zero as configured.
+- While \`streampipeline.dev/reconcile: disabled\` is set, \`Ready\` keeps its status, and the generation that it was judged for.
 
 ## Conditions
 
-${table(['Condition', 'What it says'], types)}
+${table(['Condition', 'Meaning'], types)}
 
 ## Reasons
 
-Beside the conditions' own reasons each can have that of an error, below. \`ConsumersAvailable\`, \`DataIntact\`, \`Drained\`, \`Reconciled\`,
+A condition may also have the reason of an [error](#errors). \`ConsumersAvailable\`, \`DataIntact\`, \`Drained\`, \`Reconciled\`,
 \`RedisReachable\` and \`ScalingActive\` record an Event when their reason changes.
 
 ${table(['Reason', 'Of', 'Meaning', 'Event'], [waiting, ...reasons])}
 
-Two Events tell of no condition: \`Ready\` (Normal, when it becomes True) and \`Scaled\` (Normal, with the numbers and why).
+Two more Events are \`Ready\` (Normal, when the condition becomes True) and \`Scaled\` (Normal, with the numbers and the reason).
 
 ## Errors
 
-One catalogue for operator, consumer, library and command line. The code is stable and stands in logs and exceptions; the reason is what a
-condition or Event has. *Retried*: the same may succeed later by itself; where it says no, the condition \`Stalled\` is True.
+Operator, consumer, library and command line share one catalogue. The code is stable, and is part of logs and exceptions.
+Conditions and Events have the reason.
 
-${table(['Code', 'Reason', 'Retried', 'Message', 'What to do'], errors)}
+*Retried*: whether a repetition may succeed without a change. If not, the condition \`Stalled\` is True.
+
+${table(['Code', 'Reason', 'Retried', 'Message', 'Remedy'], errors)}
 `
 }

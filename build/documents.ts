@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { stringify } from 'yaml'
 import { crd } from '../api/crd.ts'
+import { architecture, architecturePage } from './architecture.ts'
 import { chartFiles } from './chart/files.ts'
 import { conditions } from './conditions.ts'
 import { metricsDocument } from './metricsdoc.ts'
@@ -11,7 +12,7 @@ import { reference } from './reference.ts'
 import { root } from './root.ts'
 import { scriptCalls, scriptFile } from './scripts/generated.ts'
 
-/** File, relative to the repository, and what belongs in it. */
+/** File, relative to the repository, and its content. */
 export function generated(): ReadonlyMap<string, string> {
   const notice = 'Generated from api/schema by `npm run generate`; change it there.'
   return new Map([
@@ -29,6 +30,7 @@ export function generated(): ReadonlyMap<string, string> {
       'docs/metrics.md',
       `<!-- Generated from the metrics of operator, consumer and client by \`npm run generate\`; change them there. -->\n${metricsDocument()}`,
     ],
+    [architecturePage, architecture()],
     [scriptFile, scriptCalls()],
     ...chartFiles(),
   ])
@@ -43,7 +45,7 @@ function present(file: string): string | undefined {
   }
 }
 
-/** The files that differ from what their sources make. */
+/** The files that differ from the output of their sources. */
 export function stale(): readonly string[] {
   return [...generated()].filter(([file, content]) => present(file) !== content).map(([file]) => file)
 }

@@ -1,6 +1,6 @@
 /**
- * Writes every generated file; with `--check` writes nothing and fails, naming the files that differ. `npm run generate`; CI runs the
- * check. The scripts' calls come first: the other documents are made from programs that call them, and load only when they are right.
+ * `npm run generate` writes every generated file. With `--check` it writes nothing, and fails with the names of files that
+ * differ. The scripts' calls come first: the other documents are made by programs that import them.
  */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
@@ -20,7 +20,7 @@ async function run(check: boolean): Promise<number> {
   const differing = stale()
   for (const [file, content] of generated()) {
     if (!differing.includes(file)) continue
-    if (check) console.error(`${file} is not what its source makes: run \`npm run generate\` and commit the result`)
+    if (check) console.error(`${file} differs from the output of its source: run \`npm run generate\` and commit the result`)
     else write(file, content)
   }
   return check && differing.length > 0 ? 1 : 0

@@ -2,7 +2,7 @@
  * `npm run images`: bundles both programs and builds both images as docker archives, `.cache/images/NAME.tar`, which a registry
  * tool, `ctr images import`, `kind load image-archive` or `docker load` takes.
  *
- *   BASE        base image; the Dockerfile's default unless told
+ *   BASE        base image; default: the Dockerfile's
  *   REPOSITORY  prefix of the names; default `streampipeline`, so: streampipeline/operator:VERSION
  *   TAG         default: the version in package.json
  *   BUILDER     `buildah` or `docker`; default: the first of them that works
@@ -58,7 +58,8 @@ export function buildImage(
   const quiet = { stdio: ['ignore', 'ignore', 'inherit'] as ['ignore', 'ignore', 'inherit'] }
   switch (builder) {
     case 'buildah':
-      // Debian's buildah wants chroot isolation only for RUN, which there is none of; it must be named to work without user namespaces.
+      // Debian's buildah wants chroot isolation only for RUN, which there is none of; it must be named to work without user
+      // namespaces.
       execFileSync('buildah', [...buildah, 'build', '-q', '--isolation', 'chroot', '--layers=false', ...options, context], quiet)
       execFileSync('buildah', [...buildah, 'push', '-q', reference, `docker-archive:${archive}:${reference}`], quiet)
       break

@@ -1,4 +1,4 @@
-/** docs/metrics.md: what operator, consumer and worker export, from the metrics themselves. */
+/** docs/metrics.md: the metrics of operator, consumer and worker, from the registries themselves. */
 import { Registry } from 'prom-client'
 import { createWorkerMetrics } from '../client/metrics.ts'
 import { createConsumerMetrics } from '../consumer/metrics.ts'
@@ -11,11 +11,11 @@ interface Exported {
   readonly help: string
 }
 
-/** Without those of every Node process. */
+/** Without the metrics of every Node process. */
 const own = (registry: Registry): readonly Exported[] =>
   registry.getMetricsAsArray().filter(({ name }) => !/^(?:nodejs|process)_/.test(name))
 
-/** What begins a sentence in one help text ends without a full stop in another. */
+/** Some help texts end without a full stop. */
 const sentence = (help: string): string => `${help.replace(/\.$/, '').replaceAll('|', '\\|')}.`
 
 function table(metrics: readonly Exported[]): string {
@@ -34,21 +34,27 @@ export function metricsDocument(): string {
   const worker = createWorkerMetrics('ndvi').registry
   return `# Metrics
 
-\`/metrics\` of operator and consumer, in the text format of Prometheus; a worker's are in the registry it is given. Each process also
-has prom-client's own about Node (\`process_…\`, \`nodejs_…\`). A name that ends in \`_seconds\` is in seconds, one in \`_total\` only grows.
-The chart's alerts are listed in its README, each with a page in [runbooks](runbooks).
+Operator and consumer serve \`/metrics\` in the text format of Prometheus. A worker puts its metrics into the registry that it is given. Each
+process also has prom-client's metrics of Node (\`process_…\`, \`nodejs_…\`).
+
+A name in \`_seconds\` is in seconds. A name in \`_total\` only grows. The [chart's README](../charts/streampipeline-operator/README.md#alerts)
+lists the alerts. Each has a page in [runbooks](runbooks).
 
 ## The operator, per pipeline
 
-The leader reports them. Labels \`namespace\` and \`name\`; \`streampipeline_condition\` has \`type\` and \`status\` as well,
-\`streampipeline_scaling_decisions_total\` has \`reason\`; \`streampipeline_observe_duration_seconds\` is of all pipelines together.
+The leader reports these, with the labels \`namespace\` and \`name\`.
+
+- \`streampipeline_condition\` also has \`type\` and \`status\`.
+- \`streampipeline_scaling_decisions_total\` also has \`reason\`.
+- \`streampipeline_observe_duration_seconds\` covers all pipelines together, without these labels.
 
 ${table([...families, ...own(pipelines)])}
 
 ## The operator itself
 
-Under the names that dashboards for controller-runtime and client-go know; \`streampipeline_operator_…\` tell what it does not see and where it
-stands back ([the operator](operator.md)).
+These have the names that dashboards for controller-runtime and client-go know. \`streampipeline_operator_watch_up\` shows
+[kinds that cannot be watched](operator.md#what-cannot-be-watched), and \`streampipeline_operator_standing_back\` shows
+[namespaces of another release](operator.md#several-releases).
 
 ${table(own(machinery))}
 

@@ -1,4 +1,4 @@
-/** The reference page: every field of the resource with its type, default and bounds, and what the API server refuses. */
+/** The reference page: every field of the resource with its type, default and bounds, and the refusals of the API server. */
 
 import { apiVersion, kind } from '../api/schema/pipeline.ts'
 import { rulesOf } from '../api/schema/rules.ts'
@@ -9,7 +9,7 @@ import { schemasSection } from './schemasdoc.ts'
 const escaped = (text: string) => text.replaceAll('|', '\\|').replaceAll('\n', ' ')
 const code = (value: unknown) => `\`${typeof value === 'string' ? value : JSON.stringify(value)}\``
 
-/** Durations and sizes are told by the rule that gives their form; another names the bounds. */
+/** The type of durations and sizes, by the rule on their form. Another rule has the bounds. */
 function spelled(field: Structure): string | undefined {
   const messages = rulesOf(field).map(({ message }) => message)
   const range = messages.flatMap((message) => /between (.+?)(?:$|[:,])/.exec(message)?.[1]?.replace(' and ', '..') ?? [])[0]
@@ -42,7 +42,7 @@ function bounds(field: Structure): string {
   return maxLength === undefined ? '' : `, ≤ ${maxLength} characters`
 }
 
-/** A default that only spells out those of the fields inside says nothing new. */
+/** Empty for a default that only repeats those of the fields inside. */
 function defaultOf(field: Structure): string {
   if (field.default === undefined || (field.type === 'object' && field.properties !== undefined && repeatsFields(field)))
     return ''
@@ -111,22 +111,28 @@ export function reference(): string {
   return [
     `# Reference: ${kind}, ${apiVersion}`,
     '',
-    'Durations are strings such as `500ms`, `30s`, `1h30m` (no days, no fractions). Sizes are bytes or Kubernetes quantities such as',
-    '`256Ki` (no fractions). Unknown fields are refused. `streampipeline validate FILE` gives the verdicts of the API server without one,',
-    "and also checks the payload's JSON Schema and time zones.",
+    '- A duration is a string such as `500ms`, `30s` or `1h30m`, without days and fractions.',
+    '- A size is a number of bytes, or a Kubernetes quantity such as `256Ki`, without fractions.',
+    '- Unknown fields are refused.',
+    '- The annotation `streampipeline.dev/reconcile: disabled` makes the operator leave its objects alone, for emergency patches.',
     '',
-    'It also says how much memory a consumer may need: 128 MiB, and eight times what the batches in flight may hold, which is',
-    '`inFlightBatches` × the larger of `batchBytes` and sixteen times `maxBytes`, and `inFlightBatches` × `batchSize` × `maxBytes` at most.',
-    'With the defaults that is 224 MiB. It warns where',
-    '`consumer.resources.limits.memory` is less, or the heap that the image allows (96 MiB, enough for 24 MiB in flight): raise the limit',
-    'and set `NODE_OPTIONS` in `consumer.env` as it says, or make the batches smaller.',
+    '## Check a file',
     '',
-    "With `deadLetter.requestCopy` it also states the cost in the memory of the queue's Redis: up to `payload.maxBytes` for each job, from its",
-    'forwarding until BullMQ removes it. `sink.bullmq.maxWaiting` bounds the jobs that wait, `removeOnComplete.count` the completed ones that are',
-    'kept. With the defaults these take up to 12,750 MiB; the jobs at work and the failed ones come on top. Payloads smaller than `maxBytes` take',
-    'less in proportion.',
+    '`streampipeline validate FILE` validates offline exactly as the API server would, and suggests the fix. It also checks the JSON Schema of',
+    'payloads, and time zones.',
     '',
-    'Annotation `streampipeline.dev/reconcile: disabled` makes the operator leave what it made alone, for emergency patches.',
+    '**Memory of a consumer.** `validate` states the most that a consumer needs: 128 MiB, and eight times the bytes in flight. With the defaults',
+    'that is 224 MiB. The bytes in flight are the smaller of these two:',
+    '',
+    '- `inFlightBatches` × the larger of `batchBytes` and 16 × `maxBytes`;',
+    '- `inFlightBatches` × `batchSize` × `maxBytes`.',
+    '',
+    '`validate` warns if `consumer.resources.limits.memory` is less. It also warns if the heap of the image is too small: 96 MiB, enough for 24 MiB in',
+    'flight. Raise the limit and set `NODE_OPTIONS` in `consumer.env` as the warning states, or make the batches smaller.',
+    '',
+    "**Memory of the queue's Redis.** With `deadLetter.requestCopy`, `validate` states the cost: up to `payload.maxBytes` for each job, from its",
+    'forwarding until BullMQ removes it. `sink.bullmq.maxWaiting` bounds the waiting jobs, `removeOnComplete.count` the completed ones. With the',
+    'defaults these take up to 12,750 MiB. Active and failed jobs come on top. Smaller payloads take less in proportion.',
     '',
     '## spec',
     '',
@@ -146,13 +152,13 @@ export function reference(): string {
     '',
     '## References',
     '',
-    'A value kept elsewhere in the namespace: `{secretKeyRef: {name, key}}` or `{configMapKeyRef: {name, key}}`, exactly one of the two;',
-    'where it says a reference to a Secret, the first only.',
+    'A reference names a value in the namespace: either `{secretKeyRef: {name, key}}` or `{configMapKeyRef: {name, key}}`. A *reference to a',
+    'Secret* is the first form only.',
     '',
     ...payloadSections,
     '## What is refused',
     '',
-    'Beside types and bounds, by the API server itself:',
+    'The API server refuses these, beside wrong types and values out of bounds:',
     '',
     '| Field | Message |',
     '|---|---|',
@@ -160,7 +166,7 @@ export function reference(): string {
     '',
     '## status',
     '',
-    'Written by the operator; numbers are rounded and at most ten seconds old. Exact values are metrics.',
+    'The operator writes the status. Its numbers are rounded, and at most ten seconds old. [Metrics](metrics.md) have exact values.',
     '',
     '| Field | Type | | |',
     '|---|---|---|---|',

@@ -1,11 +1,13 @@
 /**
- * What the bundles leave out, or load otherwise, for less memory at rest.
+ * Modules that the bundles omit, or load later, for less memory at rest.
  *
- * - Never used: the models of every Kubernetes API and client-node's own connections (of client-node only its reading of kubeconfigs
- *   and tokens is used), of undici all but pools, zod's messages in fifty languages.
- * - Node's own modules: an `import` of one evaluates every property it exports; `node:http` alone then loads Node's WebSocket and with
- *   it its whole copy of undici, `node:tls` parses the root certificates. Asked for by function, they come without.
- * - The exact validator: in the bundle, and evaluated when a schema first needs it, as in the sources.
+ * - Unused modules are omitted: the models of every Kubernetes API, client-node's own connections, all of undici but pools, and
+ *   zod's
+ *   messages in fifty languages. Of client-node only its reading of kubeconfigs and tokens is used.
+ * - Node's own modules are loaded by function. An `import` evaluates every property that a module exports: `node:http` then loads
+ *   Node's
+ *   WebSocket with a whole copy of undici, and `node:tls` parses the root certificates.
+ * - The exact validator is in the bundle, and is evaluated when a schema first needs it, as in the sources.
  */
 import { readFileSync } from 'node:fs'
 import { builtinModules, createRequire } from 'node:module'
@@ -26,7 +28,7 @@ export function createConfiguration() { throw new Error('clients of single APIs 
   hpagent: 'export class HttpProxyAgent {}\nexport class HttpsProxyAgent {}',
 }
 
-/** Connections that client-node would make are never made: the operator's transport makes its own. */
+/** In place of client-node's connections: the operator's transport opens its own. */
 const clientNodeConnections = ['undici', 'socks', 'socks-proxy-agent', 'hpagent']
 
 export const slim: Plugin = {
@@ -77,7 +79,7 @@ Dispatcher.prototype.request = request`,
   },
 }
 
-/** What the sources load with a `require` of their own, which a bundler cannot follow. */
+/** Modules that the sources load by their own `require`, which a bundler cannot follow. */
 function bundledRequire(source: string): string {
   const bundled = source
     .replace('createRequire, ', '')
@@ -92,7 +94,10 @@ function packageOf(file: string): string | undefined {
   return /.*[\\/]node_modules[\\/]((?:@[^\\/]+[\\/])?[^\\/]+)/.exec(file)?.[1]?.replace('\\', '/')
 }
 
-/** One letter outside ASCII makes Node keep a whole source at two bytes per letter, and esbuild leaves those in regular expressions. */
+/**
+ * One letter outside ASCII makes Node keep a whole source at two bytes per letter, and esbuild leaves those in regular
+ * expressions.
+ */
 export function asciiOnly(code: string): string {
   return code.replace(/[^\0-\x7f]/g, (letter) => `\\u${letter.charCodeAt(0).toString(16).padStart(4, '0')}`)
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 /**
- * The command line. Each command loads its own part when it runs, so that `validate` does not pay for the Kubernetes client.
+ * The command line. Each command loads its own modules when it runs: `validate` does not load the Kubernetes client.
  */
 import './nodeversion.ts'
 import { commands } from './commands/all.ts'

@@ -1,12 +1,12 @@
 /**
- * Imported before everything else by the command line: under a Node that is too old it says so in one line and ends (exit 64),
- * instead of failing in the middle of some module. Nothing here may need a newer Node than the one it complains about.
+ * The command line imports this first. A Node that is too old gets one line and exit code 64, where some later module would fail
+ * with a stack trace. Nothing here may need a newer Node than the oldest that it reports.
  */
 
 /** The oldest Node that runs this package; `engines` in package.json says the same. */
 export const oldestNode = 24
 
-/** What to tell somebody whose Node is too old; undefined when it isn't. */
+/** The complaint about a Node that is too old; undefined when it is not. */
 export function nodeComplaint(version: string): string | undefined {
   if (Number.parseInt(version, 10) >= oldestNode) return undefined
   return `streampipeline needs Node.js ${oldestNode} or newer, and this is ${version}: install one, or put a newer node first in PATH`

@@ -1,4 +1,4 @@
-/** A pipeline's Redis for commands that look into it: connections of its file, opened, and closed when the work is done. */
+/** Connections to the Redis of a pipeline's file, for a command. They are closed when its work is done. */
 import { compilePipeline } from '../api/compile.ts'
 import type { CompiledPipeline } from '../api/compiled.ts'
 import { failure } from '../api/errors.ts'
@@ -42,7 +42,7 @@ export async function withStreamRedis<T>(source: PipelineSource, work: (redis: S
   }
 }
 
-/** A Redis that cannot save what it has refuses PING as it refuses writes. It still answers what is asked of it. */
+/** A Redis that cannot save its data (MISCONF) refuses PING and writes. It still answers reads. */
 function unlessItReads(thrown: unknown): void {
   if (replyCode(thrown) !== 'MISCONF') throw thrown
 }
@@ -68,13 +68,15 @@ export async function withPipelineRedis<T>(source: PipelineSource, work: (redis:
   }
 }
 
-async function choosePipeline({ file, name }: PipelineSource): Promise<CompiledPipeline> {
+/** The file's pipeline, or the one of that name. Throws UnreadableFile, InvalidPipeline, InvalidOption. */
+export async function choosePipeline({ file, name }: PipelineSource): Promise<CompiledPipeline> {
   const pipelines = (await readPipelines(file)).map(({ document }) => compilePipeline(parsePipeline(document)))
   const wanted = name === undefined ? pipelines : pipelines.filter((pipeline) => pipeline.name === name)
   const [only, second] = wanted
   const names = pipelines.map((pipeline) => pipeline.name).join(', ')
   if (only === undefined)
     throw failure('InvalidOption', { option: '--name', detail: `${file} holds ${names}, not ${name ?? ''}` })
-  if (second !== undefined) throw failure('InvalidOption', { option: '--name', detail: `${file} holds ${names}; say which` })
+  if (second !== undefined)
+    throw failure('InvalidOption', { option: '--name', detail: `${file} holds ${names}; name one of them` })
   return only
 }

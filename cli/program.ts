@@ -1,4 +1,4 @@
-/** What the command line and the images' programs have in common: version, exit codes, how an error is told. */
+/** The common part of the command line and of the images' programs: version, exit codes, printing of errors. */
 import { readFileSync } from 'node:fs'
 import { Command } from 'commander'
 import { asFailure, errorText } from '../api/errors.ts'
@@ -24,12 +24,13 @@ export async function runProgram(commands: readonly ((program: Command) => void)
   const program = new Command('streampipeline')
     .description('A durable Redis Streams boundary in front of BullMQ')
     .version(version())
-    .showHelpAfterError('(streampipeline COMMAND --help tells the options)')
+    .showHelpAfterError('(streampipeline COMMAND --help lists the options)')
     .configureOutput({ outputError: (text, write) => write(printableLines(text)) })
     .exitOverride((exit) => process.exit(exit.exitCode === 0 ? exitCodes.done : exitCodes.badUsage))
   for (const register of commands) register(program)
 
-  // Whoever read our output has gone (`streampipeline crd | head`): no fault. What runs for long is asked to stop in order.
+  // The reader of our output has closed it (`streampipeline crd | head`). That is no fault. A long-running command is asked to
+  // stop.
   let unread = false
   process.stdout.on('error', (thrown: NodeJS.ErrnoException) => {
     if (thrown.code !== 'EPIPE') process.exit(exitCodes.fault)

@@ -1,6 +1,6 @@
 import { exitCodes } from '../api/exitcodes.ts'
 
-/** SIGTERM and SIGINT as one AbortSignal; a second one ends the process at once, for people who mean it. */
+/** SIGTERM and SIGINT as one AbortSignal. A second signal ends the process at once. */
 export function stopSignal(): AbortSignal {
   const controller = new AbortController()
   const stop = (name: NodeJS.Signals) => {
@@ -12,7 +12,7 @@ export function stopSignal(): AbortSignal {
   return controller.signal
 }
 
-/** Aborted when standard input closes: whoever held its other end is gone. The process ends `graceMs` later, whatever it does by then. */
+/** Aborted when standard input closes: the parent that held its other end is gone. The process ends `graceMs` later in any case. */
 export function endOfInput(graceMs: number): AbortSignal {
   const controller = new AbortController()
   const ended = () => {

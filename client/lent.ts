@@ -61,9 +61,13 @@ export function checkDatabase(option: string, actual: number, wanted: number | u
   throw failure('InvalidOption', { option, detail })
 }
 
+/** The database that the input leads to, as far as it knows. ioredis keeps one that was selected since beside the options. */
 export function databaseOf(input: RedisInput): number {
   if (typeof input === 'string') return parseRedisUrl(input)?.database ?? 0
-  return isCluster(input) ? 0 : (input.options.db ?? 0)
+  if (isCluster(input)) return 0
+  const condition: unknown = Reflect.get(input, 'condition')
+  const selected: unknown = typeof condition === 'object' && condition !== null ? Reflect.get(condition, 'select') : undefined
+  return typeof selected === 'number' ? selected : (input.options.db ?? 0)
 }
 
 /**
@@ -71,6 +75,7 @@ export function databaseOf(input: RedisInput): number {
  * refused SELECT leaves ioredis in database 0. Throws InvalidOption; RedisNotReady for a replica; why Redis cannot be asked.
  */
 export async function checkLent(connection: RedisConnection, option: string, wanted: number | undefined): Promise<void> {
+  refuseUnusable(connection, option)
   try {
     await connected(connection)
     if (isCluster(connection)) return
@@ -81,6 +86,18 @@ export async function checkLent(connection: RedisConnection, option: string, wan
   } catch (thrown) {
     throw failureOn(connection, thrown)
   }
+}
+
+/** An ended connection answers nothing, and one that monitors or, in RESP2, subscribes takes no other command. Throws InvalidOption. */
+function refuseUnusable(connection: RedisConnection, option: string): void {
+  const refused = (detail: string) => failure('InvalidOption', { option, detail })
+  if (connection.status === 'end') throw refused('the connection was ended by its owner: pass one that is open')
+  if (isCluster(connection)) return
+  const mode: unknown = Reflect.get(connection, 'mode')
+  if (mode !== 'monitor' && mode !== 'subscriber') return
+  throw refused(
+    `the connection is in ${mode} mode and takes no other command: pass one of its own, such as connection.duplicate()`,
+  )
 }
 
 /** For connections of any origin: BullMQ would wait on a replica for ever. Throws RedisNotReady. */

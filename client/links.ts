@@ -1,23 +1,38 @@
 /** A dispatcher's ties to Redis, made when first needed: one connection to the stream, and the forwarder on the queue's. */
 import type { CompiledPipeline } from '../api/compiled.ts'
 import { failure, type StreamPipelineError } from '../api/errors.ts'
+import { type BullQueue, openBullQueue } from '../redis/bullmq/queue.ts'
 import { labelOf, type RedisConnection } from '../redis/connect/connection.ts'
 import type { DispatchConfig } from '../redis/dispatchconfig.ts'
-import { targetOf } from '../redis/placement.ts'
+import { slotOf } from '../redis/keys.ts'
+import { queueKey, targetOf } from '../redis/placement.ts'
 import { chooseForwarder } from '../redis/settle/choose.ts'
 import type { Forwarder } from '../redis/settle/forwarders/forwarder.ts'
 import type { DispatcherOptions } from './options.ts'
 import type { Plan } from './plan.ts'
-import { type Lease, leaseConnection, type RedisSource, redisSource } from './redis.ts'
+import { isClustered, type Lease, leaseConnection, type RedisSource, redisSource, workerConnection } from './redis.ts'
 
-interface Links {
+export interface Links {
   /** The connection to the stream's Redis; nothing is sent by making it. */
   stream(): Promise<RedisConnection>
+  /** The connection to the queue's Redis. Throws InvalidOption where it is another one and not given. */
+  queue(plan: Plan): Promise<RedisConnection>
+  /** Whether one command may read streams of the queue and of the pipeline. */
+  isTogether(plan: Plan): boolean
+  /** A connection of its own for blocking reads, which waits for Redis without bound. The caller closes it. */
+  blocking(side: 'Stream' | 'Queue', plan: Plan): Promise<RedisConnection>
+  /** BullMQ's queue of a plan, and whether its scripts are known and proven there. */
+  bull(plan: Plan): Promise<{ readonly bull: BullQueue; readonly isKnown: boolean }>
   /** The forwarder of a plan, on the queue's Redis. */
   forwarder(plan: Plan): Promise<Forwarder>
   /** The server's name in messages, without secrets. */
   label(): string
   end(): Promise<void>
+}
+
+interface Chosen {
+  readonly forwarder: Forwarder
+  readonly isComposed: boolean
 }
 
 interface LinkOptions extends Pick<DispatcherOptions, 'redis' | 'queueRedis' | 'refs'> {
@@ -34,8 +49,9 @@ export function createLinks({ redis, queueRedis, refs, pipeline, onError }: Link
   const queueSource = sourceOf('queueRedis', queueRedis, pipeline?.sink.redis, refs)
   const streamLease = lazy(() => leaseConnection(streamSource, 'Producer'))
   const queueLease = queueSource && lazy(() => leaseConnection(queueSource, 'Producer'))
-  let latest: { readonly config: DispatchConfig; readonly forwarder: Promise<Forwarder> } | undefined
+  let latest: { readonly config: DispatchConfig; readonly forwarder: Promise<Chosen> } | undefined
   const forwarders: Forwarder[] = []
+  const queues = new Map<string, Promise<BullQueue>>()
   let label = 'redis'
 
   const connectionOf = async (lease: Lazy<Lease>) => {
@@ -44,41 +60,77 @@ export function createLinks({ redis, queueRedis, refs, pipeline, onError }: Link
     return connection
   }
 
+  const queueConnection = async ({ config }: Plan) => {
+    const lease = config.queueElsewhere ? queueLease : streamLease
+    if (lease === undefined) {
+      throw failure('InvalidOption', { option: 'queueRedis', detail: queueMissing })
+    }
+    return await connectionOf(lease)
+  }
+
   /** By the consumers' own rule: while a flip overlaps, both sides must go the same way. */
   const choose = async (connection: RedisConnection, config: DispatchConfig) => {
     const { forwarder, fallback, confirmation } = await chooseForwarder(connection, targetOf(config))
     forwarders.push(forwarder)
     if (fallback !== undefined) onError(failure('PortableForwarding', { queue: config.queue, detail: fallback }))
     confirmation.listen({ changed: (amiss) => amiss !== undefined && onError(amiss), unconfirmed: ignoreSingleBatches })
-    return forwarder
+    return { forwarder, isComposed: fallback === undefined }
+  }
+
+  const chosen = async (plan: Plan): Promise<Chosen> => {
+    const { config } = plan
+    const connection = await queueConnection(plan)
+    if (latest?.config !== config) {
+      const forwarder = choose(connection, config)
+      latest = { config, forwarder }
+      // One that could not be chosen, Redis being away, is chosen again by the next dispatch.
+      forwarder.catch(() => {
+        if (latest?.forwarder === forwarder) latest = undefined
+      })
+    }
+    return await latest.forwarder
   }
 
   return {
     stream: async () => await connectionOf(streamLease),
-    async forwarder({ config }) {
-      const lease = config.queueElsewhere ? queueLease : streamLease
-      if (lease === undefined) {
-        throw failure('InvalidOption', { option: 'queueRedis', detail: 'the queue lives in another Redis: give its URL' })
-      }
-      const connection = await connectionOf(lease)
-      if (latest?.config !== config) {
-        const forwarder = choose(connection, config)
-        latest = { config, forwarder }
-        // One that could not be chosen, Redis being away, is chosen again by the next dispatch.
-        forwarder.catch(() => {
-          if (latest?.forwarder === forwarder) latest = undefined
-        })
-      }
-      return await latest.forwarder
+    queue: queueConnection,
+    isTogether: ({ config }) => {
+      if (config.queueElsewhere) return false
+      return !isClustered(streamSource) || slotOf(queueKey(config)) === slotOf(config.stream)
     },
+    async blocking(side, { config }) {
+      const source = side === 'Queue' && config.queueElsewhere ? queueSource : streamSource
+      if (source === undefined) throw failure('InvalidOption', { option: 'queueRedis', detail: queueMissing })
+      const connection = await workerConnection(source)
+      // One that was lent may be a plain ioredis one: without a listener it prints what its commands report.
+      connection.on('error', ignoreConnectionError)
+      return connection
+    },
+    async bull(plan) {
+      const { isComposed } = await chosen(plan)
+      const { queue, prefix } = plan.config
+      const key = queueKey(plan.config)
+      const opened = queues.get(key) ?? openBullQueue(await queueConnection(plan), queue, prefix)
+      queues.set(key, opened)
+      opened.catch(() => queues.delete(key))
+      return { bull: await opened, isKnown: isComposed }
+    },
+    forwarder: async (plan) => (await chosen(plan)).forwarder,
     label: () => label,
     async end() {
       await Promise.all(forwarders.map((forwarder) => forwarder.close()))
+      const opened = await Promise.allSettled(queues.values())
+      await Promise.all(opened.map((each) => (each.status === 'fulfilled' ? each.value.close() : undefined)))
       const leases = await Promise.allSettled([streamLease.made(), queueLease?.made()])
       await Promise.all(leases.map((lease) => (lease.status === 'fulfilled' ? lease.value?.end() : undefined)))
     },
   }
 }
+
+const queueMissing = 'the queue lives in another Redis: give its URL'
+
+/** Each command reports it by itself. */
+function ignoreConnectionError() {}
 
 /** The change was reported; a report for each dispatch would drown the rest. */
 function ignoreSingleBatches() {}

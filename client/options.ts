@@ -4,6 +4,7 @@ import type { StreamPipelineError } from '../api/errors.ts'
 import type { StreamPipelineInput } from '../api/schema/pipeline.ts'
 import type { DispatchConfig, DispatchMode } from '../redis/dispatchconfig.ts'
 import type { RedisInput } from './lent.ts'
+import type { StandardSchema } from './standardschema.ts'
 
 export interface DispatcherOptions {
   /** The pipeline: a StreamPipeline document, or the compiled form. Instead of `config`. */
@@ -13,6 +14,12 @@ export interface DispatcherOptions {
    * at. The folder is read again every few seconds. Default: the environment variable STREAMPIPELINE_DISPATCH.
    */
   readonly config?: DispatchConfig | string
+  /**
+   * The application's schema of a payload: zod or any other Standard Schema that exports JSON Schema. It types `dispatch` and is checked before
+   * anything is sent. Schemas that change values are refused. `onError` receives SchemaDiffers where the resource has another schema; consumers
+   * go by the resource's.
+   */
+  readonly schema?: StandardSchema
   /** Pins the mode. Default: environment variable STREAMPIPELINE_MODE; else Redis and the configuration decide. */
   readonly mode?: DispatchMode
   /** The stream's Redis. Default: the pipeline's; needed with `config`. */

@@ -1,10 +1,11 @@
 /**
  * Bounded waiting. A call that takes too long fails, but its command cannot be called back. The command stays in a socket or in the
  * client's queue while Redis is away, and runs afterwards. So unanswered payloads are counted. Beyond a bound, one call at a time passes as
- * a probe; the others fail before anything is sent. The first answer ends that. An outage then neither grows the process without end, nor
+ * a probe; the others fail before anything is sent. The first answer ends that, a refusal included. An outage then neither grows the process without end, nor
  * ends in a flood of old work.
  */
-import { asFailure, failure } from '../api/errors.ts'
+import { asFailure, failure, type StreamPipelineError } from '../api/errors.ts'
+import { replyCode } from '../redis/connect/replies.ts'
 
 /** Payloads sent without an answer since the last one, from which on calls are let through one at a time. */
 export const maxUnanswered = 1_000
@@ -49,10 +50,16 @@ export function createDeadline(timeoutMs: number, label: () => string): Deadline
       } catch (thrown) {
         const error = asFailure(thrown)
         if (error.code === 'RedisUnreachable') unanswered += payloads
+        else if (isAnswer(error)) unanswered = 0
         throw error
       } finally {
         running -= 1
       }
     },
   }
+}
+
+/** Redis refused a command, or answered that another forwarder holds the key. Either way it reads what is sent. */
+function isAnswer(error: StreamPipelineError): boolean {
+  return error.code === 'DispatchContended' || replyCode(error) !== undefined
 }

@@ -14,6 +14,7 @@ import { type KeySpace, keySpace } from '../redis/keys.ts'
 import { type Codec, createCodec } from '../redis/payload/codec.ts'
 import { mountedConfig } from './mounted.ts'
 import type { DispatcherOptions } from './options.ts'
+import { differences, payloadSchemaOf } from './standardschema.ts'
 
 export interface Plan {
   readonly config: DispatchConfig
@@ -29,12 +30,18 @@ interface Plans {
   current(): Promise<Plan>
 }
 
-interface PlanOptions extends Pick<DispatcherOptions, 'pipeline' | 'config'> {
+interface PlanOptions extends Pick<DispatcherOptions, 'pipeline' | 'config' | 'schema'> {
   readonly env: Readonly<Record<string, string | undefined>>
   readonly onError: (error: StreamPipelineError) => void
 }
 
-export function createPlans({ pipeline, config, env, onError }: PlanOptions): Plans {
+export function createPlans({ pipeline, config, schema, env, onError }: PlanOptions): Plans {
+  const own = schema && payloadSchemaOf(schema)
+  const planOf = (latest: DispatchConfig): Plan => {
+    const detail = own && differing(own, latest.schema)
+    if (detail !== undefined) onError(failure('SchemaDiffers', { detail }))
+    return { config: latest, codec: createCodec(payloadOf(latest), latest.allow), keys: keySpace(latest.stream, latest.group) }
+  }
   if (pipeline !== undefined && config !== undefined) {
     throw failure('InvalidOption', { option: 'config', detail: 'give either pipeline or config, not both' })
   }
@@ -61,6 +68,12 @@ function givenConfig(config: DispatchConfig | undefined, env: PlanOptions['env']
   throw failure('InvalidOption', { option: 'config', detail })
 }
 
-function planOf(config: DispatchConfig): Plan {
-  return { config, codec: createCodec(payloadOf(config)), keys: keySpace(config.stream, config.group) }
+/** Undefined: the two say the same. */
+function differing(own: Readonly<Record<string, unknown>>, given: DispatchConfig['schema']): string | undefined {
+  if (given === undefined) return 'the resource has no schema'
+  const paths = differences(own, given)
+  const more = paths.length > mostPaths ? ` and ${paths.length - mostPaths} more` : ''
+  return paths.length === 0 ? undefined : `${paths.slice(0, mostPaths).join(', ')}${more}`
 }
+
+const mostPaths = 5

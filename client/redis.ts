@@ -53,6 +53,20 @@ function plainDatabase(target: RedisTarget): number | undefined {
   }
 }
 
+/** Whether commands must keep to one slot. */
+export function isClustered(source: RedisSource): boolean {
+  switch (source.kind) {
+    case 'Url':
+      return false
+    case 'Borrowed':
+      return isCluster(source.connection)
+    case 'Target':
+      return source.target.kind === 'Cluster'
+    default:
+      return source satisfies never
+  }
+}
+
 async function databaseNamedBy({ target, refs }: Named): Promise<number | undefined> {
   if (target.kind !== 'UrlFrom') return plainDatabase(target)
   try {
@@ -100,7 +114,7 @@ export async function workerConnection(source: RedisSource): Promise<RedisConnec
     withoutTimeLimits(own.options.redisOptions ?? {})
     return own
   }
-  const own = connection.duplicate(patient)
+  const own = connection.duplicate({ ...patient, db: databaseOf(connection) })
   withoutTimeLimits(own.options)
   return own
 }

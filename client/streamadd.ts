@@ -6,6 +6,7 @@
 import { failure } from '../api/errors.ts'
 import { labelOf, type RedisConnection } from '../redis/connect/connection.ts'
 import type { DispatchMode } from '../redis/dispatchconfig.ts'
+import type { KeySpace } from '../redis/keys.ts'
 import { dispatchAdd } from '../redis/scripts/generated.ts'
 
 /** Bounds of one script: it holds Redis while it runs. */
@@ -19,22 +20,38 @@ export interface StreamAdd {
   /** In force while Redis has no mode. */
   readonly mode: DispatchMode
   readonly maxEntries: number | undefined
+  /** Where consumers say whether they take options of a request. */
+  readonly consumers: Pick<KeySpace, 'consumer' | 'consumers'>
+}
+
+/** One entry: flat field, value, … */
+export interface StreamEntry {
+  readonly flat: readonly string[]
+  readonly hasOptions: boolean
 }
 
 /**
- * Adds entries (flat field, value, …) in order and returns their ids. It returns fewer ids than entries when the mode in Redis became
- * Direct in between; the rest is not added. Throws catalogued errors; entries of earlier chunks are then in the stream.
+ * Adds entries in order and returns their ids. It returns fewer ids than entries when the mode in Redis became
+ * Direct in between; the rest is not added. Throws OptionsNotTaken and catalogued errors; entries of earlier chunks are then in the stream.
  */
 export async function addToStream(
   connection: RedisConnection,
-  { stream, modeKey, mode, maxEntries }: StreamAdd,
-  entries: readonly (readonly string[])[],
+  { stream, modeKey, mode, maxEntries, consumers }: StreamAdd,
+  entries: readonly StreamEntry[],
 ): Promise<string[]> {
-  const keys = { stream, modeKeys: modeKey === undefined ? [] : [modeKey] }
+  const modeKeys = modeKey === undefined ? [] : [modeKey]
+  const heartbeats = consumers.consumer('')
   const ids: string[] = []
   for (const chunk of chunksOf(entries)) {
-    const lengths = chunk.map((flat) => flat.length)
-    const added = await dispatchAdd(connection, keys, { mode, maxEntries: maxEntries ?? 0, lengths, strings: chunk.flat() })
+    const lengths = chunk.map(({ flat }) => flat.length)
+    const strings = chunk.flatMap(({ flat }) => flat)
+    const registry = chunk.some(({ hasOptions }) => hasOptions) ? consumers.consumers : ''
+    const args = { mode, registry, heartbeats, maxEntries: maxEntries ?? 0, lengths, strings }
+    const added = await dispatchAdd(connection, { stream, modeKeys }, args)
+    if (added.dropping !== '') {
+      const detail = 'it is of an earlier release, or its pipeline has no spec.sink.bullmq.allow'
+      throw failure('OptionsNotTaken', { consumer: added.dropping, detail })
+    }
     if (added.ids === undefined) return ids
     if (added.ids.length !== chunk.length) throw unexpected(connection)
     ids.push(...added.ids)
@@ -42,17 +59,17 @@ export async function addToStream(
   return ids
 }
 
-function* chunksOf(entries: readonly (readonly string[])[]): Generator<readonly (readonly string[])[]> {
-  let chunk: (readonly string[])[] = []
+function* chunksOf(entries: readonly StreamEntry[]): Generator<readonly StreamEntry[]> {
+  let chunk: StreamEntry[] = []
   let characters = 0
-  for (const flat of entries) {
-    const size = flat.reduce((sum, text) => sum + text.length, 0)
+  for (const entry of entries) {
+    const size = entry.flat.reduce((sum, text) => sum + text.length, 0)
     if (chunk.length > 0 && (chunk.length === chunkEntries || characters + size > chunkCharacters)) {
       yield chunk
       chunk = []
       characters = 0
     }
-    chunk.push(flat)
+    chunk.push(entry)
     characters += size
   }
   if (chunk.length > 0) yield chunk

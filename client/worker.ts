@@ -10,9 +10,11 @@ import { pause } from '../process/pause.ts'
 import { close as closeConnection, failureOn, open, type RedisConnection } from '../redis/connect/connection.ts'
 import { executionLock } from '../redis/keys.ts'
 import { createProcessor, type ExecutionContext, type Skipped } from './execution.ts'
+import { type Handler, type Handlers, handlerOf } from './handlers.ts'
 import { checkPrimary, type RedisInput } from './lent.ts'
 import { createWorkerMetrics } from './metrics.ts'
 import { redisSource, workerConnection } from './redis.ts'
+import type { StandardSchema } from './standardschema.ts'
 import { warn } from './warn.ts'
 
 export interface WorkerOptions<Payload extends object, Result> {
@@ -22,11 +24,14 @@ export interface WorkerOptions<Payload extends object, Result> {
   readonly prefix?: string
   /** Where the queue lives. A connection that is passed in is duplicated without its limits of time, and never closed. */
   readonly redis: RedisInput
+  /** Types the payload. It is not checked again: the dispatcher and the consumer have checked it. */
+  readonly schema?: StandardSchema<Payload>
   /**
    * Does the work. Its result is the job's return value; an error fails the attempt. It must stop when
-   * `context.signal` aborts: another worker may be running the same work by then.
+   * `context.signal` aborts: another worker may be running the same work by then. An object has a handler for each name of a job; `*` takes
+   * every other name.
    */
-  readonly execute: (payload: Payload, context: ExecutionContext<Payload>) => Promise<Result> | Result
+  readonly execute: Handler<Payload, Result> | Handlers<Payload, Result>
   /** True when this work is finished already, by your own records: the job then completes without a run. Default: never. */
   readonly isTerminal?: (payload: Payload, context: ExecutionContext<Payload>) => Promise<boolean> | boolean
   /** The idempotency key of a job. Default: its id, which StreamPipeline derives from the payload's key. */
@@ -89,6 +94,7 @@ export function createWorker<Payload extends object, Result = unknown>(options: 
   atLeast('lockTtlMs', lockTtlMs, 300)
   atLeast('postponeMs', postponeMs, 0)
   atLeast('concurrency', concurrency, 1)
+  const execute = handlerOf(options.execute)
   const source = redisSource(options.redis, 'redis')
   const metrics = createWorkerMetrics(queue, options.registry)
   const closing = new AbortController()
@@ -131,7 +137,7 @@ export function createWorker<Payload extends object, Result = unknown>(options: 
   function makeBull(connection: RedisConnection): BullWorker {
     const process = createProcessor<Payload, Result>(
       {
-        execute: tracked(options.execute),
+        execute: tracked(execute),
         isTerminal: options.isTerminal && tracked(options.isTerminal),
         key: options.key ?? ((job) => job.id ?? job.name),
         lockKey: (key) => executionLock(prefix, queue, key),

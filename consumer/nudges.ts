@@ -4,6 +4,7 @@
  * about may lie before the cursor.
  */
 import { pause } from '../process/pause.ts'
+import { systemTimer, type Timer } from '../process/timer.ts'
 
 /** How often it is asked for, beside what heartbeats bring: released entries should be in work again within two seconds. */
 export const listenIntervalMs = 500
@@ -15,7 +16,7 @@ export interface Nudges {
   next(ms: number, signal: AbortSignal): Promise<boolean>
 }
 
-export function createNudges(): Nudges {
+export function createNudges(timer: Timer = systemTimer): Nudges {
   let known: string | undefined
   let untaken = false
   let wake = () => {}
@@ -31,7 +32,7 @@ export function createNudges(): Nudges {
       if (!untaken) {
         const waking = new AbortController()
         wake = () => waking.abort()
-        await pause(ms, AbortSignal.any([signal, waking.signal]))
+        await pause(ms, AbortSignal.any([signal, waking.signal]), timer)
       }
       const nudged = untaken
       untaken = false

@@ -1,7 +1,8 @@
-/** What a consumer is assembled from, and who hears of what it does. */
+/** The parts that a consumer is assembled from, and the events that it reports to its observers. */
 
 import type { CompiledPipeline } from '../api/compiled.ts'
 import type { StreamPipelineError } from '../api/errors.ts'
+import type { Clock } from '../process/clock.ts'
 import type { RedisConnection } from '../redis/connect/connection.ts'
 import type { StreamPlace } from '../redis/placement.ts'
 import type { ForwardPlan } from '../redis/settle/choose.ts'
@@ -23,11 +24,10 @@ export interface ConsumerParts {
   readonly connections: ConsumerConnections
   /** Chooses and proves the way of settling; asked at start, when the connections are open. */
   readonly choosePath: () => Promise<ForwardPlan>
-  readonly observer: ConsumerObserver
-  /** Told of a defect in our own code: the process must not go on in doubt. */
+  readonly observers: readonly ConsumerObserver[]
+  /** Receives a defect in our own code: the process must not go on in doubt. */
   readonly fault: (thrown: unknown) => void
-  readonly clock: () => number
-  readonly random: () => number
+  readonly clock: Clock
 }
 
 export interface ConsumerConnections {
@@ -37,20 +37,35 @@ export interface ConsumerConnections {
   readonly queue: RedisConnection
 }
 
-/** What the outside hears; metrics and logs hang on it. */
+/** The events of a consumer. Metrics and logs are observers; each takes the events that it needs. */
 export interface ConsumerObserver {
-  stateChanged(state: ConsumerState, previous: ConsumerState): void
+  stateChanged?(state: ConsumerState, previous: ConsumerState): void
   /** @param fallback why it is not the composed way */
-  pathChosen(kind: PathKind, fallback: string | undefined): void
-  /** Batches go on without a replica's confirmation, or might: why; undefined when all is well again. */
-  confirmationChanged(amiss: StreamPipelineError | undefined): void
+  pathChosen?(kind: PathKind, fallback: string | undefined): void
+  /** @param amiss why batches go on, or might go on, without a replica's confirmation; undefined: all is well again */
+  confirmationChanged?(amiss: StreamPipelineError | undefined): void
   /** A batch is acknowledged that no replica confirmed. */
-  unconfirmed(): void
-  groupMade(outcome: GroupOutcome): void
-  batchSettled(report: BatchReport): void
-  reclaimed(report: ReclaimReport): void
-  heartbeatSent(atMs: number): void
-  housekept(report: HousekeepingReport): void
+  unconfirmed?(): void
+  groupMade?(outcome: GroupOutcome): void
+  batchSettled?(report: BatchReport): void
+  reclaimed?(report: ReclaimReport): void
+  heartbeatSent?(atMs: number): void
+  housekept?(report: HousekeepingReport): void
   /** The last word of a drained consumer, with its totals. */
-  handedBack(entries: number, retired: boolean, totals: Totals): void
+  handedBack?(entries: number, retired: boolean, totals: Totals): void
+}
+
+/** Reports an event to every observer, in their order. */
+export type Announce = <Name extends keyof ConsumerObserver>(
+  name: Name,
+  ...details: Parameters<NonNullable<ConsumerObserver[Name]>>
+) => void
+
+export function createAnnouncer(observers: readonly ConsumerObserver[]): Announce {
+  return (name, ...details) => {
+    for (const observer of observers) {
+      const listener = observer[name] as ((...args: typeof details) => void) | undefined
+      listener?.call(observer, ...details)
+    }
+  }
 }

@@ -4,6 +4,7 @@
  */
 
 import { failure } from '../api/errors.ts'
+import type { Clock } from '../process/clock.ts'
 import { pause } from '../process/pause.ts'
 import { labelOf, type RedisConnection } from '../redis/connect/connection.ts'
 import type { StreamPlace } from '../redis/placement.ts'
@@ -28,6 +29,8 @@ interface PresenceParts {
   readonly place: StreamPlace
   readonly name: string
   readonly uid: string
+  /** That the pipeline lets requests set options. */
+  readonly takesOptions?: boolean
   readonly minIdleMs: number
   readonly lifecycle: Lifecycle
   readonly held: HeldEntries
@@ -35,7 +38,7 @@ interface PresenceParts {
   readonly nudges: Nudges
   /** Kind of the forward path, once it is chosen. */
   readonly path: () => string
-  readonly clock: () => number
+  readonly clock: Pick<Clock, 'now' | 'after'>
   readonly heartbeatSent: (atMs: number) => void
   /** Receives the number of entries that became dead letters instead of being renewed. */
   readonly trimmed: (count: number) => void
@@ -65,6 +68,7 @@ export function createPresence(parts: PresenceParts): Presence {
       state: lifecycle.state.kind,
       inFlight: held.size - held.withheld,
       path: parts.path(),
+      ...(parts.takesOptions === true ? { takesOptions: true } : {}),
       ...parts.tally.read(),
     })
     parts.heartbeatSent(reply.now)
@@ -81,17 +85,17 @@ export function createPresence(parts: PresenceParts): Presence {
       lifecycle.backendFailed(failure('RedisUnreachable', { address: labelOf(connection), detail }))
     }
     // An answer that came while this process itself stood still is read first.
-    const timer = setTimeout(() => setImmediate(tell), unansweredMs)
+    const cancel = parts.clock.after(unansweredMs, () => setImmediate(tell))
     try {
       await work
     } finally {
       ended = true
-      clearTimeout(timer)
+      cancel()
     }
   }
 
   const renew = async (ageMs: number) => {
-    const old = held.due(ageMs, parts.clock())
+    const old = held.due(ageMs, parts.clock.now())
     if (old.length > 0) await renewEntries(connection, place, name, old, parts.trimmed)
   }
 
@@ -105,19 +109,19 @@ export function createPresence(parts: PresenceParts): Presence {
       while (!leaving.aborted) {
         if (lifecycle.state.kind !== 'BackendDown') {
           await guarded(lifecycle, async () => {
-            if (parts.clock() - beatAt > heartbeatIntervalMs - everyMs) {
-              beatAt = parts.clock()
+            if (parts.clock.now() - beatAt > heartbeatIntervalMs - everyMs) {
+              beatAt = parts.clock.now()
               await watched(beat())
             }
             await watched(renew(parts.minIdleMs / 3))
           })
         }
-        await pause(everyMs, leaving)
+        await pause(everyMs, leaving, parts.clock.after)
       }
     },
     async listening() {
       for (;;) {
-        await pause(listenIntervalMs, lifecycle.draining)
+        await pause(listenIntervalMs, lifecycle.draining, parts.clock.after)
         if (lifecycle.draining.aborted) return
         if (!mayRead(lifecycle.state)) continue
         await guarded(lifecycle, async () => nudges.heard(await readNudge(connection, place)))

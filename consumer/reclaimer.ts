@@ -12,9 +12,10 @@
  * that, so taking it up does not raise its count.
  */
 
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { CompiledPipeline } from '../api/compiled.ts'
 import type { StreamPipelineError } from '../api/errors.ts'
+import type { Clock } from '../process/clock.ts'
+import { pause } from '../process/pause.ts'
 import type { Semaphore } from '../process/semaphore.ts'
 import type { RedisConnection } from '../redis/connect/connection.ts'
 import type { StreamPlace } from '../redis/placement.ts'
@@ -44,7 +45,7 @@ interface ReclaimerParts {
   readonly slots: Semaphore
   /** Ends a read that blocks: it holds a slot for nothing, which is wanted here. */
   readonly endRead: () => Promise<void>
-  readonly clock: () => number
+  readonly clock: Pick<Clock, 'now' | 'after'>
   readonly settle: (batch: readonly Delivery[]) => Promise<void>
   readonly report: (round: ReclaimReport) => void
 }
@@ -74,6 +75,7 @@ const lostAfterMs = 2_000
 const lostPages = 16
 /** A read may be on its way to the server when its slot is wanted: the server is asked until there is a slot. */
 const endReadEveryMs = 50
+const never = new AbortController().signal
 
 export function createReclaimer(parts: ReclaimerParts): Reclaimer {
   const { pipeline, place, consumer, connection, held, lifecycle, slots } = parts
@@ -101,7 +103,8 @@ export function createReclaimer(parts: ReclaimerParts): Reclaimer {
   const takeSlot = async () => {
     const taking = slots.take(lifecycle.draining)
     for (;;) {
-      const taken = await Promise.race([taking, sleep(endReadEveryMs, 'not yet' as const, { ref: false })])
+      const later = pause(endReadEveryMs, never, parts.clock.after).then(() => 'not yet' as const)
+      const taken = await Promise.race([taking, later])
       if (taken !== 'not yet') return taken
       await parts.endRead().catch(ignoreFailure)
     }
@@ -123,7 +126,7 @@ export function createReclaimer(parts: ReclaimerParts): Reclaimer {
       const { claimed, trimmed, seen, refusal } = await claimEntries(connection, place, consumer, minIdle, ids, how)
       held.add(
         claimed.map(({ id }) => id),
-        parts.clock(),
+        parts.clock.now(),
       )
       const taken = new Set(claimed.map(({ id }) => id))
       // Settled by another, or trimmed: not ours any more, if it was.

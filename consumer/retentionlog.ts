@@ -22,7 +22,8 @@ export function createRetentionLog(log: Logger, stream: string, group: string) {
     } else pinned = ''
     if (unaccounted + undecided > missing) {
       const command = redeliverCommand(stream, group, missingFrom)
-      log.warn({ unaccounted, undecided, command }, 'others took entries from the group; the command has them delivered again')
+      const found = unaccounted > 0 ? 'others took entries from the group' : 'entries were trimmed unread, or others took them'
+      log.warn({ unaccounted, undecided, command }, `${found}; the command has delivered again what is in the stream`)
     }
     missing = unaccounted + undecided
     if (nodeEntries > largeNode && !largeTold) {

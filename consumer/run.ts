@@ -13,6 +13,7 @@ import { exitCodeOf, exitCodes } from '../api/exitcodes.ts'
 import { readPipelines } from '../api/files.ts'
 import { type Problem, parsePipeline, pipelineWarnings } from '../api/validate.ts'
 import { backoffMs } from '../process/backoff.ts'
+import { systemClock } from '../process/clock.ts'
 import { listen, parseListen } from '../process/httpserver.ts'
 import { createLogger, standardOutput } from '../process/logger.ts'
 import { pause } from '../process/pause.ts'
@@ -24,7 +25,7 @@ import { type Consumer, createConsumer } from './consumer.ts'
 import { consumerUid } from './identity.ts'
 import { createLogObserver } from './logging.ts'
 import { createConsumerMetrics } from './metrics.ts'
-import type { ConsumerConnections, ConsumerObserver } from './parts.ts'
+import type { ConsumerConnections } from './parts.ts'
 import { probes } from './probes.ts'
 import { redisBackoff } from './states.ts'
 
@@ -59,7 +60,6 @@ export async function runConsumer(options: ConsumeOptions): Promise<number> {
     const name = options.name ?? options.env['POD_NAME'] ?? hostname()
     const connections = await makeConnections(pipeline, directoryReader(options.refs))
     const metrics = createConsumerMetrics(pipeline)
-    const clock = () => performance.now()
     const made = createConsumer({
       pipeline,
       place: streamPlace(pipeline),
@@ -71,13 +71,12 @@ export async function runConsumer(options: ConsumeOptions): Promise<number> {
       }),
       connections,
       choosePath: async () => await chooseSettlePath(pipeline, connections.writer, connections.queue),
-      observer: both(metrics.observer, createLogObserver(log, pipeline.source)),
+      observers: [metrics.observer, createLogObserver(log, pipeline.source)],
       fault(thrown) {
         tell(asFailure(thrown))
         fault.resolve(exitCodes.fault)
       },
-      clock,
-      random: Math.random,
+      clock: systemClock,
     })
     consumer = made
     const server = await listen(
@@ -164,49 +163,4 @@ async function makeConnections(pipeline: CompiledPipeline, read: ReadReference):
   const elsewhere = pipeline.sink.redis
   const queue = elsewhere === undefined ? writer : connect(await resolveTarget(elsewhere, read), 'Writer')
   return { blocking: connect(address, 'Blocking'), writer, queue }
-}
-
-function both(first: ConsumerObserver, second: ConsumerObserver): ConsumerObserver {
-  return {
-    stateChanged(state, previous) {
-      first.stateChanged(state, previous)
-      second.stateChanged(state, previous)
-    },
-    pathChosen(kind, fallback) {
-      first.pathChosen(kind, fallback)
-      second.pathChosen(kind, fallback)
-    },
-    confirmationChanged(amiss) {
-      first.confirmationChanged(amiss)
-      second.confirmationChanged(amiss)
-    },
-    unconfirmed() {
-      first.unconfirmed()
-      second.unconfirmed()
-    },
-    groupMade(outcome) {
-      first.groupMade(outcome)
-      second.groupMade(outcome)
-    },
-    batchSettled(report) {
-      first.batchSettled(report)
-      second.batchSettled(report)
-    },
-    reclaimed(round) {
-      first.reclaimed(round)
-      second.reclaimed(round)
-    },
-    heartbeatSent(atMs) {
-      first.heartbeatSent(atMs)
-      second.heartbeatSent(atMs)
-    },
-    housekept(report) {
-      first.housekept(report)
-      second.housekept(report)
-    },
-    handedBack(entries, retired, totals) {
-      first.handedBack(entries, retired, totals)
-      second.handedBack(entries, retired, totals)
-    },
-  }
 }

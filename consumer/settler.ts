@@ -4,7 +4,8 @@
  * pending and are handed back. Trying again after an unknown outcome is safe: what was forwarded has its mark.
  */
 
-import { setTimeout as sleep } from 'node:timers/promises'
+import type { Clock } from '../process/clock.ts'
+import { pause } from '../process/pause.ts'
 import { jsonOf } from '../redis/bullmq/item.ts'
 import type { Codec } from '../redis/payload/codec.ts'
 import type { DeadLetterReason } from '../redis/record.ts'
@@ -39,8 +40,7 @@ interface SettlerParts {
   readonly codec: Codec
   readonly held: HeldEntries
   readonly lifecycle: Lifecycle
-  readonly clock: () => number
-  readonly random: () => number
+  readonly clock: Pick<Clock, 'now' | 'random' | 'after'>
   readonly report: (batch: BatchReport) => void
 }
 
@@ -53,6 +53,8 @@ interface Settler {
 
 /** Pause before a key that somebody else is forwarding is asked for again. */
 const contendedPauseMs = 200
+/** A drain goes on with contended entries until its deadline. */
+const never = new AbortController().signal
 
 export function createSettler(parts: SettlerParts): Settler {
   const { codec, held, lifecycle } = parts
@@ -61,9 +63,9 @@ export function createSettler(parts: SettlerParts): Settler {
     const decoded = codec.decode(fields)
     const { redrives } = decoded
     if (decoded.kind === 'Invalid') return { kind: 'Bury', id, reason: decoded.reason, error: decoded.error, redrives }
-    const { hash, data, trace, metadata } = decoded
-    const item = { hash, json: jsonOf(data), trace, origin: id, redrives, ...(metadata === undefined ? {} : { metadata }) }
-    return { kind: 'Forward', id, item, redrives }
+    const { hash, data, trace, metadata, asked } = decoded
+    const beside = { ...(metadata === undefined ? {} : { metadata }), ...(asked === undefined ? {} : { asked }) }
+    return { kind: 'Forward', id, item: { hash, json: jsonOf(data), trace, origin: id, redrives, ...beside }, redrives }
   }
 
   /** One attempt; returns the entries that must be tried again, and what kept them from being settled. */
@@ -84,7 +86,7 @@ export function createSettler(parts: SettlerParts): Settler {
       done.push(verdict.id)
     }
     held.remove(done)
-    parts.report({ entries: done.length, outcomes: counts, dead, durationMs: parts.clock() - begun })
+    parts.report({ entries: done.length, outcomes: counts, dead, durationMs: parts.clock.now() - begun })
     // One that settled in part only is no sign that the backend is well.
     if (failure === undefined) lifecycle.dispatch({ kind: 'BatchSettled', waiting })
     return { again, failure }
@@ -96,7 +98,7 @@ export function createSettler(parts: SettlerParts): Settler {
     })
 
   const settle = async (batch: readonly Verdict[]) => {
-    const begun = parts.clock()
+    const begun = parts.clock.now()
     let rest = batch
     while (rest.length > 0) {
       const failure = await attempt(rest, begun).then(
@@ -110,16 +112,16 @@ export function createSettler(parts: SettlerParts): Settler {
         // Tried again within seconds (reclaimer.ts), uncounted: the others must not wait for it.
         held.withhold(rest.map(({ id }) => id))
         const outcomes = { forwarded: 0, duplicate: 0, dead: 0, gone: 0 }
-        parts.report({ entries: 0, outcomes, dead: [], durationMs: parts.clock() - begun, withheld: rest.length })
+        parts.report({ entries: 0, outcomes, dead: [], durationMs: parts.clock.now() - begun, withheld: rest.length })
         return
       }
       if (failure !== undefined) {
         lifecycle.backendFailed(failure)
         await lifecycle.until((state) => isReady(state) || state.kind === 'Draining' || state.kind === 'Stopped')
       } else if (rest.length > 0) {
-        await sleep(contendedPauseMs * (0.5 + parts.random()), undefined, { ref: false })
+        await pause(contendedPauseMs * (0.5 + parts.clock.random()), never, parts.clock.after)
       }
-      if (rest.length > 0 && givesUp(lifecycle, failure !== undefined, parts.clock())) {
+      if (rest.length > 0 && givesUp(lifecycle, failure !== undefined, parts.clock.now())) {
         // Left pending under our name: draining hands it back.
         held.remove(rest.map(({ id }) => id))
         return

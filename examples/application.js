@@ -1,9 +1,9 @@
-// The application's side of quickstart.yaml: one dispatcher that hands requests over, one worker that runs them.
+// The application for quickstart.yaml: a dispatcher that hands requests over, and a worker that runs them.
 //
 //   npx streampipeline up -f quickstart.yaml      in another terminal, with a Redis at 127.0.0.1:6379
 //   node application.js                           hands over three requests, two of them for the same work: two runs
 //
-// REDIS_URL names another Redis. STREAMPIPELINE_MODE=Direct goes past the stream, straight into the queue: same jobs, same ids.
+// REDIS_URL names another Redis. STREAMPIPELINE_MODE=Direct adds to the queue, past the stream: same jobs, same ids.
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { createDispatcher, createWorker, loadPipelines } from 'streampipeline'
@@ -12,11 +12,11 @@ const redis = process.env.REDIS_URL ?? 'redis://127.0.0.1:6379/0'
 const file = new URL('quickstart.yaml', import.meta.url)
 const [pipeline] = loadPipelines(readFileSync(file, 'utf8'), file.pathname)
 
-// On a cluster the operator publishes what a dispatcher needs as the ConfigMap ndvi-dispatch; mounted at a folder:
+// On a cluster the operator publishes the dispatcher's configuration as the ConfigMap ndvi-dispatch. Mounted at a folder:
 //   createDispatcher({ config: '/etc/streampipeline', redis })
 const dispatcher = createDispatcher({ pipeline: pipeline.document, redis })
 
-// Your own records say what is finished; here they are a Map.
+// Your own records know which work is finished. Here they are a Map.
 const results = new Map()
 
 const worker = createWorker({
@@ -33,7 +33,7 @@ const worker = createWorker({
 })
 await worker.start()
 
-// Equal work, equal hash; the time makes each run of this program ask for new work.
+// Equal work has an equal hash. The time makes each run of this program ask for new work.
 const asked = new Date().toISOString()
 for (const [job_id, farm_id] of [7, 8, 7].entries()) {
   const request_hash = createHash('sha256').update(`ndvi_current of farm ${farm_id}, ${asked}`).digest('hex')
@@ -48,7 +48,7 @@ for (const [job_id, farm_id] of [7, 8, 7].entries()) {
   console.log(result.mode === 'Stream' ? `entry ${result.id}` : `job ${result.outcome}`)
 }
 
-// A request that does not fit the schema never leaves the process.
+// A request that violates the schema never leaves the process.
 await dispatcher.dispatch({ job_id: 4 }).catch((error) => console.log(error.message))
 
 while (results.size < 2) await new Promise((resolve) => setTimeout(resolve, 50))
@@ -56,7 +56,7 @@ await dispatcher.close()
 await worker.close()
 console.log((await worker.registry.metrics()).match(/^upstream_requests_total.*$/m)?.[0])
 
-/** Stands for a call of an imagery service. */
+/** In place of a call to an imagery service. */
 async function fetchNdvi(farm, signal) {
   await new Promise((resolve) => setTimeout(resolve, 100))
   signal.throwIfAborted()

@@ -1,15 +1,15 @@
 /**
- * What a run has done, kept from the group's accounts in Redis (redis/stream/account.ts). It is exact as long as the group lives; how
- * often one looks changes nothing.
+ * The totals of a run, kept from the group's accounts in Redis (redis/stream/account.ts). They are exact as long as the group
+ * exists. The number of looks does not matter.
  *
- * A group may begin a new life under a run. The book then closes a chapter, with the account last seen, and opens the next:
+ * Stream or group may be replaced during a run. The book then closes a chapter, with the account last seen, and opens the next:
  *
- * Emptied   the stream and the ledger are gone: Redis came back without data, or somebody deleted all.
- * Deleted   the stream alone was deleted; the ledger went on.
- * Remade    the group alone was destroyed and made again.
+ * Emptied   stream and ledger are gone: Redis came back without data, or another program deleted all.
+ * Deleted   the stream alone was deleted. The ledger went on.
+ * Remade    the group alone was destroyed and created again.
  * SetBack   a count fell: Redis came back with older data (a restart without the last writes, a failover).
  *
- * In an ended chapter the numbers are a lower bound: what happened after the last look nobody can know.
+ * In a closed chapter the numbers are a lower bound: changes after the last look are unknown.
  */
 import { type Account, waitingIn } from '../redis/stream/account.ts'
 
@@ -35,7 +35,7 @@ export const openBook = (account: Account): Book => ({ ended: [], present: { ope
 
 export function follow(book: Book, account: Account): Book {
   const { latest } = book.present
-  // Nobody has made the group again yet: the account that comes then tells what happened.
+  // The group is not created again yet. The next account shows the cause.
   if (!account.present) return book
   const how = interruption(latest, account)
   if (how === undefined) return { ...book, present: { ...book.present, latest: account } }
@@ -81,7 +81,7 @@ function openingOf(how: Interruption, before: Account, after: Account): Account 
     case 'Deleted':
       return { ...before, began: after.began, added: 0, length: 0, pending: 0, undelivered: 0, taken: 0, counted: true }
     case 'Remade':
-      // What is delivered again, and how much that is, only the new group knows: its first account is where its sum begins.
+      // Only the new group knows how much is delivered again. Its sum begins at its first account.
       return { ...before, began: after.began, taken: 0, counted: false }
     case 'SetBack':
       return after
@@ -104,15 +104,15 @@ export interface Reckoning {
   readonly duplicates: number
   /** Records written, of failed jobs as well. */
   readonly deadLetters: number
-  /** Entries that nobody has settled yet. */
+  /** Entries not settled yet. */
   readonly left: number
   /** Entries cut from the stream unread. */
   readonly lost: number
-  /** Entries that other hands took from the group. */
+  /** Entries that other programs took from the group. */
   readonly taken: number
-  /** Settled by consumers of another version, which do not say how. */
+  /** Settled by consumers of another version, which do not count how. */
   readonly otherwise: number
-  /** What the equation of the account lacks; 0 as far as it can be checked. */
+  /** Missing from the sum of the account; 0 as far as it can be checked. */
   readonly unexplained: number
   readonly interruptions: readonly { readonly how: Interruption; readonly atMs: number; readonly left: number }[]
 }

@@ -1,8 +1,8 @@
 /**
- * A child process in its own process group: the terminal's Ctrl-C reaches only us, and we decide when a child stops. Its
- * standard output and error are kept as a short tail, which is what is shown when it ends unasked.
+ * A child process in its own process group. The terminal's Ctrl-C reaches only this process, which decides when a child stops. A
+ * short tail of its standard output and error is kept, and shown when it ends unasked.
  *
- * It ends with us, whatever ends us: the guard sees to that, and a tied one does itself.
+ * A child ends with this process in any case: by the guard (guard.ts), or by itself if it is tied to a pipe.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import type { Guard } from './guard.ts'
@@ -30,9 +30,9 @@ export interface ChildOptions {
   readonly env?: NodeJS.ProcessEnv
   /** Every complete line of output. */
   readonly onLine?: (line: string) => void
-  /** Its standard input is a pipe that closes when we end, by which it knows. */
+  /** Its standard input is a pipe. The child ends when the pipe closes, which happens when this process ends. */
   readonly tied?: boolean
-  /** Ends it should we be killed. */
+  /** Ends it if this process is killed. */
   readonly guard?: Pick<Guard, 'watch' | 'leave'> | undefined
 }
 
@@ -43,7 +43,7 @@ export async function startChild(command: string, args: readonly string[], optio
     stdio: [options.tied ? 'pipe' : 'ignore', 'pipe', 'pipe'],
     env: options.env ?? process.env,
   })
-  // At once: a moment later we may be gone.
+  // At once: this process may end a moment later.
   if (child.pid !== undefined) options.guard?.watch(child.pid)
   const lines: string[] = []
   const keep = (line: string) => {
@@ -52,7 +52,7 @@ export async function startChild(command: string, args: readonly string[], optio
     options.onLine?.(line)
   }
   const exited = new Promise<Exit>((resolve) => child.once('close', (code, signal) => resolve({ code, signal })))
-  // By 'exit', not by 'close': from then on the number may be another's.
+  // By 'exit', not by 'close': after it the system may give the number to another process.
   child.once('exit', () => child.pid !== undefined && options.guard?.leave(child.pid))
   child.stdin?.on('error', () => undefined) // nothing is written
   readLines(child, keep)
@@ -61,7 +61,7 @@ export async function startChild(command: string, args: readonly string[], optio
     child.once('error', reject)
   })
   const running = () => child.exitCode === null && child.signalCode === null
-  // Should we end without having stopped it, nobody else would: it is in a process group of its own.
+  // It is in a process group of its own, so nothing else would stop it if this process ended first.
   const endWithUs = () => void (running() && child.kill('SIGKILL'))
   process.on('exit', endWithUs)
   void exited.then(() => process.off('exit', endWithUs))

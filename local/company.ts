@@ -1,6 +1,6 @@
 /**
- * Consumers that read the group beside this run's: another `up`, a consumer started by hand, a cluster's pods, another program. Each
- * entry goes to one of all these, so a person who does not know of them looks in vain for his entries.
+ * Consumers of the group that are not of this run: another `up`, a consumer started by hand, a cluster's pods, another program.
+ * Each entry goes to one of them all. A user who does not know of them would miss entries.
  */
 import { parseIdentity } from '../redis/stream/identity.ts'
 import { heartbeatTtlMs } from '../redis/stream/registry.ts'
@@ -19,7 +19,7 @@ export interface Other {
 /** A name that is not registered is alive if it asked for something lately. */
 const strangerIdleMs = 60_000
 
-/** @param ours tells this run's processes by their uid */
+/** @param ours whether a uid belongs to a process of this run */
 export function othersIn({ atMs, consumers }: Sample, ours: (uid: string) => boolean): readonly Other[] {
   return consumers.flatMap((consumer) => {
     if (consumer.uid !== undefined && ours(consumer.uid)) return []

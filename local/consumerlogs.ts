@@ -1,6 +1,6 @@
 /**
- * The output of consumers: each line goes to a file of its consumer, and the address of its metrics is read off it. Files are bounded,
- * since a run may last for days at level Debug.
+ * The output of consumers. Each line goes to a file of its consumer, and one line has the address of its metrics. Files are
+ * bounded, since a run may last for days at level Debug.
  */
 import { createWriteStream, type WriteStream } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
@@ -19,7 +19,7 @@ interface LogFile {
   bytes: number
 }
 
-/** @param onMetrics told where a consumer that has started serves its metrics */
+/** @param onMetrics called with the address at which a started consumer serves its metrics */
 export async function openConsumerLogs(
   within: string,
   onMetrics: (name: string, url: string) => void,
@@ -33,7 +33,7 @@ export async function openConsumerLogs(
     const known = files.get(name)
     if (known !== undefined) return known
     const stream = createWriteStream(join(folder, `${name}.log`), { flags: 'a', mode: 0o600 })
-    // A full disk must not end the run; the consumer's last words are kept in memory as well (child.ts).
+    // A full disk must not end the run. The consumer's last lines are in memory as well (child.ts).
     stream.on('error', () => undefined)
     const file = { stream, bytes: 0 }
     files.set(name, file)

@@ -1,14 +1,15 @@
-/** The scaling loop of a local run: observe, decide, scale the fleet, remember what was seen. One turn at a time. */
+/** The scaling loop of a local run: observe, decide, scale the fleet, remember the sample. One turn at a time. */
 import type { CompiledPipeline } from '../api/compiled.ts'
 import { asFailure } from '../api/errors.ts'
 import type { RedisConnection } from '../redis/connect/connection.ts'
 import { streamPlace } from '../redis/placement.ts'
 import { readAccount, waitingIn } from '../redis/stream/account.ts'
-import { type Decision, decide } from '../scaling/decide.ts'
+import type { Decision } from '../scaling/decide.ts'
 import type { LoggedDecision } from '../scaling/decisionlog.ts'
 import { observe } from '../scaling/observe.ts'
 import { scalingPolicy } from '../scaling/policy.ts'
 import { isReady, type Sample } from '../scaling/sample.ts'
+import { soundDecision } from '../scaling/sounddecision.ts'
 import { type Book, follow, openBook } from './book.ts'
 import { describeOther, type Other, othersIn } from './company.ts'
 import type { Fleet } from './fleet.ts'
@@ -18,7 +19,7 @@ import { describeInterruption } from './summary.ts'
 export interface Control {
   /** One turn. Never throws: a Redis that cannot be asked is a missing sample. */
   turn(): Promise<void>
-  /** The look alone, without a decision: before the end, so that what came up since the last turn is seen. Never throws. */
+  /** The look alone, without a decision: at the end, to see changes since the last turn. Never throws. */
   look(): Promise<void>
   /** The last turn's sample; undefined while Redis cannot be asked. */
   readonly sample: Sample | undefined
@@ -38,21 +39,20 @@ interface ControlParts {
   readonly queue: RedisConnection
   readonly fleet: Fleet
   readonly opening: Opening
-  /** What this run's consumers' uids begin with. */
+  /** Prefix of the uids of this run's consumers. */
   readonly uidPrefix: string
   readonly onEvent: (line: string) => void
-  /** Each decision with all it was made of, as the decision log has it. */
+  /** Each decision with all of its inputs, as the decision log has it. */
   readonly onDecision?: ((logged: Omit<LoggedDecision, 'version'>) => void) | undefined
 }
 
-/** Often enough to see a backlog at a quarter of the target age. */
+/** A quarter of the target age, so that a backlog is seen in time. */
 export function tickMs(targetAgeMs: number): number {
   return Math.min(5_000, Math.max(250, targetAgeMs / 4))
 }
 
 export function createControl(parts: ControlParts): Control {
   const { pipeline, redis, queue, fleet, opening, uidPrefix, onEvent, onDecision } = parts
-  const policy = { ...scalingPolicy(pipeline), noun: 'consumer' }
   const place = streamPlace(pipeline)
   const ours = (uid: string) => uid.startsWith(uidPrefix)
   let sample: Sample | undefined
@@ -87,7 +87,7 @@ export function createControl(parts: ControlParts): Control {
       othersSeen.add(other.name)
       if (known.has(lifeOf(other))) continue
       known.add(lifeOf(other))
-      onEvent(`another consumer reads the group now: ${describeOther(other)}; each entry goes to one of all`)
+      onEvent(`another consumer reads the group now: ${describeOther(other)}; each entry goes to one of them`)
     }
   }
 
@@ -108,13 +108,22 @@ export function createControl(parts: ControlParts): Control {
     countReady(sample)
   }
 
+  let lastDefect: string | undefined
+
   return {
     look: see,
     async turn() {
       await see()
       const before = decision?.replicas
       const state = decision?.state
-      decision = decide(state, sample, policy)
+      const policy = { ...scalingPolicy(pipeline, running(fleet)), noun: 'consumer' }
+      let defect: string | undefined
+      decision = soundDecision(state, sample, policy, (thrown) => {
+        defect ??= asFailure(thrown).message
+        // It may come with each turn.
+        if (defect !== lastDefect) onEvent(`a scaling decision failed, and was made without its cause: ${defect}`)
+      })
+      lastDefect = defect
       const name = `${pipeline.namespace}/${pipeline.name}`
       onDecision?.({ pipeline: name, sample: sample ?? null, state: state ?? null, policy, decision })
       if (before !== undefined && decision.replicas !== before) {
@@ -140,5 +149,8 @@ export function createControl(parts: ControlParts): Control {
     othersSeen,
   }
 }
+
+/** Consumers of this run. Those of others that read the group are not this run's to stop. */
+const running = (fleet: Fleet): number => fleet.replicas().filter(({ state }) => state.kind !== 'Draining').length
 
 const lifeOf = ({ name, uid }: Other) => `${name} ${uid}`

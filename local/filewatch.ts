@@ -1,4 +1,6 @@
-/** Whether the resource's file is another than it was read as. By its text: editors save in many ways, and also without a change. */
+/**
+ * Whether the text of the resource's file has changed. Times do not matter: editors save in many ways, and also without a change.
+ */
 import { readFile, stat } from 'node:fs/promises'
 
 export interface FileWatch {

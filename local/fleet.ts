@@ -1,8 +1,10 @@
 /**
- * The consumer processes of one pipeline: started, restarted with back-off, and drained newest first as the wanted number
- * falls. Names are slots (`ndvi-1`, `ndvi-2`, …) and a restarted process keeps its slot's name. In the group a name has the run's tag
- * as well (`ndvi-1-4f0c2a`): another run has slots of the same numbers, and two processes of one name would renew and settle each
- * other's entries.
+ * The consumer processes of one pipeline: started, restarted with back-off, and drained newest first when the wanted number
+ * falls.
+ *
+ * A name is a slot (`ndvi-1`, `ndvi-2`, …), and a restarted process keeps it. In the group the name also has the run's tag
+ * (`ndvi-1-4f0c2a`). Another run has slots of the same numbers, and two processes of one name would renew and settle each other's
+ * entries.
  */
 import { randomUUID } from 'node:crypto'
 import { formatAge } from '../api/duration.ts'
@@ -17,9 +19,9 @@ import { type ReplicaEvent, type ReplicaState, transition } from './replicastate
 interface FleetOptions {
   /** Pipeline's name: slots become `<name>-<number>`. */
   readonly name: string
-  /** What tells this run's names in the group from another's; none where there is no other. */
+  /** Distinguishes names of this run in the group; absent where no other run is possible. */
   readonly tag?: string
-  /** This run: what the registry calls the owner of its consumers. */
+  /** This run, as the registry names the owner of its consumers. */
   readonly owner: string
   readonly command: string
   /** Folder for Node's compile cache. */
@@ -28,19 +30,19 @@ interface FleetOptions {
   readonly args: (name: string) => readonly string[]
   /** How long a drain may take before the process is killed. */
   readonly graceMs: number
-  /** Ends them should this process be killed. */
+  /** Ends them if this process is killed. */
   readonly guard?: Guard
-  /** Told of each line of a consumer's output, with its slot. */
+  /** Called with each line of a consumer's output, and its slot. */
   readonly onLine?: (name: string, line: string) => void
-  /** Told of starts, ends and restarts, a line at a time. */
+  /** Called with a line for each start, end and restart. */
   readonly onEvent: (line: string) => void
-  /** Told of each process that ended without having drained, before it is started again. */
+  /** Called for each process that ended without draining, before it is started again. */
   readonly onDeath: (dead: Dead) => void
-  /** The configuration cannot work: no restart helps. */
+  /** Called when the configuration cannot work: no restart helps. */
   readonly onFatal: (error: StreamPipelineError) => void
 }
 
-/** A process that is no more, as the registry knows it. */
+/** An ended process, as the registry knows it. */
 export interface Dead {
   /** In the group. */
   readonly name: string
@@ -77,7 +79,7 @@ interface Slot {
   readonly supervised: Promise<void>
 }
 
-/** Read anew each time: events change it while somebody waits. */
+/** Read anew each time: events change it while a caller waits. */
 const stateOf = (slot: Slot): ReplicaState => slot.state
 
 /** EX_USAGE: the consumer refused its configuration. */
@@ -108,7 +110,7 @@ export function createFleet(options: FleetOptions): Fleet {
   }
 
   async function backOff(slot: Slot, until: number): Promise<void> {
-    // Stopping cuts the wait short; the state says Stopped then.
+    // Stopping cuts the wait short. The state is Stopped then.
     await pause(Math.max(0, until - performance.now()), waking.signal)
     dispatch(slot, { kind: 'Spawned' })
   }
@@ -117,7 +119,7 @@ export function createFleet(options: FleetOptions): Fleet {
     const identity = { owner: options.owner, life: randomUUID() }
     slot.uid = formatIdentity(identity)
     try {
-      // Compiled code is kept for the next start: a process that is needed now should not compile for a second first.
+      // Compiled code is kept for the next start: compiling takes a second, and the process is needed now.
       const known = { POD_UID: identity.life, [ownerVariable]: identity.owner, NODE_COMPILE_CACHE: options.compileCache }
       const env = { ...process.env, ...known }
       slot.child = await startChild(options.command, options.args(slot.consumer), {
@@ -133,7 +135,7 @@ export function createFleet(options: FleetOptions): Fleet {
       return { code: null, signal: null }
     }
     onEvent(`consumer ${slot.name} started (pid ${slot.child.pid})`)
-    // A drain asked for while the process was being made has found none to tell.
+    // A drain may have been requested while the process was being created: it found no process then.
     if (killed) slot.child.kill()
     else if (stateOf(slot).kind === 'Draining') void slot.child.stop(options.graceMs)
     return await slot.child.exited
@@ -142,9 +144,9 @@ export function createFleet(options: FleetOptions): Fleet {
   function tell(slot: Slot, exit: Exit, asked: boolean): void {
     const { message, remedy } = told(lastWords(slot.child?.tail() ?? [], exit))
     const said = message === '' ? '' : `: ${message}`
-    if (killed) onEvent(`consumer ${slot.name} was killed: it was to stop at once`)
+    if (killed) onEvent(`consumer ${slot.name} was killed, as requested`)
     else if (asked && exit.code === 0) onEvent(`consumer ${slot.name} drained`)
-    // Before it listens for signals a process has nothing to drain.
+    // A process that does not listen for signals yet has nothing to drain.
     else if (asked && exit.signal === 'SIGTERM') onEvent(`consumer ${slot.name} stopped while starting`)
     else if (asked && exit.signal === 'SIGKILL')
       onEvent(`consumer ${slot.name} was killed: it had not drained within ${formatAge(options.graceMs)}`)
@@ -208,7 +210,7 @@ export function createFleet(options: FleetOptions): Fleet {
   }
 }
 
-/** Newest first. One that is backing off goes last: what it held is in its pending list, which it reads when it is back. */
+/** Newest first. One that is backing off goes last: its entries are in its pending list, which it reads after its restart. */
 function victims(present: readonly Slot[], count: number): readonly Slot[] {
   if (count <= 0) return []
   const order = present
@@ -217,19 +219,19 @@ function victims(present: readonly Slot[], count: number): readonly Slot[] {
   return order.slice(0, count)
 }
 
-/** Signals that others send: the process that gets one has said nothing about it. */
+/** Signals of others. The process that gets one has logged nothing about it. */
 const sent: ReadonlySet<string> = new Set(['SIGKILL', 'SIGTERM', 'SIGINT', 'SIGHUP'])
 
 /**
- * Of a process that ended by itself the line that says why: what it tells of its draining comes after that. One that ended by a fault
- * of its memory or of Node has Node's own words, which are no JSON.
+ * The line with the cause, of a process that ended by itself. Lines about its draining follow it. After a fault of memory or of
+ * Node, Node itself writes the cause, which is no JSON.
  */
 function lastWords(lines: readonly string[], exit: Exit): string {
   if (exit.signal === null) return lines.findLast((line) => !line.startsWith('{"level":"info"')) ?? lines.at(-1) ?? ''
   return sent.has(exit.signal) ? '' : (lines.findLast((line) => !line.startsWith('{')) ?? '')
 }
 
-/** What a consumer's line of output says: its log is JSON, what Node itself prints is not. */
+/** Message and remedy of a line of output. The log of a consumer is JSON, a line of Node itself is not. */
 function told(line: string): { message: string; remedy: string } {
   const plain = { message: line, remedy: 'read the line above' }
   if (!line.startsWith('{')) return plain

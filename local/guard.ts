@@ -1,17 +1,17 @@
 /**
- * Ends a run's processes when the run itself can't: whatever kills it (SIGKILL, the memory killer), the pipe to this guard closes. The
- * guard then asks them to stop, and after the time they have it kills them.
+ * Ends the processes of a run that cannot do so itself. If the run is killed (SIGKILL, out of memory), the pipe to this guard
+ * closes. The guard then asks the processes to stop, and kills them after their time.
  *
- * A shell, since it must be small and start at once, and no redis-server watches a pipe itself. It lives in a session of its own, where
- * neither the terminal's Ctrl-C nor a signal to the run's group reaches it.
+ * It is a shell: small, and started at once. A redis-server watches no pipe itself. The shell has a session of its own, which
+ * neither the terminal's Ctrl-C nor a signal to the run's group reaches.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 
 export interface Guard {
   watch(pid: number): void
-  /** It has ended: its number may soon be another's. */
+  /** It has ended: the system may give its number to another process. */
   leave(pid: number): void
-  /** Ends the guard; what it watches is nobody's concern any more. Idempotent. */
+  /** Ends the guard. The processes that it watches go on. Idempotent. */
   stop(): Promise<void>
 }
 
@@ -40,10 +40,10 @@ for pid in $pids; do kill -KILL "$pid" 2>/dev/null; done
 exit 0
 `
 
-/** A shell that ends over and over is none to rely on. */
+/** A shell that ends again and again cannot be relied on. */
 const mostReplaced = 10
 
-/** @param graceMs how long orphaned processes have to stop; 0 kills them at once, where nothing they hold outlives them */
+/** @param graceMs time for orphaned processes to stop; 0 kills them at once, where none of their data outlives them */
 export function startGuard(graceMs: number): Guard {
   const watched = new Set<number>()
   let stopping = false
@@ -56,9 +56,9 @@ export function startGuard(graceMs: number): Guard {
     return spawn('/bin/sh', args, { detached: true, stdio: ['pipe', 'ignore', 'ignore'], cwd: '/' })
   }
 
-  /** One that is killed is replaced; one that can't be started is done without. */
+  /** A killed guard is replaced. One that cannot be started is left out. */
   function followed(guard: ChildProcess): Promise<void> {
-    guard.stdin?.on('error', () => undefined) // it has ended, which 'close' tells
+    guard.stdin?.on('error', () => undefined) // it has ended, which 'close' reports
     return new Promise((resolve) => {
       guard.once('error', () => resolve())
       guard.once('close', () => {

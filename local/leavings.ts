@@ -1,9 +1,9 @@
 /**
- * What earlier runs left that were killed: processes whose parent is gone, and folders. The guard ends the processes (guard.ts); where
- * it was killed as well, they are found here by the name of their run in their environment.
+ * Processes and folders of earlier runs that were killed. The guard (guard.ts) ends the processes. If it was killed as well, they
+ * are found here, by the name of their run in their environment.
  *
- * Nothing of anybody else is touched: a folder must be this user's and hold a record, and the record's process must be gone from this
- * very host, boot and namespace. Where that cannot be known the folder stays.
+ * Other users' property is not touched. A folder must be this user's and hold a record, and the record's process must be gone
+ * from this host, boot and namespace. If that is unknown, the folder stays.
  */
 import { lstat, readdir, readFile, rmdir } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -29,7 +29,7 @@ const recordSchema = z.object({
 })
 
 const endedWithinMs = 2_000
-/** A run makes its folder and writes the record at once: an empty one that is older was left in between. */
+/** A run writes the record right after it creates its folder. An older empty folder is of a run that was killed in between. */
 const emptyForMs = 60_000
 
 /** @param parent where run folders lie */
@@ -58,7 +58,7 @@ async function readRecord(folder: string): Promise<RunRecord | undefined> {
   try {
     return recordSchema.parse(JSON.parse(await readFile(join(folder, recordName), 'utf8')))
   } catch {
-    return undefined // none, or another version's: not to be judged
+    return undefined // no record, or another version's: unknown
   }
 }
 
@@ -86,7 +86,7 @@ async function endProcessesOf(owners: readonly string[]): Promise<number> {
   }
 }
 
-/** Of this user's processes those with one of these settings in their environment; Linux only, elsewhere none are found. */
+/** Processes of this user with one of these settings in their environment. Linux only: elsewhere none is found. */
 async function processesWith(settings: ReadonlySet<string>): Promise<number[]> {
   const folders = await readdir('/proc').catch(() => [])
   const pids = folders.filter((folder) => /^\d+$/.test(folder)).map(Number)

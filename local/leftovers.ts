@@ -1,4 +1,4 @@
-/** What a demo run leaves in Redis: read at its end, for the ledger and for knowing when everything is finished. */
+/** The remains of a demo run in Redis, read at its end: for its ledger, and to know when everything is finished. */
 import type { CompiledPipeline } from '../api/compiled.ts'
 import { failureOn, type RedisConnection } from '../redis/connect/connection.ts'
 import { decodeDeadLetter } from '../redis/record.ts'
@@ -15,7 +15,7 @@ export async function unfinishedJobs(queue: RedisConnection, { sink }: CompiledP
   }
 }
 
-/** Entries of the stream that nobody has settled, poison included: it ends as a dead letter. */
+/** Entries of the stream that are not settled. Poison is included: it ends as a dead letter. */
 export const unsettledEntries = (sample: Sample): number => sample.undelivered + sample.pending
 
 const page = 500
@@ -38,7 +38,7 @@ export async function deadLetterKeys(redis: RedisConnection, stream: string, aft
   }
 }
 
-/** The id of the newest dead letter, or the lowest there can be. */
+/** The id of the newest dead letter, or the lowest possible id. */
 export async function lastDeadLetter(redis: RedisConnection, stream: string): Promise<string> {
   try {
     const [newest] = await redis.xrevrange(stream, '+', '-', 'COUNT', 1)

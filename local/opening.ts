@@ -1,21 +1,24 @@
 /**
- * Before a run touches an entry: is this Redis fit, what of an earlier run is still registered, who else reads the group, and which
- * entries that are there already will be forwarded. All of it is said first. Then the group is made, and the book opened.
+ * The checks before a run touches an entry: whether this Redis is fit, which consumers of earlier runs are registered, which
+ * others read the group, and which present entries will be forwarded. All of it is reported first. Then the group is created, and
+ * the book opened.
  */
 
 import type { CompiledPipeline } from '../api/compiled.ts'
 import { formatAge } from '../api/duration.ts'
 import { asFailure, failure } from '../api/errors.ts'
+import { printableName } from '../api/printable.ts'
 import type { RedisConnection } from '../redis/connect/connection.ts'
 import { type StreamPlace, streamPlace } from '../redis/placement.ts'
 import { checkBackends } from '../redis/preflight/backends.ts'
 import { type Account, readAccount, waitingIn } from '../redis/stream/account.ts'
+import { type Claim, claimOf } from '../redis/stream/claim.ts'
 import { ensureGroup } from '../redis/stream/group.ts'
 import { parseIdentity } from '../redis/stream/identity.ts'
 import { observe } from '../scaling/observe.ts'
 import type { Sample } from '../scaling/sample.ts'
 import { describeOthers, type Other, othersIn } from './company.ts'
-import { grouped } from './numbers.ts'
+import { age, grouped } from './numbers.ts'
 import { reapDead } from './reaping.ts'
 import type { StartFrom } from './resource.ts'
 
@@ -29,7 +32,7 @@ interface OpeningParts {
   readonly pipeline: CompiledPipeline
   readonly redis: RedisConnection
   readonly queue: RedisConnection
-  /** As the command line says; undefined where the resource decides. */
+  /** The option of the command line; undefined: the resource decides. */
   readonly from: StartFrom | undefined
   /** Owners of runs that are known to be gone. */
   readonly gone: readonly string[]
@@ -46,21 +49,22 @@ export async function openRun(parts: OpeningParts): Promise<Opening> {
   let sample = await observe(redis, pipeline, queue)
   if (await reapGone(redis, place, pipeline, sample, gone)) sample = await observe(redis, pipeline, queue)
   const others = othersIn(sample, () => false)
-  for (const line of openingLines({ pipeline, before, sample, others })) announce(line)
+  const claim = await claimOf(redis, place.keys, sample.atMs)
+  for (const line of openingLines({ pipeline, before, sample, others, claim })) announce(line)
   await ensureGroup(redis, place.keys, pipeline.source)
   return { account: await readAccount(redis, place), sample, others }
 }
 
 function tooLate({ stream, group }: StreamPlace, { present, cursor }: Account) {
   const where = present ? `goes on after entry ${cursor}` : 'existed before, and goes on where it was'
-  const remedy = 'leave --from out, or name a new group in spec.source.group'
+  const remedy = 'omit --from, or name a new group in spec.source.group'
   return failure('InvalidOption', {
     option: '--from',
     detail: `it is for a group that has never read; group ${group} of stream ${stream} ${where}: ${remedy}`,
   })
 }
 
-/** Takes out consumers of runs that are gone: what they held is free at once, and nobody counts on them. */
+/** Removes consumers of ended runs. Their entries are claimable at once. */
 async function reapGone(
   redis: RedisConnection,
   place: StreamPlace,
@@ -76,7 +80,7 @@ async function reapGone(
       reaped = true
     } catch (thrown) {
       const error = asFailure(thrown)
-      // Without a right to it they end as any consumer does whose heartbeat expires.
+      // Without the right to do that, their heartbeats expire like those of any other consumer.
       if (error.code !== 'RedisPermissionDenied') throw error
     }
   }
@@ -88,15 +92,25 @@ interface Seen {
   readonly before: Account
   readonly sample: Sample
   readonly others: readonly Other[]
+  readonly claim: Claim | undefined
 }
 
-/** What a person must know before the first entry is forwarded. */
-export function openingLines({ pipeline, before, sample, others }: Seen): readonly string[] {
-  const lines = historyLine(pipeline, before, sample)
+/** Lines for the user, before the first entry is forwarded. */
+function openingLines({ pipeline, before, sample, others, claim }: Seen): readonly string[] {
+  const lines = [...historyLine(pipeline, before, sample), ...claimLine(pipeline, claim)]
   if (others.length === 0) return lines
   const verb =
     others.length === 1 ? '1 consumer that is not of this run reads' : `${others.length} consumers that are not of this run read`
-  return [...lines, `${verb} group ${pipeline.source.group}, and each entry goes to one of all: ${describeOthers(others)}`]
+  return [...lines, `${verb} group ${pipeline.source.group}, and each entry goes to one of them: ${describeOthers(others)}`]
+}
+
+/** A pipeline at zero has no consumer that shows it. */
+function claimLine({ source: { stream, group } }: Seen['pipeline'], claim: Claim | undefined): readonly string[] {
+  if (claim === undefined) return []
+  const { namespace, name } = claim.holder
+  const holder = `StreamPipeline ${printableName(`${namespace}/${name}`)} of a cluster`
+  const renewed = `its operator renewed the claim ${age(claim.ageMs)} ago`
+  return [`${holder} holds group ${group} of stream ${stream}: ${renewed}. Each entry goes to its consumers or to this run`]
 }
 
 function historyLine({ source }: Seen['pipeline'], before: Account, sample: Sample): readonly string[] {
@@ -117,6 +131,6 @@ function historyLine({ source }: Seen['pipeline'], before: Account, sample: Samp
   }
   const there = `stream ${stream} holds ${many(before.length)} already, and group ${group} is new`
   return startFrom === 'Beginning'
-    ? [`${there}: all will be forwarded${oldest}; --from now leaves them out`]
-    : [`${there}: they are left out; --from beginning forwards them`]
+    ? [`${there}: all will be forwarded${oldest}; --from now skips them`]
+    : [`${there}: they are skipped; --from beginning forwards them`]
 }

@@ -1,6 +1,6 @@
 /**
- * A process that is told from any other, also from one that later gets its number: by its start, and by where its number counts. A
- * number says nothing in another container that shares a folder with this one, nor on another host.
+ * Identifies a process for good, although its number may be given to another one: by its start, and by the space of its number.
+ * In another container that shares a folder with this one, or on another host, a number has no meaning.
  */
 import { execFile } from 'node:child_process'
 import { readFile, readlink } from 'node:fs/promises'
@@ -11,7 +11,7 @@ export interface ProcessMark {
   readonly pid: number
   /** When it started, as the system writes it. */
   readonly started: string
-  /** Where its number counts: host, boot, and namespace of process numbers. */
+  /** The space of its number: host, boot, and namespace of process numbers. */
   readonly space: string
 }
 
@@ -23,7 +23,7 @@ export async function markOf(pid: number): Promise<ProcessMark | undefined> {
   return started === undefined ? undefined : { pid, started, space: await ownSpace() }
 }
 
-/** Unknown: of another space, whose processes cannot be seen from here. */
+/** Unknown: a process of another space, which cannot be seen from here. */
 export async function stateOf(mark: ProcessMark): Promise<'Running' | 'Gone' | 'Unknown'> {
   if (mark.space !== (await ownSpace())) return 'Unknown'
   return (await startOf(mark.pid)) === mark.started ? 'Running' : 'Gone'
@@ -46,7 +46,7 @@ async function startOf(pid: number): Promise<string | undefined> {
   try {
     if (!linux) return (await execute('ps', ['-o', 'lstart=', '-p', String(pid)])).stdout.trim() || undefined
     const text = await readFile(`/proc/${pid}/stat`, 'latin1')
-    // The command's name stands in parentheses and may hold anything: fields are counted after the last one.
+    // The command's name is in parentheses and may hold any character: fields are counted after the last parenthesis.
     const fields = text.slice(text.lastIndexOf(')') + 2).split(' ')
     return fields[0] === 'Z' ? undefined : fields[19]
   } catch {

@@ -1,7 +1,6 @@
 /**
- * What a consumer process that died still held is released at once, since a parent knows of its child's end what nobody else
- * can know: that it is no zombie. So its heartbeat need not expire first. Whoever holds the slot's name next is another life,
- * which the registry says, and is left alone.
+ * Releases the entries of a dead consumer process at once. Only a parent knows for sure that its child has ended, so the
+ * heartbeat need not expire first. The next process of that slot's name has another uid in the registry, and is left alone.
  */
 import type { CompiledPipeline } from '../api/compiled.ts'
 import { asFailure } from '../api/errors.ts'
@@ -12,9 +11,9 @@ import { parseHeartbeat } from '../redis/stream/registry.ts'
 import type { Dead } from './fleet.ts'
 
 export interface Reaper {
-  /** Reaps a process that has ended; what cannot be done now is done in one of the next turns. */
+  /** Reaps a process that has ended. A failed attempt is repeated in one of the next turns. */
   died(dead: Dead): void
-  /** Looks again after those whose name is not gone. Never rejects. */
+  /** Repeats it for processes whose name is not gone. Never rejects. */
   turn(): Promise<void>
 }
 
@@ -25,8 +24,8 @@ interface ReaperParts {
 }
 
 /**
- * Releases what a process held that is known to be gone. While the others have not claimed it, its name stays; its heartbeat goes at
- * once, or it would be counted among the living until that expires. Throws catalogued errors.
+ * Releases the entries of an ended process. Its name stays until other consumers have claimed them. Its heartbeat is deleted at
+ * once, or it would count as living until that expires. Throws catalogued errors.
  */
 export async function reapDead(
   redis: RedisConnection,
@@ -38,7 +37,7 @@ export async function reapDead(
   if (reaping.kind !== 'Released') return reaping
   const heartbeat = place.keys.consumer(name)
   try {
-    // Its successor under that name has one of its own.
+    // The next process of that name has a heartbeat of its own.
     if (parseHeartbeat(await redis.get(heartbeat))?.uid === uid) await redis.del(heartbeat)
   } catch (thrown) {
     throw failureOn(redis, thrown)
@@ -57,13 +56,13 @@ export function createReaper({ pipeline, redis, onEvent }: ReaperParts): Reaper 
       const reaping = await reapDead(redis, place, dead, minIdleMs)
       if (reaping.kind !== 'Released') unfinished.delete(dead.uid)
       else if (reaping.entries > 0)
-        onEvent(`consumer ${dead.name} left entries unsettled (${reaping.entries}); the others take them now`)
+        onEvent(`consumer ${dead.name} left entries unsettled (${reaping.entries}); other consumers take them now`)
     } catch (thrown) {
       const error = asFailure(thrown)
-      // A Redis that is away is told of by the scaling loop, and asked again in the next turn.
+      // The scaling loop reports a Redis that is away. The next turn tries again.
       if (error.retryable) return
       unfinished.delete(dead.uid)
-      onEvent(`what consumer ${dead.name} left must wait for reclaim.minIdle: ${error.message}`)
+      onEvent(`entries of consumer ${dead.name} wait for reclaim.minIdle: ${error.message}`)
     }
   }
 

@@ -1,15 +1,15 @@
 /**
- * Where a redis-server program comes from: the PATH, or Debian's package where this user may install one. Nothing else is ever
- * installed, and the package's own service is kept from starting: it would listen on port 6379, which nobody asked for.
+ * Finds a redis-server: on the PATH, or by installing Debian's package if this user may. Nothing else is ever installed. The
+ * package's own service is kept from starting, since it would listen on port 6379.
  */
 import { access, constants, rm, writeFile } from 'node:fs/promises'
 import { delimiter, join } from 'node:path'
 import { failure } from '../api/errors.ts'
 import { describeExit, startChild } from './child.ts'
 
-/** Valkey answers alike, and some systems have only that. */
+/** Valkey speaks the same protocol, and some systems have only that. */
 const programs = ['redis-server', 'valkey-server'] as const
-/** Where packages put it even if the user's PATH does not say so. */
+/** Folders of packages that may be missing on the user's PATH. */
 const usualFolders = ['/usr/bin', '/usr/local/bin', '/opt/homebrew/bin', '/usr/sbin']
 
 export interface System {
@@ -19,7 +19,7 @@ export interface System {
   readonly platform: NodeJS.Platform
   /** Debian's maintainer scripts ask this program before they start a service. */
   readonly servicePolicy: string
-  /** Told what is going on, a line at a time. */
+  /** Called with a line for each step. */
   readonly progress: (line: string) => void
 }
 
@@ -31,7 +31,7 @@ export const thisSystem = (progress: (line: string) => void): System => ({
   progress,
 })
 
-/** Path of a redis-server, installing one where that is safe. Throws RedisServerMissing with what to type. */
+/** Path of a redis-server, installing one where that is safe. Throws RedisServerMissing with the command to type. */
 export async function provideRedisServer(system: System): Promise<string> {
   const found = await findProgram(programs, system.folders)
   if (found !== undefined) return found
@@ -59,7 +59,7 @@ async function isExecutable(file: string): Promise<boolean> {
     await access(file, constants.X_OK)
     return true
   } catch {
-    return false // not there or not ours to run: the next folder may have it
+    return false // absent, or not executable: the next folder may have it
   }
 }
 
@@ -88,7 +88,7 @@ async function installDebian(aptGet: string, system: System): Promise<void> {
   }
 }
 
-/** @returns true when the policy was ours to write; one that exists is somebody's decision and stays */
+/** @returns whether the policy was written; an existing one is an administrator's decision and stays */
 async function forbidServices(policy: string): Promise<boolean> {
   try {
     // 101: the action is forbidden.
@@ -100,7 +100,7 @@ async function forbidServices(policy: string): Promise<boolean> {
   }
 }
 
-/** @returns what went wrong, or undefined */
+/** @returns the failure; undefined: none */
 async function runApt(aptGet: string, args: readonly string[]): Promise<string | undefined> {
   const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }
   const child = await startChild(aptGet, ['-o', 'DPkg::Lock::Timeout=120', ...args], { env })

@@ -1,8 +1,9 @@
 /**
- * A private redis-server: a Unix socket in a temporary folder of its own, gone afterwards. The folder is its user's alone, so that no
- * other user of this machine reaches the server; a TCP port, also one on 127.0.0.1, would be anybody's. No stranger's server can
- * answer in its place either. It writes an append-only file, so that a crash of the server (which is then started again, on the same
- * socket) loses nothing that it had answered; and it never evicts, as any Redis that holds a queue.
+ * A private redis-server on a Unix socket, in a temporary folder that is deleted at the end.
+ *
+ * The folder is its user's alone, so no other user of this machine reaches the server, and no other server can answer in its
+ * place. A TCP port would be open to all users, on 127.0.0.1 too. The server writes an append-only file: after a crash it is
+ * started again on the same socket, with every write that it had answered. It never evicts.
  */
 import { chmod, mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { connect } from 'node:net'
@@ -27,13 +28,13 @@ interface PrivateRedis {
 }
 
 interface PrivateRedisOptions {
-  /** Told what is going on, a line at a time: installation, a crash and the restart after it. */
+  /** Called with a line for each step: installation, a crash, the restart after it. */
   readonly progress?: (line: string) => void
-  /** What to look for programs in; this machine unless a test says otherwise. */
+  /** The system to search for programs; default: this machine. */
   readonly system?: System
-  /** A folder to make it in, of this user alone; one of its own in the system's temporary folder unless told. */
+  /** An existing folder of this user alone; default: a new one in the system's temporary folder. */
   readonly within?: string
-  /** Ends the server should this process be killed. */
+  /** Ends the server if this process is killed. */
   readonly guard?: Guard
   /** Added to the server's environment. */
   readonly env?: Readonly<Record<string, string>>
@@ -47,7 +48,7 @@ const mostPathBytes = 103
 
 /**
  * Finds a redis-server (or installs Debian's package where it may), starts it and waits until it accepts connections.
- * @throws RedisServerMissing, with what to type; RedisUnreachable when it doesn't come up; InvalidOption when TMPDIR is too long
+ * @throws RedisServerMissing, with the command to type; RedisUnreachable when it doesn't come up; InvalidOption when TMPDIR is too long
  */
 export async function startPrivateRedis(options: PrivateRedisOptions = {}): Promise<PrivateRedis> {
   const progress = options.progress ?? (() => {})
@@ -55,7 +56,7 @@ export async function startPrivateRedis(options: PrivateRedisOptions = {}): Prom
   const folder = await makeFolder(options.within)
   const childOptions = { guard: options.guard, env: { ...process.env, ...options.env } }
   try {
-    // Such as mkdtemp makes it; what keeps others out is not left to chance.
+    // The mode that mkdtemp gives. It keeps other users out, so it is set explicitly.
     await chmod(folder, 0o700)
     const socket = join(folder, 'redis.sock')
     if (Buffer.byteLength(socket) > mostPathBytes) {
@@ -86,8 +87,8 @@ async function startServer(program: string, folder: string, socket: string, opti
     daemonize: 'no',
     save: '',
     appendonly: 'yes',
-    // Every write reaches the file before its reply leaves, as no background fsync can postpone it: what a crash of this
-    // process must not lose. A crash of the machine takes the temporary folder with it anyway.
+    // Each write reaches the file before its reply, since no background fsync postpones it: a crash of this process loses
+    // nothing. A crash of the machine deletes the temporary folder anyway.
     appendfsync: 'no',
     'maxmemory-policy': 'noeviction',
   }

@@ -2,11 +2,11 @@
  * The states of one consumer process under supervision, and the only function that moves between them.
  *
  * Starting     the process runs and has not reported itself ready. Left by `Ready`, by `Exited`, by `DrainRequested`.
- * Running      it takes entries. It may fall back to not being ready (Redis away); that is its own affair and shows in its
- *              heartbeat, not here.
- * BackingOff   it ended unasked and is started again under the same name at `until`, so that it finds what it held in its own
- *              pending list. `crashes` counts ends in a row; a process that ran for a while starts the count anew.
- * Draining     asked to stop (SIGTERM): it finishes or hands back what it holds.
+ * Running      it takes entries. It may become unready again (Redis away). Its heartbeat shows that, not this state.
+ * BackingOff   it ended unasked and is started again at `until`, under the same name, so that it finds its entries in its own
+ * pending
+ *              list. `crashes` counts ends in a row. A process that ran for a while starts the count anew.
+ * Draining     asked to stop (SIGTERM): it finishes or hands back its entries.
  * Stopped      the end.
  */
 import { type Backoff, backoffMs } from '../process/backoff.ts'
@@ -26,7 +26,7 @@ export type ReplicaEvent =
   | { readonly kind: 'DrainRequested' }
 
 const restart: Backoff = { baseMs: 200, maxMs: 10_000 }
-/** A process that ran for this long did not crash because of how it was started. */
+/** A process that ran for this long did not fail at its start. */
 const soundAfterMs = 30_000
 
 export function transition(state: ReplicaState, event: ReplicaEvent, now: number): ReplicaState {

@@ -15,13 +15,13 @@ export interface LocalResource {
   readonly pipeline: CompiledPipeline
 }
 
-/** `--from`: forward what the stream holds already, or leave it. */
+/** `--from`: whether entries that are in the stream already are forwarded. */
 export type StartFrom = 'beginning' | 'now'
 
 /**
- * @param name which pipeline, where the file holds several
- * @param redis replaces whatever way to Redis the resource names
- * @param start replaces where a group that has never read begins
+ * @param name the pipeline, if the file holds several
+ * @param redis replaces the resource's way to Redis
+ * @param start replaces the start of a group that has never read
  * @throws UnreadableFile, InvalidPipeline, InvalidOption
  */
 export async function loadResource(file: string, name?: string, redis?: RedisSpec, start?: StartFrom): Promise<LocalResource> {
@@ -42,7 +42,7 @@ function from(resource: StreamPipeline, start: StartFrom): StreamPipeline {
   return { ...resource, spec: { ...resource.spec, source: { ...resource.spec.source, startFrom } } }
 }
 
-/** The queue comes along: where one private Redis is asked for, everything lives in it. */
+/** The queue is in the private Redis, too. */
 function at(resource: StreamPipeline, redis: RedisSpec): StreamPipeline {
   const { redis: _, ...bullmq } = resource.spec.sink.bullmq
   return { ...resource, spec: { ...resource.spec, redis, sink: { ...resource.spec.sink, bullmq } } }

@@ -1,6 +1,6 @@
 /**
- * The folder of one run: what its consumers and its private Redis need on disk, gone with the run. A record in it says whose it is,
- * so that the next run can tell a folder that a killed run has left from one in use (leavings.ts).
+ * The folder of one run: files of its consumers and of its private Redis, deleted with the run. A record in it names the run, so
+ * that the next run can distinguish the folder of a killed run from one in use (leavings.ts).
  */
 import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'

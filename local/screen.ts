@@ -1,6 +1,6 @@
 /**
- * Where `up` shows how it goes. On a terminal the table is redrawn in place; elsewhere a plain line every few seconds, and each
- * event as it happens. With JSON output all of it goes to standard error, so that standard output holds one object alone.
+ * The display of `up`. On a terminal it redraws the table in place. Elsewhere it prints a plain line every few seconds, and each
+ * event at once. With JSON output all of this goes to standard error, so that standard output holds one object alone.
  */
 import { printable } from '../api/printable.ts'
 import { renderLine, renderTable } from './table.ts'
@@ -16,7 +16,7 @@ export interface Terminal {
 export interface Screen {
   /** Something happened; shown at once where lines are written, in the table otherwise. */
   event(line: string): void
-  /** What must be read before anything else happens: it stays above the table. */
+  /** A line that stays above the table. */
   announce(line: string): void
   show(view: Omit<View, 'events'>): void
   /** Leaves the last table standing. */
@@ -27,7 +27,7 @@ const lineEveryMs = 2_000
 const eventsKept = 6
 const eraseBelow = '\x1b[J'
 const up = (lines: number) => (lines > 0 ? `\x1b[${lines}A\r` : '\r')
-/** Of a terminal that does not say, or says 0 as one without a size does. */
+/** The width of a terminal that reports none, or reports 0. */
 const [usualColumns, usualRows] = [80, 24]
 /** Narrower terminals wrap the table, which then cannot be redrawn in place. */
 const leastColumns = 20

@@ -1,6 +1,11 @@
 /**
- * A run from its first turn to its account. Running: until a signal or the time given. Draining: a demo stops producing and everything
- * added is finished; then the consumers drain, each finishing or handing back what it holds. A second signal ends all at once.
+ * A run from its first turn to its account.
+ *
+ * Running    until a signal, or the time of `--for`.
+ * Draining   a demo stops producing, and everything added is finished. Then the consumers drain: each finishes or hands back its
+ * entries.
+ *
+ * A second signal ends all at once.
  */
 import type { CompiledPipeline } from '../api/compiled.ts'
 import { asFailure } from '../api/errors.ts'
@@ -40,15 +45,15 @@ export interface Session {
   readonly file: FileWatch
   /** Milliseconds after which it drains by itself. */
   readonly forMs: number | undefined
-  /** Aborted, with the error as its reason, by what no restart helps against. */
+  /** Aborted with an error as its reason, where no restart helps. */
   readonly fault: AbortSignal
   readonly startedAt: number
 }
 
-/** Undefined when it was to end at once. Throws the session's fault. */
+/** Undefined after a second signal. Throws the session's fault. */
 export async function conduct(session: Session): Promise<Summary | undefined> {
   const { stopping, startedAt, forMs } = session
-  // A demo produces for the time given; how long it takes to begin is not the load's affair.
+  // A demo produces for the time given. The time until it begins does not count.
   const timedFrom = () => (session.demo === undefined ? startedAt : session.demo.producingSince)
   const timeIsOver = () => forMs !== undefined && performance.now() - (timedFrom() ?? performance.now()) >= forMs
   while (!stopping.drain.aborted && !timeIsOver()) await turn(session, { kind: 'Running' }, stopping.drain)
@@ -68,7 +73,9 @@ async function turn(session: Session, phase: Phase, until: AbortSignal): Promise
   await control.turn()
   await reaper.turn()
   if (await file.hasChanged()) {
-    screen.event(`${file.path} has changed; this run goes on as it began: end it with Ctrl-C and start it again`)
+    screen.event(
+      `${file.path} has changed; this run goes on with the old text: to use the new one, end it with Ctrl-C and start it again`,
+    )
   }
   show(session, phase)
   const rest = tickMs(pipeline.scaling.targetAgeMs) - (performance.now() - began)
@@ -93,12 +100,12 @@ function show({ pipeline, redisLabel, startedAt, control, fleet, demo, screen }:
   })
 }
 
-/** No progress for this long: what is left will not be finished. */
+/** Without progress for this long, the rest will not be finished. */
 const stuckAfterMs = 60_000
 
 /**
- * Stops the input, and goes on until everything that was added is settled and run. @returns what accounts for it, undefined when it
- * was to end at once
+ * Stops the input, and goes on until everything that was added is settled and run. @returns the data of its account; undefined
+ * after a second signal
  */
 async function finishDemo(session: Session, demo: Demo): Promise<((reckoning: Reckoning) => Summary) | undefined> {
   const { stopping, control, redis, pipeline, lastDeadLetter, screen } = session
@@ -152,7 +159,7 @@ async function leftToDo({ control, queue, pipeline }: Session): Promise<number |
   }
 }
 
-/** Every consumer finishes or hands back what it holds; the second signal doesn't wait for that. */
+/** Every consumer finishes or hands back its entries. A second signal does not wait for that. */
 async function drainFleet({ fleet, stopping }: Session): Promise<void> {
   const force = () => fleet.kill()
   stopping.force.addEventListener('abort', force, { once: true })
@@ -161,7 +168,7 @@ async function drainFleet({ fleet, stopping }: Session): Promise<void> {
   stopping.force.removeEventListener('abort', force)
 }
 
-/** How long a Redis that is away may take to come back for the account; a private one is being started again. */
+/** How long the account waits for a Redis that is away. A private one is being started again. */
 const accountWithinMs = 15_000
 const askAgainMs = 250
 

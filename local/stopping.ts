@@ -1,6 +1,6 @@
 /**
- * How a run is asked to end: the time given is over, or a signal. The first SIGINT or SIGTERM asks for a drain, the second
- * for an end at once, the third ends the process as it is; a terminal that goes away (SIGHUP) counts as the first.
+ * Requests to end a run: its time is over, or a signal. The first SIGINT or SIGTERM requests a drain, the second an end at once.
+ * The third ends the process as it is. A closed terminal (SIGHUP) counts as the first.
  */
 
 export interface Stopping {
@@ -12,7 +12,7 @@ export interface Stopping {
   release(): void
 }
 
-/** What the shell gives a process that SIGINT ended. */
+/** The exit code that a shell reports for SIGINT. */
 export const forcedExit = 130
 
 const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const

@@ -1,34 +1,34 @@
-/** What a run did, told at its end: an object for programs, a few lines for people. */
+/** The summary of a run at its end: an object for programs, a few lines for people. */
 import { formatAge } from '../api/duration.ts'
 import type { Interruption, Reckoning } from './book.ts'
 import type { Ledger } from './demo/ledger.ts'
 import { grouped } from './numbers.ts'
 
-/** What is worth a word only where it happened; absent otherwise. */
+/** Rows that are absent where they would be zero. */
 interface Remarks {
   /** Entries that waited when the run began. */
   readonly history?: number
   /** Entries cut from the stream unread. */
   readonly lost?: number
-  /** Entries that other hands took from the group. */
+  /** Entries that other programs took from the group. */
   readonly taken?: number
-  /** Settled by consumers of another version, which do not say how. */
+  /** Settled by consumers of another version, which do not count how. */
   readonly settledOtherwise?: number
-  /** Entries of which the account does not say what became of them: it is wrong by so many. */
+  /** Entries missing from the account: it is wrong by so many. */
   readonly unexplained?: number
   /** Consumers of others that read the group meanwhile; the numbers are of all. */
   readonly otherConsumers?: readonly string[]
-  /** The stream's data was lost or set back: until then the numbers are what was seen. */
+  /** Times at which the stream's data was lost or set back. Before them the numbers are the last ones seen. */
   readonly interruptions?: readonly { readonly how: Interruption; readonly at: string; readonly left: number }[]
 }
 
-/** Of a run that only moves other people's entries. */
+/** Of a run without a demo. */
 interface Moved extends Remarks {
   readonly entries: number
   readonly forwarded: number
   readonly duplicates: number
   readonly deadLetters: number
-  /** Entries nobody has settled yet; they stay in the stream. */
+  /** Entries not settled; they stay in the stream. */
   readonly left: number
   readonly maxReplicas: number
 }
@@ -110,7 +110,7 @@ function remarkRows({ lost = 0, taken = 0, settledOtherwise = 0, unexplained = 0
   const rows: Row[] = [
     ['lost', grouped(lost), 'cut from the stream unread'],
     ['taken by others', grouped(taken), 'acknowledged or skipped by other programs, or cut unread'],
-    ['settled otherwise', grouped(settledOtherwise), 'by consumers of another version, which do not say how'],
+    ['settled otherwise', grouped(settledOtherwise), 'by consumers of another version, which do not count how'],
     ['unexplained', grouped(unexplained), 'the account does not add up by so many entries'],
     ['other consumers', grouped(otherConsumers.length), 'read the group too; the numbers above are of all'],
   ]

@@ -1,9 +1,9 @@
 /**
  * `streampipeline up`: one pipeline on this machine. Consumers are child processes, scaled by the same `observe` and `decide` as
- * on a cluster; Redis is the resource's, or a private one that lives and dies with the run.
+ * on a cluster. Redis is the resource's, or a private one that ends with the run.
  *
- * Here a run is put together and taken apart again; session.ts conducts it. Whatever is made is undone in reverse order, also when a
- * second signal ends the run while it is still being made.
+ * This file assembles and dismantles a run; session.ts conducts it. Everything is undone in reverse order, also when a second
+ * signal ends the run while it is being assembled.
  */
 import { randomBytes, randomInt } from 'node:crypto'
 import { hostname } from 'node:os'
@@ -46,11 +46,11 @@ import { isSound, summaryJson, summaryText } from './summary.ts'
 export interface UpOptions {
   /** The resource's file. */
   readonly file: string
-  /** Which pipeline, where the file holds several. */
+  /** The pipeline, if the file holds several. */
   readonly name?: string | undefined
-  /** `private`: start a redis-server for this run, instead of what the resource names. */
+  /** `private`: start a redis-server for this run, in place of the resource's. */
   readonly redis?: 'private' | undefined
-  /** Where a group that has never read begins; the resource's `source.startFrom` unless told. */
+  /** Start of a group that has never read; default: the resource's `source.startFrom`. */
   readonly from?: StartFrom | undefined
   /** Add a load and run the jobs. */
   readonly demo?: boolean | undefined
@@ -64,12 +64,12 @@ export interface UpOptions {
   readonly decisionLog?: string | undefined
 }
 
-/** How long a killed run's consumers have to hand back what they hold; what is in a private Redis goes with it. */
+/** Time for consumers of a killed run to hand back their entries. The data of a private Redis are deleted with it. */
 const orphanGraceMs = 2_500
 const forcedRedisMs = 500
 
 /**
- * Runs until a signal or the time given, drains, prints a summary. Failures are told on standard error.
+ * Runs until a signal or the time given, drains, prints a summary. Failures are printed on standard error.
  * @returns the exit code: 0 done, 64 the file or an option cannot be used, 69 no Redis, 70 a fault of our own or a demo that
  * lost or repeated something, 130 ended by a second signal
  */
@@ -83,7 +83,7 @@ export async function runUp(options: UpOptions): Promise<number> {
   const say = (text: string) => void process.stderr.write(`${printableLines(text)}\n`)
   try {
     const running = run(options, screen, stopping, closers.add)
-    // It may end after the second signal, with an error or without: what is said then is that signal.
+    // It may end after the second signal, with an error or without. Only the signal is reported then.
     running.catch(() => undefined)
     const code = await Promise.race([running, forced])
     await closers.close()
@@ -105,7 +105,7 @@ export async function runUp(options: UpOptions): Promise<number> {
 const whereTheRestIs = (options: UpOptions): string =>
   options.redis === 'private' ? 'the private Redis is gone with what was left in it' : 'what was left is still in Redis'
 
-/** On a person's own machine the way out is another than in a cluster. */
+/** On a user's own machine the remedy differs from that in a cluster. */
 function advised(error: StreamPipelineError, { redis }: UpOptions): StreamPipelineError {
   if (error.code !== 'RedisUnreachable' || redis === 'private') return error
   const { address = '', detail = '' } = error.parameters
@@ -115,9 +115,9 @@ function advised(error: StreamPipelineError, { redis }: UpOptions): StreamPipeli
 type Closer = () => Promise<void>
 
 interface Closers {
-  /** What is added after the closing has begun is closed at once. */
+  /** A part that is added after closing has begun is closed at once. */
   add(closer: Closer): void
-  /** In reverse order; one that fails is told and keeps none from its turn. Idempotent. */
+  /** In reverse order. A failure is reported, and the others still get their turn. Idempotent. */
   close(): Promise<void>
 }
 
@@ -149,7 +149,7 @@ function createClosers(onEvent: (line: string) => void): Closers {
 type OnClose = (closer: Closer) => void
 
 async function run(options: UpOptions, screen: Screen, stopping: Stopping, onClose: OnClose): Promise<number> {
-  // Read first: nothing is installed or started for a file that cannot be used.
+  // First: nothing is installed or started for a file that cannot be used.
   const given = await loadResource(options.file, options.name, undefined, options.from)
   const watched = await watchFile(options.file)
   const log = options.decisionLog === undefined ? undefined : openDecisionLog(options.decisionLog)
@@ -239,7 +239,7 @@ interface PlaceParts {
   readonly stopping: Stopping
 }
 
-/** What the consumers are started with. */
+/** The settings of the consumers' start. */
 interface Place {
   readonly local: LocalResource
   /** The resource as they read it. */

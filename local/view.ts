@@ -1,4 +1,4 @@
-/** What `up` shows: one value that the table, the plain line and the summary are rendered from. */
+/** The display's one value. Table, plain line and summary are rendered from it. */
 import type { Decision } from '../scaling/decide.ts'
 import type { Sample } from '../scaling/sample.ts'
 import type { Replica } from './fleet.ts'
@@ -23,7 +23,7 @@ export interface View {
   readonly events: readonly string[]
 }
 
-/** What the group's consumers have done since the run began, as Redis counts it. */
+/** Totals of the group's consumers since the run began, as Redis counts them. */
 export interface Totals {
   readonly forwarded: number
   readonly duplicates: number
@@ -31,7 +31,7 @@ export interface Totals {
 
 export type Phase =
   | { readonly kind: 'Running' }
-  /** No more input; what is left is finished. */
+  /** No more input; the rest is finished. */
   | { readonly kind: 'Draining' }
 
 export interface DemoCounts {

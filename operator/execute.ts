@@ -49,7 +49,7 @@ interface Run {
   template?: { readonly uid: string; readonly generation: number }
 }
 
-export type Execute = (intent: Plan, course: Course, observed: Observed, signal: AbortSignal) => Promise<Executed>
+type Execute = (intent: Plan, course: Course, observed: Observed, signal: AbortSignal) => Promise<Executed>
 
 export function createExecute({ transport, clock, caches, applier, explain, onAdopted = () => {} }: ExecutorParts): Execute {
   const judge = createSpecJudge(transport)

@@ -74,6 +74,7 @@ async function serve(parts: TermParts, stop: AbortSignal, cut: AbortSignal): Pro
     const { kind } = scopes.standing(namespace)
     return kind === 'Mine' || kind === 'Unclaimed'
   }
+  const looked = options.manyTeams ? recordingReasons(log, metrics.looked) : { onLook: metrics.looked, forget() {} }
   const watchers = createLookHost({
     clock,
     settings: {
@@ -100,7 +101,7 @@ async function serve(parts: TermParts, stop: AbortSignal, cut: AbortSignal): Pro
     onReapingFault: (key, error) => log.warn({ pipeline: key, err: error }, 'a vanished consumer could not be reaped'),
     onChange: (key, urgent) => queue.add(key, urgent ? 'Changed' : 'Observed'),
     onDecision: parts.recordDecision,
-    onLook: options.manyTeams ? recordingReasons(log, metrics.looked) : metrics.looked,
+    onLook: looked.onLook,
     onFault: (error, fields) => log.error({ ...fields, err: error }, 'a process behind the wall failed'),
   })
   const settings = {
@@ -134,11 +135,17 @@ async function serve(parts: TermParts, stop: AbortSignal, cut: AbortSignal): Pro
     isServed,
     onAdopted: (object, subject) =>
       log.info({ pipeline: keyOf(object), object: subject }, 'an object without an owner was adopted'),
+    onEventsUnread: (within, error) =>
+      log.warn(
+        { namespace: within, err: error, code: error.code },
+        'Events of pods cannot be read: the cause that keeps a pod from running may stay unknown',
+      ),
     judge: judge.judge,
     schemaFault: () => (parts.compatibility.state.kind === 'Outdated' ? parts.compatibility.state.error : undefined),
     onForgotten(key) {
       metrics.forgotten(key)
       judge.forget(key)
+      looked.forget(key)
     },
   })
   parts.onReconciler(reconciler)
@@ -189,14 +196,17 @@ async function signingKeyOf({ transport, clock, log, namespace }: TermParts, sto
 type OnLook = (key: string, observation: Observation, tookMs: number) => void
 
 /** Logs for the administrator the reasons that status omits where many teams read it. A reason is logged once until another follows. */
-function recordingReasons(log: Logger, onLook: OnLook): OnLook {
+export function recordingReasons(log: Pick<Logger, 'info'>, onLook: OnLook): { onLook: OnLook; forget(key: string): void } {
   const last = new Map<string, string>()
-  return (key, observation, tookMs) => {
-    onLook(key, observation, tookMs)
-    if (observation.kind !== 'Failed') return void last.delete(key)
-    if (last.get(key) === observation.error.message) return
-    last.set(key, observation.error.message)
-    log.info({ pipeline: key, code: observation.error.code, detail: observation.error.message }, 'Redis could not be looked at')
+  return {
+    onLook(key, observation, tookMs) {
+      onLook(key, observation, tookMs)
+      if (observation.kind !== 'Failed') return void last.delete(key)
+      if (last.get(key) === observation.error.message) return
+      last.set(key, observation.error.message)
+      log.info({ pipeline: key, code: observation.error.code, detail: observation.error.message }, 'Redis could not be looked at')
+    },
+    forget: (key) => void last.delete(key),
   }
 }
 

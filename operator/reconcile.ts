@@ -54,6 +54,8 @@ interface ReconcilerParts {
   readonly isServed?: (namespace: string) => boolean
   /** The operator took over an object that had lost its owner; `subject` is for example `Deployment ndvi-consumer`. */
   readonly onAdopted?: (object: PipelineObject, subject: string) => void
+  /** Events of pods in that namespace cannot be read. */
+  readonly onEventsUnread?: (namespace: string, error: StreamPipelineError) => void
 }
 
 /** The part of what is observed that needs no request. */
@@ -93,7 +95,7 @@ export function createReconciler(parts: ReconcilerParts): Reconciler {
   const { isServed = () => true } = parts
   const execute = createExecute({ ...parts, explain: createExplain(transport, clock) })
   const records = new Map<string, PipelineRecord>()
-  const podEvents = createPodEventReader(transport, clock)
+  const podEvents = createPodEventReader({ transport, clock, onUnread: parts.onEventsUnread ?? (() => {}) })
 
   function recordOf(key: string): PipelineRecord {
     const record = records.get(key) ?? {}

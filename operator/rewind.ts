@@ -15,18 +15,32 @@ interface RewindParts {
   readonly forget: () => void
 }
 
-/** Returns a function to call at each notice. */
-export function createRewind({ clock, relist, forget }: RewindParts): () => void {
+interface Rewind {
+  /** To be called at each notice. */
+  notice(): void
+  /** Ends the wait for the last notice. Later notices have no effect. */
+  close(): void
+}
+
+export function createRewind({ clock, relist, forget }: RewindParts): Rewind {
   let cancel: (() => void) | undefined
-  return () => {
-    if (cancel === undefined) {
-      forget()
-      relist()
-    }
-    cancel?.()
-    cancel = clock.after(quietMs, () => {
-      cancel = undefined
-      forget()
-    })
+  let closed = false
+  return {
+    notice() {
+      if (closed) return
+      if (cancel === undefined) {
+        forget()
+        relist()
+      }
+      cancel?.()
+      cancel = clock.after(quietMs, () => {
+        cancel = undefined
+        forget()
+      })
+    },
+    close() {
+      closed = true
+      cancel?.()
+    },
   }
 }

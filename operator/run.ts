@@ -73,7 +73,7 @@ export async function runOperator(options: OperatorOptions): Promise<number> {
     for (const object of caches.pipelines.list())
       if (namespace === undefined || object.metadata.namespace === namespace) queue?.add(keyOf(object), 'Resynced')
   }
-  const onRewound = createRewind({
+  const rewind = createRewind({
     clock,
     relist() {
       log.warn('the API server went back to an earlier state: everything is read anew')
@@ -108,7 +108,7 @@ export async function runOperator(options: OperatorOptions): Promise<number> {
       else log.warn({ ...fields, err: dark.error, code: dark.error.code }, 'objects cannot be watched')
       lookAgain(within)
     },
-    onRewound,
+    onRewound: rewind.notice,
     onHandlerFault: (thrown) => log.error({ err: thrown }, 'a handler of a watch failed'),
   })
   const compatibility = createCompatibilityCheck({
@@ -140,7 +140,7 @@ export async function runOperator(options: OperatorOptions): Promise<number> {
     name: compiled.lease,
     identity: compiled.identity,
     onFault: (error) => log.warn({ err: error }, 'the Lease could not be read or written'),
-    onRewound,
+    onRewound: rewind.notice,
   })
   metrics.cover({ views: caches.views.states, theirs: scopes.theirs })
 
@@ -211,6 +211,7 @@ export async function runOperator(options: OperatorOptions): Promise<number> {
     const events = await recorder.close(AbortSignal.timeout(lastEventsMs))
     if (events > 0) log.warn({ events }, 'the API server did not take the last Events in time')
     watching.abort()
+    rewind.close()
     await reflecting
     await Promise.all([metricsServer.close(), healthServer.close()])
     await transport.close()

@@ -11,7 +11,7 @@ import type { Transport } from './kubernetes/transport.ts'
 import type { DeploymentObject } from './plan/deployment.ts'
 import { deploymentType, mainManager, scalerManager } from './plan/kinds.ts'
 
-export interface ScaleFights {
+interface ScaleFights {
   /** Call before each write of another number. Throws ReplicasContended if the write would repeat a fight. */
   check(current: DeploymentObject, signal: AbortSignal): Promise<void>
   wrote(uid: string, replicas: number): void

@@ -73,6 +73,6 @@ function isUnwatched({ code }: StreamPipelineError): boolean {
   return code === 'NameTaken' || code === 'BeingDeleted'
 }
 
-export function isPassing({ code }: StreamPipelineError): boolean {
+function isPassing({ code }: StreamPipelineError): boolean {
   return code === 'KubernetesConflict' || code === 'KubernetesBusy' || code === 'KubernetesUnreachable' || code === 'BeingDeleted'
 }

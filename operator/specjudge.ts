@@ -11,11 +11,7 @@ import type { Transport } from './kubernetes/transport.ts'
 import { deploymentType } from './plan/kinds.ts'
 
 /** Returns `error` of a write of `object`, or an error that names the field of the spec to correct. */
-export type SpecJudge = (
-  error: StreamPipelineError,
-  object: KubernetesObject,
-  signal: AbortSignal,
-) => Promise<StreamPipelineError>
+type SpecJudge = (error: StreamPipelineError, object: KubernetesObject, signal: AbortSignal) => Promise<StreamPipelineError>
 
 type Json = Readonly<Record<string, unknown>>
 

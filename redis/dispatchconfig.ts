@@ -6,7 +6,7 @@
  * application, and `version` changes when an old reader would go wrong.
  */
 import { z } from 'zod'
-import type { CompiledPayload, CompiledPipeline } from '../api/compiled.ts'
+import type { CompiledAllow, CompiledPayload, CompiledPipeline } from '../api/compiled.ts'
 import { failure } from '../api/errors.ts'
 import { scopeOf } from './keys.ts'
 import { targetFields } from './placement.ts'
@@ -38,6 +38,21 @@ const jobOptions = z.object({
   removeOnFail: keptJobs,
 })
 
+const keptBound = z.object({ atOnce: z.boolean(), least: keptJobs })
+
+/** What a request may set for its own job; absent members are refused. */
+const allow = z.object({
+  names: z.array(name).exactOptional(),
+  maxDelay: count.exactOptional(),
+  priority: z.object({ min: count, max: count }).exactOptional(),
+  maxAttempts: count.exactOptional(),
+  maxBackoff: count.exactOptional(),
+  lifo: z.literal(true).exactOptional(),
+  removeOnComplete: keptBound.exactOptional(),
+  removeOnFail: keptBound.exactOptional(),
+  idempotencyKey: z.literal(true).exactOptional(),
+})
+
 const dispatchConfig = z
   .object({
     version: z.literal(1),
@@ -45,12 +60,16 @@ const dispatchConfig = z
     mode: dispatchMode,
     stream: name,
     group: name,
+    /** The dead letters' stream; absent in a configuration of an earlier release: a status then knows nothing of them. */
+    deadLetters: name.exactOptional(),
     /** Hash of stream and group that job ids and helper keys carry. */
     scope: name,
     queue: name.refine((queue) => !queue.includes(':'), 'must not contain a colon'),
     prefix: name,
     jobName: name,
     jobOptions,
+    /** Absent: requests set no options. */
+    allow: allow.exactOptional(),
     /** How long an equal idempotency key counts as the same request, from its forwarding. */
     windowMs: count,
     /** Life of the lock under which a direct dispatch adds. */
@@ -69,6 +88,10 @@ const dispatchConfig = z
     /** Entry fields outside the payload, by name or `prefix*`: the ignored ones, and the metadata. */
     ignoreFields: z.array(name).exactOptional(),
     metadataFields: z.array(name).exactOptional(),
+    /** Payload fields that set options of the job. */
+    nameFrom: name.exactOptional(),
+    delayFrom: name.exactOptional(),
+    priorityFrom: name.exactOptional(),
     maxBytes: z.int().min(1),
     maxFields: z.int().min(1),
     /** Approximate bound on the stream's length, enforced by each add. */
@@ -105,15 +128,17 @@ function readJson(text: string, origin: string): unknown {
 
 /** The dispatch configuration of a pipeline. Pure. @param mode what is published, while a flip waits for its time */
 export function dispatchConfigOf(pipeline: CompiledPipeline, mode: DispatchMode = pipeline.mode): DispatchConfig {
-  const { source, payload } = pipeline
+  const { source, payload, sink, deadLetter } = pipeline
   const { stream, group, queueElsewhere, ...target } = targetFields(pipeline)
   return {
     version: 1,
     mode,
     stream,
     group,
+    deadLetters: deadLetter.stream,
     scope: scopeOf(stream, group),
     ...target,
+    ...(sink.allow === undefined ? {} : { allow: writableAllow(sink.allow) }),
     encoding: payload.encoding,
     field: payload.field,
     ...optionalOf(payload),
@@ -124,21 +149,34 @@ export function dispatchConfigOf(pipeline: CompiledPipeline, mode: DispatchMode 
   }
 }
 
+const writableAllow = ({ names, ...rest }: CompiledAllow): NonNullable<DispatchConfig['allow']> => ({
+  ...(names === undefined ? {} : { names: [...names] }),
+  ...rest,
+})
+
 /** The part of it that the payload codec is made from. */
 export function payloadOf(config: DispatchConfig): CompiledPayload {
   const { encoding, field, maxBytes, maxFields } = config
   return { encoding, field, ...optionalOf(config), maxBytes, maxFields }
 }
 
-type Optional = Pick<CompiledPayload, 'schema' | 'idempotencyKey' | 'allowEmptyKey' | 'ignoreFields' | 'metadataFields'>
+type Optional = Pick<
+  CompiledPayload,
+  | ('schema' | 'idempotencyKey' | 'allowEmptyKey' | 'ignoreFields' | 'metadataFields')
+  | ('nameFrom' | 'delayFrom' | 'priorityFrom')
+>
 
 /** Settings that a payload may lack. */
-function optionalOf({ schema, idempotencyKey, allowEmptyKey, ignoreFields, metadataFields }: Optional) {
+function optionalOf({ schema, idempotencyKey, allowEmptyKey, ignoreFields, metadataFields, ...from }: Optional) {
+  const { nameFrom, delayFrom, priorityFrom } = from
   return {
     ...(schema === undefined ? {} : { schema }),
     ...(idempotencyKey === undefined ? {} : { idempotencyKey: [...idempotencyKey] }),
     ...(allowEmptyKey === undefined ? {} : { allowEmptyKey }),
     ...(ignoreFields === undefined ? {} : { ignoreFields: [...ignoreFields] }),
     ...(metadataFields === undefined ? {} : { metadataFields: [...metadataFields] }),
+    ...(nameFrom === undefined ? {} : { nameFrom }),
+    ...(delayFrom === undefined ? {} : { delayFrom }),
+    ...(priorityFrom === undefined ? {} : { priorityFrom }),
   }
 }

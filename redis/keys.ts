@@ -46,6 +46,8 @@ export interface KeySpace {
   lock(hash: string): string
   /** String, JSON: heartbeat of one consumer; expires. */
   consumer(name: string): string
+  /** String: id of the newest dead letter of this idempotency key's hash, or of this entry where it has no key; expires. */
+  dead(name: string): string
   /** Hash: consumer name → uid of the process that registered it. */
   readonly consumers: string
   /** Hash: ledger and floors that must survive pods. */
@@ -68,6 +70,7 @@ export function keySpace(stream: string, group: string, anchor: string = stream)
     mark: (hash: string) => `${prefix}mark:${hash}`,
     lock: (hash: string) => `${prefix}lock:${hash}`,
     consumer: (name: string) => `${prefix}consumer:${name}`,
+    dead: (name: string) => `${prefix}dead:${name}`,
     consumers: `${prefix}consumers`,
     stats: `${prefix}stats`,
     replays: `${prefix}replays`,

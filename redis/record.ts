@@ -13,6 +13,7 @@ export const deadLetterReasons = [
   'PayloadTooLarge',
   'TooManyFields',
   'SchemaViolation',
+  'OptionRefused',
   'MaxDeliveries',
   'JobFailed',
   'Trimmed',

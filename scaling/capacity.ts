@@ -17,7 +17,7 @@
  * look faster, and more work never asks for fewer of them.
  */
 import { readyOf, type Sample } from './sample.ts'
-import { learnService, type Service, serviceOf, settledBy } from './service.ts'
+import { isWellKnown, learnService, type Service, serviceOf, settledBy } from './service.ts'
 
 interface Mark {
   readonly settled: number
@@ -47,6 +47,8 @@ export interface Capacity {
   readonly serviceMs?: number
   /** What all consumers told, those that are gone included. */
   readonly service?: Service
+  /** `perSecond` comes from another process, and was not yet compared with the running consumers' service times. */
+  readonly carried?: true
   /** Each consumer's counter at its last heartbeat seen, by uid. */
   readonly marks: Readonly<Record<string, Mark>>
 }
@@ -61,6 +63,29 @@ const luck = 3
 
 /** Entries of which so many are expected to be taken that, even with luck, no more than `waiting` are. */
 const surelyLasting = (waiting: number): number => ((Math.sqrt(luck ** 2 + 4 * waiting) - luck) / 2) ** 2
+
+/** What another process learned. Measurements in the making are left out: counters are compared with what this process sees. */
+export function carried({ perSecond, entries, service }: Capacity): Capacity {
+  return {
+    marks: {},
+    ...(perSecond === undefined ? {} : { perSecond, carried: true }),
+    ...(entries === undefined ? {} : { entries }),
+    ...(service === undefined ? {} : { service }),
+  }
+}
+
+/** The service times are the most that a replica can do. It does less where it waits, but hardly by this factor. */
+const plausible = 4
+
+/** Compares a carried measurement with consumers that have settled enough. One that cannot be right is forgotten. */
+export function compared(capacity: Capacity, sample: Sample, concurrency: number): Capacity {
+  const serviceMs = serviceOf(sample, undefined)
+  if (!capacity.carried || serviceMs === undefined || !isWellKnown(sample)) return capacity
+  const { carried: _, perSecond = 0, entries, ...rest } = capacity
+  const computed = (concurrency * 1000) / serviceMs
+  if (perSecond > computed || perSecond * plausible < computed) return rest
+  return { ...rest, perSecond, serviceMs, ...(entries === undefined ? {} : { entries }) }
+}
 
 /** @param speed of one replica, as far as it is known: without it, what is old at the end has to do */
 export function learnCapacity(capacity: Capacity, sample: Sample, speed?: number): Capacity {
@@ -95,6 +120,7 @@ export function learnCapacity(capacity: Capacity, sample: Sample, speed?: number
     ...(deepUntilMs === undefined ? {} : { deepUntilMs }),
     ...(service === undefined ? {} : { serviceMs: service }),
     ...(told === undefined ? {} : { service: told }),
+    ...(capacity.carried && !isEnough ? { carried: true } : {}),
     ...(isEnough || ms === 0 ? {} : { sum: { settled, ms } }),
   }
 }
@@ -112,6 +138,7 @@ export function perReplica(capacity: Capacity, sample: Sample, concurrency: numb
   const serviceMs = serviceOf(sample, capacity.service)
   const computed = serviceMs === undefined ? undefined : (concurrency * 1000) / serviceMs
   if (capacity.perSecond === undefined || computed === undefined) return capacity.perSecond ?? computed
+  if (capacity.carried) return Math.min(capacity.perSecond, computed)
   const gain = (capacity.serviceMs ?? 0) / (serviceMs ?? Number.POSITIVE_INFINITY)
   const measured = capacity.perSecond * (gain > quicker ? gain : 1)
   const chance = leeway / Math.sqrt(capacity.entries ?? enoughEntries)

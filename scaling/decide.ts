@@ -6,16 +6,19 @@
  * long silence, restarts whatever was timed. Then the formula (sizing.ts) proposes and the guards (guards.ts) hold it back.
  * Under Manual the same is computed and reported as `recommended`, and spec.replicas is what is decided; under mode Direct the
  * lower bound is zero, and once nothing is left that outranks Manual, too.
+ *
+ * Between `entered` and `concluded` a state's `replicas` is the model's own number. In kept states it is the decided one.
  */
 import { rememberArrival } from './arrivalhistory.ts'
 import { arrivalRate } from './arrivals.ts'
-import { learnCapacity, perReplica } from './capacity.ts'
+import { compared, learnCapacity, perReplica } from './capacity.ts'
 import { type Downstream, learnDownstream, watching } from './downstream.ts'
 import { guards, isQuiet, type LimitedBy, type Proposal, type Situation } from './guards.ts'
 import { keepMs } from './keeping.ts'
 import { learnOutage, readmittedOf } from './outage.ts'
 import { type Bounds, boundsOf, clamp, type ScalingPolicy } from './policy.ts'
 import { count, tell } from './reasons.ts'
+import { isSuperseded, resumed } from './resume.ts'
 import { readyOf, type Sample, workOf } from './sample.ts'
 import { serviceOf } from './service.ts'
 import { clearMs, neededReplicas, wholeReplicas } from './sizing.ts'
@@ -33,9 +36,39 @@ export interface Decision {
 }
 
 export function decide(state: ScalingState | undefined, sample: Sample | undefined, policy: ScalingPolicy): Decision {
-  const before = state ?? initialState(sample, policy)
-  const decision = sample === undefined ? decideBlind(before, policy) : decideSeeing(before, sample, policy)
-  return outranked(decision, sample, policy)
+  const before = continued(state, sample, policy)
+  const own = entered(before, sample, policy)
+  const proposed = sample === undefined ? decideBlind(own, policy) : decideSeeing(own, sample, policy)
+  return concluded(outranked(proposed, sample, policy), before, sample, policy)
+}
+
+function continued(state: ScalingState | undefined, sample: Sample | undefined, policy: ScalingPolicy): ScalingState {
+  if (state === undefined) return initialState(sample, policy)
+  return sample !== undefined && isSuperseded(state, sample, policy) ? resumed(state, sample, policy) : state
+}
+
+/**
+ * While something else decides, the model goes on from its own recommendation. Once it decides, it starts from what runs. More than it
+ * recommended stays for as long as if it had been needed until now: the policy changed, not the load.
+ */
+function entered(before: ScalingState, sample: Sample | undefined, policy: ScalingPolicy): ScalingState {
+  const { recommended = before.replicas, replicas, wanted } = before
+  if (policy.suspend || policy.policy === 'Manual') return { ...before, replicas: recommended }
+  const atMs = sample?.atMs ?? before.atMs
+  if (recommended >= replicas || wanted.length === 0 || atMs === undefined) return before
+  return { ...before, wanted: [...wanted, { atMs, replicas, ran: true }] }
+}
+
+/** The state to keep, with what was decided in the end. */
+function concluded(decision: Decision, before: ScalingState, sample: Sample | undefined, policy: ScalingPolicy): Decision {
+  const { replicas, recommended } = decision
+  const { deployed, ...state } = decision.state
+  const known = policy.currentReplicas ?? (sample === undefined ? deployed : undefined)
+  const startUp = sample === undefined ? state.startUp : awaitReplicas(state.startUp, before.replicas, replicas, sample.atMs)
+  return {
+    ...decision,
+    state: { ...state, replicas, recommended, startUp, ...(known === undefined ? {} : { deployed: known }) },
+  }
 }
 
 /** Without metrics: hold, or after a few misses what onMetricsLoss says; never fewer than run. */
@@ -65,10 +98,13 @@ function decideSeeing(before: ScalingState, sample: Sample, policy: ScalingPolic
   const timed = before.misses >= lossAfter || before.wanted.length === 0 ? restartWindows(before, sample.atMs) : before
   const bounds = boundsOf(policy, sample.atMs)
   const ready = readyOf(sample)
-  const startUp = learnStartUp(timed.startUp, ready, sample.atMs)
+  const startUp = learnStartUp(timed.startUp, ready, policy.currentReplicas ?? timed.replicas, sample.atMs)
   const arrivals = rememberArrival(timed.arrivals, { atMs: sample.atMs, added: sample.entriesAdded })
+  // One point alone: the history began anew, since the counter fell (another stream, or a failover that lost entries).
+  const sinceMs = timed.arrivals.length > 0 && arrivals.length === 1 ? sample.atMs : timed.sinceMs
   const rate = arrivalRate(arrivals)
-  const speed = perReplica(timed.capacity, sample, policy.concurrency)
+  const capacity = compared(timed.capacity, sample, policy.concurrency)
+  const speed = perReplica(capacity, sample, policy.concurrency)
   const pace = { targetMs: policy.targetAgeMs, startUpMs: startUpMs(startUp) }
   const needed = neededReplicas({
     ...pace,
@@ -80,7 +116,7 @@ function decideSeeing(before: ScalingState, sample: Sample, policy: ScalingPolic
     ageMs: sample.undeliveredAgeMs,
   })
   const current = clamp(timed.replicas, bounds)
-  const wanted = needed === undefined ? explore(timed, sample, policy) : wholeReplicas(needed, current, rate.noise)
+  const wanted = needed === undefined ? explore(timed, sample, policy, ready) : wholeReplicas(needed, current, rate.noise)
   // What catching up took is not needed again once that is done, so only what keeping up took is remembered against shrinking.
   const lasting = needed === undefined ? wanted : wholeReplicas({ ...needed, catchUp: 0 }, current, rate.noise)
   const state: ScalingState = {
@@ -88,7 +124,9 @@ function decideSeeing(before: ScalingState, sample: Sample, policy: ScalingPolic
     atMs: sample.atMs,
     replicas: current,
     misses: 0,
+    ...(sinceMs === undefined ? {} : { sinceMs }),
     arrivals,
+    capacity,
     startUp,
     rush: remember(
       workOf(sample) === 0 ? [] : timed.rush,
@@ -98,7 +136,7 @@ function decideSeeing(before: ScalingState, sample: Sample, policy: ScalingPolic
     wanted: remember(
       timed.wanted,
       { atMs: sample.atMs, replicas: lasting },
-      keepMs(policy, startUp, serviceOf(sample, timed.capacity.service)),
+      keepMs(policy, startUp, serviceOf(sample, capacity.service)),
     ),
     ...(sample.undeliveredAgeMs > policy.targetAgeMs ? { lastLateMs: sample.atMs } : {}),
   }
@@ -106,7 +144,7 @@ function decideSeeing(before: ScalingState, sample: Sample, policy: ScalingPolic
   const learned = learnDownstream(timed.downstream ?? watching, {
     sample,
     previousMs: timed.atMs,
-    capacity: timed.capacity,
+    capacity,
     arrivals: rate.perSecond,
     perReplica: speed,
     policy,
@@ -131,11 +169,15 @@ function decideSeeing(before: ScalingState, sample: Sample, policy: ScalingPolic
   }
 }
 
-/** While the speed of a replica is unknown: one to learn it, doubled once per start-up while entries age. */
-function explore(state: ScalingState, sample: Sample, policy: ScalingPolicy): number {
-  if (state.replicas === 0) return workOf(sample) > 0 ? 1 : 0
+/**
+ * While the speed of a replica is unknown: one to learn it, doubled once per start-up while entries age. Only replicas that became ready
+ * count: where none does, more of them would not either.
+ */
+function explore(state: ScalingState, sample: Sample, policy: ScalingPolicy, ready: number): number {
+  const { replicas } = state
+  if (replicas === 0) return workOf(sample) > 0 ? 1 : 0
   const ageing = sample.undeliveredAgeMs > policy.targetAgeMs / 4
-  return ageing && !isStarting(state.startUp, sample.atMs) ? state.replicas * 2 : state.replicas
+  return ageing && !isStarting(state.startUp, sample.atMs) ? Math.max(replicas, 2 * Math.min(ready, replicas)) : replicas
 }
 
 function afterwards(
@@ -153,7 +195,6 @@ function afterwards(
     capacity: learnCapacity(state.capacity, sample, perReplica(state.capacity, sample, policy.concurrency)),
     downstream,
     ...(suspected === undefined ? {} : { outage: suspected }),
-    startUp: awaitReplicas(state.startUp, state.replicas, replicas, sample.atMs),
     ...(replicas < state.replicas ? { lastShrinkMs: sample.atMs } : {}),
     ...(isQuiet(sample, state) ? { idleSinceMs: idleSinceMs ?? sample.atMs } : {}),
   }
@@ -173,10 +214,7 @@ function holdForClock(before: ScalingState, sample: Sample, policy: ScalingPolic
 
 /** What stands above scaling: suspend, then a drained Direct mode, then Manual. */
 function outranked(decision: Decision, sample: Sample | undefined, policy: ScalingPolicy): Decision {
-  if (policy.suspend) {
-    const state = { ...decision.state, replicas: 0 }
-    return { ...decision, replicas: 0, reason: 'suspended: 0', limitedBy: 'Suspend', state }
-  }
+  if (policy.suspend) return { ...decision, replicas: 0, reason: 'suspended: 0', limitedBy: 'Suspend' }
   const drained = policy.mode === 'Direct' && sample !== undefined && decision.replicas === 0
   if (policy.policy === 'Active' || drained) return decision
   const reason = `policy Manual: ${policy.replicas} (recommended ${decision.recommended}: ${decision.reason})`

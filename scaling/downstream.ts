@@ -92,7 +92,7 @@ const nothing = 0.1
 const tooMuch = 0.15
 const unsureWaitMs = 300_000
 const firstWaitMs = 1_200_000
-const longestWaitMs = 4_800_000
+export const longestWaitMs = 4_800_000
 const probeBy = 0.15
 /** Held is looked at for longer: it is a few per cent that tell, and nothing is urgent. */
 const manyEntries = 10_000

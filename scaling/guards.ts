@@ -3,13 +3,15 @@
  * `guards` below; a rule sees what the rules before it left. None of them looks at quarantined entries while any entry
  * succeeds, or at the age of pending ones: poison cannot move replicas.
  */
+import { formatAge } from '../api/duration.ts'
+import { stepWindowMs } from './arrivalhistory.ts'
 import { isQueueFull, usefulReplicas } from './downstream.ts'
 import { stepDown, stepMs } from './keeping.ts'
 import type { Bounds, ScalingPolicy } from './policy.ts'
 import { clamp } from './policy.ts'
-import { healthyPendingOf, type Sample, workOf } from './sample.ts'
-import { isStarting } from './startup.ts'
-import { type ScalingState, windowMaximum } from './state.ts'
+import { healthyPendingOf, readyOf, type Sample, workOf } from './sample.ts'
+import { isStarting, stuckMs } from './startup.ts'
+import { ranLately, type ScalingState, windowMaximum } from './state.ts'
 
 /** Why fewer or more than needed is decided. */
 export type LimitedBy =
@@ -74,10 +76,24 @@ const slowStart: Guard = (proposal, { sample, state }) => {
   return { replicas, limitedBy: 'StartUp', because: `hold, ${state.startUp.awaiting?.replicas ?? replicas} are starting` }
 }
 
+/** Where none becomes ready, more of them would not either. */
+const nothingStarts: Guard = (proposal, { sample, state }) => {
+  const { replicas } = state
+  const forMs = stuckMs(state.startUp, readyOf(sample), sample.atMs)
+  if (forMs === undefined || proposal.replicas <= replicas || replicas === 0) return proposal
+  return { replicas, limitedBy: 'StartUp', because: `hold, none of ${replicas} has become ready in ${formatAge(forMs)}` }
+}
+
 /** How long after an entry was late nothing shrinks. */
 const calmMs = (policy: ScalingPolicy) => Math.min(60_000, 2 * policy.targetAgeMs)
 const isTimeForStep = (state: ScalingState, sample: Sample, policy: ScalingPolicy): boolean =>
   state.lastShrinkMs === undefined || sample.atMs - state.lastShrinkMs >= stepMs(policy, state.startUp)
+/** Until arrivals are known from two windows in which a step shows (arrivals.ts). */
+const leastSeenMs = 2 * stepWindowMs
+/** Until the speed of another process was compared with enough entries, if they come. */
+const unprovenMs = 300_000
+const isLoadKnown = ({ sinceMs, capacity }: ScalingState, atMs: number): boolean =>
+  sinceMs === undefined || atMs - sinceMs >= (capacity.carried ? unprovenMs : leastSeenMs)
 /** Down slowly: never below what was wanted within scaleDownDelay, never soon after lateness, a quarter at a time. */
 const shrinkSlowly: Guard = (proposal, { sample, state, policy }) => {
   const { replicas } = state
@@ -85,9 +101,10 @@ const shrinkSlowly: Guard = (proposal, { sample, state, policy }) => {
   const hold = (because: string): Proposal => ({ replicas, limitedBy: 'ScaleDown', because: `hold, ${because}` })
   if (sample.undeliveredAgeMs > policy.targetAgeMs / 2) return hold('the oldest entry is past half the target')
   if (state.lastLateMs !== undefined && sample.atMs - state.lastLateMs < calmMs(policy)) return hold('entries were late just now')
+  if (!isLoadKnown(state, sample.atMs)) return hold('the load has not been seen for long')
   const floor = Math.max(proposal.replicas, windowMaximum(state.wanted))
   if (windowMaximum(state.rush) >= replicas) return hold('what waited is being cleared')
-  if (floor >= replicas) return hold(`${floor} were needed lately`)
+  if (floor >= replicas) return hold(`${floor} ${ranLately(state.wanted, floor) ? 'ran' : 'were needed'} lately`)
   if (!isTimeForStep(state, sample, policy)) return hold('one step down at a time')
   const next = Math.max(floor, windowMaximum(state.rush), stepDown(replicas, policy, state.startUp))
   return next === proposal.replicas ? proposal : { replicas: next, limitedBy: 'ScaleDown' }
@@ -133,6 +150,7 @@ export const guards: readonly Guard[] = [
   withinBounds,
   fullQueue,
   slowStart,
+  nothingStarts,
   shrinkSlowly,
   downstreamBound,
   zeroAndWake,

@@ -21,7 +21,7 @@ export type Outage =
 const suspectedForMs = 30_000
 const leastEntries = 10
 const leastShare = 0.1
-const readmittingMs = 600_000
+export const longestReadmissionMs = 600_000
 
 /** What there is to suspect, after this sample; undefined: nothing. */
 export function learnOutage(outage: Outage | undefined, capacity: Capacity, sample: Sample): Outage | undefined {
@@ -38,7 +38,7 @@ export function learnOutage(outage: Outage | undefined, capacity: Capacity, samp
     case 'Open':
       if (quarantined === 0) return undefined
       if (succeeded !== true) return { ...outage, entries: Math.max(outage.entries, quarantined) }
-      return { kind: 'Readmitting', entries: quarantined, untilMs: atMs + readmittingMs }
+      return { kind: 'Readmitting', entries: quarantined, untilMs: atMs + longestReadmissionMs }
     case 'Readmitting':
       return quarantined === 0 || atMs >= outage.untilMs
         ? undefined

@@ -2,7 +2,7 @@
  * Redis' answers to the commands of `observe`, turned into facts. A server may answer anything. An answer of the wrong form is an error of
  * the catalogue, never a wrong number or an endless list: `decide` computes with these facts.
  */
-import { failure } from '../api/errors.ts'
+import { asFailure, failure } from '../api/errors.ts'
 import * as scripts from '../redis/scripts/reply.ts'
 import { isEntryId } from './entryid.ts'
 import type { PendingEntry } from './pending.ts'
@@ -146,7 +146,8 @@ function readStream(reply: unknown): StreamFacts {
 function noted<T>(read: () => T): T | undefined {
   try {
     return read()
-  } catch {
+  } catch (thrown) {
+    if (asFailure(thrown).code !== 'RedisCommandFailed') throw thrown
     return undefined
   }
 }

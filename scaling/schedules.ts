@@ -1,9 +1,13 @@
 /**
- * Schedules: times at which other bounds hold. One begins whenever its cron expression says, in its time zone, and lasts for
- * `for`. Where several are active the larger bound holds; a minimum above the maximum in force raises that, too.
+ * Schedules: times at which other bounds hold. One begins at the local times that its cron expression names, in its time zone, and lasts
+ * for `for`, as time elapses. At a change of clocks it begins as zonetime.ts has it: in the skipped hour at the first instant after, in
+ * the repeated hour once. Where several are active the larger bound holds; a minimum above the maximum in force raises that, too.
+ *
+ * No time is searched for beyond `for`, however seldom an expression comes true.
  */
-import { CronExpressionParser } from 'cron-parser'
 import type { CompiledSchedule } from '../api/compiled.ts'
+import { cronOf } from '../api/cron.ts'
+import { firstInstant, latestShown, zoneOf } from './zonetime.ts'
 
 export interface ScheduledBounds {
   readonly min: number
@@ -23,44 +27,37 @@ export function scheduledBounds(schedules: readonly CompiledSchedule[], base: Sc
   return { min, max: Math.max(min, max), schedule: `${first.cron} ${first.timeZone}` }
 }
 
-export function isActive({ cron, timeZone, forMs }: CompiledSchedule, atMs: number): boolean {
-  const begun = lastBeginning(cron, timeZone, atMs)
-  return begun !== undefined && atMs - begun < forMs
-}
+const minuteMs = 60_000
+const dayMs = 86_400_000
+/** Clocks are at most so far from UTC. */
+const farthestMs = 14 * 3_600_000
 
-/** Between two beginnings the answer is the same, and working it out takes longer than a whole decision. */
+/** Schedules begin with a minute, so within one the answer is the same. */
 interface Known {
-  readonly fromMs: number
-  readonly untilMs: number
+  readonly minute: number
+  readonly begunMs: number | undefined
 }
-const known = new Map<string, Known>()
-const mostKnown = 20_000
-/** The search for a time that never comes runs to its limit, which may take a second. It does not run at each look. */
-const vainForMs = 3_600_000
-const inVain = new Map<string, number>()
+const known = new WeakMap<CompiledSchedule, Known>()
 
-/** Undefined where the expression never comes true, such as 31 February, or cannot be read; validation tells its author. */
-function lastBeginning(cron: string, timeZone: string, atMs: number): number | undefined {
-  const name = `${timeZone} ${cron}`
-  const held = known.get(name)
-  if (held !== undefined && atMs >= held.fromMs && atMs < held.untilMs) return held.fromMs
-  const vainMs = inVain.get(name)
-  if (vainMs !== undefined && Math.abs(atMs - vainMs) < vainForMs) return undefined
-  inVain.delete(name)
-  try {
-    const fromMs = CronExpressionParser.parse(cron, { tz: timeZone, currentDate: new Date(atMs + 1) })
-      .prev()
-      .getTime()
-    const untilMs = CronExpressionParser.parse(cron, { tz: timeZone, currentDate: new Date(atMs) })
-      .next()
-      .getTime()
-    if (known.size >= mostKnown) known.clear()
-    known.set(name, { fromMs, untilMs })
-    return fromMs
-  } catch {
-    // decide must not fail on a resource that was stored before it was checked: such a schedule never begins.
-    if (inVain.size >= mostKnown) inVain.clear()
-    inVain.set(name, atMs)
-    return undefined
+/** False where the expression or the zone cannot be read: `decide` must not fail on a resource that was stored before it was checked. */
+export function isActive(schedule: CompiledSchedule, atMs: number): boolean {
+  const minute = Math.floor(atMs / minuteMs)
+  const held = known.get(schedule)
+  const begunMs = held?.minute === minute ? held.begunMs : lastBeginning(schedule, minute * minuteMs)
+  if (held?.minute !== minute) known.set(schedule, { minute, begunMs })
+  return begunMs !== undefined && atMs - begunMs < schedule.forMs
+}
+
+/** The last beginning up to that instant; undefined: there was none within `for`. */
+function lastBeginning({ cron: expression, timeZone, forMs }: CompiledSchedule, atMs: number): number | undefined {
+  const [cron, zone] = [cronOf(expression), zoneOf(timeZone)]
+  if (cron === undefined || zone === undefined) return undefined
+  const latestMs = latestShown(zone, atMs)
+  const oldestMs = atMs - forMs - farthestMs - dayMs
+  for (let day = Math.floor(latestMs / dayMs) * dayMs; day >= oldestMs; day -= dayMs) {
+    if (!cron.isDay(day)) continue
+    const time = cron.lastTime(latestMs - day)
+    if (time !== undefined) return firstInstant(zone, day + time)
   }
+  return undefined
 }

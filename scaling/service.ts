@@ -37,6 +37,15 @@ export function learnService(
   return entries === 0 ? undefined : { meanMs, entries }
 }
 
+/** Whether the consumers have settled enough that what earlier ones told no longer counts. */
+export function isWellKnown({ consumers }: Sample): boolean {
+  const known = consumers.reduce(
+    (sum, { heartbeat }) => sum + (heartbeat === undefined || heartbeat.serviceMs === 0 ? 0 : settledBy(heartbeat)),
+    0,
+  )
+  return known >= enoughTogether
+}
+
 /** Mean service time of an entry, in milliseconds; undefined while none was ever settled. */
 export function serviceOf(sample: Sample, remembered: Service | undefined): number | undefined {
   let [sum, weights] = [0, 0]

@@ -1,6 +1,9 @@
 /**
  * What `decide` remembers between ticks: plain JSON, kept by the caller (the operator keeps it in Redis, `up` in memory).
- * Losing it is safe: the next decision starts from what runs and does not shrink for one scaleDownDelay.
+ * Without it the next decision starts from the running replicas, and does not shrink until the load is known again (resume.ts).
+ *
+ * Three numbers of replicas are kept apart. `replicas` was decided. `recommended` is the model's, obeyed or not. The Deployment's own
+ * number (`policy.currentReplicas`) is what was carried out, by this process or another one.
  */
 import type { Arrival } from './arrivalhistory.ts'
 import type { Capacity } from './capacity.ts'
@@ -8,14 +11,16 @@ import type { Downstream } from './downstream.ts'
 import type { Outage } from './outage.ts'
 import { boundsOf, clamp, type ScalingPolicy } from './policy.ts'
 import { readyOf, type Sample } from './sample.ts'
-import type { StartUp } from './startup.ts'
+import { found, type StartUp } from './startup.ts'
 
 /** Samples missing in a row after which onMetricsLoss applies and windows restart. */
 export const lossAfter = 3
 
-interface Wanted {
+export interface Wanted {
   readonly atMs: number
   readonly replicas: number
+  /** They ran, for whatever reason. The model did not ask for them. */
+  readonly ran?: true
 }
 
 export interface ScalingState {
@@ -24,6 +29,12 @@ export interface ScalingState {
   readonly atMs?: number
   /** What was decided last. */
   readonly replicas: number
+  /** What the model recommended last; absent in a state of an older version: `replicas`. */
+  readonly recommended?: number
+  /** The Deployment's number at the last sample; absent: not known. */
+  readonly deployed?: number
+  /** Server clock since when samples have come without a gap; absent in a state of an older version. */
+  readonly sinceMs?: number
   /** Samples missing in a row. */
   readonly misses: number
   readonly arrivals: readonly Arrival[]
@@ -45,31 +56,40 @@ export interface ScalingState {
 }
 
 export function initialState(sample: Sample | undefined, policy: ScalingPolicy): ScalingState {
-  const running = policy.currentReplicas ?? (sample === undefined ? 0 : readyOf(sample))
+  const ready = sample === undefined ? 0 : readyOf(sample)
+  const running = policy.currentReplicas ?? ready
   const replicas = clamp(running, boundsOf(policy, sample?.atMs))
-  const starting = sample !== undefined && readyOf(sample) < replicas
-  return {
+  const first = {
     version: 1,
     replicas,
     arrivals: [],
     capacity: { marks: {} },
-    startUp: starting ? { awaiting: { replicas, sinceMs: sample.atMs } } : {},
     misses: 0,
     rush: [],
-    // Empty without a sample, which is the only clock: the first one starts the windows.
-    wanted: sample === undefined ? [] : [{ atMs: sample.atMs, replicas }],
+  } as const
+  // Windows are empty without a sample, which is the only clock: the first one starts them.
+  if (sample === undefined) return { ...first, startUp: {}, wanted: [] }
+  const { atMs } = sample
+  // Fewer are asked for so far, so these start now.
+  const awaiting = (policy.currentReplicas ?? 0) < replicas ? { replicas, sinceMs: atMs } : found(replicas, atMs)
+  return {
+    ...first,
+    sinceMs: atMs,
+    startUp: ready < replicas ? { awaiting } : {},
+    wanted: [{ atMs, replicas, ran: true }],
   }
 }
 
-/** The model keeps what it learned; what was timed starts anew, and nothing shrinks for one scaleDownDelay. */
+/** The model keeps what it learned. What was timed starts anew, and nothing shrinks for one scaleDownDelay. */
 export function restartWindows(state: ScalingState, atMs: number): ScalingState {
   const { lastShrinkMs: _, lastLateMs: __, idleSinceMs: ___, downstream: ____, ...rest } = state
   return {
     ...rest,
+    sinceMs: atMs,
     arrivals: [],
     capacity: { ...state.capacity, marks: {} },
     startUp: state.startUp.typicalMs === undefined ? {} : { typicalMs: state.startUp.typicalMs },
-    wanted: [{ atMs, replicas: state.replicas }],
+    wanted: [{ atMs, replicas: state.replicas, ran: true }],
     rush: [],
   }
 }
@@ -82,3 +102,7 @@ export function remember(window: readonly Wanted[], latest: Wanted, spanMs: numb
 
 export const windowMaximum = (window: readonly Wanted[]): number =>
   window.reduce((most, item) => Math.max(most, item.replicas), 0)
+
+/** Whether so many were in the window because they ran, not because the model asked for them. */
+export const ranLately = (window: readonly Wanted[], replicas: number): boolean =>
+  window.some((item) => item.replicas >= replicas && item.ran === true)

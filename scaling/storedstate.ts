@@ -1,10 +1,12 @@
 /**
  * The scaler's state as Redis returns it. Any program with a consumer's rights may write there, so each part is checked first. Numbers must
  * be finite and within their range; lists must be no longer than ours. A state of another form is dropped, and the next decision starts
- * from the running replicas. Fields of a later release are passed over.
+ * from the running replicas. Fields of a later release are passed over, those that an earlier one did not write may be absent. Whether a
+ * state fits the stream and the clock is found out with the first sample (resume.ts).
  */
 import { z } from 'zod'
 import { longestState } from './circuit.ts'
+import { longestStartMs } from './startup.ts'
 import type { ScalingState } from './state.ts'
 
 const time = z.number().min(0).max(8_640_000_000_000_000)
@@ -13,7 +15,9 @@ const rate = z.number().min(0).max(1e12)
 /** Far above the number of replicas that a pipeline's schema allows. */
 const replicas = z.number().int().min(0).max(1_000_000)
 
-const wanted = z.array(z.object({ atMs: time, replicas })).max(4_096)
+const flag = z.literal(true).optional()
+
+const wanted = z.array(z.object({ atMs: time, replicas, ran: flag })).max(4_096)
 const mark = z.object({ settled: amount, succeeded: amount.optional(), atMs: time })
 const marks = z.record(z.string().max(512), mark).refine((all) => Object.keys(all).length <= 4_096)
 
@@ -26,12 +30,13 @@ const capacity = z.object({
   sum: z.object({ settled: amount, ms: amount }).optional(),
   serviceMs: amount.optional(),
   service: z.object({ meanMs: amount, entries: amount }).optional(),
+  carried: flag,
   marks,
 })
 
 const startUp = z.object({
-  typicalMs: amount.optional(),
-  awaiting: z.object({ replicas, sinceMs: time }).optional(),
+  typicalMs: z.number().min(0).max(longestStartMs).optional(),
+  awaiting: z.object({ replicas, sinceMs: time, begunBefore: flag }).optional(),
 })
 
 const window = z.object({ sinceMs: time, ready: replicas, entries: amount, full: z.boolean(), queued: amount })
@@ -61,6 +66,9 @@ const stored = z.object({
   version: z.literal(1),
   atMs: time.optional(),
   replicas,
+  recommended: replicas.optional(),
+  deployed: replicas.optional(),
+  sinceMs: time.optional(),
   misses: z.number().int().min(0).max(Number.MAX_SAFE_INTEGER),
   arrivals: z.array(z.object({ atMs: time, added: amount })).max(4_096),
   capacity,
@@ -73,6 +81,15 @@ const stored = z.object({
   lastLateMs: time.optional(),
   idleSinceMs: time.optional(),
 })
+
+const writeEveryMs = 30_000
+
+/** Whether a state is to be written: another number was decided, the circuit breaker changed, or the last write is half a minute old. */
+export function isDue(state: ScalingState, written: ScalingState | undefined, writtenForMs: number): boolean {
+  if (written === undefined) return true
+  if (state.replicas !== written.replicas || state.outage?.kind !== written.outage?.kind) return true
+  return writtenForMs >= writeEveryMs
+}
 
 /** Undefined: the text is no state of this version. Throws nothing. */
 export function parseScalingState(text: string): ScalingState | undefined {

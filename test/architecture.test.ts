@@ -1,13 +1,15 @@
-/** The rules of the repository as a whole: which folder may import which, how long a file may be, what no file may hold. */
+/** The rules of the repository as a whole: imports between folders, length of files, forbidden content. */
 import './support/leaks.ts'
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { posix } from 'node:path'
 import test from 'node:test'
+import { productFolders } from '../build/architecture.ts'
+import { importsOf } from '../build/imports.ts'
 import { projectRoot } from './support/root.ts'
 
-/** What each folder of the product imports from the others. `api` is the core: it knows nobody. */
+/** The folders that each folder of the product may import. `api` is the core: it imports none. */
 const mayImport: Readonly<Record<string, readonly string[]>> = {
   api: [],
   redis: ['api'],
@@ -27,7 +29,7 @@ const redisFloors: readonly (readonly string[])[] = [
   ['connect', 'dispatchconfig.ts'],
   ['scripts'],
   ['stream', 'bullmq', 'preflight'],
-  ['settle', 'deadletters'],
+  ['settle', 'deadletters', 'status'],
 ]
 
 const longest = 400
@@ -45,16 +47,8 @@ const read = (path: string): string => readFileSync(posix.join(projectRoot, path
 const sources = list('*.ts')
 const folderOf = (path: string): string => path.split('/')[0] ?? ''
 
-const commentLine = /^\s*(?:\/?\*|\/\/).*$/gm
-
-const importsOf = (path: string): string[] =>
-  [
-    ...read(path)
-      .replace(commentLine, '')
-      .matchAll(/(?:\bfrom|\bimport)\s*\(?\s*'(\.[^']+)'/g),
-  ].map(([, target = '']) => posix.join(posix.dirname(path), target))
-
 test('folders import only what stands below them', () => {
+  assert.deepEqual(Object.keys(mayImport).toSorted(), [...productFolders].toSorted(), 'docs/architecture.md draws each of them')
   const wrong = sources.flatMap((path) => {
     const allowed = mayImport[folderOf(path)]
     if (!allowed) return []

@@ -1,6 +1,6 @@
 /**
- * `npm test`: everything that one machine can check. Each step has a heading; a step that fails does not stop the ones after it,
- * and makes the exit code 1. The tests come last and their counts are the last lines of the output.
+ * `npm test`: everything that one machine can check. Each step has a heading. A failed step does not stop later ones; the exit
+ * code is then 1. The tests come last, and their counts are the last lines of the output.
  *
  *   npm test                          all of it
  *   npm test -- test/consumer         only these tests (files or folders)
@@ -13,6 +13,7 @@ import { tmpdir } from 'node:os'
 import { delimiter, join, relative, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { endProcesses, markedProcesses } from './support/descendants.ts'
+import { importersOf } from './support/imports.ts'
 import { provideAssets } from './support/kubebuild.ts'
 import { projectRoot } from './support/root.ts'
 import { seed } from './support/seed.ts'
@@ -21,7 +22,7 @@ import { eventually } from './support/wait.ts'
 
 interface Step {
   readonly name: string
-  /** What went wrong, in a line; undefined when nothing did. What it prints on the way is the step's own. */
+  /** The failure in a line; undefined: none. A step prints its own output. */
   run(): Promise<string | undefined>
 }
 
@@ -34,7 +35,7 @@ const { values: options, positionals: paths } = parseArgs({
   options: { name: { type: 'string', multiple: true } },
 })
 
-/** A program that prints what it finds; it fails by its exit code. */
+/** A program that prints its findings, and fails by its exit code. */
 const command = (name: string, args: readonly string[]): Step => ({
   name,
   run: () =>
@@ -44,28 +45,6 @@ const command = (name: string, args: readonly string[]): Step => ({
       child.once('close', (code, signal) => settle(code === 0 ? undefined : `ended with ${code ?? signal}`))
     }),
 })
-
-let toolsAreThere = false
-const tools: Step = {
-  name: 'tools',
-  run: async () => {
-    const assets = await provideAssets(process.env, say)
-    if (assets.kind === 'Found') {
-      process.env.KUBEBUILDER_ASSETS = assets.folder
-      say(`Kubernetes: ${assets.folder} (${assets.origin})`)
-    } else {
-      say(`NO KUBERNETES, ITS TESTS WILL BE SKIPPED: ${assets.reason}`)
-    }
-    // Imported here, so that a mistake in the product fails this step and not the runner.
-    const { provideRedisServer, thisSystem } = await import('../local/redisinstall.ts')
-    process.env.REDIS_SERVER ||= await provideRedisServer(thisSystem(say))
-    say(`Redis: ${process.env.REDIS_SERVER}`)
-    process.env.STREAMPIPELINE_SEED = String(seed)
-    toolsAreThere = true
-    say(`Seed: ${seed} (STREAMPIPELINE_SEED=${seed} npm test repeats this run's choices)`)
-    return undefined
-  },
-}
 
 const selected = (): string[] => {
   const all = globSync('test/**/*.test.ts', { cwd: projectRoot, exclude: ['test/package/fixture/**'] }).sort()
@@ -77,6 +56,39 @@ const selected = (): string[] => {
   const weight = (file: string): number =>
     statSync(join(projectRoot, file)).size + (readFileSync(join(projectRoot, file), 'utf8').includes('apiserver.ts') ? 1e6 : 0)
   return chosen.sort((a, b) => weight(b) - weight(a))
+}
+
+const needsKubernetes = (files: readonly string[]): boolean =>
+  importersOf(
+    join(projectRoot, 'test', 'support', 'assets.ts'),
+    files.map((file) => join(projectRoot, file)),
+  ).length > 0
+
+async function kubernetes(): Promise<void> {
+  const assets = await provideAssets(process.env, say)
+  if (assets.kind === 'Found') {
+    process.env.KUBEBUILDER_ASSETS = assets.folder
+    say(`Kubernetes: ${assets.folder} (${assets.origin})`)
+  } else {
+    say(`NO KUBERNETES, ITS TESTS WILL BE SKIPPED: ${assets.reason}`)
+  }
+}
+
+let toolsAreThere = false
+const tools: Step = {
+  name: 'tools',
+  run: async () => {
+    if (needsKubernetes(selected())) await kubernetes()
+    else say('Kubernetes: none of these tests needs it')
+    // Imported here, so that a mistake in the product fails this step and not the runner.
+    const { provideRedisServer, thisSystem } = await import('../local/redisinstall.ts')
+    process.env.REDIS_SERVER ||= await provideRedisServer(thisSystem(say))
+    say(`Redis: ${process.env.REDIS_SERVER}`)
+    process.env.STREAMPIPELINE_SEED = String(seed)
+    toolsAreThere = true
+    say(`Seed: ${seed} (STREAMPIPELINE_SEED=${seed} npm test repeats this run's choices)`)
+    return undefined
+  },
 }
 
 let report: TestReport | undefined
@@ -117,14 +129,21 @@ const everything: Step[] = [
 const steps = paths.length > 0 || options.name ? [tools, tests, nothingLeft] : everything
 
 process.env[variable] = mark
-// A folder of this run's own, so that what a killed test file leaves goes too.
+// A folder of this run's own, so that leftovers of a killed test file are deleted, too.
 const temporary = mkdtempSync(join(tmpdir(), 'streampipeline-test-'))
 process.env.TMPDIR = temporary
+// Hundreds of processes read the same sources: without it, half of a large file's start is compilation.
+process.env.NODE_COMPILE_CACHE = join(temporary, 'node-compile-cache')
 process.once('exit', () => rmSync(temporary, { recursive: true, force: true }))
 process.once('SIGINT', () => process.exit(130))
 process.once('SIGTERM', () => process.exit(143))
 // `node test/run.ts` alone does not have npm's PATH.
 process.env.PATH = `${join(projectRoot, 'node_modules', '.bin')}${delimiter}${process.env.PATH ?? ''}`
+
+const ownNode = /node\/v(\S+)/.exec(process.env.npm_config_user_agent ?? '')?.[1]
+if (ownNode !== undefined && `v${ownNode}` !== process.version) {
+  say(`Node ${process.version.slice(1)} of this project runs the tests, in place of this machine's ${ownNode}.`)
+}
 
 const outcomes: { name: string; seconds: string; failure: string | undefined }[] = []
 for (const { name, run } of steps) {
@@ -140,6 +159,10 @@ say(`\n── summary ${'─'.repeat(63)}`)
 for (const { reason, names } of report?.skipped ?? []) {
   say(`SKIPPED ${names.length}: ${reason}`)
   for (const name of names) say(`    ${name}`)
+}
+if ((report?.slowest.length ?? 0) > 1) {
+  say('The slowest files:')
+  for (const { file, seconds } of report?.slowest ?? []) say(`    ${seconds.toFixed(1).padStart(6)} s  ${file}`)
 }
 for (const { name, seconds, failure } of outcomes) say(`${failure === undefined ? 'ok    ' : 'FAILED'} ${name} (${seconds})`)
 for (const line of report?.closing ?? ['tests 0', 'pass 0', 'fail 1', 'skipped 0']) say(`ℹ ${line}`)

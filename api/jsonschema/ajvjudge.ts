@@ -6,7 +6,7 @@ import { _, Ajv2020, type ErrorObject, type Format, type Options, type ValidateF
 import { compilePattern } from '../validation/pattern.ts'
 import { stepsOf } from './address.ts'
 import { ajvSchema, stepKeyword } from './ajvschema.ts'
-import { type Budget, BudgetSpent, createBudget } from './budget.ts'
+import { type Budget, BudgetSpent, costOf, createBudget } from './budget.ts'
 import { createMultipleOf } from './decimal.ts'
 import { canonical } from './equality.ts'
 import { type FormatCheck, formatCheck, knownFormats } from './formats.ts'
@@ -47,7 +47,7 @@ function ajvFor(budget: Budget, asserted: boolean): Ajv2020 {
     // V8's own patterns take a nanosecond per character: counting them would cost as much.
     if (matcher instanceof RegExp) return matcher
     const test = (text: string) => {
-      budget.read(text.length)
+      budget.read(text.length * costOf(matcher))
       return matcher.test(text)
     }
     // ajv caches one matcher per pattern text. Without a text of its own, every pattern would share the first matcher.

@@ -1,4 +1,4 @@
-/** What an entry looks like, and what makes two of them the same. */
+/** The form of an entry, and its idempotency key. */
 import { z } from 'zod'
 import { fieldNamesPattern } from '../fieldnames.ts'
 import { guarded, quoted } from './rules.ts'
@@ -44,6 +44,15 @@ export const payloadSchema = guarded(
       .describe(
         'Entry fields outside the payload that workers get in `context.metadata`, beside the job data. The key leaves them out.',
       ),
+    nameFrom: text(256)
+      .optional()
+      .describe(
+        'Payload field whose text names the job, within `sink.bullmq.allow.names`. Where it is absent or null: `jobName`.',
+      ),
+    delayFrom: text(256)
+      .optional()
+      .describe('Payload field with the milliseconds, counted from dispatch, that the job is delayed; within `allow.maxDelay`.'),
+    priorityFrom: text(256).optional().describe("Payload field with the job's priority; within `allow.priority`."),
     maxBytes: size(512 * 2 ** 20)
       .default('256Ki')
       .describe('Largest payload; larger ones become dead letters.'),

@@ -62,7 +62,18 @@ const deadLetter = z.strictObject({
 const guard = (...fields: string[]) => fields.map((field) => `!${isDuration(field)}`).join(' || ')
 const streamTag = tagOf('self.source.stream')
 
+/** A payload field sets what the pipeline lets requests set. */
+const allowedFrom = (field: string, bound: string): Rule => ({
+  rule: `!has(self.payload.${field}) || (has(self.sink.bullmq.allow) && has(self.sink.bullmq.allow.${bound}))`,
+  message: `payload.${field} needs its bounds: write sink.bullmq.allow.${bound}`,
+  fieldPath: `.payload.${field}`,
+  reason: 'FieldValueInvalid',
+})
+
 const specRules: readonly Rule[] = [
+  allowedFrom('nameFrom', 'names'),
+  allowedFrom('delayFrom', 'maxDelay'),
+  allowedFrom('priorityFrom', 'priority'),
   {
     rule: '!has(self.deadLetter.stream) || self.deadLetter.stream != self.source.stream',
     message: 'dead letters need a stream of their own: omit deadLetter.stream, or name one other than source.stream',
@@ -141,13 +152,11 @@ const specSchema = guarded(
       .describe('Consumers while `scaling.policy` is Manual; what `kubectl scale` sets. Refused under Active.'),
     redis: redisSchema.describe('How the Redis that holds the stream is reached.'),
     source: sourceSchema.describe('Where entries come from.'),
-    payload: payloadSchema
-      .prefault({ encoding: 'Fields' })
-      .describe('What an entry looks like, and what makes two of them the same.'),
-    reclaim: reclaim.prefault({ minIdle: '60s' }).describe('Taking over what a dead consumer held.'),
+    payload: payloadSchema.prefault({ encoding: 'Fields' }).describe('The form of an entry, and its idempotency key.'),
+    reclaim: reclaim.prefault({ minIdle: '60s' }).describe('Takeover of the entries of dead consumers.'),
     delivery: delivery.prefault({ maxDeliveries: 5 }).describe('The delivery ceiling.'),
     idempotency: idempotency.prefault({ window: '24h', lockTTL: '30s' }).describe('Forwarding once per key within a window.'),
-    deadLetter: deadLetter.prefault({ failedJobs: 'Capture' }).describe('Where what cannot be forwarded goes.'),
+    deadLetter: deadLetter.prefault({ failedJobs: 'Capture' }).describe('Where entries that cannot be forwarded go.'),
     sink: sinkSchema.describe('Where entries go.'),
     scaling: scalingSchema
       .prefault({ policy: 'Active', minReplicas: 1, maxReplicas: 10 })

@@ -1,5 +1,6 @@
 /** Where entries go: a BullMQ queue, and the options of its jobs (a closed list, so that each is understood and tested). */
 import { z } from 'zod'
+import { allowSchema, lastPriority } from './allow.ts'
 import { redisSchema } from './redis.ts'
 import { guarded, tagOf } from './rules.ts'
 import { count, duration, keyName, text } from './scalars.ts'
@@ -20,7 +21,7 @@ const jobOptions = z.strictObject({
     })
     .optional()
     .describe('Wait between attempts. Omitted: none.'),
-  priority: count(0, 2_097_152).default(0).describe('1 goes first, 2097152 last; 0: before all of them, in order of arrival.'),
+  priority: count(0, lastPriority).default(0).describe('1 goes first, 2097152 last; 0: before all of them, in order of arrival.'),
   delay: duration('0s', '8760h').default('0s').describe('Wait before the first attempt.'),
   lifo: z.boolean().default(false).describe('Last in, first out.'),
   removeOnComplete: keepJobs
@@ -41,6 +42,11 @@ const bullmq = guarded(
       .describe("Key prefix of the queue. Omitted: `bull`; with a Redis Cluster `bull{T}`, T being the stream's hash tag."),
     jobName: text(256).default('process').describe('Name of every job.'),
     jobOptions: jobOptions.prefault({ removeOnFail: { age: '168h' } }).describe('Options of every job.'),
+    allow: allowSchema
+      .optional()
+      .describe(
+        'What producers may set for the job of one request. Omitted: nothing. An entry that sets more becomes a dead letter.',
+      ),
     maxWaiting: count(1, most)
       .default(50_000)
       .describe(

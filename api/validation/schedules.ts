@@ -1,9 +1,9 @@
 /**
  * What no pattern can tell of a schedule: whether its cron fields can be read, whether they ever come true (31 February does not),
- * and whether its time zone exists. Asked is what evaluates them later (scaling/schedules.ts), field by field, so that the one that
- * is wrong can be named. It is the version that BullMQ depends on: a consumer, which checks its resource too, has it anyway.
+ * and whether its time zone exists. They are read as they are later (scaling/schedules.ts), field by field, so that the one that is
+ * wrong can be named.
  */
-import { CronExpressionParser } from 'cron-parser'
+import { comesTrue, cronOf } from '../cron.ts'
 import { isRecord, type Problem } from './problem.ts'
 
 /** Names of the fields, and which values they take. */
@@ -24,20 +24,12 @@ export function cronProblem(cron: string): string | undefined {
   if (texts.length !== fields.length) return 'write five cron fields, minute hour day month weekday, such as 0 8 * * 1-5'
   for (const [at, [name, values]] of fields.entries()) {
     const text = texts[at] ?? ''
-    if (drawn.test(text) || !comesTrue(fields.map((_, other) => (other === at ? text : '*')).join(' '))) {
+    if (drawn.test(text) || cronOf(fields.map((_, other) => (other === at ? text : '*')).join(' ')) === undefined) {
       return `the ${name} ${JSON.stringify(text)} cannot be read: write *, values from ${values}, a range 1-5, a step */2, or a list of these in which none is twice`
     }
   }
-  return comesTrue(cron) ? undefined : `it never comes true: no month among those of ${cron} has such a day`
-}
-
-function comesTrue(cron: string): boolean {
-  try {
-    return CronExpressionParser.parse(cron, { tz: 'UTC', currentDate: new Date(0) }).hasNext()
-  } catch {
-    // Its errors have no kinds, and its words speak to programmers.
-    return false
-  }
+  const read = cronOf(cron)
+  return read !== undefined && comesTrue(read) ? undefined : `it never comes true: no month among those of ${cron} has such a day`
 }
 
 export function scheduleProblems(scaling: unknown): Problem[] {

@@ -1,6 +1,6 @@
 /**
- * The consumer's own CPU time for an entry at full speed: the stream is filled before it starts. The time is taken between the first
- * and the last fifth of the jobs, so neither the start, nor code that V8 has not compiled yet, nor the last, small batches are in it.
+ * The consumer's own CPU time for an entry at full speed: the stream is filled before it starts. The time is taken between the
+ * first and the last fifth of the jobs. That excludes the start, code that V8 has not compiled yet, and the last, small batches.
  */
 
 import type { Bench } from '../forward/measure.ts'

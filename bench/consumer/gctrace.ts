@@ -1,4 +1,4 @@
-/** What V8's `--trace-gc-nvp` says about a span of a process' life. */
+/** Collections of V8 within a span of a process' life, from its `--trace-gc-nvp`. */
 
 /** Flags that make V8 write a line for each collection. */
 export const gcTraceFlags = ['--trace-gc-nvp'] as const
@@ -8,7 +8,7 @@ export interface Collections {
   readonly markCompacts: number
   /** Bytes that moved to the old space. */
   readonly promotedBytes: number
-  /** How long the program stood still, each time. */
+  /** Length of each pause. */
   readonly pausesMs: { readonly scavenges: readonly number[]; readonly markCompacts: readonly number[] }
 }
 
@@ -16,8 +16,8 @@ export interface Collections {
 const line = /^\[\d+:[^\]]+\] +(\d+) ms: GC: \{"pause":([\d.]+),.*?"gc":"(\w+)",.*?"promoted":(\d+),/gm
 
 /**
- * @param output all that the process wrote
- * @param span milliseconds since its start. V8 counts from a moment some ten milliseconds later
+ * @param output the whole output of the process
+ * @param span milliseconds since its start. V8 begins to count some ten milliseconds later
  */
 export function collections(output: string, span: { readonly fromMs: number; readonly toMs: number }): Collections {
   const all = [...output.matchAll(line)]

@@ -1,10 +1,11 @@
 /**
- * `npm run bench -- consumer`: what an entry of 1 KiB costs the consumer, its program and settings as in its image. At full speed, the
- * CPU time of the process. Under an even load, the time from entry to job and V8's collections, which are most of what makes it long.
+ * `npm run bench -- consumer`: the consumer's cost of an entry of 1 KiB, with program and settings of its image. At full speed it
+ * is the CPU time of the process. Under an even load it is the time from entry to job, and V8's collections, which cause most of
+ * its tail.
  *
  *   npm run bench -- consumer                       five rounds
  *   npm run bench -- consumer --quick               three short rounds
- *   npm run bench -- consumer --per-second 8000     another even load; 4,000 unless told
+ *   npm run bench -- consumer --per-second 8000     another even load; default 4,000
  *   npm run --silent bench -- consumer -o json      for programs: {"consumer": {…}}
  *   --consumer-flags, --consumer-env                as `npm run bench` takes them
  */
@@ -42,7 +43,7 @@ interface Round {
   readonly promotedBytesPerEntry: number
 }
 
-/** What the figures are, in the order of the table. */
+/** The figures, in the order of the table. */
 const labels: Readonly<Record<keyof Round, string>> = {
   cpuMicrosecondsPerEntry: 'CPU per entry at full speed, µs',
   p50Ms: 'p50 entry to job, ms',

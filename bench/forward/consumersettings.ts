@@ -1,4 +1,4 @@
-/** Options of a bench for the settings of the consumer: V8's flags and malloc's variables, those of its image unless others are given. */
+/** Options of a bench for the settings of the consumer: V8's flags and malloc's variables, by default those of its image. */
 import { mallocSettings, v8Flags } from '../../build/v8flags.ts'
 import type { Bench } from './measure.ts'
 

@@ -1,9 +1,9 @@
 /**
- * A TCP proxy that delivers every chunk a fixed time after it came, in both directions: a round trip over a distance. It keeps
- * order and does not limit bandwidth, since any number of chunks may be under way at once. A process of its own, so that its
- * work is not counted into anybody's: `node delayproxy.ts TARGET_PORT ONE_WAY_MS` prints the port it listens on.
+ * A TCP proxy that delivers every chunk after a fixed time, in both directions: a round trip over a distance. It keeps order. It
+ * does not limit bandwidth, since any number of chunks may be under way. It is a process of its own, so that its work does not
+ * count as that of a measured process: `node delayproxy.ts TARGET_PORT ONE_WAY_MS` prints the port it listens on.
  *
- * Timers are exact to a millisecond only, so the last part of a wait is spent asking the clock.
+ * Timers are exact to a millisecond only. The last part of a wait polls the clock.
  */
 import { connect, createServer, type Socket } from 'node:net'
 

@@ -1,7 +1,7 @@
 /**
- * How long an entry takes to become a job at half load: entries come at half the measured rate, evenly, and the queue's event
- * stream says when each job was added. Both ends are ids that the server made, so no other clock is involved; they are exact to
- * one millisecond.
+ * The time from entry to job at half load. Entries come evenly, at half the measured rate. The queue's event stream has the time
+ * at which each job was added. Both times are ids from the server, so no other clock is involved. They are exact to one
+ * millisecond.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Redis } from 'ioredis'
@@ -17,10 +17,10 @@ export interface Latency {
   readonly p99Ms: number
 }
 
-/** A paced load, and what the consumer wrote meanwhile. */
+/** A paced load, and the consumer's output meanwhile. */
 export interface PacedRun {
   readonly latency: Latency
-  /** All that the consumer has written to stdout, from its start to its end. */
+  /** The consumer's whole stdout. */
   readonly output: string
   /** When the measured entries came, to the last job: milliseconds since the consumer's start. */
   readonly measured: { readonly fromMs: number; readonly toMs: number }
@@ -48,7 +48,7 @@ export async function runPaced(bench: Bench, kind: PayloadKind, perSecond: numbe
     const fromMs = performance.now() - started
     const entries = await pace(redis, kind, perSecond, forMs, warm.length)
     const { at } = await untilQueued(redis, child, warm.length + entries.length)
-    // What V8 writes lies in a buffer of the C library until the process ends.
+    // V8's output stays in a buffer of the C library until the process ends.
     await child.stop()
     const addedAt = await additions(redis)
     const delays = entries.map(({ id, hash }) => {
@@ -72,7 +72,7 @@ interface Paced {
   readonly hash: string
 }
 
-/** Adds entries evenly, the payload `first` and those after it; a tick that comes late adds what is due by then. */
+/** Adds entries evenly, from the payload `first` on. A late tick adds all entries that are due by then. */
 async function pace(redis: Redis, kind: PayloadKind, perSecond: number, forMs: number, first: number): Promise<readonly Paced[]> {
   const { keyHash } = await import('../../redis/payload/idempotency.ts')
   const total = Math.floor((perSecond * forMs) / 1_000)

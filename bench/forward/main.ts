@@ -1,12 +1,13 @@
 /**
- * `npm run bench`: forwarding by our consumer, every guarantee on, beside the loop that articles show and bare `addBulk`; the
- * same payloads into the same Redis, each in a process of its own, alternating, on loopback and over a 2 ms round trip.
+ * `npm run bench`: forwarding by the consumer, with every guarantee on, compared with the loop that articles show and bare
+ * `addBulk`. All take the same payloads into the same Redis, each in a process of its own, alternating, on loopback and over a 2
+ * ms round trip.
  *
  *   npm run bench                          both payloads, seven rounds
  *   npm run bench -- --quick               1 KiB only, five short rounds, under two minutes
  *   npm run --silent bench -- -o json      for programs
- *   --consumer-flags '--max-old-space-size=64'   V8 flags of the consumer; the image's unless told
- *   --consumer-env 'MALLOC_ARENA_MAX=1 A=b'      its environment; the image's unless told
+ *   --consumer-flags '--max-old-space-size=64'   V8 flags of the consumer; default: the image's
+ *   --consumer-env 'MALLOC_ARENA_MAX=1 A=b'      its environment; default: the image's
  */
 import { parseArgs } from 'node:util'
 import { compilePipeline } from '../../api/compile.ts'
@@ -35,7 +36,7 @@ const plan = options.quick ? quickPlan : fullPlan
 const { consumerFlags, consumerEnvironment } = consumerSettings(options)
 const progress = (line: string) => console.error(line)
 
-/** What `validate` states for this pipeline. */
+/** The bound that `validate` states for this pipeline. */
 const budgetBytes = memoryNeed(compilePipeline(parsePipeline(pipelineDocument('redis://127.0.0.1')))).totalBytes
 const mebibytes = (bytes: number | undefined) => Math.round((bytes ?? Number.NaN) / 2 ** 18) / 4
 
@@ -90,7 +91,7 @@ try {
   await scope.close()
 }
 
-/** Median of what PING takes through the proxy, milliseconds. */
+/** Median time of a PING through the proxy, milliseconds. */
 async function roundTrip(port: number): Promise<number> {
   const { Redis } = await import('ioredis')
   const redis = new Redis({ host: '127.0.0.1', port })

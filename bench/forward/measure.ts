@@ -1,7 +1,7 @@
 /**
- * One measurement of one contender: an empty Redis, the stream filled (nobody reads yet), the contender's process started, and
- * the jobs it has queued counted from outside until all are there. The rate is taken between the first tenth and the last job,
- * so neither the start of a process nor its first, uncompiled rounds are in it; it is the same for every contender.
+ * One measurement of one contender. The stream of an empty Redis is filled, then the contender's process is started, and its jobs
+ * are counted from outside until all are queued. The rate is taken between the first tenth and the last job, for every contender
+ * alike. That excludes the start of a process, and its first, uncompiled rounds.
  */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -36,7 +36,7 @@ const warmUpShare = 0.1
 const pollMs = 3
 const withinMs = 180_000
 
-/** @param port where the contender connects: the server's, or that of a proxy before it */
+/** @param port of the server, or of a proxy before it */
 export async function measure(
   bench: Bench,
   contender: Contender,

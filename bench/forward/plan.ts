@@ -1,4 +1,4 @@
-/** What a run of the bench measures, and how much of it. */
+/** The measurements of a run of the bench, and their sizes. */
 import type { Contender } from './measure.ts'
 import { type PayloadKind, timedPayloads } from './workload.ts'
 

@@ -25,7 +25,7 @@ export interface Report {
   readonly byPayload: Readonly<Partial<Record<PayloadKind, Ratios>>>
   /** Consumer's peak, with 1 KiB payloads, at full load. */
   readonly peakResidentMiB: number
-  /** The same with payloads of 256 KiB, and what `validate` states for that pipeline. */
+  /** The same with payloads of 256 KiB, and the bound that `validate` states for that pipeline. */
   readonly large: { readonly peakResidentMiB: number; readonly budgetMiB: number }
   readonly latency: Latency
   readonly perSecond: readonly {

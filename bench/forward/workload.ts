@@ -1,6 +1,7 @@
 /**
- * What is forwarded: vegetation-index requests as the quick start's, about 200 bytes, and the same with a field boundary of some
- * 850 bytes, about 1 KiB; and, for memory only, one with a raster of 256 KiB. All distinct, the same for the same index; the pipeline checks every one against its schema.
+ * The payloads: vegetation-index requests as in the quick start, about 200 bytes; the same with a field boundary, about 1 KiB;
+ * and, for memory only, the same with a raster of 256 KiB. All are distinct, and equal for an equal index. The pipeline checks
+ * each against its schema.
  */
 import { createHash } from 'node:crypto'
 
@@ -11,7 +12,7 @@ export const timedPayloads: readonly PayloadKind[] = ['1KiB', 'ndvi']
 
 export const names = { stream: 'ndvi:jobs', group: 'ndvi', queue: 'ndvi', prefix: 'bull', jobName: 'compute' } as const
 
-/** What every contender gives BullMQ, so that jobs are the same. */
+/** Job options of every contender, so that jobs are equal. */
 export const jobOptions = {
   attempts: 3,
   backoff: { type: 'exponential', delay: 1_000 },

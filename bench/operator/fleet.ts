@@ -1,4 +1,4 @@
-/** Many pipelines on an API server without kubelet: made, changed, watched; their Deployments said to be available. */
+/** Many pipelines on an API server without kubelet: created, changed, watched. It marks their Deployments available. */
 import { systemClock } from '../../operator/kubernetes/clock.ts'
 import { type KubernetesObject, resourcePath } from '../../operator/kubernetes/objects.ts'
 import { createReflector } from '../../operator/kubernetes/reflector.ts'
@@ -19,7 +19,7 @@ export interface Fleet {
   /** Names, in order. */
   readonly names: readonly string[]
   create(): Promise<void>
-  /** Every status as if no operator had ever looked. */
+  /** Resets every status, as before the first look of an operator. */
   forget(): Promise<void>
   patch(name: string, spec: object): Promise<void>
   /** Pipelines whose condition Ready is True for their present generation. */
@@ -38,7 +38,8 @@ export async function startFleet(scope: Scope, transport: Transport, count: numb
         if (change.kind === 'Removed') return
         const { object, before } = change
         const name = object.metadata.name?.replace(/-consumer$/, '') ?? ''
-        if ((object.status?.readyReplicas ?? 0) === 0) void available(object)
+        // As the Deployment controller does: a rollout counts as seen only for the generation that its status names.
+        if (object.status?.observedGeneration !== object.metadata.generation) void available(object)
         if (before !== undefined && before.metadata.generation !== object.metadata.generation) {
           waiting.get(name)?.(performance.now())
           waiting.delete(name)
@@ -59,7 +60,10 @@ export async function startFleet(scope: Scope, transport: Transport, count: numb
   await Promise.all(follow.map((reflector) => reflector.whenSynced))
 
   async function available({ metadata }: DeploymentObject): Promise<void> {
-    const body = { status: { observedGeneration: 1, replicas: 1, updatedReplicas: 1, readyReplicas: 1, availableReplicas: 1 } }
+    const { generation } = metadata
+    const body = {
+      status: { observedGeneration: generation, replicas: 1, updatedReplicas: 1, readyReplicas: 1, availableReplicas: 1 },
+    }
     const path = resourcePath(deploymentType, namespace, metadata.name, 'status')
     try {
       await transport.request({ method: 'PATCH', path, contentType: merge, body })

@@ -2,7 +2,7 @@
  * `npm run bench -- operator`: the operator's bundle under its image's V8 flags, on a real API server (no kubelet: the bench marks
  * Deployments available) and a real Redis.
  *
- *   npm run bench -- operator --pipelines 1000     the bars of docs/operator.md
+ *   npm run bench -- operator --pipelines 1000     the figures of docs/operator.md
  *   npm run bench -- operator --quick              100 pipelines, short rest
  *   npm run --silent bench -- operator -o json     for programs: {"operator": {…}}
  */
@@ -63,7 +63,7 @@ try {
     user === 'operator' && !['get', 'list', 'watch'].includes(verb) && resource !== 'leases'
   const writes = async (since = 0) => (await server.requests()).slice(since).filter(isWrite)
   const audited = async () => (await server.requests()).length
-  /** Nothing was written for a while. */
+  /** Resolves once nothing was written for a while. */
   const atRest = async () => {
     let before = (await writes()).length
     for (let quietMs = 0; quietMs < 12_000; ) {

@@ -1,4 +1,4 @@
-/** The operator as its image runs it: the bundle, under the image's settings, as a process of its own. */
+/** The operator of the image: its bundle under its settings, as a process of its own. */
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { bundleAll } from '../../build/bundle.ts'
@@ -30,8 +30,8 @@ export async function operatorProgram(scope: Scope, folder: string, kubeconfig: 
 }
 
 /**
- * What a process and its children keep resident, now, MiB, as the limit of a container counts it: what is their own of each, and what
- * they read from files once, since they share it.
+ * Resident memory of a process and its children, MiB, as the limit of a container counts it: the private memory of each, and the
+ * pages of files once, since they share them.
  */
 export async function residentMiB(pid: number): Promise<number> {
   const all = await Promise.all([pid, ...(await childrenOf(pid))].map(residentOf))
@@ -45,7 +45,7 @@ async function childrenOf(pid: number): Promise<number[]> {
 }
 
 async function residentOf(pid: number): Promise<{ readonly anonymous: number; readonly files: number }> {
-  // One that has just ended keeps nothing.
+  // A process that has just ended holds no memory.
   const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '')
   const mebibytes = (field: string) => Number(new RegExp(`^${field}:\\s+(\\d+) kB`, 'm').exec(status)?.[1] ?? 0) / 1024
   return { anonymous: mebibytes('RssAnon') + mebibytes('RssShmem'), files: mebibytes('RssFile') }

@@ -1,6 +1,6 @@
 /**
- * How long a batch keeps a Redis from everybody else: its longest single command, as SLOWLOG has it, and what the main thread works
- * for an entry. A transaction's commands are in SLOWLOG one by one, so the transaction as a whole is told apart.
+ * How long a batch blocks a Redis: its longest single command by SLOWLOG, and the main thread's CPU time for an entry. SLOWLOG
+ * lists the commands of a transaction one by one, so the transaction as a whole is measured apart.
  */
 import type { Redis } from 'ioredis'
 import type { PathKind } from '../../redis/settle/path.ts'
@@ -14,7 +14,7 @@ export type Place = 'stream' | 'queue' | 'both'
 
 export interface BatchCost {
   readonly path: PathKind
-  /** Whose Redis it is; one holds both, except on the split path. */
+  /** The Redis of the stream or of the queue. One holds both, except on the split path. */
   readonly at: Place
   readonly batch: number
   readonly longestMs: number
@@ -24,7 +24,7 @@ export interface BatchCost {
   readonly cpuMicrosecondsPerEntry: number
 }
 
-/** Commands that a script calls are logged, too, each at a price; hardly one of them takes so long. */
+/** SLOWLOG also lists commands inside scripts, which costs time. Hardly one of them takes this long. */
 const loggedFromMicroseconds = 50
 
 /** @returns one for each batch and each Redis; batches of every size take turns */
@@ -62,7 +62,7 @@ export async function batchCosts(kind: PathKind, sizes: readonly number[], round
   }
 }
 
-/** @returns a function that says what the server did since */
+/** @returns a function for the server's work since this call */
 async function startMeter(redis: Redis) {
   await redis.config('SET', 'slowlog-log-slower-than', loggedFromMicroseconds)
   await redis.config('SET', 'slowlog-max-len', 100_000)

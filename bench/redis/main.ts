@@ -1,6 +1,6 @@
 /**
- * `npm run bench -- redis`: what a pipeline takes from its Redis. Memory of one mark, and of all that stand at once; and for batches
- * of 100 and 1,000 entries of 1 KiB, on each path, how long Redis serves nobody else.
+ * `npm run bench -- redis`: a pipeline's cost in its Redis. It measures the memory of one mark and of all marks at once. For
+ * batches of 100 and 1,000 entries of 1 KiB, on each path, it measures how long Redis is blocked.
  *
  *   npm run bench -- redis                      200,000 marks, three times; seven batches of each size and path
  *   npm run bench -- redis --quick              20,000 marks, three batches
@@ -24,7 +24,7 @@ const { values: options } = parseArgs({
 })
 const plan = options.quick ? { marks: 20_000, rounds: 3, batches: 3 } : { marks: 200_000, rounds: 3, batches: 7 }
 const batchSizes = [100, 1_000]
-/** The load for which the memory of the marks is stated, and how long each stands. */
+/** The load for which the memory of the marks is stated, and the life of a mark. */
 const stated = { perSecond: 1_200, hours: 24 }
 
 const progress = (line: string) => console.error(line)

@@ -1,6 +1,6 @@
 /**
- * Memory that a mark takes, as the server accounts for it. The product itself writes the marks: batches are forwarded on the atomic
- * path, and after each one its entries and jobs go, so that nothing but marks is left to grow.
+ * Memory of a mark, by the server's own account. The product itself writes the marks: batches are forwarded on the atomic path.
+ * After each batch its entries and jobs are deleted, so that only marks remain.
  */
 import { openPath } from '../../test/paths/fixture.ts'
 import { startRedis } from '../../test/support/redis.ts'
@@ -26,7 +26,7 @@ export async function bytesPerMark(marks: number): Promise<number> {
     }
     const used = async () => {
       const memory = await path.stream.info('memory')
-      // Buffers of connections come and go with what was last sent.
+      // Buffers of connections vary with the last command.
       return infoNumber(memory, 'used_memory') - (infoNumber(memory, 'mem_clients_normal') || 0)
     }
     // Scripts, the group and the consumer are there before the first reading.
@@ -43,5 +43,5 @@ export async function bytesPerMark(marks: number): Promise<number> {
   }
 }
 
-/** Names as a user has them: the length of a mark's key is part of what it takes. */
+/** Names as a user has them: the length of its key is part of a mark's memory. */
 const places = { source: { stream: names.stream }, key: ['request_hash'] } as const

@@ -1,7 +1,7 @@
 /** CPU time of another process, as Linux counts it. */
 import { readFile } from 'node:fs/promises'
 
-/** Of all that /proc shows to programs, whatever the kernel's own clock is (USER_HZ). */
+/** Ticks per second of all times in /proc, whatever the kernel's own clock is (USER_HZ). */
 const ticksPerSecond = 100
 
 /** Microseconds of all its threads, user and system, exact to 10,000. */

@@ -1,8 +1,8 @@
-/** What a bench or trial opens, closed in reverse order at its end; fixtures of test/support hang themselves on it. */
+/** Closes the resources of a bench or trial in reverse order, at its end. Fixtures of test/support take it as their scope. */
 import type { Scope } from '../../test/support/scope.ts'
 
 export interface ClosableScope extends Scope {
-  /** Runs what was registered, last first; the first failure is thrown when all have run. */
+  /** Runs the registered functions, last first. The first failure is thrown once all have run. */
   close(): Promise<void>
 }
 

@@ -13,7 +13,7 @@ export interface BoundaryTried {
   readonly side: Side
   /** The command there. */
   readonly command: string
-  /** What was lost, doubled or left over; undefined when all ended as it should. */
+  /** Lost, doubled or leftover data; undefined: none. */
   readonly failure?: string
 }
 

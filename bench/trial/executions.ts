@@ -1,7 +1,7 @@
 /**
- * A real BullMQ worker that counts what it runs. A job is told from another of the same id by its timestamp, which whoever adds it
- * gives it: two timestamps under one id are two jobs, a duplicate. Two runs under one timestamp are BullMQ's own doing: it runs a
- * job again when the worker's word about its end was lost with Redis.
+ * A real BullMQ worker that counts its runs. Two jobs of one id differ in their timestamp, which the adder sets: two timestamps
+ * under one id are two jobs, a duplicate. Two runs under one timestamp are BullMQ's: it runs a job again when the worker's report
+ * of its end was lost with Redis.
  */
 import { Worker } from 'bullmq'
 import type { Redis } from 'ioredis'

@@ -1,7 +1,10 @@
 /**
- * What goes wrong during a trial, at random from a seed: a consumer gets SIGKILL; a consumer is frozen (SIGSTOP) until everything
- * it held is somebody else's and every lock and, in every third case, its heartbeat has expired, and then goes on with what it
- * had in memory; a Redis gets SIGKILL and comes back over its append-only file.
+ * The faults of a trial, at random from a seed:
+ *
+ * - A consumer gets SIGKILL.
+ * - A consumer is frozen (SIGSTOP) until others have its entries, and every lock has expired. In every third case its heartbeat
+ *   has expired, too. It then goes on with the batch in its memory.
+ * - A Redis gets SIGKILL and comes back over its append-only file.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { RedisServer } from '../../test/support/redis.ts'
@@ -71,7 +74,7 @@ export async function injectFaults(
       counts.redisKilled += 1
     }
   }
-  // Those still frozen have their time out, too: what they do then is what the trial is about.
+  // Frozen consumers are woken after their full time: their actions then are the point of the trial.
   for (const { stoppedUntil } of fleet.members) {
     if (stoppedUntil !== undefined) await sleep(Math.max(0, Math.min(stoppedUntil - performance.now(), plan.frozenMs[0])))
   }

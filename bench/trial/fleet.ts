@@ -14,7 +14,7 @@ export interface Fleet {
   /** Kills it and starts another in its place, under its name or a new one. */
   replace(member: Member, newName: boolean): Promise<void>
   add(): Promise<void>
-  /** Processes that ended by themselves: none should. */
+  /** Processes that ended by themselves. Expected: none. */
   readonly ended: readonly string[]
 }
 

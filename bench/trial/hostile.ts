@@ -1,6 +1,6 @@
 /**
- * Hostile tenants: as many inputs of each kind as the time allows in a thread of this process (test/hostile/kinds), and beside it an
- * operator on a real API server that serves ten healthy pipelines and a tenant that does it all the harm it can.
+ * Hostile tenants. A thread of this process tries as many inputs of each kind as the time allows (test/hostile/kinds). Beside it
+ * an operator on a real API server serves ten healthy pipelines, and a tenant that attacks it.
  */
 import { Worker } from 'node:worker_threads'
 import type { TriedKinds } from '../../test/hostile/kind.ts'
@@ -19,7 +19,7 @@ export interface HostileResult {
   readonly seed: number
   readonly operatorExits: number
   readonly leaseLost: number
-  /** Of a healthy pipeline's looks, later than they should have come, p99. */
+  /** Delay of a healthy pipeline's looks, p99. */
   readonly neighbourLateMs: number
   readonly neighbourLooks: number
   /** The operator with all its processes. */

@@ -1,4 +1,4 @@
-/** The thread that tries inputs of all kinds, and says in the end how many of each. */
+/** The thread that tries inputs of all kinds, and reports their numbers at the end. */
 import { parentPort, workerData } from 'node:worker_threads'
 import { tryKinds } from '../../test/hostile/kind.ts'
 import { allKinds } from '../../test/hostile/kinds/all.ts'

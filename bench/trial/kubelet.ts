@@ -1,7 +1,6 @@
 /**
- * What a node does for pods, without a node: binds each pod that appears, runs its consumer, says that it is ready, and when the pod is
- * deleted lets the consumer drain before the pod goes. Which pods there are and which of them go is Kubernetes' own controllers'
- * doing.
+ * Replaces a node: it binds each new pod, runs its consumer, and marks it ready. When a pod is deleted, its consumer drains
+ * before the pod is removed. Kubernetes' own controllers create and delete the pods.
  */
 import { systemClock } from '../../operator/kubernetes/clock.ts'
 import { isFailure } from '../../operator/kubernetes/errors.ts'
@@ -16,7 +15,7 @@ import type { Scope } from '../../test/support/scope.ts'
 
 /** A consumer at work in a pod. */
 export interface Program {
-  /** As SIGTERM: settles or hands back what it holds, and ends. */
+  /** As SIGTERM: settles or hands back its entries, and ends. */
   stop(): Promise<void>
 }
 
@@ -25,7 +24,7 @@ export type RunPod = (pod: PodObject) => Promise<Program>
 
 export interface Departure {
   readonly pod: PodObject
-  /** What it had been marked with when its deletion was asked for; undefined: no mark. */
+  /** Its deletion cost at the time of its deletion; undefined: no mark. */
   readonly cost: number | undefined
 }
 
@@ -33,7 +32,7 @@ export interface Kubelet {
   readonly pods: Store<PodObject>
   /** Pods that are gone, in order. */
   readonly departed: readonly Departure[]
-  /** What could not be done. */
+  /** Failed actions. */
   readonly faults: readonly string[]
 }
 
@@ -99,7 +98,7 @@ export function startKubelet(scope: Scope, transport: Transport, run: RunPod): K
         const key = keyOf(pod)
         if (pod.metadata.deletionTimestamp === undefined) {
           if (!programs.has(key)) programs.set(key, attempt(pod, 'starting', begin(pod)))
-          // Told in `faults`, and awaited again when the pod goes.
+          // Recorded in `faults`, and awaited again when the pod is deleted.
           programs.get(key)?.catch(() => undefined)
         } else if (!leaving.has(key)) {
           leaving.add(key)

@@ -1,6 +1,6 @@
 /**
  * The load of a trial: the demo's requests, valid, repeated and broken, added to the stream at a steady pace. While Redis is away
- * the same entries are tried again; one whose reply was lost is then there twice, which its key makes harmless.
+ * the same entries are tried again. An entry whose reply was lost is then in the stream twice, which its key makes harmless.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Redis } from 'ioredis'
@@ -15,7 +15,7 @@ export interface Produced {
 }
 
 export interface Producer {
-  /** Adds no more; resolves with what was accepted. */
+  /** Adds no more; resolves with the accepted entries. */
   stop(): Promise<Produced>
 }
 
@@ -32,7 +32,7 @@ export function startProducer(redis: Redis, stream: string, seed: number, perSec
     const begun = performance.now()
     for (let offered = 0; !stopping.signal.aborted; await sleep(tickMs)) {
       const due = Math.floor(((performance.now() - begun) * perSecond) / 1_000)
-      // After an outage the pace goes on; what was missed meanwhile comes at once, as from real clients.
+      // After an outage the pace goes on. Missed entries come at once, as from real clients.
       for (; offered < due && !stopping.signal.aborted; offered++) {
         const offer = load.next(Date.now())
         const fields = offer.kind === 'Request' ? { ...offer.request } : offer.fields
@@ -63,7 +63,7 @@ async function persistently(redis: Redis, stream: string, fields: readonly strin
       await redis.xadd(stream, '*', ...fields)
       return
     } catch {
-      // Whatever the reason, it was one of the trial's own faults: the entry is offered again.
+      // The trial's own faults cause all failures here: the entry is offered again.
       await sleep(retryMs)
     }
   }

@@ -12,8 +12,9 @@
  *   npm run trial -- --replacements 10000    so many consumers vanish under an operator: no name may stay
  *   npm run trial -- --statuses 10000        so many random histories of a pipeline: no status may be false
  *   npm run trial -- --up 100                so many runs of `up`, each ended at random by signals, or with its Redis killed
+ *   npm run trial -- --clock-changes         schedules around each change of clocks, in all zones, over twenty years
  *   npm run trial -- --refusals              each call of each script refused; --share 0.02, --path Split, --only replay: some
- *   npm run trial -- --hostile --seconds 600 hostile servers, specs and keys: a million in process, and a tenant against its neighbours
+ *   npm run trial -- --hostile --seconds 600 hostile servers, specs and keys: many in process, and a tenant against its neighbours
  *   npm run --silent trial -- -o json        for programs
  *
  * Exit code 0 when nothing was lost or doubled, else 1.
@@ -25,6 +26,7 @@ import type { PathKind } from '../../redis/settle/path.ts'
 import { pathKinds } from '../../test/crash/assemble.ts'
 import { createScope } from '../support/scope.ts'
 import { tryBoundaries } from './boundaries.ts'
+import { tryClockChanges } from './clockchanges.ts'
 import { tryHostile } from './hostile.ts'
 import { tryRefusals } from './refusals.ts'
 import { tryManyReplacements } from './replacements.ts'
@@ -41,6 +43,7 @@ const { values: options } = parseArgs({
     quick: { type: 'boolean', default: false },
     boundaries: { type: 'boolean', default: false },
     refusals: { type: 'boolean', default: false },
+    'clock-changes': { type: 'boolean', default: false },
     hostile: { type: 'boolean', default: false },
     seconds: { type: 'string', default: '600' },
     share: { type: 'string', default: '1' },
@@ -63,7 +66,7 @@ if (forMs === undefined) throw new Error(`--for ${options.for} is not a duration
 const known = pathOf(path)
 const share = Number(options.share)
 if (!(share > 0 && share <= 1)) throw new Error(`--share ${options.share} is not a number above 0, up to 1`)
-/** What is tried so many times; a trial of nothing would succeed. */
+/** A number of attempts, at least 1: a trial of nothing would succeed. */
 function times(option: 'wakes' | 'scale-downs' | 'watch-faults' | 'replacements' | 'statuses' | 'up'): number | undefined {
   const text = options[option]
   if (text === undefined) return undefined
@@ -89,6 +92,7 @@ async function chosen(): Promise<{ readonly ok: boolean }> {
   if (options.refusals) {
     return await tryRefusals(scope, { seed, share, paths, only: options.only }, progress)
   }
+  if (options['clock-changes']) return await tryClockChanges(seed, progress)
   if (options.hostile) return await tryHostile(scope, { seconds: seconds(), seed, progress })
   if (wakes !== undefined) return await runWakes(scope, { asleep: 200, wakes, together: 50, seed, progress })
   if (watchFaults !== undefined) return await tryWatches(scope, { runs: watchFaults, seed, progress })

@@ -1,4 +1,4 @@
-/** Entries for the trial of `up`: most of a new key, some of one used before, a few that nobody may forward. */
+/** Entries for the trial of `up`: most of a new key, some of one used before, a few that must not be forwarded. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Redis } from 'ioredis'
 

@@ -1,4 +1,4 @@
-/** What trials of the operator begin with: an API server, a Redis, and the operator's own program at work between them. */
+/** The set-up of trials of the operator: an API server, a Redis, and the operator's program. */
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

@@ -7,6 +7,7 @@ import { asFailure } from '../../api/errors.ts'
 import { type Consumer, createConsumer } from '../../consumer/consumer.ts'
 import { consumerUid } from '../../consumer/identity.ts'
 import type { PodObject } from '../../operator/plan/observed.ts'
+import { systemClock } from '../../process/clock.ts'
 import { connect } from '../../redis/connect/connection.ts'
 import { resolveTarget } from '../../redis/connect/references.ts'
 import { streamPlace } from '../../redis/placement.ts'
@@ -16,19 +17,18 @@ import { projectRoot } from '../../test/support/root.ts'
 import type { Scope } from '../../test/support/scope.ts'
 import type { Program } from './kubelet.ts'
 
-/** What consumers did on the way; of processes only their faults are known. */
+/** Counts of the consumers. For processes only faults are known. */
 export interface Tally {
-  /** Entries forwarded that had been forwarded before: what an interruption cost. */
+  /** Entries that were forwarded before: the cost of an interruption. */
   duplicates: number
   handedBack: number
-  /** Pods that could not take their name out of the group when they went. */
+  /** Pods that ended without removing their name from the group. */
   unretired: number
   readonly faults: string[]
 }
 
 const graceMs = 20_000
 const startTries = 40
-const nothing = () => undefined
 
 export async function runInThisProcess(pipeline: CompiledPipeline, { metadata }: PodObject, tally: Tally): Promise<Program> {
   const address = await resolveTarget(pipeline.redis, () => Promise.reject(new Error('nothing is referred to')))
@@ -46,32 +46,25 @@ export async function runInThisProcess(pipeline: CompiledPipeline, { metadata }:
     }),
     connections,
     choosePath: () => chooseSettlePath(pipeline, writer, writer),
-    observer: {
-      stateChanged: nothing,
-      pathChosen: nothing,
-      confirmationChanged: nothing,
-      unconfirmed: nothing,
-      groupMade: nothing,
-      batchSettled({ outcomes }) {
-        tally.duplicates += outcomes.duplicate
+    observers: [
+      {
+        batchSettled({ outcomes }) {
+          tally.duplicates += outcomes.duplicate
+        },
+        handedBack(entries, retired) {
+          tally.handedBack += entries
+          if (!retired) tally.unretired += 1
+        },
       },
-      reclaimed: nothing,
-      heartbeatSent: nothing,
-      housekept: nothing,
-      handedBack(entries, retired) {
-        tally.handedBack += entries
-        if (!retired) tally.unretired += 1
-      },
-    },
+    ],
     fault: (thrown) => void tally.faults.push(String(thrown)),
-    clock: () => performance.now(),
-    random: Math.random,
+    clock: systemClock,
   })
   await started(consumer)
   return { stop: () => consumer.stop(performance.now() + graceMs) }
 }
 
-/** As its process does: what may pass is tried again. */
+/** As its process does: a failure that may pass is tried again. */
 async function started(consumer: Consumer): Promise<void> {
   for (let attempt = 1; ; attempt++) {
     try {

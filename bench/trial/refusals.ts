@@ -11,7 +11,7 @@ export interface RefusalsResult {
   readonly lost: number
   readonly duplicates: number
   readonly records: number
-  /** Points after which only BullMQ's event stream differs from a run that nothing refuses. */
+  /** Points after which only BullMQ's event stream differs from a run without a refusal. */
   readonly events: number
   readonly seed: number
   readonly seconds: number

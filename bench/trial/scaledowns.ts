@@ -1,7 +1,7 @@
 /**
- * Scale-downs under load: pipelines go up and down at random while entries come in, on a real API server with Kubernetes' own
- * controllers and the operator in a process of its own. Pods are simulated, their consumers are real. Afterwards every entry must have
- * become exactly one job, and at no time may what a pod left be nobody's for a minute.
+ * Scale-downs under load. Pipelines scale up and down at random while entries come in, on a real API server, with Kubernetes' own
+ * controllers and the operator in a process of its own. Pods are simulated, their consumers are real. At the end every entry must
+ * be exactly one job. No entry of a deleted pod may wait for a minute.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Redis } from 'ioredis'
@@ -38,7 +38,7 @@ export interface ScaleDownResult {
   readonly ok: boolean
   readonly seed: number
   readonly scaleDowns: number
-  /** Pods that went, and how many of them had not been marked as those to go. */
+  /** Deleted pods, and how many of them had no deletion cost. */
   readonly podsGone: number
   readonly unmarked: number
   readonly entries: number
@@ -47,10 +47,10 @@ export interface ScaleDownResult {
   /** Jobs of no entry's key. */
   readonly strangeJobs: number
   readonly lost: number
-  /** Entries given back by pods that went, and forwarded a second time by anybody (told by marks, no second job). */
+  /** Entries handed back by deleted pods, and forwarded a second time (seen by marks; no second job). */
   readonly handedBack: number
   readonly forwardedTwice: number
-  /** Longest that a pod which is gone had entries to its name. */
+  /** Longest time for which a deleted pod had entries under its name. */
   readonly longestOrphanSeconds: number
   readonly faults: readonly string[]
   readonly seconds: number
@@ -162,7 +162,7 @@ export async function runScaleDowns(scope: Scope, options: ScaleDownOptions): Pr
     sum((ledger) => ledger.lost),
   ]
   return {
-    // Where nothing was added or nobody went nothing was tried.
+    // Without entries, or without deleted pods, nothing was tried.
     ok:
       jobs === entries &&
       jobs > 0 &&
@@ -221,7 +221,7 @@ async function holders(client: Redis, name: string): Promise<readonly (readonly 
     const [, , , rows] = (await client.xpending(`${name}:jobs`, name)) as [number, string, string, [string, string][] | null]
     return (rows ?? []).map(([consumer, pending]) => [consumer, Number(pending)])
   } catch (thrown) {
-    // The group is made by the first consumer. Whatever else is wrong, nothing was seen of what pods left.
+    // The first consumer creates the group. After any other failure nothing is known of entries of deleted pods.
     if (replyCode(thrown) === 'NOGROUP') return []
     throw thrown
   }

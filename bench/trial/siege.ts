@@ -1,6 +1,6 @@
 /**
- * An operator under siege: ten healthy pipelines of one namespace, and another namespace whose servers answer anything, whose specs are as
- * costly as they can be, whose keys hold any state, large entries and invented consumers.
+ * An operator under siege. One namespace has ten healthy pipelines. The other has servers that answer anything, specs as costly
+ * as possible, and keys with any state, large entries and invented consumers.
  */
 
 import { once } from 'node:events'
@@ -44,7 +44,7 @@ interface SiegeOptions {
 
 const victims = 10
 const enemies = 12
-/** Each look follows the one before within so long, chance included. */
+/** The longest time between two looks, jitter included. */
 const everyMs = 5_250
 const long = { timeoutMs: 120_000, intervalMs: 100 }
 
@@ -119,7 +119,7 @@ function counts() {
   }
 }
 
-/** How much later than it should each look at a victim came. A look asks the type of its stream. */
+/** The delay of each look at a victim. A look asks the type of its stream. */
 async function watchLooks(scope: Scope, client: Redis): Promise<number[]> {
   const monitor = await client.monitor()
   scope.after(() => monitor.disconnect())

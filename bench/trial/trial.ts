@@ -1,11 +1,10 @@
 /**
- * A trial: consumers work off a load while they and Redis are killed and frozen at random; afterwards every key that the stream
- * accepted must have become exactly one job, and every broken entry one dead letter.
+ * A trial. Consumers forward a load while they and Redis are killed and frozen at random. At the end every key that the stream
+ * accepted must be exactly one job, and every broken entry one dead letter.
  *
- * Redis writes its append-only file with `appendfsync always`: what it has answered is then on disk, so that nothing it loses
- * in a kill was ever promised. With `everysec` a killed Redis may come back without its last second (the kernel keeps what was
- * written, but Redis writes late while a sync is under way), and an entry whose XADD it had confirmed could be gone: a loss that
- * no consumer can prevent, and which would hide those that it could.
+ * Redis writes its append-only file with `appendfsync always`: every answered write is on disk, so a kill loses no promised
+ * entry. With `everysec` a killed Redis may come back without its last second, since Redis writes late while a sync is under way.
+ * A confirmed XADD could then be gone. No consumer can prevent that loss, and it would hide losses that one can.
  */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -65,7 +64,7 @@ export interface TrialResult {
   readonly drainSeconds: number
 }
 
-/** How long what is left may take once the faults have ended. */
+/** Time to finish once the faults have ended. */
 const drainWithinMs = 120_000
 
 export async function runTrial(scope: Scope, options: TrialOptions): Promise<TrialResult> {
@@ -92,11 +91,11 @@ export async function runTrial(scope: Scope, options: TrialOptions): Promise<Tri
   const faults = await injectFaults(plan, fleet, servers, randomFrom(seed + 1), options.progress)
   const { keys, broken } = await producer.stop()
   const drainBegan = performance.now()
-  // One that has seen no outage takes over at once what the dead have left.
+  // A consumer that has seen no outage takes over entries of dead ones at once.
   await fleet.add()
   const place = streamPlace(pipeline)
   const queueKey = `${pipeline.sink.prefix}:${pipeline.sink.queue}`
-  // A run that does not drain is a result: it is told as not drained, and what is missing counts as lost.
+  // A run that does not drain is a result: it is reported as not drained, and missing keys count as lost.
   const drained = await eventually(async () => await isDrained(stream, queue, place.stream, place.group, queueKey), {
     timeoutMs: drainWithinMs,
     intervalMs: 100,
@@ -110,7 +109,7 @@ export async function runTrial(scope: Scope, options: TrialOptions): Promise<Tri
     keys: [...keys],
     executions: executions.jobs(),
     skipped: 0,
-    // A valid key that ends as a dead letter is not what was promised here: it counts as lost.
+    // A valid key that ends as a dead letter breaks the promise: it counts as lost.
     deadKeys: [],
     maxReplicas: options.consumers,
   })
@@ -150,7 +149,7 @@ export async function runTrial(scope: Scope, options: TrialOptions): Promise<Tri
   }
 }
 
-/** A BullMQ whose scripts nobody has read: its text differs, and the consumers go the portable way. */
+/** A BullMQ with scripts of unknown text: the consumers use the portable path. */
 function environmentOf(path: PathKind): Readonly<Record<string, string>> {
   return path === 'Portable' ? { NODE_OPTIONS: `--import ${join(projectRoot, 'test', 'paths', 'altered.ts')}` } : {}
 }

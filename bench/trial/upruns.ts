@@ -1,6 +1,6 @@
 /**
- * One `up` of the trial of `up`: started over a Redis to which entries are being added, ended at a random moment in one of four ways,
- * and looked at afterwards. What it says of itself is compared with what plain commands say of Redis; what it leaves is counted.
+ * One run of the trial of `up`. It starts over a Redis that gets entries, and ends at a random moment in one of four ways. Its
+ * account is then compared with the replies of plain commands, and its leftovers are counted.
  */
 import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -26,7 +26,7 @@ export interface Lane {
   readonly server: RedisServer
   readonly client: Redis
   readonly file: string
-  /** For its temporary files: other runs on this machine are not this lane's. */
+  /** For its temporary files: other runs on this machine are not of this lane. */
   readonly folder: string
   readonly stream: string
   readonly group: string
@@ -47,7 +47,7 @@ export interface UpTried {
   readonly left: readonly string[]
 }
 
-/** A machine with other work takes its time to start a process. */
+/** A busy machine starts a process slowly. */
 const startedWithinMs = 180_000
 /** When it is ended: since its start, or since its consumer works. */
 const [earlyWithinMs, workingWithinMs] = [5_000, 1_500]
@@ -62,7 +62,7 @@ export async function tryUp(scope: Scope, lane: Lane, plan: UpPlan): Promise<UpT
   const args = ['up', '-f', lane.file, '-o', 'json', ...(plan.private ? ['--redis', 'private'] : [])]
   const up = await startCli(scope, args, { env: { TMPDIR: lane.folder, [variable]: mark } })
   const reached = plan.private ? await ownRedis(up, plan.early) : { client: lane.client, close: async () => undefined }
-  // Without the keys of the lane: what is in a private Redis goes with it.
+  // Without the keys of the lane: a private Redis and its data end with the run.
   const offers = reached && startOffers(reached.client, lane.stream, plan.private ? new Set() : lane.keys, random)
   if (!plan.early) await up.output(/serves its metrics/, { timeoutMs: startedWithinMs })
   await sleep(random() * (plan.early ? earlyWithinMs : workingWithinMs))
@@ -109,7 +109,7 @@ async function end(up: RunningProcess, lane: Lane, plan: UpPlan, offers: Offers 
       up.signal('SIGKILL')
       return
     case 'Terminate':
-      // All that was added by then is to be accounted for.
+      // The account must have every entry that was added by then.
       await offers?.stop()
       up.signal('SIGTERM')
       return
@@ -173,7 +173,7 @@ async function processesLeft(mark: string): Promise<readonly string[]> {
   }
 }
 
-/** What plain commands say, without the ledger. */
+/** Counts from plain commands, without the ledger. */
 interface Truth {
   readonly added: number
   readonly waiting: number

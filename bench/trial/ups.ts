@@ -1,6 +1,6 @@
 /**
- * `up` ended at random, so many times: by SIGKILL, by SIGTERM, by Ctrl-C twice, and with its Redis killed under it. Each run takes up
- * what the one before left. No entry may be lost or become two jobs, no process may live on, and no account may be false.
+ * `up` ended at random, many times: by SIGKILL, by SIGTERM, by Ctrl-C twice, and by killing its Redis. Each run goes on with the
+ * entries of the one before. No entry may be lost or become two jobs, no process may live on, and no account may be wrong.
  */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -81,7 +81,7 @@ export async function tryUps(scope: Scope, { runs, seed, lanes, progress }: UpsO
   }
 }
 
-/** A run that cannot be judged counts as one whose word is false. */
+/** A run that cannot be judged counts as a run with a wrong account. */
 async function attempted(scope: Scope, lane: Lane, plan: UpPlan): Promise<UpTried> {
   try {
     return await tryUp(scope, lane, plan)
@@ -112,7 +112,7 @@ async function startLane(scope: Scope, random: () => number): Promise<Lane> {
   }
 }
 
-/** Short times, a queue that nobody empties and that never fills, and a ceiling that repeated kills don't reach. */
+/** Short times, a queue without a worker that never fills, and a ceiling that repeated kills do not reach. */
 function document(url: string, stream: string, group: string, queue: string) {
   return {
     apiVersion: 'streampipeline.dev/v1alpha1',

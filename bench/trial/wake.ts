@@ -1,7 +1,7 @@
 /**
- * How long a sleeping pipeline takes to wake: from sending its first entry to the scaled Deployment, as a watch sees it. The operator is the
- * image's bundle in a process of its own, API server and Redis are real, nothing else runs. Besides those that are woken, one by one
- * and at the end many at once, as many as told sleep on throughout.
+ * How long a sleeping pipeline takes to wake: from sending its first entry to the scaled Deployment, as a watch sees it. The
+ * operator is the image's bundle in a process of its own. API server and Redis are real, and nothing else runs. Pipelines are
+ * woken one by one, then many at once. Others sleep throughout.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Redis } from 'ioredis'
@@ -39,9 +39,9 @@ export interface WakeResult {
   readonly maxMs: number
   readonly together: number
   readonly togetherP99Ms: number
-  /** The operator's to Redis while pipelines sleep, by what they are for. */
+  /** Connections of the operator to Redis while pipelines sleep, by purpose. */
   readonly connections: Readonly<Record<string, number>>
-  /** Pipelines that were scaled though nothing came. */
+  /** Pipelines that were scaled without an entry. */
   readonly wokenForNothing: number
 }
 

@@ -1,4 +1,4 @@
-/** The chart's alerts, in Prometheus' own form. `OLDEST_AGE` and `RUNBOOKS` are filled in by the chart from its values. */
+/** The chart's alerts, in the form of Prometheus. The chart replaces `OLDEST_AGE` and `RUNBOOKS` by its values. */
 export interface AlertRule {
   readonly alert: string
   readonly expr: string
@@ -33,7 +33,10 @@ function alert(
 }
 
 const pipeline = '{{ $labels.namespace }}/{{ $labels.name }}'
-/** Every client of the API server counts its requests under client-go's name; ours come from a target that tells of our Lease, too. */
+/**
+ * Every client of the API server counts its requests under client-go's name. Only our targets also export the metric of our
+ * Lease.
+ */
 export const ofOperators = 'and on (job, instance) leader_election_master_status{name="streampipeline"}'
 const ofConsumers = '{{ $labels.namespace }}/{{ $labels.pipeline }}'
 
@@ -46,7 +49,7 @@ export const alertGroups: readonly AlertGroup[] = [
         'warning',
         'Entries wait too long',
         `The oldest entry of ${pipeline} has waited for {{ $value | humanizeDuration }}.`,
-        // Not `or`, which takes the left one where both have the same labels, and all pipelines have both.
+        // Not `or`: where both have the same labels it takes the left one, and all pipelines have both.
         'max by (namespace, name) ({__name__=~"redis_stream_undelivered_age_max_seconds|redis_stream_pending_age_max_seconds"}) > OLDEST_AGE',
         '10m',
       ),
@@ -61,15 +64,15 @@ export const alertGroups: readonly AlertGroup[] = [
       alert(
         'StreamPipelineDeadLettersFillingUp',
         'warning',
-        'There is hardly any room left for dead letters',
-        `The dead letters of ${pipeline} take {{ $value | humanizePercentage }} of their room; when it is full, entries that cannot become jobs stay pending.`,
+        'The dead-letter stream is almost full',
+        `The dead letters of ${pipeline} take {{ $value | humanizePercentage }} of their room. Once it is full, entries that cannot become jobs stay pending.`,
         'max by (namespace, name) (redis_stream_dead_letter_entries) / max by (namespace, name) (redis_stream_dead_letter_max_entries) > 0.9',
         '5m',
       ),
       alert(
         'StreamPipelineEntriesLost',
         'critical',
-        'Entries were trimmed before anybody read them',
+        'Entries were trimmed before a consumer read them',
         `{{ $value | humanize }} entries of ${pipeline} are lost.`,
         'max by (namespace, name) (increase(redis_stream_lost_entries_total[15m])) > 0',
       ),
@@ -86,7 +89,7 @@ export const alertGroups: readonly AlertGroup[] = [
         'StreamPipelineNotReady',
         'warning',
         'A pipeline is not ready',
-        `kubectl describe streampipeline of ${pipeline} says why.`,
+        `${pipeline} is not ready. kubectl describe streampipeline shows the reason.`,
         'max by (namespace, name) (streampipeline_condition{type="Ready",status="True"}) == 0',
         '15m',
       ),
@@ -107,7 +110,7 @@ export const alertGroups: readonly AlertGroup[] = [
       alert(
         'StreamPipelineSinkRejecting',
         'warning',
-        'Redis refuses the consumers',
+        'Redis refuses commands of consumers',
         `Consumers of ${ofConsumers} met {{ $value | humanize }} refusals in 10 minutes, reason {{ $labels.reason }}.`,
         'sum by (namespace, pipeline, reason) (increase(stream_consumer_failures_total[10m])) > 10',
         '5m',
@@ -115,7 +118,7 @@ export const alertGroups: readonly AlertGroup[] = [
       alert(
         'StreamPipelineConsumerSilent',
         'warning',
-        'A consumer runs and does not reach Redis',
+        'A consumer runs, but does not reach Redis',
         `{{ $labels.pod }} of ${ofConsumers} last reached Redis {{ $value | humanizeDuration }} ago.`,
         'time() - (stream_consumer_heartbeat_timestamp_seconds > 0) > 60',
         '2m',
@@ -128,9 +131,9 @@ export const alertGroups: readonly AlertGroup[] = [
       alert(
         'StreamPipelineOperatorWithoutLeader',
         'critical',
-        'No operator leads',
-        'Pipelines keep moving entries, but nothing is scaled, repaired or reported.',
-        // A release each: the leader of one does nothing for another. Where there is not one series, nobody is left to group by.
+        'No operator pod leads',
+        'Consumers go on moving entries, but nothing is scaled, repaired or reported.',
+        // By release: the leader of one release does nothing for another. Without any series there is no release to group by.
         'sum by (namespace, job) (leader_election_master_status{name="streampipeline"}) < 1 or ' +
           'absent(leader_election_master_status{name="streampipeline"})',
         '2m',
@@ -138,8 +141,8 @@ export const alertGroups: readonly AlertGroup[] = [
       alert(
         'StreamPipelineOperatorWriting',
         'warning',
-        'The operator writes without a reason',
-        '{{ $value | humanize }} writes per second and pipeline: somebody undoes what the operator applies.',
+        'The operator writes at rest',
+        '{{ $value | humanize }} writes per second and pipeline: another writer undoes them.',
         `sum(rate(rest_client_requests_total{method="PATCH"}[15m]) ${ofOperators}) / ` +
           'count(count by (namespace, name) (streampipeline_desired_replicas)) > 0.5',
         '30m',

@@ -1,6 +1,7 @@
 /**
- * The health check of StreamPipelines for Argo CD, as `resource.customizations.health.streampipeline.dev_StreamPipeline` of its
- * ConfigMap argocd-cm takes it. Reasons that merely take their time come from the operator's own table.
+ * The health check of StreamPipelines for Argo CD. It is the value of
+ * `resource.customizations.health.streampipeline.dev_StreamPipeline` in the ConfigMap argocd-cm. Reasons that pass by themselves
+ * come from the operator's table.
  */
 import { conditionReasons, toneOf } from '../../operator/status/reasons.ts'
 
@@ -26,13 +27,13 @@ local ready = condition(status, "Ready")
 local stalled = condition(status, "Stalled")
 
 if ready == nil then
-  return { status = "Progressing", message = "No operator has looked at this yet" }
+  return { status = "Progressing", message = "No operator has judged this resource yet" }
 end
 if ready.reason == "ReconcileDisabled" then
   return { status = "Suspended", message = ready.message }
 end
 if status.observedGeneration ~= obj.metadata.generation then
-  return { status = "Progressing", message = "The operator has not carried out the last change of the spec yet" }
+  return { status = "Progressing", message = "The operator has not applied the last change of the spec yet" }
 end
 if stalled ~= nil and stalled.status == "True" then
   return { status = "Degraded", message = stalled.message }

@@ -1,4 +1,4 @@
-/** The Grafana dashboard: one panel per question somebody on call asks, in the order they ask them. */
+/** The Grafana dashboard: one panel for each question of a person on call, in their usual order. */
 import { ofOperators } from './alerts.ts'
 
 interface Query {
@@ -29,7 +29,7 @@ const panels: readonly Panel[] = [
   },
   {
     title: 'Oldest age',
-    description: 'What scaling.targetAge promises.',
+    description: 'Age of the oldest entry. scaling.targetAge is the promise.',
     unit: 's',
     queries: [
       { expr: `max by (namespace, name) (redis_stream_undelivered_age_max_seconds{${chosen}})`, legend: '{{name}} undelivered' },
@@ -38,7 +38,7 @@ const panels: readonly Panel[] = [
   },
   {
     title: 'Replicas',
-    description: 'Consumers there are, and there should be.',
+    description: 'Running and wanted consumers.',
     unit: 'short',
     queries: [
       { expr: `${byPipeline} (streampipeline_replicas{${chosen}})`, legend: '{{name}} there are' },
@@ -47,7 +47,7 @@ const panels: readonly Panel[] = [
   },
   {
     title: 'What limits scaling',
-    description: 'Decisions by what kept them from more or fewer replicas.',
+    description: 'Decisions, by the limit on more or fewer replicas.',
     unit: 'ops',
     queries: [
       {
@@ -69,7 +69,7 @@ const panels: readonly Panel[] = [
   },
   {
     title: 'Settling a batch',
-    description: '99th percentile, from taking it up to having settled it.',
+    description: 'Time to settle a batch, 99th percentile.',
     unit: 's',
     queries: [
       {
@@ -97,13 +97,13 @@ const panels: readonly Panel[] = [
   },
   {
     title: 'Seconds since the last heartbeat',
-    description: 'Of each consumer; above 15 it counts as stale.',
+    description: 'For each consumer. Above 15 it counts as stale.',
     unit: 's',
     queries: [{ expr: `time() - (stream_consumer_heartbeat_timestamp_seconds{${consumersOf}} > 0)`, legend: '{{pod}}' }],
   },
   {
     title: 'Upstream failures',
-    description: 'Of your workers’ upstream services.',
+    description: 'Failed calls of your workers to upstream services.',
     unit: 'percentunit',
     queries: [
       {

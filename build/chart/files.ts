@@ -92,7 +92,7 @@ function groupSchema(fields: Fields): object {
   return { type: 'object', additionalProperties: false, properties: Object.fromEntries(properties) }
 }
 
-/** What would be read as a template's action is none in the CRD's own texts. */
+/** Escapes braces in the CRD's texts, which a template would read as actions. */
 const literal = (text: string) => text.replaceAll('{{', '{{ "{{" }}')
 
 function crdTemplate(): string {
@@ -132,7 +132,7 @@ helm install streampipeline charts/streampipeline-operator -n streampipeline --c
 helm test streampipeline -n streampipeline
 \`\`\`
 
-How to install, upgrade and uninstall, on kind, on a cluster, without a network: docs/install.md of the repository.
+The repository's [docs/install.md](../../docs/install.md) describes installing, upgrading and uninstalling: on kind, on a cluster, without a network.
 
 ## Values
 
@@ -140,7 +140,7 @@ How to install, upgrade and uninstall, on kind, on a cluster, without a network:
 |---|---|---|
 ${rows(values).join('\n')}
 
-Values that are not in this table, or of another form, are refused.
+Helm refuses a value that is not in this table, or has another form.
 
 ## What the operator may do
 
@@ -148,14 +148,15 @@ ${(['Pipelines', 'Own'] as const).map(rightsTable).join('\n\n')}
 
 ## Argo CD and Flux
 
-Flux, Helm and \`kubectl wait\` go by the conditions \`Ready\` and \`Stalled\` and need nothing more. For Argo CD the chart has a health
-check, [files/argocd-health.lua](files/argocd-health.lua); its ConfigMap \`argocd-cm\` takes it under
-\`resource.customizations.health.streampipeline.dev_StreamPipeline\`. A pipeline that is suspended, Direct or at zero as asked for is
-Healthy; one with \`streampipeline.dev/reconcile: disabled\` is Suspended.
+Flux, Helm and \`kubectl wait\` use the conditions \`Ready\` and \`Stalled\`, and need nothing more.
+
+Argo CD needs a health check, [files/argocd-health.lua](files/argocd-health.lua). Put it into the ConfigMap \`argocd-cm\` under
+\`resource.customizations.health.streampipeline.dev_StreamPipeline\`. A pipeline that is suspended, in mode Direct or scaled to zero as configured is
+Healthy. A pipeline with \`streampipeline.dev/reconcile: disabled\` is Suspended.
 
 ## Alerts
 
-With \`alerts.enabled\`. Each has a page in docs/runbooks.
+\`alerts.enabled\` creates these. Each has a page in [docs/runbooks](../../docs/runbooks).
 
 | Alert | For | Severity | Means |
 |---|---|---|---|

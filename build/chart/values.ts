@@ -1,4 +1,4 @@
-/** The chart's values, the one table: values.yaml, values.schema.json and the chart's README are written from it. */
+/** The one table of the chart's values. values.yaml, values.schema.json and the chart's README are generated from it. */
 import { type ListLimit, listLimits } from '../../operator/policy/limits.ts'
 
 export interface Value {
@@ -20,7 +20,7 @@ const text = (description: string, initial = '', more: object = {}) => value(des
 const flag = (description: string, initial: boolean) => value(description, initial, { type: 'boolean' })
 const strings = (description: string, initial: Readonly<Record<string, string>> = {}) =>
   value(description, initial, { type: 'object', additionalProperties: { type: 'string' } })
-/** Passed on to Kubernetes as it is: the API server checks it. */
+/** Passed to Kubernetes unchanged. The API server checks it. */
 const object = (description: string, initial: object = {}) => value(description, initial, { type: 'object' })
 const list = (description: string, items: object, more: object = {}) => value(description, [], { type: 'array', items, ...more })
 const group = (description: string, fields: ValueGroup['fields']): ValueGroup => ({ description, fields })
@@ -61,23 +61,23 @@ export const values: Readonly<Record<string, Value | ValueGroup>> = {
     namespace,
     { uniqueItems: true },
   ),
-  replicas: value('Operator pods. One leads; the others have warm caches and take over within seconds.', 2, {
+  replicas: value('Operator pods. One leads. The others have warm caches and take over within seconds.', 2, {
     type: 'integer',
     minimum: 1,
     maximum: 5,
   }),
-  logLevel: value('How much is logged.', 'info', { enum: ['debug', 'info', 'warn', 'error'] }),
+  logLevel: value('Log level of the operator.', 'info', { enum: ['debug', 'info', 'warn', 'error'] }),
   decisionLog: value(
-    'Scaling decisions that are logged whole, for `simulate --replay`: those that change the number, all (some kilobytes per pipeline and five seconds), or none.',
+    'Scaling decisions to log in full, for `simulate --replay`: those that change the number, all (some kilobytes per pipeline and five seconds), or none.',
     'changes',
     { enum: ['none', 'changes', 'all'] },
   ),
   crds: group('The CustomResourceDefinition.', {
-    enabled: flag('Install and upgrade it. Off for the second of two installs in one cluster: they share one.', true),
-    keep: flag('Keep it, and with it every StreamPipeline, when the chart is uninstalled.', true),
+    enabled: flag('Install and upgrade it. Set false in all but one of the releases in a cluster: they share one.', true),
+    keep: flag('Keep it, and every StreamPipeline, when the chart is uninstalled.', true),
   }),
   rbac: group('Rights.', {
-    create: flag('Make the operator’s Roles, or ClusterRole, and their bindings.', true),
+    create: flag('Create the operator’s Roles, or ClusterRole, and their bindings.', true),
     userRoles: flag(
       'Let the built-in roles view, edit and admin reach StreamPipelines (aggregated ClusterRoles; only where `namespaces` is empty).',
       true,
@@ -96,41 +96,34 @@ export const values: Readonly<Record<string, Value | ValueGroup>> = {
     enabled: flag('Keep one operator pod while others are evicted; only made with two or more replicas.', true),
   }),
   networkPolicy: group('Who may connect.', {
-    operator: flag('Let only scrapes and probes reach the operator.', false),
-    consumers: flag('Have the operator make such a policy for each pipeline’s consumers.', false),
+    operator: flag('Admit only scrapes and probes to the operator.', false),
+    consumers: flag('Let the operator create such a policy for the consumers of each pipeline.', false),
     redisNetworks: value(
-      'Where consumers may connect to: networks of Redis, beside the namespaces of Services that pipelines name. Needs `consumers`. Not set: anywhere, on Redis’ ports.',
+      'Networks of Redis that consumers may reach, beside the namespaces of Services that pipelines name. Needs `consumers`. Not set: any address, on Redis’ ports.',
       null,
       { type: ['array', 'null'], items: { type: 'string', pattern: '^[0-9a-f.:]+/[0-9]{1,3}$' }, uniqueItems: true },
     ),
     metricsFrom: list(
-      'Who may read the operator’s /metrics, which name every team’s pipelines: peers of a NetworkPolicy. Needs `operator`. Empty: anybody.',
+      'Peers of a NetworkPolicy that may read the operator’s /metrics, which name the pipelines of all teams. Needs `operator`. Empty: all.',
       { type: 'object' },
     ),
   }),
   tenancy: group(
-    'What pipelines may ask for, where whoever writes them has fewer rights than the operator (docs/tenancy.md). The operator refuses the rest, and so does the API server.',
+    'Limits on pipelines, for authors with fewer rights than the operator (docs/tenancy.md). The operator and the API server refuse pipelines beyond them.',
     {
       admission: flag(
-        'Make a ValidatingAdmissionPolicy of the limits below, once one of them is set. It is an object of the whole cluster.',
+        'Create a ValidatingAdmissionPolicy of the limits below, once one of them is set. It is an object of the whole cluster.',
         true,
       ),
       ...Object.fromEntries(listLimits.map((limit) => [limit.value, limitList(limit)])),
-      restrictedPods: flag('Refuse pods that the pod security standard `restricted` does not allow.', false),
-      localRedis: value(
-        'Whether Redis may be at the operator’s own host or link, or at a metadata service of a cloud.',
-        'refuse',
-        {
-          enum: ['allow', 'refuse'],
-        },
-      ),
+      restrictedPods: flag('Refuse pods that violate the pod security standard `restricted`.', false),
+      localRedis: value('Redis at the operator’s own host or link, or at a metadata service of a cloud.', 'refuse', {
+        enum: ['allow', 'refuse'],
+      }),
       secretLabel: text('Label, `KEY` or `KEY=VALUE`, that each Secret a pipeline names must carry; empty: none.', '', {
         pattern: '^[A-Za-z0-9./_-]*(=[A-Za-z0-9._-]*)?$',
       }),
-      manyTeams: flag(
-        'Say nothing in status of what answers at an address that is no Redis. The operator’s log keeps it.',
-        false,
-      ),
+      manyTeams: flag('Keep details of peers that are not Redis out of status. The operator’s log has them.', false),
     },
   ),
   metrics: group('Prometheus.', {

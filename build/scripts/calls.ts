@@ -1,6 +1,6 @@
 /**
- * The TypeScript of a script's typed call: its keys, arguments and reply as interfaces, how they are sent, how the reply is read.
- * The calls are no async functions: those would keep the arguments, with the payloads of a batch, alive until the reply is there.
+ * The TypeScript of a script's typed call: interfaces of its keys, arguments and reply, and the code that sends and reads them.
+ * The calls are no async functions: those would keep the arguments, with the payloads of a batch, alive until the reply arrives.
  */
 import type { Field, Header } from './header.ts'
 import { layoutOf } from './lua.ts'

@@ -1,6 +1,6 @@
 /**
- * Reads the header of a script in redis/scripts: what it does, its keys, arguments and reply, by name and type, and its writes in
- * their order. The header is the one source of the typed call and of the names that the Lua text uses.
+ * Reads the header of a script in redis/scripts: its summary, its keys, arguments and reply by name and type, and its writes in
+ * their order. The typed call, and the names in the Lua text, come from the header alone.
  */
 export interface Field {
   readonly name: string
@@ -31,7 +31,7 @@ const argumentTypes = ['text', 'integer', 'flag', 'bytes', 'parts', 'packed', 'r
 const replyTypes = ['text', 'integer', 'flag', 'integer?', 'text[]', 'text[]?', 'integer[]', 'bytes[]', 'rows']
 const keyTypes = ['stream', 'hash', 'list', 'zset', 'string', 'any'].flatMap((type) => [type, `${type}[]`])
 
-/** Splits a script of redis/scripts. Throws where its header is not of the form that CONTRIBUTING describes. */
+/** Splits a script of redis/scripts. Throws where its header is not of the form that redis/scripts/README.md describes. */
 export function readScript(name: string, text: string): Source {
   const { comment, rest } = splitHeader(name, text)
   const [summary = '', ...sections] = comment.split(/^ {2}(?=(?:KEYS|ARGV|REPLY|WRITES|MULTI)\b)/m)
@@ -70,7 +70,7 @@ function fieldsOf(script: string, section: string | undefined, types: readonly s
   const fields: (Field & { columns: Field[] })[] = []
   for (const line of section?.split('\n').slice(1) ?? []) {
     const match = /^ {4,6}(\.?)(\w+) +(\S+) *(.*)$/.exec(line)
-    // A line that is indented further goes on with the text of the field before.
+    // A line that is indented further continues the text of the field before.
     if (match === null) continue
     const [, dot = '', name = '', type = '', text = ''] = match
     if (!types.includes(type)) throw new Error(`${script}.lua: ${name} is of type ${type}; known are ${types.join(', ')}`)

@@ -1,9 +1,9 @@
 /**
- * The Lua text of a script as Redis gets it: the parts it includes, each once and after what it needs itself; then its keys and
- * arguments under the names of its header; then its own text.
+ * The Lua text of a script for Redis, in this order: the parts that it includes, each once and after its own includes; keys and
+ * arguments under the names of the header; the script's own text.
  *
- * The arguments' order: the number of items of each list of keys but the last; values; the number of items of each list but the last;
- * the lists. `lists` says what belongs where, for both sides.
+ * The order of arguments: the number of items of each list of keys but the last; values; the number of items of each list but the
+ * last; the lists. Both sides take that order from `layoutOf`.
  */
 import type { Field, Header, Source } from './header.ts'
 
@@ -27,7 +27,7 @@ export function layoutOf({ keys, args }: Header): Layout {
 
 export interface Parts {
   part(name: string): Omit<Source, 'header'>
-  /** What replaces `-- @table NAME`. */
+  /** The text in place of `-- @table NAME`. */
   table(name: string): string
 }
 

@@ -1,13 +1,25 @@
-/** Every command of the command line, in the order in which its help lists them. */
+/** Every command, in the order of the help. */
 import type { Command } from 'commander'
 import { registerConsume } from './consume.ts'
 import { registerCrd } from './crd.ts'
 import { registerDead } from './dead.ts'
 import { registerOperator } from './operator.ts'
 import { registerSimulate } from './simulate.ts'
+import { registerStatus } from './status.ts'
+import { registerTypes } from './types.ts'
 import { registerUp } from './up.ts'
 import { registerValidate } from './validate.ts'
 
 export const commands: readonly ((program: Command) => void)[] = [
-  ...[registerValidate, registerUp, registerDead, registerConsume, registerOperator, registerSimulate, registerCrd],
+  ...[
+    registerValidate,
+    registerUp,
+    registerStatus,
+    registerDead,
+    registerConsume,
+    registerOperator,
+    registerSimulate,
+    registerTypes,
+    registerCrd,
+  ],
 ]

@@ -10,13 +10,13 @@ interface ConsumeFlags {
   readonly endWithStdin?: boolean
 }
 
-/** How long a consumer drains whose supervisor was killed. */
+/** Time for a consumer to drain after its supervisor was killed. */
 const orphanGraceMs = 3_000
 
 export function registerConsume(program: Command): void {
   program
     .command('consume')
-    .description("run one consumer of a pipeline: the consumer image's entry point")
+    .description('run one consumer of a pipeline; the entry point of the consumer image')
     .requiredOption('--config <file>', 'the StreamPipeline resource')
     .option('--name <name>', "name in the consumer group (default: POD_NAME, else the host's name)")
     .option('--listen <address>', 'HOST:PORT of /metrics, /livez and /readyz', ':9090')
@@ -28,7 +28,7 @@ export function registerConsume(program: Command): void {
       const asked = stopSignal()
       const signal = endWithStdin === true ? AbortSignal.any([asked, endOfInput(orphanGraceMs)]) : asked
       process.exitCode = await runConsumer({ ...given, env: process.env, signal })
-      // Whatever a library left open must not keep a drained consumer alive.
+      // A handle that a library left open must not keep a drained consumer alive.
       process.exit()
     })
 }

@@ -19,7 +19,7 @@ interface DeadFlags {
   readonly altered?: boolean
 }
 
-/** What one XDEL takes: Redis does nothing else meanwhile, and a call has room for some hundred thousand arguments only. */
+/** Records for one XDEL. It blocks Redis, and a call has room for some hundred thousand arguments only. */
 const purgedAtOnce = 1_000
 
 function count(text: string): number {
@@ -29,21 +29,21 @@ function count(text: string): number {
 }
 
 export function registerDead(program: Command): void {
-  const dead = program.command('dead').description("a pipeline's dead letters: list, show, replay, purge")
-  common(dead.command('list').description('one line per record, oldest first'))
+  const dead = program.command('dead').description('list, show, replay and purge the dead letters of a pipeline')
+  common(dead.command('list').description('print one line per record, oldest first'))
     .addOption(reasonOption())
-    .option('--limit <count>', 'at most so many', count, 100)
+    .option('--limit <count>', 'the most records to print', count, 100)
     .action(async (flags: DeadFlags) => await withRecords(flags, async (letters) => await list(letters, flags)))
-  common(dead.command('show').description('one record whole, with its payload').argument('<id>')).action(
+  common(dead.command('show').description('print one record with its payload').argument('<id>')).action(
     async (id: string, flags: DeadFlags) => await withRecords(flags, async (letters) => await show(letters, id)),
   )
-  selection(dead.command('replay').description('put records back into the stream, under a new id, marks reset'))
-    .option('--altered', "also records whose payload a worker's change of the job's data may have made another than the request")
+  selection(dead.command('replay').description('add records to the stream again, under a new id, and reset their marks'))
+    .option('--altered', 'also replay records of a job whose data its worker changed: the payload may differ from the request')
     .action(
       async (ids: string[], flags: DeadFlags) =>
         await withDeadLetters(flags, async (letters) => await replay(letters, ids, flags)),
     )
-  selection(dead.command('purge').description('delete records for good')).action(
+  selection(dead.command('purge').description('delete records; this cannot be undone')).action(
     async (ids: string[], flags: DeadFlags) => await withRecords(flags, async (letters) => await purge(letters, ids, flags)),
   )
 }
@@ -51,9 +51,9 @@ export function registerDead(program: Command): void {
 function common(command: Command): Command {
   return command
     .requiredOption('-f, --file <file>', 'the StreamPipeline resource')
-    .option('--name <name>', 'which pipeline, where the file holds several')
+    .option('--name <name>', 'the pipeline, if the file holds several')
     .option('--refs <directory>', 'folder of Secrets and ConfigMaps: secret/NAME/KEY, configmap/NAME/KEY')
-    .addOption(new Option('-o, --output <format>', 'how to print').choices(['text', 'json']).default('text'))
+    .addOption(new Option('-o, --output <format>', 'output format').choices(['text', 'json']).default('text'))
 }
 
 function reasonOption(): Option {
@@ -61,13 +61,13 @@ function reasonOption(): Option {
 }
 
 function selection(command: Command): Command {
-  return common(command.argument('[id...]', 'records; or --all, or --reason'))
+  return common(command.argument('[id...]', 'ids of records; or use --all or --reason'))
     .addOption(reasonOption())
     .option('--all', 'every record')
-    .option('--dry-run', 'say what would be done')
+    .option('--dry-run', 'print the outcome without doing it')
 }
 
-/** Without BullMQ, its self-test and the queue's Redis: these commands are for days on which Redis takes no writes. */
+/** Without BullMQ, its self-test and the queue's Redis: these commands must work while Redis refuses writes. */
 async function withRecords(flags: DeadFlags, work: (records: Records) => Promise<void>): Promise<void> {
   const [{ withStreamRedis }, { createRecords }, { streamPlace }] = await Promise.all([
     import('../pipelineredis.ts'),
@@ -77,7 +77,7 @@ async function withRecords(flags: DeadFlags, work: (records: Records) => Promise
   await withStreamRedis(flags, async ({ pipeline, stream }) => await work(createRecords(stream, streamPlace(pipeline))))
 }
 
-/** A replay writes to the queue as consumers do, so it chooses their way, and says what is missing before it begins. */
+/** A replay writes to the queue as consumers do. It chooses their path, and reports a missing right before it begins. */
 async function withDeadLetters(flags: DeadFlags, work: (letters: DeadLetters) => Promise<void>): Promise<void> {
   const [{ withPipelineRedis }, { chooseSettlePath }, { createDeadLetters }, { checkReplayRights }] = await Promise.all([
     import('../pipelineredis.ts'),
@@ -146,7 +146,7 @@ async function purge(letters: Records, ids: readonly string[], flags: DeadFlags)
   print(flags.dryRun ? `${records.length} would be purged` : `${purged} purged`)
 }
 
-/** The records a command is about. Without ids, `--all` or `--reason` it refuses to guess. */
+/** The records that a command selects. Throws InvalidOption without ids, `--all` or `--reason`. */
 async function selected(letters: Records, ids: readonly string[], flags: DeadFlags): Promise<readonly DeadLetter[]> {
   if (ids.length > 0) {
     const found = await Promise.all(ids.map(async (id) => ({ id, record: await letters.show(id) })))
@@ -157,7 +157,7 @@ async function selected(letters: Records, ids: readonly string[], flags: DeadFla
   if (!flags.all && flags.reason === undefined) {
     throw failure('InvalidOption', { option: 'ID', detail: 'name records, or choose them with --reason or --all' })
   }
-  // Neither replay nor purge looks at payloads, and those of all records may be more than memory holds.
+  // Payloads are dropped: replay and purge need none, and together they may exceed memory.
   return await Array.fromAsync(letters.list(filterOf(flags)), withoutPayload)
 }
 
@@ -176,13 +176,13 @@ function told(outcome: ReplayOutcome | { readonly kind: 'would be replayed' }): 
     case 'foreign':
       return `not replayed: ${outcome.message}; ${outcome.remedy}`
     case 'gone':
-      return 'gone: somebody else replayed or purged it'
+      return 'gone: it was replayed or purged meanwhile'
     case 'empty':
-      return 'empty: the entry had been trimmed, there is no payload to replay'
+      return 'empty: the entry had been trimmed; there is no payload to replay'
     case 'damaged':
       return `damaged: ${outcome.damage}; it cannot be replayed, only purged`
     case 'altered':
-      return "altered: a worker changed its job's data, and the request itself is gone; look at it with `dead show`, and replay it with --altered"
+      return 'altered: a worker changed the data of its job, and the request itself is gone; check it with `dead show`, and replay it with --altered'
     case 'would be replayed':
       return outcome.kind
     default:
@@ -190,7 +190,7 @@ function told(outcome: ReplayOutcome | { readonly kind: 'would be replayed' }): 
   }
 }
 
-/** For print: bytes that are text as text, others as base64. */
+/** A record for printing: bytes that are UTF-8 as text, others as base64. */
 function plain({ payload, raw, ...record }: DeadLetter): object {
   return {
     ...record,
@@ -209,10 +209,10 @@ function fieldsOf(flat: readonly Buffer[]): readonly object[] {
   return readable.flatMap((name, index) => (index % 2 === 0 ? [{ name, value: readable[index + 1] }] : []))
 }
 
-/** An error in a table; `dead show` prints it whole. */
+/** Characters of an error in the list. `dead show` prints it whole. */
 const mostError = 120
 
-/** A worker's own words may hold line breaks: a space reads better there than an escape. */
+/** An error of a worker may hold line breaks. A space reads better there than an escape. */
 const inOneLine = (text: string) => text.slice(0, 10 * mostError).replaceAll(/\p{Cc}+/gu, ' ')
 
 function row(id: string, reason: string, tries: string, redrives: string, age: string, error: string): string {
@@ -223,7 +223,7 @@ function print(text: string): void {
   process.stdout.write(`${printableLines(text)}\n`)
 }
 
-/** Escapes stay within the values, which are the same when the JSON is read. */
+/** Escapes are JSON's own, so that a reader gets the same values. */
 function printJson(value: unknown, indent?: number): void {
   process.stdout.write(`${printableJson(JSON.stringify(value, undefined, indent))}\n`)
 }

@@ -18,7 +18,7 @@ interface OperatorFlags {
   readonly kubeconfig?: string
 }
 
-/** `--allow-images` is there as `allowImages`; the limits are called `images`. */
+/** Commander's name of a flag: `--allow-images` is `allowImages`. */
 const nameInFlags = (flag: string) => flag.replace(/^--/, '').replaceAll(/-(.)/g, (_, letter: string) => letter.toUpperCase())
 
 function limitsOf(flags: Readonly<Record<string, unknown>>): LimitOptions {
@@ -38,26 +38,29 @@ function limitsOf(flags: Readonly<Record<string, unknown>>): LimitOptions {
 export function registerOperator(program: Command): void {
   const operator = program
     .command('operator')
-    .description("reconcile StreamPipelines of a cluster: the operator image's entry point")
-    .requiredOption('--consumer-image <image>', 'image of consumers whose pipeline names none')
-    .option('--namespaces <list>', 'namespaces to watch, separated by commas; empty: all', '')
+    .description('reconcile the StreamPipelines of a cluster; the entry point of the operator image')
+    .requiredOption('--consumer-image <image>', 'image of consumers, unless a pipeline names one')
+    .option('--namespaces <list>', 'namespaces to serve, separated by commas; empty: all', '')
     .option('--metrics <address>', 'HOST:PORT of /metrics', ':8080')
     .option('--health <address>', 'HOST:PORT of /livez and /readyz', ':8081')
     .option('--network-policy', 'make a NetworkPolicy for each pipeline')
-    .option('--network-policy-redis <networks>', 'with it: let consumers out only to Services’ namespaces and these networks')
+    .option(
+      '--network-policy-redis <networks>',
+      'with --network-policy: consumers reach only the namespaces of their Services and these networks',
+    )
     .option('--pod-monitor', 'make a PodMonitor for each pipeline')
     .option('--restricted-pods', 'refuse pods that the pod security standard restricted does not allow')
     .addOption(
       new Option(
         '--local-redis <which>',
-        'whether Redis may be at the operator’s own host or link or a metadata service; default: refuse in a pod, else allow',
+        'Redis at the operator’s own host or link, or at a metadata service; default: refuse in a pod, else allow',
       ).choices(['allow', 'refuse']),
     )
     .option('--secret-label <label>', 'KEY or KEY=VALUE that each Secret a pipeline names must carry')
-    .option('--many-teams', 'say nothing in status of what answers at an address that is no Redis')
+    .option('--many-teams', 'keep details of peers that are not Redis out of status')
     .addOption(new Option('--log-level <level>').choices(['debug', 'info', 'warn', 'error']).default('info'))
     .addOption(
-      new Option('--decision-log <which>', 'scaling decisions to log whole, for `simulate --replay`')
+      new Option('--decision-log <which>', 'scaling decisions to log in full, for `simulate --replay`')
         .choices(['none', 'changes', 'all'])
         .default('changes'),
     )
@@ -69,7 +72,7 @@ export function registerOperator(program: Command): void {
     .action(async (flags: OperatorFlags, command: Command) => {
       const { runOperator } = await import('../../operator/run.ts')
       process.exitCode = await runOperator({ ...flags, limits: limitsOf(command.opts()), env: process.env, signal: stopSignal() })
-      // Whatever a library left open must not keep a stopped operator alive.
+      // A handle that a library left open must not keep a stopped operator alive.
       process.exit()
     })
   for (const { flag, help } of listLimits) operator.option(`${flag} <list>`, help)

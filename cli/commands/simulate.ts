@@ -20,17 +20,17 @@ export function registerSimulate(program: Command): void {
   program
     .command('simulate')
     .description(
-      'what scaling would do: scenarios beside other autoscalers and an oracle, or a recorded log under another policy',
+      'simulate scaling: scenarios compared with other autoscalers and an oracle, or a recorded log under another policy',
     )
     .option('--scenario <file...>', 'scenarios to run: files, or names of those that come with streampipeline')
     .option('--all', 'run every scenario that comes with streampipeline')
-    .option('--seeds <count>', 'how many times, each with its own chances; the same seed gives the same run', seeds, 5)
+    .option('--seeds <count>', 'number of runs, with seeds from 1 on; the same seed gives the same run', seeds, 5)
     .option('--plot <directory>', 'write an SVG per scenario: arrivals, age, replicas')
-    .option('--decision-log <file>', "write the decisions of the first scenario's first seed")
-    .option('--replay <log>', "run a decision log again instead; the operator's log as it comes from kubectl logs will do")
-    .option('--pipeline <namespace/name>', 'with --replay: whose decisions, where the log has those of several')
-    .option('-f, --file <file>', 'with --replay: the StreamPipeline whose scaling to ask about')
-    .addOption(new Option('-o, --output <format>', 'what is printed').choices(['table', 'json', 'markdown']).default('table'))
+    .option('--decision-log <file>', 'write the decisions of the first scenario, first seed')
+    .option('--replay <log>', 'run a decision log again instead; the output of kubectl logs of the operator is one')
+    .option('--pipeline <namespace/name>', 'with --replay: the pipeline, if the log has several')
+    .option('-f, --file <file>', 'with --replay: the StreamPipeline whose scaling is tried')
+    .addOption(new Option('-o, --output <format>', 'output format').choices(['table', 'json', 'markdown']).default('table'))
     .action(async (options: SimulateOptions) => {
       const { runSimulate } = await import('../../scaling/simulate/run.ts')
       process.exitCode = await runSimulate(options, (text) => process.stdout.write(`${printed(options.output, text)}\n`))

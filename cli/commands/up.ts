@@ -18,19 +18,19 @@ interface UpFlags {
 export function registerUp(program: Command): void {
   program
     .command('up')
-    .description('run a pipeline on this machine: the same decisions and the same consumer, as local processes')
+    .description('run a pipeline on this machine: consumers and scaling decisions of a cluster, as local processes')
     .requiredOption('-f, --file <file>', 'the StreamPipeline resource')
-    .option('--name <name>', 'which pipeline, where the file holds several')
+    .option('--name <name>', 'the pipeline, if the file holds several')
     .addOption(new Option('--redis <kind>', 'private: start a redis-server for this run').choices(['private']))
     .addOption(
       new Option(
         '--from <start>',
-        'where a group that has never read begins, instead of source.startFrom: beginning forwards what the stream holds already, now leaves it',
+        'start of a group that has never read, instead of source.startFrom: beginning forwards the entries in the stream, now skips them',
       ).choices(['beginning', 'now']),
     )
-    .option('--demo', 'add a load, with duplicates and invalid payloads, and run the jobs')
-    .option('--for <duration>', 'drain and end by itself after this long, such as 20s')
-    .addOption(new Option('-o, --output <format>', 'what is printed').choices(['table', 'json']).default('table'))
+    .option('--demo', 'add a load with duplicates and invalid payloads, and run the jobs')
+    .option('--for <duration>', 'drain and end after this time, such as 20s')
+    .addOption(new Option('-o, --output <format>', 'output format').choices(['table', 'json']).default('table'))
     .option('--refs <directory>', 'folder of Secrets and ConfigMaps: secret/NAME/KEY, configmap/NAME/KEY')
     .option('--decision-log <file>', 'write every scaling decision, for `simulate --replay`')
     .action(async (flags: UpFlags) => {
@@ -40,7 +40,7 @@ export function registerUp(program: Command): void {
         throw failure('InvalidOption', { option: '--for', detail: `${flags.for} is not a duration such as 500ms, 20s or 1h30m` })
       }
       process.exitCode = await runUp({ ...flags, for: forMs })
-      // Ended by force: what was still being started is not waited for.
+      // Ended by force: processes that were being started are not awaited.
       if (process.exitCode === 130) process.exit()
     })
 }

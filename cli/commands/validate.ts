@@ -9,9 +9,9 @@ const print = (line: string) => process.stdout.write(`${printable(line, mostMess
 export function registerValidate(program: Command): void {
   program
     .command('validate')
-    .description('check StreamPipelines as the API server would, without one')
+    .description('check StreamPipelines offline, as the API server would')
     .argument('<file...>', 'YAML or JSON files')
-    .addOption(new Option('-o, --output <format>', 'how to print').choices(['text', 'json']).default('text'))
+    .addOption(new Option('-o, --output <format>', 'output format').choices(['text', 'json']).default('text'))
     .action(async (files: string[], { output }: { output: 'text' | 'json' }) => {
       const { validateFile } = await import('../../api/files.ts')
       const reports = await Promise.all(files.map(validateFile))

@@ -12,15 +12,15 @@ export interface Demo {
   /** When the producer began (performance.now); undefined before. */
   readonly producingSince: number | undefined
   counts(): DemoCounts
-  /** No more input; resolves with what was accepted. Idempotent. */
+  /** No more input; resolves with the accepted requests. Idempotent. */
   finishProducing(): Promise<Produced>
-  /** No more executions; resolves with what was executed. Idempotent. */
+  /** No more executions; resolves with the executed jobs. Idempotent. */
   finishWorking(): Promise<Executed>
   /** Ends both threads at once. Idempotent. */
   close(): Promise<void>
 }
 
-/** @param onFatal told when a thread cannot go on */
+/** @param onFatal called when a thread cannot go on */
 export function startDemo(input: ThreadInput, onFatal: (error: StreamPipelineError) => void): Demo {
   let counts: DemoCounts = { entries: 0, executions: 0 }
   let producingSince: number | undefined
@@ -60,7 +60,7 @@ function startThread<Message extends ProducerMessage | WorkerMessage>(
   // The sources run as .ts, the published package as .js: the thread's file has the extension of this one.
   const thread = new Thread(new URL(`./${name}${extname(import.meta.url)}`, import.meta.url), { workerData: input })
   const finished = Promise.withResolvers<FinishedOf<Message>>()
-  // Whoever waits for it hears a failure; onFatal tells it in any case.
+  // A caller that waits gets the failure. onFatal gets it in any case.
   finished.promise.catch(() => {})
   const fail = (detail: string, cause?: unknown) => {
     const error = failure('Internal', { detail: `the demo's ${name}: ${detail}` }, cause)

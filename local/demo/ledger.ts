@@ -1,4 +1,4 @@
-/** What became of everything the demo added: pure arithmetic over what was measured. */
+/** The outcome of every entry that the demo added: arithmetic over measured counts. */
 import { jobId } from '../../redis/keys.ts'
 
 export interface Measured {

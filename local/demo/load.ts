@@ -7,7 +7,7 @@ import { createHash } from 'node:crypto'
 
 export interface NdviRequest {
   readonly job_id: number
-  /** SHA-256 over what is asked for: equal work, equal hash. */
+  /** SHA-256 of the requested work: equal work, equal hash. */
   readonly request_hash: string
   readonly farm_id: number
   readonly engine: string

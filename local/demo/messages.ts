@@ -1,4 +1,4 @@
-/** What the demo's threads and the main thread tell each other. Plain data. */
+/** Messages between the demo's threads and the main thread. Plain data. */
 
 /** Given to a thread at its start. */
 export interface ThreadInput {

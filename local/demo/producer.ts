@@ -66,7 +66,7 @@ async function produce(): Promise<void> {
   tell({ kind: 'Finished', keys: [...keys] })
 }
 
-/** Again and again while Redis is away: what was asked for must not be forgotten. */
+/** Repeats while Redis is away, so that no request is forgotten. */
 async function persistently<T>(work: () => Promise<T>): Promise<T> {
   for (;;) {
     try {

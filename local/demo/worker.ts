@@ -1,6 +1,6 @@
 /**
- * The demo's BullMQ worker, a thread of its own: runs each job once and remembers what it ran, as the application's database
- * would. Its counts are what the ledger is made from.
+ * The demo's BullMQ worker, a thread of its own. It runs each job once and remembers the keys, in place of an application's
+ * database. The ledger is made from its counts.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parentPort, workerData } from 'node:worker_threads'
@@ -48,7 +48,7 @@ async function work(): Promise<void> {
       total++
       return { ndvi }
     },
-    // Redis comes and goes in a demo of recovery; what matters shows in the ledger.
+    // Redis may be away in a demo of recovery. The ledger shows the outcome.
     onError: () => {},
     bullmq: { stalledInterval: 5_000, lockDuration: 10_000 },
   })

@@ -55,7 +55,7 @@ function isNamesake({ apiVersion, kind, name }: OwnerReference, owner: OwnerRefe
 
 function strangerOf(live: KubernetesObject, owner: OwnerReference): string {
   const controller = controllerOf(live)
-  if (controller === undefined) return 'somebody else (no controller is named in it)'
+  if (controller === undefined) return 'an unknown owner (it names no controller)'
   if (isNamesake(controller, owner)) return `an earlier ${owner.kind} ${owner.name} that was deleted`
   return `${controller.kind} ${controller.name}`
 }

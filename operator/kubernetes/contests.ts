@@ -6,9 +6,10 @@
  *                                                            ▲                                            │
  *                                                            └───────────── undone within the hour ───────┘
  */
+import { isRecord } from '../../api/validation/problem.ts'
 import type { KubernetesObject, ManagedFieldsEntry } from './objects.ts'
 
-export interface Contests {
+interface Contests {
   /** That writer changed back our write to `id`. */
   undone(id: string, writer: string, nowMs: number): void
   /** The writer that contests `id`, while no write is due. Undefined: none. */
@@ -64,11 +65,18 @@ export function writerOf({ metadata }: KubernetesObject, path: readonly string[]
 
 /** The writer that lost fields to our forced apply, by the object before and after it. */
 export function losersOf(before: KubernetesObject, after: KubernetesObject, ours: readonly string[]): string | undefined {
-  const kept = new Map((after.metadata.managedFields ?? []).map((entry) => [idOf(entry), JSON.stringify(entry.fieldsV1)]))
+  const kept = new Map((after.metadata.managedFields ?? []).map((entry) => [idOf(entry), entry.fieldsV1]))
   const lost = (before.metadata.managedFields ?? []).filter(
-    (entry) => !isOurs(entry, ours) && kept.get(idOf(entry)) !== JSON.stringify(entry.fieldsV1),
+    (entry) => !isOurs(entry, ours) && entry.subresource !== 'status' && !includes(kept.get(idOf(entry)), entry.fieldsV1),
   )
   return lost.length === 0 ? undefined : nameOf(newest(lost))
+}
+
+/** Whether each field is still there. A writer may have added others at the same time. */
+function includes(fields: unknown, expected: unknown): boolean {
+  if (expected === undefined) return true
+  if (!isRecord(expected)) return fields === expected
+  return isRecord(fields) && Object.entries(expected).every(([key, inner]) => includes(fields[key], inner))
 }
 
 const idOf = ({ manager = '', operation = '', subresource = '' }: ManagedFieldsEntry) => `${manager} ${operation} ${subresource}`

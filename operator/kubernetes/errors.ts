@@ -14,7 +14,10 @@ interface Status {
 /** The pause that an answer asked for, by its error. */
 const pauses = new WeakMap<StreamPipelineError, number>()
 
-/** The pause that the API server asked for, by `Retry-After` or in its Status. */
+/** A proxy, or an admission webhook, may ask for any pause. A timer beyond 24 days would fire at once. */
+const longestPauseSeconds = 600
+
+/** The pause that the API server asked for, by `Retry-After` or in its Status: ten minutes at most. */
 export function retryAfterMs(error: StreamPipelineError): number | undefined {
   return pauses.get(error)
 }
@@ -36,7 +39,9 @@ export function statusFailure(
   retryAfterSeconds: number | undefined = asStatus(body).details?.retryAfterSeconds,
 ): StreamPipelineError {
   const error = normalised(code, body, operation)
-  if (retryAfterSeconds !== undefined) pauses.set(error, retryAfterSeconds * 1000)
+  if (Number.isFinite(retryAfterSeconds)) {
+    pauses.set(error, Math.max(0, Math.min(longestPauseSeconds, Number(retryAfterSeconds))) * 1000)
+  }
   return error
 }
 

@@ -81,7 +81,7 @@ export function changedSince(
 }
 
 /** Compares our labels and our owner reference. Other labels and references belong to other writers. */
-export function hasOwnMetadata({ metadata }: KubernetesObject, { metadata: wanted }: KubernetesObject): boolean {
+function hasOwnMetadata({ metadata }: KubernetesObject, { metadata: wanted }: KubernetesObject): boolean {
   const isLabelled = Object.entries(wanted.labels ?? {}).every(([name, value]) => metadata.labels?.[name] === value)
   return (
     isLabelled &&

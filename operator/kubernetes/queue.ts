@@ -75,14 +75,17 @@ export function retryDelayMs(failures: number): number {
 /** Most keys of one namespace under way at once, while the queue knows keys of other namespaces. */
 export type Shares = Readonly<Record<Priority, number>>
 
+/** A namespace that has rested for so long competes with no other. Its next key makes it known again. */
+const forgetMs = 3_600_000
+
 const unlimited = Number.POSITIVE_INFINITY
 const noShares: Shares = { Changed: unlimited, Observed: unlimited, Resynced: unlimited }
 
 export function createQueue(clock: Clock, observer: QueueObserver = {}, shares: Shares = noShares): WorkQueue {
   const states = new Map<string, KeyState>()
   const lines: Record<Priority, Line> = { Changed: createLine(), Observed: createLine(), Resynced: createLine() }
-  /** Keys under way by namespace. A zero stands for a known namespace without any. */
-  const underway = new Map<string, number>()
+  /** Keys under way by namespace, the namespace used last at the end. A zero stands for a known namespace without any. */
+  const underway = new Map<string, { readonly keys: number; readonly usedMs: number }>()
   const delayed = new Map<string, { readonly dueMs: number; readonly priority: Priority; readonly cancel: () => void }>()
   const failures = new Map<string, number>()
   /** In the order in which they came. */
@@ -93,6 +96,7 @@ export function createQueue(clock: Clock, observer: QueueObserver = {}, shares: 
     states.set(key, { kind: 'Queued', priority, sinceMs })
     lines[priority].add(key)
     count(key, 0)
+    forgetNamespaces()
     serve()
   }
 
@@ -109,7 +113,7 @@ export function createQueue(clock: Clock, observer: QueueObserver = {}, shares: 
   function next(of: readonly Priority[]): Taken | undefined {
     for (const priority of of) {
       const most = underway.size > 1 ? shares[priority] : unlimited
-      const key = lines[priority].take((namespace) => (underway.get(namespace) ?? 0) < most)
+      const key = lines[priority].take((namespace) => (underway.get(namespace)?.keys ?? 0) < most)
       const state = key === undefined ? undefined : states.get(key)
       if (key === undefined || state?.kind !== 'Queued') continue
       const now = clock.now()
@@ -123,7 +127,18 @@ export function createQueue(clock: Clock, observer: QueueObserver = {}, shares: 
 
   function count(key: string, more: number): void {
     const { namespace } = splitKey(key)
-    underway.set(namespace, (underway.get(namespace) ?? 0) + more)
+    const keys = (underway.get(namespace)?.keys ?? 0) + more
+    underway.delete(namespace)
+    underway.set(namespace, { keys, usedMs: clock.now() })
+  }
+
+  /** A namespace without keys for so long competes with no other. */
+  function forgetNamespaces(): void {
+    const before = clock.now() - forgetMs
+    for (const [namespace, { keys, usedMs }] of underway) {
+      if (usedMs > before) return
+      if (keys === 0) underway.delete(namespace)
+    }
   }
 
   function add(key: string, priority: Priority = 'Changed'): void {

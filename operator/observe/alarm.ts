@@ -16,7 +16,7 @@
  * If Redis refuses the read (no right to XREAD, a key of another type), the streams are tried one by one. A pipeline whose stream is
  * refused wakes at its next look, as without an alarm, and `refusal` holds the reason.
  */
-import { asFailure, type StreamPipelineError } from '../../api/errors.ts'
+import { asFailure, failure, type StreamPipelineError } from '../../api/errors.ts'
 import { type Backoff, backoffMs } from '../../process/backoff.ts'
 import { pause } from '../../process/pause.ts'
 import { close, connect, failureOn, open, type RedisConnection } from '../../redis/connect/connection.ts'
@@ -111,7 +111,7 @@ export function createAlarm({ clock, lease, onWake }: AlarmParts): Alarm {
     const [first] = sleepers.values()
     if (first === undefined) return
     if (connection === undefined) {
-      place = await placeOf(lease, first.stream)
+      place = await used(() => placeOf(lease, first.stream))
       connection = connect(place, 'Alarm')
     }
     await open(connection, stop.signal)
@@ -136,6 +136,17 @@ export function createAlarm({ clock, lease, onWake }: AlarmParts): Alarm {
     wake(wokenBy(reply, armed), armed)
   }
 
+  /** Work on the observer's connection, when that has a place. */
+  async function used<T>(work: () => Promise<T>): Promise<T> {
+    const leave = await lease.enter(stop.signal)
+    if (leave === undefined) throw failure('Closed', { what: 'alarm' })
+    try {
+      return await work()
+    } finally {
+      leave()
+    }
+  }
+
   /** Throws if no pipeline wakes: a server that sends other bytes in place of entries could repeat them at once. */
   async function wakeByIds(armed: ReadonlyMap<string, Sleeper>, refused: StreamPipelineError): Promise<void> {
     await hangUp()
@@ -143,7 +154,7 @@ export function createAlarm({ clock, lease, onWake }: AlarmParts): Alarm {
     const newest = new Map<string, string>()
     for (let at = 0; at < streams.length; at += idsAtOnce) {
       const some = streams.slice(at, at + idsAtOnce)
-      const { ids } = await newestEntries(lease.connection, { streams: some })
+      const { ids } = await used(() => newestEntries(lease.connection, { streams: some }))
       for (const [n, stream] of some.entries()) {
         const id = ids[n] ?? ''
         if (isEntryId(id)) newest.set(stream, id)
@@ -219,7 +230,8 @@ export function createAlarm({ clock, lease, onWake }: AlarmParts): Alarm {
 
   async function unblock(clientId: number): Promise<void> {
     const [first] = sleepers.values()
-    if (first === undefined) return
+    // A closed connection is not opened for that: the read ends by itself in a few seconds.
+    if (first === undefined || lease.connection.status !== 'ready') return
     try {
       // At another node somebody else may bear that number.
       if ((await placeOf(lease, first.stream)).label !== place?.label) return

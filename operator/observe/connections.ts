@@ -1,16 +1,22 @@
 /**
  * One connection per distinct Redis, however many pipelines use it. An address holds everything needed to connect, secrets
  * included, so a changed password is another address: the new connection is made and the old one goes with its last user.
+ *
+ * A tenant may name thousands of servers. So each namespace has a bounded number of places for open connections (places.ts). A connection
+ * is used between `enter` and the function it returns; in between it may be closed, and is replaced by one that opens at its next use.
  */
 import { createHash } from 'node:crypto'
+import type { Redis } from 'ioredis'
 import { createSemaphore, type Semaphore } from '../../process/semaphore.ts'
-import { close, connect, failureOn, type RedisConnection } from '../../redis/connect/connection.ts'
+import { close, connect, failureOn, isCluster, type RedisConnection } from '../../redis/connect/connection.ts'
 import type { RedisAddress } from '../../redis/connect/references.ts'
 import { checkServer } from '../../redis/preflight/backends.ts'
 import type { Clock } from '../kubernetes/clock.ts'
 import { checkWritable } from './diagnosis.ts'
+import { createPlaces, type Seat } from './places.ts'
 
 export interface RedisLease {
+  /** Another one after each closing, so it is to be read anew at each use. */
   readonly connection: RedisConnection
   /** Where it leads, secrets included. */
   readonly address: RedisAddress
@@ -23,16 +29,27 @@ export interface RedisLease {
    * Throws RedisNotReady, RedisUnfit, or why Redis could not be asked.
    */
   serverFit(): Promise<void>
+  /** Waits for a place, and begins a use of the connection; the function returned ends it. Undefined when the signal aborts first. */
+  enter(signal: AbortSignal): Promise<(() => void) | undefined>
+  /** As `enter`, without waiting. Only for a use within another one, which would wait for itself. */
+  enterNow(): () => void
   /** Idempotent. */
   release(): Promise<void>
 }
 
 export interface RedisConnections {
-  lease(address: RedisAddress): RedisLease
+  /** @param namespace whose places the connection needs */
+  lease(address: RedisAddress, namespace: string): RedisLease
+  /** `enter` for several leases of one namespace. They are entered together: one after the other, two uses could wait for each other. */
+  enter(namespace: string, leases: readonly RedisLease[], signal: AbortSignal): Promise<(() => void) | undefined>
   /** Whoever still uses one is cut off. */
   close(): Promise<void>
 }
 
+/** Open connections of one namespace. Uses within another use may exceed it, to twice as many at most. */
+export const placesOfNamespace = 128
+/** Nodes of a cluster to which a connection may stay open between two uses. Redirections of each command open more. */
+const mostNodes = 128
 const looksAtOnce = 16
 /** A look that has waited this long begins all the same: a Redis that hangs should be reported soon. */
 const longestWaitMs = 5_000
@@ -42,12 +59,18 @@ export function addressId(address: RedisAddress): string {
   return createHash('sha256').update(JSON.stringify(address)).digest('base64url')
 }
 
-interface Held extends Pick<RedisLease, 'connection' | 'looks' | 'serverFit'> {
+interface Held extends Pick<RedisLease, 'looks' | 'serverFit'>, Seat {
+  connection: RedisConnection
   users: number
+  /** Uses under way. */
+  uses: number
 }
 
 export function createConnections(clock: Clock): RedisConnections {
   const held = new Map<string, Held>()
+  const places = createPlaces(placesOfNamespace)
+  const seats = new WeakMap<RedisLease, Held>()
+  const closing = new Set<Promise<void>>()
 
   async function isFit(connection: RedisConnection): Promise<void> {
     try {
@@ -59,46 +82,85 @@ export function createConnections(clock: Clock): RedisConnections {
   }
 
   function hold(address: RedisAddress): Held {
-    const connection = connect(address, 'Observer')
     let last: { readonly atMs: number; readonly outcome: Promise<void> } | undefined
-    return {
-      connection,
+    const entry: Held = {
+      connection: connect(address, 'Observer'),
       looks: createSemaphore(looksAtOnce, { ms: longestWaitMs, timer: clock.after }),
       serverFit() {
         if (last === undefined || clock.now() - last.atMs >= serverEveryMs) {
-          last = { atMs: clock.now(), outcome: isFit(connection) }
+          last = { atMs: clock.now(), outcome: isFit(entry.connection) }
         }
         return last.outcome
       },
+      async sleep() {
+        const old = entry.connection
+        entry.connection = connect(address, 'Observer')
+        const closed = close(old).finally(() => closing.delete(closed))
+        closing.add(closed)
+        await closed
+      },
       users: 0,
+      uses: 0,
+    }
+    return entry
+  }
+
+  function begin(entry: Held, leave: () => void): () => void {
+    entry.uses += 1
+    let left = false
+    return () => {
+      if (left) return
+      left = true
+      entry.uses -= 1
+      // A hostile cluster may send each command to another node.
+      const { connection, uses } = entry
+      if (uses === 0 && isCluster(connection) && connection.nodes('all').filter(isOpen).length > mostNodes) void entry.sleep()
+      leave()
     }
   }
 
   return {
-    lease(address) {
+    lease(address, namespace) {
       const id = addressId(address)
       const entry = held.get(id) ?? hold(address)
       entry.users += 1
       held.set(id, entry)
       let released = false
-      return {
-        connection: entry.connection,
+      const lease: RedisLease = {
+        get connection() {
+          return entry.connection
+        },
         address,
         id,
         looks: entry.looks,
         serverFit: entry.serverFit,
+        async enter(signal) {
+          const leave = await places.take(namespace, [entry], signal)
+          return leave && begin(entry, leave)
+        },
+        enterNow: () => begin(entry, places.takeNow(namespace, entry)),
         async release() {
           if (released) return
           released = true
           entry.users -= 1
           if (entry.users > 0) return
           held.delete(id)
+          places.forget(entry)
           await close(entry.connection)
         },
       }
+      seats.set(lease, entry)
+      return lease
+    },
+    async enter(namespace, leases, signal) {
+      const entries = leases.flatMap((lease) => seats.get(lease) ?? [])
+      const leave = await places.take(namespace, entries, signal)
+      return leave && entries.reduce((inner, entry) => begin(entry, inner), leave)
     },
     async close() {
-      await Promise.all([...held.values()].map(({ connection }) => close(connection)))
+      await Promise.all([...held.values()].map(({ connection }) => close(connection)).concat(...closing))
     },
   }
 }
+
+const isOpen = ({ status }: Redis): boolean => status !== 'wait' && status !== 'end'

@@ -107,8 +107,6 @@ export function createReferenceReader(
       const waitMs = Math.max(backoffMs(attempts, again, clock.random()), retryAfterMs(error) ?? 0)
       const sinceMs = reading.doubt?.sinceMs ?? atMs
       reading.doubt = { error, sinceMs, attempts, againMs: clock.now() + Math.min(again.maxMs, waitMs) }
-    } finally {
-      reading.underway = undefined
     }
   }
 
@@ -120,8 +118,11 @@ export function createReferenceReader(
     // A read under way is young enough, unless the caller wants a younger answer.
     if (reading.underway !== undefined && now - reading.askedMs < Math.max(1, maxAgeMs)) await reading.underway
     else if (!isFresh && !isPausing) {
-      reading.underway = ask(reading, namespace, reference)
-      await reading.underway
+      const asking = ask(reading, namespace, reference)
+      reading.underway = asking
+      await asking
+      // A younger read may be under way by now.
+      if (reading.underway === asking) reading.underway = undefined
     }
     const { answer, doubt } = reading
     if (doubt === undefined) return answer?.holder

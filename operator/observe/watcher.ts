@@ -16,8 +16,6 @@ import type { Decision } from '../../scaling/decide.ts'
 import { observe } from '../../scaling/observe.ts'
 import { scalingPolicy } from '../../scaling/policy.ts'
 import type { Sample } from '../../scaling/sample.ts'
-import { soundDecision } from '../../scaling/sounddecision.ts'
-import type { ScalingState } from '../../scaling/state.ts'
 import type { MadeDecision } from '../decisions.ts'
 import type { Clock } from '../kubernetes/clock.ts'
 import type { Observation } from '../plan/observed.ts'
@@ -27,7 +25,7 @@ import { diagnosed, refusalOf } from './diagnosis.ts'
 import { lastSample, type Made } from './lastsample.ts'
 import type { Locate } from './locality.ts'
 import type { ReferenceReader } from './referencereader.ts'
-import { readScalingState, writeScalingState } from './scalingstate.ts'
+import { createScalingMemory, type Shelf } from './scalingmemory.ts'
 import { checkTlsMaterial } from './tlsmaterial.ts'
 
 /** What the reconciler wants watched. */
@@ -75,6 +73,8 @@ interface WatcherParts {
   readonly onBegin?: (() => void) | undefined
   /** Each decision with all it was made of. */
   readonly onDecision?: ((made: MadeDecision) => void) | undefined
+  /** A decision could not be computed from the stored state or the sample, and was made without them. */
+  readonly onDefect?: ((thrown: unknown) => void) | undefined
 }
 
 /** What one look found. */
@@ -92,14 +92,19 @@ interface Trial {
 
 /** After a failed look references are read anew, but not for each of the pipelines that share them. */
 const referencesAfterFailureMs = 2_000
-const saveStateEveryMs = 30_000
+/** At the end a Redis that does not answer is not waited for. */
+const lastWriteMs = 1_000
 
 export function createPipelineWatcher(parts: WatcherParts): PipelineWatcher {
   const { reader, connections, clock, referencesEveryMs, locate, checkEveryMs, reaper, onDecision } = parts
   let observation: Observation = parts.before ?? { kind: 'None' }
-  let state: ScalingState | undefined
-  let stateLoaded = false
-  let stateSavedMs = Number.NEGATIVE_INFINITY
+  const memory = createScalingMemory(
+    clock,
+    (made) => onDecision?.(made),
+    (thrown) => parts.onDefect?.(thrown),
+  )
+  /** Where the last look found that writes are taken. */
+  let shelf: Shelf | undefined
   let streamLease: RedisLease | undefined
   let queueLease: RedisLease | undefined
   let trial: Trial | undefined
@@ -112,12 +117,13 @@ export function createPipelineWatcher(parts: WatcherParts): PipelineWatcher {
     const address = locate(namespace, named)
     if (held !== undefined && held.id === addressId(address)) return held
     checkTlsMaterial(target.tls, address.tls)
-    const lease = connections.lease(address)
+    const lease = connections.lease(address, namespace)
     await held?.release()
     return lease
   }
 
-  async function sampled({ pipeline, mode }: Watched, lease: RedisLease): Promise<Look> {
+  /** @param leaves gets the end of each further use of a connection */
+  async function sampled({ pipeline, mode }: Watched, lease: RedisLease, leaves: (() => void)[]): Promise<Look> {
     const { namespace } = pipeline
     const { connection } = lease
     await open(connection)
@@ -126,12 +132,10 @@ export function createPipelineWatcher(parts: WatcherParts): PipelineWatcher {
       queueLease = undefined
     } else {
       queueLease = await leaseFor(pipeline.sink.redis, namespace, queueLease)
+      leaves.push(queueLease.enterNow())
       await open(queueLease.connection)
     }
-    if (!stateLoaded) {
-      state = await readScalingState(connection, keySpace(pipeline.source.stream, pipeline.source.group))
-      stateLoaded = true
-    }
+    await memory.read(shelfOf(pipeline, lease))
     const queue = queueLease ?? lease
     const sample = await observe(connection, pipeline, queue.connection)
     return { sample, refusal: await tried(pipeline, mode, lease, queue) }
@@ -197,23 +201,22 @@ export function createPipelineWatcher(parts: WatcherParts): PipelineWatcher {
   }
 
   function decided(watched: Watched, sample: Sample | undefined): Decision {
-    const policy = scalingPolicy(watched.pipeline, watched.currentReplicas)
-    const decision = soundDecision(state, sample, policy)
-    onDecision?.({ sample: sample ?? null, state: state ?? null, policy, decision })
-    state = decision.state
-    return decision
+    return memory.decide(sample, scalingPolicy(watched.pipeline, watched.currentReplicas))
   }
 
-  async function saveState(pipeline: CompiledPipeline, refusal: StreamPipelineError | undefined): Promise<void> {
-    if (
-      refusal !== undefined ||
-      streamLease === undefined ||
-      state === undefined ||
-      clock.now() - stateSavedMs < saveStateEveryMs
-    )
-      return
-    stateSavedMs = clock.now()
-    await writeScalingState(streamLease.connection, keySpace(pipeline.source.stream, pipeline.source.group), state)
+  /** @returns why the state could not be kept */
+  async function kept(pipeline: CompiledPipeline, lease: RedisLease): Promise<StreamPipelineError | undefined> {
+    const here = shelfOf(pipeline, lease)
+    const refusal = await refusalOf(() => memory.write(here), lease.connection)
+    if (refusal === undefined) shelf = here
+    return refusal
+  }
+
+  async function keptAtLast(here: Shelf): Promise<void> {
+    const late = Promise.withResolvers<void>()
+    const cancel = clock.after(lastWriteMs, late.resolve)
+    await Promise.race([refusalOf(() => memory.write(here, true), here.connection), late.promise])
+    cancel()
   }
 
   return {
@@ -225,21 +228,28 @@ export function createPipelineWatcher(parts: WatcherParts): PipelineWatcher {
     },
     async look(watched, signal) {
       const before = ofSame(observation, watched.pipeline)
-      let leave = () => {}
       let atMs = clock.wall().getTime()
+      const leaves: (() => void)[] = []
       try {
         streamLease = await leaseFor(watched.pipeline.redis, watched.pipeline.namespace, streamLease)
-        const entered = await streamLease.looks.take(signal)
-        if (entered === undefined) return
-        leave = entered
+        const { namespace } = watched.pipeline
+        const both = [streamLease, queueLease].filter((lease) => lease !== undefined)
+        const use = await connections.enter(namespace, both, signal)
+        if (use === undefined) return
+        leaves.push(use)
+        const turn = await streamLease.looks.take(signal)
+        if (turn === undefined) return
+        leaves.push(turn)
         atMs = clock.wall().getTime()
         parts.onBegin?.()
         const { connection } = streamLease
-        const { sample: found, refusal } = await sampled(watched, streamLease)
+        const { sample: found, refusal } = await sampled(watched, streamLease, leaves)
         const { sample, vanished } = await reaper.reap(connection, watched.pipeline, watched.livingPods, found)
         const quietSinceMs = quietSince(before, sample, clock.wall().getTime())
         const decision = decided(watched, sample)
+        shelf = undefined
         const unmade = refusal ?? (await madeGroup(watched.pipeline, connection, sample, decision))
+        const unkept = unmade ?? (await kept(watched.pipeline, streamLease))
         observation = {
           kind: 'Seen',
           generation: watched.pipeline.generation,
@@ -247,22 +257,23 @@ export function createPipelineWatcher(parts: WatcherParts): PipelineWatcher {
           sample,
           vanished,
           decision,
-          ...(unmade === undefined ? {} : { refusal: unmade }),
+          ...(unkept === undefined ? {} : { refusal: unkept }),
           ...(quietSinceMs === undefined ? {} : { quietSinceMs }),
         }
         seenPlace = placeOf(watched.pipeline)
-        await saveState(watched.pipeline, refusal)
       } catch (thrown) {
+        shelf = undefined
         const decision = decided(watched, undefined)
         const error = await diagnosed(thrown, watched.pipeline, streamLease?.connection, queueLease?.connection)
         const { generation } = watched.pipeline
         observation = { kind: 'Failed', generation, error, decision, ...lastSample(before) }
         seenPlace = placeOf(watched.pipeline)
       } finally {
-        leave()
+        for (const leave of leaves.toReversed()) leave()
       }
     },
     async close() {
+      if (shelf !== undefined) await keptAtLast(shelf)
       await Promise.all([streamLease?.release(), queueLease?.release()])
     },
   }
@@ -270,6 +281,11 @@ export function createPipelineWatcher(parts: WatcherParts): PipelineWatcher {
 
 const placeOf = ({ redis, source, sink }: CompiledPipeline): string =>
   JSON.stringify([redis, source.stream, source.group, sink.redis, sink.prefix, sink.queue])
+
+function shelfOf({ source }: CompiledPipeline, { connection, id }: RedisLease): Shelf {
+  const { stream, group } = source
+  return { connection, keys: keySpace(stream, group), id: JSON.stringify([id, stream, group]) }
+}
 
 /** Since when nothing has waited and nothing was added. */
 function quietSince(before: Made | undefined, sample: Sample, nowMs: number): number | undefined {

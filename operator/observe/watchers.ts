@@ -183,6 +183,7 @@ export function createWatchers(options: WatchersOptions): PipelineWatchers {
         before,
         onBegin: () => options.onBegin?.(key),
         onDecision: (made) => options.onDecision?.(key, made),
+        onDefect: (thrown) => options.onFault?.(key, thrown),
       })
       const nowMs = clock.wall().getTime()
       const said = visible(before ?? { kind: 'None' }, nowMs, options.quietMs, watched.pipeline.sink.maxWaiting)

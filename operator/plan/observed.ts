@@ -72,6 +72,11 @@ export interface PodEvent {
   readonly atMs: number
 }
 
+/** Events of one pod, or why they cannot be read. */
+export type PodEvents =
+  | { readonly kind: 'Read'; readonly events: readonly PodEvent[] }
+  | { readonly kind: 'Unread'; readonly error: StreamPipelineError }
+
 /** The spec, read: the API server takes what an older schema allowed, so it may still be unsound. */
 export type ReadSpec =
   | { readonly kind: 'Sound'; readonly resource: StreamPipeline; readonly pipeline: CompiledPipeline }
@@ -100,7 +105,7 @@ export interface DarkKind {
 }
 
 /** The decision, without the state for the next decision, which stays with the scaler. */
-export type ToldDecision = Omit<Decision, 'state'>
+type ToldDecision = Omit<Decision, 'state'>
 
 /** The last look at the pipeline's Redis. */
 export type Observation =
@@ -177,7 +182,7 @@ export interface Observed {
   readonly children: readonly KubernetesObject[]
   readonly pods: readonly PodObject[]
   /** Events by uid, of pods whose status names no cause. */
-  readonly podEvents?: ReadonlyMap<string, readonly PodEvent[]>
+  readonly podEvents?: ReadonlyMap<string, PodEvents>
   readonly references: readonly ReferenceState[]
   readonly observation: Observation
   /** The served CustomResourceDefinition lacks what this operator needs; undefined: it fits, or is not known yet. */

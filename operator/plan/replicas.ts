@@ -16,13 +16,14 @@ export function desiredReplicas(observed: Observed, nowMs: number): number {
   const { spec, observation, deployment } = observed
   if (spec.kind === 'Unsound') return deployment?.spec?.replicas ?? 0
   const { pipeline } = spec
+  // What the spec asks for takes no look at Redis, and the last look may be one of an earlier spec.
+  if (pipeline.suspend) return 0
+  if (pipeline.scaling.policy === 'Manual' && pipeline.mode === 'Stream') return pipeline.replicas
   if (observation.kind !== 'None') {
     const { replicas } = observation.decision
-    if (pipeline.mode === 'Stream' || pipeline.suspend) return replicas
-    return whileDraining(observed, observation, replicas, nowMs)
+    return pipeline.mode === 'Stream' ? replicas : whileDraining(observed, observation, replicas, nowMs)
   }
   // Not looked at Redis yet: keep what runs, else the least that is sure to be wanted.
-  if (pipeline.suspend) return 0
   if (pipeline.scaling.policy === 'Manual') return pipeline.replicas
   return deployment?.spec?.replicas ?? (pipeline.mode === 'Direct' ? 0 : pipeline.scaling.minReplicas)
 }

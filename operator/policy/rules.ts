@@ -10,7 +10,7 @@ import { localNetworks } from '../../redis/connect/reach.ts'
 import { signingSecretName } from '../plan/names.ts'
 import type { LimitName } from './limits.ts'
 
-export type Switch = LimitName | 'restrictedPods' | 'localRedis' | 'signingSecret'
+type Switch = LimitName | 'restrictedPods' | 'localRedis' | 'signingSecret'
 
 export interface PolicyRule {
   /** The limit that the rule enforces; without that limit the rule is not run. */
@@ -31,7 +31,7 @@ export interface Variable {
 }
 
 /** A CEL literal of a list of strings. */
-export const listLiteral = (items: readonly string[]): string => `[${items.map((item) => JSON.stringify(item)).join(', ')}]`
+const listLiteral = (items: readonly string[]): string => `[${items.map((item) => JSON.stringify(item)).join(', ')}]`
 
 const part = (name: string, empty: '[]' | '{}' | "''", holder = 'variables.consumer'): Variable => ({
   name,
@@ -133,6 +133,25 @@ const redisNamesSigning = (redis: string) => [
   ...['usernameFrom', 'passwordFrom'].map((field) => `(has(${redis}.sentinel) && ${namesSigning(`${redis}.sentinel`, field)})`),
   ...['caFrom', 'certFrom', 'keyFrom'].map((field) => `(has(${redis}.tls) && ${namesSigning(`${redis}.tls`, field)})`),
 ]
+/** The fields of other volumes that give a Secret to a driver or to the kubelet. */
+const secretRefs = [
+  'azureFile.secretName',
+  'cephfs.secretRef.name',
+  'csi.nodePublishSecretRef.name',
+  'flexVolume.secretRef.name',
+  'iscsi.secretRef.name',
+  'rbd.secretRef.name',
+  'scaleIO.secretRef.name',
+  'storageos.secretRef.name',
+]
+
+/** `has(v.csi) && has(v.csi.nodePublishSecretRef) && has(v.csi.nodePublishSecretRef.name)` */
+const hasPath = (holder: string, path: string): string =>
+  path
+    .split('.')
+    .map((_, at, parts) => `has(${[holder, ...parts.slice(0, at + 1)].join('.')})`)
+    .join(' && ')
+
 const signingNamed = [
   ...redisNamesSigning('variables.redis'),
   ...redisNamesSigning('variables.queueRedis'),
@@ -141,6 +160,7 @@ const signingNamed = [
   `variables.imagePullSecrets.exists(e, ${isSigning('e.name')})`,
   `variables.volumes.exists(v, has(v.secret) && has(v.secret.secretName) && ${isSigning('v.secret.secretName')})`,
   `variables.volumes.exists(v, has(v.projected) && has(v.projected.sources) && v.projected.sources.exists(x, has(x.secret) && has(x.secret.name) && ${isSigning('x.secret.name')}))`,
+  `variables.volumes.exists(v, ${secretRefs.map((path) => `(${hasPath('v', path)} && ${isSigning(`v.${path}`)})`).join(' || ')})`,
 ]
 
 export const policyRules: readonly PolicyRule[] = [

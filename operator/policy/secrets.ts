@@ -28,7 +28,7 @@ export function secretRefusal(
   const assignment = `${label}=${value ?? 'true'}`
   return refused(
     `it does not carry the label ${value === undefined ? label : assignment}`,
-    `whoever may give this Secret to pipelines labels it: kubectl label secret ${name} -n ${namespace} ${assignment}`,
+    `if pipelines may use this Secret, label it: kubectl label secret ${name} -n ${namespace} ${assignment}`,
   )
 }
 

@@ -62,35 +62,40 @@ function variablesOf(object: unknown, limits: Limits, namespace: string, rules: 
   return variables
 }
 
+type Judgement = { readonly kind: 'Allowed' } | { readonly kind: 'Refused'; readonly rule: PolicyRule; readonly cause?: unknown }
+
 /** Undefined: all limits allow the pipeline. */
 export function policyRefusal(pipeline: PipelineObject, limits: Limits): StreamPipelineError | undefined {
   const namespace = pipeline.metadata.namespace ?? 'default'
-  const rules = rulesFor(limits, namespace)
-  if (rules.length === 0) return undefined
-  const object = celValue({ ...pipeline, metadata: { ...pipeline.metadata, namespace } })
-  const scope = attempt(() => ({ object, variables: variablesOf(object, limits, namespace, rules) }))
-  const broken = rules.find(({ expression }) => !holds(expression, scope))
-  if (broken === undefined) return undefined
+  const judgement = judge(pipeline, limits, namespace)
+  if (judgement.kind === 'Allowed') return undefined
+  const { rule, cause } = judgement
   const lists = { ...limits, redisHosts: hostsFor(limits, namespace) }
-  const allowed = broken.list === undefined ? undefined : (lists[broken.list] ?? [])
+  const allowed = rule.list === undefined ? undefined : (lists[rule.list] ?? [])
   const items = allowed === undefined ? '' : ` ${allowed.join(', ') || 'none'}`
-  const parameters = { field: broken.field, detail: `${broken.detail}${items}`, limit: switchOf(broken.limit) }
-  return failure('PolicyRefused', parameters)
+  const failed = cause === undefined ? '' : `; the rule cannot be evaluated: ${firstLine(cause)}`
+  const parameters = { field: rule.field, detail: `${rule.detail}${items}${failed}`, limit: switchOf(rule.limit) }
+  return failure('PolicyRefused', parameters, cause)
 }
 
-/** A pipeline that cannot be judged is refused, as the API server does it. */
-function holds(expression: string, scope: Parameters<typeof evaluate>[1] | undefined): boolean {
-  return scope !== undefined && attempt(() => evaluate(expression, scope)) === true
-}
-
-/** Undefined if it fails: an expression met a value that it cannot read. */
-function attempt<T>(work: () => T): T | undefined {
+/** A pipeline that cannot be judged is refused, as the API server does it: an expression met a value that it cannot read. */
+function judge(pipeline: PipelineObject, limits: Limits, namespace: string): Judgement {
+  const rules = rulesFor(limits, namespace)
+  const [first] = rules
+  if (first === undefined) return { kind: 'Allowed' }
+  const object = celValue({ ...pipeline, metadata: { ...pipeline.metadata, namespace } })
+  let rule = first
   try {
-    return work()
-  } catch {
-    return undefined
+    const variables = variablesOf(object, limits, namespace, rules)
+    for (rule of rules) if (evaluate(rule.expression, { object, variables }) !== true) return { kind: 'Refused', rule }
+  } catch (cause) {
+    return { kind: 'Refused', rule, cause }
   }
+  return { kind: 'Allowed' }
 }
+
+/** CEL shows the expression below its message. */
+const firstLine = (cause: unknown): string => (cause instanceof Error ? cause.message : '').split('\n', 1)[0] ?? ''
 
 /** The addresses to which connections for a namespace's pipelines may go; undefined: any. */
 export function reachFor(limits: Limits, namespace: string): Reach | undefined {

@@ -43,6 +43,8 @@ const most = 50_000
 const burst = 20
 const refillMs = 2_000
 const censusEveryMs = 5_000
+/** The longest time from a suspicion to its answer is shorter. */
+const keepCensusMs = 120_000
 const pageSize = 500
 
 export function createConfirmation({ transport, clock, cached, isKnown, signal }: ConfirmationParts): ConfirmGone {
@@ -54,8 +56,22 @@ export function createConfirmation({ transport, clock, cached, isKnown, signal }
     const now = clock.now()
     const { tokens, atMs } = buckets.get(namespace) ?? { tokens: burst, atMs: now }
     const filled = Math.min(burst, tokens + (now - atMs) / refillMs)
+    buckets.delete(namespace)
     buckets.set(namespace, { tokens: filled >= 1 ? filled - 1 : filled, atMs: now })
     return filled >= 1
+  }
+
+  /** A bucket that is full again equals a new one, and a list of so long ago answers no suspicion. Both maps are in the order of time. */
+  function prune(): void {
+    const now = clock.now()
+    for (const [namespace, { atMs }] of buckets) {
+      if (now - atMs < burst * refillMs) break
+      buckets.delete(namespace)
+    }
+    for (const [namespace, { begunMs }] of censuses) {
+      if (now - begunMs < keepCensusMs) break
+      censuses.delete(namespace)
+    }
   }
 
   async function isGone(namespace: string, name: string, uid: string): Promise<boolean> {
@@ -90,6 +106,7 @@ export function createConfirmation({ transport, clock, cached, isKnown, signal }
     if (last !== undefined && last.begunMs >= sinceMs) return await last.uids
     if (last !== undefined && clock.now() - last.begunMs < censusEveryMs) return undefined
     const census = { begunMs: clock.now(), uids: count(namespace) }
+    censuses.delete(namespace)
     censuses.set(namespace, census)
     try {
       return await census.uids
@@ -108,6 +125,7 @@ export function createConfirmation({ transport, clock, cached, isKnown, signal }
   }
 
   return async (namespace, name, uid, sinceMs) => {
+    prune()
     if (gone.has(uid)) return true
     const held = cached(`${namespace}/${name}`)
     if (held?.metadata.uid === uid) return hasEnded(held) ? remember(uid) : false

@@ -8,7 +8,7 @@ import { printable, printableName } from '../../api/printable.ts'
 import type { StreamPipelineStatus } from '../../api/status.ts'
 import { parseIdentity } from '../../redis/stream/identity.ts'
 import type { ConsumerSample, Sample } from '../../scaling/sample.ts'
-import type { Observed, PodEvent, PodObject } from '../plan/observed.ts'
+import type { Observed, PodEvents, PodObject } from '../plan/observed.ts'
 import { hasEnded } from '../reaping/suspects.ts'
 import { type VanishedConsumer, vanishedLine } from '../reaping/vanished.ts'
 import { isLeaving, troubleOf } from './pods/trouble.ts'
@@ -76,7 +76,7 @@ function goneLine(consumer: ConsumerSample, told: readonly VanishedConsumer[], s
     : printable(vanishedLine({ ...found, name: printableName(found.name, mostPodName) }, sample), mostLine)
 }
 
-function podTrouble(pod: PodObject, nowMs: number, events: readonly PodEvent[] | undefined): string[] {
+function podTrouble(pod: PodObject, nowMs: number, events: PodEvents | undefined): string[] {
   if (isLeaving(pod)) return []
   const trouble = troubleOf(pod, nowMs, events)
   // Those that have ended stay listed for long; they are replaced.

@@ -24,7 +24,7 @@ export interface Facts {
 
 const noLook: Observation = { kind: 'None' }
 
-export function generationOf({ object }: Observed): number {
+function generationOf({ object }: Observed): number {
   return object.metadata.generation ?? 0
 }
 

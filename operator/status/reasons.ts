@@ -17,7 +17,7 @@ export const conditionReasons = {
   Progressing: {
     types: ['Stalled', 'Ready'],
     tone: 'Good',
-    meaning: 'Nothing waits for a person; of Ready: the rollout of the consumers is under way.',
+    meaning: 'No manual action is required; of Ready: the rollout of the consumers is under way.',
   },
   ProgressDeadlineExceeded: {
     types: ['Stalled', 'Ready'],
@@ -39,7 +39,7 @@ export const conditionReasons = {
   NotObservedYet: {
     types: ['RedisReachable', 'ScalingActive', 'Drained', 'DataIntact', 'Ready'],
     tone: 'Underway',
-    meaning: 'The operator has not asked Redis yet.',
+    meaning: 'The operator has not queried Redis yet.',
   },
   ConsumersReady: { types: ['ConsumersAvailable'], tone: 'Good', meaning: 'At least one consumer is ready.' },
   ConsumersDegraded: {
@@ -52,8 +52,8 @@ export const conditionReasons = {
     tone: 'Bad',
     meaning: "Consumers that are not this pipeline's read in its group and take entries from it.",
   },
-  ScaledToZero: { types: ['ConsumersAvailable'], tone: 'Good', meaning: 'Nothing waits, so none runs.' },
-  ConsumersStarting: { types: ['ConsumersAvailable', 'Ready'], tone: 'Underway', meaning: 'Pods are on their way.' },
+  ScaledToZero: { types: ['ConsumersAvailable'], tone: 'Good', meaning: 'No entry waits, so no consumer runs.' },
+  ConsumersStarting: { types: ['ConsumersAvailable', 'Ready'], tone: 'Underway', meaning: 'Pods are being created or started.' },
   NoDeployment: { types: ['ConsumersAvailable'], tone: 'Underway', meaning: 'The Deployment does not exist yet.' },
   ImagePullFailed: { types: ['ConsumersAvailable'], tone: 'Bad', meaning: 'The image cannot be pulled.' },
   ConsumersCrashing: { types: ['ConsumersAvailable'], tone: 'Bad', meaning: 'The container ends again and again.' },
@@ -67,12 +67,12 @@ export const conditionReasons = {
   RolloutPaused: {
     types: ['ConsumersAvailable', 'Ready'],
     tone: 'Bad',
-    meaning: 'Somebody paused the Deployment, so its template is not rolled out.',
+    meaning: 'The Deployment is paused, so its template is not rolled out.',
   },
   ContainersInitializing: {
     types: ['ConsumersAvailable'],
     tone: 'Bad',
-    meaning: 'An init container or a sidecar, added to the pods by others, does not get on.',
+    meaning: 'An init container or a sidecar, added to the pods by others, does not finish or start.',
   },
   VolumeNotMounted: { types: ['ConsumersAvailable'], tone: 'Bad', meaning: 'A volume of the pods cannot be mounted.' },
   SandboxNotCreated: { types: ['ConsumersAvailable'], tone: 'Bad', meaning: 'The node cannot set the pod or its network up.' },
@@ -81,7 +81,7 @@ export const conditionReasons = {
     tone: 'Bad',
     meaning: 'Containers run, and a probe or a readiness gate does not succeed.',
   },
-  ConsumersStuck: { types: ['ConsumersAvailable'], tone: 'Bad', meaning: 'A node does not get on with the pods.' },
+  ConsumersStuck: { types: ['ConsumersAvailable'], tone: 'Bad', meaning: 'A node does not start the pods within a minute.' },
   NodeLost: { types: ['ConsumersAvailable'], tone: 'Bad', meaning: 'The node of the pods does not answer.' },
   PodsRefused: { types: ['ConsumersAvailable'], tone: 'Bad', meaning: 'The API server refuses the pods: a quota or a policy.' },
   ScalingOnAge: { types: ['ScalingActive'], tone: 'Good', meaning: 'Replicas follow the age of the backlog.' },
@@ -89,14 +89,14 @@ export const conditionReasons = {
     types: ['ScalingActive'],
     tone: 'Bad',
     meaning:
-      'Redis refuses the read that waits for the first entry, so a pipeline at zero wakes at the next look, within seconds.',
+      'No read waits for the first entry: Redis refuses it, or the namespace has too many. A pipeline at zero wakes at the next look, within seconds.',
   },
   ManualReplicas: { types: ['ScalingActive'], tone: 'Neutral', meaning: 'scaling.policy is Manual.' },
   MetricsUnavailable: {
     types: ['ScalingActive'],
-    // RedisReachable tells why, with an Event.
+    // RedisReachable reports the cause, with an Event.
     tone: 'Neutral',
-    meaning: 'Redis cannot be asked, so scaling goes by onMetricsLoss.',
+    meaning: 'Redis cannot be queried, so scaling follows onMetricsLoss.',
   },
   QueueFull: {
     types: ['ScalingActive'],
@@ -106,7 +106,7 @@ export const conditionReasons = {
   QueuePaused: {
     types: ['ScalingActive'],
     tone: 'Bad',
-    meaning: 'Somebody paused the BullMQ queue: jobs are added, and no worker takes them.',
+    meaning: 'The BullMQ queue is paused: jobs are added, and no worker takes them.',
   },
   Suspended: { types: ['Ready', 'ConsumersAvailable', 'ScalingActive'], tone: 'Neutral', meaning: 'spec.suspend is set.' },
   DirectMode: {
@@ -114,14 +114,14 @@ export const conditionReasons = {
     tone: 'Neutral',
     meaning: 'Producers enqueue themselves; consumers drain the stream.',
   },
-  NotDraining: { types: ['Drained'], tone: 'Neutral', meaning: 'Nobody asked for it: mode is Stream.' },
+  NotDraining: { types: ['Drained'], tone: 'Neutral', meaning: 'Draining was not requested: mode is Stream.' },
   Draining: { types: ['Drained'], tone: 'Underway', meaning: 'Entries are still to be settled.' },
   StreamSettled: { types: ['Drained'], tone: 'Good', meaning: 'Every entry is settled.' },
   NothingLost: { types: ['DataIntact'], tone: 'Good', meaning: 'No entry was trimmed unread.' },
   DeadLettersFull: {
     types: ['DataIntact'],
     tone: 'Bad',
-    meaning: 'deadLetter.maxEntries dead letters are kept: what should become another stays pending until there is room.',
+    meaning: 'deadLetter.maxEntries dead letters are kept: further ones stay pending entries until there is room.',
   },
   EntriesUnaccounted: {
     types: ['DataIntact'],
@@ -139,7 +139,7 @@ export const conditionReasons = {
     tone: 'Neutral',
     meaning: 'One pending or unread entry has kept older ones in the stream for ten minutes.',
   },
-  EntriesLost: { types: ['DataIntact'], tone: 'Bad', meaning: 'Entries were trimmed before anybody read them.' },
+  EntriesLost: { types: ['DataIntact'], tone: 'Bad', meaning: 'Entries were trimmed before a consumer read them.' },
 } as const satisfies Record<string, ReasonEntry>
 
 export type ConditionReason = keyof typeof conditionReasons

@@ -64,6 +64,7 @@ function scalingStatus(
   const lastScaleTime = changed ? at : before?.lastScaleTime
   return {
     desiredReplicas: replicas,
+    recommendedReplicas: decision.recommended,
     reason: printable(reason, 1024),
     ...(decision.limitedBy === undefined ? {} : { limitedBy: decision.limitedBy }),
     ...(lastScaleTime === undefined ? {} : { lastScaleTime }),

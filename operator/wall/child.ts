@@ -5,6 +5,7 @@
  *   Running ──exit | silence | size──▶ Ending ──exit──▶ Ended        `end()` leads there, too
  */
 import type { ChildProcess } from 'node:child_process'
+import { printable } from '../../api/printable.ts'
 import type { Clock } from '../kubernetes/clock.ts'
 import { type ProgramName, startProgram } from './program.ts'
 
@@ -23,11 +24,15 @@ interface ChildParts<From> {
   /** Called once, when the process listens. Earlier messages wait, and may be outdated by then. */
   readonly onReady: () => void
   readonly onMessage: (message: From) => void
-  /**
-   * Called once, when the process is gone.
-   * @param why cause for people; undefined: the process was asked to end
-   */
-  readonly onEnd: (why: string | undefined) => void
+  /** Called once, when the process is gone. */
+  readonly onEnd: (end: ChildEnd) => void
+}
+
+export interface ChildEnd {
+  /** The cause for people. It names nothing that a tenant wrote. Undefined: the process was asked to end. */
+  readonly why: string | undefined
+  /** The last output of the process, for the operator's log only: it may name keys of other tenants. Empty: there was none. */
+  readonly output: string
 }
 
 export interface Child<To> {
@@ -39,8 +44,12 @@ export interface Child<To> {
 const checkEveryMs = 500
 /** Longest time until the process listens. */
 const startMs = 30_000
-/** Characters of its last output that are kept. */
-const longestWords = 2_000
+/** Longest wait for the last output of a process that has ended. */
+const lastOutputMs = 1_000
+/** Characters of its last output that are kept. After the cause of a fatal error V8 prints a long native stack. */
+const longestWords = 16_000
+/** Characters of the output in `ChildEnd`. */
+const longestOutput = 2_000
 
 export function startChild<To, From extends { readonly kind: string }>(parts: ChildParts<From>): Child<To> {
   const { clock, silenceMs, mostBytes, onReady, onMessage, onEnd } = parts
@@ -86,10 +95,21 @@ export function startChild<To, From extends { readonly kind: string }>(parts: Ch
     gone = true
     cancelCheck()
     ended.resolve()
-    onEnd(asked ? undefined : (why ?? reason))
+    onEnd({ why: asked ? undefined : (why ?? reason), output: printable(causeIn(words()), longestOutput) })
   }
-  program.once('error', (error) => finish(`it cannot be started: ${error.message}`))
-  program.once('exit', (code, signal) => finish(endOf(code, signal, words())))
+  program.on('error', (error) => {
+    if (program.pid === undefined) finish(`it cannot be started: ${error.message}`)
+    // A failed kill is such an error, too, and must not lead to another.
+    else if (why === undefined) kill(`it cannot be controlled: ${error.message}`)
+  })
+  program.once('exit', (code, signal) => {
+    const settle = () => finish(endOf(code, signal, words()))
+    // The last output may arrive after the end of the process.
+    if (program.stderr === null || program.stderr.closed) return settle()
+    program.stderr.once('close', settle)
+    cancelCheck()
+    cancelCheck = clock.after(lastOutputMs, settle)
+  })
 
   return {
     send(message) {
@@ -118,6 +138,11 @@ function lastWords(program: ChildProcess): () => string {
     words = `${words}${text}`.slice(-longestWords)
   })
   return () => words
+}
+
+function causeIn(words: string): string {
+  const fatal = words.indexOf('FATAL ERROR')
+  return (fatal === -1 ? words.slice(-longestOutput) : words.slice(fatal)).trim()
 }
 
 function endOf(code: number | null, signal: NodeJS.Signals | null, words: string): string {

@@ -1,4 +1,5 @@
 /** The parent, from the side of a process behind the wall: messages, and a sign of life. The process ends with its parent. */
+import { printable } from '../../api/printable.ts'
 import type { Beat } from './child.ts'
 
 interface Parent<From> {
@@ -6,6 +7,8 @@ interface Parent<From> {
 }
 
 const beatEveryMs = 500
+/** Shorter than what the parent keeps of the output. */
+const longestCause = 1_500
 
 /** @param onClose called when the parent is gone or wants this process to end, which it does when `onClose` has resolved */
 export function connectToParent<To, From>(onMessage: (message: To) => void, onClose: () => Promise<void>): Parent<From> {
@@ -24,10 +27,21 @@ export function connectToParent<To, From>(onMessage: (message: To) => void, onCl
       () => process.exit(1),
     )
   })
+  process.setUncaughtExceptionCaptureCallback(endWith)
   // A stop of the whole process group is the parent's to carry out.
   process.on('SIGINT', ignoreStop)
   process.on('SIGTERM', ignoreStop)
   return { send }
+}
+
+/**
+ * Node would also print the properties of the exception: ioredis attaches the command with its arguments, which may be a password or a
+ * payload. The stack holds the message and the place in the code.
+ */
+function endWith(thrown: unknown): void {
+  const text = thrown instanceof Error ? (thrown.stack ?? thrown.message) : 'something other than an Error was thrown'
+  process.stderr.write(`${printable(text, longestCause)}\n`)
+  process.exit(1)
 }
 
 /** The event `disconnect` reports that the parent is gone. */

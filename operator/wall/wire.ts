@@ -17,7 +17,7 @@ export function wireError(thrown: unknown): WireError {
 }
 
 export function errorFrom({ code, parameters, cause }: WireError): StreamPipelineError {
-  const known: ErrorCode = code in errorCatalogue ? (code as ErrorCode) : 'Internal'
+  const known: ErrorCode = Object.hasOwn(errorCatalogue, code) ? (code as ErrorCode) : 'Internal'
   return new StreamPipelineError(known, parameters, cause === undefined ? undefined : new Error(cause))
 }
 

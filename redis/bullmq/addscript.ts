@@ -1,9 +1,14 @@
 /** BullMQ's scripts that add a job, and the keys of a queue. */
 
 /** Which of BullMQ's scripts adds with these options; as `addJobToTransaction` chooses. */
-type AddScript = 'addStandardJob' | 'addDelayedJob' | 'addPrioritizedJob'
+export type AddScript = 'addStandardJob' | 'addDelayedJob' | 'addPrioritizedJob'
 
-export function addScriptFor(options: { readonly delay?: number; readonly priority?: number }): AddScript {
+export interface AddOptions {
+  readonly delay?: number
+  readonly priority?: number
+}
+
+export function addScriptFor(options: AddOptions): AddScript {
   if (options.delay !== undefined && options.delay > 0) return 'addDelayedJob'
   return options.priority ? 'addPrioritizedJob' : 'addStandardJob'
 }

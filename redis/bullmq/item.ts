@@ -1,6 +1,7 @@
 /** A forward item becomes one job: a payload that is valid and has a key, and its origin. */
 import { crc32 } from 'node:zlib'
 import type { Metadata, Trace } from '../payload/fields.ts'
+import type { Asked } from '../payload/request.ts'
 
 export interface ForwardItem {
   readonly hash: string
@@ -9,6 +10,8 @@ export interface ForwardItem {
   readonly trace: Trace
   /** Fields beside the payload that are kept for the worker. */
   readonly metadata?: Metadata
+  /** What the request sets for its job. */
+  readonly asked?: Asked
   /** Id of the stream entry; absent for Direct dispatch. Kept in the mark, for whoever asks where a job came from. */
   readonly origin?: string
   /** How often it came back from the dead letters. */
@@ -31,6 +34,25 @@ export function metadataOf(options: unknown): Metadata {
   if (typeof own !== 'object' || own === null) return {}
   return Object.fromEntries(Object.entries(own).filter((pair): pair is [string, string] => typeof pair[1] === 'string'))
 }
+
+/** The options that a job's request set, as fields of its entry: field, value, … */
+export function askedFieldsOf(options: unknown): readonly string[] {
+  const asked = memberOf(memberOf(options, 'sp'), 'asked')
+  if (!Array.isArray(asked) || asked.length % 2 === 1) return []
+  return asked.every((text) => typeof text === 'string') ? asked : []
+}
+
+/**
+ * When a request was dispatched, milliseconds since 1970: the time in its entry's id. A producer may have written another id; a time that
+ * no clock had counts as `now`.
+ */
+export function dispatchedAt({ origin = '' }: Pick<ForwardItem, 'origin'>, now: number): number {
+  const time = Number(origin.split('-')[0])
+  return time >= earliestDispatch && time <= now + latestSkewMs ? time : now
+}
+
+const earliestDispatch = Date.UTC(2020)
+const latestSkewMs = 24 * 60 * 60_000
 
 export function memberOf(value: unknown, name: string): unknown {
   return typeof value === 'object' && value !== null && Object.hasOwn(value, name) ? Reflect.get(value, name) : undefined

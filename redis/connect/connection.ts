@@ -202,6 +202,13 @@ export function failureOn(connection: RedisConnection, thrown: unknown) {
   return redisFailure(withoutPasswords(thrown, connection), labelOf(connection), lastSocketError)
 }
 
+/** For `catch`, where work uses two servers: the error names the server that it came from. */
+export function rethrowOn(connection: RedisConnection): (thrown: unknown) => never {
+  return (thrown) => {
+    throw failureOn(connection, thrown)
+  }
+}
+
 /** The failure of a command that the server rejected inside a script. @param reply the server's text, with its code first */
 export function rejectionOn(connection: RedisConnection, reply: string) {
   return failureOn(connection, Object.assign(new Error(reply), { name: 'ReplyError' }))
@@ -220,18 +227,32 @@ export async function open(connection: RedisConnection, signal?: AbortSignal): P
   }
 }
 
-const openClusterMs = 8_000
+/** Longest time in which a cluster, or Sentinels, must lead to a server. */
+const searchMs = 8_000
 
-/** A cluster may name nodes that accept no connection. ioredis then asks it again and again, and the caller waits as long. */
+/**
+ * A cluster may name nodes that accept no connection: ioredis asks it again and again. Sentinels may answer nothing: ioredis asks one after
+ * the other. The caller would wait as long.
+ */
 async function withinLimit(connection: RedisConnection, work: () => Promise<void>): Promise<void> {
-  if (!isCluster(connection) || connection.options.redisOptions?.maxRetriesPerRequest === null) return await work()
+  const detail = searchDetail(connection)
+  if (detail === undefined) return await work()
   const late = Promise.withResolvers<never>()
-  const timer = setTimeout(() => late.reject(new Error('none of the nodes that it names can be connected to')), openClusterMs)
+  const timer = setTimeout(() => late.reject(new Error(detail)), searchMs)
   try {
     await Promise.race([work(), late.promise])
   } finally {
     clearTimeout(timer)
   }
+}
+
+/** Undefined: the connection leads to one server, or its role waits without bound. */
+function searchDetail(connection: RedisConnection): string | undefined {
+  const cluster = isCluster(connection)
+  const { maxRetriesPerRequest } = (cluster ? connection.options.redisOptions : connection.options) ?? {}
+  if (maxRetriesPerRequest === null) return undefined
+  if (cluster) return 'none of the nodes that it names can be connected to'
+  return connection.options.sentinels ? `its Sentinels led to no server within ${searchMs / 1_000} s` : undefined
 }
 
 /**

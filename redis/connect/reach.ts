@@ -47,12 +47,12 @@ function within(list: readonly string[], address: string): boolean {
 }
 
 /** Names are case-insensitive, and a last dot means only that no search list applies. */
-export function canonicalHost(host: string): string {
+function canonicalHost(host: string): string {
   return host.toLowerCase().replace(/\.$/, '')
 }
 
 /** @param pattern a name, `*.` and the end of names, or an address */
-export function matchesHost(pattern: string, host: string): boolean {
+function matchesHost(pattern: string, host: string): boolean {
   return pattern.startsWith('*.') ? host.endsWith(pattern.slice(1)) && host.length >= pattern.length : host === pattern
 }
 

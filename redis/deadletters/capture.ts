@@ -15,7 +15,7 @@
 import { failure, type StreamPipelineError } from '../../api/errors.ts'
 import type { BullScripts } from '../bullmq/queue.ts'
 import { removalOf } from '../bullmq/queue.ts'
-import { failureOn, type RedisConnection } from '../connect/connection.ts'
+import { failureOn, type RedisConnection, rethrowOn } from '../connect/connection.ts'
 import { replyCode } from '../connect/replies.ts'
 import { jobId } from '../keys.ts'
 import type { Codec } from '../payload/codec.ts'
@@ -65,19 +65,22 @@ export function createSweeper(parts: SweeperParts): Sweeper {
   const failedJobStands = failedJobStandsWith(removal)
   const takeFailedJob = takeFailedJobWith(removal)
   const { group, maxDeadLetters, deadLetters } = place
+  const index = place.keys.dead('')
+  const onStream = rethrowOn(stream)
 
   const tokenOf = ({ hash, finishedOn }: Pick<FailedJob, 'hash' | 'finishedOn'>) =>
     `${place.keys.prefix}captured:${hash}:${finishedOn}`
 
   const capture = async (id: string, { finishedOn, ...record }: FailedJob): Promise<number> => {
     if (placement.together) {
-      const args = { id, finishedOn, maxDeadLetters, group, ...record }
-      return (await captureJob(stream, { stream: place.stream, deadLetters, queue: queueKeys }, args)).outcome
+      const args = { id, finishedOn, maxDeadLetters, group, index, ...record }
+      const keys = { stream: place.stream, deadLetters, queue: queueKeys }
+      return (await captureJob(stream, keys, args).catch(onStream)).outcome
     }
     if (!(await failedJobStands(queue, { queue: queueKeys }, { id, finishedOn })).stands) return 0
     const token = tokenOf({ hash: record.hash, finishedOn })
-    const args = { maxDeadLetters, group, ...record, tokenTtlMs: Math.max(target.windowMs, leastTokenTtlMs) }
-    await recordJob(stream, { stream: place.stream, deadLetters, token }, args)
+    const args = { maxDeadLetters, group, index, ...record, tokenTtlMs: Math.max(target.windowMs, leastTokenTtlMs) }
+    await recordJob(stream, { stream: place.stream, deadLetters, token }, args).catch(onStream)
     return (await takeFailedJob(queue, { queue: queueKeys }, { id, finishedOn })).outcome
   }
 
@@ -87,7 +90,7 @@ export function createSweeper(parts: SweeperParts): Sweeper {
     const [job, lock, kept] = await Promise.all([
       queue.type(key),
       queue.type(`${key}:lock`),
-      tokenOfJob === undefined ? 'none' : stream.type(tokenOfJob),
+      tokenOfJob === undefined ? 'none' : stream.type(tokenOfJob).catch(onStream),
     ])
     if (job !== 'hash' && job !== 'none') return failure('WrongKeyType', { key, actual: job, expected: 'hash' })
     if (lock !== 'string' && lock !== 'none') {

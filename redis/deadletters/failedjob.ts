@@ -8,7 +8,7 @@
  * A job without a sum, from an earlier release, is judged by its idempotency key alone.
  */
 import { encode } from '@msgpack/msgpack'
-import { memberOf, metadataOf, sumOf } from '../bullmq/item.ts'
+import { askedFieldsOf, memberOf, metadataOf, sumOf } from '../bullmq/item.ts'
 import type { Codec } from '../payload/codec.ts'
 
 export interface FailedJob {
@@ -50,6 +50,8 @@ export function failedJobOf(codec: Codec, hash: string, values: readonly (string
   if (!finishedOn || captured === finishedOn) return undefined
   const { origin, redrives, sum } = originOf(opts)
   const text = request ?? data ?? ''
+  const options = parsed(opts)
+  const beside = [...Object.entries(metadataOf(options)).flat(), ...askedFieldsOf(options)]
   return {
     hash,
     finishedOn,
@@ -58,7 +60,7 @@ export function failedJobOf(codec: Codec, hash: string, values: readonly (string
     origin,
     firstSeen: origin.split('-')[0] || countOf(timestamp),
     redrives,
-    payload: payloadOf(codec, text, Object.entries(metadataOf(parsed(opts))).flat()),
+    payload: payloadOf(codec, text, beside),
     altered: sum === '' ? hashOf(codec, text) !== hash : sumOf(text) !== sum,
     stacktrace: shortened(lastTrace(stacktrace), stacktraceBytes),
   }

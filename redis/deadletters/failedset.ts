@@ -10,7 +10,7 @@
  * a minute before it. For what a worker with a worse clock adds below that, each round also looks at the next few hundred of the
  * whole set, round and round: it is found later, but found.
  */
-import type { RedisConnection } from '../connect/connection.ts'
+import { type RedisConnection, rethrowOn } from '../connect/connection.ts'
 import { nodeOf } from '../connect/node.ts'
 
 interface FailedSet {
@@ -40,13 +40,14 @@ export function createFailedSet({ queue, key, idPrefix, stream, stats }: FailedS
   /** Where a round that was cut short goes on. */
   let resumeAt: number | undefined
   let cursor = '0'
+  const onStream = rethrowOn(stream)
 
   const pass = async (ids: readonly string[], handle: (id: string) => Promise<void>) => {
     for (const id of ids) if (id.startsWith(idPrefix)) await handle(id)
   }
 
   const newest = async (handle: (id: string) => Promise<void>) => {
-    const sweptTo = Number((await stream.hget(stats, field)) ?? 0)
+    const sweptTo = Number((await stream.hget(stats, field).catch(onStream)) ?? 0)
     const [seconds] = await (await nodeOf(queue, key)).time()
     let from = resumeAt ?? Math.max(0, sweptTo - overlapMs)
     let size = pageSize
@@ -64,7 +65,7 @@ export function createFailedSet({ queue, key, idPrefix, stream, stats }: FailedS
       from = reached
     }
     const known = Math.min(reached, Number(seconds) * 1_000)
-    if (known > sweptTo) await stream.hset(stats, { [field]: String(known) })
+    if (known > sweptTo) await stream.hset(stats, { [field]: String(known) }).catch(onStream)
   }
 
   const next = async (handle: (id: string) => Promise<void>) => {

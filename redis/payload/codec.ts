@@ -6,7 +6,7 @@
  * Some fields are no payload, and are removed before validation. These are `traceparent` and `tracestate` (W3C Trace Context), names with
  * the prefix `sp-` (this product's own, such as `sp-redrives`), and fields that the resource ignores or keeps as metadata.
  */
-import type { CompiledPayload } from '../../api/compiled.ts'
+import type { CompiledAllow, CompiledPayload } from '../../api/compiled.ts'
 import { failure } from '../../api/errors.ts'
 import { printable } from '../../api/printable.ts'
 import type { DeadLetterReason } from '../record.ts'
@@ -21,10 +21,12 @@ import {
   type Metadata,
   show,
   type Trace,
+  textOf,
   Unreadable,
 } from './fields.ts'
-import { canonicalJson, keyHash } from './idempotency.ts'
+import { canonicalJson, givenKeyHash, keyHash } from './idempotency.ts'
 import { parseExactly } from './json.ts'
+import { type Asked, bringsKey, type Derived, derivedFrom, readRequest } from './request.ts'
 import { createValidator } from './validator.ts'
 
 type PayloadObject = Readonly<Record<string, unknown>>
@@ -37,6 +39,8 @@ interface Valid {
   readonly trace: Trace
   /** The metadata that the resource keeps beside the payload. */
   readonly metadata?: Metadata
+  /** What the request sets for its job. Undefined: nothing. */
+  readonly asked?: Asked
   readonly redrives: number
 }
 
@@ -55,8 +59,11 @@ type Decoded = Valid | Invalid
 export interface Codec {
   /** @param flat field, value, …, as Redis replies them */
   decode(flat: readonly Buffer[]): Decoded
-  /** Flat field, value, … in a deterministic order. Throws PayloadRejected, naming the field. */
-  encode(payload: object, trace?: Trace): string[]
+  /**
+   * Flat field, value, … in a deterministic order. Throws PayloadRejected, naming the field.
+   * @param options fields that carry options of the request (request.ts)
+   */
+  encode(payload: object, trace?: Trace, options?: readonly string[]): string[]
   /** The same fields for data that came out of an entry, whatever the schema says of it by now. */
   restore(data: object): string[]
   /** Hash of the idempotency key of data that came out of an entry, whatever the schema says of it; undefined where it has no key. */
@@ -84,12 +91,15 @@ interface Parsed {
 
 const nothing = Symbol('null')
 
-export function createCodec(payload: CompiledPayload): Codec {
+/** @param allow what requests may set; undefined: nothing */
+export function createCodec(payload: CompiledPayload, allow?: CompiledAllow): Codec {
   const parse = payload.encoding === 'Fields' ? createFieldsParser(payload) : createJsonParser(payload)
   const violation = createValidator(payload.schema)
   const encoder = createEncoder(payload)
   const sort = createFieldSorter(payload)
   const read = createFieldReader(sort)
+  const { nameFrom, delayFrom, priorityFrom } = payload
+  const takesFromPayload = [nameFrom, delayFrom, priorityFrom].some((field) => field !== undefined)
 
   /** The first further reading that the schema accepts. */
   const searched = ({ others }: Parsed, broken: string): PayloadObject => {
@@ -103,11 +113,14 @@ export function createCodec(payload: CompiledPayload): Codec {
     const parsed = parse(fields)
     const broken = violation(parsed.data)
     const data = broken === undefined ? parsed.data : searched(parsed, broken)
-    const hash = keyHash(keyValues(payload, parsed, data))
+    const derived = takesFromPayload ? derivedFrom(payload, data) : []
+    const asked = envelope.options === undefined && derived.length === 0 ? undefined : askedIn(envelope.options, allow, derived)
+    const hash = asked?.key === undefined ? keyHash(keyValues(payload, parsed, data)) : givenKeyHash(asked.key)
     const { redrives, trace } = envelope
     const { metadata } = fields
     const judged = { kind: 'Valid', data, hash, trace, redrives, sure: broken === undefined } as const
-    return metadata === undefined ? judged : { ...judged, metadata }
+    if (metadata === undefined && asked === undefined) return judged
+    return { ...judged, ...(metadata === undefined ? {} : { metadata }), ...(asked === undefined ? {} : { asked }) }
   }
 
   const decode = (flat: readonly Buffer[]): Judged | Invalid => {
@@ -137,14 +150,15 @@ export function createCodec(payload: CompiledPayload): Codec {
     }
   }
 
-  const encode = (given: object, trace: Trace = {}) => {
+  const encode = (given: object, trace: Trace = {}, options: readonly string[] = []) => {
     const plain = encoder.plain(given)
     checkNames(plain)
-    checkKey(payload, plain)
+    if (!bringsKey(options)) checkKey(payload, plain)
     const tried = (members: readonly [string, string][]) => {
       const flat = members.flat()
       if (trace.traceparent !== undefined) flat.push('traceparent', trace.traceparent)
       if (trace.tracestate !== undefined) flat.push('tracestate', trace.tracestate)
+      flat.push(...options)
       return { flat, checked: decode(flat.map((text) => Buffer.from(text))) }
     }
     const first = tried(encoder.members(plain))
@@ -175,6 +189,17 @@ export function createCodec(payload: CompiledPayload): Codec {
       }
     },
   }
+}
+
+/** The options of a request. Throws Refusal, naming the field. */
+function askedIn(options: Envelope['options'] = [], allow: CompiledAllow | undefined, derived: readonly Derived[]): Asked {
+  const read = readRequest(
+    options.map(([field, value]) => [field, textOf(value, field)] as const),
+    allow,
+    derived,
+  )
+  if (read.kind === 'Asked') return read.asked
+  throw new Refusal('OptionRefused', `field ${show(read.field)}: ${read.detail}`)
 }
 
 const rejected = (detail: string) => failure('PayloadRejected', { detail })

@@ -8,6 +8,7 @@
 import { isUtf8 } from 'node:buffer'
 import { isNamedBy } from '../../api/fieldnames.ts'
 import { quotedName } from '../../api/printable.ts'
+import { isOptionField } from './request.ts'
 
 /** W3C Trace Context as it travelled with the entry. */
 export interface Trace {
@@ -34,6 +35,8 @@ export interface Envelope {
   readonly trace: Trace
   /** How often it came back from the dead letters. */
   readonly redrives: number
+  /** Field and value of each option of the request (request.ts). Undefined: none. */
+  readonly options?: readonly (readonly [string, Buffer])[]
   /** Throws Unreadable, naming the field. */
   fields(): EntryFields
 }
@@ -41,7 +44,7 @@ export interface Envelope {
 /** A field that cannot be read without loss. The message names it. */
 export class Unreadable extends Error {}
 
-type FieldKind = 'Own' | 'Metadata' | 'traceparent' | 'tracestate' | 'Redrives' | 'Ignored'
+type FieldKind = 'Own' | 'Metadata' | 'traceparent' | 'tracestate' | 'Redrives' | 'Option' | 'Ignored'
 
 /** Sorts each name outside this product's own: part of the payload, metadata, or ignored. */
 export type FieldSorter = (name: string) => 'Own' | 'Metadata' | 'Ignored'
@@ -71,6 +74,7 @@ export function createFieldReader(sort: FieldSorter): (flat: readonly Buffer[]) 
   return (flat) => {
     let [bytes, count, redrives] = [0, 0, 0]
     let trace = noTrace
+    let options: [string, Buffer][] | undefined
     for (let at = 0; at + 1 < flat.length; at += 2) {
       const [name, value] = [flat[at] ?? empty, flat[at + 1] ?? empty]
       bytes += name.length + value.length
@@ -86,6 +90,10 @@ export function createFieldReader(sort: FieldSorter): (flat: readonly Buffer[]) 
           break
         case 'Redrives':
           redrives = countOf(value)
+          break
+        case 'Option':
+          options ??= []
+          options.push([name.toString('latin1'), value])
           break
         case 'Ignored':
           break
@@ -112,7 +120,8 @@ export function createFieldReader(sort: FieldSorter): (flat: readonly Buffer[]) 
       }
       return metadata === undefined ? { names, texts } : { names, texts, metadata: once(metadata) }
     }
-    return { bytes, count, trace, redrives, fields }
+    const envelope = { bytes, count, trace, redrives, fields }
+    return options === undefined ? envelope : { ...envelope, options }
   }
 }
 
@@ -137,15 +146,19 @@ function once(pairs: readonly (readonly [string, string])[]): Metadata {
 
 function knownName(bytes: Buffer, sort: FieldSorter): KnownName {
   const text = isUtf8(bytes) ? bytes.toString() : undefined
-  const own = ownKind(bytes.toString('latin1', 0, 16))
+  const own = ownKind(bytes.toString('latin1', 0, longestOwnName))
   // A copy: the original is a view of a whole read from the socket.
-  return { bytes: Buffer.from(bytes), kind: own ?? (text === undefined ? 'Own' : sort(text)), text }
+  return { bytes: Buffer.from(bytes), kind: own ?? sort(text ?? bytes.toString('latin1')), text }
 }
+
+/** Longer than every name of this product's own. */
+const longestOwnName = 32
 
 /** Sorts the names that belong to this product or the standard in every pipeline. */
 function ownKind(name: string): FieldKind | undefined {
   if (name === 'traceparent' || name === 'tracestate') return name
   if (name === 'sp-redrives') return 'Redrives'
+  if (isOptionField(name)) return 'Option'
   return name.startsWith('sp-') ? 'Ignored' : undefined
 }
 
@@ -172,7 +185,7 @@ export function createFieldSorter({ encoding, field, ignoreFields = [], metadata
 }
 
 /** A replacement character is either the sender's own or the decoder's; only then is it worth a second look. */
-function textOf(bytes: Buffer, name: string): string {
+export function textOf(bytes: Buffer, name: string): string {
   const text = bytes.toString()
   if (text.includes('\uFFFD') && !isUtf8(bytes)) throw new Unreadable(`field ${show(name)} is not UTF-8 text`)
   return text

@@ -21,3 +21,8 @@ export function canonicalJson(value: unknown): string {
   const members = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0))
   return `{${members.map(([name, member]) => `${JSON.stringify(name)}:${canonicalJson(member)}`).join(',')}}`
 }
+
+/** Hash of a key that a request brought itself. It equals no hash of payload fields: those are made of a list. */
+export function givenKeyHash(key: string): string {
+  return hash('sha256', JSON.stringify({ key }), 'base64url')
+}

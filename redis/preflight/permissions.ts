@@ -20,9 +20,9 @@ export interface Right {
   readonly on: readonly Place[]
   /**
    * Only there; everywhere unless told. `Portable`: the way of a BullMQ whose scripts are not known. `Replay`: `dead replay` and
-   * `dead purge`. A consumer asks neither for theirs nor for the operator's.
+   * `dead purge`. `Status`: `status`. A consumer asks neither for theirs nor for the operator's.
    */
-  readonly only?: 'Cluster' | 'Portable' | 'Operator' | 'Replay'
+  readonly only?: 'Cluster' | 'Portable' | 'Operator' | 'Replay' | 'Status'
   readonly why: string
 }
 
@@ -95,6 +95,8 @@ export const rights: readonly Right[] = [
   { command: 'watch', on: ['Helpers'], only: 'Replay', why: 'entries of thousands of fields that go back' },
   { command: 'multi', on: ['StreamServer'], only: 'Replay', why: 'entries of thousands of fields that go back' },
   { command: 'exec', on: ['StreamServer'], only: 'Replay', why: 'entries of thousands of fields that go back' },
+  { command: 'xrevrange', on: ['Stream', 'DeadLetters'], only: 'Status', why: 'a search of the newest entries' },
+  { command: 'pttl', on: ['Marks'], only: 'Status', why: 'when a key was forwarded' },
   { command: 'xinfo|consumers', on: ['Stream'], why: 'who is there' },
   { command: 'xread', on: ['Stream'], only: 'Operator', why: 'the entry that wakes a sleeping pipeline' },
   { command: 'mget', on: ['Helpers'], only: 'Operator', why: 'heartbeats' },
@@ -164,15 +166,18 @@ function rulesFor(pipeline: CompiledPipeline, clustered: boolean, here: (place: 
 const dispatchCommands: readonly string[] = ['info', 'client|setname', 'select', 'eval', 'evalsha', 'get', 'xadd']
 
 /**
- * Least rights of a user that only dispatches in Stream mode: it adds to the stream and reads the mode. No rule keeps XADD from trimming
+ * Least rights of a user that only dispatches in Stream mode: it adds to the stream and reads the mode. Where requests may set options, it
+ * also reads what consumers say of themselves; `%R~` is a rule of Redis 7. No rule keeps XADD from trimming
  * (MAXLEN, MINID) or from using the last possible id; docs/tenancy.md describes the consequences.
  */
 export function dispatchRules(pipeline: CompiledPipeline): readonly string[] {
   const { stream, keys } = streamPlace(pipeline)
   const clustered = pipeline.redis.kind === 'Cluster' ? ['cluster|slots', 'cluster|info', 'asking'] : []
+  const takesOptions = pipeline.sink.allow !== undefined
   return [
     `~${aclPattern(stream)}`,
     `~${aclPattern(keys.mode)}`,
-    ...[...dispatchCommands, ...clustered].map((command) => `+${command}`),
+    ...(takesOptions ? [aclPattern(keys.consumers), `${aclPattern(keys.consumer(''))}*`].map((key) => `%R~${key}`) : []),
+    ...[...dispatchCommands, ...(takesOptions ? ['hgetall'] : []), ...clustered].map((command) => `+${command}`),
   ]
 }

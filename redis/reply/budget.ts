@@ -7,7 +7,7 @@ export interface ReplyBudget {
   join(giveUp: () => void): BudgetShare
 }
 
-export interface BudgetShare {
+interface BudgetShare {
   set(bytes: number): void
   leave(): void
 }

@@ -18,14 +18,14 @@ import type { ReplyLimits } from './limits.ts'
 
 export type Reply = Buffer | number | string | null | Error | Reply[]
 
-export interface ReplyHandlers {
+interface ReplyHandlers {
   /** One whole reply without error. */
   readonly reply: (value: Reply) => void
   /** One whole reply that is a server's error. */
   readonly error: (error: Error) => void
 }
 
-export interface ReplyParser {
+interface ReplyParser {
   /**
    * Reads on. The handlers are called in order for each reply that this piece completes.
    * @returns why the peer's bytes are refused; undefined: they are valid so far
@@ -135,7 +135,7 @@ export function createReplyParser(limits: ReplyLimits, handlers: ReplyHandlers):
   function lengthOf(source: Buffer, from: number, to: number, what: string): number | undefined {
     const length = numberIn(source, from, to)
     if (length !== undefined && length >= -1 && Number.isSafeInteger(length)) return length
-    refuse(`the length of ${what} is no length`)
+    refuse(`the length of ${what} is invalid`)
     return undefined
   }
 
@@ -161,7 +161,7 @@ export function createReplyParser(limits: ReplyLimits, handlers: ReplyHandlers):
         return value(new ReplyError(source.toString('utf8', start, to)) as Error)
       case integer: {
         const number = numberIn(source, start, to)
-        return number === undefined ? refuse('a number that is none') : value(number)
+        return number === undefined ? refuse('an invalid number') : value(number)
       }
       case bulkText:
       case bulkError:
@@ -174,7 +174,7 @@ export function createReplyParser(limits: ReplyLimits, handlers: ReplyHandlers):
       case map: {
         const count = lengthOf(source, start, to, 'a list')
         if (count === undefined) return false
-        if (count === -1) return type === list ? value(null) : refuse('the length of a list is no length')
+        if (count === -1) return type === list ? value(null) : refuse('the length of a list is invalid')
         return beginList(type === map ? 2 * count : count)
       }
       case nothing:
@@ -182,19 +182,19 @@ export function createReplyParser(limits: ReplyLimits, handlers: ReplyHandlers):
       case boolean:
         return to === start + 1 && (source[start] === 116 || source[start] === 102)
           ? value(source[start] === 116 ? 1 : 0)
-          : refuse('a boolean that is none')
+          : refuse('an invalid boolean')
       case double:
         return isDouble(source.toString('latin1', start, Math.min(to, start + longestLine)))
           ? value(source.subarray(start, to))
-          : refuse('a double that is none')
+          : refuse('an invalid double')
       case bigNumber: {
         const text = source.toString('latin1', start, to)
-        return /^[+-]?\d+$/.test(text) ? value(text) : refuse('a big number that is none')
+        return /^[+-]?\d+$/.test(text) ? value(text) : refuse('an invalid big number')
       }
       case push:
-        return refuse('a message that nobody asked for')
+        return refuse('a message that was not requested')
       default:
-        return refuse('it begins as no reply does')
+        return refuse('the type of the reply is unknown')
     }
   }
 
@@ -236,7 +236,7 @@ export function createReplyParser(limits: ReplyLimits, handlers: ReplyHandlers):
     const type = kept > 0 ? store[0] : piece[at]
     const longest = longestOf(type)
     if (longest === 0) {
-      refuse(`it begins with byte ${type}, which is no reply's`)
+      refuse(`it begins with byte ${type}, which is no type of a reply`)
       return -1
     }
     const end = piece.indexOf(lineFeed, at)

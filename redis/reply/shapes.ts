@@ -1,5 +1,5 @@
 /**
- * Replies that ioredis itself uses before the caller sees them: a cluster's slots, a server's description of itself, a key's new place.
+ * Replies that ioredis itself uses before the caller sees them: a cluster's slots, a Sentinel's master, a server's description of itself, a key's new place.
  * ioredis trusts their form, in callbacks whose exceptions no caller catches, and counts from the first given slot to the last.
  */
 import type { Reply } from './parser.ts'
@@ -13,26 +13,58 @@ const slots = 16_384
 /** Of one cluster, replicas included; Redis' own advice ends at a thousand. */
 const mostNodes = 4_096
 const longestHost = 255
+/** Others that watch the same master; deployments have three to seven. */
+const mostSentinels = 64
 
 /** Why a reply cannot answer its command. Undefined: it can. */
 export function misshapen({ name, args }: Asked, reply: Reply): string | undefined {
   switch (name.toLowerCase()) {
     case 'info':
-      return Buffer.isBuffer(reply) ? undefined : 'INFO is answered with no text'
+      return Buffer.isBuffer(reply) ? undefined : 'the reply to INFO is no text'
     case 'cluster':
-      return String(args[0]).toLowerCase() === 'slots' ? slotsFault(reply) : undefined
+      return subcommandOf(args) === 'slots' ? slotsFault(reply) : undefined
+    case 'sentinel':
+      return sentinelFault(subcommandOf(args), reply)
     default:
       return undefined
   }
 }
 
+const subcommandOf = (args: readonly unknown[]): string => String(args[0]).toLowerCase()
+
+/** ioredis asks all Sentinels named, one after the other, before it gives up. */
+function sentinelFault(subcommand: string, reply: Reply): string | undefined {
+  switch (subcommand) {
+    case 'get-master-addr-by-name':
+      return reply === null || isServer(reply) ? undefined : 'the Sentinel names an invalid address of the master'
+    case 'sentinels':
+      return Array.isArray(reply) && reply.length <= mostSentinels && reply.every(isFieldList)
+        ? undefined
+        : `the reply to SENTINEL SENTINELS is no list of at most ${mostSentinels} Sentinels`
+    default:
+      return undefined
+  }
+}
+
+const isHost = (host: Reply | undefined): boolean => Buffer.isBuffer(host) && host.length > 0 && host.length <= longestHost
+
+function isServer(reply: Reply): boolean {
+  if (!Array.isArray(reply)) return false
+  const [host, port] = reply
+  return isHost(host) && Buffer.isBuffer(port) && /^\d{1,5}$/.test(String(port)) && isPort(Number(String(port)))
+}
+
+/** Names and values in turn, all texts. */
+const isFieldList = (reply: Reply): boolean =>
+  Array.isArray(reply) && reply.length % 2 === 0 && reply.every((each) => Buffer.isBuffer(each))
+
 function slotsFault(reply: Reply): string | undefined {
-  if (!Array.isArray(reply) || reply.length > slots) return 'CLUSTER SLOTS is answered with no list of slots'
+  if (!Array.isArray(reply) || reply.length > slots) return 'the reply to CLUSTER SLOTS is no list of slots'
   let nodes = 0
   for (const range of reply) {
-    if (!Array.isArray(range) || !isSlot(range[0]) || !isSlot(range[1])) return 'CLUSTER SLOTS names slots that there are not'
+    if (!Array.isArray(range) || !isSlot(range[0]) || !isSlot(range[1])) return 'CLUSTER SLOTS names slots that do not exist'
     nodes += range.length - 2
-    if (nodes > mostNodes * 4 || !range.slice(2).every(isNode)) return 'CLUSTER SLOTS names nodes that cannot be'
+    if (nodes > mostNodes * 4 || !range.slice(2).every(isNode)) return 'CLUSTER SLOTS names invalid nodes'
   }
   const distinct = new Set(reply.flatMap((range) => (Array.isArray(range) ? range.slice(2).map(nodeName) : [])))
   return distinct.size > mostNodes ? `CLUSTER SLOTS names more than ${mostNodes} nodes` : undefined
@@ -59,5 +91,5 @@ export function misdirecting(error: Error): string | undefined {
   const colon = address.lastIndexOf(':')
   const fits =
     isSlot(slot === undefined || !/^\d{1,5}$/.test(slot) ? -1 : Number(slot)) && isPort(Number(address.slice(colon + 1)))
-  return fits && colon >= 0 && colon <= longestHost ? undefined : 'it sends a command to an address that is none'
+  return fits && colon >= 0 && colon <= longestHost ? undefined : 'it redirects a command to an invalid address'
 }

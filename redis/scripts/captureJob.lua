@@ -14,6 +14,7 @@
     finishedOn      text      the failure that is meant; a job that failed again since is left alone
     maxDeadLetters  integer
     group           text
+    index           text      what the keys of the index begin with (lib/deadLetter.lua)
     hash            text      of the idempotency key
     origin          text      id of the entry; empty where it is not known
     reason          text      why the job failed
@@ -42,7 +43,7 @@ if redis.call('HGET', job, 'spRecorded') ~= finishedOn then
   local refusal = roomForDeadLetter(deadLetters, maxDeadLetters)
   if refusal then return refusal end
   redis.call('HSET', job, 'spRecorded', '')
-  local refusedRecord, recorded = recordFailedJob({stream = stream, deadLetters = deadLetters, group = group}, {
+  local refusedRecord, recorded = recordFailedJob({stream = stream, deadLetters = deadLetters, group = group, index = index}, {
     hash = hash, origin = origin, reason = reason, attempts = attempts, firstSeen = firstSeen, redrives = redrives,
     payload = payload, altered = altered, stacktrace = stacktrace
   })

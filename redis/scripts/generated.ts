@@ -330,6 +330,133 @@ export function beginLargeReplay(multi: ChainableCommander, keys: BeginLargeRepl
 }
 
 
+// cancelRequest.lua
+
+export interface CancelRequestKeys {
+  /** of the idempotency key */
+  readonly mark: string
+  /** prefix of the queue's keys, with its last colon */
+  readonly queue: string
+}
+
+export interface CancelRequestArguments {
+  /** of the job */
+  readonly id: string
+  /** life of the mark */
+  readonly windowMs: number
+}
+
+export interface CancelRequestReply {
+  /** cancelled; marked where the job is still to be removed, since BullMQ's script is not known; begun; ended */
+  readonly outcome: string
+  /** what the mark held; empty where there was none */
+  readonly former: string
+}
+
+function decodeCancelRequest(reply: unknown): CancelRequestReply {
+  const at = list(reply, 'cancelRequest')
+  return { outcome: text(at[0], 'cancelRequest'), former: text(at[1], 'cancelRequest') }
+}
+
+const cancelRequestLua = `local function fields(reply)
+  local map = {}
+  for i = 1, #reply, 2 do map[reply[i]] = reply[i + 1] end
+  return map
+end
+local function refused(reply) return type(reply) == 'table' and reply.err or nil end
+local function attempt(work, ...)
+  local done, result = pcall(work, ...)
+  if done then return result end
+  local reply = refused(result) or tostring(result)
+  if work == redis.call and redis.acl_check_cmd then
+    local known, allowed = pcall(redis.acl_check_cmd, ...)
+    if known and not allowed then reply = 'NOPERM the user may not send ' .. table.concat({...}, ' ', 1, 2) end
+  end
+  return {err = reply}
+end
+local function bullRemove(job, id, queue)
+  local function remove(KEYS, ARGV)
+    -- @bullmq remove
+  end
+  local set, score = nil, nil
+  for _, name in ipairs({'completed', 'failed'}) do
+    local found = redis.call('ZSCORE', queue .. name, id)
+    if found then set, score = queue .. name, found end
+  end
+  local removed = attempt(remove, {job, queue .. 'repeat'}, {id, '0', queue})
+  if refused(removed) and set and redis.call('EXISTS', job) == 1 and not redis.call('ZSCORE', set, id) then
+    attempt(redis.call, 'ZADD', set, score, id)
+  end
+  return removed
+end
+local function wrongType(key, expected)
+  local actual = redis.call('TYPE', key).ok
+  if actual == 'none' or actual == expected then return nil end
+  return redis.error_reply('WRONGTYPE ' .. key .. ' holds a ' .. actual .. ', not a ' .. expected)
+end
+local queueKeyTypes = {
+  ['wait'] = 'list',
+  ['paused'] = 'list',
+  ['active'] = 'list',
+  ['meta'] = 'hash',
+  ['id'] = 'string',
+  ['pc'] = 'string',
+  ['completed'] = 'zset',
+  ['failed'] = 'zset',
+  ['delayed'] = 'zset',
+  ['prioritized'] = 'zset',
+  ['waiting-children'] = 'zset',
+  ['marker'] = 'zset',
+  ['repeat'] = 'zset',
+  ['events'] = 'stream',
+}
+local function wrongQueueKey(queue)
+  for part, expected in pairs(queueKeyTypes) do
+    local wrong = wrongType(queue .. part, expected)
+    if wrong then return wrong end
+  end
+  return nil
+end
+local function heldQueue(queue)
+  local held = redis.call('EXISTS', queue .. 'paused') == 1
+  if not held then
+    local meta = redis.call('HMGET', queue .. 'meta', 'paused', 'version')
+    held = meta[1] and meta[2] and string.match(meta[2], '^bullmq[%w-]*:[0-5]%.') ~= nil
+  end
+  return held and redis.error_reply('QUEUEHELD ' .. queue .. ' is paused by a BullMQ before version 6') or nil
+end
+local mark, queue = KEYS[1], KEYS[2]
+local id, windowMs = ARGV[1], tonumber(ARGV[2])
+local job = queue .. id
+local wrong = wrongType(mark, 'string') or wrongType(job, 'hash') or wrongQueueKey(queue)
+if wrong then return wrong end
+local former = redis.call('GET', mark)
+local stands = redis.call('EXISTS', job) == 1
+if stands then
+  local known = redis.call('HMGET', job, 'finishedOn', 'processedOn')
+  if known[1] then return {'ended', former or ''} end
+  if known[2] or redis.call('EXISTS', job .. ':lock') == 1 then return {'begun', former or ''} end
+elseif former == 'cancelled' then return {'cancelled', former} end
+local life = redis.call('PTTL', mark)
+redis.call('SET', mark, 'cancelled', 'PX', string.format('%.0f', windowMs))
+if not stands then return {'cancelled', former or ''} end
+local removed = bullRemove(job, id, queue)
+if removed == 1 then return {'cancelled', former or ''} end
+if not removed then return {'marked', former or ''} end
+if former and life > 0 then attempt(redis.call, 'SET', mark, former, 'PX', life) else attempt(redis.call, 'DEL', mark) end
+return refused(removed) and removed or {'begun', former or ''}
+`
+
+export type CancelRequest = (connection: RedisConnection, keys: CancelRequestKeys, args: CancelRequestArguments) => Promise<CancelRequestReply>
+
+/** Cancels a request whose job has not begun: its key is marked, so that no entry of it is forwarded, and its job is removed. The mark goes first. A forwarder that comes later finds it; one that came before has made the job that is removed here. A job that BullMQ does not remove keeps the mark that it had. Throws catalogued errors. @param bull BullMQ's own text, where it goes */
+export function cancelRequestWith(bull: BullTexts): CancelRequest {
+  const script = defineScript('cancelRequest', withBullTexts(cancelRequestLua, bull))
+  return (connection, keys, args) => {
+    return script.run(connection, [keys.mark, keys.queue], [args.id, args.windowMs]).then(decodeCancelRequest)
+  }
+}
+
 // captureJob.lua
 
 export interface CaptureJobKeys {
@@ -346,6 +473,8 @@ export interface CaptureJobArguments {
   readonly finishedOn: string
   readonly maxDeadLetters: number
   readonly group: string
+  /** what the keys of the index begin with (lib/deadLetter.lua) */
+  readonly index: string
   /** of the idempotency key */
   readonly hash: string
   /** id of the entry; empty where it is not known */
@@ -430,7 +559,8 @@ local function roomForDeadLetter(deadLetters, max, before)
   if length + (before or 0) < max then return nil end
   return redis.error_reply('FULL ' .. deadLetters .. ' holds ' .. max .. ' dead letters')
 end
-local function writeDeadLetter(deadLetters, record, now)
+local indexLifeMs = '604800000'
+local function writeDeadLetter(deadLetters, record, now, index)
   local content = {
     'originalId', record.originalId, 'stream', record.stream, 'group', record.group, 'consumer', record.consumer,
     'deliveries', record.deliveries, 'reason', record.reason, 'error', record.error, 'payload', record.payload,
@@ -446,6 +576,8 @@ local function writeDeadLetter(deadLetters, record, now)
   end
   local written = redis.pcall('XADD', deadLetters, '*', unpack(content))
   if refused(written) then return written end
+  local name = record.idempotencyKey ~= '' and record.idempotencyKey or record.originalId
+  if name ~= '' then attempt(redis.call, 'SET', index .. name, written, 'PX', indexLifeMs) end
   return nil, written
 end
 local function recordFailedJob(place, job)
@@ -458,10 +590,10 @@ local function recordFailedJob(place, job)
     originalId = job.origin, stream = place.stream, group = place.group, consumer = '', deliveries = job.attempts,
     reason = 'JobFailed', error = string.sub(job.reason, 1, 1000), payload = payload, idempotencyKey = job.hash,
     firstSeen = job.firstSeen, redrives = job.redrives, stacktrace = job.stacktrace, altered = altered
-  })
+  }, nil, place.index)
 end
 local stream, deadLetters, queue = KEYS[1], KEYS[2], KEYS[3]
-local id, finishedOn, maxDeadLetters, group, hash, origin, reason, attempts, firstSeen, redrives, payload, altered, stacktrace = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8], ARGV[9], ARGV[10], ARGV[11], ARGV[12] == '1', ARGV[13]
+local id, finishedOn, maxDeadLetters, group, index, hash, origin, reason, attempts, firstSeen, redrives, payload, altered, stacktrace = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8], ARGV[9], ARGV[10], ARGV[11], ARGV[12], ARGV[13] == '1', ARGV[14]
 local standing = standingOf(queue, id, finishedOn)
 if not standing then return {0} end
 local job = queue .. id
@@ -469,7 +601,7 @@ if redis.call('HGET', job, 'spRecorded') ~= finishedOn then
   local refusal = roomForDeadLetter(deadLetters, maxDeadLetters)
   if refusal then return refusal end
   redis.call('HSET', job, 'spRecorded', '')
-  local refusedRecord, recorded = recordFailedJob({stream = stream, deadLetters = deadLetters, group = group}, {
+  local refusedRecord, recorded = recordFailedJob({stream = stream, deadLetters = deadLetters, group = group, index = index}, {
     hash = hash, origin = origin, reason = reason, attempts = attempts, firstSeen = firstSeen, redrives = redrives,
     payload = payload, altered = altered, stacktrace = stacktrace
   })
@@ -490,7 +622,7 @@ export type CaptureJob = (connection: RedisConnection, keys: CaptureJobKeys, arg
 export function captureJobWith(bull: BullTexts): CaptureJob {
   const script = defineScript('captureJob', withBullTexts(captureJobLua, bull))
   return (connection, keys, args) => {
-    return script.run(connection, [keys.stream, keys.deadLetters, keys.queue], [args.id, args.finishedOn, args.maxDeadLetters, args.group, args.hash, args.origin, args.reason, args.attempts, args.firstSeen, args.redrives, args.payload, args.altered ? 1 : 0, args.stacktrace]).then(decodeCaptureJob)
+    return script.run(connection, [keys.stream, keys.deadLetters, keys.queue], [args.id, args.finishedOn, args.maxDeadLetters, args.group, args.index, args.hash, args.origin, args.reason, args.attempts, args.firstSeen, args.redrives, args.payload, args.altered ? 1 : 0, args.stacktrace]).then(decodeCaptureJob)
   }
 }
 
@@ -640,7 +772,8 @@ local function roomForDeadLetter(deadLetters, max, before)
   if length + (before or 0) < max then return nil end
   return redis.error_reply('FULL ' .. deadLetters .. ' holds ' .. max .. ' dead letters')
 end
-local function writeDeadLetter(deadLetters, record, now)
+local indexLifeMs = '604800000'
+local function writeDeadLetter(deadLetters, record, now, index)
   local content = {
     'originalId', record.originalId, 'stream', record.stream, 'group', record.group, 'consumer', record.consumer,
     'deliveries', record.deliveries, 'reason', record.reason, 'error', record.error, 'payload', record.payload,
@@ -656,11 +789,14 @@ local function writeDeadLetter(deadLetters, record, now)
   end
   local written = redis.pcall('XADD', deadLetters, '*', unpack(content))
   if refused(written) then return written end
+  local name = record.idempotencyKey ~= '' and record.idempotencyKey or record.originalId
+  if name ~= '' then attempt(redis.call, 'SET', index .. name, written, 'PX', indexLifeMs) end
   return nil, written
 end
 local function createLetters(place)
   local decided, written = {}, {}
   local barred, bytes = nil, 0
+  local index = string.sub(place.stats, 1, -6) .. 'dead:'
   local function mayWrite(id)
     if barred == nil then barred = redis.acl_check_cmd and not redis.acl_check_cmd('XACK', place.stream, place.group, id) end
     if barred then return redis.error_reply('NOPERM the user may not XACK ' .. place.stream) end
@@ -688,7 +824,7 @@ local function createLetters(place)
   function letters.write(now)
     local ids, refusals = {}, {}
     for _, record in ipairs(decided) do
-      local refusal, id = writeDeadLetter(place.deadLetters, record, now)
+      local refusal, id = writeDeadLetter(place.deadLetters, record, now, index)
       if refusal then refusals[record.originalId] = refusal
       else
         written[#written + 1] = id
@@ -1039,6 +1175,10 @@ export interface DispatchAddKeys {
 export interface DispatchAddArguments {
   /** what counts where Redis holds no mode: Stream or Direct */
   readonly mode: string
+  /** key of the hash that names the consumers; empty where no entry has options. It is no member of KEYS, since EVAL */
+  readonly registry: string
+  /** what the keys of heartbeats begin with */
+  readonly heartbeats: string
   /** approximate bound of the stream's length; 0 for none */
   readonly maxEntries: number
   /** per entry: the number of its strings */
@@ -1048,13 +1188,15 @@ export interface DispatchAddArguments {
 }
 
 export interface DispatchAddReply {
-  /** of the entries; nothing when the mode is Direct */
+  /** of the entries; nothing when the mode is Direct, or a consumer takes no options */
   readonly ids: readonly string[] | undefined
+  /** name of a consumer that takes no options; empty where all do */
+  readonly dropping: string
 }
 
 function decodeDispatchAdd(reply: unknown): DispatchAddReply {
   const at = list(reply, 'dispatchAdd')
-  return { ids: maybeTexts(at[0], 'dispatchAdd') }
+  return { ids: maybeTexts(at[0], 'dispatchAdd'), dropping: text(at[1], 'dispatchAdd') }
 }
 
 const dispatchAddLua = `local function slice(list, from, count)
@@ -1072,15 +1214,44 @@ local function rows(packed, width)
     end
   end
 end
+local function fields(reply)
+  local map = {}
+  for i = 1, #reply, 2 do map[reply[i]] = reply[i + 1] end
+  return map
+end
+local function refused(reply) return type(reply) == 'table' and reply.err or nil end
+local function attempt(work, ...)
+  local done, result = pcall(work, ...)
+  if done then return result end
+  local reply = refused(result) or tostring(result)
+  if work == redis.call and redis.acl_check_cmd then
+    local known, allowed = pcall(redis.acl_check_cmd, ...)
+    if known and not allowed then reply = 'NOPERM the user may not send ' .. table.concat({...}, ' ', 1, 2) end
+  end
+  return {err = reply}
+end
+local function forbidden(...)
+  if not redis.acl_check_cmd or redis.acl_check_cmd(...) then return nil end
+  local command, key = ...
+  return redis.error_reply('NOPERM the user may not ' .. command .. ' ' .. key)
+end
 local stream = KEYS[1]
 local modeKeys = slice(KEYS, 2, #KEYS - (2) + 1)
-local mode, maxEntries = ARGV[1], tonumber(ARGV[2])
-local lengths = slice(ARGV, 4, ARGV[3])
+local mode, registry, heartbeats, maxEntries = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
+local lengths = slice(ARGV, 6, ARGV[5])
 for i, value in ipairs(lengths) do lengths[i] = tonumber(value) end
-local strings = slice(ARGV, 4 + #lengths, #ARGV - (4 + #lengths) + 1)
+local strings = slice(ARGV, 6 + #lengths, #ARGV - (6 + #lengths) + 1)
 local kept = modeKeys[1] and redis.call('GET', modeKeys[1])
 if kept == 'Stream' or kept == 'Direct' then mode = kept end
-if mode == 'Direct' then return {false} end
+if mode == 'Direct' then return {false, ''} end
+if registry ~= '' then
+  local barred = forbidden('HGETALL', registry) or forbidden('GET', heartbeats .. '-')
+  if barred then return barred end
+  for name in pairs(fields(redis.call('HGETALL', registry))) do
+    local beat = redis.call('GET', heartbeats .. name)
+    if beat and not string.find(beat, '"takesOptions":true', 1, true) then return {false, name} end
+  end
+end
 local ids, at = {}, 1
 for i, length in ipairs(lengths) do
   local command = {'XADD', stream}
@@ -1092,14 +1263,14 @@ for i, length in ipairs(lengths) do
   ids[i] = redis.call(unpack(command))
   at = at + length
 end
-return {ids}
+return {ids, ''}
 `
 
 const dispatchAddScript = defineScript('dispatchAdd', dispatchAddLua)
 
-/** Adds entries in Stream mode. It reads the mode that the operator keeps in Redis and adds in one step, so that whatever is dispatched after a flip goes the new way, and nothing goes both. Throws catalogued errors. */
+/** Adds entries in Stream mode. It reads the mode that the operator keeps in Redis and adds in one step, so that whatever is dispatched after a flip goes the new way, and nothing goes both. Consumers of a release before options of a request drop them without a word, and so do consumers whose pipeline allows none. So options are added only while every registered consumer with a heartbeat says in it that it takes them. Throws catalogued errors. */
 export function dispatchAdd(connection: RedisConnection, keys: DispatchAddKeys, args: DispatchAddArguments): Promise<DispatchAddReply> {
-  return dispatchAddScript.run(connection, [keys.stream, ...keys.modeKeys], [args.mode, args.maxEntries, args.lengths.length, ...args.lengths, ...args.strings]).then(decodeDispatchAdd)
+  return dispatchAddScript.run(connection, [keys.stream, ...keys.modeKeys], [args.mode, args.registry, args.heartbeats, args.maxEntries, args.lengths.length, ...args.lengths, ...args.strings]).then(decodeDispatchAdd)
 }
 
 // endLargeReplay.lua
@@ -1951,7 +2122,8 @@ local function roomForDeadLetter(deadLetters, max, before)
   if length + (before or 0) < max then return nil end
   return redis.error_reply('FULL ' .. deadLetters .. ' holds ' .. max .. ' dead letters')
 end
-local function writeDeadLetter(deadLetters, record, now)
+local indexLifeMs = '604800000'
+local function writeDeadLetter(deadLetters, record, now, index)
   local content = {
     'originalId', record.originalId, 'stream', record.stream, 'group', record.group, 'consumer', record.consumer,
     'deliveries', record.deliveries, 'reason', record.reason, 'error', record.error, 'payload', record.payload,
@@ -1967,11 +2139,14 @@ local function writeDeadLetter(deadLetters, record, now)
   end
   local written = redis.pcall('XADD', deadLetters, '*', unpack(content))
   if refused(written) then return written end
+  local name = record.idempotencyKey ~= '' and record.idempotencyKey or record.originalId
+  if name ~= '' then attempt(redis.call, 'SET', index .. name, written, 'PX', indexLifeMs) end
   return nil, written
 end
 local function createLetters(place)
   local decided, written = {}, {}
   local barred, bytes = nil, 0
+  local index = string.sub(place.stats, 1, -6) .. 'dead:'
   local function mayWrite(id)
     if barred == nil then barred = redis.acl_check_cmd and not redis.acl_check_cmd('XACK', place.stream, place.group, id) end
     if barred then return redis.error_reply('NOPERM the user may not XACK ' .. place.stream) end
@@ -1999,7 +2174,7 @@ local function createLetters(place)
   function letters.write(now)
     local ids, refusals = {}, {}
     for _, record in ipairs(decided) do
-      local refusal, id = writeDeadLetter(place.deadLetters, record, now)
+      local refusal, id = writeDeadLetter(place.deadLetters, record, now, index)
       if refusal then refusals[record.originalId] = refusal
       else
         written[#written + 1] = id
@@ -3417,7 +3592,8 @@ local function roomForDeadLetter(deadLetters, max, before)
   if length + (before or 0) < max then return nil end
   return redis.error_reply('FULL ' .. deadLetters .. ' holds ' .. max .. ' dead letters')
 end
-local function writeDeadLetter(deadLetters, record, now)
+local indexLifeMs = '604800000'
+local function writeDeadLetter(deadLetters, record, now, index)
   local content = {
     'originalId', record.originalId, 'stream', record.stream, 'group', record.group, 'consumer', record.consumer,
     'deliveries', record.deliveries, 'reason', record.reason, 'error', record.error, 'payload', record.payload,
@@ -3433,11 +3609,14 @@ local function writeDeadLetter(deadLetters, record, now)
   end
   local written = redis.pcall('XADD', deadLetters, '*', unpack(content))
   if refused(written) then return written end
+  local name = record.idempotencyKey ~= '' and record.idempotencyKey or record.originalId
+  if name ~= '' then attempt(redis.call, 'SET', index .. name, written, 'PX', indexLifeMs) end
   return nil, written
 end
 local function createLetters(place)
   local decided, written = {}, {}
   local barred, bytes = nil, 0
+  local index = string.sub(place.stats, 1, -6) .. 'dead:'
   local function mayWrite(id)
     if barred == nil then barred = redis.acl_check_cmd and not redis.acl_check_cmd('XACK', place.stream, place.group, id) end
     if barred then return redis.error_reply('NOPERM the user may not XACK ' .. place.stream) end
@@ -3465,7 +3644,7 @@ local function createLetters(place)
   function letters.write(now)
     local ids, refusals = {}, {}
     for _, record in ipairs(decided) do
-      local refusal, id = writeDeadLetter(place.deadLetters, record, now)
+      local refusal, id = writeDeadLetter(place.deadLetters, record, now, index)
       if refusal then refusals[record.originalId] = refusal
       else
         written[#written + 1] = id
@@ -3660,6 +3839,8 @@ export interface RecordJobKeys {
 export interface RecordJobArguments {
   readonly maxDeadLetters: number
   readonly group: string
+  /** what the keys of the index begin with (lib/deadLetter.lua) */
+  readonly index: string
   /** of the idempotency key */
   readonly hash: string
   /** id of the entry; empty where it is not known */
@@ -3716,7 +3897,8 @@ local function roomForDeadLetter(deadLetters, max, before)
   if length + (before or 0) < max then return nil end
   return redis.error_reply('FULL ' .. deadLetters .. ' holds ' .. max .. ' dead letters')
 end
-local function writeDeadLetter(deadLetters, record, now)
+local indexLifeMs = '604800000'
+local function writeDeadLetter(deadLetters, record, now, index)
   local content = {
     'originalId', record.originalId, 'stream', record.stream, 'group', record.group, 'consumer', record.consumer,
     'deliveries', record.deliveries, 'reason', record.reason, 'error', record.error, 'payload', record.payload,
@@ -3732,6 +3914,8 @@ local function writeDeadLetter(deadLetters, record, now)
   end
   local written = redis.pcall('XADD', deadLetters, '*', unpack(content))
   if refused(written) then return written end
+  local name = record.idempotencyKey ~= '' and record.idempotencyKey or record.originalId
+  if name ~= '' then attempt(redis.call, 'SET', index .. name, written, 'PX', indexLifeMs) end
   return nil, written
 end
 local function recordFailedJob(place, job)
@@ -3744,16 +3928,16 @@ local function recordFailedJob(place, job)
     originalId = job.origin, stream = place.stream, group = place.group, consumer = '', deliveries = job.attempts,
     reason = 'JobFailed', error = string.sub(job.reason, 1, 1000), payload = payload, idempotencyKey = job.hash,
     firstSeen = job.firstSeen, redrives = job.redrives, stacktrace = job.stacktrace, altered = altered
-  })
+  }, nil, place.index)
 end
 local stream, deadLetters, token = KEYS[1], KEYS[2], KEYS[3]
-local maxDeadLetters, group, hash, origin, reason, attempts, firstSeen, redrives, payload, altered, stacktrace, tokenTtlMs = tonumber(ARGV[1]), ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8], ARGV[9], ARGV[10] == '1', ARGV[11], tonumber(ARGV[12])
+local maxDeadLetters, group, index, hash, origin, reason, attempts, firstSeen, redrives, payload, altered, stacktrace, tokenTtlMs = tonumber(ARGV[1]), ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8], ARGV[9], ARGV[10], ARGV[11] == '1', ARGV[12], tonumber(ARGV[13])
 local known = redis.call('GET', token)
 if known and known ~= '' then return {0} end
 local refusal = roomForDeadLetter(deadLetters, maxDeadLetters)
 if refusal then return refusal end
 redis.call('SET', token, '', 'PX', tokenTtlMs)
-local refusedRecord, recorded = recordFailedJob({stream = stream, deadLetters = deadLetters, group = group}, {
+local refusedRecord, recorded = recordFailedJob({stream = stream, deadLetters = deadLetters, group = group, index = index}, {
   hash = hash, origin = origin, reason = reason, attempts = attempts, firstSeen = firstSeen, redrives = redrives,
   payload = payload, altered = altered, stacktrace = stacktrace
 })
@@ -3770,7 +3954,7 @@ const recordJobScript = defineScript('recordJob', recordJobLua)
 
 /** Writes the dead letter of a failed job, once per failure; where the queue is elsewhere. The token is first written empty, which says nothing: where Redis refuses that, nothing has happened, and where it took the empty one it takes the full one after the record. Throws catalogued errors. */
 export function recordJob(connection: RedisConnection, keys: RecordJobKeys, args: RecordJobArguments): Promise<RecordJobReply> {
-  return recordJobScript.run(connection, [keys.stream, keys.deadLetters, keys.token], [args.maxDeadLetters, args.group, args.hash, args.origin, args.reason, args.attempts, args.firstSeen, args.redrives, args.payload, args.altered ? 1 : 0, args.stacktrace, args.tokenTtlMs]).then(decodeRecordJob)
+  return recordJobScript.run(connection, [keys.stream, keys.deadLetters, keys.token], [args.maxDeadLetters, args.group, args.index, args.hash, args.origin, args.reason, args.attempts, args.firstSeen, args.redrives, args.payload, args.altered ? 1 : 0, args.stacktrace, args.tokenTtlMs]).then(decodeRecordJob)
 }
 
 // releaseExecution.lua
@@ -3948,7 +4132,8 @@ local function roomForDeadLetter(deadLetters, max, before)
   if length + (before or 0) < max then return nil end
   return redis.error_reply('FULL ' .. deadLetters .. ' holds ' .. max .. ' dead letters')
 end
-local function writeDeadLetter(deadLetters, record, now)
+local indexLifeMs = '604800000'
+local function writeDeadLetter(deadLetters, record, now, index)
   local content = {
     'originalId', record.originalId, 'stream', record.stream, 'group', record.group, 'consumer', record.consumer,
     'deliveries', record.deliveries, 'reason', record.reason, 'error', record.error, 'payload', record.payload,
@@ -3964,11 +4149,14 @@ local function writeDeadLetter(deadLetters, record, now)
   end
   local written = redis.pcall('XADD', deadLetters, '*', unpack(content))
   if refused(written) then return written end
+  local name = record.idempotencyKey ~= '' and record.idempotencyKey or record.originalId
+  if name ~= '' then attempt(redis.call, 'SET', index .. name, written, 'PX', indexLifeMs) end
   return nil, written
 end
 local function createLetters(place)
   local decided, written = {}, {}
   local barred, bytes = nil, 0
+  local index = string.sub(place.stats, 1, -6) .. 'dead:'
   local function mayWrite(id)
     if barred == nil then barred = redis.acl_check_cmd and not redis.acl_check_cmd('XACK', place.stream, place.group, id) end
     if barred then return redis.error_reply('NOPERM the user may not XACK ' .. place.stream) end
@@ -3996,7 +4184,7 @@ local function createLetters(place)
   function letters.write(now)
     local ids, refusals = {}, {}
     for _, record in ipairs(decided) do
-      local refusal, id = writeDeadLetter(place.deadLetters, record, now)
+      local refusal, id = writeDeadLetter(place.deadLetters, record, now, index)
       if refusal then refusals[record.originalId] = refusal
       else
         written[#written + 1] = id
@@ -5188,7 +5376,8 @@ local function roomForDeadLetter(deadLetters, max, before)
   if length + (before or 0) < max then return nil end
   return redis.error_reply('FULL ' .. deadLetters .. ' holds ' .. max .. ' dead letters')
 end
-local function writeDeadLetter(deadLetters, record, now)
+local indexLifeMs = '604800000'
+local function writeDeadLetter(deadLetters, record, now, index)
   local content = {
     'originalId', record.originalId, 'stream', record.stream, 'group', record.group, 'consumer', record.consumer,
     'deliveries', record.deliveries, 'reason', record.reason, 'error', record.error, 'payload', record.payload,
@@ -5204,11 +5393,14 @@ local function writeDeadLetter(deadLetters, record, now)
   end
   local written = redis.pcall('XADD', deadLetters, '*', unpack(content))
   if refused(written) then return written end
+  local name = record.idempotencyKey ~= '' and record.idempotencyKey or record.originalId
+  if name ~= '' then attempt(redis.call, 'SET', index .. name, written, 'PX', indexLifeMs) end
   return nil, written
 end
 local function createLetters(place)
   local decided, written = {}, {}
   local barred, bytes = nil, 0
+  local index = string.sub(place.stats, 1, -6) .. 'dead:'
   local function mayWrite(id)
     if barred == nil then barred = redis.acl_check_cmd and not redis.acl_check_cmd('XACK', place.stream, place.group, id) end
     if barred then return redis.error_reply('NOPERM the user may not XACK ' .. place.stream) end
@@ -5236,7 +5428,7 @@ local function createLetters(place)
   function letters.write(now)
     local ids, refusals = {}, {}
     for _, record in ipairs(decided) do
-      local refusal, id = writeDeadLetter(place.deadLetters, record, now)
+      local refusal, id = writeDeadLetter(place.deadLetters, record, now, index)
       if refusal then refusals[record.originalId] = refusal
       else
         written[#written + 1] = id
@@ -5650,7 +5842,8 @@ local function roomForDeadLetter(deadLetters, max, before)
   if length + (before or 0) < max then return nil end
   return redis.error_reply('FULL ' .. deadLetters .. ' holds ' .. max .. ' dead letters')
 end
-local function writeDeadLetter(deadLetters, record, now)
+local indexLifeMs = '604800000'
+local function writeDeadLetter(deadLetters, record, now, index)
   local content = {
     'originalId', record.originalId, 'stream', record.stream, 'group', record.group, 'consumer', record.consumer,
     'deliveries', record.deliveries, 'reason', record.reason, 'error', record.error, 'payload', record.payload,
@@ -5666,11 +5859,14 @@ local function writeDeadLetter(deadLetters, record, now)
   end
   local written = redis.pcall('XADD', deadLetters, '*', unpack(content))
   if refused(written) then return written end
+  local name = record.idempotencyKey ~= '' and record.idempotencyKey or record.originalId
+  if name ~= '' then attempt(redis.call, 'SET', index .. name, written, 'PX', indexLifeMs) end
   return nil, written
 end
 local function createLetters(place)
   local decided, written = {}, {}
   local barred, bytes = nil, 0
+  local index = string.sub(place.stats, 1, -6) .. 'dead:'
   local function mayWrite(id)
     if barred == nil then barred = redis.acl_check_cmd and not redis.acl_check_cmd('XACK', place.stream, place.group, id) end
     if barred then return redis.error_reply('NOPERM the user may not XACK ' .. place.stream) end
@@ -5698,7 +5894,7 @@ local function createLetters(place)
   function letters.write(now)
     local ids, refusals = {}, {}
     for _, record in ipairs(decided) do
-      local refusal, id = writeDeadLetter(place.deadLetters, record, now)
+      local refusal, id = writeDeadLetter(place.deadLetters, record, now, index)
       if refusal then refusals[record.originalId] = refusal
       else
         written[#written + 1] = id

@@ -12,6 +12,7 @@
   ARGV
     maxDeadLetters  integer
     group           text
+    index           text      what the keys of the index begin with (lib/deadLetter.lua)
     hash            text      of the idempotency key
     origin          text      id of the entry; empty where it is not known
     reason          text      why the job failed
@@ -37,7 +38,7 @@ if known and known ~= '' then return {0} end
 local refusal = roomForDeadLetter(deadLetters, maxDeadLetters)
 if refusal then return refusal end
 redis.call('SET', token, '', 'PX', tokenTtlMs)
-local refusedRecord, recorded = recordFailedJob({stream = stream, deadLetters = deadLetters, group = group}, {
+local refusedRecord, recorded = recordFailedJob({stream = stream, deadLetters = deadLetters, group = group, index = index}, {
   hash = hash, origin = origin, reason = reason, attempts = attempts, firstSeen = firstSeen, redrives = redrives,
   payload = payload, altered = altered, stacktrace = stacktrace
 })

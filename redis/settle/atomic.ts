@@ -8,8 +8,9 @@
  * between them (pieces.ts). All are sent at once: over a distance a batch then still costs one round trip.
  */
 import { asFailure, type StreamPipelineError } from '../../api/errors.ts'
+import { type AddOptions, type AddScript, addScriptFor } from '../bullmq/addscript.ts'
 import { createJobComposer, type JobCall } from '../bullmq/encoder/composer.ts'
-import type { BullQueue } from '../bullmq/queue.ts'
+import { addOptionsOf, type BullQueue } from '../bullmq/queue.ts'
 import { type RedisConnection, rejectionOn } from '../connect/connection.ts'
 import { jobId } from '../keys.ts'
 import { type Placement, queueKey } from '../placement.ts'
@@ -17,7 +18,7 @@ import type { DeadLetterReason } from '../record.ts'
 import { type SettleAtomicallyArguments, type SettleAtomicallyReply, settleAtomicallyWith } from '../scripts/generated.ts'
 import { unwritable } from '../stream/settlement.ts'
 import { type SettleOutcome, type SettlePath, settlementOf, type Verdict } from './path.ts'
-import { piecesOf } from './pieces.ts'
+import { groupsOf, inPlaces, piecesOf } from './pieces.ts'
 
 export function createAtomicPath(
   connection: RedisConnection,
@@ -25,8 +26,20 @@ export function createAtomicPath(
   bull: BullQueue,
   options: { readonly maxDeliveries: number },
 ): SettlePath {
-  const script = settleAtomicallyWith(bull.textsFor(target.jobOptions))
-  const composer = createJobComposer(bull, target)
+  /** A script and its composer, by BullMQ's script that adds. */
+  const writers = new Map<AddScript, Writer>()
+  const writerFor = (options: AddOptions): Writer => {
+    const kind = addScriptFor(options)
+    const writer = writers.get(kind) ?? {
+      script: settleAtomicallyWith(bull.textsFor(options)),
+      composer: createJobComposer(bull, target, undefined, options),
+    }
+    writers.set(kind, writer)
+    return writer
+  }
+  const usual = writerFor(target.jobOptions)
+  const writerOf = (verdict: Verdict) =>
+    verdict.kind === 'Bury' || verdict.item.asked === undefined ? usual : writerFor(addOptionsOf(target, verdict.item))
   const keys = { stream: place.stream, deadLetters: place.deadLetters, stats: place.keys.stats }
   const fixed = {
     ...{ group: place.group, maxDeadLetters: place.maxDeadLetters, maxDeliveries: options.maxDeliveries },
@@ -39,7 +52,7 @@ export function createAtomicPath(
   }
 
   /** Keeps of the steps only the verdicts: the rest need not outlive the sending. */
-  const send = (steps: readonly Step[]) => {
+  const send = (steps: readonly Step[], { script, composer }: Writer) => {
     const marks = steps.flatMap((step) => (step.call === undefined ? [] : [target.keys.mark(step.verdict.item.hash)]))
     const [firstId, lastId] = [steps[0]?.verdict.id ?? '', steps.at(-1)?.verdict.id ?? '']
     const args = { ...fixed, firstId, lastId, count: steps.length, ...contentsOf(steps, target.keys.scope) }
@@ -55,9 +68,9 @@ export function createAtomicPath(
     return unwritten === undefined ? undefined : unwritable(connection, place, unwritten.slice(1))
   }
 
-  const settlePiece = async (verdicts: readonly Verdict[]) => {
+  const settlePiece = async (verdicts: readonly Verdict[], writer: Writer) => {
     const items = verdicts.flatMap((verdict) => (verdict.kind === 'Forward' ? [verdict.item] : []))
-    const { reply, final } = send(withRefusals(verdicts, await composer.compose(items)))
+    const { reply, final } = send(withRefusals(verdicts, await writer.composer.compose(items)), writer)
     const settled = await reply
     const texts = inOrder(final, settled)
     return {
@@ -67,30 +80,45 @@ export function createAtomicPath(
     }
   }
 
+  const settleGroup = async (verdicts: readonly Verdict[], writer: Writer) => {
+    const pieces = piecesOf(verdicts)
+    // All have ended before a failure of one is told: none may still be under way when the batch is tried again.
+    const results = await Promise.allSettled(pieces.map((piece) => settlePiece(piece, writer)))
+    const outcomes: SettleOutcome[] = []
+    let waiting = 0
+    let failure: StreamPipelineError | undefined
+    for (const [index, result] of results.entries()) {
+      if (result.status === 'rejected') {
+        failure = asFailure(result.reason)
+        outcomes.push(...(pieces[index] ?? []).map(() => ({ kind: 'unsettled' }) as const))
+      } else {
+        failure ??= result.value.failure
+        outcomes.push(...result.value.outcomes)
+        waiting = result.value.waiting
+      }
+    }
+    return { outcomes, waiting, failure }
+  }
+
   return {
     kind: 'Atomic',
     async settle(verdicts) {
-      const pieces = piecesOf(verdicts)
-      // All have ended before a failure of one is told: none may still be under way when the batch is tried again.
-      const results = await Promise.allSettled(pieces.map(settlePiece))
-      const outcomes: SettleOutcome[] = []
-      let waiting = 0
-      let failure: StreamPipelineError | undefined
-      for (const [index, result] of results.entries()) {
-        if (result.status === 'rejected') {
-          failure = asFailure(result.reason)
-          outcomes.push(...(pieces[index] ?? []).map(() => ({ kind: 'unsettled' }) as const))
-        } else {
-          failure ??= result.value.failure
-          outcomes.push(...result.value.outcomes)
-          waiting = result.value.waiting
-        }
-      }
-      return settlementOf(outcomes, waiting, failure)
+      const groups = groupsOf(verdicts, writerOf)
+      const settled = await Promise.all(groups.map(({ kind, members }) => settleGroup(members, kind)))
+      const outcomes = inPlaces(
+        groups,
+        settled.map((each) => each.outcomes),
+      )
+      return settlementOf(outcomes, settled.at(-1)?.waiting ?? 0, settled.find((each) => each.failure)?.failure)
     },
-    waiting: async () => (await send([]).reply).waiting,
+    waiting: async () => (await send([], usual).reply).waiting,
     close: bull.close,
   }
+}
+
+interface Writer {
+  readonly script: ReturnType<typeof settleAtomicallyWith>
+  readonly composer: ReturnType<typeof createJobComposer>
 }
 
 type Burying = Extract<Verdict, { kind: 'Bury' }>

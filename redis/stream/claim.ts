@@ -40,8 +40,29 @@ export async function claim(
   if (first.granted) return undefined
   const holder = readClaimant(first.owner)
   if (holder !== undefined && (await isGone(holder)) && (await attempt(holder.uid)).granted) return undefined
-  const owner = holder === undefined ? 'somebody else' : `${holder.namespace}/${holder.name}`
+  const owner = holder === undefined ? '(of an unreadable name)' : `${holder.namespace}/${holder.name}`
   return failure('StreamClaimed', { stream, group, owner })
+}
+
+export interface Claim {
+  readonly holder: Claimant
+  /** Since the last renewal, in milliseconds. */
+  readonly ageMs: number
+}
+
+/**
+ * The claim as it stands, without making one. Undefined: there is none, it has lapsed, or no operator wrote it.
+ * @param nowMs the server's time
+ */
+export async function claimOf(
+  connection: RedisConnection,
+  { stats }: Pick<KeySpace, 'stats'>,
+  nowMs: number,
+): Promise<Claim | undefined> {
+  const [, time = '', text = ''] = /^(\d{1,15}) \S+ (.*)$/s.exec((await connection.hget(stats, 'owner')) ?? '') ?? []
+  const ageMs = nowMs - Number(time)
+  const holder = time === '' || Math.abs(ageMs) > lapseMs ? undefined : readClaimant(text)
+  return holder && { holder, ageMs: Math.max(0, ageMs) }
 }
 
 /** Undefined: no operator wrote it. Other programs may write there too. */

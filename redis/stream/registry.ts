@@ -29,6 +29,8 @@ export interface Heartbeat {
   readonly duplicates: number
   readonly dead: number
   readonly reclaimed: number
+  /** That it takes options of a request: a dispatcher sends none otherwise. */
+  readonly takesOptions?: true
 }
 
 export interface HeartbeatReply {
@@ -92,6 +94,7 @@ export function parseHeartbeat(text: string | null): Heartbeat | undefined {
     duplicates: number('duplicates'),
     dead: number('dead'),
     reclaimed: number('reclaimed'),
+    ...(field('takesOptions') === true ? { takesOptions: true } : {}),
   }
 }
 

@@ -1,9 +1,9 @@
 /** One scenario under all controllers, and what several seeds add up to. */
 import { type BaselineName, baselineNames, baselines } from './baselines.ts'
 import { drawLoad, type Load } from './load.ts'
-import { lateCount, loadReversals, reversalsOf, type UselessPods, uselessPods } from './measure.ts'
+import { lateCount, loadReversals, mostUnready, reversalsOf, type UselessPods, uselessPods } from './measure.ts'
 import { runOracle, runReference } from './oracle.ts'
-import { type Breaches, ours, type Recorded } from './ours.ts'
+import { type Breaches, noBreaches, ours, type Recorded } from './ours.ts'
 import type { Scenario } from './scenario.ts'
 import { type Controller, type Run, simulate } from './world.ts'
 
@@ -23,10 +23,12 @@ export interface Trial {
   readonly baselines: Readonly<Record<BaselineName, Scored>>
   readonly breaches: Breaches
   readonly useless?: UselessPods
+  /** The most that ours asked for while none was ready. */
+  readonly mostUnready: number
 }
 
 export function runOurs(scenario: Scenario, load: Load, seed: number, record?: (recorded: Recorded) => void) {
-  const breaches: Breaches = { poisonMoved: 0, blindShrinks: 0, blindDecisions: 0 }
+  const breaches = noBreaches()
   return { run: simulate(scenario, load, ours(scenario, breaches, record), seed), breaches }
 }
 
@@ -53,6 +55,7 @@ export function runTrial(scenario: Scenario, seed: number): Trial {
       oneStepBand: under(baselines.oneStepBand(scenario)),
     },
     breaches: own.breaches,
+    mostUnready: mostUnready(own.run),
     ...(useless === undefined ? {} : { useless }),
   }
 }
@@ -79,6 +82,10 @@ export interface ScenarioResult extends BaselineResult {
   readonly poisonMoved: number
   readonly blindDecisions: number
   readonly blindShrinks: number
+  readonly restarts: number
+  readonly restartShrinks: number
+  /** Where replicas cannot start for a while: the most that were asked for while none was ready. */
+  readonly mostUnready?: number
   readonly uselessPods?: UselessPods
 }
 
@@ -120,6 +127,9 @@ export function summarise(scenario: Scenario, trials: readonly Trial[]): Scenari
     poisonMoved: sum(({ breaches }) => breaches.poisonMoved),
     blindDecisions: sum(({ breaches }) => breaches.blindDecisions),
     blindShrinks: sum(({ breaches }) => breaches.blindShrinks),
+    restarts: sum(({ breaches }) => breaches.restarts),
+    restartShrinks: sum(({ breaches }) => breaches.restartShrinks),
+    ...(scenario.stuckStarts.length === 0 ? {} : { mostUnready: Math.max(...trials.map((trial) => trial.mostUnready)) }),
     ...(bound.length === 0
       ? {}
       : {

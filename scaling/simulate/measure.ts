@@ -62,6 +62,13 @@ export function loadReversals(scenario: Scenario): number {
   return turns + 2 * batches + 2 * redisOutages.length
 }
 
+/** The most replicas that were asked for while none was ready. */
+export function mostUnready({ desired, ready }: Run): number {
+  let most = 0
+  for (let at = 0; at < desired.length; at++) if (ready[at] === 0) most = Math.max(most, desired[at] as number)
+  return most
+}
+
 export interface UselessPods {
   /** Settled through what the cap allows, from five minutes after the overload began. */
   readonly throughput: number

@@ -1,8 +1,13 @@
-/** The real `decide`, fed with the sample that `observe` would make of the simulated Redis. */
+/**
+ * The real `decide`, fed with the sample that `observe` would make of the simulated Redis, and the state as the operator keeps it: in
+ * memory, and in Redis for the next one.
+ */
 import { type Decision, decide } from '../decide.ts'
 import type { ScalingPolicy } from '../policy.ts'
+import { resumed } from '../resume.ts'
 import type { ConsumerSample, Sample } from '../sample.ts'
 import type { ScalingState } from '../state.ts'
+import { isDue, parseScalingState } from '../storedstate.ts'
 import type { Scenario } from './scenario.ts'
 import type { Controller, View } from './world.ts'
 
@@ -23,7 +28,12 @@ export interface Breaches {
   /** Fewer replicas without a sample. */
   blindShrinks: number
   blindDecisions: number
+  /** Operators that took over, and those of them whose first look took replicas away. */
+  restarts: number
+  restartShrinks: number
 }
+
+export const noBreaches = (): Breaches => ({ poisonMoved: 0, blindShrinks: 0, blindDecisions: 0, restarts: 0, restartShrinks: 0 })
 
 function policyOf(scenario: Scenario): ScalingPolicy {
   return {
@@ -33,19 +43,25 @@ function policyOf(scenario: Scenario): ScalingPolicy {
     replicas: 1,
     maxWaiting: scenario.queue?.maxWaiting ?? 50_000,
     concurrency: scenario.slots,
-    currentReplicas: scenario.initialReplicas ?? scenario.scaling.minReplicas,
   }
 }
 
 export function ours(scenario: Scenario, breaches: Breaches, record?: (recorded: Recorded) => void): Controller {
-  const policy = policyOf(scenario)
-  const every = Math.max(1, Math.min(5, Math.floor(policy.targetAgeMs / 4000)))
-  let state: ScalingState | undefined
+  const constant = policyOf(scenario)
+  const every = Math.max(1, Math.min(5, Math.floor(constant.targetAgeMs / 4000)))
+  let memory = createMemory()
   return {
     every,
     decide(view) {
-      const before = state
+      const restart = scenario.operatorRestarts.find(({ at, away }) => view.at >= at && view.at < at + away)
+      if (restart !== undefined) {
+        if (!memory.isNew) memory = createMemory(foundState(restart.state, memory))
+        return view.desired
+      }
+      const policy = { ...constant, currentReplicas: view.desired }
       const sample = view.visible ? sampleOf(view) : undefined
+      const isFirst = memory.found !== undefined && sample !== undefined
+      const before = isFirst ? resumed(memory.found?.state, sample, policy) : memory.state
       const decision = decide(before, sample, policy)
       if (sample === undefined) {
         breaches.blindDecisions++
@@ -53,10 +69,63 @@ export function ours(scenario: Scenario, breaches: Breaches, record?: (recorded:
       } else if (sample.quarantined > 0 && decide(before, withoutPoison(sample), policy).replicas !== decision.replicas) {
         breaches.poisonMoved++
       }
+      if (isFirst) {
+        breaches.restarts++
+        if (decision.replicas < view.desired) breaches.restartShrinks++
+        memory.found = undefined
+      }
       record?.({ sample, state: before, policy, decision })
-      state = decision.state
+      remember(memory, decision.state, view.at)
       return decision.replicas
     },
+  }
+}
+
+/** Of one operator. */
+interface Memory {
+  state: ScalingState | undefined
+  /** What it found, before its first sample. */
+  found: { readonly state: ScalingState | undefined } | undefined
+  written: { readonly state: ScalingState; readonly at: number } | undefined
+  /** Nothing was decided yet. */
+  isNew: boolean
+}
+
+const createMemory = (found?: Memory['found']): Memory => ({
+  state: undefined,
+  found,
+  written: undefined,
+  isNew: found !== undefined,
+})
+
+function remember(memory: Memory, state: ScalingState, at: number): void {
+  memory.state = state
+  memory.isNew = false
+  if (memory.found !== undefined) return
+  const { written } = memory
+  if (isDue(state, written?.state, (at - (written?.at ?? at)) * 1000)) memory.written = { state, at }
+}
+
+function foundState(kind: Scenario['operatorRestarts'][number]['state'], { written }: Memory): Memory['found'] {
+  const state = written && parseScalingState(JSON.stringify(written.state))
+  switch (kind) {
+    case 'Stored':
+      return { state }
+    case 'Lost':
+      return { state: undefined }
+    case 'Foreign':
+      return {
+        state: state && {
+          ...state,
+          replicas: 1,
+          recommended: 1,
+          wanted: [],
+          rush: [],
+          capacity: { marks: {}, perSecond: 5_000, entries: 10_000 },
+        },
+      }
+    default:
+      throw kind satisfies never
   }
 }
 

@@ -79,6 +79,19 @@ const schema = z.strictObject({
   metricFaults: z.strictObject({ every: seconds }).optional(),
   /** Redis is away for all: nothing is added, read or settled, and producers add afterwards what they could not. */
   redisOutages: z.array(z.strictObject({ from: seconds, lasting: seconds })).default([]),
+  /** Whoever scales is replaced: nothing is decided while it is away, and the next one goes on from the state that it finds. */
+  operatorRestarts: z
+    .array(
+      z.strictObject({
+        at: seconds,
+        away: seconds.default(15),
+        /** Foreign: of another pipeline, of which one replica clears a thousand times as much. */
+        state: z.enum(['Stored', 'Lost', 'Foreign']).default('Stored'),
+      }),
+    )
+    .default([]),
+  /** Replicas that begin while this lasts start only once it is over: an image that cannot be pulled, nodes without room. */
+  stuckStarts: z.array(z.strictObject({ from: seconds, lasting })).default([]),
   /** All replicas are replaced, a quarter at a time, each once its successor is ready. */
   rollouts: z.array(seconds).default([]),
 })

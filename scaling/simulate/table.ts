@@ -48,6 +48,14 @@ function notes(results: readonly ScenarioResult[]): string[] {
     `late: entries taken later than the target. Baselines: late % / × oracle. * nothing was adjusted to it. Seeds: 1 to ${first.seeds}.`,
     `All scenarios together: ${over.toFixed(2)} × the oracle's replica-hours. Decisions that quarantined entries changed: ${sum((r) => r.poisonMoved)}.`,
     `Decisions without metrics: ${sum((r) => r.blindDecisions)}, of which ${sum((r) => r.blindShrinks)} took replicas away.`,
+    ...(sum((r) => r.restarts) === 0
+      ? []
+      : [
+          `Operators replaced: ${sum((r) => r.restarts)}, of which ${sum((r) => r.restartShrinks)} began by taking replicas away.`,
+        ]),
+    ...results.flatMap(({ name, mostUnready }) =>
+      mostUnready === undefined ? [] : [`${name}: at most ${mostUnready} replicas were asked for while none was ready.`],
+    ),
     ...bound.map(
       ({ name, throughput, replicasOverUseful }) =>
         `${name}, after five minutes: ${percent(100 * throughput)} % of the capped throughput with ${replicasOverUseful.toFixed(2)} × the useful replicas.`,

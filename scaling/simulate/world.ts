@@ -88,13 +88,14 @@ export function simulate(scenario: Scenario, load: Load, controller: Controller,
   }
 
   function startPod(at: number, afterSeconds = startUp.mean * (1 + startUp.jitter * (2 * random() - 1))): void {
+    const readyAt = startOf(scenario, at) + afterSeconds
     pods.push({
       id: podCount++,
-      readyAt: at + afterSeconds,
+      readyAt,
       version,
       state: 'Starting',
       slots: [],
-      crashAt: crashes === undefined ? Number.POSITIVE_INFINITY : at + afterSeconds + crashes.every * exponential(random),
+      crashAt: crashes === undefined ? Number.POSITIVE_INFINITY : readyAt + crashes.every * exponential(random),
       settled: 0,
       serviceMs: 0,
     })
@@ -291,6 +292,12 @@ export function simulate(scenario: Scenario, load: Load, controller: Controller,
   }
   settleUntil(seconds)
   return { ...run, replicaSeconds }
+}
+
+/** When a replica that is asked for at that time begins to start. */
+function startOf({ stuckStarts }: Scenario, at: number): number {
+  const stuck = stuckStarts.find(({ from, lasting }) => at >= from && at < from + lasting)
+  return stuck === undefined ? at : stuck.from + stuck.lasting
 }
 
 /** Stretches during which metrics are away: three in four one tick long, the others up to a minute. */

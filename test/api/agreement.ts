@@ -96,7 +96,7 @@ function at(path: readonly string[], value: Json): Json {
 }
 
 const { spec = {} } = pipelineStructure().properties ?? {}
-// What a schema or a nested Kubernetes type holds is not the structural schema's concern.
+// The structural schema does not cover the content of a schema or of a nested Kubernetes type.
 const change = fc.constantFrom(...places(spec, ['spec']).slice(1)).chain(({ path, field }) => {
   const value = fc.oneof({ weight: 3, arbitrary: fitting(field) }, { weight: 1, arbitrary: scalar })
   return value.map((written) => at(path, written))

@@ -1,4 +1,4 @@
-/** The resources that README and docs print are what a reader copies: each is accepted as it stands. */
+/** Readers copy the resources that README and docs print: each is accepted as it stands. */
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'
 import { globSync } from 'node:fs'

@@ -1,4 +1,4 @@
-/** The two validators: one form of messages, the same verdicts on what both can judge, and decimals as people reckon. */
+/** The two validators: one form of messages, the same verdicts on schemas that both can judge, and decimals as in school. */
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
@@ -8,7 +8,7 @@ import { seed } from '../support/seed.ts'
 
 type Schema = Readonly<Record<string, unknown>>
 
-/** The same schema for each validator: what is unevaluated is allowed anyway. */
+/** The same schema for each validator. Unevaluated properties are allowed anyway. */
 function both(schema: Schema) {
   const fast = compilePayloadSchema(schema)
   const exact = compilePayloadSchema({ ...schema, unevaluatedProperties: true })

@@ -1,4 +1,4 @@
-/** What `validate` says of a consumer's memory. That consumers keep to it: test/consumer/memory.test.ts. */
+/** The statement of `validate` on a consumer's memory. That consumers keep to it: test/consumer/memory.test.ts. */
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'

@@ -1,7 +1,7 @@
 /**
- * The TypeScript and JavaScript that README and docs print is checked against the package's own types. Names that a block leaves to its
- * reader (`request_hash`) may be anything; all else must fit. Nothing runs. Other languages are not looked at here: YAML is in
- * documentation.test.ts and printedyaml.test.ts, commands in printedcommands.test.ts and printedothers.test.ts.
+ * The TypeScript and JavaScript that README and docs print is checked against the package's own types. Names that a block leaves
+ * to its reader (`request_hash`) may be anything; all else must fit. Nothing runs. Other languages are not looked at here: YAML
+ * is in documentation.test.ts and printedyaml.test.ts, commands in printedcommands.test.ts and printedothers.test.ts.
  */
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'
@@ -43,7 +43,7 @@ interface Complaints {
   readonly missing: readonly string[]
 }
 
-/** What the compiler says. A name that nothing declares is of any type, and so brings no further complaint. */
+/** Errors of the compiler. An undeclared name is of any type, and so gives no further error. */
 async function complaints(t: TestContext, folder: string): Promise<Complaints> {
   const { stdout, stderr } = await run(t, [compiler, '--project', folder, '--pretty', 'false'], { timeoutMs: 240_000 })
   const lines = (stdout + stderr).split('\n').filter((line) => line !== '')

@@ -1,8 +1,8 @@
 /**
- * The commands that README and docs print are what a reader copies: the command line knows each of them with its options.
+ * Readers copy the commands that README and docs print: the command line knows each of them with its options.
  *
- * Not looked at: what other programs are told (some of it in printedothers.test.ts), the arguments that npm scripts other than `up`
- * pass on, and whether a command does what the text says.
+ * Not checked: commands for other programs (some are in printedothers.test.ts), arguments that npm scripts other than `up` pass
+ * on, and the effect of a command.
  */
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'
@@ -53,7 +53,7 @@ async function refusal(words: readonly string[]): Promise<CommanderError | undef
 /** `--reason REASON`: the reader puts something else there. */
 const placeholder = /argument '[A-Z][A-Z-]*' is invalid/
 
-/** A command named in a text leaves out what is plain from there. */
+/** Errors of a command that a text names in short form, without its obvious arguments. */
 const incomplete = ['commander.missingMandatoryOptionValue', 'commander.missingArgument', 'commander.help']
 
 async function refused(printed: readonly Printed[], forgiven: readonly string[]) {

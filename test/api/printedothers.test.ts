@@ -1,8 +1,8 @@
 /**
- * What README and docs print for other programs, as far as it names something of ours or can run here: `redis-cli` on a real Redis, and
- * the chart's values in `helm --set`. A block in a language that no test looks at fails.
+ * Commands for other programs in README and docs, if they name parts of this project or can run here: `redis-cli` on a real
+ * Redis, and the chart's values in `helm --set`. A block in a language that no test checks fails.
  *
- * Not looked at: kubectl, kind, skopeo and ctr, which a machine need not have.
+ * Not checked: kubectl, kind, skopeo and ctr, which a machine may lack.
  */
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'
@@ -30,7 +30,9 @@ const redisWords = (words: readonly string[]) => {
   return given[0] === '-s' || given[0] === '-p' ? given.slice(2) : given
 }
 
-/** How Redis answers a command that it does not know as it is written. That there is no such key or group is no fault of the text. */
+/**
+ * How Redis answers a command that it does not know as it is written. That there is no such key or group is no fault of the text.
+ */
 const misspelt = /unknown (?:command|subcommand)|wrong number of arguments|syntax error|Error in ACL SETUSER|not an integer/i
 
 test('Redis knows each command that README and docs print for redis-cli', async (t) => {

@@ -1,5 +1,5 @@
 /**
- * The YAML that README and docs print is what a reader copies: the chart takes the values, an API server the fragments of Pods, `simulate`
+ * Readers copy the YAML that README and docs print: the chart accepts the values, an API server the fragments of Pods, `simulate`
  * the scenarios. A block that no check knows fails. StreamPipelines are in documentation.test.ts.
  */
 import '../support/leaks.ts'

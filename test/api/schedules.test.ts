@@ -1,4 +1,4 @@
-/** Schedules that validation takes can be evaluated and come true; those that cannot are told with what to write. */
+/** Accepted schedules can be evaluated and come true. Refused ones are reported with a valid form. */
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'
 import { test } from 'node:test'

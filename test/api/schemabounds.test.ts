@@ -1,4 +1,4 @@
-/** What a schema and a payload may cost: a schema compiles soon or is refused, and judging has an end. */
+/** The cost of a schema and of a payload: a schema compiles soon or is refused, and judging has an end. */
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
@@ -7,7 +7,7 @@ import { resourceWith } from '../redis/resource.ts'
 
 type Schema = Readonly<Record<string, unknown>>
 
-/** Time of this thread alone: what other tests take meanwhile does not count. */
+/** CPU time of this thread alone: other tests do not count. */
 const busyMs = () => {
   const { user, system } = process.threadCpuUsage()
   return (user + system) / 1_000

@@ -1,4 +1,7 @@
-/** The required suite of JSON Schema 2020-12: no schema with local references is refused, no verdict is wrong, whichever way a payload takes. */
+/**
+ * The required suite of JSON Schema 2020-12: no schema with local references is refused, no verdict is wrong, whichever way a
+ * payload takes.
+ */
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
@@ -14,7 +17,7 @@ import { foreign, suite } from './suite.ts'
 const local = suite.filter(({ name }) => !foreign.has(name))
 const payloadOf = (schema: object) => ({ encoding: 'Json', field: 'p', schema })
 
-/** The suite means formats as annotations; a consumer asserts them, so its file of formats says nothing of a consumer. */
+/** The suite treats formats as annotations. A consumer asserts them, so the file on formats does not apply. */
 const asserting = local.filter(({ name }) => !name.startsWith('format: '))
 
 test('the function: schemas refused 0, verdicts wrong 0', (t) => {
@@ -66,7 +69,7 @@ test('a consumer’s decoding: verdicts wrong 0', (t) => {
     const codec = createCodec(payloadWith(payloadOf(schema)))
     for (const { name: what, payload, valid } of tests) {
       const decoded = codec.decode(['p', JSON.stringify(payload)].map((part) => Buffer.from(part)))
-      // A number that no double holds is no payload, whatever the schema says of it.
+      // A number that no double holds is no payload under any schema.
       if (decoded.kind === 'Invalid' && /cannot be held exactly/.test(decoded.error)) continue
       verdicts += 1
       if ((decoded.kind === 'Valid') !== valid) wrong.push(`${name}: ${what}`)

@@ -1,6 +1,6 @@
 /**
- * The required tests of JSON Schema 2020-12 as payloads are judged: each schema below a property, with an `$id` where it has none (so
- * that `#` is still the schema), each value as that property's.
+ * The required tests of JSON Schema 2020-12 as payloads are judged: each schema below a property, with an `$id` where it has none
+ * (so that `#` is still the schema), each value as that property's.
  */
 import { globSync, readFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
@@ -36,7 +36,7 @@ export const suite: readonly SuiteGroup[] = globSync('*.json', { cwd: folder })
     tests: tests.map((test) => ({ name: test.description, payload: { value: test.data }, valid: test.valid })),
   }))
 
-/** Leads out of the schema, or names another dialect: what is refused by name. */
+/** Leads out of the schema, or names another dialect: refused by name. */
 export const foreign: ReadonlySet<string> = new Set([
   'dynamicRef: strict-tree schema, guards against misspelled properties',
   'dynamicRef: tests for implementation dynamic anchor and reference link',

@@ -175,7 +175,7 @@ test('Prometheus accepts the rules, and they fire when they should and only then
   const checked = await run(t, ['check', 'rules', 'alerts.yaml'], { command: promtool ?? 'promtool', cwd: folder })
   assert.equal(checked.code, 0, checked.stdout + checked.stderr)
 
-  // An alert that fires is told by ALERTS; to compare annotations too would repeat the rules.
+  // The metric ALERTS shows an alert that fires. Comparing annotations too would repeat the rules.
   const tests = cases.map(({ alert, series, at, fires }, index) => ({
     name: `${index} ${alert}`,
     interval: '1m',

@@ -1,4 +1,4 @@
-/** What the chart renders, what it refuses, and whether a real API server takes it. */
+/** The output of the chart, its refusals, and whether a real API server accepts it. */
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
@@ -186,7 +186,7 @@ test('who may scrape the operator can be named', needsHelm, async (t) => {
   ])
 })
 
-/** What the Prometheus Operator would bring: kinds that only have to exist for the API server to take them. */
+/** Kinds of the Prometheus Operator. They only have to exist for the API server to accept objects. */
 const monitoring = [
   ['ServiceMonitor', 'servicemonitors'],
   ['PrometheusRule', 'prometheusrules'],

@@ -43,7 +43,7 @@ export interface Manifest {
   readonly [field: string]: unknown
 }
 
-/** `values` as `--set` takes them, or, where they hold lists, `--set-json`. Throws what helm says. */
+/** `values` in the form of `--set`, or, if they hold lists, of `--set-json`. Throws the message of helm. */
 export async function render(t: TestContext, values: Readonly<Record<string, unknown>> = {}): Promise<readonly Manifest[]> {
   const { code, stdout, stderr } = await template(t, values)
   if (code !== 0) throw new Error(stderr)

@@ -1,7 +1,7 @@
 /**
- * A real Prometheus that scrapes a real operator, a real consumer and a worker's metrics: every query of the dashboard answers with
- * something, every alert is evaluated without an error, and each alert's selectors and joins find series. That an alert fires when it
- * should, and only then, alerts.test.ts shows on series made for it.
+ * A real Prometheus that scrapes a real operator, a real consumer and a worker's metrics: every query of the dashboard answers
+ * with something, every alert is evaluated without an error, and each alert's selectors and joins find series. That an alert
+ * fires when it should, and only then, alerts.test.ts shows on series made for it.
  */
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'
@@ -75,7 +75,7 @@ async function startPrometheus(t: TestContext, targets: readonly { pod: string; 
   }
 }
 
-/** Whatever is compared with a number, compared so that it holds: what is left to fail are selectors and joins. */
+/** Each comparison with a number, changed so that it holds. Only selectors and joins can then fail. */
 const relaxed = (expression: string): string =>
   expression.replaceAll('OLDEST_AGE', '0').replaceAll(/(?:[<>]=?|==) ?[0-9.]+(?! \*)/g, '> -1e12')
 

@@ -1,4 +1,4 @@
-/** What an application passes as `redis`: what cannot be used is refused when it is passed, or before anything is sent on it. */
+/** The option `redis` of an application: an unusable one is refused at once, or before anything is sent on it. */
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'
 import { after, beforeEach, type TestContext, test } from 'node:test'

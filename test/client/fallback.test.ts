@@ -1,4 +1,4 @@
-/** Direct dispatch that cannot use the composed script says so, once, and works. */
+/** Direct dispatch that cannot use the composed script reports that once, and works. */
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'
 import { before, test } from 'node:test'

@@ -1,4 +1,4 @@
-/** Connections that an application lends: each kind works as its own would, or is refused with what to pass instead. */
+/** Connections that an application lends: each kind works as its own would, or is refused with the kind to pass instead. */
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
@@ -94,6 +94,59 @@ test('a connection whose database was changed since it was made is refused befor
     await assert.rejects(dispatchBy(t, mode, redis), refusedAs('InvalidOption', /database 3.*database 0/))
   }
   await nothingWritten()
+})
+
+const busy: readonly (readonly [what: string, make: () => Promise<RedisInput>, named: RegExp])[] = [
+  [
+    'that its owner has ended',
+    async () => {
+      const redis = server.client()
+      await redis.quit()
+      await eventually(() => assert.equal(redis.status, 'end'))
+      return redis
+    },
+    /ended by its owner/,
+  ],
+  [
+    'that subscribes in RESP2',
+    async () => {
+      const redis = server.client({ protocol: 2 })
+      await redis.subscribe('news')
+      return redis
+    },
+    /subscriber mode/,
+  ],
+  [
+    'that monitors',
+    async () => {
+      const monitoring = await server.client().monitor()
+      after(() => monitoring.disconnect())
+      return monitoring
+    },
+    /monitor mode/,
+  ],
+]
+for (const [what, make, named] of busy) {
+  test(`a connection ${what} is refused, with what to pass`, async (t) => {
+    const redis = await make()
+    for (const mode of ['Stream', 'Direct'] as const) {
+      await assert.rejects(dispatchBy(t, mode, redis), refusedAs('InvalidOption', named))
+    }
+  })
+}
+
+test('a worker works in the database that its connection has selected', async (t) => {
+  const redis = server.client()
+  await redis.select(3)
+  const done: object[] = []
+  const worker = createWorker({ queue: 'ndvi', redis, execute: (payload: object) => void done.push(payload) })
+  t.after(() => worker.close())
+  await worker.start()
+  const there = pipelineWith({ url: `${server.url}/3` })
+  const dispatcher = createDispatcher({ pipeline: there, mode: 'Direct', redis, ...silent })
+  t.after(() => dispatcher.close())
+  await dispatcher.dispatch({ k: 1 })
+  await eventually(() => assert.deepEqual(done, [{ k: '1' }]))
 })
 
 test('a connection that its refused SELECT left in database 0 is not the pipeline’s', async (t) => {

@@ -27,7 +27,7 @@ test('a held lock is refused to others, with what is left of it, until it is rel
   assert.equal(await redis.exists('refused'), 0)
 })
 
-// Lives of seconds: whoever stands still for a whole one has lost the lock, and is right to say so.
+// Lives of seconds: a holder that stands still for a whole one has lost the lock, and reports that.
 test('it outlives its time to live by renewal', async () => {
   const redis = server.client()
   const { lock, losses } = await hold(redis, 'renewed', 4_000)

@@ -1,4 +1,4 @@
-/** Direct dispatch where no replica can confirm: the job is made, and the application is told why nobody confirmed it. */
+/** Direct dispatch where no replica can confirm: the job is made, and the application gets the reason. */
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'
 import { test } from 'node:test'

@@ -1,7 +1,7 @@
 /**
- * Each way in which a Redis that is there refuses: the consumer is BackendDown and says why, no delivery is counted, nothing is
- * dead-lettered, and everything goes on by itself. (OOM: outofmemory.test.ts. Away, READONLY, frozen: outage and hang. CLUSTERDOWN and
- * TRYAGAIN: test/topology/cluster.test.ts.)
+ * Each refusal of a running Redis: the consumer is BackendDown and reports the reason, no delivery is counted, nothing is
+ * dead-lettered, and everything goes on by itself. (OOM: outofmemory.test.ts. Away, READONLY, frozen: outage and hang.
+ * CLUSTERDOWN and TRYAGAIN: test/topology/cluster.test.ts.)
  */
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'
@@ -18,7 +18,7 @@ interface Refusal {
   readonly name: string
   /** How it shows in `/readyz`. */
   readonly says: RegExp
-  /** Appended to the transaction that adds entries: whoever reads them meets it. */
+  /** Appended to the transaction that adds entries: the reader of the entries meets it. */
   readonly within?: (transaction: ChainableCommander) => void
   /** Afterwards. Resolves when Redis refuses. */
   readonly begin?: (admin: Redis, server: RedisServer) => Promise<void>
@@ -102,7 +102,7 @@ for (const { name, says, within, begin, end } of refusals) {
     await add.exec()
     await begin?.(admin, server)
     for (const consumer of consumers) {
-      // One that holds nothing tries anew now and then, and one whose connection was cut says that first.
+      // A consumer without entries tries again now and then. A consumer whose connection was cut reports that first.
       await eventually(
         async () => {
           const { status, body } = await consumer.get('/readyz')

@@ -1,4 +1,4 @@
-/** Nothing succeeds anywhere, says the scaler: entries over the ceiling are kept, and tried one at a time, instead of dead-lettered. */
+/** The circuit is open: entries over the ceiling are kept, and tried one at a time, instead of dead-lettered. */
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'
 import { before, test } from 'node:test'

@@ -1,4 +1,4 @@
-/** The consumer as a child process, on a real Redis, and what it left there. */
+/** The consumer as a child process, on a real Redis, and its results there. */
 import assert from 'node:assert/strict'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -122,7 +122,7 @@ export function consumerProcess(child: RunningProcess, name: string): ConsumerPr
     child
       .stdout()
       .split('\n')
-      // What comes after the last newline is not all there yet.
+      // The text after the last newline is incomplete.
       .slice(0, -1)
       .filter((line) => line.startsWith('{') && line.endsWith('}'))
       .map((line) => JSON.parse(line) as LogLine)

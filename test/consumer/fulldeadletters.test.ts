@@ -1,4 +1,4 @@
-/** A full dead-letter stream loses nothing, pushes nothing out, and stops nobody else. */
+/** A full dead-letter stream loses no entry, pushes no record out, and stops no other entry. */
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'
 import { before, test } from 'node:test'
@@ -66,7 +66,7 @@ test('many more withheld entries than are looked at together keep their count, a
     payload: { maxFields: 1 },
     deadLetter: { maxEntries: room },
     delivery: { maxDeliveries: 2 },
-    // Some seconds longer than what was withheld waits for its next try.
+    // Some seconds longer than withheld entries wait for their next try.
     reclaim: { minIdle: '8s', interval: '1s' },
   })
   await redis.eval(`for i = 1, ARGV[1] do redis.call('XADD', KEYS[1], '*', 'reason', 'Trimmed') end`, 1, place.deadLetters, room)

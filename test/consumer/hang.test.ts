@@ -47,7 +47,7 @@ test('a Redis that hangs is told in time, whatever was under way', async (t) => 
     }
   }
   const tookMs = await Promise.all([5, 10, 15, 20, 25, 30].map(told))
-  // A heartbeat every two seconds that may go unanswered for ten; some twenty where none of them tells.
+  // A heartbeat every two seconds may go unanswered for ten. Together that is some twenty.
   assert.ok(Math.max(...tookMs) < 18_000, `${tookMs.map(Math.round).join(', ')} ms`)
 })
 

@@ -1,4 +1,4 @@
-/** One round of housekeeping catches up with what has come together since the last, however much a consumer forwards in between. */
+/** One round of housekeeping catches up with all entries since the last one, whatever a consumer forwards in between. */
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'
 import { before, test } from 'node:test'

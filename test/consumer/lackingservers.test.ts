@@ -9,10 +9,10 @@ import { StreamPipelineError } from '../../api/errors.ts'
 import { createDispatcher } from '../../client/dispatcher.ts'
 import { createWorker } from '../../client/worker.ts'
 import { createConsumer } from '../../consumer/consumer.ts'
+import { systemClock } from '../../process/clock.ts'
 import { connect } from '../../redis/connect/connection.ts'
 import { streamPlace } from '../../redis/placement.ts'
 import { chooseSettlePath } from '../../redis/settle/choose.ts'
-import { deaf } from '../crash/assemble.ts'
 import { address, pipelineWith } from '../redis/resource.ts'
 import { fileScope } from '../redis/scope.ts'
 import { startProxy } from '../support/proxy.ts'
@@ -28,7 +28,7 @@ interface Lacking {
   readonly refuse: readonly string[]
   /** The ways that refuse to start; the others work. */
   readonly refusing?: readonly Way[]
-  /** In what the refusing ways say. */
+  /** Part of the message of paths that refuse to start. */
   readonly named?: RegExp
 }
 
@@ -156,10 +156,9 @@ async function consumed(t: TestContext, way: Way, server: RedisServer, port: num
     uid: 'c1',
     connections: { blocking: connect(at, 'Blocking'), writer, queue },
     choosePath: () => chooseSettlePath(pipeline, writer, queue, way === 'Portable' ? 'portable' : 'composed'),
-    observer: { ...deaf, pathChosen: (kind) => assert.equal(kind, way) },
+    observers: [{ pathChosen: (kind) => assert.equal(kind, way) }],
     fault: (thrown) => faults.push(thrown),
-    clock: () => performance.now(),
-    random: Math.random,
+    clock: systemClock,
   })
   let stopped: Promise<void> | undefined
   const stop = () => {

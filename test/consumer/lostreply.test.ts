@@ -1,6 +1,6 @@
 /**
  * A lost reply: Redis has executed XREADGROUP, and the connection breaks before the reply has arrived. The entries are pending
- * under our name and nobody holds them. With `minIdle` at ten minutes nobody else will take them either.
+ * under the consumer's name, and it does not hold them. With `minIdle` at ten minutes no other consumer takes them either.
  */
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'

@@ -28,7 +28,7 @@ for (const { size, entries } of sizes) {
     const { redis, start, pipeline, place, dead, waiting } = openPipeline(t, server, {
       source: { stream: '{large}:jobs' },
       payload: { encoding: 'Json', field: 'payload', maxBytes: String(size) },
-      // Nobody takes a batch over that is slow because other tests run beside.
+      // No other consumer takes over a batch that is slow because other tests run beside.
       reclaim: { minIdle: '60s' },
     })
     for (let index = 0; index < entries; index++) await redis.xadd(place.stream, '*', 'payload', documentOf(index, size))

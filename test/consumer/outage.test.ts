@@ -84,7 +84,7 @@ test('Redis made a replica: READONLY is an outage, promoted it goes on', async (
   await add(1)
   await eventually(async () => (await waiting()) === 1)
   await redis.call('CONFIG', 'SET', 'replica-serve-stale-data', 'yes')
-  // A primary that says nothing leaves the data alone. (The port of one that is gone might become somebody else's.)
+  // A silent primary leaves the data alone. (Another process may get the port of a dead one.)
   await primary.kill('SIGSTOP')
   await redis.replicaof('127.0.0.1', primary.port)
   // It holds nothing, and so it tries to read anew now and then.

@@ -1,4 +1,4 @@
-/** A batch that Redis takes in part only: each entry is counted once, as what became of it. */
+/** A batch that Redis accepts in part only: each entry is counted once, by its outcome. */
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'
 import { test } from 'node:test'

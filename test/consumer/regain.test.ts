@@ -1,4 +1,4 @@
-/** Entries that are ours by name and that nobody holds are taken up, however many others lie before them. */
+/** Entries under the own name that the consumer does not hold are taken up, however many others lie before them. */
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'
 import { before, test } from 'node:test'
@@ -6,6 +6,7 @@ import type { Redis } from 'ioredis'
 import { createHeldEntries } from '../../consumer/held.ts'
 import { createLifecycle } from '../../consumer/lifecycle.ts'
 import { createReclaimer } from '../../consumer/reclaimer.ts'
+import { systemClock } from '../../process/clock.ts'
 import { createSemaphore } from '../../process/semaphore.ts'
 import { streamPlace } from '../../redis/placement.ts'
 import { ensureGroup } from '../../redis/stream/group.ts'
@@ -42,7 +43,7 @@ async function lay(name: string, count: number, isHeld: (at: number) => boolean,
   const reclaimer = createReclaimer({
     ...{ pipeline, place, consumer: 'me', connection: redis, held, lifecycle, slots: createSemaphore(4) },
     endRead: async () => undefined,
-    clock: () => performance.now(),
+    clock: systemClock,
     async settle(batch) {
       const settled = batch.map(({ id }) => id)
       regained.push(...settled)

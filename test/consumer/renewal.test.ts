@@ -7,13 +7,14 @@ import { createLifecycle } from '../../consumer/lifecycle.ts'
 import { createNudges } from '../../consumer/nudges.ts'
 import { createPresence } from '../../consumer/presence.ts'
 import { createTally } from '../../consumer/tally.ts'
+import { systemClock } from '../../process/clock.ts'
 import { ensureGroup } from '../../redis/stream/group.ts'
 import { listPending } from '../../redis/stream/pending.ts'
 import { pipelineWith, placeNamed } from '../redis/resource.ts'
 import { startRedis } from '../support/redis.ts'
 import { eventually } from '../support/wait.ts'
 
-/** What the schema allows at least. */
+/** The lowest value that the schema allows. */
 const minIdleMs = 1_000
 
 test('a held entry is renewed before it is idle for minIdle, while the heart beats as ever', async (t) => {
@@ -22,13 +23,13 @@ test('a held entry is renewed before it is idle for minIdle, while the heart bea
   await ensureGroup(redis, place.keys, pipelineWith({ source: { stream: 's' } }).source)
   const id = String(await redis.xadd('s', '*', 'k', 'v'))
   await redis.xreadgroup('GROUP', place.group, 'c', 'STREAMS', 's', '>')
-  const clock = () => performance.now()
+  const clock = systemClock
   const held = createHeldEntries()
-  held.add([id], clock())
+  held.add([id], clock.now())
   const beats: number[] = []
   const presence = createPresence({
     ...{ connection: redis, place, name: 'c', uid: 'local-a/1', minIdleMs, held, clock },
-    lifecycle: createLifecycle(1, clock),
+    lifecycle: createLifecycle(1, clock.now),
     tally: createTally(),
     nudges: createNudges(),
     path: () => 'Atomic',

@@ -1,4 +1,4 @@
-/** Retention against one consumer at its highest rate, and what it says at start. */
+/** Retention against one consumer at its highest rate, and its report at start. */
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
@@ -21,7 +21,7 @@ test('large nodes of the stream are reported at start', async (t) => {
   await consumer.stop()
 })
 
-/** What approximate trimming leaves. */
+/** Entries that approximate trimming leaves. */
 const remnant = 230
 
 test('at the highest rate of a consumer the stream holds the settled window and a second, and its backlog', async (t) => {

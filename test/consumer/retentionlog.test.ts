@@ -43,5 +43,11 @@ test('entries that others took are logged when they become more, with the comman
   assert.deepEqual([line?.['unaccounted'], line?.['undecided']], [2, 1])
   assert.match(String(line?.['command']), /XGROUP SETID .*ndvi:jobs.* ndvi.* 5-0/)
   assert.deepEqual(logged({ unaccounted: 2, undecided: 1, missingFrom: '5-0' }), [])
-  assert.equal(logged({ unaccounted: 3, undecided: 1, missingFrom: '5-0' }).length, 1)
+  const [more] = logged({ unaccounted: 3, undecided: 1, missingFrom: '5-0' })
+  assert.match(String(more?.['msg']), /^others took entries from the group;/)
+})
+
+test('entries that may have been trimmed are not said to be taken', () => {
+  const [line] = openLog()({ undecided: 4, missingFrom: '5-0' })
+  assert.match(String(line?.['msg']), /^entries were trimmed unread, or others took them;/)
 })

@@ -1,7 +1,8 @@
 /** A consumer on given ports, made as the command makes it, but impatient: a crash is recovered from in milliseconds. */
 import type { CompiledPipeline } from '../../api/compiled.ts'
 import { type Consumer, createConsumer } from '../../consumer/consumer.ts'
-import type { ConsumerConnections, ConsumerObserver } from '../../consumer/parts.ts'
+import type { ConsumerConnections } from '../../consumer/parts.ts'
+import { systemClock } from '../../process/clock.ts'
 import { connect } from '../../redis/connect/connection.ts'
 import { streamPlace } from '../../redis/placement.ts'
 import { chooseSettlePath } from '../../redis/settle/choose.ts'
@@ -64,10 +65,9 @@ export function assemble({ path, ports, name }: Assembly, fault: (thrown: unknow
       if (made.path.kind !== path) throw new Error(`the path is ${made.path.kind}, not ${path}: ${made.fallback}`)
       return made
     },
-    observer: deaf,
+    observers: [],
     fault,
-    clock: () => performance.now(),
-    random: Math.random,
+    clock: systemClock,
   })
   return {
     consumer,
@@ -75,18 +75,4 @@ export function assemble({ path, ports, name }: Assembly, fault: (thrown: unknow
       for (const connection of new Set([connections.blocking, writer, queue])) connection.disconnect()
     },
   }
-}
-
-/** Hears of everything and does nothing. */
-export const deaf: ConsumerObserver = {
-  stateChanged() {},
-  pathChosen() {},
-  confirmationChanged() {},
-  unconfirmed() {},
-  groupMade() {},
-  batchSettled() {},
-  reclaimed() {},
-  heartbeatSent() {},
-  housekept() {},
-  handedBack() {},
 }

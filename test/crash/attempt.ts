@@ -1,6 +1,7 @@
 /**
- * One boundary: lay the scenario, let a consumer run up to it, kill it, let the worker execute what has been queued by then, let
- * a second consumer finish, execute the rest, check. A run that ends before its boundary was whole: there are no more boundaries.
+ * One boundary. It lays the scenario, lets a consumer run up to the boundary, kills it, and lets the worker execute the queued
+ * jobs. A second consumer then finishes, the worker executes the rest, and the result is checked. A run that ends before its
+ * boundary was whole: there are no more boundaries.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { PathKind } from '../../redis/settle/path.ts'
@@ -71,7 +72,7 @@ export async function prepareCrashes(path: PathKind, servers: readonly RedisServ
       await finish(boundary.index % 3 === 0 ? 'first' : 'second')
       await scenario.execute(true)
       await scenario.check()
-      // Lets what the last consumer closed be closed before the next one comes.
+      // Lets connections of the last consumer close before the next one starts.
       await sleep(0)
       return cut
     },

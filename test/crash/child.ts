@@ -1,6 +1,6 @@
 /**
- * A consumer process to be killed: `node child.ts`. It loads everything, says `ready`, and starts when told which consumer to be;
- * SIGTERM drains it.
+ * A consumer process to be killed: `node child.ts`. It loads everything, prints `ready`, and starts once it gets its consumer as
+ * a message. SIGTERM drains it.
  */
 import { type Assembly, assemble } from './assemble.ts'
 

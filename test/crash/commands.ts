@@ -1,16 +1,16 @@
-/** Splits what a Redis client sends into its commands: RESP arrays of bulk strings, the only form ioredis uses. */
+/** Splits the output of a Redis client into commands: RESP arrays of bulk strings, the only form that ioredis sends. */
 
 export interface Command {
   /** `EVALSHA`, `CLIENT ID`; a defined script shows as the client calls it. */
   readonly name: string
-  /** The first two words, in capitals; the second is what a rule such as `CLIENT|ID` speaks of. */
+  /** The first two words, in capitals. The second is the subcommand, as in `CLIENT|ID`. */
   readonly words: readonly [verb: string, object: string]
   /** The bytes as sent. */
   readonly bytes: Buffer
 }
 
 export interface CommandSplitter {
-  /** Every command that is complete now. Throws for what is no array of bulk strings. */
+  /** Every command that is complete now. Throws for other forms than an array of bulk strings. */
   push(chunk: Buffer): readonly Command[]
 }
 

@@ -56,7 +56,7 @@ describe(`crash boundaries (STREAMPIPELINE_SEED=${seed})`, async () => {
   }
 })
 
-/** Names the boundary in what is thrown. */
+/** Adds the boundary to the message of an exception. */
 async function failingAt<T>(boundary: Boundary, work: (boundary: Boundary) => Promise<T>): Promise<T> {
   try {
     return await work(boundary)

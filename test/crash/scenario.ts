@@ -1,7 +1,7 @@
 /**
- * What the killed consumer finds: an entry for each way in which an entry can end, and what must have become of every one when
- * another consumer has finished the work. The worker is simulated: it takes all jobs that wait, counts them by key, and removes
- * them at once (`removeOnComplete`), so that a job added twice is executed twice.
+ * The scenario of the killed consumer: an entry for each way in which an entry can end, and its expected outcome once another
+ * consumer has finished the work. The worker is simulated. It takes all waiting jobs, counts them by key, and removes them at
+ * once (`removeOnComplete`), so that a job added twice is executed twice.
  */
 import assert from 'node:assert/strict'
 import { Queue } from 'bullmq'
@@ -33,14 +33,14 @@ const executions: Readonly<Record<string, number>> = {
   retained: 0,
   outlived: 1,
   orphan: 1,
-  // Somebody holds its lock for a moment.
+  // Another forwarder holds its lock for a moment.
   contended: 1,
 }
 
 export interface Scenario {
   /** Empties Redis and lays everything out. */
   lay(): Promise<void>
-  /** The worker: executes what waits, but for a job that was there before and that nothing marks yet. */
+  /** The worker: executes waiting jobs, but for one that was there before and has no mark yet. */
   execute(last: boolean): Promise<void>
   /** Whether every entry has been read and none is pending. */
   settled(): Promise<boolean>

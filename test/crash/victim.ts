@@ -1,4 +1,4 @@
-/** The consumer that is killed: a real process, or one in this process whose wire is cut, which Redis cannot tell from it. */
+/** The consumer that is killed: a real process, or one in this process whose wire is cut. Redis sees no difference. */
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'

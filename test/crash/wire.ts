@@ -126,7 +126,7 @@ export async function openWire(targets: readonly number[]): Promise<Wire> {
   }
 }
 
-/** A killed process resets its connections; that is what is being tested. */
+/** A killed process resets its connections, which is the case under test. */
 function ignoreReset() {}
 
 async function listen(serve: (client: Socket) => void): Promise<{ readonly server: Server; readonly port: number }> {

@@ -1,8 +1,9 @@
 /**
- * Ends a container's process as a crash does: at once, with nothing said or handed back. `kubectl delete --force` is no crash, the
- * kubelet sends SIGTERM first; and a process that is number 1 of its namespace gets no SIGKILL from inside it. But Node opens its
- * inspector on SIGUSR1, and through that it can be told to abort: that fault no kernel ignores. (Told to exit, it would wait for its
- * debugger to leave.)
+ * Ends a container's process as a crash does: at once, without a log line or a hand-back.
+ *
+ * `kubectl delete --force` is no crash: the kubelet sends SIGTERM first. A process that is number 1 of its namespace gets no
+ * SIGKILL from inside it. But Node opens its inspector on SIGUSR1, and the inspector can make it abort, which no kernel ignores.
+ * (An exit would wait for the debugger to leave.)
  */
 import { execute, program } from './commands.ts'
 

@@ -1,13 +1,13 @@
 /**
- * The commands of docs/install.md, run as they are written there, so that the page cannot rot: whoever needs one takes it from the
- * page by a pattern, and at the end every command has been run, or is one that a test cannot run.
+ * Runs the commands of docs/install.md as they are written there, so that the page cannot rot. A stage takes a command from the
+ * page by a pattern. At the end every command has been run, or is one that a test cannot run.
  */
 import { readFileSync } from 'node:fs'
 import { delimiter, dirname, join } from 'node:path'
 import { projectRoot } from '../support/root.ts'
 import { execute } from './commands.ts'
 
-/** They need kind, a registry, an image from one, an operator confined to namespaces, or are what runs this test. */
+/** Commands that need kind, a registry, an image from one, or an operator confined to namespaces, or that run this test. */
 const elsewhere = [
   /^(npm ci|npm run images)\b/,
   /^(kind|ctr|skopeo) /,

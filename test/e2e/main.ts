@@ -1,11 +1,12 @@
 /**
- * `npm run test:e2e`: images, chart and pipelines on a real cluster, the one of KUBECONFIG, which it changes: it makes the
- * namespaces `streampipeline`, `farm` and `streampipeline-node`, and deletes them and the CRD at the end.
+ * `npm run test:e2e`: images, chart and pipelines on the real cluster of KUBECONFIG. It creates the namespaces `streampipeline`,
+ * `farm` and `streampipeline-node`, and deletes them and the CRD at the end.
  *
  *   KUBECONFIG             the cluster
- *   LOAD_IMAGE             command that brings an image archive to its nodes, given as its last argument: `kind load image-archive`,
+ *   LOAD_IMAGE             command that brings an image archive to its nodes, given as its last argument: `kind load
+ *   image-archive`,
  *                          `ctr -n k8s.io images import`, `docker load -i`
- *   KUBEBUILDER_ASSETS     where kubectl and helm are; PATH unless told
+ *   KUBEBUILDER_ASSETS     where kubectl and helm are; default: PATH
  *   BASE, BUILDER          as `npm run images` has them
  *
  *   --capture              writes what a user sees at each stage to docs/what-you-see.md
@@ -31,6 +32,7 @@ import * as faults from './stages/faults.ts'
 import * as firstHour from './stages/firsthour.ts'
 import * as mistakes from './stages/mistakes.ts'
 import * as releases from './stages/releases.ts'
+import * as statuses from './stages/statuses.ts'
 import { createTraffic, type Ledger, type Traffic, whereabouts } from './traffic.ts'
 import { openTunnel } from './tunnel.ts'
 
@@ -98,9 +100,12 @@ async function pipelines(report: Report): Promise<void> {
     await stage('the leader crashed under load', async () => await faults.killLeader(report, traffic))
     await stage('a rolling update under load', async () => await faults.rollUnderLoad(traffic))
     await stage("a node's containers killed under load", async () => await faults.killNode(report, traffic))
+    await stage('an HPA is put on a Deployment', statuses.addAutoscaler)
     await stage('a bad image is told', async () => await mistakes.badImage(report))
     await stage('a missing Secret is told', async () => await mistakes.badSecret(report))
     await stage('a quota is told', async () => await mistakes.quota(report))
+    await stage('a stuck rollout is not Ready', async () => await statuses.stuckRollout(report))
+    await stage('the HPA is named, and not fought', async () => await statuses.foreignAutoscaler(report))
     for (const packaged of releases.predecessorCharts())
       await stage(
         `uninstalled, then ${basename(packaged)} installed and upgraded, under load: no consumer restarts`,

@@ -1,6 +1,6 @@
 /**
- * A merge is not refused because the machine did much else at the same time: where CI is set, everything is waited for three times as
- * long, and bars of time are told and not enforced. What must not happen at all (lost, doubled, written, restarted) is enforced everywhere.
+ * A busy machine must not refuse a merge. Where CI is set, every wait is three times as long, and bars of time are reported, not
+ * enforced. Bars on events (lost, doubled, written, restarted) are enforced everywhere.
  */
 import { eventually } from '../support/wait.ts'
 

@@ -1,4 +1,4 @@
-/** Stages, their times, and what a user sees at each: the end of a run is a table, and with `--capture` a page of the docs. */
+/** Stages, their times, and a user's view of each. A run ends with a table, and with `--capture` with a page of the docs. */
 import { writeFileSync } from 'node:fs'
 import { execute, program } from './commands.ts'
 import { lenient } from './patience.ts'
@@ -8,7 +8,9 @@ export interface Report {
   stage(name: string, work: () => Promise<void>): Promise<boolean>
   /** A line under the stage that runs. */
   note(text: string): void
-  /** A figure for the table; with a bar, one that must hold: seconds only where the machine has nothing else to do (patience.ts). */
+  /**
+   * A figure for the table; with a bar, one that must hold: seconds only where the machine has nothing else to do (patience.ts).
+   */
   measure(what: string, value: number, unit: string, bar?: number): void
   /** Notes a command and its output under a heading. */
   capture(heading: string, text: string, ...commands: (readonly string[])[]): Promise<void>

@@ -1,7 +1,7 @@
 /**
- * What goes in and what has come out. In: the demo's load of new, repeated and broken requests, added to the stream as any
- * program would. Out: the queue as BullMQ keeps it. No worker takes jobs away, so the queue itself is the ledger; what is not there
- * yet must still be in the stream, and the ledger says in which part of it. Lost is only what is nowhere.
+ * The traffic of a run, and its account. In: the demo's load of new, repeated and broken requests, added to the stream as any
+ * program would. Out: the queue of BullMQ. No worker takes jobs, so the queue itself is the ledger. A request that is not there
+ * must still be in the stream, and the account names in which part. A request that is in neither is lost.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Redis } from 'ioredis'
@@ -40,7 +40,7 @@ export interface Place {
 const chunk = 200
 const page = 1_000
 
-/** One sentence: where all that was asked for is. */
+/** One sentence: where every request is. */
 export function whereabouts({ entries, requests, enqueued, undelivered, pending, lost, jobs }: Ledger): string {
   return (
     `${entries} entries added, ${requests} distinct valid requests: ${enqueued} in the queue (${jobs} jobs), ` +

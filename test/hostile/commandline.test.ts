@@ -1,4 +1,4 @@
-/** Hostile text through the command line as a person runs it: on a terminal, in a CI log, as JSON, and in what it says to paste. */
+/** Hostile text through the command line: on a terminal, in a CI log, as JSON, and in commands that it prints to paste. */
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'

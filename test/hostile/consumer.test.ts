@@ -17,8 +17,9 @@ import { createRandom, hostileFields, names } from './payloads.ts'
 const cases = Number(process.env['STREAMPIPELINE_CASES'] ?? 3_000)
 
 /**
- * Most the process may ever have held: 128 MiB of its own, and of each batch in flight (3 of them) its bytes, as read, decoded and on
- * their way out again; a batch is near `batchBytes` (here 1 MiB), but the first ones of large entries may be sixteen of them.
+ * Most the process may ever have held: 128 MiB of its own, and of each batch in flight (3 of them) its bytes, as read, decoded
+ * and on their way out again; a batch is near `batchBytes` (here 1 MiB), but the first ones of large entries may be sixteen of
+ * them.
  */
 const maxResidentMiB = 320
 
@@ -64,7 +65,7 @@ test(`${cases} hostile entries: each forwarded or buried, queue internals untouc
     ),
   )
   while (sent.size < cases) await send(Array.from({ length: 100 }, () => hostileFields(random)))
-  // Ids at the ends of what an id may be come last: nothing can be added after them.
+  // Ids at the ends of the range come last: no entry can be added after them.
   for (const id of [
     '18446744073709551614-0',
     '18446744073709551615-18446744073709551614',

@@ -11,10 +11,10 @@ import { createRandom, hostileFields } from './payloads.ts'
 /** STREAMPIPELINE_CASES=1000000 for a trial. */
 const cases = Number(process.env['STREAMPIPELINE_CASES'] ?? 4_000)
 
-/** No entry of 256 KiB may take longer; some hundred times what honest ones take. */
+/** The longest time for an entry of 256 KiB: some hundred times that of a usual one. */
 const patienceMs = 1_500
 
-/** Time of this thread alone: what other tests take meanwhile does not count. */
+/** CPU time of this thread alone: other tests do not count. */
 const busyMs = () => {
   const { user, system } = process.threadCpuUsage()
   return (user + system) / 1_000
@@ -66,7 +66,7 @@ for (const [what, payload] of Object.entries(codecs)) {
       }
       valid += 1
       assert.match(decoded.hash, /^[\w-]{43}$/, told)
-      // What a worker gets is what was validated, and would be decided the same way again.
+      // A worker gets the validated payload, and a second decision would be the same.
       const text = JSON.stringify(decoded.data)
       assert.equal(JSON.stringify(JSON.parse(text)), text, told)
       const again = codec.decode(codec.restore(decoded.data).map((part) => Buffer.from(part)))

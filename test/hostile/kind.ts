@@ -1,5 +1,5 @@
 /**
- * A kind of hostile input: how one is drawn from a seed, and who judges what it did. `npm test` tries a seeded share of each kind,
+ * A kind of hostile input: its generator from a seed, and the judge of its effect. `npm test` tries a seeded share of each kind,
  * `npm run trial -- --hostile` tries many. A new kind is a file in `kinds/` and a line in `kinds/all.ts`.
  */
 import type { createRandom } from './payloads.ts'
@@ -8,17 +8,17 @@ export type Random = ReturnType<typeof createRandom>
 
 interface KindParts<Input> {
   readonly name: string
-  /** How often it is tried beside others; 1 unless told. Kinds whose judge takes long have less. */
+  /** How often it is tried beside others; default 1. Kinds with a slow judge have less. */
   readonly weight?: number
   readonly draw: (random: Random) => Input
-  /** @returns what harm it did; undefined: none. What it throws is harm, too. */
+  /** @returns the harm that it did; undefined: none. An exception is harm, too. */
   readonly judge: (input: Input) => string | undefined
 }
 
 export interface HostileKind {
   readonly name: string
   readonly weight: number
-  /** Draws one and has it judged. @returns the harm with the input, for whoever has to find the cause; undefined: none */
+  /** Draws one and has it judged. @returns the harm with the input, for finding the cause; undefined: none */
   attempt(random: Random): string | undefined
 }
 

@@ -1,10 +1,10 @@
 /**
- * Text as an enemy would have it shown, and who judges what became of it. The judge knows nothing of the product's own table: it
- * lists what terminals, log readers and CI runners obey.
+ * Hostile text, and the judge of its display. The judge does not use the product's own table: it lists the characters that
+ * terminals, log readers and CI runners obey.
  */
 import type { Random } from './kind.ts'
 
-/** Of what each line of output is judged for. */
+/** The medium for which a line of output is judged. */
 const ranges: readonly (readonly [what: string, from: number, to: number])[] = [
   ['a C0 control', 0x00, 0x1f],
   ['DEL or a C1 control', 0x7f, 0x9f],
@@ -26,7 +26,7 @@ const ranges: readonly (readonly [what: string, from: number, to: number])[] = [
   ['a tag character', 0xe0000, 0xe0fff],
 ]
 
-/** What is wrong with a line that is shown; undefined: nothing. */
+/** The fault of a displayed line; undefined: none. */
 export function harmInLine(line: string, most = 4_000): string | undefined {
   for (const char of line) {
     const code = char.codePointAt(0) ?? 0

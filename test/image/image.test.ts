@@ -1,4 +1,4 @@
-/** What goes into the images: the two bundles, their bill of materials, and the Dockerfile's promises. */
+/** The content of the images: the two bundles, their bill of materials, and the Dockerfile's promises. */
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'
 import { mkdtemp, readFile, rm, stat } from 'node:fs/promises'

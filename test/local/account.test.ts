@@ -71,7 +71,7 @@ test('history is announced before an entry is forwarded; --from says where a new
 
   const later = await start('--from', 'now')
   await later.output(
-    /stream ndvi:jobs holds 200 entries already, and group ndvi is new: they are left out; --from beginning/,
+    /stream ndvi:jobs holds 200 entries already, and group ndvi is new: they are skipped; --from beginning/,
     patience,
   )
   await later.output(/serves its metrics/, patience)
@@ -86,7 +86,7 @@ test('history is announced before an entry is forwarded; --from says where a new
   assert.equal((await late.exit).code, 64)
   assert.match(
     late.stderr(),
-    /--from: .* has never read; group ndvi of stream ndvi:jobs goes on after entry \d+-\d+: leave --from out/,
+    /--from: .* has never read; group ndvi of stream ndvi:jobs goes on after entry \d+-\d+: omit --from/,
   )
   assert.equal(await client.llen(wait), 3)
   // Gone, but known: it is made where it was.

@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { describeOthers, othersIn } from '../../local/company.ts'
 import { streamPlace } from '../../redis/placement.ts'
+import { claimOf } from '../../redis/stream/claim.ts'
 import { emptySample } from '../../scaling/sample.ts'
 import { pipelineWith } from '../redis/resource.ts'
 import { markedProcesses } from '../support/descendants.ts'
@@ -67,7 +68,7 @@ test('two runs on one group see each other, and no name is borne twice', async (
   await first.output(/serves its metrics/, patience)
   const second = await startCli(t, ['up', '-f', file, '-o', 'json'])
   const name =
-    /1 consumer that is not of this run reads group ndvi, and each entry goes to one of all: (ndvi-1-\w+) \(local, pid (\d+) on /
+    /1 consumer that is not of this run reads group ndvi, and each entry goes to one of them: (ndvi-1-\w+) \(local, pid (\d+) on /
   const [, theirs = '', pid = ''] = await second.output(name, patience)
   assert.equal(Number(pid), first.pid)
   const [, other = ''] = await first.output(/another consumer reads the group now: (ndvi-1-\w+) \(local, pid \d+/, patience)
@@ -87,11 +88,30 @@ test('two runs on one group see each other, and no name is borne twice', async (
   }
 })
 
+test('a run reports the pipeline of a cluster that holds the group, and leaves its claim alone', async (t) => {
+  const server = await startRedis(t)
+  const client = server.client()
+  const { stats } = streamPlace(pipelineWith({})).keys
+  const claimant = { cluster: 'c1', namespace: 'farm', name: 'ndvi', uid: '0b7f3c1e-0000-4000-8000-000000000001' }
+  const owner = `${Date.now() - 4_000} ${claimant.uid} ${JSON.stringify(claimant)}`
+  await client.hset(stats, 'owner', owner)
+  const file = await pipelineFile(t, server.url)
+  const up = await startCli(t, ['up', '-f', file, '-o', 'json'])
+  await up.output(/StreamPipeline farm\/ndvi of a cluster holds group ndvi of stream ndvi:jobs: its operator renewed/, patience)
+  assert.equal((await up.stop('SIGINT', 60_000)).code, 0, up.stderr())
+  assert.equal(await client.hget(stats, 'owner'), owner)
+  // One that lapsed, or that no operator wrote, is none.
+  for (const none of [`${Date.now() - 700_000} u ${JSON.stringify(claimant)}`, `${Date.now()} u {"name":"\u001b[2J"}`, 'x']) {
+    await client.hset(stats, 'owner', none)
+    assert.equal(await claimOf(client, { stats }, Date.now()), undefined, none)
+  }
+})
+
 test('a killed run ends its children, and the next one cleans up after it and after nobody else', async (t) => {
   const server = await startRedis(t)
   const client = server.client()
   const mark = `${process.pid}-${Date.now()}`
-  // What others leave in the folder for temporary files is not counted.
+  // Files of other programs in the temporary folder do not count.
   const folder = await mkdtemp(join(tmpdir(), 'streampipeline-killed-'))
   t.after(() => rm(folder, { recursive: true, force: true }))
   const TMPDIR = folder

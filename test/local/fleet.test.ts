@@ -8,7 +8,7 @@ import { createFleet, type Dead, type Fleet } from '../../local/fleet.ts'
 import type { Scope } from '../support/scope.ts'
 import { eventually } from '../support/wait.ts'
 
-/** Processes that do nothing but obey SIGTERM, or what `script` says. */
+/** Processes that only obey SIGTERM, or run `script`. */
 function startFleet(
   t: Scope,
   script = 'process.on("SIGTERM", () => process.exit(0)); setInterval(() => {}, 1000); console.log("up")',

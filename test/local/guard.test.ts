@@ -63,7 +63,7 @@ test('a frozen child ends as well, and a guard that is killed is replaced', asyn
   const guard = (await guardNow()) ?? 0
   process.kill(guard, 'SIGKILL')
   await eventually(async () => ![undefined, guard].includes(await guardNow()), patience)
-  // It is seen before it was told whom to watch.
+  // It is seen before it knows its processes.
   await sleep(500)
   parent.signal('SIGKILL')
   await eventually(async () => (await Promise.all(pids.map(isRunning))).every((running) => !running), patience)

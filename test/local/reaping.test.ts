@@ -42,12 +42,12 @@ test('what a consumer held that is killed is forwarded within two seconds, thoug
   const jobs = async () => await redis.llen('bull:ndvi:wait')
   let added = 0
 
-  /** @returns milliseconds from the end of the consumer to the job of what it held */
+  /** @returns milliseconds from the end of the consumer to the job of its entry */
   async function killed(): Promise<number> {
     const life = await redis.hget(keys.consumers, first)
     await eventually(async () => (await blocked()) === 2, patience)
     const pid = Number([...up.stderr().matchAll(/consumer ndvi-1 started \(pid (\d+)\)/g)].at(-1)?.[1])
-    // Stopped while it blocks, it is still given what it asked for.
+    // Stopped while it blocks, it still gets the entry that it asked for.
     process.kill(pid, 'SIGSTOP')
     const least = added
     while ((await heldByIt()) === 0) {

@@ -1,4 +1,6 @@
-/** The blocking read that wakes sleeping pipelines, on real servers: whom it wakes, what it leaves alone, what it survives. */
+/**
+ * The blocking read that wakes sleeping pipelines, on real servers: the pipelines that it wakes, and the faults that it survives.
+ */
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
@@ -19,7 +21,7 @@ const slow = { timeoutMs: 30_000 }
 
 async function alarmsAt(t: TestContext, place: RedisAddress) {
   const connections = createConnections(systemClock)
-  const lease: RedisLease = connections.lease(place)
+  const lease: RedisLease = connections.lease(place, 'ns')
   const woken: string[] = []
   const alarms = createAlarms({ clock: systemClock, onWake: (key) => void woken.push(key) })
   t.after(async () => {
@@ -36,7 +38,7 @@ async function alarmsAt(t: TestContext, place: RedisAddress) {
 }
 
 const blocked = async (client: Redis) => Number(/^blocked_clients:(\d+)/m.exec(await client.info('clients'))?.[1])
-/** Somebody waits for all of these streams. */
+/** A read waits for all of these streams. */
 const reads = async (client: Redis, count: number) => {
   await eventually(async () => assert.equal(await blocked(client), count), slow)
 }

@@ -1,4 +1,4 @@
-/** What a reconcile may have gathered, with the parts that a test is about replaced. */
+/** The observed state of a reconcile, with the changes of a test. */
 import { compilePipeline } from '../../api/compile.ts'
 import { failure } from '../../api/errors.ts'
 import { parsePipeline } from '../../api/validate.ts'
@@ -36,7 +36,7 @@ export function sample(more: Partial<Sample> = {}): Sample {
   return { ...emptySample(nowMs), groupExists: true, ...more }
 }
 
-/** What the operator would have seen and decided. */
+/** An observation and decision of the operator. */
 export function seen(object: PipelineObject, more: Partial<Sample> = {}, quietSinceMs?: number): Observation {
   const { pipeline } = read(object)
   const taken = sample(more)

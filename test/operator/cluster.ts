@@ -18,7 +18,7 @@ import { eventually } from '../support/wait.ts'
 
 export const consumerImage = 'registry.example/streampipeline/consumer:test'
 
-/** Exactly what the operator may do in a namespace that it runs in and serves. */
+/** Exactly the rights of the operator in a namespace that it runs in and serves. */
 export const rules = rights.filter(({ flag }) => flag !== 'pod-monitor').map(policyRule)
 
 export interface Cluster {

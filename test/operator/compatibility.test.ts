@@ -1,4 +1,4 @@
-/** The served schema is compared with the operator's own: an older one is told in readiness, in conditions and in an Event. */
+/** The served schema is compared with the operator's own: readiness, conditions and an Event report an older one. */
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'
 import { test } from 'node:test'

@@ -1,4 +1,4 @@
-/** What a store keeps of an object once only its essence is wanted, and whom it tells. */
+/** The trimmed form of an object in a store, and the subscribers that get it. */
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'
 import { test } from 'node:test'

@@ -99,11 +99,11 @@ test('the ways to an API server', needsApiServer, async (suite) => {
     assert.ok(relay.accepted >= 4, 'it was interrupted')
     assert.ok(relay.most <= 2, `${relay.most} connections at once`)
 
-    // Told to stop in the midst of work it finishes what it has begun, then lets go of the Lease, then is gone.
+    // Asked to stop during work, it finishes that work, then releases the Lease, then ends.
     await patchAll(9)
     assert.equal((await operator.stop('SIGTERM', 30_000)).code, 0)
     await eventually(() => assert.equal(relay.open, 0))
-    // Events that still wait are written when the Lease is gone: whoever leads next need not wait for them.
+    // Waiting Events are written after the Lease is released: the next leader need not wait for them.
     const writes = (await server.requests()).filter(
       ({ user, verb, resource }) => user === 'operator' && resource !== 'events' && !['get', 'list', 'watch'].includes(verb),
     )

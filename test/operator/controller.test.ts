@@ -4,7 +4,7 @@ import { test } from 'node:test'
 import { setImmediate as eventLoop } from 'node:timers/promises'
 import { createController, workers } from '../../operator/kubernetes/controller.ts'
 import { createQueue, type Priority } from '../../operator/kubernetes/queue.ts'
-import { createTestClock } from './testclock.ts'
+import { createTestClock } from '../support/testclock.ts'
 
 const keys = (prefix: string, count: number) => Array.from({ length: count }, (_, n) => `${prefix}${n}`)
 

@@ -1,4 +1,4 @@
-/** A Secret that cannot be read is not a Secret that is not there: nothing is taken away, and that is told when it lasts. */
+/** A Secret that cannot be read does not count as missing: nothing is taken away, and a lasting failure is reported. */
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
@@ -50,7 +50,7 @@ test('while Secrets cannot be read all goes on by what was last read of them', n
     proxy.rule = ({ path }) => (isSecret(path) ? refusal : undefined)
     await refused(4_000)
   }
-  // One that lasts is told as what it is, and still takes nothing away.
+  // A lasting failure is reported as such, and still takes nothing away.
   proxy.rule = ({ path }) => (isSecret(path) ? { code: 403, reason: 'Forbidden' } : undefined)
   await eventually(async () => assert.equal(await condition('Reconciled'), 'Unknown Forbidden'), slow)
   assert.equal(await condition('RedisReachable'), 'True RedisConnected')

@@ -1,4 +1,4 @@
-/** What others change while a reconcile writes is mended too: what is remembered as settled is what we wrote, not what is there after. */
+/** Changes of others during a reconcile are mended too: the own write is remembered as settled, not the state after it. */
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'
 import { test } from 'node:test'

@@ -10,8 +10,8 @@ import { failure } from '../../api/errors.ts'
 import { createElector, type Lease } from '../../operator/kubernetes/elector.ts'
 import type { Transport, WatchEvent } from '../../operator/kubernetes/transport.ts'
 import { seed } from '../support/seed.ts'
+import { createTestClock } from '../support/testclock.ts'
 import { simulate } from './election/simulation.ts'
-import { createTestClock } from './testclock.ts'
 
 const schedules = Number(process.env['STREAMPIPELINE_ELECTIONS'] ?? 100)
 

@@ -15,10 +15,10 @@ import { formatIdentity } from '../../redis/stream/identity.ts'
 import { needsApiServer } from '../support/apiserver.ts'
 import { startRedis } from '../support/redis.ts'
 import { seed } from '../support/seed.ts'
+import { createTestClock } from '../support/testclock.ts'
 import { eventually } from '../support/wait.ts'
 import { conditionOf, type Loose, minimalPipeline, startCluster, startOperator } from './cluster.ts'
 import { startRefusingProxy } from './refusingproxy.ts'
-import { createTestClock } from './testclock.ts'
 
 const slow = { timeoutMs: 60_000 }
 

@@ -1,8 +1,9 @@
 /**
- * A proxy in front of an API server that misbehaves by a seed. Like the API server it speaks HTTP/2 over TLS, so that what it does
- * to a connection it does to every request and watch on it. It answers 410, 429 and 500; resets streams, also in the middle of a
- * line; lets watches fall silent before it resets them; says GOAWAY; cuts connections; repeats events, swaps neighbours, delays
- * lists. What it swaps it writes at once, since a reader that resumes after the later of two events rightly never sees the earlier.
+ * A proxy in front of an API server, with faults from a seed. Like the API server it speaks HTTP/2 over TLS, so that a fault of a
+ * connection hits every request and watch on it. It answers 410, 429 and 500. It resets streams, also in the middle of a line. It
+ * lets watches fall silent before it resets them. It sends GOAWAY, cuts connections, repeats events, swaps neighbours, and delays
+ * lists. Swapped events are written at once, since a reader that resumes after the later of two events rightly never sees the
+ * earlier.
  */
 import { once } from 'node:events'
 import type { IncomingMessage } from 'node:http'
@@ -17,18 +18,18 @@ export interface FaultProxy {
   readonly url: string
   /** PEM of what its certificate is checked with. */
   readonly ca: string
-  /** Faults end; what is under way is cut once more. */
+  /** Faults end. Requests under way are cut once more. */
   calm(): void
   /** Misdeeds by name. */
   readonly done: ReadonlyMap<string, number>
-  /** The most connections there were at once; those that were told to go do not count. */
+  /** The most connections at once; those that were asked to go do not count. */
   readonly mostConnections: number
 }
 
 export async function startFaultProxy(scope: Scope, server: ApiServer, random: () => number): Promise<FaultProxy> {
   const done = new Map<string, number>()
   const sockets = new Set<Socket>()
-  /** Those that were not told to go. */
+  /** Connections that were not asked to go. */
   const current = new Set<Http2Session>()
   let mostConnections = 0
   let calm = false
@@ -98,7 +99,7 @@ export async function startFaultProxy(scope: Scope, server: ApiServer, random: (
       } else if (fate < 0.08) {
         did('torn')
         write(line.slice(0, Math.ceil(line.length * random())))
-        // Either as a fault, or as if all had been said.
+        // Either as a fault, or as a regular end.
         fallSilent(() => (random() < 0.5 ? reset(stream) : stream.end()))
       } else if (fate < 0.16) {
         did('stalled')
@@ -134,7 +135,7 @@ export async function startFaultProxy(scope: Scope, server: ApiServer, random: (
     if (fate < 0.33 && session !== undefined) {
       did('goaway')
       current.delete(session)
-      // What it has accepted it may still serve for a while.
+      // It may serve accepted requests for a while.
       session.goaway()
       setTimeout(() => cut(session), 500 * random())
     }

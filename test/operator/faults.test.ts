@@ -1,7 +1,7 @@
 /**
- * Every fault is named in `kubectl describe`: what is wrong, with which object, and what to do; in a condition and in an Event;
- * and it is taken back when it is mended. All faults at once, each in a pipeline of its own, on a real API server with the
- * controllers of Deployments, and real Redis servers.
+ * `kubectl describe` shows every fault, in a condition and in an Event: the failure, its object, and the remedy. The report ends
+ * when the fault is mended. All faults come at once, each in a pipeline of its own, on a real API server with the controllers of
+ * Deployments, and real Redis servers.
  */
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'
@@ -78,7 +78,7 @@ test('every fault is told with cause, object and remedy, and taken back when men
     const { reason, message } = conditionOf(found, fault.type) ?? {}
     return `${fault.name} (${site.name}): ${fault.type} is ${reason}: ${message}`
   }
-  // Told once is told: some pass by themselves, perhaps while others are still being broken.
+  // One report suffices: some faults pass by themselves, perhaps while others are still being caused.
   const toldOnce = new Set<Fault>()
   const telling = eventually(async () => {
     const found = await pipelines()

@@ -18,7 +18,7 @@ test('a large entry wakes the pipeline it is for, alone, and only once', async (
   const redis = await startRedis(t)
   const client = redis.client()
   const connections = createConnections(systemClock)
-  const lease = connections.lease(address(redis.port))
+  const lease = connections.lease(address(redis.port), 'ns')
   const woken: string[] = []
   const alarms = createAlarms({ clock: systemClock, onWake: (key) => void woken.push(key) })
   t.after(async () => {
@@ -56,7 +56,7 @@ test('entries that have to be counted one by one are counted where they are', as
   // Redis does not know the lag after that, and the page after the cursor is full.
   await client.xdel(stream, ids[5] ?? '')
   const connections = createConnections(systemClock)
-  const lease = connections.lease(address(redis.port))
+  const lease = connections.lease(address(redis.port), 'ns')
   t.after(() => lease.release())
   await open(lease.connection)
   const sample = await observe(lease.connection, pipeline)
@@ -76,7 +76,7 @@ test('of twenty thousand invented consumers a look brings back a bounded number,
   await client.hset(keys.consumers, { ...invented, real: 'owner/real', ['x'.repeat(100_000)]: 'owner/long' })
   for (let n = 0; n < 3_000; n++) await client.xgroup('CREATECONSUMER', stream, group, `idle-${n}`)
   const connections = createConnections(systemClock)
-  const lease = connections.lease(address(redis.port))
+  const lease = connections.lease(address(redis.port), 'ns')
   t.after(() => lease.release())
   await open(lease.connection)
   const sample = await observe(lease.connection, pipeline)

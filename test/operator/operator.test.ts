@@ -53,7 +53,7 @@ test('the operator on an API server', needsControllers, async (suite) => {
       return found
     }, slow)
 
-  /** Waits until the spec as it is now has been carried out: the status says so after the last object was applied. */
+  /** Waits until the present spec has been carried out: the status shows that after the last object was applied. */
   const carriedOut = (name: string) =>
     eventually(async () => {
       const found = await pipeline(name)
@@ -68,7 +68,7 @@ test('the operator on an API server', needsControllers, async (suite) => {
       return true
     }, slow)
 
-  /** There is no kubelet here: says of the pods what one would say. */
+  /** There is no kubelet here: sets the status of the pods in its place. */
   const makePodsReady = async (name: string, status = 'True') => {
     const pods = await podsOf(name)
     const at = new Date().toISOString().replace(/\.\d+Z/, 'Z')
@@ -92,7 +92,7 @@ test('the operator on an API server', needsControllers, async (suite) => {
       return found.length > 0 ? found : null
     }, slow)
 
-  /** ... and in Redis what a consumer would say: that it is at work, one entry a second per slot. */
+  /** … and the heartbeat of a consumer in Redis: it is at work, one entry a second per slot. */
   const beat = async (name: string, client: Redis) => {
     const keys = keySpace(`${name}:jobs`, name)
     // Of one: by the time there is a pod there may be several.
@@ -363,7 +363,7 @@ test('the operator on an API server', needsControllers, async (suite) => {
       const before = await cluster.get(kinds.configMapType, 'default', 'taken-consumer')
       await cluster.apply(minimalPipeline('taken', 'default', { redis: { url: redis.url } }))
       const told = await reason('taken', 'Reconciled', 'NameTaken')
-      assert.match(told.message, /ConfigMap taken-consumer exists and belongs to somebody else/)
+      assert.match(told.message, /ConfigMap taken-consumer exists and belongs to an unknown owner/)
       assert.equal(await deployment('taken'), undefined)
       assert.deepEqual(await cluster.get(kinds.configMapType, 'default', 'taken-consumer'), before)
       await cluster.remove(kinds.configMapType, 'default', 'taken-consumer')
@@ -413,7 +413,7 @@ test('the operator on an API server', needsControllers, async (suite) => {
       await settle()
       await reason('drain', 'Drained', 'StreamSettled')
       await replicasOf('drain', (replicas) => replicas === 0)
-      // Back again: nobody is sent to the stream before a consumer is ready.
+      // Back again: no producer is sent to the stream before a consumer is ready.
       await cluster.patch(kinds.pipelineType, 'default', 'drain', { spec: { mode: 'Stream' } })
       await replicasOf('drain', (replicas) => replicas >= 1)
       const { mode } = keySpace('drain:jobs', 'drain')
@@ -562,7 +562,7 @@ test('the operator on an API server', needsControllers, async (suite) => {
     const before = await writes()
     for (let round = 0; round < rounds; round++) await meddle(round)
     const meddled = await find()
-    // Whoever scales by hand is corrected once, and not disturbed in what else is theirs.
+    // A person who scales by hand is corrected once. Other fields of that person stay.
     await cluster.patch(kinds.deploymentType, 'default', consumerName(name), { spec: { replicas: 5 } })
     await replicasOf(name, (replicas) => replicas === 1)
     let last = -1
@@ -592,7 +592,7 @@ test('the operator on an API server', needsControllers, async (suite) => {
       for (const field of ['spec.template', 'spec.progressDeadlineSeconds', 'imagePullSecrets', 'data'])
         assert.deepEqual(at(found, field), at(was, field), `${kind} ${field}`)
     }
-    // An apply that changes nothing may follow what was changed; status may tell of the rollout.
+    // An apply without an effect may follow a change. Status may report the rollout.
     const cost = (await writes()) - before
     assert.ok(cost <= rounds * (objects.length + 2) + 8, `${cost} writes for ${rounds * (objects.length + 2)} changes`)
     await cluster.remove(kinds.pipelineType, 'default', name)
@@ -650,7 +650,7 @@ test('the operator on an API server', needsControllers, async (suite) => {
       }
       await eventually(looked, slow)
       await reason('marked-0', 'RedisReachable', 'RedisConnected')
-      // Rotated while in use: what was right is now refused.
+      // Rotated while in use: the old value is now refused.
       await cluster.apply(secret('marked', { ...data, right: `${mark}rotated` }))
       await reason('marked-0', 'RedisReachable', 'RedisAuthFailed')
       // Events are written one after another: those of the others are there before this one.
@@ -692,7 +692,7 @@ test('the operator on an API server', needsControllers, async (suite) => {
       (await cluster.server.requests()).filter(
         ({ user, verb, resource }) => user === 'operator' && !['get', 'list', 'watch'].includes(verb) && resource !== 'leases',
       )
-    // What the tests before have set in motion comes to rest first.
+    // Effects of the tests before come to rest first.
     let last = (await writes()).length
     let restingSince = Date.now()
     await eventually(
@@ -844,7 +844,7 @@ test('the operator on an API server', needsControllers, async (suite) => {
   })
 })
 
-/** What of a text's base64 form does not depend on what is around it, when it begins at a place that is `shift` modulo 3. */
+/** The part of a text's base64 form that does not depend on its surroundings, if it begins at a place that is `shift` modulo 3. */
 function base64Within(text: string, shift: number): string {
   return Buffer.from(' '.repeat(shift) + text)
     .toString('base64')

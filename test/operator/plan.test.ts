@@ -85,6 +85,19 @@ test('overrides of the pod are taken over, and the labels that find it cannot be
   assert.equal(at(template, 'spec.tolerations'), undefined, 'what is not set is not claimed')
 })
 
+test('what a spec says of replicas is done before the next look, and what a look decided is kept until then', () => {
+  const looked = pipelineObject({ scaling: { maxReplicas: 20 } })
+  const observation = seen(looked)
+  assert.ok(observation.kind === 'Seen')
+  const eight = { ...observation, decision: { ...observation.decision, replicas: 8 } }
+  const replicas = (spec: Record<string, unknown>, more: Partial<Observed> = {}) =>
+    courseOf(observed(pipelineObject(spec), { observation: eight, deployment: deploymentObject(8, 8), ...more }), nowMs)?.replicas
+  const manual = { scaling: { policy: 'Manual' }, replicas: 3 }
+  assert.deepEqual([replicas({ suspend: true }), replicas(manual), replicas({ scaling: { targetAge: '5s' } })], [0, 3, 8])
+  const none = { observation: { kind: 'None' } } as const
+  assert.deepEqual([replicas({ suspend: true }, none), replicas(manual, none), replicas({}, none)], [0, 3, 8])
+})
+
 const rolls: readonly (readonly [string, Record<string, unknown>, boolean])[] = [
   ['batch size', { source: { stream: 'ndvi:jobs', group: 'ndvi', batchSize: 5 } }, true],
   ['payload schema', { payload: { schema: { type: 'object' } } }, true],

@@ -1,4 +1,4 @@
-/** Nothing that keeps a consumer from running is unsaid, at any number of ready ones; and nothing is said once it is mended. */
+/** Each cause that keeps a consumer from running is reported, at any number of ready ones, and the report ends with it. */
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
@@ -33,7 +33,7 @@ function withReady({ pod, events, deployment }: StatusFault, ready: number, isRo
     deployment: { ...made, spec: { replicas: wanted, ...deployment?.spec }, status },
     pods,
     observation: seen(object),
-    ...(events === undefined ? {} : { podEvents: new Map([['pod-1', events]]) }),
+    ...(events === undefined ? {} : { podEvents: new Map([['pod-1', { kind: 'Read', events }]]) }),
   })
 }
 
@@ -68,7 +68,11 @@ test('faults of pods and their Deployment', async (t) => {
     const { deployment: _, ...whole } = mended
     const well = withReady(whole, wanted, false)
     const told = of(
-      { ...well, pods: [...well.pods, readyPod(podName)], podEvents: new Map([['pod-1', events ?? []]]) },
+      {
+        ...well,
+        pods: [...well.pods, readyPod(podName)],
+        podEvents: new Map([['pod-1', { kind: 'Read', events: events ?? [] }]]),
+      },
       'ConsumersAvailable',
     )
     assert.deepEqual([told.status, told.reason], ['True', 'ConsumersReady'], fault.name)

@@ -1,10 +1,11 @@
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { setImmediate } from 'node:timers/promises'
 import fc from 'fast-check'
 import { createQueue, type Priority, retryDelayMs } from '../../operator/kubernetes/queue.ts'
 import { seed } from '../support/seed.ts'
-import { createTestClock } from './testclock.ts'
+import { createTestClock } from '../support/testclock.ts'
 
 type Step =
   | { readonly do: 'add'; readonly key: string; readonly priority: Priority }
@@ -187,4 +188,40 @@ test('the wait from add to take is measured', async () => {
   clock.advance(250)
   assert.deepEqual(await queue.take(), { key: 'a', waitedMs: 250 })
   assert.deepEqual(waits, [250])
+})
+
+test('a namespace that has rested for an hour takes no share from the others, and gets its own again with its next key', async () => {
+  const clock = createTestClock()
+  const queue = createQueue(clock, {}, { Changed: 2, Observed: 2, Resynced: 2 })
+  const finish = async (key: string) => {
+    queue.add(key)
+    assert.equal((await queue.take())?.key, key)
+    queue.done(key)
+  }
+  await finish('gone/x')
+  const taken = async () => {
+    for (let n = 0; n < 5; n++) queue.add(`busy/${n}`)
+    const keys: string[] = []
+    for (let n = 0; n < 5; n++) {
+      const took = await Promise.race([queue.take(), setImmediate(undefined)])
+      if (took !== undefined) keys.push(took.key)
+    }
+    for (const key of keys) queue.done(key)
+    return keys.length
+  }
+  assert.equal(await taken(), 2)
+  queue.close()
+
+  const later = createQueue(clock, {}, { Changed: 2, Observed: 2, Resynced: 2 })
+  later.add('gone/x')
+  later.done((await later.take())?.key ?? '')
+  clock.advance(3_600_001)
+  for (let n = 0; n < 5; n++) later.add(`busy/${n}`)
+  for (let n = 0; n < 5; n++) assert.ok(await later.take())
+  later.add('gone/x')
+  for (let n = 5; n < 9; n++) later.add(`busy/${n}`)
+  assert.equal((await later.take())?.key, 'gone/x')
+  for (let n = 0; n < 4; n++) later.done(`busy/${n}`)
+  assert.ok(await later.take())
+  later.close()
 })

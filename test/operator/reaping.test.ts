@@ -1,4 +1,4 @@
-/** What becomes of what a vanished pod's consumer held: on a real API server, with pods made by hand, and a real Redis. */
+/** The entries of a vanished pod's consumer: on a real API server, with pods made by hand, and a real Redis. */
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
@@ -27,7 +27,7 @@ test('vanished pods, on an API server', needsApiServer, async (suite) => {
   // The controller that makes it does not run here, and pods are refused without it.
   await cluster.apply({ apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: 'default', namespace: 'default' } })
 
-  /** A pod as the kubelet would show it; bound to a node, so that a deletion waits for somebody to end its process. */
+  /** A pod as from a kubelet, bound to a node, so that a deletion waits for the end of its process. */
   const runningPod = async (pipeline: string, name: string) => {
     await cluster.apply({
       apiVersion: 'v1',
@@ -43,7 +43,7 @@ test('vanished pods, on an API server', needsApiServer, async (suite) => {
     const { code, stderr } = await cluster.server.kubectl(args)
     assert.equal(code, 0, stderr)
   }
-  /** What its kubelet does once the process has ended, or somebody who gives up on the node. */
+  /** Removes the pod, as its kubelet does after the process has ended, or an administrator who gives up on the node. */
   const removePod = async (name: string) => {
     const path = resourcePath(kinds.podType, 'default', name)
     await cluster.transport.request({ method: 'DELETE', path, body: { gracePeriodSeconds: 0 } })

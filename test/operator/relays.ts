@@ -1,4 +1,4 @@
-/** What may stand between the operator and an API server, told by how many connections it sees. */
+/** Proxies between the operator and an API server, and the connections that they see. */
 import { once } from 'node:events'
 import { createServer as createPlainServer } from 'node:http'
 import { createServer as createTlsServer, request } from 'node:https'

@@ -1,7 +1,7 @@
 /**
- * Consumers that are replaced one after another, in waves: each is a pod of its own (made by hand: there is no kubelet), registered,
- * at work on two entries, and then deleted without a chance to say goodbye. The operator releases what they held and takes their
- * names away; a living peer, with work of its own in its hands, takes over. Others share the group, and are left alone.
+ * Consumers that are replaced in waves. Each is a pod of its own (made by hand: there is no kubelet), registered, at work on two
+ * entries, and then deleted without a drain. The operator releases its entries and removes its name. A living peer, with entries
+ * of its own, takes over. Other consumers share the group, and are left alone.
  */
 import assert from 'node:assert/strict'
 import type { Redis } from 'ioredis'
@@ -55,7 +55,7 @@ export async function tryReplacements(
       apiVersion: 'v1',
       kind: 'Pod',
       metadata: { name: pod, namespace: 'default', labels: { [nameLabel]: name } },
-      // Bound to a node, or its deletion would be at once what a kubelet makes of it.
+      // Bound to a node, or its deletion would be immediate, as by a kubelet.
       spec: { nodeName: 'node-1', automountServiceAccountToken: false, containers: [{ name: 'consumer', image: 'consumer' }] },
     }
     const made = (await cluster.transport.request({ method: 'POST', path: path(), body })) as { metadata: { uid: string } }

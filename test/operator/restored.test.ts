@@ -1,4 +1,4 @@
-/** An etcd restored to an earlier state, under an operator that goes on running: what the server has now is what counts. */
+/** An etcd restored to an earlier state, under a running operator: the present state of the server counts. */
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'
 import { cp, readdir, rm } from 'node:fs/promises'
@@ -84,7 +84,7 @@ test('etcd goes back under a running operator, which follows', needsApiServer, a
   })
   assert.equal(await pipeline('lost'), undefined)
   await carriedOut('kept', 5)
-  // As soon as somebody may write again, and as often as before, so that generations come again with other contents.
+  // As soon as writes are allowed again, and as often as before, so that generations come again with other contents.
   await batch('kept', 77)
   await carriedOut('kept', 77)
   for (let size = 78; size <= 112; size++) await batch('kept', size)

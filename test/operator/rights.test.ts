@@ -1,4 +1,4 @@
-/** The table of rights is exact: what is in it is used, and nothing else is. */
+/** The table of rights is exact: each right in it is used, and no other. */
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
@@ -106,7 +106,7 @@ test('every verb granted is used, and every verb used is granted', needsApiServe
     assert.equal(at(await cluster.get(kinds.deploymentType, farm, consumerName('ndvi')), 'spec.replicas'), 2)
   }, slow)
   await cluster.apply({ apiVersion: 'v1', kind: 'List', items: [pod('ndvi-a'), pod('ndvi-b')] })
-  // One that does not say what it waits for: its Events may.
+  // A pod without a cause in its status: its Events may have one.
   const conditions = [{ type: 'PodScheduled', status: 'True', lastTransitionTime: '2026-11-22T00:00:00Z' }]
   await cluster.patch(kinds.podType, farm, 'ndvi-a', { status: { phase: 'Pending', conditions } }, 'status')
   await cluster.patch(kinds.pipelineType, farm, 'ndvi', { spec: { replicas: 1 } })
@@ -135,7 +135,7 @@ test('every verb granted is used, and every verb used is granted', needsApiServe
   const table = rights.flatMap(({ where, resources, verbs }) =>
     resources.flatMap((resource) => verbs.map((verb) => `${where} ${resource} ${verb}`)),
   )
-  // The API server writes a watch down when it has noticed that nobody listens any more.
+  // The API server logs a watch when it has noticed that its client is gone.
   await eventually(async () => assert.deepEqual([...(await used())].toSorted(), [...new Set(table)].toSorted()), slow)
 
   async function used(): Promise<ReadonlySet<string>> {

@@ -1,4 +1,6 @@
-/** Ready on a real API server with the Deployment controller: never of a spec that is not at work, always again when it is mended. */
+/**
+ * Ready on a real API server with the Deployment controller: never of a spec that is not at work, always again when it is mended.
+ */
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
@@ -27,7 +29,7 @@ test('Ready follows the rollout and the Redis of the spec', needsControllers, as
       assert.equal(at(condition, 'observedGeneration'), found?.metadata.generation)
       return condition
     }, slow)
-  /** Of every state that a watcher would see until `until` says so: none is Ready of the new spec. */
+  /** Checks every state that a watcher sees before `until` holds: none is Ready of the new spec. */
   const neverReady = async (until: () => Promise<unknown>) => {
     const before = (await pipeline())?.metadata.generation
     let ended = false

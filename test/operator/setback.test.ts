@@ -78,6 +78,11 @@ test('a Retry-After is heeded, of a header or of a Status, up to five minutes', 
   assert.deepEqual([retryAfterMs(of(7)), retryAfterMs(of(7, 9)), retryAfterMs(refused.error)], [7_000, 9_000, undefined])
   assert.deepEqual(waits([fault(of(33))], 3)[0], [33, 33, 33])
   assert.deepEqual(waits([fault(of(3_000))], 2)[0], [300, 300])
+  // A timer of more than 24 days fires at once: each retry would follow the last one without a pause.
+  assert.equal(retryAfterMs(of(2 ** 31 - 1)), 600_000)
+  assert.equal(retryAfterMs(of(1, 1e300)), 600_000)
+  assert.equal(retryAfterMs(of(-5)), 0)
+  for (const odd of ['5', null, Number.NaN, {}]) assert.equal(retryAfterMs(of(odd as number)), undefined, String(odd))
 })
 
 test('a namespace on its way out is told apart from a right that is lacking', () => {

@@ -12,7 +12,7 @@ import { failedLook, pipelineObject, read, seen } from './builder.ts'
 const idle = { scaling: { minReplicas: 0 } }
 const lastId = '1763830000000-7'
 
-/** What the operator would make of a pipeline at which nothing runs. */
+/** The operator's entry for a pipeline at zero. */
 function found(spec: Record<string, unknown>, sample = {}): Sleeper | undefined {
   const object = pipelineObject(spec)
   const observation = seen(object, { lastId, ...sample })

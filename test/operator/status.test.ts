@@ -46,7 +46,7 @@ const unwatched = (kind: string, plural: string) =>
 type Row = readonly [sentence: string, o: Observed, type: ConditionType, status: string, reason: string, message: RegExp]
 const rows: readonly Row[] = [
   ['all well', observed(object), 'Ready', 'True', 'Running', /consumers are available/],
-  ['nothing stalls', observed(object), 'Stalled', 'False', 'Progressing', /Nothing waits/],
+  ['nothing stalls', observed(object), 'Stalled', 'False', 'Progressing', /No manual action/],
   [
     'unsound spec',
     observed(object, { spec: { kind: 'Unsound', error: unsound } }),

@@ -1,4 +1,4 @@
-/** Zero and back, with the operator as a process of its own: how soon, to how many, and what it says where it may not wait. */
+/** Zero and back, with the operator as a process of its own: how soon, for how many, and its report if it may not wait. */
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'
 import { test } from 'node:test'

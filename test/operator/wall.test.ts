@@ -1,4 +1,4 @@
-/** The second wall: whoever ends a process behind it is found and set aside, and nobody else notices. */
+/** The second wall: a pipeline that ends a process behind it is found and set aside, and no other is affected. */
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'
 import { once } from 'node:events'

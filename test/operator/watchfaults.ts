@@ -30,7 +30,7 @@ export interface WatchFaultsOptions {
 export interface WatchFaultsResult {
   readonly runs: number
   readonly failures: readonly { readonly seed: number; readonly error: Error }[]
-  /** By what the proxy did. */
+  /** Counts by fault of the proxy. */
   readonly misdeeds: Readonly<Record<string, number>>
   /** Times from the end of the faults until a cache was right, half of all runs and the longest. */
   readonly medianMs: number
@@ -44,7 +44,7 @@ const steps = 40
 /** Watches of one run, all over the same connection. */
 const shares = 3
 
-/** Never rejects for what a run shows. */
+/** Never rejects for a finding of a run. */
 export async function tryWatchFaults(cluster: Cluster, options: WatchFaultsOptions): Promise<WatchFaultsResult> {
   const misdeeds: Record<string, number> = {}
   const failures: { seed: number; error: Error }[] = []

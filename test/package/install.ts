@@ -15,7 +15,7 @@ export interface Installed {
   readonly app: string
   /** The package within it. */
   readonly folder: string
-  /** What the tarball holds: path → mode. */
+  /** The content of the tarball: path → mode. */
   readonly files: ReadonlyMap<string, number>
 }
 
@@ -47,7 +47,7 @@ export async function installPackage(scope: Scope): Promise<Installed> {
   }
 }
 
-/** A copy of what is packed: compiling in the project's own dist/ would disturb whoever uses it meanwhile. */
+/** A copy of the packed files: compiling in the project's own dist/ would disturb its users. */
 async function stage(scope: Scope, source: string): Promise<void> {
   const manifest = await readJson(join(projectRoot, 'package.json'))
   for (const name of ['package.json', ...(manifest['files'] as string[])]) {

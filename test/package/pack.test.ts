@@ -6,6 +6,7 @@ import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { after, test } from 'node:test'
 import { nodeComplaint, oldestNode } from '../../cli/nodeversion.ts'
+import { isAbsolute, linksIn } from '../api/support/links.ts'
 import { run } from '../support/process.ts'
 import { startRedis } from '../support/redis.ts'
 import { projectRoot } from '../support/root.ts'
@@ -19,16 +20,27 @@ for (const name of ['use.js', 'use.ts', 'tsconfig.json']) await cp(join(fixture,
 const bin = (name: string) => join(installed.app, 'node_modules', '.bin', name)
 const inPackage = (...path: string[]) => join(installed.folder, ...path)
 
-test('the tarball holds compiled code, declarations, the CRD, examples, license and readme, and nothing else', () => {
+test('the tarball holds compiled code, declarations, the CRD, examples, documents and license, and nothing else', () => {
   const { files } = installed
   for (const path of ['LICENSE', 'README.md', 'package.json', 'crds/streampipelines.yaml', 'examples/quickstart.yaml']) {
     assert.ok(files.has(path), `${path} is missing`)
   }
   const strange = [...files.keys()].filter(
-    (path) => !/^(dist\/.*\.(js|d\.ts)|crds\/.*\.yaml|examples\/.*|LICENSE|README\.md|package\.json)$/.test(path),
+    (path) => !/^(dist\/.*\.(js|d\.ts)|crds\/.*\.yaml|docs\/.*\.md|examples\/.*|LICENSE|[A-Z]+\.md|package\.json)$/.test(path),
   )
   assert.deepEqual(strange, [])
   assert.equal((files.get('dist/cli/main.js') ?? 0) & 0o111, 0o111, 'the command is not executable')
+})
+
+test('each link of the packed README is absolute, or leads to something packed', async () => {
+  const links = linksIn(await readFile(inPackage('README.md'), 'utf8'))
+  assert.ok(links.length > 10, `only ${links.length} were found`)
+  const packed = [...installed.files.keys()]
+  const dead = links
+    .map(({ target }) => target.split('#')[0] ?? '')
+    .filter((target) => target !== '' && !isAbsolute(target))
+    .filter((target) => !packed.some((path) => path === target || path.startsWith(`${target}/`)))
+  assert.deepEqual(dead, [])
 })
 
 for (const name of ['streampipeline', 'kubectl-streampipeline']) {
@@ -65,7 +77,7 @@ test('the installed example application runs: without a consumer by going Direct
   const env = { REDIS_URL: server.url, STREAMPIPELINE_MODE: 'Direct' }
   const result = await run(t, [inPackage('examples', 'application.js')], { cwd: installed.app, env })
   assert.equal(result.code, 0, result.stdout + result.stderr)
-  // What the worker says comes in between, where the last dispatch is late.
+  // Lines of the worker come in between, if the last dispatch is late.
   const jobs = result.stdout.split('\n').filter((line) => line.startsWith('job '))
   assert.deepEqual(jobs, ['job forwarded', 'job forwarded', 'job duplicate'])
   assert.match(result.stdout, /upstream_requests_total\{[^}]*\} 2/)

@@ -1,6 +1,6 @@
 /**
- * What the product learns of BullMQ's scripts is what BullMQ defines on the connection, while a queue is opened. This alters the
- * text it gets to see, for one connection or for all; the server is given the real one.
+ * The product reads the text of BullMQ's scripts from the commands that BullMQ defines on the connection. This alters that text,
+ * for one connection or for all. The server gets the real text.
  */
 import type { Redis } from 'ioredis'
 
@@ -13,7 +13,7 @@ export function alterScripts(target: Redis, alter: (lua: string, name: string) =
       const { lua } = definition
       const seen = { ...definition, lua: alter(lua, name) }
       listener(name, seen)
-      // Whatever the listener passed on, the server runs what BullMQ meant.
+      // Whatever the listener passed on, the server runs the script of BullMQ.
       real.call(this, name, definition)
     }
     Object.defineProperty(this, 'defineCommand', { value: altered, writable: true, configurable: true })

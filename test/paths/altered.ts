@@ -1,4 +1,4 @@
-/** `node --import` this: a BullMQ whose scripts nobody has read. They do the same, but their text differs. */
+/** `node --import` this: a BullMQ with scripts of unknown text. They do the same. */
 import { Redis } from 'ioredis'
 import { alterScripts } from './alteration.ts'
 

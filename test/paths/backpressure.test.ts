@@ -1,4 +1,4 @@
-/** What waits in a queue holds readers back, whatever state of BullMQ it waits in. */
+/** Waiting jobs of a queue hold readers back, in each of the waiting states of BullMQ. */
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'
 import { before, describe, test } from 'node:test'

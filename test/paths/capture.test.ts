@@ -1,4 +1,4 @@
-/** Failed jobs become dead letters: once each, with their payload, and nobody else's job is touched. */
+/** Failed jobs become dead letters: once each, with their payload. No foreign job is touched. */
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'
 import { before, describe, type TestContext, test } from 'node:test'
@@ -33,7 +33,7 @@ async function sweepRefused(path: OpenPath, command: string) {
   })
 }
 
-/** Works until `failed` jobs have failed, each as its payload says. */
+/** Works until `failed` jobs have failed, each as its payload demands. */
 async function fail(t: TestContext, path: OpenPath, failed: number, how: () => Error = () => new Error('not today')) {
   const throwing = async () => {
     throw how()
@@ -95,7 +95,7 @@ function suite(kind: PathKind) {
     await path.settle(await path.read())
     await path.stream.xtrim(path.place.stream, 'MAXLEN', 0)
     await fail(t, path, 1)
-    // By now the schema has become stricter: what is lost to it must not be lost altogether.
+    // By now the schema is stricter. A request that it refuses must not be lost altogether.
     const stricter = {
       ...path.pipeline.payload,
       schema: { type: 'object', properties: { ...properties, k: { type: 'string', maxLength: 0 } } },
@@ -354,7 +354,7 @@ test('the queue elsewhere, and a crash between record and removal: one record, a
   await path.putKeys('a')
   await path.settle(await path.read())
   await fail(t, path, 1)
-  // Removing is refused as often as it is tried: what a crash at that point leaves.
+  // Each removal is refused, which leaves the state of a crash at that point.
   await rights.without(['smembers', 'zrem'], async () => {
     for (let tries = 0; tries < 3; tries++) await assert.rejects(sweeperOf(path).sweep())
   })

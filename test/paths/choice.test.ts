@@ -1,4 +1,4 @@
-/** Which way is chosen, when the composed one is given up, and that this is said. */
+/** The choice of the path, the fallback from the composed one, and its report. */
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'
 import { before, type TestContext, test } from 'node:test'

@@ -1,10 +1,11 @@
-/** What the sweep looks at: little, whatever the failed set holds, and in the end everything, whatever clocks and restarts do. */
+/** The work of the sweep: little per round, and in the end everything, whatever clocks and restarts do. */
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'
 import { before, test } from 'node:test'
 import { createDeadLetters } from '../../redis/deadletters/replay.ts'
 import { fileScope } from '../redis/scope.ts'
 import { startRedis } from '../support/redis.ts'
+import { eventually } from '../support/wait.ts'
 import { sweeperOf } from './failing.ts'
 import { type OpenPath, openPath, type Servers } from './fixture.ts'
 
@@ -33,7 +34,7 @@ async function forwarded(path: OpenPath, ...keys: string[]) {
   await path.settle(await path.read())
 }
 
-/** Jobs of somebody else that failed at these times. */
+/** Foreign jobs that failed at these times. */
 async function strangers({ queueClient, queueKey }: OpenPath, times: readonly number[]) {
   for (let at = 0; at < times.length; at += 5_000) {
     const members = times.slice(at, at + 5_000).flatMap((time, index) => [time, `theirs-${at + index}`])
@@ -176,4 +177,17 @@ test('a round that fails moves nothing: what it did not reach comes again', asyn
   assert.equal(await path.stream.hget(path.place.keys.stats, 'sweptTo'), null)
   await path.stream.del(path.place.deadLetters)
   assert.equal((await sweeperOf(path).sweep()).removed, 2)
+})
+
+test('an error of the stream’s server, and one of the queue’s, is reported under its own address', async (t) => {
+  const [stream, queue] = [await startRedis(t), await startRedis(t)]
+  const path = await openPath(t, 'Split', { stream, queue })
+  const sweeper = sweeperOf(path)
+  await sweeper.sweep()
+  await stream.stop()
+  await assert.rejects(sweeper.sweep(), (thrown: Error) => thrown.message.includes(`127.0.0.1:${stream.port}`))
+  await stream.start()
+  await queue.stop()
+  await eventually(() => assert.rejects(sweeper.sweep(), (thrown: Error) => thrown.message.includes(`127.0.0.1:${queue.port} `)))
+  await queue.start()
 })

@@ -1,13 +1,13 @@
 /**
- * One pipeline, settled by one of the three paths, on real servers; driven from outside the consumer, entry by entry, so that
- * a test decides what happens between two steps.
+ * One pipeline, settled by one of the three paths, on real servers. The test drives it entry by entry, from outside the consumer,
+ * and may act between two steps.
  */
 
 import assert from 'node:assert/strict'
 import { Queue } from 'bullmq'
 import type { Redis } from 'ioredis'
 import type { CompiledJobOptions, CompiledPipeline } from '../../api/compiled.ts'
-import { jsonOf } from '../../redis/bullmq/item.ts'
+import { type ForwardItem, jsonOf } from '../../redis/bullmq/item.ts'
 import { close, connect, type RedisConnection } from '../../redis/connect/connection.ts'
 import { jobId } from '../../redis/keys.ts'
 import { createCodec } from '../../redis/payload/codec.ts'
@@ -32,9 +32,9 @@ export interface Servers {
 let names = 0
 
 export interface PathChanges extends SpecChanges {
-  /** Beyond what a resource may say, for what BullMQ refuses. */
+  /** Options that no resource may have, for jobs that BullMQ refuses. */
   readonly jobOptions?: Partial<CompiledJobOptions>
-  /** Fields of the idempotency key, `k` unless told; null: the whole payload. */
+  /** Fields of the idempotency key; default `k`; null: the whole payload. */
   readonly key?: readonly string[] | null
   /** Shares stream, group or queue with another. */
   readonly name?: string
@@ -57,7 +57,7 @@ export async function openPath(scope: Scope, kind: PathKind, servers: Servers, c
   }
   const place = streamPlace(pipeline)
   const target = forwardTarget(pipeline)
-  const codec = createCodec(pipeline.payload)
+  const codec = createCodec(pipeline.payload, pipeline.sink.allow)
   const queueKey = `${target.prefix}:${target.queue}:`
   const preference = kind === 'Portable' ? 'portable' : 'composed'
   const streamClient: Redis = servers.stream.client()
@@ -94,9 +94,9 @@ export async function openPath(scope: Scope, kind: PathKind, servers: Servers, c
     const decoded = codec.decode(fields)
     const { redrives } = decoded
     if (decoded.kind === 'Invalid') return { kind: 'Bury', id, reason: decoded.reason, error: decoded.error, redrives }
-    const { hash, data, trace, metadata } = decoded
-    const item = { hash, json: jsonOf(data), trace, origin: id, redrives, ...(metadata === undefined ? {} : { metadata }) }
-    return { kind: 'Forward', id, item, redrives }
+    const { hash, data, trace, metadata, asked } = decoded
+    const beside = { ...(metadata === undefined ? {} : { metadata }), ...(asked === undefined ? {} : { asked }) }
+    return { kind: 'Forward', id, item: { hash, json: jsonOf(data), trace, origin: id, redrives, ...beside }, redrives }
   }
   const hashOf = (...fields: string[]) => {
     const decoded = codec.decode(fields.map((text) => Buffer.from(text)))
@@ -131,7 +131,10 @@ export async function openPath(scope: Scope, kind: PathKind, servers: Servers, c
       })
       const forward = (...keys: string[]) =>
         forwarder.forward(keys.map((k) => ({ hash: keyed(k), json: jsonOf({ k }), trace: {} }))).then(({ outcomes }) => outcomes)
-      return { forward }
+      return {
+        forward,
+        forwardItems: (items: readonly ForwardItem[]) => forwarder.forward(items).then(({ outcomes }) => outcomes),
+      }
     },
     async put(...fields: (string | Buffer)[]) {
       return String(await streamClient.xadd(place.stream, '*', ...(fields as string[])))

@@ -1,4 +1,4 @@
-/** What the three paths leave in the queue is what `queue.add` leaves: fields, lists, events, markers; and workers wake. */
+/** The three paths leave in the queue exactly the traces of `queue.add`: fields, lists, events, markers. Workers wake. */
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'
 import { before, describe, type TestContext, test } from 'node:test'

@@ -1,4 +1,4 @@
-/** What templates write is what BullMQ itself would have sent, for jobs of every shape and kind. */
+/** Templates write the bytes that BullMQ itself would have sent, for jobs of every shape and kind. */
 import { dataOf, type ForwardItem, jsonOf } from '../../redis/bullmq/item.ts'
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'

@@ -19,7 +19,7 @@ const keys = (from: number, to: number) => Array.from({ length: to - from }, (_,
 const early = keys(0, 10)
 const late = keys(10, 25)
 
-/** A path may hold back what it is given while the queue is paused so; the entries then stay pending. */
+/** A path may hold back entries while the queue is paused so. They then stay pending. */
 const heldBack = () => {}
 
 /** Ten entries are forwarded before the pause, fifteen arrive during it. `ids` are those of the entries, by key. */

@@ -85,7 +85,7 @@ for (const kind of pathKinds) {
           const entries = await read()
           if (await rights.without([command], () => isRefused(settle(entries)))) met.push(command)
           await releaseLocks(path)
-          // What is gone was settled before the refusal.
+          // An entry that is `gone` was settled before the refusal.
           await settle(entries)
           jobs += 2
           graves += 1
@@ -105,7 +105,7 @@ for (const kind of pathKinds) {
       })
     }
 
-    /** For each command: a batch that is refused three times, then not. @returns what each left */
+    /** For each command: a batch that is refused three times, then not. @returns the remains of each */
     const refusedThrice = async (t: TestContext) => {
       const path = await openPath(t, kind, servers)
       const { put, putKeys, read, settle, live, pending, dead } = path

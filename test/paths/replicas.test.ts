@@ -1,6 +1,6 @@
 /**
- * The queue in a Redis that has a replica. On the paths of two steps a batch is acknowledged only once a replica has its jobs; the
- * atomic path has job and acknowledgement in one history and waits for nobody.
+ * The queue in a Redis that has a replica. On the paths of two steps a batch is acknowledged only once a replica has its jobs.
+ * The atomic path has job and acknowledgement in one history, and waits for no replica.
  */
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'
@@ -16,7 +16,7 @@ for (const kind of ['Split', 'Portable'] as const) {
     const following = ['--replicaof', primary.host, String(primary.port)]
     const replica = await startRedis(t, { args: following })
     const asked = primary.client()
-    // The primary would wait for further replicas before it sends what the first one lacks.
+    // The primary would wait for further replicas before it sends the missing data of the first one.
     await asked.config('SET', 'repl-diskless-sync-delay', '0')
     const sees = async (what: RegExp) => what.test(await asked.info('replication'))
     await eventually(() => sees(/state=online/))

@@ -1,4 +1,4 @@
-/** How often a batch crosses the network, as docs/guarantees.md says: over a distance that is what a batch costs. */
+/** Round trips of a batch, as docs/guarantees.md states them: over a distance they are the cost of a batch. */
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'

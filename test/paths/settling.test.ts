@@ -1,4 +1,4 @@
-/** One suite over the three ways of settling: what an entry can meet, and what becomes of it. */
+/** One suite over the three paths of settling: each case of an entry, and its outcome. */
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'
 import { before, describe, type TestContext, test } from 'node:test'
@@ -263,7 +263,7 @@ function suite(kind: PathKind) {
     const entries = await read()
     const [broken] = entries
     assert.ok(broken)
-    // What is settled is told, beside the failure: tried again it would count as gone.
+    // Settled entries are reported beside the failure: on another try they would count as gone.
     const partly = await settleWith(entries.map(judge))
     assert.deepEqual([kindsOf(partly.outcomes), partly.failure?.code], [['unsettled', 'forwarded'], 'WrongKeyType'])
     await assert.rejects(settle([broken]), failsWith('WrongKeyType'))

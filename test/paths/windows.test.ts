@@ -1,6 +1,6 @@
 /**
- * The windows between read and acknowledgement: servers that come back from the past, holders that come back from the dead.
- * What each path promises there is told in docs/guarantees.md.
+ * The windows between read and acknowledgement: servers that go back to older data, and holders that go on after a long stop.
+ * docs/guarantees.md states the promise of each path.
  */
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'
@@ -21,10 +21,10 @@ const startServers = async (t: TestContext): Promise<Servers> => {
   return { stream, queue }
 }
 
-/** Back to what was saved last, as after a crash that lost what was written since, or a failover to a replica that lagged. */
+/** Goes back to the last save, as after a crash that lost later writes, or a failover to a lagging replica. */
 async function rollBack({ stream, queue }: Servers, which: 'stream' | 'queue' | 'both', { connections }: OpenPath) {
   for (const server of which === 'both' ? [stream, queue] : [which === 'stream' ? stream : queue]) await server.restart('SIGKILL')
-  // An attempt to connect from before it was back may fail only now, and what waits with it.
+  // An attempt to connect from before its return may fail only now, with the commands that wait for it.
   for (const connection of [connections.stream, connections.queue]) await eventually(() => connection.ping())
 }
 
@@ -111,7 +111,7 @@ test('Split: only the stream rolled back: duplicate, no second execution', async
   assert.equal(seen.length, 2)
 })
 
-/** The window is told in the docs: what nothing but the queue's own persistence or replicas could close. */
+/** The docs state this window: only the queue's own persistence, or replicas, could close it. */
 test('Split: only the queue rolled back, after the acknowledgement: the jobs are lost, and nothing says so', async (t) => {
   const servers = await startServers(t)
   const path = await openPath(t, 'Split', servers)
@@ -142,7 +142,7 @@ for (const kind of ['Split', 'Portable'] as const) {
   })
 }
 
-/** What Redis takes back before anybody has read it leaves no trace to count. */
+/** An entry that Redis takes back before a read leaves no trace to count. */
 test('an entry that a failover took back never happened: nothing counts it', async (t) => {
   const servers = await startServers(t)
   const path = await openPath(t, 'Atomic', servers)
@@ -161,7 +161,7 @@ const zombie = async (t: TestContext, servers: Servers, kind: PathKind) => {
   const name = `z-${kind.toLowerCase()}`
   const fixture = openPipeline(t, servers.stream, {
     source: { stream: `{${name}}:jobs`, batchSize: 20 },
-    // On a busy machine others than the victims stand still, too; how often is not what this is about.
+    // On a busy machine other processes than the victims stand still, too. Their number does not matter here.
     delivery: { maxDeliveries: 100 },
     sink: { queue: name, jobOptions: { removeOnComplete: { count: 0 } }, ...elsewhere },
   })
@@ -184,7 +184,7 @@ const zombie = async (t: TestContext, servers: Servers, kind: PathKind) => {
       await sleep(20)
     }
   })()
-  // Stopped past lock, minIdle and reclaim: the other takes over what it held, and it is woken to go on where it was.
+  // Stopped past lock, minIdle and reclaim: the other takes over its entries. Then it is woken and goes on.
   for (let round = 0; round < 2; round++) {
     const victim = consumers[round % 2]
     await sleep(200 + 37 * round)

@@ -5,7 +5,7 @@ import { test } from 'node:test'
 import { pause } from '../../process/pause.ts'
 import type { Timer } from '../../process/timer.ts'
 
-/** A timer that is due when the test says so. */
+/** A timer that is due when the test decides. */
 function handTimer() {
   const due = new Set<() => void>()
   const timer: Timer = (_ms, call) => {

@@ -1,4 +1,4 @@
-/** Places for a limited number of holders: order, the longest wait, what an abort leaves behind. */
+/** Places for a limited number of holders: order, the longest wait, the state after an abort. */
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'
 import { test } from 'node:test'

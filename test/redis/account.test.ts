@@ -38,7 +38,7 @@ test('the account counts each way in which entries are settled, and adds up', as
     { added, settled, forwarded, duplicates, dead, pending, undelivered, deadLetters },
     { added: 10, settled: 6, forwarded: 3, duplicates: 2, dead: 1, pending: 2, undelivered: 2, deadLetters: 1 },
   )
-  // Somebody else has acknowledged one of them: it was not this one's to count.
+  // Another program has acknowledged one of them: it does not count here.
   await redis.xack(place.stream, place.group, ids[6] ?? '')
   await settleEntries(redis, place, ids.slice(6, 8), [], 1)
   const after = await readAccount(redis, place)

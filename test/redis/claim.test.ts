@@ -57,5 +57,5 @@ test('what others wrote there is no claim for ever, and is shown to nobody', asy
     assert.equal(await codeOf('g4', 'b'), undefined, text)
   }
   await server.client().hset(stats, 'owner', `${Date.now()} u {"name":"\u001b[31m","namespace":"n","cluster":"c","uid":"u"}`)
-  assert.match((await codeOf('g4', 'c')) ?? '', /belongs to the pipeline somebody else/)
+  assert.match((await codeOf('g4', 'c')) ?? '', /belongs to the pipeline \(of an unreadable name\)/)
 })

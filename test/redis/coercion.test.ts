@@ -1,6 +1,6 @@
 /**
- * Text to value by whatever a schema of JSON Schema 2020-12 says of a field, wherever it says so: generators write a nullable
- * integer as `anyOf`, a shared type as `$ref`, a map as `additionalProperties`.
+ * Text to value, by every part of a JSON Schema 2020-12 that types a field: generators write a nullable integer as `anyOf`, a
+ * shared type as `$ref`, a map as `additionalProperties`.
  */
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'
@@ -57,7 +57,7 @@ const typed: readonly Case[] = [
   ],
 ]
 
-/** What may be text stays text, however it is said. */
+/** A field that may be text stays text, in each form of such a schema. */
 const text: readonly Case[] = [
   ['anyOf with text', field({ anyOf: [integer, { type: 'string' }] }), { f: '7' }, { f: 'x' }],
   ['$ref to text', { ...field({ $ref: '#/$defs/t' }), $defs: { t: { type: 'string' } } }, { f: '7' }],

@@ -93,7 +93,7 @@ test('a user without the right, without the key', async (t) => {
 
 test('a replica refuses writes: RedisNotReady, READONLY', async (t) => {
   const replica = await startRedis(t, { args: ['--replicaof', '127.0.0.1', String(server.port)] })
-  // While it takes the data over it is loading, and says nothing else.
+  // While it takes the data over it is loading, and answers nothing else.
   await eventually(async () => /master_link_status:up/.test(await replica.client().info('replication')))
   const connection = connectTo(t, replica.port)
   await open(connection)

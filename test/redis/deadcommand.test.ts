@@ -116,7 +116,7 @@ test('a key that holds something else is named, with what it should be', async (
   }
 })
 
-/** What makes Redis refuse writes. */
+/** Settings that make Redis refuse writes. */
 const badDays: [what: string, spoil: (redis: Redis) => Promise<unknown>][] = [
   ['out of memory', (redis) => redis.config('SET', 'maxmemory', '1')],
   ['without enough replicas', (redis) => redis.config('SET', 'min-replicas-to-write', '1')],

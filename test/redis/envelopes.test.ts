@@ -43,6 +43,17 @@ test('what is left out may be any bytes, any number of times, and counts for no 
   assert.match(refused({ ...document, ignoreFields: ['x-*'], maxBytes: 1_000 }, ...many, ...body), /payload\.maxBytes/)
 })
 
+test('names of any bytes are left out, too, where a beginning or an asterisk takes them', () => {
+  const name = (text: string) => Buffer.concat([Buffer.from(text), Buffer.from([0xff])])
+  const bare = valid(document, ...body)
+  for (const ignoreFields of [['*'], ['x-*']]) {
+    const dressed = valid({ ...document, ignoreFields }, name('x-'), 'v', ...body)
+    assert.deepEqual([dressed.hash, dressed.data], [bare.hash, bare.data])
+  }
+  assert.match(refused({ ...document, ignoreFields: ['x-*'] }, name('y'), 'v', ...body), /a field name is not UTF-8/)
+  assert.match(refused({ ...document, metadataFields: ['*'] }, name('y'), 'v', ...body), /a field name is not UTF-8/)
+})
+
 test('metadata is kept as text beside data and key', () => {
   const kept = { ...document, metadataFields: ['tenant', 'x-*'], ignoreFields: ['*'] }
   const decoded = valid(kept, 'tenant', 't1', ...body, 'x-a', '{"a":1}', 'other', 'y', '__proto__', 'z', 'sp-redrives', '1')

@@ -1,4 +1,4 @@
-/** One verdict on each form of a schema: by `validate`, by a dispatcher, and by a consumer that reads what was dispatched or added by others. */
+/** One verdict on each form of a schema: by `validate`, a dispatcher, and a consumer of entries of its own and of others. */
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'
 import { after, describe, test } from 'node:test'

@@ -1,6 +1,6 @@
 /**
- * Ways in which a schema types the fields of an entry. Each form has payloads that it accepts, payloads that it refuses, and, where text is
- * told from values by other fields or not at all, what an entry of a foreign producer becomes.
+ * Forms in which a schema types the fields of an entry. Each form has accepted and refused payloads. Where text and values differ
+ * by other fields only, or not at all, it also has the outcome for an entry of a foreign producer.
  */
 type Payload = Readonly<Record<string, unknown>>
 

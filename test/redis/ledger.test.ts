@@ -21,7 +21,7 @@ const seed = Number(process.env['SEED'] ?? Date.now() % 1_000_000)
 /** Compared sums; a hundred times as many with RUNS=100000. */
 const wanted = Number(process.env['RUNS'] ?? 1_500)
 
-/** What should be true: entries unread and still there, unread and gone, pending, by id. */
+/** The model: entries unread and still there, unread and gone, pending, by id. */
 interface Model {
   readonly unread: Set<string>
   readonly pending: Set<string>
@@ -32,7 +32,7 @@ async function present(redis: Redis, stream: string): Promise<Set<string>> {
   return new Set((await redis.xrange(stream, '-', '+')).map(([id]) => id))
 }
 
-/** Moves what is no longer in the stream from unread to lost. */
+/** Moves entries that left the stream from unread to lost. */
 async function notice(redis: Redis, place: StreamPlace, model: Model) {
   const there = await present(redis, place.stream)
   for (const id of model.unread) {
@@ -124,7 +124,7 @@ test(`what was cut unread is counted exactly over random histories (SEED=${seed}
   t.diagnostic(`${compared} sums compared, ${exact} of them exact`)
 })
 
-/** A group whose ledger has begun, with ten entries that nobody has read. */
+/** A group whose ledger has begun, with ten unread entries. */
 async function tenUnread(t: TestContext) {
   const redis = (await startRedis(t)).client()
   const stream = 's'

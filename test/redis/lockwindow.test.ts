@@ -1,6 +1,6 @@
 /**
- * The portable path's lock at the moment in which Redis takes the MULTI: its holder may have stood still for longer than the lock lives
- * after its last look at the clock, and somebody else's job may have come, run and gone.
+ * The portable path's lock at the moment in which Redis runs the MULTI. Its holder may have stood still for longer than the life
+ * of the lock after its last look at the clock. Another job may have come, run and gone.
  */
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'

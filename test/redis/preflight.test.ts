@@ -1,4 +1,4 @@
-/** What is looked for before the first entry is taken: each finding by name, with its remedy. */
+/** The checks before the first entry is taken: each finding by name, with its remedy. */
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'
 import { before, type TestContext, test } from 'node:test'

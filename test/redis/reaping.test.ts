@@ -196,12 +196,12 @@ test('a zombie loses every race and makes its name again, which is then reaped a
   await reap('zombie', 'p/1')
   await claimEntries(redis, place, 'alive', minIdleMs, [id])
   assert.equal((await settleEntries(redis, place, [id], [])).acknowledged, 1)
-  // The zombie settles what it held: the pending list says that it is gone.
+  // The zombie settles its entries: by the pending list they are gone.
   assert.equal((await settleEntries(redis, place, [id], [])).acknowledged, 0)
   assert.equal((await reap('zombie', 'p/1')).kind, 'Gone')
 
   assert.equal((await read('zombie', 1)).length, 1)
-  // Not registered, so somebody's, until its next heartbeat says whose.
+  // Not registered, so of unknown owner, until its next heartbeat registers it.
   assert.deepEqual(await reap('zombie', 'p/1'), { kind: 'Foreign' })
   await beat('zombie', 'p/1')
   const again = await reap('zombie', 'p/1')

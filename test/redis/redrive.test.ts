@@ -264,7 +264,7 @@ for (const [what, changes, says] of spoilt) {
     assert.ok(record)
     assert.match(record.damage ?? '', says)
     assert.equal((await letters.replay(record)).kind, 'damaged')
-    // The script trusts nobody's judgement of the payload.
+    // The script does not rely on earlier judgement of the payload.
     if ('payload' in changes) {
       const { damage: _, ...believed } = record
       assert.equal((await letters.replay(believed)).kind, 'damaged')

@@ -1,6 +1,7 @@
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -90,7 +91,7 @@ test('Sentinel and Cluster keep their nodes and have labels fit to show', async 
   assert.deepEqual([cluster.kind, cluster.label], ['Cluster', 'a:1,b:2'])
 })
 
-/** A folder of references beside files that are nobody's. */
+/** A folder of references beside files that no reference may reach. */
 async function besides(t: { after(hook: () => Promise<void>): void }) {
   const folder = await mkdtemp(join(tmpdir(), 'streampipeline-refs-'))
   t.after(() => rm(folder, { recursive: true }))
@@ -103,7 +104,7 @@ async function besides(t: { after(hook: () => Promise<void>): void }) {
   return { folder, refs, read: directoryReader(refs) }
 }
 
-/** It names the field and says why; the file's content is nowhere. */
+/** It names the field and the reason. The file's content is nowhere. */
 const refused = (why: RegExp) => (thrown: unknown) => {
   assert.ok(thrown instanceof StreamPipelineError && thrown.code === 'ReferenceMissing', String(thrown))
   assert.match(thrown.advice, /spec\.redis\.passwordFrom/)
@@ -213,4 +214,35 @@ test('a Unix socket is named by files of this machine alone', async (t) => {
     /InvalidReference|cannot be used/,
   )
   await assert.rejects(resolveTarget({ kind: 'Url', url: 'unix:///run/redis.sock' }, read), /must have the form/)
+})
+
+test('a folder that becomes a link while it is read leads nowhere else', async (t) => {
+  const { read, refs, folder } = await besides(t)
+  const place = join(refs, 'secret', 'redis')
+  await writeFile(join(place, 'password'), 'mine')
+  const link = join(folder, 'link')
+  const spare = join(folder, 'spare')
+  // Another program swaps the folder for a link, and back.
+  const text = `
+    const { renameSync, symlinkSync, unlinkSync } = require('node:fs')
+    const [place, link, spare, elsewhere] = process.argv.slice(1)
+    for (;;) {
+      symlinkSync(elsewhere, link)
+      renameSync(place, spare)
+      renameSync(link, place)
+      unlinkSync(place)
+      renameSync(spare, place)
+    }`
+  const swapping = spawn(process.execPath, ['--eval', text, '--', place, link, spare, join(folder, 'elsewhere')])
+  t.after(async () => {
+    swapping.kill('SIGKILL')
+    await once(swapping, 'exit')
+  })
+  const found = new Map<string, number>()
+  for (const untilMs = performance.now() + 2_000; performance.now() < untilMs; ) {
+    const texts = Array.from({ length: 20 }, () => read(secret('redis', 'password')).catch(() => 'refused'))
+    for (const each of await Promise.all(texts)) found.set(each, (found.get(each) ?? 0) + 1)
+  }
+  assert.ok((found.get('mine') ?? 0) > 0 && (found.get('refused') ?? 0) > 0, JSON.stringify([...found]))
+  assert.equal(found.get('not yours'), undefined)
 })

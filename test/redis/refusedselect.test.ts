@@ -1,4 +1,4 @@
-/** A database that the server or the user's rights refuse: nobody may be served by database 0 instead. */
+/** A database that the server or the user's rights refuse: database 0 is never used instead. */
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'

@@ -1,4 +1,4 @@
-/** Names of local processes that ended without leaving go after a day; nobody else's do. */
+/** Names of local processes that ended without leaving go after a day. No other names do. */
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'
 import { test } from 'node:test'

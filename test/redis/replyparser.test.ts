@@ -1,4 +1,4 @@
-/** What the parser of replies takes, in whose shapes, and what it refuses. */
+/** The accepted input of the parser of replies, its shapes, and its refusals. */
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'
 import { createRequire } from 'node:module'
@@ -17,7 +17,7 @@ interface TheirDecoder {
   write(bytes: Buffer): void
 }
 
-/** ioredis' own, with the mapping it uses unless told otherwise. */
+/** ioredis' own, with its default mapping. */
 function theirs(bytes: Buffer): unknown[] {
   const require = createRequire(import.meta.url)
   const module = require(join(projectRoot, 'node_modules', 'ioredis', 'built', 'resp', 'decoder.js')) as {

@@ -1,4 +1,4 @@
-/** A small pipeline, compiled, with what a test wants changed; and its places in Redis. */
+/** A small pipeline, compiled, with the changes of a test; and its places in Redis. */
 
 import { compilePipeline } from '../../api/compile.ts'
 import type { CompiledPayload, CompiledPipeline } from '../../api/compiled.ts'

@@ -1,6 +1,6 @@
 /**
- * A stream whose max-deleted-entry-id says nothing: a dump from a Redis before 7 brings none, and XSETID may set it. Entries that were
- * deleted from its middle are gone, and only a look at each can tell.
+ * A stream without a max-deleted-entry-id: a dump from a Redis before 7 brings none, and XSETID may set it. Entries that were
+ * deleted from its middle are gone, and only a look at each shows that.
  */
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'
@@ -51,7 +51,7 @@ const recorded = async () =>
   })
 const trimmed = () => gone.map((id) => `Trimmed ${id}`)
 
-/** Nothing is lost, and what is left can be settled. */
+/** Nothing is lost, and the remaining entries can be settled. */
 async function assertWhole() {
   assert.deepEqual(await recorded(), trimmed())
   assert.deepEqual(await pending(), left())

@@ -1,4 +1,4 @@
-/** Retention never passes what a group still needs; `maxEntries` alone may, and what it cuts unread is counted. */
+/** Retention never passes an entry that a group still needs. `maxEntries` alone may, and its unread cuts are counted. */
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'
 import { before, type TestContext, test } from 'node:test'
@@ -128,7 +128,10 @@ test('maxEntries cuts further, and what was unread is counted exactly', async ()
   assert.equal(await lost(), 5)
 })
 
-/** A stream of which 3,000 entries are settled and the last one is unread, all in one node: an approximate trim removes whole nodes only. */
+/**
+ * A stream of which 3,000 entries are settled and the last one is unread, all in one node: an approximate trim removes whole
+ * nodes only.
+ */
 async function layLargeNode(t: TestContext) {
   const server = await startRedis(t, { args: ['--stream-node-max-entries', '0', '--stream-node-max-bytes', '0'] })
   const large = server.client()
@@ -145,7 +148,7 @@ async function layLargeNode(t: TestContext) {
   }
 }
 
-/** What a server with nodes of its default size leaves at most. */
+/** The most entries that a server with nodes of its default size leaves. */
 const remnant = 100
 
 test('settled entries go also where they share a large node with one that is unread', async (t) => {

@@ -1,6 +1,6 @@
 /**
- * Whatever a dispatcher takes, the consumer's data are what was given, under random schemas. One exception is as old as the encoding: where
- * the schema allows text, what is no text arrives as its text; null, which could not be told from text, is not taken.
+ * A consumer's data equal the payload that a dispatcher accepted, under random schemas. One exception is as old as the encoding:
+ * where the schema allows text, other values arrive as their text. Null could not be distinguished from text, and is refused.
  */
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'

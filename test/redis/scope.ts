@@ -1,7 +1,7 @@
 import { after } from 'node:test'
 import type { Scope } from '../support/scope.ts'
 
-/** A scope that ends with the file, for what a `before` hook starts: hooks registered inside a hook would end with that hook. */
+/** A scope that ends with the file, for servers of a `before` hook: hooks registered inside a hook would end with that hook. */
 export function fileScope(): Scope {
   const hooks: Parameters<Scope['after']>[0][] = []
   after(async () => {

@@ -1,9 +1,9 @@
 /**
- * The ledger in a group that is not ours alone: random histories in which strangers acknowledge, delete consumers, move the cursor, trim
- * and delete. RUNS and SEED choose how many histories and which.
+ * The ledger in a group that other programs use, too: random histories in which strangers acknowledge, delete consumers, move the
+ * cursor, trim and delete. RUNS and SEED choose how many histories and which.
  *
- * What must hold after each step: loss never falls, and never counts what is in the stream; what strangers took and is in the stream is
- * counted as unaccounted or undecided, until the cursor is set back; and a step that begins and ends with a sum is counted exactly.
+ * After each step: loss never falls, and never counts entries in the stream. Entries in the stream that strangers took count as
+ * unaccounted or undecided, until the cursor is set back. A step that begins and ends with a sum is counted exactly.
  */
 
 import assert from 'node:assert/strict'
@@ -31,7 +31,7 @@ interface Model {
   lost: number
   /** Left the stream otherwise than settled by us. */
   gone: number
-  /** The cursor was set back: what was settled may be counted once more. */
+  /** The cursor was set back: settled entries may be counted once more. */
   setBack: boolean
 }
 
@@ -44,7 +44,7 @@ interface Given {
 
 const present = async ({ redis, place }: Given) => (await redis.xrange(place.stream, '-', '+')).map(([id]) => id)
 
-/** What left the stream in the last step. */
+/** Entries that left the stream in the last step. */
 async function notice(given: Given) {
   const { model } = given
   const there = new Set(await present(given))
@@ -86,7 +86,7 @@ const steps: readonly ((given: Given) => Promise<unknown>)[] = [
     await settleEntries(redis, place, ids, [])
     for (const id of ids) model.pending.delete(id)
   },
-  // Only what is old enough and settled, and what exceeds a bound.
+  // Only entries that are old enough and settled, and those over a bound.
   async ({ redis, place, random }) =>
     await retainEntries(redis, place, { settledForMs: 0, ignoredGroups: [], ...(random() < 0.5 ? { maxEntries: 5 } : {}) }),
   // From here on it is strangers.
@@ -120,7 +120,7 @@ const steps: readonly ((given: Given) => Promise<unknown>)[] = [
     const { from } = await readLedger(redis, place)
     if (from === '') return
     await redis.call('XGROUP', ['SETID', place.stream, place.group, from])
-    // Told to do so by the ledger: everything after `from` comes again, what strangers took with it.
+    // By the command of the ledger: all entries after `from` come again, those that strangers took included.
     for (const [id] of await redis.xrange(place.stream, `(${from}`, '+')) {
       model.taken.delete(id)
       model.unread.add(id)
@@ -166,7 +166,7 @@ test(`strangers in the group, over random histories (SEED=${seed})`, async (t) =
       if (before.lost !== undefined) {
         exact += 1
         assert.ok(lost >= before.lost, `${where}: loss fell`)
-        // What was undecided and left the stream counts as lost then.
+        // Undecided entries that left the stream count as lost then.
         assert.ok(lost - before.lost - (model.lost - before.truly) <= before.undecided, where)
         assert.ok(before.undecided > 0 || undecided > 0 || lost - before.lost === model.lost - before.truly, where)
       }

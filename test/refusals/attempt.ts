@@ -1,6 +1,6 @@
 /**
- * One point: lay the scenario, let the operation run into the refusal, perhaps let the others have their turn, run it again until
- * nothing refuses it, let the others do the rest, check.
+ * One point. It lays the scenario, lets the operation run into the refusal, and may give the others their turn. The operation
+ * then runs again without a refusal, the others do the rest, and the result is checked.
  */
 import type { World } from './rig.ts'
 import type { Play, Scenario } from './scene.ts'
@@ -13,8 +13,8 @@ import { consumeNew, consumePending, type Executed, expireLocks, work } from './
 export interface Ended {
   readonly problems: readonly Problem[]
   /**
-   * What BullMQ's event stream says otherwise than after a run that nothing refuses. That is no failure: the stream is a history, and
-   * no command takes an announcement back, or makes it good without the job's being added again.
+   * What BullMQ's event stream says otherwise than after a run that nothing refuses. That is no failure: the stream is a history,
+   * and no command takes an announcement back, or makes it good without the job's being added again.
    */
   readonly events: readonly string[]
 }
@@ -22,12 +22,12 @@ export interface Ended {
 export interface Point extends Aim {
   /** Worker and consumer have a turn between refusal and retry. */
   readonly served: boolean
-  /** Whose text the call stands in; and what it is. */
+  /** The call, and the owner of its text. */
   readonly place: 'ours' | 'bull'
   readonly command: string
 }
 
-/** What a run that nothing refuses does. */
+/** The effects of a run without a refusal. */
 export interface Reference {
   readonly calls: readonly Call[]
   readonly queue: ReadonlyMap<string, string>
@@ -46,7 +46,7 @@ export async function refer(world: World, scenario: Scenario): Promise<Reference
   await world.reset()
   const play = await scenario.lay(world)
   world.wire.arm('trace')
-  // What goes wrong shows again below.
+  // A failure here shows again below.
   await play.operate().catch(() => undefined)
   world.wire.disarm()
   const named = namesOf(world, play)
@@ -55,7 +55,7 @@ export async function refer(world: World, scenario: Scenario): Promise<Reference
   return { calls, queue, problems }
 }
 
-/** Puts keys for job ids and hashes, which nobody can read. */
+/** Replaces job ids and hashes by readable keys. */
 function namesOf({ path }: World, { expected, keys = [] }: Play): (text: string) => string {
   const known = [...Object.keys(expected.jobs), ...keys].map((key) => [path.id(key), key] as const)
   const hashes = known.map(([id, key]) => [path.mark(key).split(':').at(-1) ?? id, key] as const)
@@ -81,7 +81,7 @@ export async function attempt(world: World, scenario: Scenario, reference: Refer
   const named = namesOf(world, play)
   const executed: Executed = new Map()
   world.wire.arm(point)
-  // Whether the operation fails is its own affair: some refusals are told in its answer, and some it can do without.
+  // The operation may fail or succeed: it reports some refusals in its answer, and can do without some calls.
   await play.operate().catch(() => undefined)
   world.wire.disarm()
   await world.lift()

@@ -1,6 +1,6 @@
 /**
- * A script's text with a prologue that counts its calls, and refuses one of them. What refuses is the server itself: the call at the
- * chosen number becomes one that the user may not send, or one of a key of another type.
+ * A script's text with a prologue that counts its calls, and has one refused by the server itself: the call at the chosen number
+ * becomes one that the user may not send, or one of a key of another type.
  */
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'

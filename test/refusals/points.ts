@@ -37,7 +37,7 @@ const variants: readonly (readonly [Variant, NonNullable<PathChanges['jobOptions
   ['refused', { priority: 7 }],
 ]
 
-/** Beyond what BullMQ allows; set once the path is open, since its self-test adds a job with the same options. */
+/** Options that BullMQ refuses. They are set once the path is open, since its self-test adds a job with the same options. */
 const refusedPriority = 2_097_153
 
 /** Tries the points that the seed chooses. */

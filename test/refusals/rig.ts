@@ -26,20 +26,20 @@ export interface World {
   readonly direct: Awaited<ReturnType<OpenPath['direct']>>
   /** Empties the servers, makes the group. */
   reset(): Promise<void>
-  /** What the ACL log has gathered since the last reset, oldest first: our own refusals and traces, and all others. */
+  /** Rows of the ACL log since the last reset, oldest first: own refusals and traces, and all others. */
   denied(taken?: string): Promise<Denied>
-  /** What the documented rights lacked when the path was opened; it is not reported again at each reconnection. */
+  /** Rights that were missing when the path was opened. They are not reported again at each reconnection. */
   readonly opening: readonly string[]
   /** Grants the documented rights, and these rules. */
   grant(rules: readonly string[]): Promise<void>
-  /** Ends what makes a server refuse everything. */
+  /** Ends a setting that makes a server refuse everything. */
   lift(): Promise<void>
 }
 
 export interface Denied {
   /** `refusal|script|run|call|place|command|key` */
   readonly ours: readonly string[]
-  /** What the product was refused of the documented rights. */
+  /** Documented rights that were refused to the product. */
   readonly genuine: readonly string[]
 }
 
@@ -131,7 +131,7 @@ export async function openRig(scope: Scope): Promise<Rig> {
   }
 }
 
-/** Clients of tests go straight to the server and may do all; what the product opens by the port goes through the wire. */
+/** Clients of tests connect to the server and may do all. Connections of the product go through the wire. */
 function proxied(server: RedisServer, port: number): RedisServer {
   return { ...server, port, client: (options) => server.client({ ...root, ...options }) }
 }
@@ -151,7 +151,7 @@ async function bullTexts([server]: readonly RedisServer[]): Promise<ReadonlyMap<
   return texts
 }
 
-/** @param expected what is refused with good reason, or has been reported */
+/** @param expected refusals with a good reason, or reported before */
 async function deniedOf(admins: readonly Redis[], expected: readonly string[] = []): Promise<Denied> {
   const logs = await Promise.all(admins.map((admin) => admin.call('ACL', 'LOG', '1000000')))
   const rows = (logs as string[][][]).flatMap((log) => log.toReversed())

@@ -1,4 +1,4 @@
-/** What a scenario lays out, and what must have become of it once the refusal is over. */
+/** The set-up of a scenario, and the state that is expected once the refusal is over. */
 import type { PathKind } from '../../redis/settle/path.ts'
 import type { World } from './rig.ts'
 
@@ -20,11 +20,11 @@ export interface Play {
   readonly labels?: ReadonlyMap<string, string>
   /** Keys of jobs that no worker takes before the end, since nothing marks them yet. */
   readonly spared?: readonly string[]
-  /** More keys of jobs, for what is printed. */
+  /** More keys of jobs, for printing. */
   readonly keys?: readonly string[]
   /** Through the wire; run again when it was refused, as the product does. */
   operate(): Promise<void>
-  /** What else is wrong at the end. */
+  /** Other faults at the end. */
   problems?(): Promise<readonly string[]>
 }
 
@@ -33,9 +33,9 @@ export type Variant = 'plain' | 'delayed' | 'prioritised' | 'lifo' | 'refused'
 
 export interface Scenario {
   readonly name: string
-  /** All unless told. */
+  /** Default: all. */
   readonly paths?: readonly PathKind[]
-  /** The kinds of jobs that it is tried with; only plain ones unless told. */
+  /** The kinds of jobs that it is tried with; default: plain ones. */
   readonly variants?: readonly Variant[]
   /** Rights beyond the consumer's: of the application's own user. */
   readonly grants?: readonly string[]

@@ -1,6 +1,6 @@
 /**
- * The keyspace of a queue, without what differs between any two runs: times, counters, the ids of events, and the order of jobs, which
- * nobody promises after a retry. Events are a set: BullMQ announces a job again that is added again.
+ * The keyspace of a queue, without the differences of any two runs: times, counters, ids of events, and the order of jobs, which
+ * is not promised after a retry. Events are a set: BullMQ announces a job again that is added again.
  */
 import type { Redis } from 'ioredis'
 
@@ -11,7 +11,7 @@ export async function snapshotOf(redis: Redis, queueKey: string): Promise<Readon
   return new Map(keys.map((key, index) => [key.slice(queueKey.length), values[index] ?? '']))
 }
 
-/** Fields of a job that say when, not what. */
+/** Fields of a job with times. */
 const times = ['timestamp', 'finishedOn', 'processedOn', 'spCaptured', 'spRecorded']
 
 async function read(redis: Redis, key: string, type: string): Promise<string> {

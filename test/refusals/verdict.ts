@@ -1,4 +1,4 @@
-/** What is wrong at the end of a point. */
+/** The faults at the end of a point. */
 import type { DeadLetter } from '../../redis/record.ts'
 import { auditLedger } from '../../redis/stream/ledger.ts'
 import type { World } from './rig.ts'

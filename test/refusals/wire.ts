@@ -39,9 +39,9 @@ export interface Wire {
 interface WireParts {
   readonly servers: readonly RedisServer[]
   readonly bull: BullTexts
-  /** A key that holds a string, which the user may read; in the slot of what the server holds. */
+  /** A key that holds a string, which the user may read, in the slot of the server's data. */
   readonly litter: (server: number) => string
-  /** Makes the server refuse, as the kind says. */
+  /** Makes the server refuse in the way of this kind. */
   readonly strike: (kind: Kind, server: number, command: string) => Promise<void>
 }
 

@@ -1,4 +1,4 @@
-/** The others of a scenario: the worker, which counts what it executes, and the consumer that takes what is new or nobody's. */
+/** The other processes of a scenario: the worker, which counts its executions, and a consumer of new or free entries. */
 import type { Delivery } from '../../redis/stream/pending.ts'
 import { claimEntries } from '../../redis/stream/pending.ts'
 import type { World } from './rig.ts'
@@ -45,7 +45,7 @@ export async function expireLocks({ path }: World): Promise<void> {
   if (locks.length > 0) await path.queueClient.del(locks)
 }
 
-/** Reads and settles what is new. */
+/** Reads and settles new entries. */
 export async function consumeNew(world: World): Promise<void> {
   await settleAll(world, await world.path.read('other'))
 }

@@ -3,7 +3,7 @@ import { describe, it } from 'node:test'
 import { type Arrival, rememberArrival } from '../../scaling/arrivalhistory.ts'
 import { arrivalRate } from '../../scaling/arrivals.ts'
 
-/** What is remembered after ticks of five seconds that each bring so many entries. */
+/** The remembered arrivals after ticks of five seconds that each bring so many entries. */
 function history(ticks: number, entriesIn: (tick: number) => number): readonly Arrival[] {
   let [kept, added]: [readonly Arrival[], number] = [[], 0]
   for (let tick = 0; tick < ticks; tick++) {

@@ -1,4 +1,4 @@
-/** Builders of what `decide` takes: calm values, overridden by what a test is about. */
+/** Builders of the inputs of `decide`: calm values, and the overrides of a test. */
 import type { Heartbeat } from '../../redis/stream/registry.ts'
 import type { ScalingPolicy } from '../../scaling/policy.ts'
 import { type ConsumerSample, emptySample, type Sample } from '../../scaling/sample.ts'

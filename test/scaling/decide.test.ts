@@ -79,6 +79,32 @@ const rows: readonly Row[] = [
     replicas: 2,
   },
   {
+    name: 'unknown speed asks for no more where none became ready',
+    state: { replicas: 2, startUp: { awaiting: { replicas: 2, sinceMs: 800_000 } } },
+    sample: { undelivered: 10, undeliveredAgeMs: 100_000, consumers: [] },
+    replicas: 2,
+  },
+  {
+    name: 'unknown speed doubles those that became ready, not those that were asked for',
+    state: { replicas: 5, startUp: { awaiting: { replicas: 5, sinceMs: 800_000 } } },
+    sample: { undelivered: 10, undeliveredAgeMs: 100_000, consumers: consumers(3, { serviceMs: 0 }) },
+    replicas: 6,
+  },
+  {
+    name: 'a known speed asks for no more where none has become ready in three starts',
+    state: { replicas: 4, ...knows, startUp: { awaiting: { replicas: 4, sinceMs: 984_000 } } },
+    sample: { undelivered: 12_000, undeliveredAgeMs: 31_000, consumers: [] },
+    replicas: 4,
+    limitedBy: 'StartUp',
+    reason: /hold, none of 4 has become ready in 16s$/,
+  },
+  {
+    name: 'and goes on once one has',
+    state: { replicas: 4, ...knows, startUp: { awaiting: { replicas: 4, sinceMs: 984_000 } } },
+    sample: { undelivered: 12_000, undeliveredAgeMs: 31_000, consumers: consumers(1) },
+    replicas: 8,
+  },
+  {
     name: 'a small second step waits for replicas that are starting',
     state: { replicas: 4, ...knows, startUp: { awaiting: { replicas: 4, sinceMs: 995_000 } } },
     sample: { undelivered: 7_500, undeliveredAgeMs: 31_000, consumers: consumers(1) },
@@ -210,6 +236,15 @@ const rows: readonly Row[] = [
     sample: { consumers: consumers(4) },
     replicas: 4,
     limitedBy: 'ScaleDown',
+  },
+  {
+    name: 'a counter of entries that fell says nothing of the load for a while',
+    state: { replicas: 4, ...knows, startUp: { typicalMs: 8_000 }, arrivals: [{ atMs: 995_000, added: 9_000 }] },
+    sample: { entriesAdded: 100, consumers: consumers(4) },
+    policy: { scaleDownDelayMs: 0 },
+    replicas: 4,
+    limitedBy: 'ScaleDown',
+    reason: /hold, the load has not been seen for long$/,
   },
   {
     name: 'a first decision without state does not shrink what it finds',
@@ -412,6 +447,32 @@ describe('decide, for any history', () => {
           assert.ok(decision.replicas >= policy.minReplicas && decision.replicas <= policy.maxReplicas, decision.reason)
           assert.ok(Number.isInteger(decision.replicas))
           state = decision.state
+        }
+      }),
+    )
+  })
+
+  it('never runs to the maximum while no replica becomes ready', () => {
+    fc.assert(
+      fc.property(histories, policies, fc.boolean(), (history, policy, isKnown) => {
+        let state: ScalingState | undefined = isKnown ? stateWith({ ...knows, atMs: 900_000 }) : undefined
+        const none = samplesOf(
+          history.map((step) => ({
+            ...step,
+            ready: 0,
+            missing: step.missing && !isKnown,
+            afterMs: Math.max(1_000, step.afterMs),
+          })),
+        )
+        let asked = 0
+        for (const sample of none) {
+          const { replicas, state: next } = decide(state, sample, { ...policy, onMetricsLoss: 'Hold' })
+          // What a known speed needs is asked for while the first ones may be starting.
+          if (!isKnown) assert.ok(replicas <= Math.max(1, policy.minReplicas))
+          const isStuck = state?.startUp.awaiting !== undefined && (sample?.atMs ?? 0) - state.startUp.awaiting.sinceMs > 15_000
+          if (isStuck) assert.ok(replicas <= Math.max(asked, policy.minReplicas), `${asked} -> ${replicas}`)
+          asked = replicas
+          state = next
         }
       }),
     )

@@ -1,4 +1,4 @@
-/** What looks cost: Redis' own time by its own count, and connections, where 200,000 entries are pending. */
+/** The cost of looks: Redis' own time by its own count, and connections, while 200,000 entries are pending. */
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
@@ -52,7 +52,7 @@ test('a look takes at most a millisecond of Redis’ time at 200,000 pending ent
     return read(pipelineObject(spec)).pipeline
   })
   const connections = createConnections(systemClock)
-  const leases = pipelines.map(() => connections.lease(address(redis.port)))
+  const leases = pipelines.map(() => connections.lease(address(redis.port), 'ns'))
   t.after(() => Promise.all(leases.map((lease) => lease.release())))
   for (const { connection } of leases) await open(connection)
 

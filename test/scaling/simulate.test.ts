@@ -7,17 +7,21 @@ import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { runOurs, runTrial, summarise } from '../../scaling/simulate/compare.ts'
 import { drawLoad } from '../../scaling/simulate/load.ts'
-import { lateShare, loadReversals, reversalsOf, uselessPods } from '../../scaling/simulate/measure.ts'
+import { lateShare, loadReversals, mostUnready, reversalsOf, uselessPods } from '../../scaling/simulate/measure.ts'
 import { tautString } from '../../scaling/simulate/oracle.ts'
+import { createRandom } from '../../scaling/simulate/random.ts'
 import { readAllScenarios, runSimulate } from '../../scaling/simulate/run.ts'
 import { parseScenario, type Scenario } from '../../scaling/simulate/scenario.ts'
 import { runScenarios } from '../../scaling/simulate/trials.ts'
 import { simulate } from '../../scaling/simulate/world.ts'
+import { seed } from '../support/seed.ts'
 
 const scenarios = await readAllScenarios()
 const seeds = [101, 102]
 /** Something behind the consumers does less than is offered: no number of replicas keeps the target. */
-const infeasible = new Set(['downstream-cap', 'full-queue'])
+const limited = ['downstream-cap', 'full-queue']
+/** Nor does any where none can start. */
+const infeasible = new Set([...limited, 'pods-never-start'])
 
 function named(name: string): Scenario {
   const found = scenarios.find((scenario) => scenario.name === name)
@@ -50,7 +54,8 @@ describe('simulated scaling', () => {
       for (const seed of seeds) {
         const load = drawLoad(scenario, seed)
         const { run, breaches } = runOurs(scenario, load, seed)
-        assert.deepEqual([breaches.poisonMoved, breaches.blindShrinks], [0, 0])
+        assert.deepEqual([breaches.poisonMoved, breaches.blindShrinks, breaches.restartShrinks], [0, 0, 0])
+        assert.equal(breaches.restarts, scenario.operatorRestarts.length)
         if (infeasible.has(scenario.name)) continue
         assert.ok(lateShare(scenario, load, run) <= 0.01, `seed ${seed}: ${lateShare(scenario, load, run)}`)
         const hours = scenario.duration / 3600
@@ -61,7 +66,7 @@ describe('simulated scaling', () => {
     })
   }
 
-  for (const name of infeasible) {
+  for (const name of limited) {
     it(`${name}: nearly all that can be had, with few more replicas than are of use`, () => {
       const scenario = named(name)
       const { run } = runOurs(scenario, drawLoad(scenario, 101), 101)
@@ -70,6 +75,32 @@ describe('simulated scaling', () => {
       assert.ok(useless.throughput >= 0.97 && useless.replicasOverUseful <= 1.5, JSON.stringify(useless))
     })
   }
+
+  it('asks for one replica while none starts, and clears what waited once they do', () => {
+    const scenario = named('pods-never-start')
+    const load = drawLoad(scenario, 101)
+    const { run } = runOurs(scenario, load, 101)
+    assert.equal(mostUnready(run), 1)
+    assert.ok(Math.max(...run.ages.slice(20 * 60)) < 30, 'five minutes after the first could start')
+  })
+
+  it('takes nothing away when the operator is replaced, at whatever moment, and keeps the target', () => {
+    const random = createRandom(seed, 'restarts')
+    for (const name of ['step', 'sawtooth', 'flash-crowd', 'zero-then-burst', 'slow-start']) {
+      const scenario = named(name)
+      const times = Array.from({ length: 20 }, () => Math.floor(random() * (scenario.duration - 60))).sort((a, b) => a - b)
+      const operatorRestarts = times.map((at) => {
+        const state = (['Stored', 'Lost', 'Foreign'] as const)[Math.floor(random() * 3)] ?? 'Stored'
+        return { at, away: Math.floor(random() * 20), state }
+      })
+      const replaced: Scenario = { ...scenario, operatorRestarts }
+      const load = drawLoad(replaced, 101)
+      const { run, breaches } = runOurs(replaced, load, 101)
+      assert.ok(breaches.restarts > 0)
+      assert.equal(breaches.restartShrinks, 0, `${name}, seed ${seed}`)
+      assert.ok(lateShare(replaced, load, run) <= 0.02, `${name}, seed ${seed}: ${lateShare(replaced, load, run)}`)
+    }
+  })
 
   it('never takes replicas away in 1,000 injected faults of the metrics', () => {
     let blind = 0

@@ -27,7 +27,7 @@ export const needsControllers: { skip: string | false } =
     ? { skip: `${assets.folder} has no kube-controller-manager: use another KUBEBUILDER_ASSETS` }
     : needsApiServer
 
-/** What operator tests rest on: owner references, rollouts, budgets, the default service account. */
+/** Controllers that operator tests need: owner references, rollouts, budgets, the default service account. */
 const usualControllers = ['garbage-collector', 'namespace', 'deployment', 'replicaset', 'serviceaccount', 'disruption'].map(
   (name) => `${name}-controller`,
 )
@@ -37,7 +37,10 @@ export interface ApiServerOptions {
   controllers?: boolean | readonly string[]
   /** More users and their groups, `{ operator: [], viewer: ['auditors'] }`. They have no rights until a binding gives some. */
   users?: Readonly<Record<string, readonly string[]>>
-  /** Files that kubectl applies before the controllers start (a garbage collector sees new kinds only every 30 s). New kinds are served. */
+  /**
+   * Files that kubectl applies before the controllers start (a garbage collector sees new kinds only every 30 s). New kinds are
+   * served.
+   */
   manifests?: readonly string[]
   /** Keep an audit log, which `requests()` reads. */
   audit?: boolean
@@ -48,7 +51,7 @@ export interface ApiServerOptions {
 export interface KubectlRequest {
   /** For `-f -`. */
   input?: string
-  /** As one of `users`; the administrator unless told. */
+  /** One of `users`; default: the administrator. */
   user?: string
 }
 
@@ -78,7 +81,7 @@ export interface ApiServer {
   /** Path of the administrator's kubeconfig file; its namespace is `default`. */
   readonly kubeconfig: string
   user(name: string): Promise<{ token: string; kubeconfig: string }>
-  /** Never throws for what kubectl says: read `code`. */
+  /** Never throws for a failure of kubectl: read `code`. */
   kubectl(args: readonly string[], request?: KubectlRequest | string): Promise<Completed>
   requests(): Promise<AuditedRequest[]>
   readonly etcd: Daemon
@@ -124,7 +127,7 @@ export const startApiServer = async (scope: Scope, options: ApiServerOptions = {
     const applied = await kubectl(['apply', '--server-side', '-f', manifest])
     if (applied.code !== 0) throw new Error(`kubectl apply -f ${manifest}: ${applied.stderr}`)
   }
-  // A definition that was taken is not yet served: whoever comes too soon is told that there is no such kind.
+  // An accepted definition is not served yet: a request that comes too soon gets "no such kind".
   if (options.manifests !== undefined) {
     const { stdout } = await kubectl(['get', 'customresourcedefinitions', '-o', 'jsonpath={.items[*].metadata.name}'])
     for (const kind of stdout.split(' ').filter((name) => name !== '')) {

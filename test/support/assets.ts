@@ -1,7 +1,7 @@
 /**
  * The folder with etcd, kube-apiserver and kubectl (and, but for envtest's, kube-controller-manager) that the tests run. Looked
  * for in $KUBEBUILDER_ASSETS, in the clone's .cache/kube, in the user's cache, in what setup-envtest has installed. `npm test`
- * goes further when none is there: setup-envtest downloads, or Go builds them once from the published modules (kubebuild.ts).
+ * goes further when none is there: it downloads the published envtest archive, asks setup-envtest, or builds with Go (kubebuild.ts).
  */
 import { execFile } from 'node:child_process'
 import { createHash } from 'node:crypto'
@@ -16,7 +16,7 @@ export type Assets =
   | { readonly kind: 'Missing'; readonly reason: string }
 
 export const goModule = join(projectRoot, 'test', 'kube')
-const minor = '1.37'
+export const minor = '1.37'
 const needed = ['etcd', 'kube-apiserver', 'kubectl']
 
 /** What to type when no way to get them worked. */
@@ -70,7 +70,8 @@ export const setupEnvtest = async (env: NodeJS.ProcessEnv, options: readonly str
   }
 }
 
-const userCache = (env: NodeJS.ProcessEnv): string => join(env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'streampipeline')
+export const userCache = (env: NodeJS.ProcessEnv): string =>
+  join(env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'streampipeline')
 
 const isComplete = (folder: string): boolean => existsSync(folder) && needed.every((name) => isProgram(join(folder, name)))
 

@@ -1,6 +1,6 @@
 /**
- * What BullMQ 5 does to a queue that it pauses: the jobs that wait move to a list of their own. BullMQ 6 leaves them where they
- * are and looks at `meta` only. A dashboard or script of the older major may share a queue with this product.
+ * Pauses a queue as BullMQ 5 does: waiting jobs move to a list of their own. BullMQ 6 leaves them in place and reads `meta` only.
+ * A dashboard or script of the older major may share a queue with this product.
  */
 import type { Redis } from 'ioredis'
 
@@ -15,7 +15,7 @@ redis.call('DEL', KEYS[4])`,
   )
 }
 
-/** The list that is renamed back replaces a `wait` that somebody filled meanwhile. */
+/** The list that is renamed back replaces a `wait` that another program filled meanwhile. */
 export async function resumeAsBullmq5(redis: Redis, queueKey: string): Promise<void> {
   await redis.eval(
     `if redis.call('EXISTS', KEYS[2]) == 1 then redis.call('RENAME', KEYS[2], KEYS[1]) end

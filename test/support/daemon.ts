@@ -1,4 +1,4 @@
-/** A server program that a test owns: started until ready, stopped, killed, started again; its log kept for error messages. */
+/** A server program of a test. It is started and awaited, stopped, killed and restarted. Error messages quote its log. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -9,9 +9,9 @@ export interface DaemonSpec {
   readonly command: string
   readonly args: readonly string[]
   readonly env?: Record<string, string>
-  /** Asked again and again after the start; `log` is what this start has written. Throwing means no. */
+  /** Polled after the start, until true. `log` is the output since this start. An exception counts as false. */
   ready(log: string): boolean | Promise<boolean>
-  /** How long a start may take; 30000 unless told. */
+  /** Longest time of a start, ms; default 30000. */
   readonly timeoutMs?: number
 }
 
@@ -20,7 +20,7 @@ export interface Daemon {
   /** Of the current or last process; it changes with each start. */
   readonly pid: number
   readonly running: boolean
-  /** The end of what the current or last process has written. */
+  /** The end of the output of the current or last process. */
   log(): string
   /** Resolves when it is ready; does nothing when it runs already. */
   start(): Promise<void>
@@ -106,7 +106,7 @@ const isReady = async (spec: DaemonSpec, log: string): Promise<boolean> => {
   try {
     return await spec.ready(log)
   } catch {
-    // Refused connections and the like are what a server that still starts looks like.
+    // A server that still starts refuses connections.
     return false
   }
 }

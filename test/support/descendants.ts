@@ -6,9 +6,9 @@ export interface MarkedProcess {
 }
 
 /**
- * The processes that were started with `NAME=mark` in their environment, whoever their parent is by now. Children inherit it, so
- * these are the descendants of the one that set it; that one itself, having set it later, is not among them. Linux only (elsewhere
- * none are found), and only this user's.
+ * The processes that were started with `NAME=mark` in their environment, whatever their parent is now. Children inherit the
+ * variable, so these are the descendants of the process that set it. That process itself set it after its start, so it is not
+ * among them. Linux only (elsewhere none is found), and only processes of this user.
  */
 export const markedProcesses = async (name: string, mark: string): Promise<MarkedProcess[]> => {
   const folders = await readdir('/proc').catch(() => [])

@@ -1,13 +1,13 @@
 /**
- * Ways to Redis that count round trips without a clock's help: replies are held until nobody has sent anything for a moment, then all
- * are let through at once. What was asked side by side is one round, what was asked after an answer is another.
+ * Ways to Redis that count round trips without a clock. Replies are held until no client has sent anything for a moment, then all
+ * go through at once. Requests sent side by side are one round. Requests sent after an answer are another.
  */
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import type { RedisServer } from './redis.ts'
 import type { Scope } from './scope.ts'
 
-/** Much longer than a server takes to answer what it has been sent. */
+/** Much longer than a server takes to answer. */
 const quietMs = 60
 
 export interface HeldReplies {

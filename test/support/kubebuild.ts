@@ -1,19 +1,36 @@
-/** Gets the Kubernetes programs when none are there: downloaded by setup-envtest, or built by Go from the published modules. */
+/**
+ * Gets the Kubernetes programs when none are there: the published envtest archive, else what setup-envtest downloads, else a build by Go
+ * from the published modules.
+ */
 import { execFile, spawn } from 'node:child_process'
 import { mkdir, readFile, rename, rm, symlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { promisify } from 'node:util'
-import { type Assets, buildFolder, findAssets, found, goModule, setupEnvtest } from './assets.ts'
+import { type Assets, buildFolder, findAssets, found, goModule, minor, setupEnvtest, userCache } from './assets.ts'
+import { provideEnvtest, publishedIndex } from './envtest.ts'
 import { tethered } from './tether.ts'
 
 const components = ['etcd', 'kube-apiserver', 'kube-controller-manager', 'kubectl']
 const oldestGo = [1, 26] as const
 
-/** As findAssets, but goes and gets them. What takes time is told through `say`. */
+/**
+ * As findAssets, but gets them. Steps that take time are reported through `say`. STREAMPIPELINE_ENVTEST_INDEX names another index of
+ * envtest archives.
+ */
 export const provideAssets = async (env: NodeJS.ProcessEnv, say: (line: string) => void): Promise<Assets> => {
   const there = await findAssets(env)
   if (there.kind === 'Found') return there
+  const archive = await provideEnvtest({
+    index: env.STREAMPIPELINE_ENVTEST_INDEX || publishedIndex,
+    minor,
+    platform: process.platform,
+    arch: process.arch,
+    cache: userCache(env),
+    say,
+  })
+  if (archive.kind === 'Found') return found(archive.folder, `the published envtest archive of ${archive.version}`)
+  say(`no envtest archive: ${archive.reason}`)
   const downloaded = await setupEnvtest(env, [])
   if (downloaded !== undefined) return found(downloaded, 'downloaded by setup-envtest')
   const go = await goVersion(env)

@@ -1,7 +1,11 @@
 /**
- * Imported by every test file (`import '../support/leaks.ts'`). After the file's last test and hook nothing may be left: no child
- * process (nor a child's child, even one that got a new parent), no socket, server or timer that keeps the process alive, no
- * rejection nobody handled. What is closing gets a moment; what remains fails the file, by name, and is ended.
+ * Every test file imports this (`import '../support/leaks.ts'`). After the file's last test and hook nothing may be left:
+ *
+ * - no child process, and no child of a child, even one with a new parent;
+ * - no socket, server or timer that keeps the process alive;
+ * - no unhandled rejection.
+ *
+ * Handles that are closing get a moment. Others fail the file, by name, and are ended.
  */
 import { randomUUID } from 'node:crypto'
 import { relative } from 'node:path'
@@ -52,7 +56,7 @@ const check = async (): Promise<void> => {
   ]
   if (problems.length === 0) return
   endProcesses(processes)
-  // The runner blames the place where the hook was registered, which is here; so say which file it is.
+  // The runner reports the place where the hook was registered, which is here. So the message names the file.
   const message = `${relative(projectRoot, process.argv[1] ?? '')} leaks:\n  ${problems.join('\n  ')}`
   if (handles.length > 0) {
     // Open handles would keep this file's process, and so the whole run, waiting for ever. A file that is run by itself prints

@@ -13,7 +13,7 @@ import { eventually } from './wait.ts'
 const commandLine = join(projectRoot, 'cli', 'main.ts')
 
 export interface ProcessOptions {
-  /** The program; the Node that runs the test unless told (a `node` from PATH may be too old). */
+  /** The program; default: the Node that runs the test (a `node` from PATH may be too old). */
   command?: string
   cwd?: string
   /** Added to this process's environment; `undefined` takes a variable away. */
@@ -31,7 +31,7 @@ export interface RunningProcess {
   readonly pid: number
   /** Settles when the process has ended and its output is complete. */
   readonly exit: Promise<Exit>
-  /** What it has written so far. */
+  /** Its output so far. */
   stdout(): string
   stderr(): string
   running(): boolean
@@ -67,7 +67,7 @@ export const startProcess = async (
       written.all += text
     })
   }
-  // A child that ends before it has read its input breaks the pipe; its exit code tells the story, not this.
+  // A child that ends before it has read its input breaks the pipe. Its exit code shows the cause.
   child.stdin?.on('error', () => undefined).end(input)
   await once(child, 'spawn')
   const running = (): boolean => child.exitCode === null && child.signalCode === null
@@ -106,7 +106,7 @@ export interface Completed extends Exit {
   readonly stderr: string
 }
 
-/** Runs a process to its end. Kills it, and throws with what it wrote, when it takes longer than `timeoutMs` (60000). */
+/** Runs a process to its end. After `timeoutMs` (60000) it kills the process, and throws with its output. */
 export const run = async (
   scope: Scope,
   args: readonly string[],

@@ -10,11 +10,11 @@ import { afterAllElse, type Scope } from './scope.ts'
 export interface RedisServerOptions {
   /** More of the server's arguments, `['--maxmemory', '8mb']`; they win over the defaults. Asked for anew when a port was taken. */
   args?: readonly string[] | (() => Promise<readonly string[]>)
-  /** Keep data over restarts in an append-only file that is synced at each write; off unless told. */
+  /** Keep data over restarts in an append-only file that is synced at each write; default off. */
   appendonly?: boolean
-  /** Wanted from every client (and given by `client()` and `url`). */
+  /** Required from every client. `client()` and `url` have it. */
   password?: string
-  /** The program, for other versions; $REDIS_SERVER or `redis-server` unless told. */
+  /** The program, for other versions; default $REDIS_SERVER or `redis-server`. */
   binary?: string
 }
 
@@ -36,9 +36,9 @@ export interface RedisServer {
   start(): Promise<void>
   /** SIGTERM, awaited. */
   stop(): Promise<void>
-  /** Stops with the signal (SIGTERM unless told) and starts again on the same port; without `appendonly` it comes back empty. */
+  /** Stops with the signal (default SIGTERM) and starts again on the same port. Without `appendonly` it comes back empty. */
   restart(signal?: NodeJS.Signals): Promise<void>
-  /** SIGKILL (awaited) unless told; SIGSTOP and SIGCONT return at once. */
+  /** Sends the signal; default SIGKILL, awaited. SIGSTOP and SIGCONT return at once. */
   kill(signal?: NodeJS.Signals): Promise<void>
 }
 
@@ -121,7 +121,7 @@ const closeAll = async (clients: Set<Redis>): Promise<void> => {
   clients.clear()
   await Promise.all(
     open.map((client) => {
-      // Between two attempts ioredis just stops trying, and says nothing. (Its type of states lacks this one.)
+      // Between two attempts ioredis stops trying, without an event. (Its type of states lacks this one.)
       const status: string = client.status
       if (status === 'reconnecting') return client.disconnect()
       const ended = new Promise((resolve) => client.once('end', resolve))

@@ -1,4 +1,4 @@
-/** Commands that Redis refuses for a while to the user that the product logs in as: what a right lost in mid-work does. */
+/** Commands that Redis refuses for a while to the product's user, as after a right was taken away. */
 import type { Redis } from 'ioredis'
 import type { RedisServer } from './redis.ts'
 

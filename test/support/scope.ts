@@ -1,10 +1,10 @@
 /**
- * What a fixture hangs its cleanup on: a TestContext; or `{ after }` of node:test, at the top of a file for all of it, in a
- * `before` hook for a suite.
+ * A scope takes the cleanup of a fixture. It is a TestContext, or `{ after }` of node:test: at the top of a file for the whole
+ * file, in a `before` hook for a suite.
  *
- * The runner calls `after` hooks in the order they were registered, so a server started first would be gone before the clients
- * that a test registered later are closed. `afterAllElse` therefore registers its cleanup anew when its turn comes, which puts it
- * behind everything the test itself registered. (Hooks of a suite can't be extended while they run: there it runs in its turn.)
+ * The runner calls `after` hooks in the order of their registration. A server that starts first would end before the clients that
+ * a test registered later. So `afterAllElse` registers its cleanup anew when its turn comes, behind everything the test
+ * registered. Hooks of a suite cannot be added while they run: there it runs in its turn.
  */
 export interface Scope {
   after(hook: (context: unknown) => Promise<void> | void): void

@@ -1,6 +1,6 @@
 /**
- * The shortest of up to three times of the same thing, in milliseconds; the first that is short enough is the last one taken. For
- * promises about time: a machine that stands still for a second says nothing about what is measured.
+ * The shortest of up to three measurements, in milliseconds. The first one that is short enough is the last. Promises about time
+ * need it: a machine that stands still for a second does not disprove them.
  * @param once does it for the nth time, from 0, and resolves to how long it took
  */
 export async function shortest(enoughMs: number, once: (nth: number) => Promise<number>): Promise<number> {

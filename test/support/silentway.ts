@@ -11,7 +11,7 @@ export interface SilentWay {
   cut(): void
 }
 
-/** A way to Redis on which the first connection is served, and what comes later is taken and hears nothing. */
+/** A way to Redis that serves the first connection. It accepts later ones and never answers them. */
 export async function silentAfterFirst(scope: Scope, server: RedisServer): Promise<SilentWay> {
   const sockets: Socket[] = []
   const cut = () => {

@@ -1,4 +1,7 @@
-/** Runs test files with node:test, each in its own process, and keeps the closing counts for whoever prints them last. */
+/**
+ * Runs test files with node:test, each in its own process. The closing counts are returned, so that the caller can print them
+ * last.
+ */
 import { availableParallelism } from 'node:os'
 import { relative, resolve } from 'node:path'
 import { Transform } from 'node:stream'
@@ -11,11 +14,16 @@ export interface TestReport {
   readonly success: boolean
   readonly failed: readonly string[]
   readonly skipped: readonly { reason: string; names: string[] }[]
+  /** The files that took longest, the longest first. */
+  readonly slowest: readonly { readonly file: string; readonly seconds: number }[]
   /** `tests 12`, `pass 11` and so on, as the runner words them. */
   readonly closing: readonly string[]
 }
 
-/** A file that takes longer hangs; it is killed, and what it started with it. */
+/** So many of the slowest files are listed. */
+const slowestListed = 12
+
+/** A file that takes longer hangs. It is killed, with all processes that it started. */
 const fileTimeoutMs = 420_000
 
 const closingLine = /^(tests|suites|pass|fail|cancelled|skipped|todo|duration_ms) [\d.]+$/
@@ -25,6 +33,7 @@ export const runTests = async (files: readonly string[], namePatterns: readonly 
   const closing: string[] = []
   const failed: string[] = []
   const skipped = new Map<string, string[]>()
+  const durations: { file: string; seconds: number }[] = []
   let success = true
   const collect = (event: TestEvent): boolean => {
     switch (event.type) {
@@ -44,6 +53,8 @@ export const runTests = async (files: readonly string[], namePatterns: readonly 
         return false
       case 'test:summary':
         success &&= event.data.success
+        if (event.data.file !== undefined)
+          durations.push({ file: relative(projectRoot, event.data.file), seconds: event.data.duration_ms / 1_000 })
         return true
       default:
         return true
@@ -52,8 +63,8 @@ export const runTests = async (files: readonly string[], namePatterns: readonly 
   const events = run({
     files: files.map((file) => resolve(projectRoot, file)),
     cwd: projectRoot,
-    // One more than there are cores: many tests wait, for a lease, a lock or a server.
-    concurrency: Math.max(2, availableParallelism()) + 1,
+    // Two more than there are cores: many tests wait, for a lease, a lock or a server.
+    concurrency: Math.max(2, availableParallelism()) + 2,
     timeout: fileTimeoutMs,
     ...(namePatterns.length > 0 ? { testNamePatterns: [...namePatterns] } : {}),
   })
@@ -68,6 +79,7 @@ export const runTests = async (files: readonly string[], namePatterns: readonly 
     success,
     failed,
     skipped: [...skipped].map(([reason, names]) => ({ reason, names })),
+    slowest: durations.toSorted((a, b) => b.seconds - a.seconds).slice(0, slowestListed),
     closing,
   }
 }

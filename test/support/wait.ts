@@ -1,20 +1,20 @@
 import { setTimeout as delay } from 'node:timers/promises'
 
 export interface Patience {
-  /** How long to go on trying; 20000 unless told: a busy machine stands still for seconds. */
+  /** Time to go on trying, ms; default 20000, since a busy machine stands still for seconds. */
   timeoutMs?: number
-  /** Pause between two tries; 25 unless told. */
+  /** Pause between two tries, ms; default 25. */
   intervalMs?: number
-  /** Whoever waited has lost interest: there is no further try, and it throws. */
+  /** Aborted: there is no further try, and it throws. */
   signal?: AbortSignal
 }
 
-/** The values that mean "not yet"; `undefined` is what a function returns that only asserts, so it passes. */
+/** The values that mean "not yet". A function that only asserts returns `undefined`, which passes. */
 type NotYet = false | null | 0 | ''
 
 /**
- * Tries until `attempt` neither throws nor returns false, null, 0 or '' and resolves to what it returned. Throws with the last
- * reason (also as `cause`) and the place it was called from when the time is up, even while an attempt hangs.
+ * Tries until `attempt` neither throws nor returns false, null, 0 or '', and resolves to its result. When the time is up it
+ * throws the last reason (also as `cause`) and the place of its call, even while an attempt hangs.
  */
 export const eventually = async <T>(attempt: () => T | Promise<T>, patience: Patience = {}): Promise<Exclude<T, NotYet>> => {
   const { timeoutMs = 20_000, intervalMs = 25, signal } = patience

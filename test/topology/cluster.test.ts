@@ -159,7 +159,7 @@ test('a Cluster of the application’s own copy of ioredis is asked at the node 
   }
 })
 
-/** As an administrator does it: both sides are told, keys go one by one, then everybody hears who has the slot. */
+/** As an administrator does it: both sides learn of it, keys go one by one, then all nodes learn the new owner. */
 async function moveSlot({ nodes }: RedisCluster, key: string, source: RedisServer, target: RedisServer) {
   const slot = String(slotOf(key))
   const [from, to] = [source.client(), target.client()]

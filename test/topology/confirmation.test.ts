@@ -1,4 +1,4 @@
-/** Waiting for a replica: one that stopped, died, was never there or came back; and servers that do not say whether they have any. */
+/** Waiting for a replica: one that stopped, died, was never there or came back; and servers that do not report replicas. */
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
@@ -16,7 +16,7 @@ import { eventually } from '../support/wait.ts'
 async function openServers(t: TestContext, { refuse = [], replica: wanted = true }: { refuse?: string[]; replica?: boolean }) {
   const primary = await startRedis(t)
   const admin = primary.client()
-  // It would wait for further replicas before it sends what the first one lacks.
+  // It would wait for further replicas before it sends the missing data of the first one.
   await admin.config('SET', 'repl-diskless-sync-delay', '0')
   const follow = async () => {
     const replica = await startRedis(t, { args: ['--replicaof', primary.host, String(primary.port)] })

@@ -1,4 +1,4 @@
-/** A user that only dispatches: enough for the library's dispatcher, each right of it used, and what it keeps from a producer. */
+/** A user that only dispatches: enough for the library's dispatcher, each right of it used, and the limits of a producer. */
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
@@ -33,10 +33,12 @@ async function refused(): Promise<string[]> {
   return log.map((entry) => String(entry[entry.indexOf('object') + 1]))
 }
 
-function dispatcherTo(t: TestContext, database = 0) {
+const allow = { maxDelay: '1h' }
+
+function dispatcherTo(t: TestContext, database = 0, sink: object = {}) {
   const url = `redis://${user}:${password}@127.0.0.1:${redis.port}/${database}`
   const dispatcher = createDispatcher<{ n: number }>({
-    pipeline: pipelineWith({ url: `redis://127.0.0.1:${redis.port}/${database}` }),
+    pipeline: pipelineWith({ url: `redis://127.0.0.1:${redis.port}/${database}`, sink }),
     redis: url,
     env: {},
   })
@@ -54,6 +56,26 @@ test('the library dispatches with it, by the mode in Redis, and is refused nothi
   await dispatcherTo(t, 3).dispatchMany([{ n: 1 }, { n: 2 }])
   assert.equal(await redis.client().xlen('ndvi:jobs'), 1)
   assert.deepEqual(await refused(), [])
+})
+
+test('with options of requests it also reads what consumers say, and each further right is used', async (t) => {
+  const more = dispatchRules(pipelineWith({ sink: { allow } })).filter((rule) => !rules.includes(rule))
+  assert.equal(more.length, 3)
+  const dispatch = async () => {
+    await redis.client().hset(keys.consumers, 'one', 'pod/1')
+    await redis.client().set(keys.consumer('one'), '{"uid":"pod/1","takesOptions":true}')
+    await dispatcherTo(t, 0, { allow }).dispatch({ n: 1 }, { delay: 5 })
+  }
+  await grant([...rules, ...more])
+  await dispatch()
+  assert.deepEqual(await refused(), [])
+  const client = redis.client({ username: user, password })
+  t.after(() => client.disconnect())
+  await assert.rejects(client.set(keys.consumer('one'), '{}'), /NOPERM|permission/)
+  for (const right of more) {
+    await grant([...rules, ...more].filter((rule) => rule !== right))
+    await assert.rejects(dispatch(), { code: 'RedisPermissionDenied' }, right)
+  }
 })
 
 /** Without a name a connection works. */
@@ -94,7 +116,7 @@ test('it reads nothing, deletes nothing by id, and touches no other key', async 
   ]
   for (const [command, ...args] of attempts)
     await assert.rejects(client.call(command, ...args), /NOPERM|permission|can't run this command/, [command, ...args].join(' '))
-  // What no rule keeps from it, as docs/tenancy.md says.
+  // No rule forbids this, as docs/tenancy.md states.
   await client.call('XADD', 'ndvi:jobs', 'MAXLEN', '0', '*', 'a', 'b')
   assert.equal(await redis.client().xlen('ndvi:jobs'), 0)
   await client.call('XADD', 'ndvi:jobs', '18446744073709551615-18446744073709551615', 'a', 'b')

@@ -1,6 +1,6 @@
 /**
- * Every node of a cluster stops answering (SIGSTOP: connections stay, nothing comes back). What is sent then must fail in time, or
- * wait in bounded numbers, and nothing may be sent twice or late when the nodes go on.
+ * Every node of a cluster stops answering (SIGSTOP: connections stay, and no reply comes). Requests then must fail in time, or
+ * wait in bounded numbers. None may be sent twice or late when the nodes go on.
  */
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'
@@ -112,7 +112,7 @@ for (const mode of ['Stream', 'Direct'] as const) {
     const arrived =
       mode === 'Stream' ? await redis.xlen(`{${name}}:jobs`) : await redis.llen(`${pipeline.sink.prefix}:${name}:wait`)
     t.diagnostic(`${arrived} arrived`)
-    // The bound, and what was under way when it was reached.
+    // The bound, and the requests under way when it was reached.
     assert.ok(arrived >= 2 && arrived < maxUnanswered + 2_000, `${arrived} of ${total} arrived late`)
     // All together or none: a machine that stands still for half a second may keep them from it once.
     let tries = 0

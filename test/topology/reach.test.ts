@@ -1,4 +1,4 @@
-/** Redirections of Sentinels and of a cluster stay within the reach: what they announce is judged like what was named. */
+/** Redirections of Sentinels and of a cluster stay within the reach: announced addresses are judged like named ones. */
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'
 import { createServer, type Server } from 'node:net'

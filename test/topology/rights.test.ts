@@ -1,4 +1,4 @@
-/** The least rights: enough for a whole run on every path, each of them used, and told by name when missing. */
+/** The least rights: enough for a whole run on every path, each of them used, and reported by name when missing. */
 import { jsonOf } from '../../redis/bullmq/item.ts'
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'
@@ -12,12 +12,13 @@ import { close, connect, open } from '../../redis/connect/connection.ts'
 import { createSweeper } from '../../redis/deadletters/capture.ts'
 import { createDeadLetters } from '../../redis/deadletters/replay.ts'
 import { createCodec } from '../../redis/payload/codec.ts'
-import { forwardTarget, streamPlace } from '../../redis/placement.ts'
+import { forwardTarget, placementOf, streamPlace } from '../../redis/placement.ts'
 import { checkBackends } from '../../redis/preflight/backends.ts'
 import { checkReplayRights } from '../../redis/preflight/permissioncheck.ts'
 import { aclRules, rights } from '../../redis/preflight/permissions.ts'
 import { chooseSettlePath } from '../../redis/settle/choose.ts'
 import type { Verdict } from '../../redis/settle/path.ts'
+import { requestStatus } from '../../redis/status/request.ts'
 import { ensureGroup } from '../../redis/stream/group.ts'
 import { claimEntries, handBackEntries, renewEntries } from '../../redis/stream/pending.ts'
 import { reapConsumer } from '../../redis/stream/reaping.ts'
@@ -230,6 +231,20 @@ test('a person with no other rights lists, replays and purges dead letters', asy
   assert.deepEqual(await refusals(near), [])
 })
 
+test('a person with no other rights asks where a request is', async (t) => {
+  const pipeline = pipelineWith({ source: { stream: 'asked' }, sink: { queue: 'asked' } })
+  await grant(near, aclRules(pipeline).stream)
+  const connection = await restricted(t, near)
+  const { place, target } = placementOf(pipeline)
+  const codec = createCodec(pipeline.payload)
+  const entry = String(await near.client().xadd(place.stream, '*', 'v', 'a'))
+  const parts = { stream: connection, queue: connection, place, target, codec }
+  const { state, key = '' } = await requestStatus(parts, { entry })
+  assert.equal(state, 'Unread')
+  assert.equal((await requestStatus(parts, { hash: key }, 10)).state, 'Unread')
+  assert.deepEqual(await refusals(near), [])
+})
+
 test('a right that only a replay needs is named before anything is replayed, and consumers do not ask for it', async (t) => {
   const pipeline = pipelineWith({ source: { stream: 'graves' }, sink: { queue: 'graves' } })
   for (const [taken, says] of [
@@ -274,7 +289,7 @@ test('every command in the scripts is in the table', async (t) => {
     found.map(([, name = '', sub = '']) => (/^X(INFO|GROUP)$/.test(name) ? `${name}|${sub}` : name).toLowerCase()),
   )
   // BullMQ's branches for deduplication and parents, which no job of ours has; and the lock of workers, who are another user.
-  const unreachable = ['persist', 'pexpire', 'pttl', 'sadd', 'srem']
+  const unreachable = ['persist', 'pexpire', 'sadd', 'srem']
   assert.deepEqual([...commands].filter((command) => !listed.has(command)).toSorted(), unreachable)
 })
 

@@ -25,7 +25,7 @@ test('a failover in mid-load: nothing acknowledged is lost, nothing is added twi
   const consumer = await topology.start()
   assert.equal((await consumer.told('forward path chosen'))['path'], 'Atomic')
 
-  // Each number is added until its replica has it: only then was the producer told that it is safe.
+  // Each number is added until its replica has it: only then does the producer count it as safe.
   const acknowledged: number[] = []
   let stop = false
   // From then on there is no replica to wait for.
@@ -59,7 +59,7 @@ test('a failover in mid-load: nothing acknowledged is lost, nothing is added twi
   await producing
   await consumer.ready()
   await eventually(async () => (await topology.jobs()).length >= acknowledged.length, { timeoutMs: 60_000 })
-  // What was added and never acknowledged becomes a job as well.
+  // An entry that was added and never acknowledged becomes a job as well.
   await eventually(async () => {
     const { undelivered, pending } = await observe(redis, topology.pipeline)
     return undelivered === 0 && pending === 0

@@ -1,4 +1,6 @@
-/** TLS with a private authority, client certificates, and a database of another number: spec.redis.tls through mounted references. */
+/**
+ * TLS with a private authority, client certificates, and a database of another number: spec.redis.tls through mounted references.
+ */
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'
 import { mkdtemp, rm } from 'node:fs/promises'
@@ -97,7 +99,7 @@ test('given up in the middle of a handshake that fails, a connection ends and no
     password: undefined,
     tls: { ca: ca.cert, cert: client.cert, key: client.key, serverName: 'other.test' },
   } as const
-  // The second error of one socket comes to nobody who listens: an uncaught exception, which fails the test.
+  // The second error of one socket has no listener: an uncaught exception, which fails the test.
   for (let round = 0; round < 300; round++) {
     const connection = connect(address, 'Observer')
     const opened = open(connection).catch((thrown: { code: string }) => thrown.code)

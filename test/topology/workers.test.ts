@@ -49,7 +49,7 @@ for (const folder of folders) {
       const times = kind === 'failing' ? 2 : 1
       await eventually(() => executed.length === 50 * times, { timeoutMs: 15_000 })
       assert.equal(new Set(executed).size, 50)
-      // What has failed for good is swept within a round of housekeeping.
+      // A job that failed for good is swept within a round of housekeeping.
       if (kind === 'failing') await eventually(async () => (await dead()).length === 50, { timeoutMs: 30_000 })
       await eventually(async () => (await redis.keys(`${queueKey}:e-*`)).length === 0, { timeoutMs: 5_000 })
       await worker.close()

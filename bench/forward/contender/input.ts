@@ -1,4 +1,4 @@
-/** What a contender's process is told, as one JSON argument. */
+/** The input of a contender's process, as one JSON argument. */
 import type { PayloadKind } from '../workload.ts'
 
 export interface ContenderInput {

@@ -22,13 +22,13 @@ local ready = condition(status, "Ready")
 local stalled = condition(status, "Stalled")
 
 if ready == nil then
-  return { status = "Progressing", message = "No operator has looked at this yet" }
+  return { status = "Progressing", message = "No operator has judged this resource yet" }
 end
 if ready.reason == "ReconcileDisabled" then
   return { status = "Suspended", message = ready.message }
 end
 if status.observedGeneration ~= obj.metadata.generation then
-  return { status = "Progressing", message = "The operator has not carried out the last change of the spec yet" }
+  return { status = "Progressing", message = "The operator has not applied the last change of the spec yet" }
 end
 if stalled ~= nil and stalled.status == "True" then
   return { status = "Degraded", message = stalled.message }

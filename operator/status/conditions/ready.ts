@@ -6,7 +6,7 @@ import { isPaused, reconcileAnnotation } from '../../plan/names.ts'
 import type { Facts } from '../facts.ts'
 import { type Check, type Verdict, verdict } from './verdict.ts'
 
-export interface ReadyFacts extends Facts {
+interface ReadyFacts extends Facts {
   /** The verdicts that it sums up, most telling first. */
   readonly parts: readonly Verdict[]
 }

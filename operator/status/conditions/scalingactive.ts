@@ -67,7 +67,8 @@ function heldQueue(facts: Facts): Verdict | undefined {
 function wakesLate({ look }: Facts): Verdict | undefined {
   if (look.kind !== 'Seen' || look.wakesLate === undefined) return undefined
   const { code, message, remedy } = look.wakesLate
-  const advice = code === 'RedisPermissionDenied' ? 'Grant XREAD on the stream' : remedy
+  const advice =
+    code === 'RedisPermissionDenied' ? 'Grant XREAD on the stream' : `${remedy[0]?.toUpperCase() ?? ''}${remedy.slice(1)}`
   const text = `Replicas follow the age of the backlog, but a first entry is noticed only at the next look: ${message}. ${advice}`
   return verdict('True', 'WakesLate', text)
 }

@@ -6,7 +6,7 @@ import { type Checks, failed, type Verdict, verdict } from './verdict.ts'
 export const stalledChecks: Checks = [
   { name: 'an error that only a person mends', says: terminal },
   { name: 'a rollout that stopped', says: stopped },
-  { name: 'nothing', says: () => verdict('False', 'Progressing', 'Nothing waits for a person') },
+  { name: 'nothing', says: () => verdict('False', 'Progressing', 'No manual action is required') },
 ]
 
 function terminal({ observed: { spec, schemaFault, faults }, look }: Facts): Verdict | undefined {

@@ -5,7 +5,7 @@
 import type { ContainerState, ContainerStatus, PodObject } from '../../plan/observed.ts'
 import type { Finding } from './finding.ts'
 
-export const ourContainer = 'consumer'
+const ourContainer = 'consumer'
 const lastWords = 600
 /** Time for which a crash counts, for a container that runs again and is not ready. */
 const crashedMs = 600_000

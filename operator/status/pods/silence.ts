@@ -2,9 +2,9 @@
  * Pods whose status names no cause: a volume that cannot be mounted, a network that is not set up, an init container that does not end, a
  * probe that fails. The kubelet reports the cause by Events alone. Without an Event the time taken is the sign.
  */
-import type { PodEvent, PodObject } from '../../plan/observed.ts'
+import type { PodEvent, PodEvents, PodObject } from '../../plan/observed.ts'
 import { containersOf, isOurs } from './containers.ts'
-import type { Finding, Trouble } from './finding.ts'
+import type { Finding } from './finding.ts'
 import { isScheduled } from './scheduling.ts'
 
 /** Setting up a pod takes some seconds, and the first pull of an image more. */
@@ -15,22 +15,6 @@ const startingMs = 30_000
 /** Kubernetes repeats an Event at least that often while its cause lasts. */
 const freshMs = 600_000
 
-const byEvent: Readonly<Record<string, Trouble['reason']>> = {
-  FailedMount: 'VolumeNotMounted',
-  FailedAttachVolume: 'VolumeNotMounted',
-  FailedMapVolume: 'VolumeNotMounted',
-  FailedMountOnFilesystemMismatch: 'VolumeNotMounted',
-  VolumeResizeFailed: 'VolumeNotMounted',
-  FileSystemResizeFailed: 'VolumeNotMounted',
-  FailedCreatePodSandBox: 'SandboxNotCreated',
-  FailedPodSandBoxStatus: 'SandboxNotCreated',
-  NetworkNotReady: 'SandboxNotCreated',
-  HostPortConflict: 'SandboxNotCreated',
-  FailedCreatePodContainer: 'ContainerNotCreated',
-  FailedPostStartHook: 'ContainerNotCreated',
-  NodeNotReady: 'NodeLost',
-}
-
 const remedies = {
   VolumeNotMounted: 'Create the Secret, ConfigMap or claim that it names, or correct spec.consumer.volumes',
   SandboxNotCreated: "Look at the node's network plugin and container runtime",
@@ -38,7 +22,38 @@ const remedies = {
   NodeLost: 'Look at the node with kubectl describe node',
 } as const
 
-export function silenceTrouble(pod: PodObject, nowMs: number, events: readonly PodEvent[]): Finding | undefined {
+const byEvent: ReadonlyMap<string, keyof typeof remedies> = new Map([
+  ['FailedMount', 'VolumeNotMounted'],
+  ['FailedAttachVolume', 'VolumeNotMounted'],
+  ['FailedMapVolume', 'VolumeNotMounted'],
+  ['FailedMountOnFilesystemMismatch', 'VolumeNotMounted'],
+  ['VolumeResizeFailed', 'VolumeNotMounted'],
+  ['FileSystemResizeFailed', 'VolumeNotMounted'],
+  ['FailedCreatePodSandBox', 'SandboxNotCreated'],
+  ['FailedPodSandBoxStatus', 'SandboxNotCreated'],
+  ['NetworkNotReady', 'SandboxNotCreated'],
+  ['HostPortConflict', 'SandboxNotCreated'],
+  ['FailedCreatePodContainer', 'ContainerNotCreated'],
+  ['FailedPostStartHook', 'ContainerNotCreated'],
+  ['NodeNotReady', 'NodeLost'],
+])
+
+export function silenceTrouble(pod: PodObject, nowMs: number, events: PodEvents): Finding | undefined {
+  switch (events.kind) {
+    case 'Read':
+      return troubleWith(pod, nowMs, events.events)
+    case 'Unread': {
+      const found = troubleWith(pod, nowMs, [])
+      // The message of the error may differ each time; its reason does not.
+      const unread = `the cause is not known, since the operator cannot read its Events: ${events.error.reason}`
+      return found && { ...found, detail: `${found.detail}; ${unread}` }
+    }
+    default:
+      return events satisfies never
+  }
+}
+
+function troubleWith(pod: PodObject, nowMs: number, events: readonly PodEvent[]): Finding | undefined {
   const { namespace = 'default', name = '' } = pod.metadata
   const describe = `kubectl describe pod -n ${namespace} ${name}`
   const fresh = events.filter(({ atMs }) => nowMs - atMs < freshMs).toSorted((a, b) => b.atMs - a.atMs)
@@ -61,9 +76,8 @@ const past: readonly string[] = ['Pulling', 'Pulled', 'Created', 'Started']
 function ofEvent(fresh: readonly PodEvent[]): Finding | undefined {
   for (const { reason, message } of fresh) {
     if (past.includes(reason)) return undefined
-    const kind = byEvent[reason]
-    if (kind !== undefined && kind in remedies)
-      return { reason: kind, detail: message, remedy: remedies[kind as keyof typeof remedies] }
+    const kind = byEvent.get(reason)
+    if (kind !== undefined) return { reason: kind, detail: message, remedy: remedies[kind] }
   }
   return undefined
 }

@@ -3,18 +3,20 @@
  * scheduling.ts, containers.ts). Others show only by Events and by the time taken (silence.ts).
  */
 import { printable } from '../../../api/printable.ts'
-import type { PodEvent, PodObject } from '../../plan/observed.ts'
+import type { PodEvents, PodObject } from '../../plan/observed.ts'
 import { containerTrouble } from './containers.ts'
 import type { Finding, Trouble } from './finding.ts'
 import { isScheduled, schedulingTrouble } from './scheduling.ts'
 import { silenceTrouble } from './silence.ts'
 
-type Sign = (pod: PodObject, nowMs: number, events: readonly PodEvent[]) => Finding | undefined
+type Sign = (pod: PodObject, nowMs: number, events: PodEvents) => Finding | undefined
 
 /** The order matters: an ended pod runs no more, and a pod without a node has no containers. */
 const signs: readonly Sign[] = [endedTrouble, nodeTrouble, schedulingTrouble, containerTrouble, silenceTrouble]
 
-export function troubleOf(pod: PodObject, nowMs: number, events: readonly PodEvent[] = []): Trouble | undefined {
+const noEvents: PodEvents = { kind: 'Read', events: [] }
+
+export function troubleOf(pod: PodObject, nowMs: number, events: PodEvents = noEvents): Trouble | undefined {
   if (isReady(pod)) return undefined
   for (const sign of signs) {
     const found = sign(pod, nowMs, events)

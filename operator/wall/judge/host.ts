@@ -109,8 +109,8 @@ export function createJudge(parts: JudgeParts): Judge {
         current = undefined
         proceed()
       },
-      onEnd: (why) => {
-        if (child === started) lost(why ?? 'it ended')
+      onEnd: ({ why, output }) => {
+        if (child === started) lost(why ?? 'it ended', output)
       },
     })
     return started
@@ -127,10 +127,11 @@ export function createJudge(parts: JudgeParts): Judge {
     if (child !== gone) return
     const end = gone.end(0).finally(() => ending.delete(end))
     ending.add(end)
-    lost(why)
+    lost(why, '')
   }
 
-  function lost(why: string | undefined): void {
+  /** @param output last output of the process, for the log */
+  function lost(why: string | undefined, output: string): void {
     cancelTimer()
     child = undefined
     const blamed = current === undefined ? [] : [current]
@@ -139,15 +140,19 @@ export function createJudge(parts: JudgeParts): Judge {
     if (!ready) blamed.push(...[...lines.values()].flat())
     if (!ready) lines.clear()
     ready = false
-    if (why !== undefined && !closed) for (const each of blamed) setAside(each, why)
+    const fields = output === '' ? {} : { output }
+    if (why !== undefined && !closed) {
+      for (const each of blamed) setAside(each, why, fields)
+      if (blamed.length === 0) onFault(failure('Internal', { detail: `a process that judges specs ended: ${why}` }), fields)
+    }
     proceed()
   }
 
-  function setAside({ key, version, reject }: Case, detail: string): void {
+  function setAside({ key, version, reject }: Case, detail: string, fields: Readonly<Record<string, unknown>>): void {
     const error = failure('SpecQuarantined', { detail })
     aside.set(key, { version, error })
     quarantine.put(key, () => onRelease(key))
-    onFault(error, { pipeline: key })
+    onFault(error, { pipeline: key, ...fields })
     reject(error)
   }
 

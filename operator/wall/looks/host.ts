@@ -19,13 +19,13 @@ import type { Watched } from '../../observe/watcher.ts'
 import type { PipelineWatchers } from '../../observe/watchers.ts'
 import type { Observation } from '../../plan/observed.ts'
 import type { ConfirmGone } from '../../reaping/suspects.ts'
-import { type Child, startChild } from '../child.ts'
+import { type Child, type ChildEnd, startChild } from '../child.ts'
 import { createQuarantine } from '../quarantine.ts'
 import { errorFrom, observationFrom, wireError, wireObservation } from '../wire.ts'
 import { type Group, judge } from './groups.ts'
 import type { FromLooks, LookSettings, Question, ToLooks, WireWatched } from './messages.ts'
 
-export interface LookHostOptions {
+interface LookHostOptions {
   readonly clock: Clock
   readonly settings: LookSettings
   readonly reader: Pick<ReferenceReader, 'read'>
@@ -108,7 +108,7 @@ export function createLookHost(options: LookHostOptions): PipelineWatchers {
         mostBytes,
         onReady: () => greet(group),
         onMessage: (message) => hear(group, message),
-        onEnd: (why) => ended(group, why),
+        onEnd: (end) => ended(group, end),
       }),
     }
     groups.add(group)
@@ -208,7 +208,7 @@ export function createLookHost(options: LookHostOptions): PipelineWatchers {
     joinMain(keys)
   }
 
-  function ended(group: RunningGroup, why: string | undefined): void {
+  function ended(group: RunningGroup, { why, output }: ChildEnd): void {
     if (closed || !groups.delete(group)) return
     group.cancelProbation()
     for (const key of group.keys) {
@@ -221,6 +221,7 @@ export function createLookHost(options: LookHostOptions): PipelineWatchers {
     options.onFault(failure('Internal', { detail: `a process that looks at Redis ended: ${detail}` }), {
       suspected: suspects.slice(0, 20),
       guilty: verdict.guilty,
+      ...(output === '' ? {} : { output }),
     })
     for (const keys of verdict.suspected) suspect(keys)
     for (const key of verdict.guilty) convict(key, detail)

@@ -4,6 +4,7 @@
  * credentials of the cluster.
  */
 import type { CompiledPipeline } from '../../../api/compiled.ts'
+import { failure } from '../../../api/errors.ts'
 import { createDecisionRecorder } from '../../decisions.ts'
 import { systemClock } from '../../kubernetes/clock.ts'
 import { asSeenFrom } from '../../observe/locality.ts'
@@ -91,7 +92,11 @@ function receive(message: ToLooks): void {
 
 function watch(key: string, watched: WireWatched, before: Extract<ToLooks, { kind: 'Watch' }>['before']): void {
   const pipeline = watched.pipeline ?? pipelines.get(key)
-  if (pipeline === undefined) return
+  if (pipeline === undefined) {
+    const detail = 'a pipeline was to be watched before its spec was sent'
+    send({ kind: 'Fault', key, error: wireError(failure('Internal', { detail })) })
+    return
+  }
   const livingPods = new Set(watched.livingPods)
   pipelines.set(key, pipeline)
   living.set(key, livingPods)

@@ -3,9 +3,9 @@
 import { failure } from '../../../api/errors.ts'
 import { jobId } from '../../keys.ts'
 import type { ForwardTarget } from '../../placement.ts'
-import { addScriptFor } from '../addscript.ts'
+import { type AddOptions, addScriptFor } from '../addscript.ts'
 import { dataOf, type ForwardItem } from '../item.ts'
-import { type BullQueue, jobOptionsOf, type RecordedCall, recordAdd } from '../queue.ts'
+import { type BullQueue, headOf, jobOptionsOf, type RecordedCall, recordAdd } from '../queue.ts'
 import { encodeTime, fillTemplate, type JobShape, type JobTemplate, makeTemplate, type Parts, shapeOf } from './template.ts'
 
 /** One job to add: the add script's three arguments; or why BullMQ refuses it. */
@@ -20,16 +20,25 @@ interface JobComposer {
   compose(items: readonly ForwardItem[]): Promise<readonly JobCall[]>
 }
 
-/** @param clock a job's time, milliseconds since 1970 */
-export function createJobComposer(bull: BullQueue, target: ForwardTarget, clock: () => number = Date.now): JobComposer {
-  const script = addScriptFor(target.jobOptions)
+/**
+ * @param clock a job's time, milliseconds since 1970
+ * @param options of the jobs, as far as they decide which script adds: all items of a composer are added by one
+ */
+export function createJobComposer(
+  bull: BullQueue,
+  target: ForwardTarget,
+  clock: () => number = Date.now,
+  options: AddOptions = target.jobOptions,
+): JobComposer {
+  const script = addScriptFor(options)
   const keyCount = bull.scripts.get(script)?.keys ?? 0
   const templates = new Map<JobShape, JobTemplate | undefined>()
   let keys: readonly string[] = []
 
-  const ask = async (item: ForwardItem, timestamp: number): Promise<JobCall> => {
+  const ask = async (item: ForwardItem, now: number): Promise<JobCall> => {
     const id = jobId(target.keys.scope, item.hash)
-    const call = await recordAdd(bull.queue, target.jobName, dataOf(item), jobOptionsOf(target, item, id), timestamp)
+    const { name, timestamp } = headOf(target, item, now)
+    const call = await recordAdd(bull.queue, name, dataOf(item), jobOptionsOf(target, item, id), timestamp)
     if (typeof call === 'string') return { kind: 'Refused', error: call }
     checkScript(call)
     keys = call.args.slice(0, keyCount).map(String)

@@ -30,8 +30,8 @@ export type Parts = readonly (string | Uint8Array)[]
 /** Which parts a job has; each combination has its own template. Undefined: one that none is kept for. */
 export type JobShape = 'Entry' | 'TracedEntry' | 'Direct' | 'TracedDirect'
 
-export function shapeOf({ origin, redrives, trace, metadata }: ForwardItem): JobShape | undefined {
-  if (metadata !== undefined || (redrives !== undefined && redrives > 0)) return undefined
+export function shapeOf({ origin, redrives, trace, metadata, asked }: ForwardItem): JobShape | undefined {
+  if (metadata !== undefined || asked !== undefined || (redrives !== undefined && redrives > 0)) return undefined
   const traced = trace.traceparent !== undefined
   if (origin === undefined) return traced ? 'TracedDirect' : 'Direct'
   return traced ? 'TracedEntry' : 'Entry'

@@ -3,13 +3,16 @@
 
   roomForDeadLetter(deadLetters, max, before) returns nil when one more record fits, or an error reply: FULL, or the server's own.
   before: records that will be written before it, default 0.
-  writeDeadLetter(deadLetters, record, now) adds one record. It returns nil and the record's id, or the server's error reply.
+  writeDeadLetter(deadLetters, record, now, index) adds one record. It returns nil and the record's id, or the server's error reply.
   record: originalId, stream, group, consumer, deliveries, reason, error, payload (MessagePack of field, value, …), idempotencyKey,
   firstSeen (ms), redrives; of failed jobs also stacktrace, and altered: the payload is not known to be what came in.
   now: the server's time, ms; asked for where it is not given.
+  index: what the keys begin with that lead from the hash of an idempotency key, or from an entry's id where there is none, to the id of the
+  newest record. They live for a week: status then finds a record by a bounded search alone.
 
   WRITES
     1 XADD deadLetters   a refusal is returned, and nothing was written
+    2 SET index          a refusal is passed over: the record counts
 ]]
 -- @include clock
 -- @include replies
@@ -19,7 +22,8 @@ local function roomForDeadLetter(deadLetters, max, before)
   if length + (before or 0) < max then return nil end
   return redis.error_reply('FULL ' .. deadLetters .. ' holds ' .. max .. ' dead letters')
 end
-local function writeDeadLetter(deadLetters, record, now)
+local indexLifeMs = '604800000'
+local function writeDeadLetter(deadLetters, record, now, index)
   local content = {
     'originalId', record.originalId, 'stream', record.stream, 'group', record.group, 'consumer', record.consumer,
     'deliveries', record.deliveries, 'reason', record.reason, 'error', record.error, 'payload', record.payload,
@@ -35,5 +39,7 @@ local function writeDeadLetter(deadLetters, record, now)
   end
   local written = redis.pcall('XADD', deadLetters, '*', unpack(content))
   if refused(written) then return written end
+  local name = record.idempotencyKey ~= '' and record.idempotencyKey or record.originalId
+  if name ~= '' then attempt(redis.call, 'SET', index .. name, written, 'PX', indexLifeMs) end
   return nil, written
 end

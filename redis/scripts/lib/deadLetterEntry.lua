@@ -1,7 +1,7 @@
 --[[
   Dead letters of pending entries, decided first and written afterwards.
 
-  createLetters(place) begins; place: stream, deadLetters, stats, group, max.
+  createLetters(place) begins; place: stream, deadLetters, stats, group, max. The keys of the index stand beside stats.
   letters.decide(id, letter) reads what the record needs from the server's own copy of the entry, and returns 'dead', 'gone' (not
   pending any more, or not as overdue as demanded) or an error reply. letter: reason, error, hash, redrives, and minIdleMs and
   minDeliveries (default 0), which leave alone an entry that a consumer may be working on. row: its pending row, where it is known.
@@ -12,11 +12,13 @@
 
   WRITES
     1 XADD deadLetters, per letter   a refusal is returned; that entry stays pending
+    2 SET index, per letter          a refusal is passed over
 ]]
 -- @include deadLetter
 local function createLetters(place)
   local decided, written = {}, {}
   local barred, bytes = nil, 0
+  local index = string.sub(place.stats, 1, -6) .. 'dead:'
   local function mayWrite(id)
     if barred == nil then barred = redis.acl_check_cmd and not redis.acl_check_cmd('XACK', place.stream, place.group, id) end
     if barred then return redis.error_reply('NOPERM the user may not XACK ' .. place.stream) end
@@ -44,7 +46,7 @@ local function createLetters(place)
   function letters.write(now)
     local ids, refusals = {}, {}
     for _, record in ipairs(decided) do
-      local refusal, id = writeDeadLetter(place.deadLetters, record, now)
+      local refusal, id = writeDeadLetter(place.deadLetters, record, now, index)
       if refusal then refusals[record.originalId] = refusal
       else
         written[#written + 1] = id

@@ -1,11 +1,12 @@
 --[[
   recordFailedJob(place, job) writes the dead letter of a failed job. The payload is the entry's own while the stream holds it.
-  place: stream, deadLetters, group. job: hash, origin (entry id or ''), reason, attempts, firstSeen, redrives, payload, altered (the
+  place: stream, deadLetters, group, index. job: hash, origin (entry id or ''), reason, attempts, firstSeen, redrives, payload, altered (the
   payload is not known to be the request), stacktrace.
   Returns nil, or an error reply.
 
   WRITES
     1 XADD deadLetters   a refusal is returned
+    2 SET index          a refusal is passed over
 ]]
 -- @include deadLetter
 local function recordFailedJob(place, job)
@@ -18,5 +19,5 @@ local function recordFailedJob(place, job)
     originalId = job.origin, stream = place.stream, group = place.group, consumer = '', deliveries = job.attempts,
     reason = 'JobFailed', error = string.sub(job.reason, 1, 1000), payload = payload, idempotencyKey = job.hash,
     firstSeen = job.firstSeen, redrives = job.redrives, stacktrace = job.stacktrace, altered = altered
-  })
+  }, nil, place.index)
 end

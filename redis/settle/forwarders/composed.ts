@@ -7,14 +7,15 @@
  */
 
 import { asFailure } from '../../../api/errors.ts'
+import { type AddOptions, type AddScript, addScriptFor } from '../../bullmq/addscript.ts'
 import { createJobComposer, type JobCall } from '../../bullmq/encoder/composer.ts'
 import type { ForwardItem } from '../../bullmq/item.ts'
-import type { BullQueue } from '../../bullmq/queue.ts'
+import { addOptionsOf, type BullQueue } from '../../bullmq/queue.ts'
 import { type RedisConnection, rejectionOn } from '../../connect/connection.ts'
 import { jobId } from '../../keys.ts'
 import { type ForwardTarget, queueKey } from '../../placement.ts'
 import { type ForwardJobsArguments, forwardJobsWith } from '../../scripts/generated.ts'
-import { piecesOf } from '../pieces.ts'
+import { groupsOf, inPlaces, piecesOf } from '../pieces.ts'
 import { createConfirming } from './confirming.ts'
 import type { Forwarded, Forwarder, ForwardOutcome } from './forwarder.ts'
 import type { Confirmation } from './replication.ts'
@@ -29,12 +30,23 @@ export function createComposedForwarder(
 ): Forwarder {
   const { keys, windowMs, requestCopy = false } = target
   const queue = queueKey(target)
-  const script = forwardJobsWith(bull.textsFor(target.jobOptions))
-  const composer = createJobComposer(bull, target, clock)
+  /** A script and its composer, by BullMQ's script that adds. */
+  const writers = new Map<AddScript, Writer>()
+  const writerFor = (options: AddOptions): Writer => {
+    const kind = addScriptFor(options)
+    const writer = writers.get(kind) ?? {
+      script: forwardJobsWith(bull.textsFor(options)),
+      composer: createJobComposer(bull, target, clock, options),
+    }
+    writers.set(kind, writer)
+    return writer
+  }
+  const usual = writerFor(target.jobOptions)
+  const writerOf = (item: ForwardItem) => (item.asked === undefined ? usual : writerFor(addOptionsOf(target, item)))
   const confirmed = createConfirming(confirmation)
 
   /** Keeps nothing of the calls: they need not outlive the sending. */
-  const send = (items: readonly ForwardItem[], calls: readonly JobCall[]) => {
+  const send = (items: readonly ForwardItem[], calls: readonly JobCall[], { script, composer }: Writer) => {
     const contents = contentsOf(keys.scope, items, calls)
     const marks = items.flatMap(({ hash }, index) => (calls[index]?.kind === 'Add' ? [keys.mark(hash)] : []))
     return script(connection, { addKeys: composer.keys, marks }, { queue, windowMs, requestCopy, ...contents })
@@ -42,16 +54,16 @@ export function createComposedForwarder(
 
   const waiting = async () => {
     const nothing = { queue, windowMs, requestCopy, items: [], data: [] }
-    return (await script(connection, { addKeys: [`${queue}wait`], marks: [] }, nothing)).waiting
+    return (await usual.script(connection, { addKeys: [`${queue}wait`], marks: [] }, nothing)).waiting
   }
 
-  const forwardPiece = async (items: readonly ForwardItem[]): Promise<Forwarded> => {
-    const calls = await composer.compose(items)
+  const forwardPiece = async (items: readonly ForwardItem[], writer: Writer): Promise<Forwarded> => {
+    const calls = await writer.composer.compose(items)
     const refusals = calls.map((call) => (call.kind === 'Refused' ? call.error : undefined))
     if (refusals.every((error) => error !== undefined)) {
       return { outcomes: refusals.map((error) => ({ kind: 'Rejected', error })), waiting: await waiting() }
     }
-    const reply = await send(items, calls)
+    const reply = await send(items, calls, writer)
     let next = 0
     const outcomes = items.map(({ hash }, index): ForwardOutcome => {
       const error = refusals[index]
@@ -64,7 +76,7 @@ export function createComposedForwarder(
   return {
     kind: 'Split',
     async forward(items) {
-      const { outcomes, waiting: count } = await inPieces(items, forwardPiece)
+      const { outcomes, waiting: count } = await inPieces(items, writerOf, forwardPiece)
       return { outcomes: await confirmed(items, outcomes), waiting: count }
     },
     waiting,
@@ -72,28 +84,36 @@ export function createComposedForwarder(
   }
 }
 
+interface Writer {
+  readonly script: ReturnType<typeof forwardJobsWith>
+  readonly composer: ReturnType<typeof createJobComposer>
+}
+
 /** All are sent at once, and all have ended before a failure of one is returned. Throws when every piece failed. */
 async function inPieces(
   items: readonly ForwardItem[],
-  forward: (piece: readonly ForwardItem[]) => Promise<Forwarded>,
+  writerOf: (item: ForwardItem) => Writer,
+  forward: (piece: readonly ForwardItem[], writer: Writer) => Promise<Forwarded>,
 ): Promise<Forwarded> {
-  const pieces = piecesOf(items)
-  const results = await Promise.allSettled(pieces.map(forward))
-  const outcomes: ForwardOutcome[] = []
+  const groups = groupsOf(items, writerOf)
+  const pieces = groups.flatMap(({ kind, members }, group) => piecesOf(members).map((piece) => ({ piece, writer: kind, group })))
+  const results = await Promise.allSettled(pieces.map(({ piece, writer }) => forward(piece, writer)))
+  const outcomes: ForwardOutcome[][] = groups.map(() => [])
   let waiting = 0
   let failures = 0
   for (const [index, result] of results.entries()) {
+    const { piece = [], group = 0 } = pieces[index] ?? {}
     if (result.status === 'fulfilled') {
-      outcomes.push(...result.value.outcomes)
+      outcomes[group]?.push(...result.value.outcomes)
       waiting = result.value.waiting
     } else {
       failures += 1
       const failure = asFailure(result.reason)
       if (failures === pieces.length) throw failure
-      outcomes.push(...(pieces[index] ?? []).map(() => ({ kind: 'Failed', failure }) as const))
+      outcomes[group]?.push(...piece.map(() => ({ kind: 'Failed', failure }) as const))
     }
   }
-  return { outcomes, waiting }
+  return { outcomes: inPlaces(groups, outcomes), waiting }
 }
 
 function contentsOf(

@@ -49,11 +49,9 @@ export function createPortableForwarder(
     const standings: Standing[] = []
     for (const [index, claim] of claims.entries()) {
       const standing = await examined(connection, opened, claim, found[index] ?? { kind: 'Fresh' })
-      standings.push(standing)
-      if (standing.kind !== 'Outlived') continue
       // The next holder of the lock may have put a live job in its place.
-      if (isLate()) return found.map(withoutWork)
-      await removeJob(connection, opened, target, claim)
+      if (standing.kind === 'Outlived' && isLate()) return found.map(withoutWork)
+      standings.push(standing.kind === 'Outlived' ? await makeWay(connection, opened, target, claim) : standing)
     }
     return await addJobs(connection, opened, target, claims, standings, isLate)
   }
@@ -127,6 +125,18 @@ async function release(
   } catch (thrown) {
     // What went wrong before is what the caller must hear; a lock that stays expires by itself.
     if (!asFailure(thrown).retryable) throw thrown
+  }
+}
+
+/** Removes the job. Another program may have spoilt its parts: then only its own entry waits, and its neighbours are added. */
+async function makeWay(connection: RedisConnection, queue: Queue, target: ForwardTarget, claim: Claim): Promise<Standing> {
+  try {
+    await removeJob(connection, queue, target, claim)
+    return { kind: 'Outlived' }
+  } catch (thrown) {
+    const failure = asFailure(thrown)
+    if (failure.code !== 'RedisCommandFailed' || replyCode(thrown) === 'NOSCRIPT') throw thrown
+    return { kind: 'Decided', outcome: { kind: 'Failed', failure } }
   }
 }
 

@@ -7,7 +7,7 @@ import { Job, type Queue } from 'bullmq'
 import type { ChainableCommander } from 'ioredis'
 import { failure } from '../../../api/errors.ts'
 import { dataOf } from '../../bullmq/item.ts'
-import { jobOptionsOf } from '../../bullmq/queue.ts'
+import { headOf, jobOptionsOf } from '../../bullmq/queue.ts'
 import { failureOn, type RedisConnection } from '../../connect/connection.ts'
 import type { ForwardTarget } from '../../placement.ts'
 import { guardJobs, markJobs } from '../../scripts/generated.ts'
@@ -125,7 +125,10 @@ function checkAdded(replies: readonly unknown[], added: readonly Added[], marked
 async function queueJob(queue: Queue, multi: Transaction, target: ForwardTarget, claim: Claim): Promise<string | undefined> {
   const { item, id } = claim
   try {
-    await new Job(queue, target.jobName, dataOf(item), jobOptionsOf(target, item, id), id).addJob(multi)
+    const { name, timestamp } = headOf(target, item, Date.now())
+    const job = new Job(queue, name, dataOf(item), jobOptionsOf(target, item, id), id)
+    job.timestamp = timestamp
+    await job.addJob(multi)
     return undefined
   } catch (thrown) {
     return thrown instanceof Error ? thrown.message : String(thrown)

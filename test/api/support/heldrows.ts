@@ -67,7 +67,7 @@ function titlesIn(source: string): readonly Title[] {
   })
 }
 
-/** What may stand for a title as a whole, in a file whose tests are made from a table: `test(name, …)`. */
+/** Texts that may be a whole title, in a file whose tests are made from a table: `test(name, …)`. */
 function listedTitles(source: string): readonly string[] {
   if (!/\b(?:test|it)\(\s*\w+,/.test(source)) return []
   return [...source.matchAll(/\bname: '([^'\n]+)'/g)].map(([, name = '']) => name)
@@ -75,7 +75,7 @@ function listedTitles(source: string): readonly string[] {
 
 const escaped = (text: string) => text.replaceAll(/[$()*+.?[\\\]^{|}]/g, '\\$&')
 
-/** Whether a test of this title is in the source, and runs. What the page puts in an expression's place must stand in the source. */
+/** Whether a test of this title is in the source, and runs. A word in place of an expression must stand in the source. */
 export function holds(source: string, title: string): boolean {
   if (listedTitles(source).includes(title)) return true
   return titlesIn(source).some(({ parts, idle }) => {

@@ -1,4 +1,4 @@
-/** What README and docs print: their blocks of code by language, and the commands within text. */
+/** The printed parts of README and docs: blocks of code by language, and commands within text. */
 import { globSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'

@@ -399,6 +399,30 @@ const sink: readonly InvalidRow[] = [
     says: '"Fixed", "Exponential"',
   },
   {
+    name: 'allowed names with an asterisk in the middle',
+    spec: { sink: { bullmq: { allow: { names: ['mail-*-x'] } } } },
+    field: 'spec.sink.bullmq.allow.names',
+    says: 'report-*',
+  },
+  {
+    name: 'allowed priorities the wrong way round',
+    spec: { sink: { bullmq: { allow: { priority: { min: 5, max: 2 } } } } },
+    field: 'spec.sink.bullmq.allow.priority.min',
+    says: 'the other way round',
+  },
+  {
+    name: 'a name from the payload without its bounds',
+    spec: { payload: { nameFrom: 'kind' } },
+    field: 'spec.payload.nameFrom',
+    says: 'write sink.bullmq.allow.names',
+  },
+  {
+    name: 'a delay from the payload without its bound',
+    spec: { payload: { delayFrom: 'wait' }, sink: { bullmq: { allow: {} } } },
+    field: 'spec.payload.delayFrom',
+    says: 'write sink.bullmq.allow.maxDelay',
+  },
+  {
     name: 'backpressure at nothing',
     spec: { sink: { bullmq: { maxWaiting: 0 } } },
     field: 'spec.sink.bullmq.maxWaiting',
@@ -539,7 +563,7 @@ const head: readonly InvalidRow[] = [
   { name: 'no name', whole: { metadata: { name: null } }, field: 'metadata.name', says: 'required value' },
 ]
 
-/** What a name may not be, since it becomes part of a URL and of a path. */
+/** Forbidden names: a name becomes part of a URL and of a path. */
 const oddNames = [
   '..',
   '.',

@@ -1,4 +1,4 @@
-/** A small pipeline, and changes of it by JSON merge patch (RFC 7396): what a row of the tables is. */
+/** A row of the tables: a small pipeline, and changes of it by JSON merge patch (RFC 7396). */
 import type { StreamPipelineInput } from '../../../api/index.ts'
 
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [name: string]: Json }
@@ -43,7 +43,7 @@ function withNulls(value: Json): Json {
 }
 
 export interface Row {
-  /** What is tried, as a sentence. */
+  /** The case, as a sentence. */
   readonly name: string
   /** Patch of spec. */
   readonly spec?: Json

@@ -1,4 +1,4 @@
-/** What breaks on an ordinary day, and on a bad one, under traffic. Whether anything is lost or doubled, the ledger tells at the end. */
+/** Faults of an ordinary day, and of a bad one, under traffic. At the end the ledger shows whether an entry was lost or doubled. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Redis } from 'ioredis'
 import { get, kubectl } from '../commands.ts'

@@ -91,7 +91,7 @@ async function rolled(spec: object): Promise<void> {
   }, 60_000)
 }
 
-/** Backpressure: what the queue has no room for stays in the stream, is told, and is not lost. */
+/** Backpressure: entries that find no room in the queue stay in the stream, which is reported. None is lost. */
 export async function fullQueue(report: Report, traffic: Traffic): Promise<void> {
   const limited = async (maxWaiting: number | null) => await rolled({ sink: { bullmq: { maxWaiting } } })
   await limited((await traffic.jobs()) + 500)

@@ -1,4 +1,4 @@
-/** Mistakes a person makes: `kubectl describe` names the object, the cause and what to do. */
+/** Common mistakes: `kubectl describe` names the object, the cause and the remedy. */
 import { apply, kubectl } from '../commands.ts'
 import { consumerPods, pipelinesNamespace, untilDescribed } from '../pipeline.ts'
 import type { Report } from '../stage.ts'

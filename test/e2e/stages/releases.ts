@@ -1,4 +1,7 @@
-/** Releases under traffic: uninstalled and installed again, upgraded from an earlier chart, upgraded to nothing new, to new consumers. */
+/**
+ * Releases under traffic: uninstalled and installed again, upgraded from an earlier chart, upgraded to nothing new, to new
+ * consumers.
+ */
 import assert from 'node:assert/strict'
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
@@ -93,7 +96,9 @@ interface Live {
   }
 }
 
-/** Each object of the release with all that a write changes; but controllers may report its status at any time, in its own writes. */
+/**
+ * Each object of the release with all that a write changes; but controllers may report its status at any time, in its own writes.
+ */
 async function releasedObjects(): Promise<ReadonlyMap<string, string>> {
   const objects = await liveObjects<Live>(await helm('get', 'manifest', release, '-n', operatorNamespace))
   return new Map(
@@ -148,7 +153,7 @@ export async function upgradeConsumers(traffic: Traffic, version: string, next: 
   await kubectl('-n', pipelinesNamespace, 'delete', 'streampipeline', 'pinned', '--wait=false')
 }
 
-/** Everything goes, pipelines first, by the page's own commands; and then none of them has been left untried. */
+/** Removes everything, pipelines first, by the page's own commands. Then every command of the page has been run. */
 export async function remove(): Promise<void> {
   await documented(/^kubectl delete streampipelines --all -A$/)
   await documented(/^helm uninstall streampipeline -n streampipeline$/)

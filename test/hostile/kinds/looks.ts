@@ -1,11 +1,12 @@
 /**
- * What a look finds where others write: answers of scripts in any shape, heartbeats and the scaler's state as any JSON. A look may fail
- * with an error of the catalogue; a decision is a whole number within the bounds, whatever was remembered and seen.
+ * Data of others that a look may find: answers of scripts in any shape, heartbeats and the scaler's state as any JSON. A look may
+ * fail with an error of the catalogue. A decision is a whole number within the bounds, for every state and sample.
  */
 import { StreamPipelineError } from '../../../api/errors.ts'
 import { parseHeartbeat } from '../../../redis/stream/registry.ts'
 import { opensCircuit } from '../../../scaling/circuit.ts'
 import { readLook } from '../../../scaling/replies.ts'
+import { resumed } from '../../../scaling/resume.ts'
 import { emptySample, type Sample } from '../../../scaling/sample.ts'
 import { soundDecision } from '../../../scaling/sounddecision.ts'
 import { parseScalingState } from '../../../scaling/storedstate.ts'
@@ -69,7 +70,22 @@ const stateFields = [
     'settled',
   ],
   ...['ms', 'service', 'meanMs', 'startUp', 'typicalMs', 'awaiting', 'sinceMs', 'downstream', 'kind', 'levels', 'window', 'best'],
-  ...['outage', 'untilMs', 'wanted', 'rush', 'lastShrinkMs', 'lastLateMs', 'idleSinceMs', 'backlogSinceMs', 'deepUntilMs'],
+  ...[
+    'outage',
+    'untilMs',
+    'wanted',
+    'rush',
+    'ran',
+    'recommended',
+    'deployed',
+    'carried',
+    'begunBefore',
+    'lastShrinkMs',
+    'lastLateMs',
+    'idleSinceMs',
+    'backlogSinceMs',
+    'deepUntilMs',
+  ],
 ]
 
 export function drawState(random: Random): string {
@@ -84,8 +100,13 @@ export function drawState(random: Random): string {
 
 const policy = policyWith({ minReplicas: 0, maxReplicas: 10 })
 
+/** A computation may fail; the decision after it counts. */
+function ignoreDefect() {}
+
 function decisionFault(text: string, sample: Sample | undefined): string | undefined {
-  const { replicas, state } = soundDecision(parseScalingState(text), sample, policy)
+  const stored = parseScalingState(text)
+  const resumes = sample === undefined ? stored : resumed(stored, sample, policy)
+  const { replicas, state } = soundDecision(resumes, sample, policy, ignoreDefect)
   if (!Number.isInteger(replicas) || replicas < 0 || replicas > 10) return `it decides ${replicas}`
   return Number.isFinite(state.misses) && Number.isInteger(state.replicas) ? undefined : 'it remembers what is no number'
 }
@@ -115,8 +136,8 @@ const heartbeats: HostileKind = hostileKind({
       return heartbeat === undefined ? [] : [{ name: 'c', uid: heartbeat.uid, pending: 0, idleMs: 0, heartbeat }]
     })
     const sample = { ...emptySample(1_764_000_000_000), groupExists: true, undelivered: 5, consumers }
-    const first = soundDecision(undefined, sample, policy)
-    const second = soundDecision(first.state, { ...sample, atMs: sample.atMs + 5_000 }, policy)
+    const first = soundDecision(undefined, sample, policy, ignoreDefect)
+    const second = soundDecision(first.state, { ...sample, atMs: sample.atMs + 5_000 }, policy, ignoreDefect)
     return Number.isInteger(second.replicas) && second.replicas <= 10 ? undefined : `it decides ${second.replicas}`
   },
 })

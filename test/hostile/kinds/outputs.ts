@@ -72,7 +72,7 @@ const errors = hostileKind({
   },
 })
 
-/** What a logger wrote. */
+/** The output of a logger. */
 function logged(write: (log: ReturnType<typeof createLogger>) => void): string[] {
   const lines: string[] = []
   write(createLogger('debug', { write: (line) => void lines.push(line) }))
@@ -211,9 +211,9 @@ const codecs = [
     schema: { type: 'object', additionalProperties: { type: 'object', additionalProperties: { type: 'integer' } } },
   }),
   payloadWith({ idempotencyKey: ['k'] }),
-].map(createCodec)
+].map((payload) => createCodec(payload))
 
-/** What no message may hold. */
+/** Characters that no message may hold. */
 const canary = 'canary-of-a-value'
 
 const refusals = hostileKind({

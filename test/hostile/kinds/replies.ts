@@ -1,7 +1,7 @@
 /**
- * Replies of a server that is none, or an enemy's: grammar with faults in it, valid replies cut and joined, bytes at random. The parser
- * must take or refuse each within its limits; what it takes must not depend on how it was cut; and what it takes whole must be what
- * was written.
+ * Replies of hostile servers, and of other programs: grammar with faults in it, valid replies cut and joined, random bytes. The
+ * parser must accept or refuse each within its limits. The result must not depend on the cuts. An accepted reply must equal the
+ * written one.
  */
 import { lookLimits, type ReplyLimits } from '../../../redis/reply/limits.ts'
 import { createReplyParser, type Reply } from '../../../redis/reply/parser.ts'

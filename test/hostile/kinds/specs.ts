@@ -1,6 +1,6 @@
 /**
- * Specs as an author might write them to hurt others: schemas that grow when they are compiled, patterns, schedules. Whatever is judged is
- * judged within its time, and what is found sound can be used.
+ * Hostile specs: schemas that grow when they are compiled, patterns, schedules. Each verdict comes within its time, and an
+ * accepted spec can be used.
  */
 
 import { compilePipeline } from '../../../api/compile.ts'
@@ -27,7 +27,7 @@ const keywords = [
   ...['dependentSchemas', 'unevaluatedProperties', 'prefixItems', 'contains', 'propertyNames', '$anchor', '$schema'],
 ]
 
-/** Of the order of what is expected of a judge, on a machine with other work. */
+/** Of the order of the expected time of a judge, on a busy machine. */
 const longestMs = 2_000
 
 const document = (spec: object) => ({

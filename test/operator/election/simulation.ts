@@ -1,7 +1,7 @@
 /**
  * A seeded schedule of an election: real electors over a simulated API server, in simulated time. Clocks differ in hours and in
- * speed, processes freeze and crash, requests and replies are late, lost or refused, watches break or fall silent. What a process
- * finds overdue when it wakes runs before anything else, as in Node's event loop.
+ * speed. Processes freeze and crash. Requests and replies are late, lost or refused. Watches break or fall silent. A process that
+ * wakes runs its overdue timers first, as in Node's event loop.
  */
 import { setImmediate as settled } from 'node:timers/promises'
 import { failure } from '../../../api/errors.ts'

@@ -1,4 +1,4 @@
-/** One way in which a pipeline can be broken, what must be told of it, and how it is mended. */
+/** One way to break a pipeline, the expected report, and the mending. */
 import type { Redis } from 'ioredis'
 import type { ConditionType } from '../../../api/status.ts'
 import type { KeySpace } from '../../../redis/keys.ts'
@@ -20,7 +20,7 @@ export interface Site {
 }
 
 export interface Fault {
-  /** What is wrong, in words. */
+  /** The fault, in words. */
   readonly name: string
   /** A namespace of its own. */
   readonly alone?: true
@@ -31,7 +31,7 @@ export interface Fault {
   readonly after?: (site: Site, pod: string) => Promise<void>
   readonly type: ConditionType
   readonly reason: string
-  /** Cause, object and remedy, each of which must be told. */
+  /** Cause, object and remedy, each of which must be reported. */
   readonly told: readonly RegExp[]
   readonly mend: (site: Site) => Promise<void>
 }

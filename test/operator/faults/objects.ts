@@ -17,7 +17,10 @@ function taken(type: ResourceType, nameOf: (pipeline: string) => string, content
     before: ({ cluster, name, object }) => cluster.apply(object(type.apiVersion, type.kind, nameOf(name), content)),
     type: 'Reconciled',
     reason: 'NameTaken',
-    told: [new RegExp(`^${type.kind} ${nameOf('f-\\d+')} exists and belongs to somebody else`), /Rename the pipeline, or delete/],
+    told: [
+      new RegExp(`^${type.kind} ${nameOf('f-\\d+')} exists and belongs to an unknown owner`),
+      /Rename the pipeline, or delete/,
+    ],
     mend: ({ cluster, name, namespace }) => cluster.remove(type, namespace, nameOf(name)),
   }
 }
@@ -101,7 +104,7 @@ const referred: readonly Fault[] = [
 const quota = (resource: string) => async (site: Site) => {
   const hard = { [resource]: '0' }
   await site.cluster.apply(site.object('v1', 'ResourceQuota', 'tight', { spec: { hard } }))
-  // Counting what is used is a controller's work, and a count of nothing is all that is needed here.
+  // A controller counts usage. A count of nothing is enough here.
   const type = { apiVersion: 'v1', kind: 'ResourceQuota', plural: 'resourcequotas' }
   await site.cluster.patch(type, site.namespace, 'tight', { status: { hard, used: hard } }, 'status')
 }

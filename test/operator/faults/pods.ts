@@ -9,7 +9,7 @@ async function say(site: Site, pod: string, status: object): Promise<void> {
   await site.cluster.patch(kinds.podType, site.namespace, pod, { status }, 'status')
 }
 
-/** Waits for pods, and says of them that they run. */
+/** Waits for pods, and marks them as running. */
 export async function podsBecomeReady(site: Site): Promise<void> {
   const at = new Date().toISOString().replace(/\.\d+Z/, 'Z')
   const conditions = [{ type: 'Ready', status: 'True', lastTransitionTime: at }]

@@ -1,4 +1,4 @@
-/** What can be wrong with Redis: the way to it, the user, its state, what its keys hold, and what has become of the data. */
+/** Faults of Redis: the way to it, the user, its state, the types of its keys, and the fate of its data. */
 
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -25,11 +25,11 @@ const unreachable = (name: string, redis: object, reason: string, told: readonly
   mend: healthy,
 })
 
-/** Of a server that answers as `reply` says. */
+/** A server with the answer `reply`. */
 const notReady = (name: string, server: RedisServer, reply: string): Fault =>
   unreachable(name, { url: url(server) }, 'RedisNotReady', [
     new RegExp(`Redis at 127\\.0\\.0\\.1:${server.port} answers ${reply}`),
-    /Nothing is lost/,
+    /No action is needed/,
   ])
 
 const wrongType = (what: string, keyOf: (site: Site) => string, actual: 'string' | 'list', expected: string): Fault => ({

@@ -1,4 +1,4 @@
-/** What the Deployment controller writes of consumers that may not be made, or of a rollout that somebody holds. */
+/** Status of the Deployment controller for consumers that may not be made, or for a rollout that is held. */
 import { plain, type StatusFault } from './statusfault.ts'
 
 const refusals = [

@@ -1,6 +1,6 @@
 /**
- * What the kubelet, the scheduler and the Deployment controller write of consumers that don't run, in their own words. Each is one
- * fault with what must be told of it: the object, the cause, and what to do.
+ * Status of the kubelet, the scheduler and the Deployment controller for consumers that do not run, in their own words. Each is
+ * one fault with its expected report: the object, the cause, and the remedy.
  */
 import type { ContainerState, ContainerStatus, PodEvent, PodObject } from '../../../operator/plan/observed.ts'
 import { nowMs } from '../builder.ts'

@@ -1,4 +1,4 @@
-/** A fault as it stands in the status of a pod or a Deployment, and what must be told of it. */
+/** A fault in the status of a pod or a Deployment, and its expected report. */
 import type { DeploymentObject } from '../../../operator/plan/deployment.ts'
 import type { PodEvent, PodObject } from '../../../operator/plan/observed.ts'
 

@@ -58,6 +58,15 @@ export function startOperator(world: World, onDefect: (thrown: unknown) => void)
   const lookAgain = () => {
     for (const object of caches.pipelines.list()) queue.add(keyOf(object), 'Resynced')
   }
+  const rewind = createRewind({
+    clock,
+    relist: () => caches.views.relist(),
+    forget() {
+      applier.forgetAll()
+      reconciler?.forgetAll()
+      lookAgain()
+    },
+  })
   const caches = createCaches({
     transport,
     clock,
@@ -73,15 +82,7 @@ export function startOperator(world: World, onDefect: (thrown: unknown) => void)
     onPod: heard,
     onBackoff: () => {},
     onView: lookAgain,
-    onRewound: createRewind({
-      clock,
-      relist: () => caches.views.relist(),
-      forget() {
-        applier.forgetAll()
-        reconciler?.forgetAll()
-        lookAgain()
-      },
-    }),
+    onRewound: () => rewind.notice(),
     onHandlerFault: onDefect,
   })
   const reader = createReferenceReader(transport, clock, noLimits, stop.signal)
@@ -140,6 +141,7 @@ export function startOperator(world: World, onDefect: (thrown: unknown) => void)
     async stop() {
       stop.abort()
       queue.close()
+      rewind.close()
       clock.after(graceMs, () => cut.abort())
       // The watches outlive the last reconcile, as in the product.
       clock.after(graceMs, () => watching.abort())

@@ -262,9 +262,12 @@ export function createRedisWorld({ time, random, onChange, onLook }: Parts): Red
               if (server(name).state === 'Replica')
                 throw failure('RedisNotReady', { address: name, reply: 'READONLY', detail: 'it is a replica of x:1' })
             },
+            enter: async () => () => {},
+            enterNow: () => () => {},
             release: async () => {},
           }
         },
+        enter: async () => () => {},
         close: async () => {},
       }
     },

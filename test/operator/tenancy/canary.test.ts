@@ -1,6 +1,6 @@
 /**
- * A Secret's value is in no log, status, Event, object, argument, metric or uncaught error, whatever Redis does: the operator and a consumer
- * run as processes against servers that refuse it, lie, and send back what they were sent.
+ * A Secret's value is in no log, status, Event, object, argument, metric or uncaught error, whatever Redis does. The operator and
+ * a consumer run as processes against servers that refuse it, lie, and echo their input.
  */
 import '../../support/leaks.ts'
 import assert from 'node:assert/strict'

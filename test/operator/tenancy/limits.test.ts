@@ -1,4 +1,4 @@
-/** The limits: how they are written, and what the operator's own judge says of each row of the table. */
+/** The limits: their form, and the verdict of the operator's own judge on each row of the table. */
 import '../../support/leaks.ts'
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
@@ -85,6 +85,16 @@ test('the signing Secret is for nobody in the operator’s namespace, whatever n
     { consumer: { imagePullSecrets: [{ name }] } },
     { consumer: { volumes: [{ name: 'v', secret: { secretName: name } }] } },
     { consumer: { volumes: [{ name: 'v', projected: { sources: [{ secret: { name } }] } }] } },
+    { consumer: { volumes: [{ name: 'v', azureFile: { shareName: 's', secretName: name } }] } },
+    { consumer: { volumes: [{ name: 'v', csi: { driver: 'd', nodePublishSecretRef: { name } } }] } },
+    ...['cephfs', 'flexVolume', 'iscsi', 'rbd', 'scaleIO', 'storageos'].map((type) => ({
+      consumer: {
+        volumes: [
+          { name: 'w', emptyDir: {} },
+          { name: 'v', [type]: { secretRef: { name } } },
+        ],
+      },
+    })),
   ]
   for (const spec of specs) {
     assert.equal(policyRefusal(object(spec), own)?.code, 'PolicyRefused', JSON.stringify(spec))
@@ -92,6 +102,14 @@ test('the signing Secret is for nobody in the operator’s namespace, whatever n
     assert.equal(policyRefusal(elsewhere, own), undefined, 'a Secret of that name in another namespace is another')
   }
   assert.equal(policyRefusal(object({}), own), undefined)
+  const others = [
+    { csi: { driver: 'd' } },
+    { azureFile: { shareName: 's' } },
+    { iscsi: { secretRef: {} } },
+    { rbd: { secretRef: { name: 'x' } } },
+  ]
+  const volumes = others.map((volume, n) => ({ name: `v${n}`, ...volume }))
+  assert.equal(policyRefusal(object({ consumer: { volumes } }), own), undefined)
 })
 
 test('flags are read, and what is no item of theirs is refused by name', () => {
@@ -126,4 +144,13 @@ test('flags are read, and what is no item of theirs is refused by name', () => {
 test('docs/tenancy.md has a row for each limit', () => {
   const page = readFileSync(join(projectRoot, 'docs', 'tenancy.md'), 'utf8')
   for (const { value, flag } of listLimits) assert.ok(page.includes(`| \`${value}\` | \`${flag}\` |`), value)
+})
+
+test('a rule that cannot be evaluated refuses, and the error names the cause', () => {
+  const odd = object({ consumer: { volumes: 7 } })
+  const refusal = policyRefusal(odd, { ...noLimits, volumes: ['configMap'] })
+  assert.equal(refusal?.code, 'PolicyRefused')
+  assert.match(refusal.message, /the rule cannot be evaluated: \S/)
+  assert.ok(refusal.cause instanceof Error)
+  assert.doesNotMatch(refusal.message, /\\n/)
 })

@@ -12,7 +12,7 @@ import { conditionOf, minimalPipeline, startCluster, startOperator } from '../cl
 
 const patience = { timeoutMs: 40_000, intervalMs: 100 }
 
-/** A server that is no Redis; keeps what it is sent. */
+/** A server that is no Redis. It keeps all received data. */
 async function peer(t: TestContext, greet: (socket: Socket) => void = () => {}) {
   const got: Buffer[] = []
   const sockets = new Set<Socket>()

@@ -1,6 +1,6 @@
 /**
- * What somebody who may do nothing but write StreamPipelines can get made. Each row is one thing, the limit that refuses it, and, where
- * the pod shows it, what is in its Deployment when no limit is set.
+ * Objects that a user can get who may only write StreamPipelines. Each row is one thing, the limit that refuses it, and, if the
+ * pod shows it, its place in the Deployment when no limit is set.
  */
 import type { LimitName } from '../../../operator/policy/limits.ts'
 
@@ -12,7 +12,7 @@ export interface Row {
   readonly limit: LimitName | 'restrictedPods' | 'localRedis'
   /** The field that both judges name. */
   readonly field: string
-  /** Without limits: a path in the Deployment's pod spec, and what is there. */
+  /** Without limits: a path in the Deployment's pod spec, and its value. */
   readonly made?: readonly [path: string, value: unknown]
 }
 
@@ -214,7 +214,7 @@ export const refused: readonly Row[] = [
   },
 ]
 
-/** What names and networks do not say, with those two limits off. */
+/** Cases that names and networks leave open, with those two limits off. */
 export const refusedLocally: readonly string[] = [
   ...[
     '127.0.0.1',

@@ -1,4 +1,7 @@
-/** Resources, entries and payloads on which releases are compared. It imports nothing of the product: each release reads it with its own code. */
+/**
+ * Resources, entries and payloads on which releases are compared. It imports nothing of the product: each release reads it with
+ * its own code.
+ */
 import { forms } from '../fieldforms.ts'
 
 /** Text, or bytes in base64. */
@@ -10,7 +13,7 @@ export interface GoldenCase {
   readonly payload: object
   /** Field, value, …, as any producer writes them. */
   readonly entries: readonly (readonly Part[])[]
-  /** What a dispatcher is given. */
+  /** The input of a dispatcher. */
   readonly dispatched: readonly object[]
 }
 

@@ -1,5 +1,5 @@
 /**
- * What a release makes of the golden cases. Run with a checkout of the release, which has its dependencies, to write the vectors:
+ * Takes the golden vectors from a release. It needs a checkout of the release with its dependencies:
  *
  *     node test/redis/golden/take.ts CHECKOUT > test/redis/golden/vectors.json
  */

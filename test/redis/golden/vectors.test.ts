@@ -1,6 +1,7 @@
 /**
- * What the release 610099e made of the golden cases, against what is made of them now: no job that it made gets another id or other data,
- * and no entry of its dispatchers is refused, unless a row of the change log says so. Both releases read what the other dispatches.
+ * The golden cases by release 610099e, compared with the present code. No job of that release gets another id or other data, and
+ * no entry of its dispatchers is refused, unless a row of the change log states that. Each release reads the entries of the
+ * other.
  */
 import '../../support/leaks.ts'
 import assert from 'node:assert/strict'
@@ -32,7 +33,7 @@ const met = new Set<string>()
 
 const isAltered = (part: unknown) => typeof part === 'string' && numberForm.test(part) && !isHeld(part)
 
-/** Fails unless a row of the change log says that this is refused now. */
+/** Fails unless a row of the change log states this refusal. */
 function excused(why: string, what: string, parts: readonly unknown[] = []) {
   const [worded] = Object.entries(rows).find(([, words]) => words.test(why)) ?? []
   // A field whose number is altered stays text, and is refused as text.
@@ -44,7 +45,7 @@ function excused(why: string, what: string, parts: readonly unknown[] = []) {
 
 const bytes = (texts: readonly string[]) => texts.map((text) => Buffer.from(text))
 
-/** What does not depend on the words of an error. */
+/** The part that does not depend on the words of an error. */
 const plain = (reading: Reading) => ('reason' in reading ? { reason: reading.reason } : reading)
 
 describe(`as ${release} had it:`, () => {
@@ -108,7 +109,7 @@ test(`${release} and this release read what the other dispatches`, async (t) => 
         else assert.deepEqual(read, then, `${payload}, dispatched by the old release`)
         compared += 1
       }
-      // What only the new dispatcher takes, only a new consumer has to read.
+      // Only a new consumer has to read entries that only the new dispatcher accepts.
       if (today !== undefined && 'entry' in today && 'entry' in sending) {
         const then = past.read(golden.payload, bytes(today.entry))
         assert.deepEqual(

@@ -1,4 +1,4 @@
-/** What is done with pending entries: claimed, kept, handed back, released. Of each four one has been trimmed. */
+/** Operations on pending entries: claim, renewal, hand-back, release. Of each four one entry was trimmed. */
 import { failure } from '../../../api/errors.ts'
 import { claimEntries, handBackEntries, renewEntries } from '../../../redis/stream/pending.ts'
 import { reapConsumer } from '../../../redis/stream/reaping.ts'
@@ -137,7 +137,7 @@ export const beating: Scenario = {
   },
 }
 
-/** What is left of a name that should be gone. */
+/** The remains of a name that should be gone. */
 async function standing({ path }: World, name: string): Promise<readonly string[]> {
   const { stream, group, keys } = path.place
   const [consumers, uid, beat] = await Promise.all([

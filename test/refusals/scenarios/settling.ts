@@ -1,4 +1,7 @@
-/** One batch with an entry for each way in which an entry can end; and Direct dispatch, which meets the same jobs without a stream. */
+/**
+ * One batch with an entry for each way in which an entry can end; and Direct dispatch, which meets the same jobs without a
+ * stream.
+ */
 
 import type { World } from '../rig.ts'
 import { existingJob, type Scenario } from '../scene.ts'
@@ -76,7 +79,7 @@ export const dispatchingDirectly: Scenario = {
   },
 }
 
-/** Nothing else in the queue makes good what one job's adding has left undone, such as BullMQ's marker. */
+/** No other job repairs the omissions of one job's add, such as BullMQ's marker. */
 const settlingOne = (state: 'fresh' | 'outlived' | 'hanging'): Scenario => ({
   name: `settle one ${state} entry`,
   variants: ['plain', 'delayed', 'prioritised', 'lifo'],

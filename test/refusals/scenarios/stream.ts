@@ -1,4 +1,4 @@
-/** What is done with the stream as a whole: its group, its ledger, its retention; and adding to it. */
+/** Operations on the stream as a whole: its group, its ledger, its retention; and adding to it. */
 import { addToStream } from '../../../client/streamadd.ts'
 import { ensureGroup } from '../../../redis/stream/group.ts'
 import { auditLedger } from '../../../redis/stream/ledger.ts'
@@ -89,7 +89,7 @@ export const auditing: Scenario = {
   },
 }
 
-/** A base that strangers have made wrong: the ledger begins anew, and keeps what it said. */
+/** A base that strangers have made wrong: the ledger begins anew, and keeps its earlier counts. */
 export const rebasing: Scenario = {
   name: 'rebase the ledger',
   async lay(world) {
@@ -108,14 +108,15 @@ export const dispatching: Scenario = {
   served: true,
   async lay(world) {
     const { path, consumer } = world
-    const add = { stream: path.place.stream, modeKey: path.place.keys.mode, mode: 'Stream', maxEntries: 1_000 } as const
+    const { stream, keys } = path.place
+    const add = { stream, modeKey: keys.mode, mode: 'Stream', maxEntries: 1_000, consumers: keys } as const
     return {
       expected: { jobs: once('a', 'b', 'c') },
       operate: async () =>
         void (await addToStream(
           consumer.stream,
           add,
-          [...'abc'].map((key) => ['k', key]),
+          [...'abc'].map((key) => ({ flat: ['k', key], hasOptions: false })),
         )),
     }
   },

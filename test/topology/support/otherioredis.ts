@@ -1,6 +1,6 @@
 /**
- * ioredis a second time, as an application has it whose dependencies brought another copy: the same interface, other classes, so that
- * `instanceof` knows none of its objects.
+ * ioredis a second time, as an application has it whose dependencies brought another copy: the same interface, other classes, so
+ * that `instanceof` knows none of its objects.
  */
 import assert from 'node:assert/strict'
 import { createRequire } from 'node:module'
@@ -14,7 +14,7 @@ type Ioredis = typeof import('ioredis')
 export function otherCluster(scope: Scope, { nodes }: RedisCluster): Cluster {
   const { Cluster: OtherCluster } = otherIoredis()
   const cluster = new OtherCluster(nodes.map(({ host, port }) => ({ host, port })))
-  // What goes wrong shows in the commands.
+  // Failures show in the commands.
   cluster.on('error', () => undefined)
   scope.after(() => cluster.disconnect())
   return cluster
@@ -30,7 +30,7 @@ function otherIoredis(): Ioredis {
     assert.notEqual(other.Cluster, Cluster, 'a copy of its own')
     return other
   } finally {
-    // Whoever asks later gets the first one again.
+    // A later caller gets the first one again.
     for (const file of Object.keys(require.cache).filter(isOurs)) delete require.cache[file]
     for (const [file, module] of ours) require.cache[file] = module
   }

@@ -1,4 +1,4 @@
-/** A pipeline as a person writes it, on any kind of Redis: its consumer as a process, and what it left in the queue. */
+/** A pipeline on any kind of Redis: its consumer as a process, and the jobs that it left in the queue. */
 import assert from 'node:assert/strict'
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'

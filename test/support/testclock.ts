@@ -1,11 +1,13 @@
 /** A clock that only moves when told to. Timers due fire in order. */
-import type { Clock } from '../../operator/kubernetes/clock.ts'
+import type { Clock } from '../../process/clock.ts'
 
 export interface TestClock extends Clock {
   /** Moves on, firing what falls due on the way. */
   advance(ms: number): void
   /** Timers that wait. */
   readonly waiting: number
+  /** When the first of them is due; undefined: none waits. */
+  readonly nextMs: number | undefined
 }
 
 export function createTestClock(random: () => number = () => 0.5): TestClock {
@@ -34,6 +36,9 @@ export function createTestClock(random: () => number = () => 0.5): TestClock {
     },
     get waiting() {
       return timers.size
+    },
+    get nextMs() {
+      return timers.size === 0 ? undefined : Math.min(...[...timers.values()].map(({ dueMs }) => dueMs))
     },
   }
 }

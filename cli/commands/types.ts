@@ -1,0 +1,37 @@
+/** `types`: the TypeScript type of a pipeline's payloads, from the schema of its resource. */
+import { writeFile } from 'node:fs/promises'
+import type { Command } from 'commander'
+import { failure } from '../../api/errors.ts'
+
+interface TypesFlags {
+  readonly file: string
+  readonly name?: string
+  readonly out?: string
+}
+
+export function registerTypes(program: Command): void {
+  program
+    .command('types')
+    .description("the TypeScript type of a pipeline's payloads, from its schema")
+    .requiredOption('-f, --file <file>', 'the StreamPipeline resource')
+    .option('--name <name>', 'which pipeline, where the file holds several')
+    .option('--out <file>', 'where to write, such as ndvi.d.ts; default: standard output')
+    .action(async (flags: TypesFlags) => {
+      const [{ choosePipeline }, { payloadTypes }] = await Promise.all([
+        import('../pipelineredis.ts'),
+        import('../typescript.ts'),
+      ])
+      const { name, payload } = await choosePipeline(flags)
+      const text = payloadTypes(name, payload.schema)
+      if (flags.out === undefined) process.stdout.write(text)
+      else await write(flags.out, text)
+    })
+}
+
+async function write(file: string, text: string): Promise<void> {
+  try {
+    await writeFile(file, text)
+  } catch (thrown) {
+    throw failure('InvalidOption', { option: '--out', detail: thrown instanceof Error ? thrown.message : String(thrown) }, thrown)
+  }
+}
