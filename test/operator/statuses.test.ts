@@ -15,10 +15,10 @@ const first = process.env['STREAMPIPELINE_SEED'] === undefined ? 1 : seed
 
 test(`no status is false, whatever happens to the pipeline (STREAMPIPELINE_SEED=${first})`, async (t) => {
   const told: string[] = []
-  const result = await tryStatuses({ histories: 100, seed: first, progress: (line) => void told.push(line) })
+  const result = await tryStatuses({ histories: 15, seed: first, progress: (line) => void told.push(line) })
   t.diagnostic(JSON.stringify(result))
   assert.ok(result.ok, told.join('\n'))
-  assert.ok(result.ready > 100)
+  assert.ok(result.ready > 20)
 })
 
 interface Stage {

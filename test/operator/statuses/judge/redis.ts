@@ -46,8 +46,8 @@ export const redisReachable: Claim = (sight, of) => {
     return undefined
   }
   if (reason === 'NotObservedYet') {
-    // A Secret has to be read first, which may hang.
-    if (isUnsound(spec) || (spec.redis.passwordFrom !== undefined && sight.isTroubled)) return undefined
+    // A look reads Secrets, and asks for vanished pods. The API server may not answer for half a minute.
+    if (isUnsound(spec) || sight.isTroubled) return undefined
     const isKnown = last > Math.max(sinceMs, startMs) + 1_000 && last < atMs - freshMs && status === 'Unknown'
     return isKnown &&
       fresh.every((truth) => is(truth, ['Up'])) &&
