@@ -64,8 +64,8 @@ function namesOf({ path }: World, { expected, keys = [] }: Play): (text: string)
 
 function callOf(told: string): Call {
   const [, script = '', run, call, place, command = '', key = ''] = told.split('|')
-  // The key's last part; a token is named after the failure's time.
-  const shown = (/:((?:mark:|lock:)?[\w<>-]+)$/.exec(key)?.[1] ?? key).replace(/\d{13}/, 'TIME')
+  // The key's last part; a token is named after the failure's time, and a dead letter's key may be after its entry.
+  const shown = (/:((?:mark:|lock:)?[\w<>-]+)$/.exec(key)?.[1] ?? key).replace(/\d{13}(?:-\d+)?/, 'TIME')
   return {
     script,
     run: Number(run),
