@@ -1,7 +1,7 @@
 /**
  * The golden cases by release 610099e, compared with the present code. No job of that release gets another id or other data, and
  * no entry of its dispatchers is refused, unless a row of the change log states that. Each release reads the entries of the
- * other.
+ * other. The earlier release needs re2js, which is a development dependency for that reason alone.
  */
 import '../../support/leaks.ts'
 import assert from 'node:assert/strict'
