@@ -228,7 +228,8 @@ export function createRedisWorld({ time, random, onChange, onLook }: Parts): Red
           const texts = args.flat().map(String)
           return send(
             name,
-            verb === 'call' ? (texts[0] ?? '') : verb.replace(/Buffer$/, ''),
+            // A script's command ends in a digest of its text.
+            verb === 'call' ? (texts[0] ?? '') : verb.replace(/(?:_[0-9a-f]{16})?(?:Buffer)?$/, ''),
             verb === 'call' ? texts.slice(1) : texts,
             alive,
           )
