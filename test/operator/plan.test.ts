@@ -159,6 +159,7 @@ test('the dispatch configuration has exactly the agreed shape', () => {
     mode: 'Stream',
     stream: 'ndvi:jobs',
     group: 'ndvi',
+    deadLetters: '{ndvi:jobs}:dead',
     scope: told.scope,
     queue: 'ndvi',
     prefix: 'bull',
