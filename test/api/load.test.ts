@@ -136,6 +136,8 @@ test('any JSON value that is written as YAML comes back the same', () => {
   const json = fc.jsonValue({ maxDepth: 3 })
   fc.assert(
     fc.property(json, (value) => {
+      // YAML 1.1 writes this key as a merge, whose value must be an object.
+      fc.pre(!JSON.stringify(value).includes('"<<"'))
       const text = stringify(
         { kind: 'StreamPipeline', value },
         { version: '1.1', defaultStringType: 'QUOTE_DOUBLE', defaultKeyType: 'QUOTE_DOUBLE' },

@@ -109,8 +109,10 @@ test('Ready follows the rollout and the Redis of the spec', needsControllers, as
       const waiting = { reason: 'ImagePullBackOff', message: 'nowhere.invalid: no such host' }
       const container = { name: 'consumer', image: 'i', imageID: '', ready: false, restartCount: 0, state: { waiting } }
       await say(fresh, { phase: 'Pending', containerStatuses: [container] })
-      const told = await becomes('Ready', 'False', 'ImagePullFailed')
-      assert.match(told.message, /1 of an earlier template.*no such host\. Check spec\.consumer\.image/)
+      await eventually(async () => {
+        const told = await becomes('Ready', 'False', 'ImagePullFailed')
+        assert.match(told.message, /1 of an earlier template.*no such host\. Check spec\.consumer\.image/)
+      }, slow)
       await becomes('ConsumersAvailable', 'True', 'ConsumersDegraded')
       const stalled = await becomes('Stalled', 'True', 'ProgressDeadlineExceeded')
       assert.match(stalled.message, /no such host/)

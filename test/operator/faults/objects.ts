@@ -148,7 +148,7 @@ const limited: readonly Fault[] = [
     before: quota('count/deployments.apps'),
     type: 'Reconciled',
     reason: 'ApplyFailed',
-    told: [/^Deployment f-\d+-consumer: /, /exceeded quota: tight/, /quota and admission policies name/],
+    told: [/^Deployment f-\d+-consumer: /, /exceeded quota: tight/, /quotas and admission policies name/],
     mend: unlimited,
   },
   {
@@ -157,7 +157,7 @@ const limited: readonly Fault[] = [
     before: quota('count/configmaps'),
     type: 'Reconciled',
     reason: 'ApplyFailed',
-    told: [/^ConfigMap f-\d+-/, /exceeded quota: tight/, /quota and admission policies name/],
+    told: [/^ConfigMap f-\d+-/, /exceeded quota: tight/, /quotas and admission policies name/],
     mend: unlimited,
   },
   podsRefused('a quota on pods', /exceeded quota: tight/, {

@@ -40,7 +40,11 @@ const wrongType = (what: string, keyOf: (site: Site) => string, actual: 'string'
   },
   type: 'RedisReachable',
   reason: 'WrongKeyType',
-  told: [new RegExp(`holds a ${actual}, not a ${expected}`), /key \S*f-\d+|key sp:/, /rename it in the spec, or remove the key/],
+  told: [
+    new RegExp(`holds a ${actual}, not a ${expected}`),
+    /key \S*f-\d+|key sp:/,
+    /choose another name in the spec, or remove the key/,
+  ],
   mend: async (site) => void (await site.client.del(keyOf(site))),
 })
 

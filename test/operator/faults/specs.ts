@@ -23,7 +23,7 @@ const misspelt = (name: string, consumer: Record<string, unknown>, told: RegExp)
   ...refused(name, consumer, told),
   type: 'Stalled',
   reason: 'InvalidSpec',
-  told: [told, /no pods can be made from spec\.consumer/, /Correct it in spec\.consumer/],
+  told: [told, /no pods can be made from spec\.consumer/, /Correct the field in spec\.consumer/],
 })
 
 const schedule = (name: string, wrong: object, told: RegExp): Fault => ({
