@@ -91,7 +91,7 @@ export async function foreignAutoscaler(report: Report): Promise<void> {
       const reconciled = conditions?.find(({ type }) => type === 'Reconciled')
       assert.ok(reconciled)
       assert.equal(reconciled.reason, 'Contended', reconciled.message)
-      assert.match(reconciled.message, /spec\.replicas of Deployment scaledtwice-consumer .*leave the number alone/s)
+      assert.match(reconciled.message, /changed back by a HorizontalPodAutoscaler.*target the StreamPipeline/s)
     },
     120_000,
     1_000,
