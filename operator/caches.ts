@@ -3,8 +3,8 @@
  * `namespace/name`. Each kind in each namespace is a view of its own (views.ts).
  */
 import type { StreamPipelineError } from '../api/errors.ts'
+import type { Clock } from '../process/clock.ts'
 import { dispatchVariable } from '../redis/dispatchconfig.ts'
-import type { Clock } from './kubernetes/clock.ts'
 import type { KubernetesObject, ObjectMeta, ResourceType } from './kubernetes/objects.ts'
 import { createStore, type MutableStore, type StoreChange } from './kubernetes/store.ts'
 import type { Transport } from './kubernetes/transport.ts'

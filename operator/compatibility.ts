@@ -7,8 +7,8 @@
  */
 import { crd } from '../api/crd.ts'
 import { failure, type StreamPipelineError } from '../api/errors.ts'
+import type { Clock } from '../process/clock.ts'
 import { pause } from '../process/pause.ts'
-import type { Clock } from './kubernetes/clock.ts'
 import { isFailure } from './kubernetes/errors.ts'
 import type { Transport } from './kubernetes/transport.ts'
 import { pipelineType } from './plan/kinds.ts'

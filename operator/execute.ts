@@ -3,9 +3,9 @@
  * caches at once, so that the next reconcile does not decide on an older state.
  */
 import { type ErrorCode, failure } from '../api/errors.ts'
+import type { Clock } from '../process/clock.ts'
 import { byPipeline, type Caches } from './caches.ts'
 import { type Applier, serverSideApply } from './kubernetes/apply.ts'
-import type { Clock } from './kubernetes/clock.ts'
 import { isFailure } from './kubernetes/errors.ts'
 import { type KubernetesObject, resourcePath } from './kubernetes/objects.ts'
 import type { Explain } from './kubernetes/refusals.ts'

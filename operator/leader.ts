@@ -5,11 +5,11 @@
 
 import { createHash } from 'node:crypto'
 import type { Logger } from 'pino'
+import type { Clock } from '../process/clock.ts'
 import { pause } from '../process/pause.ts'
 import type { Caches } from './caches.ts'
 import type { CompatibilityCheck } from './compatibility.ts'
 import type { Applier } from './kubernetes/apply.ts'
-import type { Clock } from './kubernetes/clock.ts'
 import { type ControllerObserver, createController, type Outcome, workers } from './kubernetes/controller.ts'
 import { keyOf } from './kubernetes/objects.ts'
 import type { WorkQueue } from './kubernetes/queue.ts'

@@ -3,7 +3,7 @@
  * notice lists everything anew and forgets all notes about objects. Two seconds after the last notice they are forgotten once more: until
  * its new list came, a cache may have led to wrong notes.
  */
-import type { Clock } from './kubernetes/clock.ts'
+import type { Clock } from '../process/clock.ts'
 
 const quietMs = 2_000
 

@@ -4,12 +4,12 @@
  * and connections close, exit code 0.
  */
 import type { Logger } from 'pino'
+import { systemClock } from '../process/clock.ts'
 import { listen } from '../process/httpserver.ts'
 import { createLogger, printableDestination, standardOutput } from '../process/logger.ts'
 import { type Caches, createCaches } from './caches.ts'
 import { createCompatibilityCheck } from './compatibility.ts'
 import { createApplier } from './kubernetes/apply.ts'
-import { systemClock } from './kubernetes/clock.ts'
 import { shares } from './kubernetes/controller.ts'
 import { loadCredentials } from './kubernetes/credentials.ts'
 import { createFairTransport } from './kubernetes/fairtransport.ts'

@@ -3,7 +3,7 @@
  * its number again and again is reported by name. The Deployment then keeps that number until the autoscaler gives way (contests.ts).
  */
 import { failure } from '../api/errors.ts'
-import type { Clock } from './kubernetes/clock.ts'
+import type { Clock } from '../process/clock.ts'
 import { createContests, writerOf } from './kubernetes/contests.ts'
 import { isFailure } from './kubernetes/errors.ts'
 import { type KubernetesObject, resourcePath } from './kubernetes/objects.ts'

@@ -12,8 +12,8 @@
  * only watch. A release for the whole cluster takes Leases only in namespaces with pipelines.
  */
 import { asFailure, type StreamPipelineError } from '../api/errors.ts'
+import type { Clock } from '../process/clock.ts'
 import { pause } from '../process/pause.ts'
-import type { Clock } from './kubernetes/clock.ts'
 import { type Lease, leaseType, microTime, takeableInMs } from './kubernetes/elector.ts'
 import { isFailure } from './kubernetes/errors.ts'
 import { resourcePath, splitKey } from './kubernetes/objects.ts'

@@ -12,8 +12,8 @@
  * A release whose own Lease has the fixed name needs none of this.
  */
 import { asFailure, type StreamPipelineError } from '../api/errors.ts'
+import type { Clock } from '../process/clock.ts'
 import { pause } from '../process/pause.ts'
-import type { Clock } from './kubernetes/clock.ts'
 import { createElector, type Elector, type Lease, leaseType } from './kubernetes/elector.ts'
 import { isFailure } from './kubernetes/errors.ts'
 import { resourcePath } from './kubernetes/objects.ts'

@@ -7,7 +7,7 @@
  *      └──refused three times, or silent for 15 s──▶ Dark (nothing is known) ──listed──▶ Lit
  */
 import { failure, type StreamPipelineError } from '../api/errors.ts'
-import type { Clock } from './kubernetes/clock.ts'
+import type { Clock } from '../process/clock.ts'
 import type { KubernetesObject, ResourceType } from './kubernetes/objects.ts'
 import { createReflector, type Reflector, type Trouble } from './kubernetes/reflector.ts'
 import type { MutableStore } from './kubernetes/store.ts'

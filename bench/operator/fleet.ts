@@ -1,5 +1,5 @@
 /** Many pipelines on an API server without kubelet: created, changed, watched. It marks their Deployments available. */
-import { systemClock } from '../../operator/kubernetes/clock.ts'
+
 import { type KubernetesObject, resourcePath } from '../../operator/kubernetes/objects.ts'
 import { createReflector } from '../../operator/kubernetes/reflector.ts'
 import { createStore, type MutableStore } from '../../operator/kubernetes/store.ts'
@@ -7,6 +7,7 @@ import type { Transport } from '../../operator/kubernetes/transport.ts'
 import type { DeploymentObject } from '../../operator/plan/deployment.ts'
 import { deploymentType, pipelineType } from '../../operator/plan/kinds.ts'
 import type { PipelineObject } from '../../operator/plan/observed.ts'
+import { systemClock } from '../../process/clock.ts'
 import type { Scope } from '../../test/support/scope.ts'
 
 const namespace = 'default'

@@ -2,7 +2,7 @@
  * Replaces a node: it binds each new pod, runs its consumer, and marks it ready. When a pod is deleted, its consumer drains
  * before the pod is removed. Kubernetes' own controllers create and delete the pods.
  */
-import { systemClock } from '../../operator/kubernetes/clock.ts'
+
 import { isFailure } from '../../operator/kubernetes/errors.ts'
 import { keyOf, resourcePath } from '../../operator/kubernetes/objects.ts'
 import { createReflector } from '../../operator/kubernetes/reflector.ts'
@@ -11,6 +11,7 @@ import type { Transport } from '../../operator/kubernetes/transport.ts'
 import { podType } from '../../operator/plan/kinds.ts'
 import type { PodObject } from '../../operator/plan/observed.ts'
 import { deletionCostAnnotation } from '../../operator/plan/victims.ts'
+import { systemClock } from '../../process/clock.ts'
 import type { Scope } from '../../test/support/scope.ts'
 
 /** A consumer at work in a pod. */

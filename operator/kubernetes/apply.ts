@@ -10,8 +10,8 @@
  */
 import { createHash } from 'node:crypto'
 import { failure } from '../../api/errors.ts'
+import { type Clock, systemClock } from '../../process/clock.ts'
 import { adoptionOf, type Belonging, belongingOf, isOwnedBy } from './adoption.ts'
-import { type Clock, systemClock } from './clock.ts'
 import { createContests, losersOf, unknownWriter } from './contests.ts'
 import { isAsApplied, stamped } from './drift.ts'
 import { isFailure } from './errors.ts'

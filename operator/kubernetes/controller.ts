@@ -5,7 +5,7 @@
  */
 import { setImmediate as eventLoop } from 'node:timers/promises'
 import { asFailure, type StreamPipelineError } from '../../api/errors.ts'
-import type { Clock } from './clock.ts'
+import type { Clock } from '../../process/clock.ts'
 import { retryAfterMs } from './errors.ts'
 import { type Priority, priorities, type Shares, type WorkQueue } from './queue.ts'
 

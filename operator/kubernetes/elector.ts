@@ -14,8 +14,8 @@
  * one seen before (`onRewound`).
  */
 import { asFailure, type StreamPipelineError } from '../../api/errors.ts'
+import type { Clock } from '../../process/clock.ts'
 import { pause } from '../../process/pause.ts'
-import type { Clock } from './clock.ts'
 import { isFailure } from './errors.ts'
 import { compareVersions, type KubernetesObject, type ResourceType, resourcePath } from './objects.ts'
 import { createReflector, type Reflector } from './reflector.ts'

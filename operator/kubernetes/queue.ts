@@ -14,7 +14,7 @@
  * Within a priority the namespaces take turns, each with its oldest key. While several namespaces have keys, each may use only its share
  * of the workers. So thousands of keys of one namespace, or slow ones, block no other namespace.
  */
-import type { Clock } from './clock.ts'
+import type { Clock } from '../../process/clock.ts'
 import { splitKey } from './objects.ts'
 
 /** In the order of service. */

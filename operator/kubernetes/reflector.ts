@@ -15,8 +15,8 @@
  */
 import { asFailure, type StreamPipelineError } from '../../api/errors.ts'
 import { type Backoff, backoffMs } from '../../process/backoff.ts'
+import type { Clock } from '../../process/clock.ts'
 import { pause } from '../../process/pause.ts'
-import type { Clock } from './clock.ts'
 import { retryAfterMs, statusFailure } from './errors.ts'
 import { compareVersions, type KubernetesObject, type ResourceType, resourcePath, withoutManagedFields } from './objects.ts'
 import type { MutableStore } from './store.ts'

@@ -5,7 +5,7 @@
  * minute, however many pipelines it has.
  */
 import { asFailure, failure, type StreamPipelineError } from '../../api/errors.ts'
-import type { Clock } from './clock.ts'
+import type { Clock } from '../../process/clock.ts'
 import { isFailure } from './errors.ts'
 import type { KubernetesObject, ResourceType } from './objects.ts'
 import type { Transport } from './transport.ts'

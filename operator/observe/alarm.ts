@@ -18,13 +18,13 @@
  */
 import { asFailure, failure, type StreamPipelineError } from '../../api/errors.ts'
 import { type Backoff, backoffMs } from '../../process/backoff.ts'
+import type { Clock } from '../../process/clock.ts'
 import { pause } from '../../process/pause.ts'
 import { close, connect, failureOn, open, type RedisConnection } from '../../redis/connect/connection.ts'
 import { nodeOf } from '../../redis/connect/node.ts'
 import type { RedisAddress } from '../../redis/connect/references.ts'
 import { newestEntries } from '../../redis/scripts/generated.ts'
 import { isEntryId } from '../../scaling/entryid.ts'
-import type { Clock } from '../kubernetes/clock.ts'
 import type { RedisLease } from './connections.ts'
 import { readCommand, readFrom, type Sleeper, wokenBy, wokenByIds } from './sleepers.ts'
 

@@ -1,6 +1,6 @@
 /** The alarms of all pipelines that sleep: one for each Redis at which any do, in a cluster one for each slot. */
 import { failure, type StreamPipelineError } from '../../api/errors.ts'
-import type { Clock } from '../kubernetes/clock.ts'
+import type { Clock } from '../../process/clock.ts'
 import { splitKey } from '../kubernetes/objects.ts'
 import { type Alarm, createAlarm } from './alarm.ts'
 import type { RedisLease } from './connections.ts'

@@ -7,11 +7,11 @@
  */
 import { createHash } from 'node:crypto'
 import type { Redis } from 'ioredis'
+import type { Clock } from '../../process/clock.ts'
 import { createSemaphore, type Semaphore } from '../../process/semaphore.ts'
 import { close, connect, failureOn, isCluster, type RedisConnection } from '../../redis/connect/connection.ts'
 import type { RedisAddress } from '../../redis/connect/references.ts'
 import { checkServer } from '../../redis/preflight/backends.ts'
-import type { Clock } from '../kubernetes/clock.ts'
 import { checkWritable } from './diagnosis.ts'
 import { createPlaces, type Seat } from './places.ts'
 

@@ -5,7 +5,7 @@
  * A namespace that refuses such a list is asked again after half a minute. Events read shortly before still count.
  */
 import { asFailure, type StreamPipelineError } from '../../api/errors.ts'
-import type { Clock } from '../kubernetes/clock.ts'
+import type { Clock } from '../../process/clock.ts'
 import { type KubernetesObject, resourcePath } from '../kubernetes/objects.ts'
 import type { Transport } from '../kubernetes/transport.ts'
 import { eventType } from '../plan/kinds.ts'

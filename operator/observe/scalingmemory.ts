@@ -6,6 +6,7 @@
  *   Unread ──read──▶ Found ──first sample──▶ Resumed       without a sample decisions hold, in each of these
  */
 import { asFailure } from '../../api/errors.ts'
+import type { Clock } from '../../process/clock.ts'
 import type { RedisConnection } from '../../redis/connect/connection.ts'
 import type { KeySpace } from '../../redis/keys.ts'
 import type { Decision } from '../../scaling/decide.ts'
@@ -16,7 +17,6 @@ import { soundDecision } from '../../scaling/sounddecision.ts'
 import type { ScalingState } from '../../scaling/state.ts'
 import { isDue } from '../../scaling/storedstate.ts'
 import type { MadeDecision } from '../decisions.ts'
-import type { Clock } from '../kubernetes/clock.ts'
 import { readScalingState, writeScalingState } from './scalingstate.ts'
 
 /** Where a state is kept. */

@@ -4,10 +4,10 @@
  */
 import type { CompiledPipeline } from '../../api/compiled.ts'
 import type { StreamPipelineError } from '../../api/errors.ts'
+import type { Clock } from '../../process/clock.ts'
 import { createSemaphore, type Semaphore } from '../../process/semaphore.ts'
 import type { Reaping } from '../../redis/stream/reaping.ts'
 import type { MadeDecision } from '../decisions.ts'
-import type { Clock } from '../kubernetes/clock.ts'
 import type { Observation } from '../plan/observed.ts'
 import { createReaper } from '../reaping/reaper.ts'
 import type { ConfirmGone } from '../reaping/suspects.ts'

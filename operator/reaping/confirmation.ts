@@ -8,7 +8,7 @@
  * A pod that the cache holds under the same uid needs no request. Where pods cannot be watched, no pod is known to be gone.
  */
 import { failure } from '../../api/errors.ts'
-import type { Clock } from '../kubernetes/clock.ts'
+import type { Clock } from '../../process/clock.ts'
 import { isFailure } from '../kubernetes/errors.ts'
 import { resourcePath } from '../kubernetes/objects.ts'
 import type { Transport } from '../kubernetes/transport.ts'

@@ -6,11 +6,11 @@
  */
 import type { CompiledPipeline } from '../../api/compiled.ts'
 import { asFailure, type StreamPipelineError } from '../../api/errors.ts'
+import type { Clock } from '../../process/clock.ts'
 import type { RedisConnection } from '../../redis/connect/connection.ts'
 import { streamPlace } from '../../redis/placement.ts'
 import { type Reaping, reapConsumer } from '../../redis/stream/reaping.ts'
 import type { ConsumerSample, Sample } from '../../scaling/sample.ts'
-import type { Clock } from '../kubernetes/clock.ts'
 import { type ConfirmGone, type Suspect, suspects } from './suspects.ts'
 import type { Release, VanishedConsumer } from './vanished.ts'
 

@@ -6,7 +6,7 @@
  */
 import type { ChildProcess } from 'node:child_process'
 import { printable } from '../../api/printable.ts'
-import type { Clock } from '../kubernetes/clock.ts'
+import type { Clock } from '../../process/clock.ts'
 import { type ProgramName, startProgram } from './program.ts'
 
 /** The sign of life that every program sends twice a second. */

@@ -3,7 +3,7 @@
  * such an end for ten minutes starts again at 5 s.
  */
 import { type Backoff, backoffMs } from '../../process/backoff.ts'
-import type { Clock } from '../kubernetes/clock.ts'
+import type { Clock } from '../../process/clock.ts'
 
 const pauses: Backoff = { baseMs: 5_000, maxMs: 300_000 }
 const forgivenAfterMs = 600_000

@@ -4,9 +4,9 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { test } from 'node:test'
-import { systemClock } from '../../operator/kubernetes/clock.ts'
 import { createRecorder } from '../../operator/kubernetes/recorder.ts'
 import { createTransport } from '../../operator/kubernetes/transport.ts'
+import { systemClock } from '../../process/clock.ts'
 
 test('what an API server does not take is given up in time, and counted, also while there is more urgent work', async (t) => {
   const sockets: Socket[] = []

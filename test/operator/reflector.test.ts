@@ -2,11 +2,11 @@ import '../support/leaks.ts'
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { failure } from '../../api/errors.ts'
-import { systemClock } from '../../operator/kubernetes/clock.ts'
 import type { KubernetesObject } from '../../operator/kubernetes/objects.ts'
 import { createReflector, type ReflectorSignal, type ReflectorState, transition } from '../../operator/kubernetes/reflector.ts'
 import { createStore, type StoreChange } from '../../operator/kubernetes/store.ts'
 import type { Transport, WatchEvent } from '../../operator/kubernetes/transport.ts'
+import { systemClock } from '../../process/clock.ts'
 import { eventually } from '../support/wait.ts'
 
 const expired = failure('KubernetesExpired', { detail: 'too old resource version' })

@@ -8,7 +8,7 @@
  */
 import { failure, type StreamPipelineError } from '../../../api/errors.ts'
 import { isRecord, type Problem } from '../../../api/validation/problem.ts'
-import type { Clock } from '../../kubernetes/clock.ts'
+import type { Clock } from '../../../process/clock.ts'
 import { type Child, startChild } from '../child.ts'
 import { createQuarantine } from '../quarantine.ts'
 import type { FromJudge, ToJudge } from './messages.ts'

@@ -5,8 +5,8 @@
  */
 import type { CompiledPipeline } from '../../../api/compiled.ts'
 import { failure } from '../../../api/errors.ts'
+import { systemClock } from '../../../process/clock.ts'
 import { createDecisionRecorder } from '../../decisions.ts'
-import { systemClock } from '../../kubernetes/clock.ts'
 import { asSeenFrom } from '../../observe/locality.ts'
 import { createWatchers, type PipelineWatchers } from '../../observe/watchers.ts'
 import { within } from '../../policy/hosts.ts'

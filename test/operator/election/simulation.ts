@@ -5,9 +5,9 @@
  */
 import { setImmediate as settled } from 'node:timers/promises'
 import { failure } from '../../../api/errors.ts'
-import type { Clock } from '../../../operator/kubernetes/clock.ts'
 import { createElector, type Lease } from '../../../operator/kubernetes/elector.ts'
 import type { Transport, WatchEvent } from '../../../operator/kubernetes/transport.ts'
+import type { Clock } from '../../../process/clock.ts'
 
 export interface Verdict {
   /** Simulated times at which two acted at once. */

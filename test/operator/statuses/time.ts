@@ -1,6 +1,6 @@
 /** Simulated time: timers fire in order, and after each all work that it set off comes to rest before the next. */
 import { setImmediate as turn } from 'node:timers/promises'
-import type { Clock } from '../../../operator/kubernetes/clock.ts'
+import type { Clock } from '../../../process/clock.ts'
 
 export interface Time {
   readonly nowMs: number
