@@ -46,6 +46,13 @@ const command = (name: string, args: readonly string[]): Step => ({
     }),
 })
 
+/** Small files that wait for minutes; the list of slowest files shows them. */
+const patientFiles = new Set(
+  ['topology/replication', 'consumer/backenddown', 'paths/capture', 'consumer/lackingservers', 'operator/scopes'].map(
+    (name) => `test/${name}.test.ts`,
+  ),
+)
+
 const selected = (): string[] => {
   const all = globSync('test/**/*.test.ts', { cwd: projectRoot, exclude: ['test/package/fixture/**'] }).sort()
   const wanted = paths.map((path) => relative(projectRoot, resolve(path)))
@@ -54,7 +61,9 @@ const selected = (): string[] => {
   if (chosen.length === 0) throw new Error(`no test files in ${wanted.join(', ')}`)
   // The long ones first, so that none is left to run alone at the end: those with an API server, then by size.
   const weight = (file: string): number =>
-    statSync(join(projectRoot, file)).size + (readFileSync(join(projectRoot, file), 'utf8').includes('apiserver.ts') ? 1e6 : 0)
+    statSync(join(projectRoot, file)).size +
+    (readFileSync(join(projectRoot, file), 'utf8').includes('apiserver.ts') ? 1e6 : 0) +
+    (patientFiles.has(file) ? 2e6 : 0)
   return chosen.sort((a, b) => weight(b) - weight(a))
 }
 
