@@ -67,7 +67,7 @@ export interface KeptBound {
   readonly least: KeptJobs
 }
 
-/** What producers may set for the job of one request. Absent members are refused. Times are milliseconds, ages seconds. */
+/** Options that producers may set for the job of one request. An absent member is refused. Times are milliseconds, ages seconds. */
 export interface CompiledAllow {
   /** Names, or prefixes followed by `*`. */
   readonly names?: readonly string[]

@@ -9,7 +9,7 @@ export interface ProvenanceInput {
   /** `NAME@sha256:…`; undefined: without images. */
   readonly base: string | undefined
   readonly node: string
-  /** Who vouches for the build. */
+  /** The builder that signs for the build. */
   readonly builder: string
 }
 

@@ -5,6 +5,7 @@
  */
 import { pause } from '../process/pause.ts'
 import type { RedisConnection } from '../redis/connect/connection.ts'
+import { jsonOrText } from '../redis/status/jobstate.ts'
 
 export type RequestNews =
   | { readonly kind: 'Completed'; readonly job: string; readonly result: unknown }
@@ -77,7 +78,7 @@ export function readEvents(parts: EventParts): EventReader {
     started.reject(thrown)
     if (!signal.aborted) parts.failed(thrown)
   })
-  // Whoever waits receives it; without a wait nobody needs it.
+  // The waiting callers receive the failure. Without one, no caller needs it.
   started.promise.catch(ignoreUnawaited)
 
   return {
@@ -132,7 +133,7 @@ export const queueSource = (key: string): Source => ({
     const job = fields.get('jobId') ?? ''
     switch (fields.get('event')) {
       case 'completed':
-        return { kind: 'Completed', job, result: parsed(fields.get('returnvalue')) }
+        return { kind: 'Completed', job, result: jsonOrText(fields.get('returnvalue')) }
       case 'failed':
         return { kind: 'Failed', job, error: fields.get('failedReason') ?? '' }
       case 'removed':
@@ -149,11 +150,3 @@ export const deadLetterSource = (key: string): Source => ({
     ...{ kind: 'Dead', hash: fields.get('idempotencyKey') ?? '', entry: fields.get('originalId') ?? '', record },
   }),
 })
-
-function parsed(text: string | undefined): unknown {
-  try {
-    return text === undefined ? undefined : JSON.parse(text)
-  } catch {
-    return text
-  }
-}

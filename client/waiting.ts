@@ -1,5 +1,5 @@
 /**
- * Waiting for what becomes of a request. It is told by events, so a wait costs one look at the request's state when it begins, one for
+ * Waiting for the end of a request. Events report it, so a wait costs one look at the request's state when it begins, one for
  * each time that the connection was lost, and one when its time is up: whatever events were missed or trimmed, the state is the truth.
  */
 import { asFailure, failure, type StreamPipelineError } from '../api/errors.ts'

@@ -32,14 +32,16 @@ interface DepartureParts extends Pick<ConsumerParts, 'connections' | 'place' | '
 /** @returns whether all entries were settled or handed back */
 export async function depart(parts: DepartureParts, deadlineMs: number): Promise<boolean> {
   const { connections, clock, slots } = parts
-  // A read that Redis cannot be asked to end is cut off. What it may still deliver is handed back below, or reclaimed.
-  const ended = within(clock, readEndMs, parts.stopReading())
-  const isEnded = await ended.catch(() => false)
+  const isEnded = await within(clock, readEndMs, parts.stopReading()).catch(cannotBeAsked)
+  // The connection is cut under the read. Entries that the read still delivers are handed back below, or reclaimed.
   if (!isEnded) await close(connections.blocking)
   const isFinished = await within(clock, Math.max(0, deadlineMs - clock.now()), slots.idle())
   await parts.stopBeating()
   return (await leave(parts)) && isFinished
 }
+
+/** Redis cannot be asked to end the read. */
+const cannotBeAsked = (): boolean => false
 
 /** @returns whether the work ended in time. Throws what the work throws in time. */
 async function within(clock: Pick<Clock, 'after'>, ms: number, work: Promise<void>): Promise<boolean> {

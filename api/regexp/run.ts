@@ -1,6 +1,6 @@
 /**
  * Runs a program over a text in linear time. The set of steps that the machine is in becomes one state, and a state remembers where each
- * character leads (a deterministic machine, made as it is needed). What is remembered has a bound: beyond it, it begins anew.
+ * character leads (a deterministic machine, made as it is needed). The machine's memory has a bound. Beyond it the machine is made anew.
  */
 import type { Program } from './program.ts'
 

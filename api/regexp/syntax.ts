@@ -143,7 +143,7 @@ function flagsBy(opening: string, flags: Flags): Flags {
   }
 }
 
-/** The same texts, read from their end. What is asked of a place stays as it is. */
+/** The syntax for the same texts, read from their end. Assertions stay as they are. */
 export function reversed(shape: Shape): Shape {
   switch (shape.kind) {
     case 'Sequence':

@@ -1,4 +1,4 @@
-/** What producers may set for the job of one request, and within which bounds. An option that is not named here is refused. */
+/** Options that producers may set for the job of one request, with their bounds. An option that is not named here is refused. */
 import { z } from 'zod'
 import { fieldNamesPattern } from '../fieldnames.ts'
 import { guarded, quoted } from './rules.ts'

@@ -45,7 +45,7 @@ const bullmq = guarded(
     allow: allowSchema
       .optional()
       .describe(
-        'What producers may set for the job of one request. Omitted: nothing. An entry that sets more becomes a dead letter.',
+        'Options that producers may set for the job of one request. Omitted: none. An entry that sets more becomes a dead letter.',
       ),
     maxWaiting: count(1, most)
       .default(50_000)

@@ -89,15 +89,15 @@ const data: readonly AlertRule[] = [
   alert(
     'StreamPipelineDeadLettersFillingUp',
     'warning',
-    'There is hardly any room left for dead letters',
-    `The dead letters of ${pipeline} take {{ $value | humanizePercentage }} of their room; when it is full, entries that cannot become jobs stay pending.`,
+    'The dead-letter stream is almost full',
+    `The dead letters of ${pipeline} take {{ $value | humanizePercentage }} of their room; once it is full, entries that cannot become jobs stay pending.`,
     'max by (namespace, pipeline) (redis_stream_dead_letter_entries) / max by (namespace, pipeline) (redis_stream_dead_letter_max_entries) > 0.9',
     '%short%',
   ),
   alert(
     'StreamPipelineEntriesLost',
     'critical',
-    'Entries were trimmed before anybody read them',
+    'Entries were trimmed before a consumer read them',
     `{{ $value | humanize }} entries of ${pipeline} are lost and not acknowledged.`,
     // A level, not an increase: a new leader begins a new series.
     'max by (namespace, pipeline) (redis_stream_unacknowledged_lost_entries) > 0',
@@ -157,7 +157,7 @@ const health: readonly AlertRule[] = [
   alert(
     'StreamPipelineContended',
     'warning',
-    'Somebody changes the operator’s objects back',
+    'Another writer undoes the operator’s writes',
     `Objects of ${pipeline} are changed back again and again: its condition Reconciled names the writer.`,
     'max by (namespace, pipeline) (streampipeline_contended) == 1',
     '%soon%',
@@ -177,7 +177,7 @@ const consumers: readonly AlertRule[] = [
   alert(
     'StreamPipelineSinkRejecting',
     'warning',
-    'Redis refuses the consumers',
+    'Redis refuses commands of consumers',
     `Consumers of ${pipeline} met {{ $value | humanize }} refusals in %recent%, reason {{ $labels.reason }}.`,
     'sum by (namespace, pipeline, reason) (increase(stream_consumer_failures_total[%recent%])) > %refusals%',
     '%short%',
@@ -185,7 +185,7 @@ const consumers: readonly AlertRule[] = [
   alert(
     'StreamPipelineConsumerSilent',
     'warning',
-    'A consumer runs and does not reach Redis',
+    'A consumer runs, but does not reach Redis',
     `{{ $labels.pod }} of ${pipeline} last reached Redis {{ $value | humanizeDuration }} ago.`,
     'time() - (stream_consumer_heartbeat_timestamp_seconds > 0) > %silentSeconds%',
     '%soon%',
@@ -204,7 +204,7 @@ const operator: readonly AlertRule[] = [
   alert(
     'StreamPipelineOperatorWithoutLeader',
     'critical',
-    'No operator leads',
+    'No operator pod leads',
     'Pipelines keep moving entries, but nothing is scaled, repaired or reported.',
     // A release each: the leader of one does nothing for another. Where there is not one series, nobody is left to group by.
     'sum by (namespace, job) (leader_election_master_status{name="streampipeline"}) < 1 or ' +
@@ -214,8 +214,8 @@ const operator: readonly AlertRule[] = [
   alert(
     'StreamPipelineOperatorWriting',
     'warning',
-    'The operator writes without a reason',
-    '{{ $value | humanize }} writes per second and pipeline: somebody undoes what the operator applies.',
+    'The operator writes at rest',
+    '{{ $value | humanize }} writes per second and pipeline: another writer undoes them.',
     `sum(rate(rest_client_requests_total{method="PATCH"}[%growth%]) ${ofOperators}) / ` +
       'count(count by (namespace, pipeline) (streampipeline_desired_replicas)) > %writesPerSecond%',
     '%longest%',

@@ -1,6 +1,6 @@
 /**
- * What scaling remembers of one pipeline. It is read from Redis before the first decision, and again when the pipeline reads another
- * stream. It is written when another number was decided or the circuit breaker changed, every half minute, and at the end, so that the
+ * The scaling state of one pipeline. The operator reads it from Redis before the first decision, and again when the pipeline reads
+ * another stream. It is written when another number was decided or the circuit breaker changed, every half minute, and at the end, so that the
  * next leader goes on from the last decision.
  *
  *   Unread ──read──▶ Found ──first sample──▶ Resumed       without a sample decisions hold, in each of these
@@ -53,7 +53,7 @@ export function createScalingMemory(
       if (id === shelfId) return
       const stored = await readScalingState(connection, keys)
       shelfId = id
-      // The same keys under another name or with another password: what this process wrote last.
+      // The same keys under another name or with another password: this process wrote that state.
       if (stored !== undefined && stored.atMs === written?.state.atMs) return
       found = { state: stored }
       written = undefined

@@ -1,4 +1,4 @@
-/** What scaling remembers outlives the operator in the pipeline's own `stats` hash, so that a new leader need not learn it anew. */
+/** The scaling state outlives the operator in the pipeline's own `stats` hash, so that a new leader need not learn it anew. */
 import type { RedisConnection } from '../../redis/connect/connection.ts'
 import type { KeySpace } from '../../redis/keys.ts'
 import { scalingState } from '../../redis/scripts/generated.ts'

@@ -110,8 +110,8 @@ function jobOf(
   const text = (field: (typeof fields)[number]) => values[fields.indexOf(field)] ?? undefined
   const time = (field: 'processedOn' | 'finishedOn') => numberOf(text(field))
   const [startedAt, finishedAt] = [time('processedOn'), time('finishedOn')]
-  const [progress, result, error] = [parsed(text('progress')), parsed(text('returnvalue')), text('failedReason')]
-  const options = parsed(text('opts'))
+  const [progress, result, error] = [jsonOrText(text('progress')), jsonOrText(text('returnvalue')), text('failedReason')]
+  const options = jsonOrText(text('opts'))
   const own = memberOf(options, 'sp')
   const entry = memberOf(own, 'id')
   const maxAttempts = memberOf(options, 'attempts')
@@ -139,8 +139,8 @@ function numberOf(text: unknown): number | undefined {
   return typeof text === 'string' && /^\d{1,15}$/.test(text) ? Number(text) : undefined
 }
 
-/** Anybody who may write to the queue may have written there: what is no JSON stays text. */
-function parsed(text: string | undefined): unknown {
+/** Any program may have written the value: a text that is no JSON stays text. */
+export function jsonOrText(text: string | undefined): unknown {
   if (text === undefined) return undefined
   try {
     return JSON.parse(text)
