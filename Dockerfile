@@ -5,8 +5,11 @@ ARG BASE=gcr.io/distroless/nodejs24-debian12:nonroot
 FROM ${BASE} AS common
 ARG VERSION=0.1.0
 ARG REVISION=unknown
+# Address of the repository.
+ARG SOURCE=""
 LABEL org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.source="${SOURCE}" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.vendor="StreamPipeline"
 ENV NODE_ENV=production

@@ -191,7 +191,7 @@ type JobOptionsSpec = StreamPipelineSpec['sink']['bullmq']['jobOptions']
 
 const backoffTypes = { Fixed: 'fixed', Exponential: 'exponential' } as const
 
-/** As BullMQ takes them. What is at BullMQ's own default is left out: options are stored with every job. */
+/** As BullMQ takes them. Options at BullMQ's own defaults are left out, since options are stored with every job. */
 function jobOptions(spec: JobOptionsSpec): CompiledJobOptions {
   return {
     attempts: spec.attempts,

@@ -1,7 +1,7 @@
 /**
- * The compiled form of a StreamPipeline: what the program works with. Defaults are in, durations are milliseconds (`…Ms`),
- * sizes are bytes (`…Bytes`), derived names are spelled out, one-of choices are discriminated unions, and the whole is frozen.
- * User shape → defaulted (schema.ts) → compiled (compile.ts).
+ * The compiled form of a StreamPipeline: what the program works with. Defaults are in. Durations are milliseconds (`…Ms`), sizes
+ * are bytes (`…Bytes`). Derived names are spelled out. One-of choices are discriminated unions. The whole is frozen. User shape →
+ * defaulted (parse.ts) → compiled (compile.ts).
  */
 
 export interface Reference {
@@ -146,7 +146,7 @@ export interface CompiledScaling {
   readonly schedules: readonly CompiledSchedule[]
 }
 
-/** What of `spec` moves data: scaling, mode and the pod's looks are apart, so that scaling never rolls pods. */
+/** The part of `spec` that moves data. Scaling, mode and the form of pods are apart, so that scaling never rolls pods. */
 export interface CompiledPipeline {
   readonly name: string
   readonly namespace: string

@@ -1,7 +1,7 @@
 /** The five fields of a cron expression, as cron-parser reads them: which days they name, and which times of a day. */
 import { CronExpressionParser } from 'cron-parser'
 
-export interface Cron {
+interface Cron {
   /** @param dayMs midnight at which the day begins, as if it were one of UTC */
   isDay(dayMs: number): boolean
   /** The last time of such a day up to `mostMs`; both in milliseconds after midnight. Undefined: all times are later. */

@@ -19,19 +19,19 @@ export const errorCatalogue = {
     message: '{subject} is not a valid StreamPipeline: {problems}',
     kind: 'Terminal',
     reason: 'InvalidSpec',
-    remedy: 'correct the fields named; `streampipeline validate FILE` checks them without a cluster',
+    remedy: 'correct the named fields; `streampipeline validate FILE` checks them without a cluster',
   },
   UnreadableFile: {
     message: 'cannot read {file}: {detail}',
     kind: 'Terminal',
     reason: 'UnreadableFile',
-    remedy: 'check that the path is right and that this user may read it',
+    remedy: 'check that the path is right, and that this user may read the file',
   },
   InvalidOption: {
     message: '{option}: {detail}',
     kind: 'Terminal',
     reason: 'InvalidOption',
-    remedy: 'correct the option; --help lists the forms it takes',
+    remedy: 'correct the option; --help lists the accepted forms',
   },
   ReferenceMissing: {
     message: '{kind} {name} (key {key}), which {field} refers to, is missing: {detail}',
@@ -86,13 +86,14 @@ export const errorCatalogue = {
     message: 'the TLS handshake with Redis at {address} failed: {detail}',
     kind: 'Retryable',
     reason: 'RedisTlsFailed',
-    remedy: 'check spec.redis.tls: caFrom must hold the CA that signed the server certificate, serverName a name in it',
+    remedy:
+      'check spec.redis.tls: caFrom must hold the CA that signed the server certificate, and serverName must be a name in that certificate',
   },
   RedisPermissionDenied: {
     message: 'the Redis user lacks a right: {detail}',
     kind: 'Retryable',
     reason: 'RedisPermissionDenied',
-    remedy: 'grant it with ACL SETUSER; docs/redis.md lists the commands and keys that are needed',
+    remedy: 'grant it with ACL SETUSER; docs/redis.md lists the necessary commands and keys',
   },
   RedisNotReady: {
     message: 'Redis at {address} answers {reply}: {detail}',
@@ -119,7 +120,7 @@ export const errorCatalogue = {
     remedy: 'another program uses this key: choose another name in the spec, or remove the key if it is unused',
   },
   DeadLettersFull: {
-    message: 'the dead-letter stream {stream} holds deadLetter.maxEntries ({maxEntries})',
+    message: 'the dead-letter stream {stream} is full: it holds deadLetter.maxEntries ({maxEntries})',
     kind: 'Retryable',
     reason: 'DeadLettersFull',
     remedy:
@@ -130,16 +131,16 @@ export const errorCatalogue = {
     kind: 'Retryable',
     reason: 'QueueHeld',
     remedy:
-      'resume the queue with the program that paused it, or move that program to BullMQ 6; when it resumes, it would lose the jobs added meanwhile, so entries stay pending',
+      'resume the queue with the program that paused it, or move that program to BullMQ 6; entries stay pending until then, since an older BullMQ loses the jobs that are added during a pause',
   },
   RedisCommandFailed: {
     message: 'Redis refused {command}: {detail}',
     kind: 'Retryable',
     reason: 'RedisCommandFailed',
-    remedy: 'read the reply; if it repeats, report it with the server version',
+    remedy: 'read the reply; if the refusal repeats, report it with the version of the server',
   },
   RedisReplyRefused: {
-    message: 'the reply of Redis at {address} is refused, and the connection was closed: {detail}',
+    message: 'the client refused a reply of Redis at {address}, and closed the connection: {detail}',
     kind: 'Retryable',
     reason: 'RedisReplyRefused',
     remedy: 'check that a Redis server, and no other program, listens at that address; docs/redis.md lists the limits of replies',
@@ -149,24 +150,24 @@ export const errorCatalogue = {
     kind: 'Retryable',
     reason: 'StreamClaimed',
     remedy:
-      'give this pipeline a group of its own in spec.source.group; until then its consumers read on, but it neither publishes a mode in Redis nor keeps its scaling state there. The claim passes on when that pipeline is deleted, or is not served for ten minutes',
+      'give this pipeline a group of its own in spec.source.group. Until then its consumers go on reading, but the operator neither publishes its mode nor keeps its scaling state in Redis. The claim of the other pipeline ends when that pipeline is deleted, or when no operator serves it for ten minutes',
   },
   ConnectionLimit: {
-    message: 'the operator already waits at {limit} servers of Redis for pipelines of namespace {namespace}',
+    message: 'the operator already waits for first entries at {limit} servers of Redis for pipelines of namespace {namespace}',
     kind: 'Retryable',
-    reason: 'ConnectionLimit',
+    reason: 'WakesLate',
     remedy:
-      'let pipelines share a server and its user, or move some to another namespace; until then this pipeline wakes at the next look',
+      'let pipelines share a server and its user, or move some to another namespace; until then the operator notices the first entry of this pipeline some seconds late',
   },
   LookQuarantined: {
-    message: 'looking at Redis is suspended, since the process that looked ended: {detail}',
+    message: 'the operator has suspended its looks at Redis, since the process that looked ended: {detail}',
     kind: 'Retryable',
     reason: 'LookQuarantined',
     remedy:
-      'check the servers that spec.redis and sink.bullmq.redis lead to, and what the keys of this pipeline hold; the operator tries again by itself, at most five minutes later',
+      'check the servers that spec.redis and sink.bullmq.redis name, and the content of the keys of this pipeline; the operator tries again by itself, at most five minutes later',
   },
   SpecQuarantined: {
-    message: 'checking the spec is suspended, since the process that checked it ended: {detail}',
+    message: 'the operator has suspended its check of the spec, since the process that checked it ended: {detail}',
     kind: 'Retryable',
     reason: 'SpecQuarantined',
     remedy:
@@ -176,40 +177,40 @@ export const errorCatalogue = {
     message: 'the payload was refused: {detail}',
     kind: 'Terminal',
     reason: 'PayloadRejected',
-    remedy: 'correct the field named, or spec.payload.schema',
+    remedy: 'correct the named field, or spec.payload.schema',
   },
   SchemaDiffers: {
     message: 'the schema in code and the schema of the resource differ: {detail}',
     kind: 'Terminal',
     reason: 'SchemaDiffers',
     remedy:
-      'consumers go by spec.payload.schema: change it there or in code, so that both say the same; `payloadSchemaOf` exports the one in code',
+      'consumers use spec.payload.schema: change it, or the schema in code, until both agree; `payloadSchemaOf` exports the one in code',
   },
   OptionRefused: {
     message: 'the option {option} of the request was refused: {detail}',
     kind: 'Terminal',
     reason: 'OptionRefused',
-    remedy: 'correct or leave out the option, or widen spec.sink.bullmq.allow; docs/migration.md lists the options',
+    remedy: 'correct or omit the option, or widen spec.sink.bullmq.allow; docs/migration.md lists the options',
   },
   OptionsNotTaken: {
     message: 'consumer {consumer} would drop the options of the request: {detail}',
     kind: 'Retryable',
     reason: 'OptionsNotTaken',
     remedy:
-      'dispatch it again once every consumer of the group runs this release with spec.sink.bullmq.allow; or dispatch without options',
+      'dispatch the request again once every consumer of the group runs this release with spec.sink.bullmq.allow; or dispatch it without options',
   },
   DispatchContended: {
     message: 'another forwarder has held the lock of the idempotency key {key} until the time limit',
     kind: 'Retryable',
     reason: 'DispatchContended',
-    remedy: 'dispatch it again: the lock of a forwarder that died expires after idempotency.lockTTL',
+    remedy: 'dispatch the request again: the lock of a forwarder that died expires after idempotency.lockTTL',
   },
   PortableForwarding: {
     message: 'jobs go into queue {queue} by the portable path: {detail}',
     kind: 'Retryable',
     reason: 'PortableForwarding',
     remedy:
-      'no jobs are at risk, but adding takes more round trips and a lock: install the BullMQ that this release names as its dependency; docs/guarantees.md describes the paths',
+      'no jobs are at risk, but adding takes more round trips and a lock: install a BullMQ whose scripts this release knows; docs/guarantees.md lists these versions, and describes the paths',
   },
   ReplicationUnconfirmed: {
     message: 'jobs at {address} are acknowledged without the confirmation of a replica: {detail}',
@@ -221,19 +222,25 @@ export const errorCatalogue = {
     message: 'the {what} was closed',
     kind: 'Terminal',
     reason: 'Closed',
-    remedy: 'create a new one; close it only after its last use',
+    remedy: 'create a new {what}; close it only after its last use',
+  },
+  ListenerFailed: {
+    message: 'a listener of the worker’s event {event} failed: {detail}',
+    kind: 'Terminal',
+    reason: 'ListenerFailed',
+    remedy: 'correct the function that was given to worker.on; the job is not affected',
   },
   HandlerMissing: {
     message: 'the worker has no handler for jobs named {name}; it has {known}',
     kind: 'Retryable',
     reason: 'HandlerMissing',
-    remedy: 'deploy a worker with that handler, or add one named *: the job is tried again as its attempts allow',
+    remedy: 'deploy a worker with that handler, or add a handler named *: BullMQ tries the job again while it has attempts left',
   },
   ExecutionLockLost: {
     message: 'the execution lock of job {job} was lost while it ran',
     kind: 'Retryable',
     reason: 'ExecutionLockLost',
-    remedy: 'the job runs again elsewhere; make the handler stop on its AbortSignal, or raise lockTTL',
+    remedy: 'the job runs again elsewhere; make the handler stop on its AbortSignal, or raise lockTtlMs of the worker',
   },
   KubernetesUnreachable: {
     message: 'the Kubernetes API server cannot be reached: {detail}',
@@ -245,7 +252,7 @@ export const errorCatalogue = {
     message: 'the Kubernetes API server forbids the request: {detail}',
     kind: 'Retryable',
     reason: 'Forbidden',
-    remedy: 'grant the verb to the ServiceAccount named, in its Role; the chart generates the whole Role',
+    remedy: 'add the verb to the Role of the ServiceAccount named; the chart has the complete Role',
   },
   KubernetesRefused: {
     message: 'the Kubernetes API server refused {operation}: {detail}',
@@ -285,7 +292,7 @@ export const errorCatalogue = {
     remedy: 'no action is needed: the operator reads it again and retries',
   },
   KubernetesExpired: {
-    message: 'the Kubernetes API server no longer has the version asked for: {detail}',
+    message: 'the Kubernetes API server no longer has the requested version: {detail}',
     kind: 'Retryable',
     reason: 'Expired',
     remedy: 'no action is needed: the operator reads the list again',
@@ -309,7 +316,7 @@ export const errorCatalogue = {
     kind: 'Terminal',
     reason: 'SchemaOutdated',
     remedy:
-      'install the one that came with it: `streampipeline crd | kubectl apply --server-side -f -`, or upgrade the chart with crds.enabled',
+      'install the definition of this release: `streampipeline crd | kubectl apply --server-side -f -`, or upgrade the chart with crds.enabled',
   },
   NameTaken: {
     message: '{kind} {name} exists and belongs to {owner}, not to this pipeline',
@@ -324,19 +331,19 @@ export const errorCatalogue = {
     remedy: 'no action is needed: the operator creates it again after the deletion; if it stays, check its finalizers',
   },
   Contended: {
-    message: '{kind} {name} is repeatedly changed back by another operator of StreamPipelines',
+    message: 'another operator of StreamPipelines repeatedly changes {kind} {name} back',
     kind: 'Retryable',
     reason: 'Contended',
     remedy: 'let one operator serve this namespace: correct --namespaces of one, or uninstall it',
   },
   ReplicasContended: {
-    message: 'spec.replicas of {kind} {name} is repeatedly changed back by {writer}; the operator leaves it as it is',
+    message: '{writer} repeatedly changes spec.replicas of {kind} {name} back; the operator leaves it as it is',
     kind: 'Retryable',
     reason: 'Contended',
     remedy: '{advice}',
   },
   FieldsContended: {
-    message: '{kind} {name} is repeatedly changed back by {writer}; the operator leaves it as it is',
+    message: '{writer} repeatedly changes {kind} {name} back; the operator leaves it as it is',
     kind: 'Retryable',
     reason: 'Contended',
     remedy:
@@ -355,9 +362,9 @@ export const errorCatalogue = {
     remedy: '{advice}',
   },
   Internal: {
-    message: 'internal fault: {detail}',
+    message: 'internal error: {detail}',
     kind: 'Retryable',
     reason: 'InternalError',
-    remedy: 'this is a defect of StreamPipeline: report it with the log lines around it',
+    remedy: 'this is a bug in StreamPipeline: report it with the log lines around it',
   },
 } as const satisfies Record<string, ErrorEntry>

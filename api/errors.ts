@@ -1,7 +1,7 @@
 /**
- * The error catalogue. Every failure that a person can meet has one entry here: a stable code, what is said, whether trying
- * again can help, the condition reason it shows as, and what to do about it. Foreign errors (Redis replies, Kubernetes Status
- * objects, Node's system errors) become one of these once, at the edge, with `cause` set; the rest of the program branches on
+ * The error catalogue. Every failure that a person can meet has one entry here. The entry has a stable code, a message, the
+ * condition reason and the remedy. It also says whether a retry can help. Foreign errors are Redis replies, Kubernetes Status
+ * objects and Node's system errors. Each becomes one of these once, at the edge, with `cause` set. All other code branches on
  * `code` and `retryable`, never on text. Codes are never reused once retired.
  *
  * A parameter may be text from outside: a server's reply, a key, another program's error. It is made printable and bounded here. Every
@@ -45,12 +45,12 @@ export class StreamPipelineError extends Error {
     this.parameters = safe
   }
 
-  /** True when the same call may succeed later without anybody changing anything here. */
+  /** True if the same call may succeed later without a change by the caller. */
   get retryable(): boolean {
     return errorCatalogue[this.code].kind === 'Retryable'
   }
 
-  /** Kubernetes condition reason. */
+  /** Reason of the Kubernetes condition. */
   get reason(): string {
     return errorCatalogue[this.code].reason
   }
@@ -75,7 +75,7 @@ export function errorText(error: StreamPipelineError): string {
   return `streampipeline: ${error.message}\n  ${error.remedy}`
 }
 
-/** Turns anything thrown into a catalogued error; what is not known yet is an internal fault. */
+/** Turns anything thrown into a catalogued error; what is not known yet is an internal error. */
 export function asFailure(thrown: unknown): StreamPipelineError {
   if (thrown instanceof StreamPipelineError) return thrown
   return failure('Internal', { detail: textOf(thrown) }, thrown)

@@ -9,8 +9,8 @@ export const exitCodes = {
   badUsage: 64,
   /** EX_UNAVAILABLE: Redis or the cluster could not be reached, or refused us, for too long. */
   unavailable: 69,
-  /** EX_SOFTWARE: a fault of ours. */
-  fault: 70,
+  /** EX_SOFTWARE: a bug of ours. */
+  internal: 70,
 } as const
 
 export function exitCodeOf(error: StreamPipelineError): number {
@@ -26,7 +26,7 @@ export function exitCodeOf(error: StreamPipelineError): number {
     case 'ConsumerRefused':
       return exitCodes.badUsage
     case 'Internal':
-      return exitCodes.fault
+      return exitCodes.internal
     default:
       return exitCodes.unavailable
   }

@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises'
 import { compilePipeline } from './compile.ts'
 import { failure, StreamPipelineError } from './errors.ts'
 import { type LoadedPipeline, loadPipelines } from './load.ts'
+import { describeMarks } from './markmemory.ts'
 import { describeMemory, memoryNeed, memoryRemarks } from './memory.ts'
 import { plainPasswordRemarks } from './plainpassword.ts'
 import { mostMessage, printable, printableName } from './printable.ts'
@@ -30,25 +31,34 @@ async function read(file: string): Promise<string> {
   }
 }
 
-export interface CheckedResource {
+interface CheckedHead {
   /** `namespace/name`, or the name alone; empty when it has none. */
   readonly name: string
   readonly line: number
   readonly problems: readonly (Problem & { readonly line: number })[]
-  /** What a consumer of it may hold in memory, as a phrase; absent where there are problems. */
-  readonly memory?: string
-  /** Memory that copies of requests in jobs may take in the queue's Redis, as a phrase. Absent: jobs keep no copies. */
-  readonly queueMemory?: string
-  /** The validator of the payloads, and the reason where it is not ajv. Absent: there are problems, or no schema. */
-  readonly judge?: string
-  /** What is valid and will go wrong all the same, with the remedy. */
+  /** Valid settings that will go wrong all the same, with the remedy. */
   readonly remarks: readonly (Problem & { readonly line: number })[]
 }
+
+/** The needs of a valid resource, as phrases. */
+interface Needs {
+  /** The memory that a consumer of it may hold. */
+  readonly memory: string
+  /** The memory that idempotency marks take in the queue's Redis. */
+  readonly markMemory: string
+  /** Memory that copies of requests in jobs may take in the queue's Redis. Absent: jobs keep no copies. */
+  readonly queueMemory?: string
+  /** The validator of the payloads, and the reason where it is not ajv. Absent: there is no schema. */
+  readonly judge?: string
+}
+
+/** A resource with problems needs nothing. */
+export type CheckedResource = CheckedHead & (Needs | { readonly [Need in keyof Needs]?: never })
 
 export interface FileReport {
   readonly file: string
   readonly resources: readonly CheckedResource[]
-  /** What keeps the file from being read as YAML at all, and every problem of its resources, as `FILE:LINE: FIELD: MESSAGE`. */
+  /** Every reason why the file is not YAML at all, and every problem of its resources, as `FILE:LINE: FIELD: MESSAGE`. */
   readonly problems: readonly string[]
   /** Every remark on its resources, in the same form. */
   readonly remarks: readonly string[]
@@ -84,7 +94,7 @@ export async function validateFile(file: string): Promise<FileReport> {
   }
 }
 
-function checked({ document, line, lineOf }: LoadedPipeline): CheckedResource {
+function checked({ document, line, rounded, lineOf }: LoadedPipeline): CheckedResource {
   const located = (problem: Problem) => ({ ...problem, line: lineOf(problem.field) })
   const head = { name: nameOf(document), line }
   const problems = validate(document).map(located)
@@ -99,8 +109,11 @@ function checked({ document, line, lineOf }: LoadedPipeline): CheckedResource {
     ...head,
     problems,
     memory: describeMemory(need),
+    markMemory: describeMarks(pipeline.idempotency.windowMs),
     ...(queueMemory !== undefined && { queueMemory }),
     ...(judge !== undefined && { judge }),
-    remarks: [...payloadRemarks(payload), ...plainPasswordRemarks(pipeline), ...memoryRemarks(need, consumer)].map(located),
+    remarks: [...rounded, ...payloadRemarks(payload), ...plainPasswordRemarks(pipeline), ...memoryRemarks(need, consumer)].map(
+      located,
+    ),
   }
 }

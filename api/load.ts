@@ -1,8 +1,8 @@
 /**
  * Reads resource files as kubectl does: YAML 1.1 (JSON is a subset), several documents in a file, Lists opened.
  *
- * YAML 1.1 takes an unquoted y, n, yes, no, on or off for a boolean, as a value and as a key: `required: [x, y]` in a schema would
- * be stored as `["x", true]` without a word. Whoever writes one means the text nearly always, so it is refused here, with its line.
+ * YAML 1.1 takes an unquoted y, n, yes, no, on or off for a boolean, as a value and as a key. It would silently store `required:
+ * [x, y]` of a schema as `["x", true]`. An author of one means the text nearly always, so it is refused here, with its line.
  */
 import {
   type Document,
@@ -18,8 +18,9 @@ import {
   visit,
 } from 'yaml'
 import { failure } from './errors.ts'
+import { roundedNumbers } from './roundednumbers.ts'
 import { group, kind } from './schema/pipeline.ts'
-import { isRecord } from './validation/problem.ts'
+import { isRecord, type Problem } from './validation/problem.ts'
 
 export interface LoadedPipeline {
   readonly file: string
@@ -27,6 +28,8 @@ export interface LoadedPipeline {
   readonly line: number
   /** As written: neither checked nor defaulted. */
   readonly document: unknown
+  /** Numbers of the payload's schema that were rounded when they were read. */
+  readonly rounded: readonly Problem[]
   /** The line of a field by its path (`spec.source.batchSize`), or of the nearest field around it. */
   lineOf(field: string): number
 }
@@ -39,7 +42,7 @@ function isAbsent(tag: { readonly tag: string; readonly format?: string }): bool
   return tag.format === 'TIME' || absentTags.has(tag.tag.replace('tag:yaml.org,2002:', ''))
 }
 
-/** What kubectl's parser has and YAML 1.1 has not: Go's spelling of numbers in other bases, and dots without digits as text. */
+/** Forms that kubectl's parser has and YAML 1.1 has not: Go's spelling of numbers in other bases, and dots without digits as text. */
 const addedTags: readonly ScalarTag[] = [
   {
     tag: 'tag:yaml.org,2002:int',
@@ -63,14 +66,14 @@ function parse(text: string, lines: LineCounter): Document[] {
 }
 
 /**
- * The StreamPipelines of a file, other kinds left out.
- * @throws InvalidPipeline for a syntax error, an ambiguous word or a file without a StreamPipeline, with line and column
+ * Returns the StreamPipelines of a file, and ignores other kinds.
+ * @throws InvalidPipeline, with line and column, for a syntax error, an ambiguous word or a file without a StreamPipeline
  */
 export function loadPipelines(text: string, file: string): readonly LoadedPipeline[] {
   const lines = new LineCounter()
   const documents = parse(text, lines)
   const found = documents.flatMap((document) => {
-    refuseFaults(document, lines, file)
+    refuseScalars(document, lines, file)
     return resources(document.contents as Node, document, lines, file)
   })
   if (found.length === 0) throw refused(file, `it holds no ${kind} (apiVersion: ${group}/…, kind: ${kind})`)
@@ -81,25 +84,25 @@ function refused(file: string, problems: string, cause?: unknown) {
   return failure('InvalidPipeline', { subject: file, problems }, cause)
 }
 
-function refuseFaults(document: Document, lines: LineCounter, file: string): void {
+function refuseScalars(document: Document, lines: LineCounter, file: string): void {
   const [first] = document.errors
   if (first !== undefined) {
     const { line, col } = lines.linePos(first.pos[0])
     throw refused(file, `line ${line}, column ${col}: ${first.message}`, first)
   }
-  const faults: string[] = []
+  const problems: string[] = []
   visit(document, {
     Scalar(_, node) {
-      const fault = faultOf(node)
-      if (fault === undefined) return
+      const problem = problemOf(node)
+      if (problem === undefined) return
       const { line, col } = lines.linePos(node.range?.[0] ?? 0)
-      faults.push(`line ${line}, column ${col}: ${fault}`)
+      problems.push(`line ${line}, column ${col}: ${problem}`)
     },
   })
-  if (faults.length > 0) throw refused(file, faults.join('; '))
+  if (problems.length > 0) throw refused(file, problems.join('; '))
 }
 
-function faultOf({ type, source, value }: Scalar): string | undefined {
+function problemOf({ type, source, value }: Scalar): string | undefined {
   if (typeof value === 'number' && !Number.isFinite(value)) return `JSON has no number ${source}: write "${source}" for the text`
   if (type !== 'PLAIN' || source === undefined || !ambiguous.test(source)) return undefined
   const boolean = /^(?:y|yes|on)$/i.test(source)
@@ -114,7 +117,8 @@ function resources(node: Node, document: Document, lines: LineCounter, file: str
   }
   if (!isOurs(plain)) return []
   const lineAt = (at: Node) => lines.linePos(at.range?.[0] ?? 0).line
-  return [{ file, line: lineAt(node), document: plain, lineOf: (field) => lineAt(nearestNode(node, field)) }]
+  const rounded = roundedNumbers(node, document)
+  return [{ file, line: lineAt(node), document: plain, rounded, lineOf: (field) => lineAt(nearestNode(node, field)) }]
 }
 
 /** Aliases are followed only now, so an anchor that is missing, or one that unfolds without end, shows only here. */
@@ -127,7 +131,7 @@ function unfolded(node: Node, document: Document, lines: LineCounter, file: stri
   }
 }
 
-/** Other kinds may share the file; what names neither kind nor apiVersion is taken for a misspelt pipeline and told so. */
+/** Other kinds may share the file; what names neither kind nor apiVersion is reported as a misspelt pipeline. */
 function isOurs(document: unknown): boolean {
   if (document === null) return false
   if (!isRecord(document)) return true

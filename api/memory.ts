@@ -1,12 +1,12 @@
 /**
- * How much memory a consumer may need, worked out from the spec. It holds batches and little else, so what counts is how large
- * they can become: near `batchBytes`, or sixteen entries of `maxBytes` where those are more (the first read does not know how
- * large entries are), and never more than `batchSize` entries. Several are in flight, and a payload is there several times over:
+ * How much memory a consumer may need, worked out from the spec. It holds batches and little else, so their size counts. A batch
+ * comes near `batchBytes`. It can be sixteen entries of `maxBytes`, where those are more, since the first read does not know how
+ * large entries are. It never has more than `batchSize` entries. Several are in flight, and a payload is there several times over:
  * as read, decoded, as text again, packed for the script, and as garbage.
  *
- * The factors are upper bounds of what was measured with JSON of many small members, 256 KiB to 1 MiB each, in three batches: 4 to
- * 7 times the batches beside the process itself, 2 to 4 times in V8's heap. A payload made to be large when decoded (`[{},{},…]`) can
- * exceed them: what its schema does not refuse is bounded by `maxBytes` alone.
+ * The factors are upper bounds of measurements: JSON of many small members, 256 KiB to 1 MiB each, in three batches. Beside the
+ * process itself they took 4 to 7 times the batches, and 2 to 4 times in V8's heap. A payload made to be large when decoded
+ * (`[{},{},…]`) can exceed them: what its schema does not refuse is bounded by `maxBytes` alone.
  */
 import type { CompiledPipeline } from './compiled.ts'
 import { formatQuantity, parseQuantity } from './quantity.ts'
@@ -60,7 +60,7 @@ function rounded(bytes: number): string {
   return formatQuantity(Math.ceil(bytes / unit) * unit)
 }
 
-/** What a pod's settings leave too little for; the API server takes them, and the consumer would be killed under load. */
+/** Settings of a pod that leave too little memory. The API server accepts them, and the consumer would be killed under load. */
 export function memoryRemarks(need: MemoryNeed, consumer: ConsumerSpec): readonly Problem[] {
   const less = 'or lower payload.maxBytes, source.batchBytes or source.inFlightBatches'
   const remarks: Problem[] = []
@@ -78,7 +78,7 @@ export function memoryRemarks(need: MemoryNeed, consumer: ConsumerSpec): readonl
   return remarks
 }
 
-/** Undefined where it cannot be told: a value from elsewhere. */
+/** Undefined where it cannot be known: a value from elsewhere. */
 function heapGiven({ env, envFrom }: ConsumerSpec): number | undefined {
   const options = env.find(({ name }) => name === 'NODE_OPTIONS')
   if (options === undefined) return envFrom.length === 0 ? imageHeapBytes : undefined

@@ -1,4 +1,4 @@
-/** What the operator reports. One line per thing, since `kubectl describe` prints each field on a line of its own. */
+/** The operator's report. One line per thing, since `kubectl describe` prints each field on a line of its own. */
 import { z } from 'zod'
 
 export const conditionTypes = [
@@ -23,17 +23,17 @@ const condition = z.strictObject({
     .string()
     .max(316)
     .regex(/^([a-z0-9.-]+\/)?[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?$/)
-    .describe('What is said.'),
-  status: z.enum(['True', 'False', 'Unknown']).describe('Whether it holds.'),
+    .describe('Type of the condition.'),
+  status: z.enum(['True', 'False', 'Unknown']).describe('Whether the condition holds.'),
   reason: z
     .string()
     .min(1)
     .max(1024)
     .regex(/^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$/)
-    .describe('Why, in one word.'),
-  message: z.string().max(32_768).describe('What failed, on which object, why, and what to do.'),
+    .describe('Cause, in one word.'),
+  message: z.string().max(32_768).describe('The failure, its object, the cause and the remedy.'),
   lastTransitionTime: time().describe('When `status` last changed.'),
-  observedGeneration: number().min(0).optional().describe('Generation of the resource it was said of.'),
+  observedGeneration: number().min(0).optional().describe('Generation of the spec that the condition is about.'),
 })
 
 export const waitingForOperator = {
@@ -45,43 +45,54 @@ export const waitingForOperator = {
 } as const
 
 export const statusSchema = z.strictObject({
-  observedGeneration: number().optional().describe('Generation the rest was made from.'),
-  replicas: small().optional().describe('Consumer pods there are.'),
-  readyReplicas: small().optional().describe('Those that are ready.'),
+  observedGeneration: number().optional().describe('Generation of the spec that this status is about.'),
+  replicas: small().optional().describe('Number of consumer pods.'),
+  readyReplicas: small().optional().describe('Number of ready consumer pods.'),
   selector: z.string().max(1024).optional().describe('Label selector of the pods, for the scale subresource.'),
   backlog: z
     .strictObject({
-      undelivered: number().optional().describe('Entries no consumer has read.'),
-      pending: number().optional().describe('Entries read and not settled.'),
-      quarantined: number().optional().describe('Pending entries near the delivery ceiling; they do not move replicas.'),
-      oldestAge: z.string().max(32).optional().describe('Age of the oldest entry that waits.'),
-      deadLettered: number().optional().describe('Dead letters kept.'),
-      lost: number().optional().describe('Entries trimmed unread, ever.'),
-      unaccounted: number().optional().describe('Entries others took, still in the stream, at most.'),
+      undelivered: number().optional().describe('Entries that no consumer has read.'),
+      pending: number().optional().describe('Entries that consumers have read and not settled.'),
+      quarantined: number()
+        .optional()
+        .describe('Pending entries that Redis has delivered three times or more. They do not add replicas.'),
+      oldestAge: z.string().max(32).optional().describe('Age of the oldest waiting entry.'),
+      deadLettered: number().optional().describe('Number of dead letters.'),
+      lost: number().optional().describe('Entries that were ever trimmed unread.'),
+      unaccounted: number()
+        .optional()
+        .describe('Upper bound of the entries that other programs took from the group and that are still in the stream.'),
     })
     .optional()
-    .describe('What waits, rounded.'),
+    .describe('Rounded counts of entries and dead letters.'),
+  idempotency: z
+    .strictObject({
+      marks: number().optional().describe('Number of marks after the present rate has lasted for idempotency.window.'),
+      memory: z.string().max(32).optional().describe("Memory that these marks take of the queue's Redis."),
+    })
+    .optional()
+    .describe('Rounded forecast for the marks of forwarded keys, at the present rate of the stream.'),
   consumers: z
     .strictObject({
-      active: small().optional().describe('At work.'),
-      starting: small().optional().describe('Not yet seen in Redis.'),
-      stale: small().optional().describe('Alive by the cluster, silent in Redis.'),
-      vanished: small().optional().describe('Gone, with entries still under their name.'),
-      unhealthy: lines().optional().describe('One line each, worst first.'),
+      active: small().optional().describe('Consumers that send heartbeats.'),
+      starting: small().optional().describe('Pods whose consumers have not registered in Redis yet.'),
+      stale: small().optional().describe('Consumers without heartbeats whose pods exist.'),
+      vanished: small().optional().describe('Consumers without heartbeats whose pods are gone.'),
+      unhealthy: lines().optional().describe('One line for each unhealthy consumer, worst first.'),
     })
     .optional()
-    .describe('How many consumers are in which state.'),
+    .describe('Numbers of consumers by state.'),
   scaling: z
     .strictObject({
-      desiredReplicas: small().optional().describe('How many consumers there should be.'),
-      recommendedReplicas: small().optional().describe('How many the model recommends, obeyed or not.'),
-      reason: z.string().max(1024).optional().describe('Why that many.'),
-      limitedBy: z.string().max(64).optional().describe('What keeps it from more or fewer.'),
-      lastScaleTime: time().optional().describe('When it last changed.'),
-      decisions: lines().optional().describe('One line each, newest first.'),
+      desiredReplicas: small().optional().describe('Number of consumers that should run.'),
+      recommendedReplicas: small().optional().describe('Number that the scaler recommends, also under Manual.'),
+      reason: z.string().max(1024).optional().describe('Reason for the number.'),
+      limitedBy: z.string().max(64).optional().describe('Limit that keeps the number from being larger or smaller.'),
+      lastScaleTime: time().optional().describe('When the number last changed.'),
+      decisions: lines().optional().describe('One line for each decision, newest first.'),
     })
     .optional()
-    .describe('The last decision.'),
+    .describe('The last decision on the number of consumers.'),
   conditions: z
     .array(condition)
     .max(16)

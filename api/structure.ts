@@ -35,7 +35,7 @@ export interface Structure {
   readonly 'x-kubernetes-map-type'?: 'atomic' | 'granular'
 }
 
-/** What zod emits: a structure whose closedness is spelled as JSON Schema does. */
+/** The structure that zod emits, with its closedness spelled as JSON Schema does. */
 type Emitted = Omit<Structure, 'additionalProperties' | 'properties' | 'items' | 'anyOf'> & {
   readonly additionalProperties?: boolean | Emitted
   readonly properties?: Readonly<Record<string, Emitted>>

@@ -14,7 +14,7 @@ export { describeProblems } from './admission.ts'
 export type { Problem } from './validation/problem.ts'
 
 /** @param previous the document that this one replaces; only then are rules about change (an immutable field) checked */
-export function admit(document: unknown, previous?: unknown): Admission {
+function admit(document: unknown, previous?: unknown): Admission {
   const { value, problems } = admitAsServer(document, previous)
   return { value, problems: [...problems, ...costlyProblems(value)] }
 }
@@ -37,7 +37,7 @@ export function pipelineWarnings(document: unknown): readonly Problem[] {
   return [...problems, ...undecidedProblems(payload), ...payloadRemarks(payload)].map(shown)
 }
 
-/** What is wrong with a document, each problem naming its field and the remedy; empty: nothing. */
+/** The problems of a document, each with its field and the remedy; empty: none. */
 export function validate(document: unknown, previous?: unknown): readonly Problem[] {
   const { value, problems } = admit(document, previous)
   const payload = payloadOf(value)

@@ -7,7 +7,18 @@ import { root } from './root.ts'
 export const architecturePage = 'docs/architecture.md'
 
 /** The folders of the product. */
-export const productFolders = ['api', 'process', 'redis', 'scaling', 'client', 'consumer', 'operator', 'local', 'cli'] as const
+export const productFolders = [
+  'api',
+  'process',
+  'redis',
+  'scaling',
+  'sampling',
+  'client',
+  'consumer',
+  'operator',
+  'local',
+  'cli',
+] as const
 
 const drawings: Readonly<Record<string, () => string>> = {
   product: () => drawingOf(roomsOf('', productFolders)),

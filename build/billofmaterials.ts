@@ -1,12 +1,12 @@
 /**
- * The bill of materials of a bundle, CycloneDX 1.6 JSON. It lists the packages whose files esbuild put into the bundle, with
+ * The bill of materials of a bundle, CycloneDX 1.6 JSON. It lists the packages of which code stands in the bundle, with
  * version and checksum from the lock file, and the licence that each package states. Equal inputs give equal bytes, so that two
  * builds of one commit can be compared.
  */
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 
-export interface BillInput {
+interface BillInput {
   readonly root: string
   readonly image: string
   readonly version: string

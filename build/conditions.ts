@@ -13,12 +13,12 @@ const meanings: Readonly<Record<(typeof conditionTypes)[number], string>> = {
   ScalingActive: 'Replicas follow the age of the backlog.',
   Drained: 'Under mode Direct or suspend: whether the stream has no unsettled entry.',
   DataIntact:
-    'False once entries were trimmed unread, or while the dead-letter stream is full. Unknown while counts leave it open.',
+    'False once entries were trimmed unread, or while the dead-letter stream is full. Unknown while counts do not show whether entries were lost.',
 }
 
 const events: Readonly<Record<Tone, string>> = {
-  Good: 'Normal, when it ends a fault',
-  Neutral: 'Normal, when it ends a fault',
+  Good: 'Normal, when it ends a failure',
+  Neutral: 'Normal, when it ends a failure',
   Underway: '',
   Bad: 'Warning',
 }
@@ -71,7 +71,8 @@ Two more Events are \`Ready\` (Normal, when the condition becomes True) and \`Sc
 Operator, consumer, library and command line share one catalogue. The code is stable, and is part of logs and exceptions.
 Conditions and Events have the reason.
 
-*Retried*: whether a repetition may succeed without a change. If not, the condition \`Stalled\` is True.
+*Retried*: whether a repetition may succeed without a change. While the operator has an error that is not retried, the pipeline's
+condition \`Stalled\` is True.
 
 ${table(['Code', 'Reason', 'Retried', 'Message', 'Remedy'], errors)}
 `

@@ -6,6 +6,8 @@ import { crd } from '../api/crd.ts'
 import { architecture, architecturePage } from './architecture.ts'
 import { chartFiles } from './chart/files.ts'
 import { conditions } from './conditions.ts'
+import { libraryReference } from './library/reference.ts'
+import { troubleshooting } from './library/troubleshooting.ts'
 import { metricsDocument } from './metricsdoc.ts'
 import { redisDocument } from './redisdoc.ts'
 import { reference } from './reference.ts'
@@ -29,6 +31,14 @@ export function generated(): ReadonlyMap<string, string> {
     [
       'docs/metrics.md',
       `<!-- Generated from the metrics of operator, consumer and client by \`npm run generate\`; change them there. -->\n${metricsDocument()}`,
+    ],
+    [
+      'docs/library.md',
+      `<!-- Generated from the types and docstrings of client/ by \`npm run generate\`; change them there. -->\n${libraryReference()}`,
+    ],
+    [
+      'docs/troubleshooting.md',
+      `<!-- Generated from api/errorcatalogue.ts and the sources of client/ by \`npm run generate\`; change it there. -->\n${troubleshooting()}`,
     ],
     [architecturePage, architecture()],
     [scriptFile, scriptCalls()],

@@ -6,6 +6,8 @@
  *   REPOSITORY  prefix of the names; default `localhost/streampipeline`, so: localhost/streampipeline/operator:VERSION
  *   TAG         default: the version in package.json
  *   BUILDER     `buildah` or `docker`; default: the first of them that works
+ *   SOURCE      address of the repository, for a label; default: none
+ *   SOURCE_DATE_EPOCH  buildah gives every file this time, so that two builds are equal; default: the time of the build
  */
 import { execFileSync, spawnSync } from 'node:child_process'
 import { readFileSync, rmSync, statSync } from 'node:fs'
@@ -14,13 +16,13 @@ import { bundleAll, bundleFolder } from './bundle.ts'
 import { root } from './root.ts'
 import { imageNames, v8Flags } from './v8flags.ts'
 
-export interface BuiltImage {
+interface BuiltImage {
   /** `repository:tag` */
   readonly reference: string
   readonly archive: string
 }
 
-export interface ImageSpec {
+interface ImageSpec {
   readonly reference: string
   readonly archive: string
   readonly dockerfile: string
@@ -28,6 +30,8 @@ export interface ImageSpec {
   readonly context: string
   readonly target?: string
   readonly args?: Readonly<Record<string, string>>
+  /** Seconds since 1970 that buildah states as the time of files and image. */
+  readonly epoch?: string | undefined
 }
 
 const builders = ['buildah', 'docker'] as const
@@ -44,7 +48,7 @@ export function findBuilder(env: NodeJS.ProcessEnv): Builder | undefined {
 
 export function buildImage(
   builder: Builder,
-  { reference, archive, dockerfile, context, target, args = {} }: ImageSpec,
+  { reference, archive, dockerfile, context, target, args = {}, epoch }: ImageSpec,
 ): BuiltImage {
   const options = [
     '-f',
@@ -54,13 +58,19 @@ export function buildImage(
     ...(target === undefined ? [] : ['--target', target]),
     ...Object.entries(args).flatMap(([name, value]) => ['--build-arg', `${name}=${value}`]),
   ]
+  // Without the label that names buildah's version, the base and the copied files alone make the image.
+  const fixed = epoch === undefined ? [] : ['--timestamp', epoch, '--identity-label=false']
   rmSync(archive, { force: true })
   const quiet = { stdio: ['ignore', 'ignore', 'inherit'] as ['ignore', 'ignore', 'inherit'] }
   switch (builder) {
     case 'buildah':
       // Debian's buildah wants chroot isolation only for RUN, which there is none of; it must be named to work without user
       // namespaces.
-      execFileSync('buildah', [...buildah, 'build', '-q', '--isolation', 'chroot', '--layers=false', ...options, context], quiet)
+      execFileSync(
+        'buildah',
+        [...buildah, 'build', '-q', '--isolation', 'chroot', '--layers=false', ...fixed, ...options, context],
+        quiet,
+      )
       execFileSync('buildah', [...buildah, 'push', '-q', reference, `docker-archive:${archive}:${reference}`], quiet)
       break
     case 'docker':
@@ -85,11 +95,12 @@ export async function buildImages(env: NodeJS.ProcessEnv): Promise<readonly Buil
     throw new Error('neither buildah nor a docker daemon is here: apt-get install -y buildah, or start docker')
   await bundleAll()
   const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string }
-  const { BASE, REPOSITORY = 'localhost/streampipeline', TAG = version } = env
+  const { BASE, REPOSITORY = 'localhost/streampipeline', TAG = version, SOURCE = '', SOURCE_DATE_EPOCH: epoch } = env
   const args = {
     ...(BASE === undefined ? {} : { BASE }),
     VERSION: version,
     REVISION: revision(),
+    SOURCE,
     OPERATOR_V8_FLAGS: v8Flags.operator,
     CONSUMER_V8_FLAGS: v8Flags.consumer,
   }
@@ -101,6 +112,7 @@ export async function buildImages(env: NodeJS.ProcessEnv): Promise<readonly Buil
       context: bundleFolder,
       target: name,
       args,
+      epoch,
     }),
   )
 }

@@ -35,38 +35,57 @@ export function metricsDocument(): string {
   const worker = createWorkerMetrics({ queue: 'ndvi' }).registry
   return `# Metrics
 
-Operator and consumer serve \`/metrics\` in the text format of Prometheus. A worker puts its metrics into the registry that it is given. Each
-process also has prom-client's metrics of Node (\`process_…\`, \`nodejs_…\`).
+Operator and consumer serve \`/metrics\` in the text format of Prometheus. A worker registers its metrics in the prom-client registry that you
+pass. Each process also has prom-client's metrics of Node (\`process_…\`, \`nodejs_…\`).
 
-A name in \`_seconds\` is in seconds. A name in \`_total\` only grows. The [chart's README](../charts/streampipeline-operator/README.md#alerts)
-lists the alerts. Each has a page in [runbooks](runbooks).
+A metric named \`…_seconds\` is in seconds. A metric named \`…_total\` is a counter. The
+[chart's README](../charts/streampipeline-operator/README.md#alerts) lists the alerts. Each alert has a page in [runbooks](runbooks).
 
 ## The operator, per pipeline
 
-All metrics of one pipeline, the operator's, the consumers' and the workers', have the labels \`namespace\` and \`pipeline\`, so that joins work.
-The leader reports them. Here \`streampipeline_condition\` has \`type\` and \`status\` as well,
-\`streampipeline_scaling_decisions_total\` has \`reason\`; \`streampipeline_observe_duration_seconds\` is of all pipelines together.
+The leading operator pod reports these. They have the labels \`namespace\` and \`pipeline\`, as the metrics of consumers and workers have, so that
+you can join them. Some have more labels:
+
+| Metric | Labels |
+|---|---|
+| \`streampipeline_condition\` | \`type\`, \`status\` |
+| \`streampipeline_forward_path\` | \`path\` |
+| \`streampipeline_info\` | \`stream\`, \`group\`, \`queue\`, \`policy\` |
+| \`streampipeline_mode\` | \`mode\` |
+| \`streampipeline_scaling_decisions_total\` | \`reason\` |
+
+\`streampipeline_observe_duration_seconds\` has no labels: it is of all pipelines together.
 
 ${table([...families, ...own(pipelines)])}
 
 ## The operator itself
 
-These have the names that dashboards for controller-runtime and client-go know. \`streampipeline_operator_watch_up\` shows
-[kinds that cannot be watched](operator.md#what-cannot-be-watched), and \`streampipeline_operator_standing_back\` shows
-[namespaces of another release](operator.md#several-releases).
+Most of these have the names of controller-runtime and client-go, so that existing dashboards show them. A *key* is one pipeline in the
+operator's queue. \`streampipeline_operator_watch_up\` shows [kinds that cannot be watched](operator.md#what-cannot-be-watched).
+\`streampipeline_operator_standing_back\` shows [namespaces of another release](operator.md#several-releases).
 
 ${table(own(machinery))}
 
 ## A consumer
 
-Labels \`namespace\` and \`pipeline\`. An entry is late if it was settled later than \`scaling.targetAge\` after it was added.
+An entry is late if a consumer settled it later than \`scaling.targetAge\` after its \`XADD\`. All metrics have the labels \`namespace\` and
+\`pipeline\`. Some have another label:
+
+| Metric | Label |
+|---|---|
+| \`stream_consumer_dead_letters_total\`, \`stream_consumer_failures_total\` | \`reason\` |
+| \`stream_consumer_forward_path\` | \`path\` |
+| \`stream_consumer_job_add\` | \`way\` |
+| \`stream_consumer_retention_pinned_seconds\`, \`stream_consumer_trimmed_total\` | \`why\` |
+| \`stream_consumer_settled_total\` | \`outcome\` |
 
 ${table(own(consumer))}
 
 ## A worker of the library
 
-Labels \`queue\` and \`pipeline\`, which is the queue's name unless \`createWorker\` is given another \`pipeline\`; \`namespace\` where it is given,
-else the scrape's own.
+These have the labels \`queue\`, \`pipeline\` and \`namespace\`. \`pipeline\` is the option of \`createWorker\`, or the queue's name without it.
+\`namespace\` is the option of that name. Without it, Prometheus sets the label of the scraped pod. \`job_executions_total\` also has \`outcome\`. The
+metrics of upstream services also have \`upstream\`.
 
 ${table(own(worker))}
 `

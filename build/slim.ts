@@ -7,12 +7,32 @@
  * - Node's own modules are loaded by function. An `import` evaluates every property that a module exports: `node:http` then loads
  *   Node's
  *   WebSocket with a whole copy of undici, and `node:tls` parses the root certificates.
+ * - Node's modules that most processes never use are loaded at the first use of one of their functions: TLS, child processes, and others.
+ *   Loading them all took 8 MiB.
+ * - Of BullMQ's Lua scripts the consumer's bundle has those that a queue needs. A worker's would be another megabyte.
  * - The exact validator is in the bundle, and is evaluated when a schema first needs it, as in the sources.
  */
 import { readFileSync } from 'node:fs'
 import { builtinModules, createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
-import type { Plugin } from 'esbuild'
+import type { Plugin, PluginBuild } from 'esbuild'
+
+/** Loaded when one of their functions is first used. */
+const builtinsOnUse = ['child_process', 'cluster', 'https', 'tls']
+
+/**
+ * BullMQ's commands that a `Queue` of the consumer sends, or that its scripts are made of. A connection defines all that the package has.
+ * test/scenarios/image/bullmqcommands.test.ts holds that these suffice.
+ */
+export const bullmqScripts = [
+  'addDelayedJob-6',
+  'addPrioritizedJob-9',
+  'addStandardJob-9',
+  'getState-8',
+  'getStateV2-8',
+  'removeJob-2',
+  'removeChildDependency-1',
+] as const
 
 const leftOut = 'left-out'
 const builtin = 'builtin'
@@ -26,6 +46,18 @@ export function createConfiguration() { throw new Error('clients of single APIs 
   socks: 'export class SocksClient {}',
   'socks-proxy-agent': 'export class SocksProxyAgent {}',
   hpagent: 'export class HttpProxyAgent {}\nexport class HttpsProxyAgent {}',
+}
+
+/** The part of a package in a bundle, in place of all its exports. */
+const partsOf: Readonly<Record<string, string>> = {
+  bullmq: `export { Job } from 'bullmq/dist/esm/classes/job.js'
+export { Queue } from 'bullmq/dist/esm/classes/queue.js'`,
+  bullmqScripts: bullmqScripts.map((name) => `export * from 'bullmq/dist/esm/scripts/${name}.js'`).join('\n'),
+  undici: `export { default as Pool } from 'undici/lib/dispatcher/pool.js'
+export { default as buildConnector } from 'undici/lib/core/connect.js'
+import Dispatcher from 'undici/lib/dispatcher/dispatcher.js'
+import request from 'undici/lib/api/api-request.js'
+Dispatcher.prototype.request = request`,
 }
 
 /** In place of client-node's connections: the operator's transport opens its own. */
@@ -51,15 +83,7 @@ export const slim: Plugin = {
       return undefined
     })
     build.onLoad({ filter: /.*/, namespace: leftOut }, ({ path }) => ({ contents: contents[path] ?? '', loader: 'js' }))
-    build.onLoad({ filter: /.*/, namespace: parts }, ({ pluginData }) => ({
-      contents: `export { default as Pool } from 'undici/lib/dispatcher/pool.js'
-export { default as buildConnector } from 'undici/lib/core/connect.js'
-import Dispatcher from 'undici/lib/dispatcher/dispatcher.js'
-import request from 'undici/lib/api/api-request.js'
-Dispatcher.prototype.request = request`,
-      resolveDir: pluginData as string,
-      loader: 'js',
-    }))
+    loadParts(build)
 
     build.onLoad({ filter: /[\\/]api[\\/]jsonschema[\\/]library\.ts$/ }, ({ path }) => ({
       contents: bundledRequire(readFileSync(path, 'utf8')),
@@ -68,15 +92,43 @@ Dispatcher.prototype.request = request`,
 
     build.onResolve({ filter: /^(node:)?[a-z_0-9/]+$/ }, ({ path, kind }) => {
       const bare = path.replace(/^node:/, '')
-      return kind === 'import-statement' && builtinModules.includes(bare)
-        ? { path: `node:${bare}`, namespace: builtin }
-        : undefined
+      if (!builtinModules.includes(bare)) return undefined
+      return kind === 'import-statement' || builtinsOnUse.includes(bare) ? { path: bare, namespace: builtin } : undefined
     })
     build.onLoad({ filter: /.*/, namespace: builtin }, ({ path }) => ({
-      contents: `module.exports = process.getBuiltinModule(${JSON.stringify(path)})`,
+      contents: builtinsOnUse.includes(path) ? loadedOnUse(path) : `module.exports = ${loading(path)}`,
       loader: 'js',
     }))
   },
+}
+
+/** For programs that only add jobs. The command line also starts workers, and has all of BullMQ. */
+export const queueOnly: Plugin = {
+  name: 'queue-only',
+  setup(build) {
+    build.onResolve({ filter: /^bullmq$/ }, ({ path, resolveDir }) => ({ path, namespace: parts, pluginData: resolveDir }))
+    build.onResolve({ filter: /^\.\.\/scripts$/ }, ({ importer, resolveDir }) =>
+      packageOf(importer) === 'bullmq' ? { path: 'bullmqScripts', namespace: parts, pluginData: resolveDir } : undefined,
+    )
+    loadParts(build)
+  },
+}
+
+function loadParts(build: PluginBuild): void {
+  build.onLoad({ filter: /.*/, namespace: parts }, ({ path, pluginData }) => ({
+    contents: partsOf[path] ?? '',
+    resolveDir: pluginData as string,
+    loader: 'js',
+  }))
+}
+
+const loading = (builtinModule: string) => `process.getBuiltinModule('node:${builtinModule}')`
+
+/** An object with a getter for each export, which loads the module. Its names are those of the Node that bundles. */
+function loadedOnUse(builtinModule: string): string {
+  const names = Object.keys(process.getBuiltinModule(`node:${builtinModule}`) ?? {})
+  return `const on = (name) => [name, { enumerable: true, get: () => ${loading(builtinModule)}[name] }]
+module.exports = Object.defineProperties({}, Object.fromEntries(${JSON.stringify(names)}.map(on)))`
 }
 
 /** Modules that the sources load by their own `require`, which a bundler cannot follow. */

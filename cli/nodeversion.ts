@@ -3,13 +3,19 @@
  * with a stack trace. Nothing here may need a newer Node than the oldest that it reports.
  */
 
-/** The oldest Node that runs this package; `engines` in package.json says the same. */
-export const oldestNode = 24
+/** By its major version, the oldest Node that runs this package; `engines` in package.json says the same. */
+const oldest: ReadonlyMap<number, number> = new Map([
+  [20, 19],
+  [22, 12],
+])
+/** Of this major version on, every one does. */
+const oldestMajor = 24
 
 /** The complaint about a Node that is too old; undefined when it is not. */
 export function nodeComplaint(version: string): string | undefined {
-  if (Number.parseInt(version, 10) >= oldestNode) return undefined
-  return `streampipeline needs Node.js ${oldestNode} or newer, and this is ${version}: install one, or put a newer node first in PATH`
+  const [major = 0, minor = 0] = version.split('.').map(Number)
+  if (major >= oldestMajor || minor >= (oldest.get(major) ?? Number.POSITIVE_INFINITY)) return undefined
+  return `streampipeline needs Node.js 20 (20.19 or later), 22 (22.12 or later), or ${oldestMajor} and newer. This is ${version}: install a newer one, or put it first in PATH`
 }
 
 const complaint = nodeComplaint(process.versions.node)

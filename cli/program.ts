@@ -22,18 +22,18 @@ function version(): string {
 /** Parses `process.argv`, runs the command it names, sets the exit code. */
 export async function runProgram(commands: readonly ((program: Command) => void)[]): Promise<void> {
   const program = new Command('streampipeline')
-    .description('A durable Redis Streams boundary in front of BullMQ')
+    .description('A durable Redis stream in front of a BullMQ queue')
     .version(version())
     .showHelpAfterError('(streampipeline COMMAND --help lists the options)')
     .configureOutput({ outputError: (text, write) => write(printableLines(text)) })
     .exitOverride((exit) => process.exit(exit.exitCode === 0 ? exitCodes.done : exitCodes.badUsage))
   for (const register of commands) register(program)
 
-  // The reader of our output has closed it (`streampipeline crd | head`). That is no fault. A long-running command is asked to
+  // The reader of our output has closed it (`streampipeline crd | head`). That is no failure. A long-running command is asked to
   // stop.
   let unread = false
   process.stdout.on('error', (thrown: NodeJS.ErrnoException) => {
-    if (thrown.code !== 'EPIPE') process.exit(exitCodes.fault)
+    if (thrown.code !== 'EPIPE') process.exit(exitCodes.internal)
     if (unread) return
     unread = true
     if (process.listenerCount('SIGTERM') === 0) process.exit(exitCodes.done)

@@ -1,26 +1,17 @@
 /**
- * Cancelling a request that has not begun. Its key is marked as cancelled for the idempotency window, so an entry of it that is still in the
- * stream ends as a duplicate, and its job is removed by BullMQ's own removal.
+ * Cancelling a request that has not begun. Its key is marked as cancelled for the idempotency window, so an entry of it that is
+ * still in the stream ends as a duplicate. BullMQ's own removal removes its job.
  */
 import { failureOn } from '../redis/connect/connection.ts'
 import { jobId } from '../redis/keys.ts'
 import { queueKey, targetOf } from '../redis/placement.ts'
 import { cancelRequestWith } from '../redis/scripts/generated.ts'
-import type { RequestStatus } from '../redis/status/request.ts'
-import { cancelledMark } from '../redis/status/request.ts'
+import { cancelledMark } from '../redis/status/summary.ts'
 import type { Links } from './links.ts'
 import type { Plan } from './plan.ts'
-import { type RequestName, type StatusOptions, statusOf } from './status.ts'
-
-export interface CancelOutcome {
-  /**
-   * `cancelled`: it will not run; its key stays taken for `idempotency.window`. `begun`: an attempt has begun. `ended`: it has run, or is a dead
-   * letter. `unknown`: no trace of it, so nothing was done; give what `dispatch` returned.
-   */
-  readonly outcome: 'cancelled' | 'begun' | 'ended' | 'unknown'
-  /** Where it was before. */
-  readonly status: RequestStatus
-}
+import type { RequestName } from './requestname.ts'
+import { type StatusOptions, statusOf } from './status.ts'
+import { type CancelOutcome, standingOf } from './verdicts.ts'
 
 /** Throws as `status`. */
 export async function cancelRequest(links: Links, plan: Plan, name: RequestName, options: StatusOptions): Promise<CancelOutcome> {
@@ -43,32 +34,5 @@ export async function cancelRequest(links: Links, plan: Plan, name: RequestName,
     return { outcome: 'begun', status }
   } catch (thrown) {
     throw failureOn(connection, thrown)
-  }
-}
-
-/** Undefined: it may be cancelled. */
-function standingOf({ state }: RequestStatus): CancelOutcome['outcome'] | undefined {
-  switch (state) {
-    case 'Unread':
-    case 'Forwarding':
-    case 'Waiting':
-    case 'Prioritized':
-    case 'Delayed':
-      return undefined
-    case 'Active':
-    case 'Stalled':
-    case 'WaitingChildren':
-      return 'begun'
-    case 'Completed':
-    case 'Failed':
-    case 'Dead':
-    case 'NotKept':
-      return 'ended'
-    case 'Cancelled':
-      return 'cancelled'
-    case 'Unknown':
-      return 'unknown'
-    default:
-      return state satisfies never
   }
 }

@@ -1,6 +1,6 @@
 /**
- * The adding half of Direct mode: the forwarder that consumers use, without a stream. Same job id, same mark, same lock: while a
- * flip is under way both modes may run at once, and each key still makes one job.
+ * The adding half of Direct mode: the forwarder that consumers use, without a stream. Job id, mark and lock are the same. So both
+ * modes may run at once during a flip, and each key still makes one job.
  */
 
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -16,11 +16,11 @@ interface DirectOutcome {
 
 /** Bound of one step: it holds Redis while it runs. */
 const chunkItems = 100
-/** Pause before a key that somebody else is forwarding is asked for again. */
+/** Pause before a key that another forwarder holds is asked for again. */
 const contendedPauseMs = 25
 
 /**
- * One outcome per item, in order. A key that somebody else is forwarding is asked for again until the signal aborts, then
+ * One outcome per item, in order. A key that another forwarder holds is asked for again until the signal aborts, then
  * DispatchContended. Throws PayloadRejected for a job that BullMQ refuses, and catalogued Redis errors.
  */
 export async function addDirectly(

@@ -9,18 +9,21 @@
 import { failure } from '../api/errors.ts'
 import { type DispatchMode, dispatchMode, modeVariable } from '../redis/dispatchconfig.ts'
 import { jobId } from '../redis/keys.ts'
-import type { RequestStatus } from '../redis/status/request.ts'
-import { type CancelOutcome, cancelRequest } from './cancel.ts'
+import type { RequestStatus } from '../redis/status/summary.ts'
+import { cancelRequest } from './cancel.ts'
 import { addDirectly } from './direct.ts'
+import { optionsFor } from './dispatchoptions.ts'
 import { createLinks } from './links.ts'
 import type { DispatcherOptions } from './options.ts'
 import { createDeadline } from './overdue.ts'
 import { createPlans } from './plan.ts'
 import { checkAll, type DispatchOptions, prepareAll } from './prepare.ts'
+import type { RequestName } from './requestname.ts'
 import type { PayloadIn, StandardSchema } from './standardschema.ts'
-import { type RequestName, type StatusOptions, statusOf } from './status.ts'
+import { type StatusOptions, statusOf } from './status.ts'
 import { addToStream } from './streamadd.ts'
-import { createWaiting, type WaitOptions, type WaitOutcome } from './waiting.ts'
+import type { CancelOutcome, WaitOutcome } from './verdicts.ts'
+import { createWaiting, type WaitOptions } from './waiting.ts'
 import { warn } from './warn.ts'
 
 export type DispatchResult =
@@ -36,7 +39,7 @@ export type DispatchResult =
   | {
       readonly mode: 'Direct'
       readonly jobId: string
-      /** `duplicate`: a job of this key was made before, within the window; none was added. */
+      /** `duplicate`: the key was forwarded before, within the window, so no job was added. */
       readonly outcome: 'forwarded' | 'duplicate'
       /** Hash of the idempotency key. */
       readonly key: string
@@ -44,39 +47,40 @@ export type DispatchResult =
 
 export interface Dispatcher<Payload extends object> {
   /**
-   * Hands over one payload. Before anything is sent it throws PayloadRejected, naming the field, and OptionRefused. In mode Stream it throws
-   * OptionsNotTaken while a consumer would drop the options. RedisUnreachable and its like come within `timeoutMs`. After those the payload may or may not have been added: dispatch it again, the key makes that safe.
+   * Dispatches one payload. It throws PayloadRejected, which names the field, and OptionRefused before it sends anything. In mode Stream
+   * it throws OptionsNotTaken while a consumer would drop the options. It throws RedisUnreachable and other errors of Redis within
+   * `timeoutMs`. After such an error the payload may have been added. Dispatch it again: the key makes that safe.
    */
   dispatch(payload: Payload, options?: DispatchOptions): Promise<DispatchResult>
   /**
-   * Hands over many, in order, in few round trips. All are checked before any is sent. Throws as `dispatch`; some may have been
-   * added then, and dispatching all of them again is safe.
-   * @param options of all, or a list with those of each payload
+   * Dispatches several payloads, in order and in few round trips. It checks all before it sends any. Throws like `dispatch`. After an
+   * error some may have been added. It is safe to dispatch all again.
+   * @param options one object for all payloads, or a list with one for each
    */
   dispatchMany(
     payloads: readonly Payload[],
     options?: DispatchOptions | readonly DispatchOptions[],
   ): Promise<readonly DispatchResult[]>
   /**
-   * Where a request is, and what became of it. At most five round trips for an id or hash, and no command whose cost grows with the stream or
-   * the queue. Throws InvalidOption for a name that leads to no request, and catalogued errors.
+   * Reports where a request is, and its outcome. It needs at most five round trips for an id or hash. The cost of its commands does not
+   * grow with the stream or the queue. Throws InvalidOption for a name that can be no request's, and errors of the catalogue.
    */
   status(name: RequestName, options?: StatusOptions): Promise<RequestStatus>
   /**
-   * Cancels a request that has not begun, by what `status` takes. Its key then stays taken for `idempotency.window`: an entry of it that is
-   * still in the stream ends as a duplicate, and so does another dispatch. Throws as `status`.
+   * Cancels a request that has not begun. It takes the same names as `status`. Its key then stays taken for `idempotency.window`: an
+   * entry of it that is still in the stream ends as a duplicate, and so does another dispatch. Throws like `status`.
    */
   cancel(name: RequestName, options?: StatusOptions): Promise<CancelOutcome>
   /**
-   * Waits for what becomes of a request. Its first call opens a connection of its own for events, two where the queue lives elsewhere.
-   * Throws as `status`, Closed when the dispatcher is closed meanwhile, and the signal's reason.
+   * Waits for the outcome of a request. Events come through one connection for each Redis, which all dispatchers of the process share.
+   * Throws like `status`, Closed if the dispatcher is closed meanwhile, and the signal's reason.
    */
   waitFor(name: RequestName, options?: WaitOptions): Promise<WaitOutcome>
-  /** Waits for what is under way, then disconnects. Ends waits for requests. Idempotent, final. */
+  /** Waits for calls under way, then disconnects. Ends every `waitFor`. Idempotent. A closed dispatcher cannot be used again. */
   close(): Promise<void>
 }
 
-/** Makes a dispatcher; it connects with the first dispatch. Throws InvalidPipeline, InvalidOption. */
+/** Creates a dispatcher, which connects at its first call. Throws InvalidPipeline and InvalidOption. */
 export function createDispatcher<
   Payload extends object = Readonly<Record<string, unknown>>,
   Schema extends StandardSchema | undefined = StandardSchema | undefined,
@@ -96,7 +100,7 @@ export function createDispatcher<
   async function send(
     payloads: readonly object[],
     optionsOf: (index: number) => DispatchOptions,
-    signal: AbortSignal,
+    signal: () => AbortSignal,
   ): Promise<readonly DispatchResult[]> {
     const plan = await plans.current()
     if (options.schema !== undefined) await checkAll(options.schema, payloads)
@@ -112,16 +116,16 @@ export function createDispatcher<
           maxEntries: plan.config.maxEntries,
           consumers: plan.keys,
         },
-        prepared.map(({ flat, item }) => ({ flat, hasOptions: (item.asked?.fields.length ?? 0) > 0 })),
+        prepared,
       )
       for (const [index, id] of ids.entries()) {
-        const key = prepared[index]?.item.hash ?? ''
+        const key = prepared[index]?.hash ?? ''
         results.push({ mode: 'Stream', id, jobId: jobId(plan.config.scope, key), key })
       }
     }
-    const rest = prepared.slice(results.length).map(({ item }) => item)
+    const rest = prepared.slice(results.length).map(({ item }) => item())
     if (rest.length === 0) return results
-    const outcomes = await addDirectly(await links.forwarder(plan), rest, signal)
+    const outcomes = await addDirectly(await links.forwarder(plan), rest, signal())
     for (const [index, outcome] of outcomes.entries()) {
       results.push({ mode: 'Direct', ...outcome, key: rest[index]?.hash ?? '' })
     }
@@ -175,16 +179,6 @@ export function createDispatcher<
       return closed
     },
   }
-}
-
-const isList = (options: DispatchOptions | readonly DispatchOptions[]): options is readonly DispatchOptions[] =>
-  Array.isArray(options)
-
-function optionsFor(options: DispatchOptions | readonly DispatchOptions[], payloads: number): (index: number) => DispatchOptions {
-  if (!isList(options)) return () => options
-  if (options.length === payloads) return (index) => options[index] ?? {}
-  const detail = `${options.length} options for ${payloads} payloads: give one for each, or one for all`
-  throw failure('InvalidOption', { option: 'options', detail })
 }
 
 function pinnedMode(given: string | undefined): DispatchMode | undefined {

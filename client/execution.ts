@@ -12,32 +12,38 @@
  * The state is read under the lock: an earlier holder has recorded its result by then. After a loss the run waits until the handler ends.
  * An earlier error would let BullMQ start the job again beside a handler that still runs.
  */
-import { DelayedError, type Job, RateLimitError } from 'bullmq'
+import { DelayedError } from 'bullmq'
 import { asFailure, failure, type StreamPipelineError } from '../api/errors.ts'
 import { pause } from '../process/pause.ts'
 import { metadataOf } from '../redis/bullmq/item.ts'
 import type { RedisConnection } from '../redis/connect/connection.ts'
+import type { WorkerJob } from './job.ts'
 import { acquireLock, type ForeignLock, type HeldLock } from './lock.ts'
 import type { ExecutionOutcome, WorkerMetrics } from './metrics.ts'
+import { isMove } from './moves.ts'
 
 /** A handler's second argument, beside its payload. */
 export interface ExecutionContext<Payload> {
-  /** BullMQ's job: progress, log, attempts. */
-  readonly job: Job<Payload>
-  /** The entry's metadata fields (`payload.metadataFields`). Empty: there are none. */
+  /** BullMQ's job, with progress, log and attempts. */
+  readonly job: WorkerJob<Payload>
+  /** The entry's metadata fields (`payload.metadataFields`); may be empty. */
   readonly metadata: Readonly<Record<string, string>>
   /** The idempotency key whose execution lock is held. It is the job's id unless `key` derives another. */
   readonly key: string
-  /** Aborts when the lock is lost (reason: ExecutionLockLost) or the job is cancelled. Pass it to whatever takes long. */
+  /** Aborts when the lock is lost (reason: ExecutionLockLost) or the job is cancelled. Pass it to every long call. */
   readonly signal: AbortSignal
-  /** Runs `call` and counts it as one request to the upstream service `name`. Name services, not requests: it is a label. */
+  /**
+   * Runs `call` and counts it as one request to the upstream service `name`. `name` is a label of metrics, so name services, not
+   * requests. Once the lock is lost, it throws ExecutionLockLost and does not run `call`. That holds even if the process was frozen and its
+   * signal has not aborted yet.
+   */
   upstream<T>(name: string, call: () => Promise<T> | T): Promise<T>
 }
 
 interface ExecutionRules<Payload, Result> {
   readonly execute: (payload: Payload, context: ExecutionContext<Payload>) => Promise<Result> | Result
   readonly isTerminal: ((payload: Payload, context: ExecutionContext<Payload>) => Promise<boolean> | boolean) | undefined
-  readonly key: (job: Job<Payload>) => string
+  readonly key: (job: WorkerJob<Payload>) => string
   readonly lockKey: (key: string) => string
   readonly lockTtlMs: number
   readonly postponeMs: number
@@ -56,8 +62,9 @@ export interface Skipped {
   readonly skipped: 'Terminal'
 }
 
-type Processor<Payload, Result> = (
-  job: Job<Payload>,
+/** What BullMQ calls for each job. */
+export type Processor<Payload, Result> = (
+  job: WorkerJob<Payload>,
   token: string | undefined,
   cancelled: AbortSignal | undefined,
 ) => Promise<Result | Skipped>
@@ -81,16 +88,26 @@ export function createProcessor<Payload, Result>(
       return await postpone(job, token, Math.min(rules.postponeMs, lock.remainingMs + 1), metrics)
     }
 
-    const context: ExecutionContext<Payload> = { job, metadata: metadataOf(job.opts), key, signal, upstream: metrics.upstream }
+    const checkLock = () => {
+      lock.check()
+      lost.signal.throwIfAborted()
+    }
+    const context: ExecutionContext<Payload> = {
+      ...{ job, metadata: metadataOf(job.opts), key, signal },
+      async upstream(name, call) {
+        checkLock()
+        return await metrics.upstream(name, call)
+      },
+    }
     let outcome: ExecutionOutcome = 'failed'
     try {
       if ((await rules.isTerminal?.(job.data, context)) === true) {
         outcome = 'skipped'
         return { skipped: 'Terminal' }
       }
-      lost.signal.throwIfAborted()
+      checkLock()
       const result = await rules.execute(job.data, context)
-      lost.signal.throwIfAborted()
+      checkLock()
       outcome = 'completed'
       return result
     } catch (thrown) {
@@ -110,21 +127,9 @@ export function createProcessor<Payload, Result>(
   }
 }
 
-/**
- * The error by which a handler reports that it moved its job. Such a move uses up no attempt. The error's name identifies it, or its
- * message for the rate limit, as in BullMQ itself: the handler may use another copy of BullMQ than this library.
- */
-function isMove(thrown: unknown): boolean {
-  if (!(thrown instanceof Error)) return false
-  return moves.has(thrown.name) || thrown.message === rateLimited
-}
-
-const moves: ReadonlySet<string> = new Set(['DelayedError', 'WaitingChildrenError', 'WaitingError'])
-const rateLimited = new RateLimitError().message
-
 const retryPauseMs = 1_000
 
-/** A Redis that is away or out of memory is no fault of the job's: ask again instead of using up an attempt. */
+/** A Redis that is away or out of memory says nothing about the job: ask again instead of using up an attempt. */
 async function takeLock(
   lockKey: string,
   ttlMs: number,
@@ -143,7 +148,12 @@ async function takeLock(
   }
 }
 
-async function postpone(job: Job, token: string | undefined, delayMs: number, metrics: WorkerMetrics): Promise<never> {
+async function postpone(
+  job: WorkerJob<unknown>,
+  token: string | undefined,
+  delayMs: number,
+  metrics: WorkerMetrics,
+): Promise<never> {
   await job.moveToDelayed(Date.now() + delayMs, token)
   metrics.executed('postponed')
   // This error informs BullMQ that the job has already moved. It uses up no attempt.

@@ -11,8 +11,8 @@ import { parseRedisUrl } from '../redis/connect/references.ts'
 import { replyCode } from '../redis/connect/replies.ts'
 
 /**
- * `redis://[user:password@]host:port/database` (`rediss:` for TLS), or an ioredis connection, which is used as it is and never
- * closed by this library.
+ * `redis://[user:password@]host:port/database` (`rediss:` for TLS), or an ioredis connection. The library uses a
+ * connection as it is, and never closes it.
  */
 export type RedisInput = string | RedisConnection
 
@@ -42,7 +42,7 @@ export function checkInput(input: unknown, option: string): RedisInput {
 function misleading(connection: RedisConnection): string | undefined {
   const { keyPrefix } = connection.options
   if (keyPrefix !== undefined && keyPrefix !== null && String(keyPrefix) !== '') {
-    return `the connection has the keyPrefix ${String(keyPrefix)}, so nobody would find what it writes: pass one without keyPrefix`
+    return `the connection has the keyPrefix ${String(keyPrefix)}, so no consumer would find its keys: pass one without keyPrefix`
   }
   if (isCluster(connection)) {
     const { scaleReads = 'master' } = connection.options
@@ -71,7 +71,7 @@ export function databaseOf(input: RedisInput): number {
 }
 
 /**
- * Asks the server where the connection leads, once it is there: an application may have selected another database since, and a
+ * Asks the server for the connection's database, once it is there. The application may have selected another one since, and a
  * refused SELECT leaves ioredis in database 0. Throws InvalidOption; RedisNotReady for a replica; why Redis cannot be asked.
  */
 export async function checkLent(connection: RedisConnection, option: string, wanted: number | undefined): Promise<void> {

@@ -1,26 +1,27 @@
-/** A dispatcher's ties to Redis, made when first needed: one connection to the stream, and the forwarder on the queue's. */
+/**
+ * A dispatcher's ties to Redis, made when first needed: one connection to the stream, and the forwarder on the queue's. Adding to a stream
+ * needs no BullMQ, so that is loaded with the first need for the queue.
+ */
 import type { CompiledPipeline } from '../api/compiled.ts'
 import { failure, type StreamPipelineError } from '../api/errors.ts'
-import { type BullQueue, openBullQueue } from '../redis/bullmq/queue.ts'
+import type { BullQueue } from '../redis/bullmq/queue.ts'
 import { labelOf, type RedisConnection } from '../redis/connect/connection.ts'
 import type { DispatchConfig } from '../redis/dispatchconfig.ts'
 import { slotOf } from '../redis/keys.ts'
 import { queueKey, targetOf } from '../redis/placement.ts'
-import { chooseForwarder } from '../redis/settle/choose.ts'
 import type { Forwarder } from '../redis/settle/forwarders/forwarder.ts'
+import type { EventPlace } from './eventhub.ts'
 import type { DispatcherOptions } from './options.ts'
 import type { Plan } from './plan.ts'
-import { isClustered, type Lease, leaseConnection, type RedisSource, redisSource, workerConnection } from './redis.ts'
+import { isClustered, type Lease, leaseConnection, nameOf, type RedisSource, redisSource, workerConnection } from './redis.ts'
 
 export interface Links {
   /** The connection to the stream's Redis; nothing is sent by making it. */
   stream(): Promise<RedisConnection>
   /** The connection to the queue's Redis. Throws InvalidOption where it is another one and not given. */
   queue(plan: Plan): Promise<RedisConnection>
-  /** Whether one command may read streams of the queue and of the pipeline. */
-  isTogether(plan: Plan): boolean
-  /** A connection of its own for blocking reads, which waits for Redis without bound. The caller closes it. */
-  blocking(side: 'Stream' | 'Queue', plan: Plan): Promise<RedisConnection>
+  /** Where a stream of events lies, beside the pipeline's stream or its queue. Throws InvalidOption as `queue`. */
+  events(side: 'Stream' | 'Queue', plan: Plan, stream: string): EventPlace
   /** BullMQ's queue of a plan, and whether its scripts are known and proven there. */
   bull(plan: Plan): Promise<{ readonly bull: BullQueue; readonly isKnown: boolean }>
   /** The forwarder of a plan, on the queue's Redis. */
@@ -52,11 +53,11 @@ export function createLinks({ redis, queueRedis, refs, pipeline, onError }: Link
   let latest: { readonly config: DispatchConfig; readonly forwarder: Promise<Chosen> } | undefined
   const forwarders: Forwarder[] = []
   const queues = new Map<string, Promise<BullQueue>>()
-  let label = 'redis'
+  let latestConnection: RedisConnection | undefined
 
   const connectionOf = async (lease: Lazy<Lease>) => {
     const { connection } = await lease.get()
-    label = labelOf(connection)
+    latestConnection = connection
     return connection
   }
 
@@ -70,6 +71,7 @@ export function createLinks({ redis, queueRedis, refs, pipeline, onError }: Link
 
   /** By the consumers' own rule: while a flip overlaps, both sides must go the same way. */
   const choose = async (connection: RedisConnection, config: DispatchConfig) => {
+    const { chooseForwarder } = await import('../redis/settle/choose.ts')
     const { forwarder, fallback, confirmation } = await chooseForwarder(connection, targetOf(config))
     forwarders.push(forwarder)
     if (fallback !== undefined) onError(failure('PortableForwarding', { queue: config.queue, detail: fallback }))
@@ -94,29 +96,29 @@ export function createLinks({ redis, queueRedis, refs, pipeline, onError }: Link
   return {
     stream: async () => await connectionOf(streamLease),
     queue: queueConnection,
-    isTogether: ({ config }) => {
-      if (config.queueElsewhere) return false
-      return !isClustered(streamSource) || slotOf(queueKey(config)) === slotOf(config.stream)
-    },
-    async blocking(side, { config }) {
+    events(side, { config }, stream) {
       const source = side === 'Queue' && config.queueElsewhere ? queueSource : streamSource
       if (source === undefined) throw failure('InvalidOption', { option: 'queueRedis', detail: queueMissing })
-      const connection = await workerConnection(source)
-      // One that was lent may be a plain ioredis one: without a listener it prints what its commands report.
-      connection.on('error', ignoreConnectionError)
-      return connection
+      const open = async () => {
+        const connection = await workerConnection(source)
+        // One that was lent may be a plain ioredis one: without a listener it prints what its commands report.
+        connection.on('error', ignoreConnectionError)
+        return connection
+      }
+      // A command of a cluster keeps to one slot.
+      return { name: isClustered(source) ? `${nameOf(source)} ${slotOf(stream)}` : nameOf(source), open }
     },
     async bull(plan) {
       const { isComposed } = await chosen(plan)
       const { queue, prefix } = plan.config
       const key = queueKey(plan.config)
-      const opened = queues.get(key) ?? openBullQueue(await queueConnection(plan), queue, prefix)
+      const opened = queues.get(key) ?? openQueue(await queueConnection(plan), queue, prefix)
       queues.set(key, opened)
       opened.catch(() => queues.delete(key))
       return { bull: await opened, isKnown: isComposed }
     },
     forwarder: async (plan) => (await chosen(plan)).forwarder,
-    label: () => label,
+    label: () => (latestConnection === undefined ? 'redis' : labelOf(latestConnection)),
     async end() {
       await Promise.all(forwarders.map((forwarder) => forwarder.close()))
       const opened = await Promise.allSettled(queues.values())
@@ -125,6 +127,11 @@ export function createLinks({ redis, queueRedis, refs, pipeline, onError }: Link
       await Promise.all(leases.map((lease) => (lease.status === 'fulfilled' ? lease.value?.end() : undefined)))
     },
   }
+}
+
+async function openQueue(connection: RedisConnection, name: string, prefix: string): Promise<BullQueue> {
+  const { openBullQueue } = await import('../redis/bullmq/queue.ts')
+  return await openBullQueue(connection, name, prefix)
 }
 
 const queueMissing = 'the queue lives in another Redis: give its URL'

@@ -7,8 +7,8 @@
  * without Redis, the key must be taken for expired. Lost is final, even if Redis comes back: another worker may have run in between. A lock
  * becomes **Released** when the holder is done. The token limits release and renewal to our own lock.
  *
- * A command that was sent when a connection broke is sent again after reconnecting, so each script may run twice: acquiring
- * recognises its own token, renewing and releasing are harmless when repeated.
+ * ioredis sends a command again if the connection broke, so each script may run twice. Acquiring recognises its own token. Renewing
+ * and releasing are harmless when repeated.
  */
 import { randomUUID } from 'node:crypto'
 import { failure } from '../api/errors.ts'
@@ -20,6 +20,8 @@ export type LockLoss = 'Taken' | 'Expired'
 
 export interface HeldLock {
   readonly kind: 'Held'
+  /** Loses the lock if its deadline has passed: a process that stood still wakes before its timers have fired. */
+  check(): void
   /** Ends renewal and deletes the key if it is still ours. Idempotent. Rejects when Redis cannot be asked; expiry then does it. */
   release(): Promise<void>
 }
@@ -68,11 +70,12 @@ function holdLock(
 ): HeldLock {
   let state: 'Held' | 'Lost' | 'Released' = 'Held'
   let renewing = false
-  let deadline = expireAt(heldSince)
+  let expiresAt = heldSince + ttlMs
+  let deadline = armDeadline()
   const renewal = setInterval(() => void prolong(), ttlMs / 3)
 
-  function expireAt(since: number): NodeJS.Timeout {
-    return setTimeout(() => lose('Expired'), Math.max(0, since + ttlMs - performance.now()))
+  function armDeadline(): NodeJS.Timeout {
+    return setTimeout(() => lose('Expired'), Math.max(0, expiresAt - performance.now()))
   }
 
   function stop(next: 'Lost' | 'Released'): void {
@@ -96,7 +99,8 @@ function holdLock(
       if (state !== 'Held') return
       if (!renewed) return lose('Taken')
       clearTimeout(deadline)
-      deadline = expireAt(askedAt)
+      expiresAt = askedAt + ttlMs
+      deadline = armDeadline()
     } catch {
       // Not an answer: the next turn asks again, and the deadline decides if none comes in time.
     } finally {
@@ -106,6 +110,9 @@ function holdLock(
 
   return {
     kind: 'Held',
+    check() {
+      if (performance.now() >= expiresAt) lose('Expired')
+    },
     async release() {
       if (state === 'Released') return
       stop('Released')

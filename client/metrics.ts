@@ -8,9 +8,9 @@ import { printable } from '../api/printable.ts'
 const executionOutcomes = ['completed', 'failed', 'skipped', 'postponed', 'moved', 'lock_lost'] as const
 
 /**
- * How one run of a job ended: `completed`; `failed`: the handler threw; `skipped`: its work was in a terminal state already;
- * `postponed`: another worker holds its execution lock; `moved`: the handler had BullMQ delay the job, wait for its children or for the
- * rate limit, which is no failure; `lock_lost`: the lock was lost while it ran.
+ * How one run of a job ended: `completed`; `failed`: the handler threw; `skipped`: its work was already done;
+ * `postponed`: another worker holds its execution lock; `moved`: the handler moved the job to wait for a time, for its children or for the
+ * rate limit, which is no failure; `lock_lost`: the lock was lost during the run.
  */
 export type ExecutionOutcome = (typeof executionOutcomes)[number]
 
@@ -37,7 +37,7 @@ function counter<Label extends string>(
 /** A queue's or an upstream's name as a label shows it. It is long, so that different names stay different. */
 const mostLabel = 256
 
-export interface WorkerLabels {
+interface WorkerLabels {
   /** The BullMQ queue. */
   readonly queue: string
   /** Name of the StreamPipeline; default: the queue's name. */
@@ -59,7 +59,7 @@ function labelsOf({ queue, pipeline = queue, namespace }: WorkerLabels): Partial
 export function createWorkerMetrics(given: WorkerLabels, registry: Registry = new Registry()): WorkerMetrics {
   const own = labelsOf(given)
   const names = ['namespace', 'pipeline', 'queue'] as const
-  const executions = counter(registry, 'job_executions_total', 'Runs of jobs by how they ended', [...names, 'outcome'])
+  const executions = counter(registry, 'job_executions_total', 'Runs of jobs, by outcome', [...names, 'outcome'])
   const requests = counter(registry, 'upstream_requests_total', 'Calls of upstream services', [...names, 'upstream'])
   const failures = counter(registry, 'upstream_failures_total', 'Calls of upstream services that failed', [...names, 'upstream'])
   const durations =

@@ -7,35 +7,36 @@ import type { RedisInput } from './lent.ts'
 import type { StandardSchema } from './standardschema.ts'
 
 export interface DispatcherOptions {
-  /** The pipeline: a StreamPipeline document, or the compiled form. Instead of `config`. */
+  /** The pipeline, in place of `config`: a StreamPipeline as an object, or its compiled form. */
   readonly pipeline?: StreamPipelineInput | CompiledPipeline
   /**
-   * The configuration that the operator published in the ConfigMap `<pipeline>-dispatch`: the object, or the folder it is mounted
-   * at. The folder is read again every few seconds. Default: the environment variable STREAMPIPELINE_DISPATCH.
+   * The configuration that the operator publishes in the ConfigMap `<pipeline>-dispatch`: the object, or the folder where it is
+   * mounted. The dispatcher reads the folder again every few seconds. Default: the environment variable STREAMPIPELINE_DISPATCH.
    */
   readonly config?: DispatchConfig | string
   /**
-   * The application's schema of a payload: zod or any other Standard Schema that exports JSON Schema. It types `dispatch` and is checked before
-   * anything is sent. Schemas that change values are refused. `onError` receives SchemaDiffers where the resource has another schema; consumers
-   * go by the resource's.
+   * The application's schema of a payload: zod or any other Standard Schema that exports JSON Schema. It types `dispatch`, which checks the
+   * payload against it before it sends anything. A schema that changes values is refused. If the resource has another schema, `onError`
+   * receives SchemaDiffers; consumers apply the schema of the resource.
    */
   readonly schema?: StandardSchema
-  /** Pins the mode. Default: environment variable STREAMPIPELINE_MODE; else Redis and the configuration decide. */
+  /** Fixes the mode. Default: the environment variable STREAMPIPELINE_MODE, else the mode in Redis, else the configuration's. */
   readonly mode?: DispatchMode
-  /** The stream's Redis. Default: the pipeline's; needed with `config`. */
+  /** The stream's Redis. Default: that of `pipeline`. With `config` it is required. */
   readonly redis?: RedisInput
-  /** The queue's Redis, where that is another one. Default: the pipeline's, else `redis`. */
+  /** The queue's Redis, if that is another one. Default: that of `pipeline`, else `redis`. */
   readonly queueRedis?: RedisInput
   /** Folder with the Secrets and ConfigMaps that the pipeline's Redis refers to: `DIR/secret/NAME/KEY`. */
   readonly refs?: string
   /**
-   * How long one call may take, in milliseconds, before it fails with RedisUnreachable. Default 5,000. Once a thousand payloads
-   * have gone unanswered, one call at a time may pass until Redis answers. The others fail at once.
+   * Longest time of one call, in milliseconds. After it the call fails with RedisUnreachable. Default 5,000. After a thousand payloads
+   * without an answer, only one call at a time goes to Redis until it answers. The others fail at once.
    */
   readonly timeoutMs?: number
   /**
-   * Receives faults that stop nothing. A mounted configuration became unreadable; the last one stays in force. `PortableForwarding`: the
-   * composed script cannot add jobs. `ReplicationUnconfirmed`: no replica confirms direct dispatches. Default: `process.emitWarning`.
+   * Receives failures that do not fail a call. Among them are a mounted configuration that is unreadable (the last one stays in force),
+   * `SchemaDiffers`, `PortableForwarding` (the composed script cannot add jobs), and `ReplicationUnconfirmed` (no replica confirms direct
+   * dispatches). Default: `process.emitWarning`.
    */
   readonly onError?: (error: StreamPipelineError) => void
   /** Default `process.env`. */

@@ -1,8 +1,8 @@
 /** A dispatcher's plan: the configuration, wherever it comes from, with the codec and key names made from it. */
-import { compilePipeline } from '../api/compile.ts'
+import { createRequire } from 'node:module'
 import type { CompiledPipeline } from '../api/compiled.ts'
 import { asFailure, failure, type StreamPipelineError } from '../api/errors.ts'
-import { parsePipeline } from '../api/validate.ts'
+import type { StreamPipelineInput } from '../api/schema/pipeline.ts'
 import {
   type DispatchConfig,
   dispatchConfigOf,
@@ -28,6 +28,8 @@ interface Plans {
   readonly pipeline: CompiledPipeline | undefined
   /** The plan in force now; the same object as long as the configuration is the same. */
   current(): Promise<Plan>
+  /** The plan of a configuration that was given, and not mounted. */
+  now(): Plan
 }
 
 interface PlanOptions extends Pick<DispatcherOptions, 'pipeline' | 'config' | 'schema'> {
@@ -53,12 +55,25 @@ export function createPlans({ pipeline, config, schema, env, onError }: PlanOpti
       if (plan?.config !== latest) plan = planOf(latest)
       return plan
     }
-    return { pipeline: undefined, current }
+    return { pipeline: undefined, current, now: unread }
   }
-  const compiled = pipeline === undefined ? undefined : 'spec' in pipeline ? compilePipeline(parsePipeline(pipeline)) : pipeline
+  const compiled = pipeline === undefined ? undefined : 'spec' in pipeline ? compiledOf(pipeline) : pipeline
   const plan = planOf(compiled === undefined ? givenConfig(config, env) : dispatchConfigOf(compiled))
-  return { pipeline: compiled, current: async () => plan }
+  return { pipeline: compiled, current: async () => plan, now: () => plan }
 }
+
+function unread(): never {
+  throw failure('Internal', { detail: 'a mounted configuration was not read yet' })
+}
+
+/** A document is judged by far more code than a dispatch configuration: it is loaded only where a document is given. */
+function compiledOf(pipeline: StreamPipelineInput): CompiledPipeline {
+  const { compilePipeline } = load('../api/compile.ts') as typeof import('../api/compile.ts')
+  const { parsePipeline } = load('../api/validate.ts') as typeof import('../api/validate.ts')
+  return compilePipeline(parsePipeline(pipeline))
+}
+
+const load = createRequire(import.meta.url)
 
 function givenConfig(config: DispatchConfig | undefined, env: PlanOptions['env']): DispatchConfig {
   if (config !== undefined) return parseDispatchConfig(config, 'config')

@@ -6,18 +6,23 @@ import { fieldsOf, type RequestOptions } from '../redis/payload/request.ts'
 import type { Plan } from './plan.ts'
 import { checkBy, type StandardSchema } from './standardschema.ts'
 
-/** Options of one request. Those of its job are refused beyond `spec.sink.bullmq.allow`. */
+/** Options of one request. `dispatch` refuses options of the job that are beyond `spec.sink.bullmq.allow`. */
 export interface DispatchOptions extends RequestOptions {
-  /** W3C trace context that the job carries on. A malformed one is left out, as the standard demands. */
+  /** W3C trace context, which the job carries on. A malformed one is ignored, as the standard demands. */
   readonly traceparent?: string | undefined
-  /** Goes with `traceparent` alone. */
+  /** Ignored without `traceparent`. */
   readonly tracestate?: string | undefined
 }
 
-export interface Prepared {
+interface Prepared {
   /** The entry: field, value, … */
   readonly flat: readonly string[]
-  readonly item: ForwardItem
+  /** Whether the request sets options of its job. */
+  readonly hasOptions: boolean
+  /** Hash of the idempotency key. */
+  readonly hash: string
+  /** The job, for Direct mode. Made when it is asked for: in Stream mode the consumer makes it. */
+  readonly item: () => ForwardItem
 }
 
 /** Throws PayloadRejected and OptionRefused; of several payloads the message names the one. */
@@ -26,9 +31,13 @@ export function prepareAll(
   payloads: readonly object[],
   optionsOf: (index: number) => DispatchOptions,
 ): readonly Prepared[] {
+  let extras: Extras | undefined
   return payloads.map((payload, index) => {
     try {
-      return prepare(plan, payload, optionsOf(index))
+      const options = optionsOf(index)
+      // Mostly the same for all.
+      if (extras?.options !== options) extras = extrasOf(plan, options)
+      return prepare(plan, payload, extras)
     } catch (thrown) {
       throw payloads.length > 1 ? placed(asFailure(thrown), index) : asFailure(thrown)
     }
@@ -46,14 +55,24 @@ export async function checkAll(schema: StandardSchema, payloads: readonly unknow
   }
 }
 
-/** Both forms of a payload, the job's taken from the entry's, so that they cannot differ. */
-function prepare(plan: Plan, payload: object, options: DispatchOptions): Prepared {
+/** Fields of an entry beside its payload. */
+interface Extras {
+  readonly options: DispatchOptions
+  readonly trace: Trace
+  readonly fields: readonly string[]
+}
+
+function extrasOf(plan: Plan, options: DispatchOptions): Extras {
   const { traceparent: _, tracestate: __, ...own } = options
-  const flat = plan.codec.encode(payload, traceOf(options), fieldsOf(own, plan.config.allow))
-  const decoded = plan.codec.decode(flat.map((text) => Buffer.from(text)))
-  if (decoded.kind === 'Invalid') throw failure('PayloadRejected', { detail: `${decoded.reason}: ${decoded.error}` })
+  return { options, trace: traceOf(options), fields: fieldsOf(own, plan.config.allow) }
+}
+
+/** Both forms of a payload, the job's taken from the entry's, so that they cannot differ. */
+function prepare(plan: Plan, payload: object, { trace: sent, fields }: Extras): Prepared {
+  const { flat, decoded } = plan.codec.encodeAndDecode(payload, sent, fields)
   const { hash, data, trace, asked } = decoded
-  return { flat, item: { hash, json: jsonOf(data), trace, ...(asked === undefined ? {} : { asked }) } }
+  const item = () => ({ hash, json: jsonOf(data), trace, ...(asked === undefined ? {} : { asked }) })
+  return { flat, hasOptions: (asked?.fields.length ?? 0) > 0, hash, item }
 }
 
 function placed(error: StreamPipelineError, index: number): StreamPipelineError {

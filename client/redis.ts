@@ -6,11 +6,12 @@ import type { RedisOptions } from 'ioredis'
 import type { RedisTarget } from '../api/compiled.ts'
 import { asFailure } from '../api/errors.ts'
 import { type ConnectionRole, close, connect, isCluster, type RedisConnection } from '../redis/connect/connection.ts'
+import { endCleanly, endNodesCleanly } from '../redis/connect/ending.ts'
 import { directoryReader, parseRedisUrl, type RedisAddress, resolveTarget } from '../redis/connect/references.ts'
 import { checkDatabase, checkInput, checkLent, databaseOf } from './lent.ts'
 
 /** A target of a pipeline, whose Secrets lie in a folder. */
-export interface Named {
+interface Named {
   readonly target: RedisTarget
   readonly refs: string | undefined
 }
@@ -28,7 +29,7 @@ export type RedisSource =
 
 /**
  * @param option the name under which it was passed
- * @param instead what the pipeline names: the same keys in another database are nobody's
+ * @param instead what the pipeline names: no consumer reads the same keys in another database
  * Throws InvalidOption for what cannot be used.
  */
 export function redisSource(input: unknown, option: string, instead?: Named): RedisSource {
@@ -50,6 +51,27 @@ function plainDatabase(target: RedisTarget): number | undefined {
       return undefined
     default:
       return target satisfies never
+  }
+}
+
+/** The numbers of connections that were lent. */
+const lent = new WeakMap<RedisConnection, number>()
+let lentCount = 0
+
+/** Equal for sources that lead to the same Redis by the same account. It holds secrets. */
+export function nameOf(source: RedisSource): string {
+  switch (source.kind) {
+    case 'Url':
+      return JSON.stringify({ kind: 'Url', url: source.url })
+    case 'Borrowed': {
+      const number = lent.get(source.connection) ?? ++lentCount
+      lent.set(source.connection, number)
+      return `lent ${number}`
+    }
+    case 'Target':
+      return source.target.kind === 'Url' ? JSON.stringify(source.target) : JSON.stringify([source.target, source.refs])
+    default:
+      return source satisfies never
   }
 }
 
@@ -101,9 +123,9 @@ export async function leaseConnection(source: RedisSource, role: ConnectionRole)
 
 /**
  * A connection of our own for BullMQ's worker, which demands that commands wait for Redis without bound. A caller's connection is
- * duplicated with that setting and without its time limits: BullMQ blocks for seconds on a duplicate of this one. If the client gave up
- * such a wait, Redis would continue it and take the next job's marker for no worker. Jobs would then lie until the next one comes.
- * Nothing is sent yet. Throws as `leaseConnection`.
+ * duplicated with that setting and without its time limits: BullMQ blocks for seconds on a duplicate of this one. If the client
+ * gave up such a wait, Redis would continue it. It would then remove the next job's marker, and no worker would get that. Jobs
+ * would then lie until the next one comes. Nothing is sent yet. Throws as `leaseConnection`.
  */
 export async function workerConnection(source: RedisSource): Promise<RedisConnection> {
   if (source.kind !== 'Borrowed') return connect(await addressOf(source), 'BullWorker')
@@ -112,10 +134,12 @@ export async function workerConnection(source: RedisSource): Promise<RedisConnec
   if (isCluster(connection)) {
     const own = connection.duplicate([], { lazyConnect: true, enableOfflineQueue: true, redisOptions: patient })
     withoutTimeLimits(own.options.redisOptions ?? {})
+    endNodesCleanly(own)
     return own
   }
   const own = connection.duplicate({ ...patient, db: databaseOf(connection) })
   withoutTimeLimits(own.options)
+  endCleanly(own)
   return own
 }
 

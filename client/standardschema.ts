@@ -36,8 +36,8 @@ type InputOf<S extends StandardSchema> = NonNullable<S['~standard']['types']>['i
 type JsonSchema = Readonly<Record<string, unknown>>
 
 /**
- * The JSON Schema of an application's schema, as `spec.payload.schema` takes it. Throws InvalidOption for a schema that exports none, and for
- * one that changes values (transforms, defaults): workers would receive the payload as it was sent.
+ * Returns the JSON Schema of an application's schema, in the form of `spec.payload.schema`. Throws InvalidOption for a schema that exports
+ * none, or that changes values (transforms, defaults): workers receive the payload as it was sent.
  */
 export function payloadSchemaOf(schema: StandardSchema): JsonSchema {
   const refused = (detail: string, cause?: unknown) => failure('InvalidOption', { option: 'schema', detail }, cause)

@@ -1,21 +1,15 @@
 /** Where a request is, as an application asks for it. */
-import { failure } from '../api/errors.ts'
 import { targetOf } from '../redis/placement.ts'
-import { referencesOf } from '../redis/status/reference.ts'
-import { type RequestRef, type RequestStatus, requestStatus } from '../redis/status/request.ts'
+import { requestStatus } from '../redis/status/request.ts'
+import type { RequestStatus } from '../redis/status/summary.ts'
 import type { Links } from './links.ts'
 import type { Plan } from './plan.ts'
-
-/**
- * A request: what `dispatch` returned; the id of its entry or job; or its idempotency key. Of a key of several fields give their values as a
- * list, in the order of `payload.idempotencyKey`.
- */
-export type RequestName = string | readonly string[] | { readonly id?: string; readonly key?: string }
+import { nameless, type RequestName, refsOf } from './requestname.ts'
 
 export interface StatusOptions {
   /**
-   * How many of the newest entries and dead letters are searched where nothing else leads to the request; 1,000 at most. Default 0. A key
-   * leads to a request from its forwarding or dead-lettering on.
+   * Number of the newest entries and dead letters to search if no index leads to the request; 1,000 at most. Default 0. A key finds a
+   * request only after it was forwarded or became a dead letter.
    */
   readonly scan?: number | undefined
 }
@@ -33,21 +27,5 @@ export async function statusOf(links: Links, plan: Plan, name: RequestName, { sc
     status ??= found
   }
   if (status !== undefined) return status
-  const detail = 'give the id of an entry or job, or the idempotency key: as many values as payload.idempotencyKey has fields'
-  throw failure('InvalidOption', { option: 'status', detail })
-}
-
-function isList(name: RequestName): name is readonly string[] {
-  return Array.isArray(name)
-}
-
-export function refsOf({ config }: Plan, name: RequestName): readonly RequestRef[] {
-  if (typeof name === 'string' || isList(name)) {
-    const values = typeof name === 'string' ? [name] : name
-    const payload = config.idempotencyKey === undefined ? {} : { idempotencyKey: config.idempotencyKey }
-    return referencesOf(values, config.scope, payload, config.allow?.idempotencyKey === true)
-  }
-  const { id, key } = name
-  if (id === undefined && key === undefined) return []
-  return [{ ...(id === undefined ? {} : { entry: id }), ...(key === undefined ? {} : { hash: key }) }]
+  throw nameless()
 }

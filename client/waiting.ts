@@ -1,39 +1,28 @@
 /**
- * Waiting for the end of a request. Events report it, so a wait costs one look at the request's state when it begins, one for
- * each time that the connection was lost, and one when its time is up: whatever events were missed or trimmed, the state is the truth.
+ * Waiting for the end of a request. Events report it. So a wait reads the request's state only when it begins, after each lost
+ * connection, and when its time is up. Events may be missed or trimmed: the state is the truth.
  */
 import { asFailure, failure, type StreamPipelineError } from '../api/errors.ts'
-import { close, type RedisConnection } from '../redis/connect/connection.ts'
+import { deferred } from '../process/deferred.ts'
 import { jobId } from '../redis/keys.ts'
-import { queueKey } from '../redis/placement.ts'
-import type { DeadStatus } from '../redis/status/entrystate.ts'
-import type { RequestStatus } from '../redis/status/request.ts'
-import { deadLetterSource, type EventReader, queueSource, type RequestNews, readEvents } from './events.ts'
+import type { RequestStatus } from '../redis/status/summary.ts'
+import type { RequestNews } from './events.ts'
 import type { Links } from './links.ts'
+import { createListening } from './listening.ts'
 import type { Plan } from './plan.ts'
-import { type RequestName, refsOf, statusOf } from './status.ts'
+import { type RequestName, refsOf } from './requestname.ts'
+import { statusOf } from './status.ts'
+import { outcomeOf, type WaitOutcome } from './verdicts.ts'
+import { waitTime } from './waittime.ts'
 
 export interface WaitOptions {
-  /** Milliseconds, from 0 on. Default 60,000. */
+  /** Milliseconds, 0 to 2,147,483,647. Default 60,000. Another number throws InvalidOption. */
   readonly timeoutMs?: number | undefined
-  /** Ends the wait; it then throws the signal's reason. */
+  /** Ends the wait when it aborts. The wait then throws the signal's reason. */
   readonly signal?: AbortSignal | undefined
 }
 
-export type WaitOutcome =
-  /** `result`: what the handler returned. */
-  | { readonly outcome: 'completed'; readonly result: unknown }
-  /** BullMQ gave the job up. */
-  | { readonly outcome: 'failed'; readonly error: string }
-  | { readonly outcome: 'dead'; readonly dead: DeadStatus }
-  /** It ended before the wait began, or was removed, and its job is not kept. */
-  | { readonly outcome: 'notKept' }
-  /** It was cancelled before it began. */
-  | { readonly outcome: 'cancelled' }
-  /** Time is up. `status`: where it is then. */
-  | { readonly outcome: 'timeout'; readonly status: RequestStatus }
-
-export interface Waiting {
+interface Waiting {
   /** Has the waits of this dispatcher look at the state: something happened of which no event speaks. */
   stir(): void
   /** Throws as `status`, Closed when the dispatcher is closed meanwhile, and the signal's reason. */
@@ -60,7 +49,6 @@ export function createWaiting(links: Links, onError: (error: StreamPipelineError
   const unnamed = new Set<Wait>()
   const named = new Map<string, Set<Wait>>()
   const closing = new AbortController()
-  let current: { readonly place: string; readonly readers: readonly EventReader[] } | undefined
 
   const heard = (news: RequestNews) => {
     for (const wait of unnamed) if (wait.early.length < mostEarly) wait.early.push(news)
@@ -72,39 +60,7 @@ export function createWaiting(links: Links, onError: (error: StreamPipelineError
   }
   const failed = (thrown: unknown) => onError(asFailure(thrown))
 
-  /** One reader, or two where queue and dead letters cannot be read by one command. */
-  const readersFor = (plan: Plan): readonly EventReader[] => {
-    const { config } = plan
-    const events = `${queueKey(config)}events`
-    const place = [events, config.deadLetters].join(' ')
-    if (current?.place === place) return current.readers
-    const former = current?.readers ?? []
-    const queue = queueSource(events)
-    const dead = config.deadLetters === undefined ? [] : [deadLetterSource(config.deadLetters)]
-    const common = { heard, resumed, failed, close: (connection: RedisConnection) => close(connection) }
-    const together = links.isTogether(plan)
-    const readers = [
-      readEvents({ ...common, open: () => links.blocking('Queue', plan), sources: together ? [queue, ...dead] : [queue] }),
-      ...(together || dead.length === 0
-        ? []
-        : [readEvents({ ...common, open: () => links.blocking('Stream', plan), sources: dead })]),
-    ]
-    current = { place, readers }
-    for (const reader of former) reader.stop().catch(failed)
-    return readers
-  }
-
-  const listening = async (plan: Plan) => {
-    const readers = readersFor(plan)
-    try {
-      await Promise.all(readers.map(({ ready }) => ready))
-    } catch (thrown) {
-      // The next wait tries again.
-      if (current?.readers === readers) current = undefined
-      for (const reader of readers) reader.stop().catch(failed)
-      throw thrown
-    }
-  }
+  const listening = createListening(links, { heard, resumed, failed })
 
   const enter = (own: Wait, names: ReadonlySet<string>) => {
     if (!waits.has(own)) return names
@@ -124,8 +80,9 @@ export function createWaiting(links: Links, onError: (error: StreamPipelineError
     }
   }
 
-  async function wait(plan: Plan, name: RequestName, { timeoutMs = 60_000, signal }: WaitOptions): Promise<WaitOutcome> {
-    const ended = Promise.withResolvers<WaitOutcome>()
+  async function wait(plan: Plan, name: RequestName, { timeoutMs, signal }: WaitOptions): Promise<WaitOutcome> {
+    const mostMs = waitTime(timeoutMs)
+    const ended = deferred<WaitOutcome>()
     const status = async () => await statusOf(links, plan, name, {})
     let again: NodeJS.Timeout | undefined
     const own: Wait = {
@@ -142,9 +99,11 @@ export function createWaiting(links: Links, onError: (error: StreamPipelineError
         try {
           const found = await status()
           const names = own.names ?? enter(own, namesOf(plan, name, found))
-          const told = own.early.splice(0).filter((news) => namesIn(news).some((each) => names.has(each)))
-          const outcome = told.map(outcomeOfNews).at(-1) ?? outcomeOf(found)
+          const heard = own.early.splice(0).filter((news) => namesIn(news).some((each) => names.has(each)))
+          const outcome = heard.map(outcomeOfNews).at(-1) ?? outcomeOf(found)
           if (outcome !== undefined) ended.resolve(outcome)
+          // The readers moved to another queue: no event of this one comes any more.
+          else if (!listening.hears(plan)) again = setTimeout(() => void own.look(), lookAgainMs)
         } catch (thrown) {
           // A wait that has begun outlives an outage.
           if (own.names === undefined || !asFailure(thrown).retryable) ended.reject(thrown)
@@ -153,16 +112,17 @@ export function createWaiting(links: Links, onError: (error: StreamPipelineError
       },
     }
     const leave = AbortSignal.any([closing.signal, ...(signal === undefined ? [] : [signal])])
-    const abort = () => ended.reject(closing.signal.aborted ? failure('Closed', { what: 'dispatcher' }) : signal?.reason)
+    // Without this a wait that has ended already would open a connection that no later `end` closes.
+    if (leave.aborted) throw whyLeft(closing.signal, signal)
+    const abort = () => ended.reject(whyLeft(closing.signal, signal))
     leave.addEventListener('abort', abort, { once: true })
-    if (leave.aborted) abort()
     waits.add(own)
     unnamed.add(own)
     const late = setTimeout(() => {
       status().then((found) => ended.resolve(outcomeOf(found) ?? { outcome: 'timeout', status: found }), ended.reject)
-    }, timeoutMs)
+    }, mostMs)
     try {
-      listening(plan).then(() => own.look(), ended.reject)
+      listening.begin(plan).then(() => own.look(), ended.reject)
       return await ended.promise
     } finally {
       clearTimeout(late)
@@ -177,10 +137,13 @@ export function createWaiting(links: Links, onError: (error: StreamPipelineError
     wait,
     async end() {
       closing.abort()
-      await Promise.allSettled((current?.readers ?? []).map((reader) => reader.stop()))
+      await listening.end()
     },
   }
 }
+
+const whyLeft = (closing: AbortSignal, own: AbortSignal | undefined): unknown =>
+  closing.aborted ? failure('Closed', { what: 'dispatcher' }) : own?.reason
 
 const namesIn = (news: RequestNews): readonly string[] => (news.kind === 'Dead' ? [news.hash, news.entry] : [news.job])
 
@@ -203,22 +166,5 @@ function outcomeOfNews(news: RequestNews): WaitOutcome | undefined {
       return undefined
     default:
       return news satisfies never
-  }
-}
-
-function outcomeOf({ state, job, dead }: RequestStatus): WaitOutcome | undefined {
-  switch (state) {
-    case 'Completed':
-      return { outcome: 'completed', result: job?.result }
-    case 'Failed':
-      return { outcome: 'failed', error: job?.error ?? '' }
-    case 'Dead':
-      return dead && { outcome: 'dead', dead }
-    case 'NotKept':
-      return { outcome: 'notKept' }
-    case 'Cancelled':
-      return { outcome: 'cancelled' }
-    default:
-      return undefined
   }
 }

@@ -1,4 +1,4 @@
-/** Where errors go that nobody asked to hear of: Node's warnings, which an application sees on standard error. */
+/** Errors without a listener become Node's warnings, which an application sees on standard error. */
 import type { StreamPipelineError } from '../api/errors.ts'
 
 export function warn(error: StreamPipelineError): void {

@@ -8,7 +8,7 @@
  *   watching     the queue's length while Backpressured
  *   tidying      retention, and the sweep of failed jobs
  *
- * Heartbeats and the nudge are presence.ts. Loops never throw a failure of Redis: it becomes `BackendFailed`. Anything else is a defect
+ * Heartbeats and the nudge are presence.ts. Loops never throw a failure of Redis: it becomes `BackendFailed`. Anything else is a bug
  * and ends the process (exit 70).
  */
 import { asFailure, failure } from '../api/errors.ts'
@@ -76,8 +76,8 @@ export function createConsumer(parts: ConsumerParts): Consumer {
       throw error
     }
     lifecycle.dispatch({ kind: 'Started' })
-    const beats = presence.beating(leaving.signal).catch(parts.fault)
-    running = { beats, loops: runLoops(parts, crew).catch(parts.fault) }
+    const beats = presence.beating(leaving.signal).catch(parts.crash)
+    running = { beats, loops: runLoops(parts, crew).catch(parts.crash) }
   }
 
   async function drain(deadlineMs: number): Promise<void> {
@@ -148,7 +148,7 @@ function assemble(parts: ConsumerParts) {
 }
 
 async function runLoops(parts: ConsumerParts, crew: Crew): Promise<void> {
-  const { pipeline, place, connections, clock, fault } = parts
+  const { pipeline, place, connections, clock, crash } = parts
   const { lifecycle, held, slots, tally, nudges, reader, forwarding, settler, reclaimer, presence, announce } = crew
   const { settle, observeQueue } = settler
   const recovered = reclaimer.recoverOwn()
@@ -157,7 +157,7 @@ async function runLoops(parts: ConsumerParts, crew: Crew): Promise<void> {
     return forwarded + duplicates + dead
   }
   await Promise.all([
-    reading({ lifecycle, clock, held, slots, read: reader.read, settle, observeQueue, fault }, recovered),
+    reading({ lifecycle, clock, held, slots, read: reader.read, settle, observeQueue, crash }, recovered),
     reclaiming({ lifecycle, clock, nudges, intervalMs: pipeline.reclaim.intervalMs, round: reclaimer.round }, recovered),
     regaining({ lifecycle, clock, held, presence, ...reclaimer }, recovered),
     presence.listening(),
@@ -165,7 +165,7 @@ async function runLoops(parts: ConsumerParts, crew: Crew): Promise<void> {
     watching({ lifecycle, clock, observeQueue }),
     tidying({
       ...{ pipeline, connection: connections.writer, place, lifecycle, clock, sweeper: forwarding.sweeper(), settled },
-      report: (report) => announce('housekept', report),
+      report: (report) => announce('maintained', report),
     }),
   ])
 }

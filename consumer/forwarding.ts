@@ -14,7 +14,7 @@ type State =
   | { readonly kind: 'Unchosen' }
   | { readonly kind: 'Chosen'; readonly path: SettlePath; readonly sweeper: Sweeper | undefined }
 
-export interface Forwarding {
+interface Forwarding {
   /** Chooses the path, once. Throws catalogued errors, and may be called again then. */
   choose(): Promise<void>
   /** Throws Internal before it is chosen. */

@@ -1,6 +1,6 @@
 /**
- * The entries this process answers for. Only they are renewed: an entry that the server counts as ours but that never reached us
- * (a lost reply) must grow idle and be reclaimed.
+ * The entries this process answers for. Only they are renewed. Redis may also hold an entry under our name whose reply was
+ * lost. That one is not renewed, so it grows idle and is regained (reclaimer.ts).
  *
  * Held       read or claimed, in memory, and being settled.
  * Withheld   to be dead-lettered, but the dead-letter stream is full. Only the id stays here: the bytes are fetched again when there
@@ -24,7 +24,7 @@ export interface HeldEntries {
 }
 
 export function createHeldEntries(): HeldEntries {
-  const renewedAt = new Map<string, number>()
+  let renewedAt = new Map<string, number>()
   const withheld = new Set<string>()
   return {
     get size() {
@@ -45,6 +45,8 @@ export function createHeldEntries(): HeldEntries {
         renewedAt.delete(id)
         withheld.delete(id)
       }
+      // A Map that grows and shrinks leaves tables behind, each of which leads to the next: one that is old keeps all later ones alive.
+      if (renewedAt.size === 0) renewedAt = new Map()
     },
     withhold(ids) {
       for (const id of ids) if (renewedAt.has(id)) withheld.add(id)

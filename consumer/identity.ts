@@ -8,12 +8,12 @@ interface Surroundings {
   readonly process: Supervisor
 }
 
-/** Set by whoever supervises consumers outside a cluster, for its children. */
+/** A supervisor of consumers outside a cluster sets it for its children. */
 export const ownerVariable = 'STREAMPIPELINE_OWNER'
 
 /**
- * The pipeline owns what runs in a pod of its own. Where no POD_UID says so the process is its own supervisor, even if its file
- * was copied from a cluster, uid and all: the operator would take a consumer that is no pod of its pipeline for a vanished one.
+ * The pipeline owns what runs in a pod of its own. Without POD_UID the process is its own supervisor, even if its file with the uid
+ * was copied from a cluster. Otherwise the operator would take a consumer without a pod for a vanished one.
  */
 export function consumerUid({ pipelineUid, env, process }: Surroundings): string {
   const { POD_UID: podUid, [ownerVariable]: supervisor } = env

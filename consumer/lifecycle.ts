@@ -1,5 +1,5 @@
 /**
- * The one place that holds the consumer's state: events go in, listeners hear each change, and anybody may wait for a state.
+ * The one place that holds the consumer's state: events go in, listeners hear each change, and each part may wait for a state.
  */
 import type { StreamPipelineError } from '../api/errors.ts'
 import { type ConsumerEvent, type ConsumerState, transition } from './states.ts'

@@ -1,5 +1,5 @@
 /**
- * The consumer's log: structured lines on stdout, constant messages, data in fields. A batch is told at debug, a dead letter at
+ * The consumer's log: structured lines on stdout, constant messages, data in fields. A batch is logged at debug, a dead letter at
  * warn; payload appears nowhere.
  */
 import type { Logger } from 'pino'
@@ -9,10 +9,10 @@ import type { ConsumerState } from './states.ts'
 
 /** @param source what the consumer reads */
 export function createLogObserver(log: Logger, { stream, group }: { stream: string; group: string }): ConsumerObserver {
-  const tellRetention = createRetentionLog(log, stream, group)
-  let foreignTold = ''
+  const logRetention = createRetentionLog(log, stream, group)
+  let foreignLogged = ''
   return {
-    stateChanged: (state, previous) => tellState(log, state, previous),
+    stateChanged: (state, previous) => logState(log, state, previous),
     pathChosen(path, fallback, add) {
       if (fallback === undefined) log.info({ path, add: add?.way }, 'forward path chosen')
       else log.warn({ path, fallback }, 'fell back to the portable forward path')
@@ -39,11 +39,11 @@ export function createLogObserver(log: Logger, { stream, group }: { stream: stri
       for (const entry of exhausted) log.warn({ entry, reason: 'MaxDeliveries' }, 'dead letter')
     },
     heartbeatSent() {},
-    housekept({ removed, kept, foreign, ...retained }) {
-      tellRetention(retained)
-      if (foreign !== undefined && foreign.message !== foreignTold) {
+    maintained({ removed, kept, foreign, ...retained }) {
+      logRetention(retained)
+      if (foreign !== undefined && foreign.message !== foreignLogged) {
         log.warn({ code: foreign.code, remedy: foreign.remedy }, foreign.message)
-        foreignTold = foreign.message
+        foreignLogged = foreign.message
       }
       if (removed + kept > 0) log.warn({ removed, kept, reason: 'JobFailed' }, 'failed jobs became dead letters')
     },
@@ -51,14 +51,14 @@ export function createLogObserver(log: Logger, { stream, group }: { stream: stri
   }
 }
 
-function tellState(log: Logger, state: ConsumerState, previous: ConsumerState) {
+function logState(log: Logger, state: ConsumerState, previous: ConsumerState) {
   switch (state.kind) {
     case 'Starting':
       if (state.failure) log.warn({ code: state.failure.code, remedy: state.failure.remedy }, state.failure.message)
       return
     case 'BackendDown':
       if (previous.kind === 'BackendDown') return
-      log.warn({ code: state.failure.code, remedy: state.failure.remedy, strikes: state.strikes }, state.failure.message)
+      log.warn({ code: state.failure.code, remedy: state.failure.remedy, failures: state.failures }, state.failure.message)
       return
     case 'Running':
       if (previous.kind !== 'Running') log.info({ after: previous.kind }, 'running')

@@ -1,7 +1,7 @@
 /**
- * The nudge, as a consumer hears it: a counter in Redis that somebody bumps who made entries claimable and wants them claimed
- * now. One that comes while a round is under way is kept for the next, which is then a round from the start: the entries it is
- * about may lie before the cursor.
+ * The nudge, as a consumer hears it: a counter in Redis, raised by a process that made entries claimable and wants them claimed
+ * now. A nudge during a round is kept for the next round, which then starts from the beginning: its entries may lie before the
+ * cursor.
  */
 import { pause } from '../process/pause.ts'
 import { systemTimer, type Timer } from '../process/timer.ts'
@@ -12,7 +12,7 @@ export const listenIntervalMs = 500
 export interface Nudges {
   /** The counter as just read. The first value only says where it stands. */
   heard(counter: string): void
-  /** Waits for a nudge that nobody has taken yet, for `ms`, or until the signal; takes it. @returns whether there was one */
+  /** Waits for a nudge that was not taken yet, for `ms`, or until the signal; takes it. @returns whether there was one */
   next(ms: number, signal: AbortSignal): Promise<boolean>
 }
 

@@ -8,7 +8,7 @@ import type { StreamPlace } from '../redis/placement.ts'
 import type { AddChoice, ForwardPlan } from '../redis/settle/choose.ts'
 import type { PathKind } from '../redis/settle/path.ts'
 import type { GroupOutcome } from '../redis/stream/group.ts'
-import type { HousekeepingReport } from './housekeeping.ts'
+import type { MaintenanceReport } from './maintenance.ts'
 import type { ReclaimReport } from './reclaimer.ts'
 import type { BatchReport } from './settler.ts'
 import type { ConsumerState } from './states.ts'
@@ -25,8 +25,8 @@ export interface ConsumerParts {
   /** Chooses and proves the way of settling; asked at start, when the connections are open. */
   readonly choosePath: () => Promise<ForwardPlan>
   readonly observers: readonly ConsumerObserver[]
-  /** Receives a defect in our own code: the process must not go on in doubt. */
-  readonly fault: (thrown: unknown) => void
+  /** Receives the error of a bug: the process must not go on in doubt. */
+  readonly crash: (thrown: unknown) => void
   readonly clock: Clock
 }
 
@@ -50,7 +50,7 @@ export interface ConsumerObserver {
   batchSettled?(report: BatchReport): void
   reclaimed?(report: ReclaimReport): void
   heartbeatSent?(atMs: number): void
-  housekept?(report: HousekeepingReport): void
+  maintained?(report: MaintenanceReport): void
   /** The last word of a drained consumer, with its totals. */
   handedBack?(entries: number, retired: boolean, totals: Totals): void
 }

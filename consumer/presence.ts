@@ -1,6 +1,6 @@
 /**
- * The consumer's presence in the group: its heartbeat, the renewal of what it holds long, and the nudge it listens for. Beating
- * goes on while draining, or a long drain would look like a death; listening ends with it.
+ * The consumer's presence in the group: its heartbeat, the renewal of what it holds long, and the nudge it listens for. The
+ * heartbeat goes on while the consumer drains, or a long drain would look like a death. It stops listening when it begins to drain.
  */
 
 import { failure } from '../api/errors.ts'
@@ -10,7 +10,7 @@ import { labelOf, type RedisConnection } from '../redis/connect/connection.ts'
 import type { StreamPlace } from '../redis/placement.ts'
 import { renewEntries } from '../redis/stream/pending.ts'
 import { heartbeatIntervalMs, readNudge, sendHeartbeat } from '../redis/stream/registry.ts'
-import { guarded } from './defects.ts'
+import { guarded } from './backendfailure.ts'
 import type { HeldEntries } from './held.ts'
 import type { Lifecycle } from './lifecycle.ts'
 import { listenIntervalMs, type Nudges } from './nudges.ts'
@@ -18,9 +18,9 @@ import { mayRead } from './states.ts'
 import type { Tally } from './tally.ts'
 
 /**
- * How long a beat may go unanswered before Redis counts as away. ioredis fails within seconds what it has not sent yet, but keeps what
- * was under way when a socket fell silent until a server answers again: with a Redis that takes connections and says nothing, every
- * loop could wait so, and nobody would tell.
+ * How long a beat may go unanswered before Redis counts as away. ioredis fails unsent commands within seconds. It keeps commands
+ * that were under way when a socket fell silent, until a server answers again. With a Redis that accepts connections and never
+ * replies, every loop could wait so, unnoticed.
  */
 const unansweredMs = 10_000
 
@@ -76,16 +76,16 @@ export function createPresence(parts: PresenceParts): Presence {
     nudges.heard(reply.nudge)
   }
 
-  /** Tells when `work` takes too long, and waits for it all the same: it may have been done. */
+  /** Reports when `work` takes too long, and waits for it all the same: it may have been done. */
   const watched = async (work: Promise<void>) => {
     let ended = false
-    const tell = () => {
+    const report = () => {
       if (ended) return
       const detail = `a heartbeat or renewal has had no answer for ${unansweredMs} ms`
       lifecycle.backendFailed(failure('RedisUnreachable', { address: labelOf(connection), detail }))
     }
     // An answer that came while this process itself stood still is read first.
-    const cancel = parts.clock.after(unansweredMs, () => setImmediate(tell))
+    const cancel = parts.clock.after(unansweredMs, () => setImmediate(report))
     try {
       await work
     } finally {

@@ -1,6 +1,6 @@
 /**
  * `/metrics`, `/livez`, `/readyz` of a consumer. Liveness fails only for a wedged loop: restarting a consumer because Redis is
- * away would help nobody. The event loop answering at all is what `/livez` proves.
+ * away would not help. An answer of `/livez` proves that the event loop runs.
  */
 import type { Registry } from 'prom-client'
 import type { Answer } from '../process/httpserver.ts'

@@ -1,6 +1,6 @@
 /**
- * The age that `scaling.targetAge` promises, as the consumer counts late entries by it. The operator mounts it beside the configuration,
- * in a file of its own: a change of it reaches running consumers within about a minute and rolls none.
+ * The consumer's copy of `scaling.targetAge`: an entry that it settles at a higher age counts as late. The operator mounts it beside the
+ * configuration, in a file of its own. A change reaches running consumers within about a minute, and rolls none.
  */
 import { readFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
@@ -11,11 +11,11 @@ import { pause } from '../process/pause.ts'
 const promise = z.object({ targetAgeMs: z.number().positive() })
 const readEveryMs = 15_000
 
-export interface PromisedAge {
+interface PromisedAge {
   /** Milliseconds. */
   readonly targetAgeMs: () => number
-  /** Reads the file again and again until `signal` aborts. `onFault` hears why a file that is there could not be read. */
-  follow(signal: AbortSignal, onFault: (thrown: unknown) => void): Promise<void>
+  /** Reads the file again and again until `signal` aborts. `onFailure` hears why a file that is there could not be read. */
+  follow(signal: AbortSignal, onFailure: (thrown: unknown) => void): Promise<void>
 }
 
 /**
@@ -27,12 +27,12 @@ export function promisedAge(config: string, initialMs: number): PromisedAge {
   let targetAgeMs = initialMs
   return {
     targetAgeMs: () => targetAgeMs,
-    async follow(signal, onFault) {
+    async follow(signal, onFailure) {
       while (!signal.aborted) {
         try {
           targetAgeMs = promise.parse(JSON.parse(await readFile(file, 'utf8'))).targetAgeMs
         } catch (thrown) {
-          if (!isAbsent(thrown)) onFault(thrown)
+          if (!isAbsent(thrown)) onFailure(thrown)
         }
         await pause(readEveryMs, signal)
       }

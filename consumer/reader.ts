@@ -1,15 +1,19 @@
 /**
- * The blocking reader: XREADGROUP on a connection of its own, one read at a time, each asking for no more than there is room
- * for. Sizes are not known before an entry is here, so the count of the next read follows the mean size of the last ones: a
+ * The blocking reader: XREADGROUP on a connection of its own, one read at a time, each for as many entries as there is room for.
+ * The size of an entry is known only once it is here. So the count of the next read follows the mean size of the last entries: a
  * batch stays near `batchBytes` even when entries grow.
  *
- * A socket that died silently would hold the read for ever, and what is delivered into it is lost to us until reclaim. A read
- * that is overdue therefore gets a new connection, on which ioredis asks again.
+ * A socket that died silently would hold the read for ever, and entries delivered into it reach us only when they are
+ * regained (reclaimer.ts). A read that is overdue therefore gets a new connection, on which ioredis asks again.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { Redis } from 'ioredis'
 import type { CompiledSource } from '../api/compiled.ts'
+import { failure } from '../api/errors.ts'
 import { failureOn, type RedisConnection } from '../redis/connect/connection.ts'
 import { addressOf, nodeAt, nodeOf } from '../redis/connect/node.ts'
+import { isReadEntries, type ReadEntries } from '../redis/reply/entrysink.ts'
+import { bytesOf } from '../redis/reply/fieldlist.ts'
 import type { Delivery } from '../redis/stream/pending.ts'
 
 interface Reader {
@@ -22,6 +26,14 @@ interface Reader {
    * when Redis cannot be asked to end it.
    */
   stop(): Promise<void>
+}
+
+/** The connection that a read blocks on; its end ends the read. */
+interface Blocked {
+  /** As CLIENT ID says. */
+  readonly id: string
+  readonly node: string
+  readonly socket: Redis['stream']
 }
 
 /** How much longer than its block a read may take. */
@@ -40,7 +52,9 @@ export function createReader(
   consumer: string,
 ): Reader {
   let meanBytes = 0
-  let blockedAs: { readonly id: string; readonly node: string } | undefined
+  let blockedAs: Blocked | undefined
+  /** The last connection that a read was sent on. A socket has one id for all its life. */
+  let known: Blocked | undefined
   let stopped = false
   let underWay: Promise<unknown> | undefined
 
@@ -56,16 +70,22 @@ export function createReader(
     }, blockMs + overdueMs)
     try {
       const node = await nodeOf(blocking, stream)
-      // Both in one round trip: the id is known before the read can end.
-      const know = (id: unknown) => {
-        blockedAs = { id: String(id), node: addressOf(node) }
+      // Before it connects a node has no socket, and after a loss the former one: then the read goes on another.
+      if (known !== undefined && node.status === 'ready' && known.socket === node.stream) blockedAs = known
+      else {
+        // Both in one round trip: the id is known before the read can end.
+        const know = (id: unknown) => {
+          known = { id: String(id), node: addressOf(node), socket: node.stream }
+          blockedAs = known
+        }
+        node.call('CLIENT', 'ID').then(know, ignoreReadFailure)
       }
-      node.call('CLIENT', 'ID').then(know, ignoreReadFailure)
       const count = ['COUNT', countNow(), 'BLOCK', blockMs] as const
       const reply: unknown = await blocking.xreadgroupBuffer('GROUP', group, consumer, ...count, 'STREAMS', stream, '>')
-      const entries = entriesOf(reply)
-      meanBytes = nextMean(meanBytes, entries)
-      return entries
+      if (reply === null) return []
+      if (!isReadEntries(reply)) throw failure('Internal', { detail: 'a read was answered with lists, not with entries' })
+      meanBytes = nextMean(meanBytes, reply)
+      return reply.entries.map(({ id, fields }) => ({ id, fields, deliveries: 1 }))
     } catch (thrown) {
       throw failureOn(blocking, thrown)
     } finally {
@@ -77,7 +97,9 @@ export function createReader(
   const wake = async () => {
     if (blockedAs === undefined) return
     try {
-      // On no other node: there somebody else may bear that number.
+      // The read was sent again on another socket. The former id may be that of a client of another program by now.
+      if ((await nodeOf(blocking, source.stream)).stream !== blockedAs.socket) return
+      // On no other node: there the number may be that of another client.
       await nodeAt(writer, blockedAs.node)?.call('CLIENT', 'UNBLOCK', blockedAs.id)
     } catch (thrown) {
       throw failureOn(writer, thrown)
@@ -106,23 +128,12 @@ export function createReader(
   }
 }
 
-/** Whoever reads hears of it. */
+/** The reading loop gets the error. */
 function ignoreReadFailure() {}
 
-/** [[stream, [[id, [field, value, …]], …]]], or null when the block ended. */
-function entriesOf(reply: unknown): readonly Delivery[] {
-  const entries: unknown = Array.isArray(reply) && Array.isArray(reply[0]) ? reply[0][1] : []
-  if (!Array.isArray(entries)) return []
-  return entries.flatMap((entry: unknown) => {
-    const [id, fields] = Array.isArray(entry) ? entry : []
-    return [{ id: String(id), fields: Array.isArray(fields) ? (fields as Buffer[]) : [], deliveries: 1 }]
-  })
-}
-
 /** Follows growth at once and shrinkage slowly: too small a read costs little, too large a one costs memory. */
-function nextMean(mean: number, entries: readonly Delivery[]): number {
+function nextMean(mean: number, { entries }: ReadEntries): number {
   if (entries.length === 0) return mean
-  const bytes = entries.reduce((sum, { fields }) => sum + fields.reduce((inner, part) => inner + part.length, 0), 0)
-  const latest = bytes / entries.length
+  const latest = entries.reduce((sum, { fields }) => sum + bytesOf(fields), 0) / entries.length
   return latest > mean ? latest : mean * 0.8 + latest * 0.2
 }

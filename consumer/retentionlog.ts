@@ -1,4 +1,4 @@
-/** What the log says of retention: each trouble once, not at each round. */
+/** Lines of the log about retention: each failure once, not at each round. */
 import type { Logger } from 'pino'
 import { redeliverCommand } from '../redis/stream/ledger.ts'
 import type { RetentionReport } from '../redis/stream/retention.ts'
@@ -12,12 +12,12 @@ const largeNode = 5_000
 export function createRetentionLog(log: Logger, stream: string, group: string) {
   let pinned = ''
   let missing = 0
-  let largeTold = false
+  let largeLogged = false
   return ({ settled, cut, pin, nodeEntries, unaccounted, undecided, missingFrom }: RetentionReport) => {
     if (settled > 0) log.debug({ entries: settled }, 'settled entries trimmed')
     if (cut > 0) log.warn({ entries: cut }, 'entries over source.retention.maxEntries trimmed, read or not')
     if (pin !== undefined && pin.forMs >= pinnedForMs) {
-      if (pinned !== pin.id) log.warn({ ...pin }, 'retention waits for an entry; older ones stay in the stream')
+      if (pinned !== pin.id) log.warn({ ...pin }, 'retention waits for an entry; it and later ones stay in the stream')
       pinned = pin.id
     } else pinned = ''
     if (unaccounted + undecided > missing) {
@@ -26,10 +26,10 @@ export function createRetentionLog(log: Logger, stream: string, group: string) {
       log.warn({ unaccounted, undecided, command }, `${found}; the command has delivered again what is in the stream`)
     }
     missing = unaccounted + undecided
-    if (nodeEntries > largeNode && !largeTold) {
+    if (nodeEntries > largeNode && !largeLogged) {
       const remedy = 'set stream-node-max-entries to 100'
       log.warn({ nodeEntries, remedy }, 'the stream has large nodes; trimming them holds Redis for milliseconds')
-      largeTold = true
+      largeLogged = true
     }
   }
 }

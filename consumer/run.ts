@@ -1,9 +1,9 @@
 /**
  * The process around a consumer: configuration, probes, logs, signals, exit codes.
  *
- * 0 drained; 64 the configuration cannot be used; 69 Redis could not be reached, or refused us, for too long at start; 70 a fault
- * of our own. A configuration error ends at once, a missing reference too (kubelet mounts them
- * before it starts a container); what may pass (Redis away) is tried again.
+ * 0 drained; 64 the configuration cannot be used; 69 Redis could not be reached, or refused us, for too long at start; 70 a bug of
+ * our own. A configuration error ends at once. So does a missing reference, since kubelet mounts them before it starts a container.
+ * A cause that may pass, such as a Redis outage, is tried again.
  */
 import { hostname } from 'node:os'
 import { compilePipeline } from '../api/compile.ts'
@@ -45,15 +45,15 @@ interface ConsumeOptions {
   readonly env: Readonly<Record<string, string | undefined>>
   /** Aborts when the process is asked to stop. */
   readonly signal: AbortSignal
-  /** How long Redis may refuse at start before the process gives up and lets its supervisor decide; 60 s unless told. */
+  /** How long Redis may refuse at start before the process gives up and lets its supervisor decide. Default: 60 s. */
   readonly startPatienceMs?: number
 }
 
 export async function runConsumer(options: ConsumeOptions): Promise<number> {
   const log = createLogger('info', standardOutput())
-  const tell = (error: StreamPipelineError) => log.error({ code: error.code, remedy: error.remedy }, error.message)
+  const logError = (error: StreamPipelineError) => log.error({ code: error.code, remedy: error.remedy }, error.message)
   let consumer: Consumer | undefined
-  const fault = Promise.withResolvers<number>()
+  const crashed = Promise.withResolvers<number>()
   try {
     const { pipeline, warnings } = await loadConfig(options.config)
     log.level = pipeline.logLevel.toLowerCase()
@@ -74,9 +74,9 @@ export async function runConsumer(options: ConsumeOptions): Promise<number> {
       connections,
       choosePath: async () => await chooseSettlePath(pipeline, connections.writer, connections.queue),
       observers: [metrics.observer, createLogObserver(log, pipeline.source)],
-      fault(thrown) {
-        tell(asFailure(thrown))
-        fault.resolve(exitCodes.fault)
+      crash(thrown) {
+        logError(asFailure(thrown))
+        crashed.resolve(exitCodes.internal)
       },
       clock: systemClock,
     })
@@ -91,14 +91,14 @@ export async function runConsumer(options: ConsumeOptions): Promise<number> {
     const following = promised.follow(ended.signal, (thrown) => log.warn({ err: thrown }, 'the promised age could not be read'))
     try {
       const living = live(made, options, labelOf(connections.blocking), pipeline.terminationGracePeriodMs)
-      return await Promise.race([living, fault.promise])
+      return await Promise.race([living, crashed.promise])
     } finally {
       ended.abort()
       await Promise.all([following, server.close()])
     }
   } catch (thrown) {
     const error = asFailure(thrown)
-    tell(error)
+    logError(error)
     await consumer?.stop(performance.now())
     return exitCodeOf(error)
   }
@@ -118,8 +118,9 @@ async function live(
 }
 
 /**
- * Tries to start until it works; false when asked to stop before. Throws what is terminal, or has lasted too long. A Redis that takes
- * the blocking connection and says nothing would hold an attempt for ever: what is under way then fails when connections are closed.
+ * Tries to start until it works; false when asked to stop before. Throws what is terminal, or has lasted too long. A Redis that
+ * accepts the blocking connection and never replies would hold an attempt for ever. So commands under way fail when connections are
+ * closed.
  */
 async function started(consumer: Consumer, signal: AbortSignal, label: string, patienceMs: number): Promise<boolean> {
   const left = new AbortController()

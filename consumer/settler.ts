@@ -1,7 +1,7 @@
 /**
- * What happens to a batch: decode, then settle by the path chosen at start. A batch that meets a Redis which is away is
- * tried again, as often as it takes, with everything still in memory; only draining ends that, and then its entries stay
- * pending and are handed back. Trying again after an unknown outcome is safe: what was forwarded has its mark.
+ * The way of a batch: decode, then settle by the path chosen at start. A batch that meets a Redis outage stays in memory, and is
+ * tried again until it succeeds. Only draining ends that. Its entries then stay pending and are handed back. Trying again after an
+ * unknown outcome is safe: what was forwarded has its mark.
  */
 
 import type { Clock } from '../process/clock.ts'
@@ -9,9 +9,9 @@ import { pause } from '../process/pause.ts'
 import { jsonOf } from '../redis/bullmq/item.ts'
 import type { Codec } from '../redis/payload/codec.ts'
 import type { DeadLetterReason } from '../redis/record.ts'
-import type { SettlePath, Verdict } from '../redis/settle/path.ts'
+import type { Disposition, SettlePath } from '../redis/settle/path.ts'
 import type { Delivery } from '../redis/stream/pending.ts'
-import { backendFailure, guarded } from './defects.ts'
+import { backendFailure, guarded } from './backendfailure.ts'
 import type { HeldEntries } from './held.ts'
 import type { Lifecycle } from './lifecycle.ts'
 import { isReady } from './states.ts'
@@ -24,7 +24,7 @@ interface DeadReport {
   readonly error: string
 }
 
-/** What became of a batch; the sums go to metrics, log and heartbeat. */
+/** The outcomes of a batch; the sums go to metrics, log and heartbeat. */
 export interface BatchReport {
   readonly entries: number
   readonly outcomes: Readonly<Record<SettledOutcome, number>>
@@ -53,7 +53,7 @@ interface Settler {
   observeQueue(): Promise<void>
 }
 
-/** Pause before a key that somebody else is forwarding is asked for again. */
+/** Pause before a key that another forwarder holds is asked for again. */
 const contendedPauseMs = 200
 /** A drain goes on with contended entries until its deadline. */
 const never = new AbortController().signal
@@ -61,21 +61,23 @@ const never = new AbortController().signal
 export function createSettler(parts: SettlerParts): Settler {
   const { codec, held, lifecycle } = parts
 
-  const judge = ({ id, fields }: Delivery): Verdict => {
+  const judge = ({ id, fields }: Delivery): Disposition => {
     const decoded = codec.decode(fields)
     const { redrives } = decoded
-    if (decoded.kind === 'Invalid') return { kind: 'Bury', id, reason: decoded.reason, error: decoded.error, redrives }
+    if (decoded.kind === 'Invalid') return { kind: 'DeadLetter', id, reason: decoded.reason, error: decoded.error, redrives }
     const { hash, data, trace, metadata, asked } = decoded
+    const plain = { hash, json: jsonOf(data), trace, origin: id, redrives }
+    if (metadata === undefined && asked === undefined) return { kind: 'Forward', id, item: plain, redrives }
     const beside = { ...(metadata === undefined ? {} : { metadata }), ...(asked === undefined ? {} : { asked }) }
-    return { kind: 'Forward', id, item: { hash, json: jsonOf(data), trace, origin: id, redrives, ...beside }, redrives }
+    return { kind: 'Forward', id, item: { ...plain, ...beside }, redrives }
   }
 
   /** One attempt; returns the entries that must be tried again, and what kept them from being settled. */
-  const attempt = async (batch: readonly Verdict[], begun: number) => {
+  const attempt = async (batch: readonly Disposition[], begun: number) => {
     const { outcomes, waiting, failure } = await parts.path().settle(batch)
     const counts = { forwarded: 0, duplicate: 0, dead: 0, gone: 0 }
     const dead: DeadReport[] = []
-    const again: Verdict[] = []
+    const again: Disposition[] = []
     const done: string[] = []
     for (const [index, verdict] of batch.entries()) {
       const outcome = outcomes[index] ?? { kind: 'contended' }
@@ -99,7 +101,7 @@ export function createSettler(parts: SettlerParts): Settler {
       lifecycle.dispatch({ kind: 'BatchSettled', waiting: await parts.path().waiting() })
     })
 
-  const settle = async (batch: readonly Verdict[]) => {
+  const settle = async (batch: readonly Disposition[]) => {
     const begun = parts.clock.now()
     let rest = batch
     while (rest.length > 0) {
@@ -138,10 +140,17 @@ export function createSettler(parts: SettlerParts): Settler {
     }
   }
 
-  // The bytes are let go of at once, and by nobody else held: their buffers live in whole socket reads, and what outlives two
+  /** Decodes a batch, and gives its memory back: that of the reading connection serves the next reply. */
+  const judged = async (batch: readonly Delivery[]): Promise<readonly Disposition[]> => {
+    const verdicts = batch.map(judge)
+    for (const { fields } of batch) if ('table' in fields) fields.table.release()
+    return verdicts
+  }
+
+  // Nothing may hold the batch while it is settled: not this call either, whose parameter an `async` function would keep. What outlives two
   // collections costs the most.
-  // Async from the start: a defect in decoding is the caller's to report, not an exception in the middle of its turn.
-  return { settle: async (batch) => await settle(batch.map(judge)), observeQueue }
+  // A bug in decoding is the caller's to report, not an exception in the middle of its turn.
+  return { settle: (batch) => judged(batch).then(settle), observeQueue }
 }
 
 /** While draining a failed batch is not tried again, a contended one until the deadline. */

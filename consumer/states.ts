@@ -2,9 +2,9 @@
  * The consumer's states, and the only function that moves between them.
  *
  * Starting       connecting, checking the server, making the group. Left by `Started`, or by `DrainRequested`. Failures keep it
- *                here and are told; the process gives up after a time (exit 69).
- * Running        reading and settling. `strikes` counts the backend failures since the last batch that settled: a server that
- *                answers PING but refuses writes (OOM, READONLY) must not be hammered, so the back-off goes on where it was.
+ *                here and are logged; the process gives up after a time (exit 69).
+ * Running        reading and settling. `failures` counts the backend failures since the last batch that settled. A server may
+ *                answer PING and refuse writes (OOM, READONLY). So only a settled batch resets the back-off.
  * Backpressured  the queue holds more waiting jobs than `maxWaiting`; nothing is read, since backlog belongs in the stream,
  *                where it is cheap and visible. What is in flight goes on. Left below 80 % of the limit.
  * BackendDown    Redis is unreachable or refuses commands. Nothing is read; batches in flight wait and are tried again, their
@@ -17,12 +17,12 @@ import type { Backoff } from '../process/backoff.ts'
 
 export type ConsumerState =
   | { readonly kind: 'Starting'; readonly since: number; readonly failure?: StreamPipelineError }
-  | { readonly kind: 'Running'; readonly since: number; readonly strikes: number }
+  | { readonly kind: 'Running'; readonly since: number; readonly failures: number }
   | { readonly kind: 'Backpressured'; readonly since: number; readonly waiting: number }
   | {
       readonly kind: 'BackendDown'
       readonly since: number
-      readonly strikes: number
+      readonly failures: number
       readonly failure: StreamPipelineError
     }
   | { readonly kind: 'Draining'; readonly since: number; readonly deadline: number }
@@ -51,11 +51,11 @@ export function transition(state: ConsumerState, event: ConsumerEvent, now: numb
     case 'StartFailed':
       return state.kind === 'Starting' ? { ...state, failure: event.failure } : state
     case 'Started':
-      return state.kind === 'Starting' ? { kind: 'Running', since: now, strikes: 0 } : state
+      return state.kind === 'Starting' ? { kind: 'Running', since: now, failures: 0 } : state
     case 'BackendFailed':
       return state.kind === 'Starting' ? state : backendDown(state, event.failure, now)
     case 'BackendAnswered':
-      return state.kind === 'BackendDown' ? { kind: 'Running', since: now, strikes: state.strikes } : state
+      return state.kind === 'BackendDown' ? { kind: 'Running', since: now, failures: state.failures } : state
     case 'BatchSettled':
       return settled(state, event.waiting, now, maxWaiting)
     default:
@@ -68,12 +68,12 @@ type Live = Extract<ConsumerState, { kind: 'Running' | 'Backpressured' | 'Backen
 function backendDown(state: Live, failure: StreamPipelineError, now: number): ConsumerState {
   switch (state.kind) {
     case 'BackendDown':
-      // Several batches fail together: one outage, one strike.
+      // Several batches fail together: one outage, one failure.
       return { ...state, failure }
     case 'Running':
-      return { kind: 'BackendDown', since: now, strikes: state.strikes + 1, failure }
+      return { kind: 'BackendDown', since: now, failures: state.failures + 1, failure }
     case 'Backpressured':
-      return { kind: 'BackendDown', since: now, strikes: 1, failure }
+      return { kind: 'BackendDown', since: now, failures: 1, failure }
     default:
       return state satisfies never
   }
@@ -88,9 +88,9 @@ function settled(
   switch (state.kind) {
     case 'Running':
       if (waiting > maxWaiting) return { kind: 'Backpressured', since: now, waiting } as const
-      return state.strikes === 0 ? state : ({ ...state, strikes: 0 } as const)
+      return state.failures === 0 ? state : ({ ...state, failures: 0 } as const)
     case 'Backpressured':
-      if (waiting <= maxWaiting * resumeShare) return { kind: 'Running', since: now, strikes: 0 } as const
+      if (waiting <= maxWaiting * resumeShare) return { kind: 'Running', since: now, failures: 0 } as const
       return { ...state, waiting } as const
     case 'Starting':
     case 'BackendDown':

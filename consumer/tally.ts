@@ -1,5 +1,5 @@
 /**
- * Running totals of one consumer, as its heartbeat tells them. The mean service time is a moving one over entries: the scaler
+ * Running totals of one consumer, as its heartbeat reports them. The mean service time is a moving one over entries: the scaler
  * derives a consumer's rate from it.
  */
 import type { Heartbeat } from '../redis/stream/registry.ts'

@@ -3,7 +3,7 @@
 //   npx streampipeline up -f quickstart.yaml      in another terminal, with a Redis at 127.0.0.1:6379
 //   node application.js                           hands over three requests, two of them for the same work: two runs
 //
-// REDIS_URL names another Redis. STREAMPIPELINE_MODE=Direct adds to the queue, past the stream: same jobs, same ids.
+// REDIS_URL names another Redis. STREAMPIPELINE_MODE=Direct adds to the queue, past the stream. A request gets the same job and id.
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { createDispatcher, createWorker, loadPipelines } from 'streampipeline'

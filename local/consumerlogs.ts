@@ -6,7 +6,7 @@ import { createWriteStream, type WriteStream } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 
-export interface ConsumerLogs {
+interface ConsumerLogs {
   readonly folder: string
   line(name: string, text: string): void
   close(): Promise<void>

@@ -4,9 +4,9 @@ import { asFailure } from '../api/errors.ts'
 import type { RedisConnection } from '../redis/connect/connection.ts'
 import { streamPlace } from '../redis/placement.ts'
 import { readAccount, waitingIn } from '../redis/stream/account.ts'
+import { observe } from '../sampling/observe.ts'
 import type { Decision } from '../scaling/decide.ts'
 import type { LoggedDecision } from '../scaling/decisionlog.ts'
-import { observe } from '../scaling/observe.ts'
 import { scalingPolicy } from '../scaling/policy.ts'
 import { isReady, type Sample } from '../scaling/sample.ts'
 import { soundDecision } from '../scaling/sounddecision.ts'
@@ -108,7 +108,7 @@ export function createControl(parts: ControlParts): Control {
     countReady(sample)
   }
 
-  let lastDefect: string | undefined
+  let lastFailure: string | undefined
 
   return {
     look: see,
@@ -117,13 +117,13 @@ export function createControl(parts: ControlParts): Control {
       const before = decision?.replicas
       const state = decision?.state
       const policy = { ...scalingPolicy(pipeline, running(fleet)), noun: 'consumer' }
-      let defect: string | undefined
+      let failure: string | undefined
       decision = soundDecision(state, sample, policy, (thrown) => {
-        defect ??= asFailure(thrown).message
+        failure ??= asFailure(thrown).message
         // It may come with each turn.
-        if (defect !== lastDefect) onEvent(`a scaling decision failed, and was made without its cause: ${defect}`)
+        if (failure !== lastFailure) onEvent(`a scaling decision failed, and was made without its cause: ${failure}`)
       })
-      lastDefect = defect
+      lastFailure = failure
       const name = `${pipeline.namespace}/${pipeline.name}`
       onDecision?.({ pipeline: name, sample: sample ?? null, state: state ?? null, policy, decision })
       if (before !== undefined && decision.replicas !== before) {

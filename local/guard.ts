@@ -66,22 +66,22 @@ export function startGuard(graceMs: number): Guard {
         if (stopping || guard.pid === undefined || ++replaced > mostReplaced) return
         shell = begin()
         ended = followed(shell)
-        for (const pid of watched) tell('watch', pid)
+        for (const pid of watched) send('watch', pid)
       })
     })
   }
 
-  function tell(verb: 'watch' | 'leave', pid: number): void {
+  function send(verb: 'watch' | 'leave', pid: number): void {
     if (shell.stdin?.writable === true) shell.stdin.write(`${verb} ${pid}\n`)
   }
 
   return {
     watch(pid) {
       watched.add(pid)
-      tell('watch', pid)
+      send('watch', pid)
     },
     leave(pid) {
-      if (watched.delete(pid)) tell('leave', pid)
+      if (watched.delete(pid)) send('leave', pid)
     },
     async stop() {
       stopping = true

@@ -14,7 +14,7 @@ import { ownerVariable } from '../consumer/identity.ts'
 import { stateOf } from './processmark.ts'
 import { type RunRecord, recordName, removeRunFolder, runFolderPrefix } from './runfolder.ts'
 
-export interface Leavings {
+interface Leavings {
   /** Runs that ended without cleaning up, as the registry of consumers names them. */
   readonly owners: readonly string[]
   readonly folders: number

@@ -1,7 +1,8 @@
 /** The remains of a demo run in Redis, read at its end: for its ledger, and to know when everything is finished. */
 import type { CompiledPipeline } from '../api/compiled.ts'
 import { failureOn, type RedisConnection } from '../redis/connect/connection.ts'
-import { decodeDeadLetter } from '../redis/record.ts'
+import { createRecords } from '../redis/deadletters/records.ts'
+import type { StreamPlace } from '../redis/placement.ts'
 import type { Sample } from '../scaling/sample.ts'
 
 /** Jobs that BullMQ has not finished with: waiting, running, delayed. */
@@ -18,32 +19,31 @@ export async function unfinishedJobs(queue: RedisConnection, { sink }: CompiledP
 /** Entries of the stream that are not settled. Poison is included: it ends as a dead letter. */
 export const unsettledEntries = (sample: Sample): number => sample.undelivered + sample.pending
 
-const page = 500
+/** The dead letters of one run. */
+export interface RunDeadLetters {
+  /** The key hash of each that came since the run began; empty text where the payload had no key. Throws catalogued errors. */
+  keys(): Promise<string[]>
+}
 
-/** The key hash of each dead letter written after `afterId`; empty text where the payload had no key. */
-export async function deadLetterKeys(redis: RedisConnection, stream: string, afterId: string): Promise<string[]> {
-  const keys: string[] = []
-  let last = afterId
-  try {
-    for (;;) {
-      const records = await redis.xrangeBuffer(stream, `(${last}`, '+', 'COUNT', page)
-      for (const [id, flat] of records) {
-        last = String(id)
-        keys.push(decodeDeadLetter(last, flat).idempotencyKey)
-      }
-      if (records.length < page) return keys
-    }
-  } catch (thrown) {
-    throw failureOn(redis, thrown)
+/** @param connection of a role that reads whole entries: a dead letter may hold a payload of any size. Throws catalogued errors. */
+export async function startDeadLetters(connection: RedisConnection, place: StreamPlace): Promise<RunDeadLetters> {
+  const before = await newestId(connection, place.deadLetters)
+  const records = createRecords(connection, place)
+  return {
+    async keys() {
+      const keys: string[] = []
+      for await (const { idempotencyKey } of records.list({ from: `(${before}` })) keys.push(idempotencyKey)
+      return keys
+    },
   }
 }
 
-/** The id of the newest dead letter, or the lowest possible id. */
-export async function lastDeadLetter(redis: RedisConnection, stream: string): Promise<string> {
+/** The lowest possible id where there is none. */
+async function newestId(connection: RedisConnection, stream: string): Promise<string> {
   try {
-    const [newest] = await redis.xrevrange(stream, '+', '-', 'COUNT', 1)
+    const [newest] = await connection.xrevrange(stream, '+', '-', 'COUNT', 1)
     return newest?.[0] ?? '0-0'
   } catch (thrown) {
-    throw failureOn(redis, thrown)
+    throw failureOn(connection, thrown)
   }
 }

@@ -1,7 +1,6 @@
 /**
- * The checks before a run touches an entry: whether this Redis is fit, which consumers of earlier runs are registered, which
- * others read the group, and which present entries will be forwarded. All of it is reported first. Then the group is created, and
- * the book opened.
+ * The checks before a run touches an entry. Is this Redis fit? Which consumers of earlier runs are registered? Which others read
+ * the group? Which present entries will be forwarded? All of it is reported first. Then the group is created, and the book opened.
  */
 
 import type { CompiledPipeline } from '../api/compiled.ts'
@@ -15,7 +14,7 @@ import { type Account, readAccount, waitingIn } from '../redis/stream/account.ts
 import { type Claim, claimOf } from '../redis/stream/claim.ts'
 import { ensureGroup } from '../redis/stream/group.ts'
 import { parseIdentity } from '../redis/stream/identity.ts'
-import { observe } from '../scaling/observe.ts'
+import { observe } from '../sampling/observe.ts'
 import type { Sample } from '../scaling/sample.ts'
 import { describeOthers, type Other, othersIn } from './company.ts'
 import { age, grouped } from './numbers.ts'

@@ -8,7 +8,7 @@ import { failureOn, type RedisConnection } from '../redis/connect/connection.ts'
 import { type StreamPlace, streamPlace } from '../redis/placement.ts'
 import { type Reaping, reapConsumer } from '../redis/stream/reaping.ts'
 import { parseHeartbeat } from '../redis/stream/registry.ts'
-import type { Dead } from './fleet.ts'
+import type { Dead } from './slot.ts'
 
 export interface Reaper {
   /** Reaps a process that has ended. A failed attempt is repeated in one of the next turns. */

@@ -3,9 +3,8 @@
  *
  * Starting     the process runs and has not reported itself ready. Left by `Ready`, by `Exited`, by `DrainRequested`.
  * Running      it takes entries. It may become unready again (Redis away). Its heartbeat shows that, not this state.
- * BackingOff   it ended unasked and is started again at `until`, under the same name, so that it finds its entries in its own
- * pending
- *              list. `crashes` counts ends in a row. A process that ran for a while starts the count anew.
+ * BackingOff   it ended unasked and is started again at `until`, under the same name, so that it finds its entries in its
+ *              own pending list. `crashes` counts ends in a row. A process that ran for a while starts the count anew.
  * Draining     asked to stop (SIGTERM): it finishes or hands back its entries.
  * Stopped      the end.
  */

@@ -20,14 +20,14 @@ import type { Demo } from './demo/demo.ts'
 import { ledgerOf } from './demo/ledger.ts'
 import type { FileWatch } from './filewatch.ts'
 import type { Fleet } from './fleet.ts'
-import { deadLetterKeys, unfinishedJobs, unsettledEntries } from './leftovers.ts'
+import { type RunDeadLetters, unfinishedJobs, unsettledEntries } from './leftovers.ts'
 import type { Reaper } from './reaping.ts'
 import type { Screen } from './screen.ts'
 import type { Stopping } from './stopping.ts'
 import { movedOf, remarksOf, type Summary } from './summary.ts'
 import type { Phase } from './view.ts'
 
-export interface Session {
+interface Session {
   readonly pipeline: CompiledPipeline
   readonly redis: RedisConnection
   readonly queue: RedisConnection
@@ -40,17 +40,16 @@ export interface Session {
   readonly demo: Demo | undefined
   readonly screen: Screen
   readonly stopping: Stopping
-  /** Newest dead letter before the run. */
-  readonly lastDeadLetter: string
+  readonly deadLetters: RunDeadLetters
   readonly file: FileWatch
   /** Milliseconds after which it drains by itself. */
   readonly forMs: number | undefined
   /** Aborted with an error as its reason, where no restart helps. */
-  readonly fault: AbortSignal
+  readonly fatal: AbortSignal
   readonly startedAt: number
 }
 
-/** Undefined after a second signal. Throws the session's fault. */
+/** Undefined after a second signal. Throws the session's fatal error. */
 export async function conduct(session: Session): Promise<Summary | undefined> {
   const { stopping, startedAt, forMs } = session
   // A demo produces for the time given. The time until it begins does not count.
@@ -66,9 +65,9 @@ export async function conduct(session: Session): Promise<Summary | undefined> {
   return finished === undefined ? movedSummary(session, reckoning) : finished(reckoning)
 }
 
-/** One turn of the loop, and the pause after it, which `until` cuts short. Throws the session's fault. */
+/** One turn of the loop, and the pause after it, which `until` cuts short. Throws the session's fatal error. */
 async function turn(session: Session, phase: Phase, until: AbortSignal): Promise<void> {
-  const { control, reaper, pipeline, fault, file, screen } = session
+  const { control, reaper, pipeline, fatal, file, screen } = session
   const began = performance.now()
   await control.turn()
   await reaper.turn()
@@ -79,8 +78,8 @@ async function turn(session: Session, phase: Phase, until: AbortSignal): Promise
   }
   show(session, phase)
   const rest = tickMs(pipeline.scaling.targetAgeMs) - (performance.now() - began)
-  await pause(Math.max(0, rest), AbortSignal.any([until, fault]))
-  fault.throwIfAborted()
+  await pause(Math.max(0, rest), AbortSignal.any([until, fatal]))
+  fatal.throwIfAborted()
 }
 
 function show({ pipeline, redisLabel, startedAt, control, fleet, demo, screen }: Session, phase: Phase): void {
@@ -108,7 +107,7 @@ const stuckAfterMs = 60_000
  * after a second signal
  */
 async function finishDemo(session: Session, demo: Demo): Promise<((reckoning: Reckoning) => Summary) | undefined> {
-  const { stopping, control, redis, pipeline, lastDeadLetter, screen } = session
+  const { stopping, control, pipeline, deadLetters, screen } = session
   const producing = demo.finishProducing()
   const draining: Phase = { kind: 'Draining' }
   let produced: Awaited<typeof producing> | undefined
@@ -132,7 +131,7 @@ async function finishDemo(session: Session, demo: Demo): Promise<((reckoning: Re
   }
   if (stopping.force.aborted) return undefined
   const [{ keys }, { executions, skipped }] = await Promise.all([producing, demo.finishWorking()])
-  const deadKeys = await deadLetterKeys(redis, pipeline.deadLetter.stream, lastDeadLetter)
+  const deadKeys = await deadLetters.keys()
   const scope = scopeOf(pipeline.source.stream, pipeline.source.group)
   return (reckoning) => ({
     kind: 'Demo',
@@ -175,13 +174,13 @@ const askAgainMs = 250
 /** Throws why Redis cannot be asked. */
 async function lastAccount({ redis, pipeline, stopping, screen }: Session): Promise<Account> {
   const deadline = performance.now() + accountWithinMs
-  for (let told = false; ; told = true) {
+  for (let isReported = false; ; isReported = true) {
     try {
       return await readAccount(redis, streamPlace(pipeline))
     } catch (thrown) {
       const error = asFailure(thrown)
       if (!error.retryable || stopping.force.aborted || performance.now() > deadline) throw error
-      if (!told) screen.event(`the account waits for Redis: ${error.message}`)
+      if (!isReported) screen.event(`the account waits for Redis: ${error.message}`)
       await pause(askAgainMs, stopping.force)
     }
   }

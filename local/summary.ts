@@ -69,9 +69,9 @@ export function summaryText(summary: Summary, elapsedMs: number): string {
     ([label, value, note]) => `  ${label.padEnd(20)}${value.padStart(width)}${note === '' ? '' : `  ${note}`}`,
   )
   const { interruptions = [] } = summary.kind === 'Demo' ? summary.remarks : summary.moved
-  const told = interruptions.map(({ how, at, left }) => `  At ${at} ${describeInterruption(how, left)}.`)
-  const until = told.length === 0 ? [] : ['  Until then the numbers are those last seen.']
-  return [`After ${formatAge(elapsedMs)}:`, ...lines, ...told, ...until].join('\n')
+  const breaks = interruptions.map(({ how, at, left }) => `  At ${at} ${describeInterruption(how, left)}.`)
+  const until = breaks.length === 0 ? [] : ['  Until then the numbers are those last seen.']
+  return [`After ${formatAge(elapsedMs)}:`, ...lines, ...breaks, ...until].join('\n')
 }
 
 type Row = readonly [string, string, string]

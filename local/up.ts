@@ -16,6 +16,7 @@ import { shellWord } from '../api/quoting.ts'
 import { ownerVariable } from '../consumer/identity.ts'
 import { close, connect, open, type RedisConnection } from '../redis/connect/connection.ts'
 import { directoryReader, type RedisAddress, resolveTarget } from '../redis/connect/references.ts'
+import { streamPlace } from '../redis/placement.ts'
 import { localOwner } from '../redis/stream/identity.ts'
 import { openDecisionLog } from '../scaling/decisionlog.ts'
 import { openConsumerLogs } from './consumerlogs.ts'
@@ -25,7 +26,7 @@ import { watchFile } from './filewatch.ts'
 import { createFleet } from './fleet.ts'
 import { type Guard, startGuard } from './guard.ts'
 import { cleanLeavings } from './leavings.ts'
-import { lastDeadLetter } from './leftovers.ts'
+import { startDeadLetters } from './leftovers.ts'
 import { openRun } from './opening.ts'
 import { createReaper } from './reaping.ts'
 import { startPrivateRedis } from './redisserver.ts'
@@ -43,7 +44,7 @@ import { conduct } from './session.ts'
 import { forcedExit, listenForSignals, type Stopping } from './stopping.ts'
 import { isSound, summaryJson, summaryText } from './summary.ts'
 
-export interface UpOptions {
+interface UpOptions {
   /** The resource's file. */
   readonly file: string
   /** The pipeline, if the file holds several. */
@@ -70,7 +71,7 @@ const forcedRedisMs = 500
 
 /**
  * Runs until a signal or the time given, drains, prints a summary. Failures are printed on standard error.
- * @returns the exit code: 0 done, 64 the file or an option cannot be used, 69 no Redis, 70 a fault of our own or a demo that
+ * @returns the exit code: 0 done, 64 the file or an option cannot be used, 69 no Redis, 70 a bug of our own or a demo that
  * lost or repeated something, 130 ended by a second signal
  */
 export async function runUp(options: UpOptions): Promise<number> {
@@ -163,10 +164,10 @@ async function run(options: UpOptions, screen: Screen, stopping: Stopping, onClo
 
   const place = await placeRun({ options, given, folder, owner, guard, screen, onClose, stopping })
   const { pipeline } = place.local
-  const { redis, queue, address } = await openBackends(place, onClose)
+  const { redis, records, queue, address } = await openBackends(place, onClose)
   const opening = await openRun({ pipeline, redis, queue, from: options.from, gone, announce: screen.announce })
 
-  const fault = new AbortController()
+  const fatal = new AbortController()
   const reaper = createReaper({ pipeline, redis, onEvent: screen.event })
   onClose(() => reaper.turn())
   const logs = await openConsumerLogs(folder, (name, url) => screen.event(`consumer ${name} serves its metrics at ${url}`))
@@ -184,7 +185,7 @@ async function run(options: UpOptions, screen: Screen, stopping: Stopping, onClo
     onLine: logs.line,
     onEvent: screen.event,
     onDeath: reaper.died,
-    onFatal: (error) => fault.abort(error),
+    onFatal: (error) => fatal.abort(error),
   })
   onClose(async () => {
     fleet.kill()
@@ -196,26 +197,25 @@ async function run(options: UpOptions, screen: Screen, stopping: Stopping, onClo
     onEvent: screen.event,
     onDecision: log?.write,
   })
-  const before = await lastDeadLetter(redis, pipeline.deadLetter.stream)
+  const deadLetters = await startDeadLetters(records, streamPlace(pipeline))
   const input = { file: place.file, refs: place.refs, seed: randomInt(2 ** 31) }
-  const demo = options.demo ? startDemo(input, (error) => fault.abort(error)) : undefined
+  const demo = options.demo ? startDemo(input, (error) => fatal.abort(error)) : undefined
   if (demo !== undefined) onClose(() => demo.close())
 
   const startedAt = performance.now()
   const summary = await conduct({
-    ...{ pipeline, redis, queue, fleet, control, reaper, demo, screen, stopping, startedAt },
+    ...{ pipeline, redis, queue, fleet, control, reaper, demo, deadLetters, screen, stopping, startedAt },
     private: options.redis === 'private',
     redisLabel: address.label,
-    lastDeadLetter: before,
     file: watched,
     forMs: options.for,
-    fault: fault.signal,
+    fatal: fatal.signal,
   })
   if (summary === undefined) return forcedExit
   screen.finish()
-  const told = options.output === 'json' ? summaryJson(summary) : summaryText(summary, performance.now() - startedAt)
-  process.stdout.write(`${told}\n`)
-  return isSound(summary) ? exitCodes.done : exitCodes.fault
+  const report = options.output === 'json' ? summaryJson(summary) : summaryText(summary, performance.now() - startedAt)
+  process.stdout.write(`${report}\n`)
+  return isSound(summary) ? exitCodes.done : exitCodes.internal
 }
 
 /** @returns owners of the runs that are gone */
@@ -268,6 +268,8 @@ const command = (...words: readonly string[]) => words.map(shellWord).join(' ')
 
 interface Backends {
   readonly redis: RedisConnection
+  /** For dead letters, which the small replies of looks do not hold. */
+  readonly records: RedisConnection
   readonly queue: RedisConnection
   readonly address: RedisAddress
 }
@@ -275,14 +277,15 @@ interface Backends {
 async function openBackends({ local: { pipeline }, refs }: Place, onClose: OnClose): Promise<Backends> {
   const read = directoryReader(refs)
   const address = await resolveTarget(pipeline.redis, read)
-  const redis = await openObserver(connect(address, 'Observer'), onClose)
+  const redis = await opened(connect(address, 'Observer'), onClose)
+  const records = await opened(connect(address, 'CommandLine'), onClose)
   const elsewhere = pipeline.sink.redis
-  if (elsewhere === undefined) return { redis, queue: redis, address }
-  const queue = await openObserver(connect(await resolveTarget(elsewhere, read), 'Observer'), onClose)
-  return { redis, queue, address }
+  if (elsewhere === undefined) return { redis, records, queue: redis, address }
+  const queue = await opened(connect(await resolveTarget(elsewhere, read), 'Observer'), onClose)
+  return { redis, records, queue, address }
 }
 
-async function openObserver(connection: RedisConnection, onClose: OnClose): Promise<RedisConnection> {
+async function opened(connection: RedisConnection, onClose: OnClose): Promise<RedisConnection> {
   onClose(() => close(connection))
   await open(connection)
   return connection

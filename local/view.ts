@@ -24,7 +24,7 @@ export interface View {
 }
 
 /** Totals of the group's consumers since the run began, as Redis counts them. */
-export interface Totals {
+interface Totals {
   readonly forwarded: number
   readonly duplicates: number
 }

@@ -21,7 +21,8 @@ import {
 } from './plan/kinds.ts'
 import { childLabels, nameLabel } from './plan/names.ts'
 import type { ConfigMapObject, DarkKind, PipelineObject, PodObject } from './plan/observed.ts'
-import { createViews, type DarkView, type Views } from './views.ts'
+import type { DarkView } from './view.ts'
+import { createViews, type Views } from './views.ts'
 
 export interface Caches {
   readonly pipelines: MutableStore<PipelineObject>
@@ -36,7 +37,7 @@ export interface Caches {
   run(signal: AbortSignal): Promise<void>
 }
 
-interface CachesOptions {
+export interface CachesOptions {
   readonly transport: Transport
   readonly clock: Clock
   /** Empty: all. */
@@ -50,7 +51,7 @@ interface CachesOptions {
   readonly onView: (type: ResourceType, namespace: string | undefined, dark: DarkView | undefined) => void
   /** The API server went back to an earlier state. */
   readonly onRewound: () => void
-  readonly onHandlerFault: (thrown: unknown) => void
+  readonly onHandlerFailure: (thrown: unknown) => void
 }
 
 /** Index of pods and children: the pipeline they belong to. */
@@ -68,21 +69,21 @@ function pipelinesOf(change: StoreChange<KubernetesObject>): ReadonlySet<string>
 }
 
 export function createCaches(options: CachesOptions): Caches {
-  const { transport, clock, namespaces, onBackoff, onView, onRewound, onHandlerFault } = options
+  const { transport, clock, namespaces, onBackoff, onView, onRewound, onHandlerFailure } = options
   const views = createViews({ transport, clock, namespaces, onBackoff, onChange: onView, onRewound })
 
-  function childStore<T extends KubernetesObject>(type: ResourceType, essence: (object: T) => T = bare): MutableStore<T> {
-    const tell = (change: StoreChange<T>) => {
+  function childStore<T extends KubernetesObject>(type: ResourceType, trimmedForm: (object: T) => T = bare): MutableStore<T> {
+    const notify = (change: StoreChange<T>) => {
       for (const key of pipelinesOf(change)) options.onChild(key, type, change)
     }
-    const store = createStore<T>({ indexes: { [byPipeline]: pipelineKeyOf }, essence, handlers: [tell], onHandlerFault })
+    const store = createStore<T>({ indexes: { [byPipeline]: pipelineKeyOf }, trimmedForm, handlers: [notify], onHandlerFailure })
     views.add(type, store, nameLabel)
     return store
   }
 
   const pipelines = createStore<PipelineObject>({
     handlers: [(change) => options.onPipeline(change.key, change)],
-    onHandlerFault,
+    onHandlerFailure,
   })
   views.add(pipelineType, pipelines)
   const pods = createStore<PodObject>({
@@ -92,7 +93,7 @@ export function createCaches(options: CachesOptions): Caches {
         for (const key of pipelinesOf(change)) options.onPod(key, change)
       },
     ],
-    onHandlerFault,
+    onHandlerFailure,
   })
   views.add(podType, pods, nameLabel)
   const deployments = childStore<DeploymentObject>(deploymentType, withScaleAndStatus)
@@ -161,7 +162,7 @@ function withScaleAndStatus(object: DeploymentObject): DeploymentObject {
   }
 }
 
-/** What producers are told is read back; it is one line. */
+/** The mode of producers is read back; it is one line. */
 function withMode(object: ConfigMapObject): ConfigMapObject {
   const mode = object.data?.[dispatchVariable]
   return mode === undefined ? bare(object) : { ...bare(object), data: { [dispatchVariable]: mode } }

@@ -1,7 +1,7 @@
 /**
  * Whether the API server's schema of StreamPipeline has every field this operator knows. One that lacks some would prune them
- * silently, from specs and from our own status. It is read from the OpenAPI document of the group, which every authenticated
- * user may read; the CustomResourceDefinition itself takes a right on the whole cluster.
+ * silently, from specs and from our own status. It is read from the OpenAPI document of the group, which every authenticated user
+ * may read. To read the CustomResourceDefinition itself takes a right on the whole cluster.
  *
  *   Unknown ──read──▶ Fits | Outdated ◀──read again──▶ …        (a failed read changes nothing)
  */
@@ -30,7 +30,7 @@ interface CompatibilityOptions {
   /** While it fits; four times as often while it does not. */
   readonly everyMs: number
   readonly onChange: (state: Compatibility) => void
-  readonly onFault: (error: unknown) => void
+  readonly onFailure: (error: unknown) => void
 }
 
 interface Schema {
@@ -74,7 +74,7 @@ interface Kinds {
 }
 
 export function createCompatibilityCheck(options: CompatibilityOptions): CompatibilityCheck {
-  const { transport, clock, everyMs, onChange, onFault } = options
+  const { transport, clock, everyMs, onChange, onFailure } = options
   const path = `/openapi/v3/apis/${pipelineType.apiVersion}`
   let state: Compatibility = { kind: 'Unknown' }
 
@@ -86,7 +86,7 @@ export function createCompatibilityCheck(options: CompatibilityOptions): Compati
       if (changed) onChange(next)
     } catch (thrown) {
       // Not installed at all: the lists of pipelines fail too, and tell so.
-      if (!signal.aborted && !isFailure(thrown, 'KubernetesNotFound')) onFault(thrown)
+      if (!signal.aborted && !isFailure(thrown, 'KubernetesNotFound')) onFailure(thrown)
     }
   }
 

@@ -1,7 +1,7 @@
 /**
- * The operator's decision log: lines of the form that `simulate --replay` reads, among those of its own log, so that
- * `kubectl logs` is all it takes to get one out. `changes` writes a line when another number is decided than before; `all` writes
- * every decision, which another policy can be asked about.
+ * The operator's decision log: lines of the form that `simulate --replay` reads, in its own log. So `kubectl logs` is all that it
+ * takes to get one out. `changes` writes a line when another number is decided than before; `all` writes every decision, as a
+ * replay under another policy needs.
  */
 import { decisionLine, type LoggedDecision } from '../scaling/decisionlog.ts'
 
@@ -20,7 +20,7 @@ export function createDecisionRecorder(which: RecordedDecisions, write: (line: s
   return {
     made(pipeline, made) {
       const { replicas } = made.decision
-      // At a start what runs was somebody's decision before.
+      // At a start an earlier process decided the running number.
       const before = last.get(pipeline) ?? made.policy.currentReplicas ?? replicas
       last.set(pipeline, replicas)
       if (which === 'all' || (which === 'changes' && replicas !== before)) write(decisionLine({ pipeline, ...made }))

@@ -5,10 +5,10 @@ import { failure } from '../api/errors.ts'
 import { type ListenAddress, parseListen } from '../process/httpserver.ts'
 import { isNetwork } from '../redis/connect/networkaddress.ts'
 import type { RecordedDecisions } from './decisions.ts'
-import type { PodMonitorForm } from './plan/companions.ts'
+import { compileLimits, type LimitOptions, type Limits } from './limits.ts'
 import { type ConsumerDefaults, compileConsumerDefaults } from './plan/consumerdefaults.ts'
+import type { PodMonitorForm } from './plan/podmonitor.ts'
 import { compilePodMonitorForm } from './plan/podmonitorform.ts'
-import { compileLimits, type LimitOptions, type Limits } from './policy/limits.ts'
 import { scopeLeaseName } from './scopes.ts'
 import { fixedLeaseName } from './succession.ts'
 
@@ -62,7 +62,7 @@ export interface OperatorOptions {
   /** How often a status in which only numbers changed is written; default 10000. */
   readonly numbersEveryMs?: number
   /** How often objects that could not be applied are tried again; default 5000. */
-  readonly faultsEveryMs?: number
+  readonly retryEveryMs?: number
   /** How long a stream in mode Direct must stay settled before its last consumer goes; default 120000. */
   readonly quietMs?: number
   /** How often the served schema is compared with this operator's; default 60000. */
@@ -71,7 +71,9 @@ export interface OperatorOptions {
   readonly wedgedMs?: number
   /** Milliseconds for which another release keeps a namespace after its last renewal; default 60000. */
   readonly scopeMs?: number
-  /** Told once the servers listen. */
+  /** Folder of the programs behind the wall (wall/program.ts), bundled; default: beside this program. */
+  readonly programs?: string
+  /** Called once the servers listen. */
   readonly onListening?: (ports: { readonly metrics: number; readonly health: number }) => void
 }
 
@@ -98,8 +100,9 @@ export interface CompiledOperatorOptions {
   readonly observeEveryMs: number
   readonly referencesEveryMs: number
   readonly numbersEveryMs: number
-  readonly faultsEveryMs: number
+  readonly retryEveryMs: number
   readonly quietMs: number
+  readonly programs: string | undefined
   /** It runs in a pod of the cluster, so that names of Services resolve, but not as they do beside a pipeline. */
   readonly inCluster: boolean
   readonly schemaEveryMs: number
@@ -157,8 +160,9 @@ export function compileOptions(options: OperatorOptions): CompiledOperatorOption
     observeEveryMs: options.observeEveryMs ?? 5_000,
     referencesEveryMs: options.referencesEveryMs ?? 30_000,
     numbersEveryMs: options.numbersEveryMs ?? 10_000,
-    faultsEveryMs: options.faultsEveryMs ?? 5_000,
+    retryEveryMs: options.retryEveryMs ?? 5_000,
     quietMs: options.quietMs ?? 120_000,
+    programs: options.programs,
     inCluster,
     schemaEveryMs: options.schemaEveryMs ?? 60_000,
     wedgedMs: options.wedgedMs ?? 120_000,

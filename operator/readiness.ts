@@ -5,7 +5,7 @@
  */
 import type { StreamPipelineError } from '../api/errors.ts'
 import { pipelineType } from './plan/kinds.ts'
-import type { DarkView } from './views.ts'
+import type { DarkView } from './view.ts'
 
 interface Readiness {
   readonly code: 200 | 503
@@ -18,7 +18,7 @@ interface Served {
   /** Number of views of pipelines that were ever listed. */
   readonly filled: number
   readonly dark: readonly DarkView[]
-  readonly schemaFault: StreamPipelineError | undefined
+  readonly schemaFailure: StreamPipelineError | undefined
   /** Number of namespaces that this release might serve: those with pipelines, or those of the option. */
   readonly wanted: number
   readonly theirs: readonly { readonly namespace: string; readonly holder: string }[]
@@ -26,14 +26,14 @@ interface Served {
 
 const mostLines = 20
 
-export function readiness({ settled, filled, dark, schemaFault, wanted, theirs }: Served): Readiness {
+export function readiness({ settled, filled, dark, schemaFailure, wanted, theirs }: Served): Readiness {
   const notes = [
     ...theirs.map(({ namespace, holder }) => `namespace ${namespace} is served by another release: ${holder}`),
     ...grouped(dark),
   ]
   const more = notes.length > mostLines ? [`and ${notes.length - mostLines} more`] : []
   const text = (first: string) => `${[first, ...notes.slice(0, mostLines), ...more].join('\n')}\n`
-  if (schemaFault !== undefined) return { code: 503, body: text(schemaFault.advice) }
+  if (schemaFailure !== undefined) return { code: 503, body: text(schemaFailure.advice) }
   if (!settled) return { code: 503, body: text('caches are not filled yet') }
   if (filled === 0) return { code: 503, body: text(`no ${pipelineType.plural} can be listed anywhere`) }
   if (wanted > 0 && theirs.length >= wanted) return { code: 503, body: text('another release serves all namespaces') }

@@ -3,7 +3,7 @@
  * else. `Pipelines` rules hold in each namespace whose pipelines it serves (or in all); `Own` rules only where it runs itself.
  * No verb on Secrets lets it list them: it reads those a pipeline names.
  */
-export interface Right {
+export interface RbacRule {
   readonly where: 'Pipelines' | 'Own'
   readonly apiGroups: readonly string[]
   readonly resources: readonly string[]
@@ -18,51 +18,57 @@ const watched: readonly string[] = ['get', 'list', 'watch']
 const applied: readonly string[] = [...watched, 'create', 'patch']
 const group = 'streampipeline.dev'
 
-export const rights: readonly Right[] = [
+export const rbacRules: readonly RbacRule[] = [
   {
     where: 'Pipelines',
     apiGroups: [group],
     resources: ['streampipelines'],
     verbs: ['list', 'watch'],
-    why: 'to know what is wanted',
+    why: 'to read the pipelines',
   },
-  { where: 'Pipelines', apiGroups: [group], resources: ['streampipelines/status'], verbs: ['patch'], why: 'to report' },
+  { where: 'Pipelines', apiGroups: [group], resources: ['streampipelines/status'], verbs: ['patch'], why: 'to write the status' },
   {
     where: 'Pipelines',
     apiGroups: [group],
     resources: ['streampipelines/finalizers'],
     verbs: ['update'],
-    why: 'owner references that block deletion need it where OwnerReferencesPermissionEnforcement is on, as on OpenShift',
+    why: 'to set owner references that block deletion; OwnerReferencesPermissionEnforcement demands it, as on OpenShift',
   },
-  { where: 'Pipelines', apiGroups: ['apps'], resources: ['deployments'], verbs: applied, why: 'the consumers' },
+  { where: 'Pipelines', apiGroups: ['apps'], resources: ['deployments'], verbs: applied, why: 'to run the consumers' },
   {
     where: 'Pipelines',
     apiGroups: [''],
     resources: ['configmaps'],
     verbs: applied,
-    why: "the consumers' configuration, and producers'",
+    why: 'for the configuration of consumers and of producers',
   },
   {
     where: 'Pipelines',
     apiGroups: [''],
     resources: ['serviceaccounts'],
     verbs: [...applied, 'delete'],
-    why: "the consumers' identity",
+    why: 'for the identity of consumers',
   },
-  { where: 'Pipelines', apiGroups: ['policy'], resources: ['poddisruptionbudgets'], verbs: applied, why: 'drains one by one' },
+  {
+    where: 'Pipelines',
+    apiGroups: ['policy'],
+    resources: ['poddisruptionbudgets'],
+    verbs: applied,
+    why: 'so that node drains evict consumers one by one',
+  },
   {
     where: 'Pipelines',
     apiGroups: ['networking.k8s.io'],
     resources: ['networkpolicies'],
     verbs: [...applied, 'delete'],
-    why: "the consumers' ingress; without --network-policy, to take earlier ones away",
+    why: 'for the network policies of consumers; without --network-policy, to delete those made earlier',
   },
   {
     where: 'Pipelines',
     apiGroups: ['monitoring.coreos.com'],
     resources: ['podmonitors'],
     verbs: applied,
-    why: 'to have the consumers scraped',
+    why: 'so that Prometheus scrapes the consumers',
     flag: 'pod-monitor',
   },
   {
@@ -70,23 +76,29 @@ export const rights: readonly Right[] = [
     apiGroups: [''],
     resources: ['pods'],
     verbs: [...watched, 'patch'],
-    why: 'which consumers run, and why others do not; which of them is to go first',
+    why: 'to see which consumers run, and why others do not; to mark the pods that Kubernetes should delete first',
   },
   {
     where: 'Pipelines',
     apiGroups: [''],
     resources: ['secrets'],
     verbs: ['get'],
-    why: 'passwords and certificates, by name only',
+    why: 'to read passwords and certificates, by name only',
   },
   {
     where: 'Pipelines',
     apiGroups: [''],
     resources: ['events'],
     verbs: ['list'],
-    why: 'what keeps a pod from running where only its Events tell, such as a volume that cannot be mounted',
+    why: 'to find why a pod does not run if only its Events name the cause, such as a volume that cannot be mounted',
   },
-  { where: 'Pipelines', apiGroups: ['events.k8s.io'], resources: ['events'], verbs: ['create', 'patch'], why: 'what happened' },
+  {
+    where: 'Pipelines',
+    apiGroups: ['events.k8s.io'],
+    resources: ['events'],
+    verbs: ['create', 'patch'],
+    why: 'to record Events',
+  },
   {
     where: 'Pipelines',
     apiGroups: ['coordination.k8s.io'],
@@ -100,23 +112,23 @@ export const rights: readonly Right[] = [
     resources: ['leases'],
     resourceNames: ['streampipeline-operator-scope'],
     verbs: ['list', 'watch', 'update'],
-    why: 'to see that claim and to renew it',
+    why: 'to see that claim and renew it',
   },
-  { where: 'Own', apiGroups: [''], resources: ['secrets'], verbs: ['create'], why: 'its signing key, once' },
+  { where: 'Own', apiGroups: [''], resources: ['secrets'], verbs: ['create'], why: 'to create its signing key, once' },
   {
     where: 'Own',
     apiGroups: [''],
     resources: ['secrets'],
     resourceNames: ['streampipeline-operator-signing'],
     verbs: ['get'],
-    why: 'its signing key',
+    why: 'to read its signing key',
   },
   {
     where: 'Own',
     apiGroups: ['coordination.k8s.io'],
     resources: ['leases'],
     verbs: [...watched, 'create', 'update'],
-    why: 'leader election',
+    why: 'for leader election',
   },
 ]
 
@@ -128,6 +140,6 @@ interface PolicyRule {
 }
 
 /** As a Role has it. */
-export function policyRule({ apiGroups, resources, resourceNames, verbs }: Right): PolicyRule {
+export function policyRule({ apiGroups, resources, resourceNames, verbs }: RbacRule): PolicyRule {
   return { apiGroups, resources, ...(resourceNames === undefined ? {} : { resourceNames }), verbs }
 }

@@ -59,8 +59,8 @@ export function createScaleFights(transport: Transport, clock: Pick<Clock, 'now'
       const advice = isAutoscaler
         ? `delete the HorizontalPodAutoscaler or the ScaledObject of KEDA that targets Deployment ${name}; or have it target the StreamPipeline, with scaling.policy: Manual`
         : 'have that writer leave the number alone: replicas are set by scaling, or with kubectl scale streampipeline under scaling.policy: Manual'
-      const told = isAutoscaler ? `a HorizontalPodAutoscaler (${who})` : who
-      throw failure('ReplicasContended', { kind: deploymentType.kind, name, writer: told, advice })
+      const named = isAutoscaler ? `a HorizontalPodAutoscaler (${who})` : who
+      throw failure('ReplicasContended', { kind: deploymentType.kind, name, writer: named, advice })
     },
     wrote: remember,
   }

@@ -2,32 +2,22 @@
  * The namespaces that this release of the operator serves, and those that it leaves to another release. Two releases that both wrote
  * would undo each other's work for ever. In each served namespace a Lease `streampipeline-operator-scope` names the release that serves
  * it (`namespace/lease` of its leader election). The first release renews it. The other stands back, and takes over after a minute
- * without a renewal. Both releases need rights in the namespace to see each other.
- *
- *   Pending ──written──▶ Mine ──another took it──▶ Theirs ──not renewed for its duration──▶ (written) Mine
- *      ├──another holds it──▶ Theirs
- *      └──cannot be written──▶ Unclaimed (served as if alone: a missing right must not stop what runs)
+ * without a renewal. Both releases need rights in the namespace to see each other. The states of a namespace are in scope.ts.
  *
  * A Lease makes clocks irrelevant: times count from the moment when its change was seen. The leader of a release renews; its standbys
  * only watch. A release for the whole cluster takes Leases only in namespaces with pipelines.
  */
-import { asFailure, type StreamPipelineError } from '../api/errors.ts'
 import type { Clock } from '../process/clock.ts'
 import { pause } from '../process/pause.ts'
-import { type Lease, leaseType, microTime, takeableInMs } from './kubernetes/elector.ts'
 import { isFailure } from './kubernetes/errors.ts'
+import { claimed, type Lease, leaseType } from './kubernetes/lease.ts'
 import { resourcePath, splitKey } from './kubernetes/objects.ts'
 import { createReflector, type Reflector } from './kubernetes/reflector.ts'
-import { createStore } from './kubernetes/store.ts'
+import { createStore, type MutableStore } from './kubernetes/store.ts'
 import type { Transport } from './kubernetes/transport.ts'
+import { heard, isDue, isHeld, isSame, judged, mostFailures, refused, type Scope, type Standing, unknownScope } from './scope.ts'
 
 export const scopeLeaseName = 'streampipeline-operator-scope'
-
-export type Standing =
-  | { readonly kind: 'Pending' }
-  | { readonly kind: 'Mine' }
-  | { readonly kind: 'Theirs'; readonly holder: string }
-  | { readonly kind: 'Unclaimed'; readonly error: StreamPipelineError }
 
 export interface Scopes {
   standing(namespace: string): Standing
@@ -56,120 +46,73 @@ interface ScopesOptions {
   readonly onChange: (namespace: string, standing: Standing) => void
 }
 
-/** State of one namespace. */
-interface Scope {
-  standing: Standing
-  /** The Lease, and the time of its last change by our clock. */
-  seen: { readonly lease: Lease; readonly changedAtMs: number } | undefined
-  writtenMs: number
-  /** Failed writes in a row. */
-  failures: number
-  /** After a failed renewal: the next attempt. */
-  againMs: number
-}
-
 const defaultDurationMs = 60_000
 const turnMs = 1_000
 /** Most renewals a second. With more namespaces each Lease is renewed less often, and lasts longer. */
 const renewalsPerSecond = 5
-/** After so many failed writes the namespace is served without a Lease. */
-const mostFailures = 3
 const writesAtOnce = 8
-/** Pause after a failed renewal, times the failures in a row. */
-const retryMs = 2_000
 
-export function createScopes(options: ScopesOptions): Scopes {
-  const { transport, clock, namespaces, release, onChange } = options
+/** The scopes by namespace, of which each change of standing is reported. */
+interface ScopeTable {
+  get(namespace: string): Scope
+  set(namespace: string, scope: Scope): void
+  delete(namespace: string): void
+  entries(): readonly (readonly [namespace: string, scope: Scope])[]
+}
+
+function createScopeTable(onChange: ScopesOptions['onChange']): ScopeTable {
   const scopes = new Map<string, Scope>()
-  /** Ends the pause between two turns. */
-  let wake = () => {}
+  const get = (namespace: string) => scopes.get(namespace) ?? unknownScope
+  return {
+    get,
+    set(namespace, scope) {
+      const before = get(namespace).standing
+      scopes.set(namespace, scope)
+      if (!isSame(before, scope.standing)) onChange(namespace, scope.standing)
+    },
+    delete: (namespace) => void scopes.delete(namespace),
+    entries: () => [...scopes],
+  }
+}
 
-  const store = createStore<Lease>({
-    handlers: [
-      (change) => {
-        const { namespace } = splitKey(change.key)
-        const scope = scopeOf(namespace)
-        Object.assign(scope, { failures: 0, againMs: Number.NEGATIVE_INFINITY })
-        if (change.kind === 'Removed') scope.seen = undefined
-        // A list that repeats the Lease is no renewal.
-        else if (!change.resync || scope.seen === undefined) scope.seen = { lease: change.object, changedAtMs: clock.now() }
-        judge(namespace, scope)
-        wake()
-      },
-    ],
-  })
+/** Follows the Leases of the named namespaces, or of all if none is named. */
+function createLeaseWatch({ transport, clock, namespaces }: ScopesOptions, store: MutableStore<Lease>) {
+  const fieldSelector = `metadata.name=${scopeLeaseName}`
   const reflectors: readonly Reflector[] = (namespaces.length === 0 ? [undefined] : namespaces).map((namespace) =>
-    createReflector<Lease>(
-      {
-        transport,
-        clock,
-        type: leaseType,
-        ...(namespace === undefined ? {} : { namespace }),
-        fieldSelector: `metadata.name=${scopeLeaseName}`,
-      },
-      store,
-    ),
+    createReflector<Lease>({ transport, clock, type: leaseType, ...(namespace && { namespace }), fieldSelector }, store),
   )
-  const wanted = new Set<string>(namespaces)
-
-  function scopeOf(namespace: string): Scope {
-    const scope = scopes.get(namespace) ?? {
-      standing: { kind: 'Pending' },
-      seen: undefined,
-      writtenMs: Number.NEGATIVE_INFINITY,
-      failures: 0,
-      againMs: Number.NEGATIVE_INFINITY,
-    }
-    scopes.set(namespace, scope)
-    return scope
+  return {
+    /** The Leases were listed, or their list was refused. */
+    isReadable(namespace: string): boolean {
+      const reflector = namespaces.length === 0 ? reflectors[0] : reflectors[namespaces.indexOf(namespace)]
+      return reflector === undefined || reflector.synced || (reflector.outage?.attempt ?? 0) >= mostFailures
+    },
+    relist() {
+      for (const reflector of reflectors) reflector.relist()
+    },
+    async run(signal: AbortSignal) {
+      await Promise.all(reflectors.map((reflector) => reflector.run(signal)))
+    },
   }
+}
 
-  function enter(namespace: string, scope: Scope, standing: Standing): void {
-    const before = scope.standing
-    scope.standing = standing
-    const isSame = before.kind === standing.kind && holderIn(before) === holderIn(standing)
-    if (!isSame) onChange(namespace, standing)
-  }
-
-  /** Sets the standing by the Lease. A Lease that may be taken counts as none. */
-  function judge(namespace: string, scope: Scope): void {
-    const holder = scope.seen?.lease.spec?.holderIdentity ?? ''
-    if (holder === release) enter(namespace, scope, { kind: 'Mine' })
-    else if (holder !== '' && scope.seen !== undefined && takeableInMs(scope.seen, clock.now()) > 0)
-      enter(namespace, scope, { kind: 'Theirs', holder })
-    else if (scope.standing.kind === 'Theirs') enter(namespace, scope, { kind: 'Pending' })
-  }
-
+/** Writes one Lease after another. */
+function createClaims(options: ScopesOptions, scopes: ScopeTable, wanted: Set<string>, store: MutableStore<Lease>) {
+  const { transport, clock, namespaces, release } = options
   const durationMs = () => Math.max(options.durationMs ?? defaultDurationMs, (4_000 * wanted.size) / renewalsPerSecond)
+  const labels = { 'app.kubernetes.io/managed-by': 'streampipeline-operator' }
 
-  function claim(namespace: string, before: Lease | undefined): Lease {
-    const now = microTime(clock.wall())
-    const isMine = before?.spec?.holderIdentity === release
-    const labels = { 'app.kubernetes.io/managed-by': 'streampipeline-operator' }
-    return {
-      apiVersion: leaseType.apiVersion,
-      kind: leaseType.kind,
-      metadata: before?.metadata ?? { name: scopeLeaseName, namespace, labels },
-      spec: {
-        holderIdentity: release,
-        leaseDurationSeconds: Math.ceil(durationMs() / 1000),
-        acquireTime: isMine ? (before?.spec?.acquireTime ?? now) : now,
-        renewTime: now,
-        leaseTransitions: (before?.spec?.leaseTransitions ?? -1) + (isMine ? 0 : 1),
-      },
-    }
-  }
-
-  async function write(namespace: string, scope: Scope, signal: AbortSignal): Promise<void> {
-    const before = scope.seen?.lease
-    const body = claim(namespace, before)
+  async function write(namespace: string, signal: AbortSignal): Promise<void> {
+    const before = scopes.get(namespace).seen?.lease
+    const wantedLease = { namespace, name: scopeLeaseName, identity: release, leaseMs: durationMs(), labels }
+    const body = claimed(before, wantedLease, clock.wall())
     const startedMs = clock.now()
     try {
       const path = resourcePath(leaseType, namespace, before === undefined ? undefined : scopeLeaseName)
       const method = before === undefined ? 'POST' : 'PUT'
       store.set((await transport.request({ method, path, body, signal })) as Lease)
-      Object.assign(scope, { writtenMs: startedMs, failures: 0 })
-      judge(namespace, scope)
+      const written = { ...scopes.get(namespace), writtenMs: startedMs, failures: 0 }
+      scopes.set(namespace, judged(written, release, clock.now()))
     } catch (thrown) {
       if (signal.aborted) return
       // The namespace is gone. A pipeline in a new one of that name calls `want` again.
@@ -178,57 +121,52 @@ export function createScopes(options: ScopesOptions): Scopes {
         scopes.delete(namespace)
         return
       }
-      // Another release wrote it: the watch delivers its Lease.
-      const isRace = isFailure(thrown, 'KubernetesConflict')
-      scope.failures += 1
-      scope.againMs = startedMs + Math.min(durationMs() / 4, retryMs * scope.failures)
-      const isMine = scope.standing.kind === 'Mine'
-      if (!isMine && (scope.failures >= mostFailures || (!isRace && isLasting(thrown))))
-        enter(namespace, scope, { kind: 'Unclaimed', error: asFailure(thrown) })
+      const failed = refused(scopes.get(namespace), thrown, startedMs, durationMs())
+      const isUnclaimed = failed.standing.kind === 'Unclaimed'
+      scopes.set(namespace, isUnclaimed ? { ...failed, writtenMs: clock.now() } : failed)
     }
-  }
-
-  function isDue({ standing, writtenMs, failures, againMs }: Scope): boolean {
-    switch (standing.kind) {
-      case 'Pending':
-        return true
-      case 'Theirs':
-        return false
-      case 'Mine':
-        return clock.now() - writtenMs >= durationMs() / 4 && clock.now() >= againMs
-      case 'Unclaimed':
-        // Tries again as seldom as it would renew, so as not to load a server in trouble.
-        return failures === 0 || clock.now() - writtenMs >= durationMs() / 4
-      default:
-        throw standing satisfies never
-    }
-  }
-
-  /** Writes the Leases that are due, by those that the watch delivered. Without a watch the API server refuses a stale write. */
-  async function turn(signal: AbortSignal): Promise<void> {
-    const due = [...wanted].filter((namespace) => {
-      const scope = scopeOf(namespace)
-      judge(namespace, scope)
-      return isReadable(namespace) && isDue(scope)
-    })
-    const worker = async () => {
-      for (let namespace = due.shift(); namespace !== undefined && !signal.aborted; namespace = due.shift()) {
-        const scope = scopeOf(namespace)
-        await write(namespace, scope, signal)
-        if (scope.standing.kind === 'Unclaimed') scope.writtenMs = clock.now()
-      }
-    }
-    await Promise.all(Array.from({ length: writesAtOnce }, worker))
-  }
-
-  /** The Leases were listed, or their list was refused. */
-  function isReadable(namespace: string): boolean {
-    const reflector = namespaces.length === 0 ? reflectors[0] : reflectors[namespaces.indexOf(namespace)]
-    return reflector === undefined || reflector.synced || (reflector.trouble?.attempt ?? 0) >= mostFailures
   }
 
   return {
-    standing: (namespace) => scopes.get(namespace)?.standing ?? { kind: 'Pending' },
+    /** Judges the scope anew. */
+    isDue(namespace: string): boolean {
+      const scope = judged(scopes.get(namespace), release, clock.now())
+      scopes.set(namespace, scope)
+      return isDue(scope, clock.now(), durationMs())
+    },
+    async write(due: string[], signal: AbortSignal): Promise<void> {
+      const worker = async () => {
+        for (let next = due.shift(); next !== undefined && !signal.aborted; next = due.shift()) await write(next, signal)
+      }
+      await Promise.all(Array.from({ length: writesAtOnce }, worker))
+    },
+  }
+}
+
+export function createScopes(options: ScopesOptions): Scopes {
+  const { clock, release } = options
+  const scopes = createScopeTable(options.onChange)
+  const wanted = new Set<string>(options.namespaces)
+  /** Ends the pause between two turns. */
+  let wake = () => {}
+
+  const store = createStore<Lease>({
+    handlers: [
+      (change) => {
+        const { namespace } = splitKey(change.key)
+        const lease = change.kind === 'Removed' ? undefined : change.object
+        const repeated = change.kind === 'Set' && change.resync
+        const scope = heard(scopes.get(namespace), lease, repeated, clock.now())
+        scopes.set(namespace, judged(scope, release, clock.now()))
+        wake()
+      },
+    ],
+  })
+  const watch = createLeaseWatch(options, store)
+  const claims = createClaims(options, scopes, wanted, store)
+
+  return {
+    standing: (namespace) => scopes.get(namespace).standing,
     want(namespace) {
       if (wanted.has(namespace)) return
       wanted.add(namespace)
@@ -238,37 +176,22 @@ export function createScopes(options: ScopesOptions): Scopes {
       return wanted.size
     },
     theirs: () =>
-      [...scopes].flatMap(([namespace, { standing, seen }]) => {
-        const isHeld = seen !== undefined && takeableInMs(seen, clock.now()) > 0
-        return standing.kind === 'Theirs' && isHeld && wanted.has(namespace) ? [{ namespace, holder: standing.holder }] : []
+      scopes.entries().flatMap(([namespace, scope]) => {
+        const { standing } = scope
+        const counts = standing.kind === 'Theirs' && isHeld(scope, clock.now()) && wanted.has(namespace)
+        return counts ? [{ namespace, holder: standing.holder }] : []
       }),
-    relist() {
-      for (const reflector of reflectors) reflector.relist()
-    },
-    async run(signal) {
-      await Promise.all(reflectors.map((reflector) => reflector.run(signal)))
-    },
+    relist: watch.relist,
+    run: watch.run,
     async lead(signal) {
       while (!signal.aborted) {
         const nap = new AbortController()
         wake = () => nap.abort()
-        await turn(signal)
+        // By the Leases that the watch delivered. Without a watch the API server refuses a stale write.
+        const due = [...wanted].filter((namespace) => claims.isDue(namespace) && watch.isReadable(namespace))
+        await claims.write(due, signal)
         await pause(turnMs, AbortSignal.any([signal, nap.signal]), clock.after)
       }
     },
   }
-}
-
-function holderIn(standing: Standing): string {
-  return standing.kind === 'Theirs' ? standing.holder : ''
-}
-
-/** Errors that an immediate retry does not mend. */
-function isLasting(thrown: unknown): boolean {
-  return (
-    isFailure(thrown, 'KubernetesForbidden') ||
-    isFailure(thrown, 'KubernetesNotFound') ||
-    isFailure(thrown, 'NamespaceTerminating') ||
-    isFailure(thrown, 'KubernetesRefused')
-  )
 }

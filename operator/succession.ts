@@ -1,7 +1,8 @@
 /**
- * The election of one release's leader. Each release has a Lease of its own. Earlier versions used one fixed name, so that two releases
- * in a namespace were one. During an upgrade both kinds of processes run, and no process may work beside an earlier version's leader. So
- * the holder of its own Lease takes the fixed one too, holds it for as long as a rollout may last, and watches it from then on.
+ * The election of one release's leader. Each release has a Lease of its own. Earlier versions used one fixed name, so that two
+ * releases in a namespace were one. During an upgrade both kinds of processes run, and no process may work beside an earlier
+ * version's leader. So the holder of its own Lease takes the fixed one too. It holds it for as long as a rollout may last, and
+ * watches it from then on.
  *
  * Identities of this version end in `@` and the Lease of their release, so that releases of this version do not wait for each other:
  *
@@ -13,9 +14,10 @@
  */
 import { asFailure, type StreamPipelineError } from '../api/errors.ts'
 import type { Clock } from '../process/clock.ts'
-import { pause } from '../process/pause.ts'
-import { createElector, type Elector, type Lease, leaseType } from './kubernetes/elector.ts'
+import { pause, untilAborted } from '../process/pause.ts'
+import { createElector, type Elector } from './kubernetes/elector.ts'
 import { isFailure } from './kubernetes/errors.ts'
+import { type Lease, leaseType } from './kubernetes/lease.ts'
 import { resourcePath } from './kubernetes/objects.ts'
 import type { Transport } from './kubernetes/transport.ts'
 
@@ -33,7 +35,7 @@ interface SuccessionOptions {
   readonly name: string
   readonly identity: string
   readonly holdMs?: number
-  readonly onFault: (error: StreamPipelineError) => void
+  readonly onFailure: (error: StreamPipelineError) => void
   readonly onRewound: () => void
 }
 
@@ -43,7 +45,7 @@ const lookMs = 4_000
 const longestRolloutMs = 180_000
 
 export function createSuccession(options: SuccessionOptions): Elector {
-  const { transport, clock, namespace, name, onFault, holdMs = longestRolloutMs } = options
+  const { transport, clock, namespace, name, onFailure, holdMs = longestRolloutMs } = options
   const identity = `${options.identity}@${name}`
   const own = createElector({ ...options, identity })
   if (name === fixedLeaseName) return own
@@ -60,7 +62,7 @@ export function createSuccession(options: SuccessionOptions): Elector {
       return release === name ? 'Ours' : 'Peers'
     } catch (thrown) {
       if (isFailure(thrown, 'KubernetesNotFound')) return 'Absent'
-      if (!signal.aborted) onFault(asFailure(thrown))
+      if (!signal.aborted) onFailure(asFailure(thrown))
       return undefined
     }
   }
@@ -84,7 +86,7 @@ export function createSuccession(options: SuccessionOptions): Elector {
     const released = fixed.run(giveUp, async (ending, lost) => {
       isHeld = true
       held.resolve(lost)
-      await aborted(ending)
+      await untilAborted(ending)
     })
     const others = becomes('Peers', giveUp).then(() => {
       if (!isHeld) waiting.abort()
@@ -119,11 +121,4 @@ export function createSuccession(options: SuccessionOptions): Elector {
   }
 
   return { run: (stop, lead) => own.run(stop, (ending, cut) => leadBeside(ending, cut, lead)) }
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve()
-    else signal.addEventListener('abort', () => resolve(), { once: true })
-  })
 }

@@ -1,25 +1,16 @@
 /**
- * The operator's views: one reflector for each kind and namespace, or for each kind in the whole cluster. A view may fail alone: its
- * namespace is missing or forbidden, its kind is not installed, or its list gets an error 500. The others go on, and this view recovers
- * by itself.
- *
- *   Filling ──listed──▶ Lit ──watch fails for 15 s──▶ Dark (known: the last state stands) ──watch opens──▶ Lit
- *      └──refused three times, or silent for 15 s──▶ Dark (nothing is known) ──listed──▶ Lit
+ * The operator's views: one reflector for each kind and namespace, or for each kind in the whole cluster. A view may fail alone, and the
+ * others go on (view.ts).
  */
-import { failure, type StreamPipelineError } from '../api/errors.ts'
+import type { StreamPipelineError } from '../api/errors.ts'
 import type { Clock } from '../process/clock.ts'
+import type { WatchOutage } from './kubernetes/lag.ts'
 import type { KubernetesObject, ResourceType } from './kubernetes/objects.ts'
-import { createReflector, type Reflector, type Trouble } from './kubernetes/reflector.ts'
+import { createReflector, type Reflector } from './kubernetes/reflector.ts'
 import type { MutableStore } from './kubernetes/store.ts'
 import type { Transport } from './kubernetes/transport.ts'
-import { podMonitorType } from './plan/kinds.ts'
 import type { DarkKind } from './plan/observed.ts'
-
-export interface DarkView extends DarkKind {
-  readonly plural: string
-  /** Undefined: all namespaces. */
-  readonly namespace: string | undefined
-}
+import { covers, type DarkView, darkOf, isOptional, isSilent, judge, patienceMs, type View } from './view.ts'
 
 export interface Views {
   add<T extends KubernetesObject>(type: ResourceType, store: MutableStore<T>, labelSelector?: string): void
@@ -63,17 +54,6 @@ interface ViewsOptions {
   readonly onRewound: () => void
 }
 
-interface View {
-  readonly type: ResourceType
-  readonly namespace: string | undefined
-  readonly reflector: Reflector
-  dark: DarkView | undefined
-}
-
-/** Refusals in a row after which a view that was never filled is dark. */
-const patience = 3
-/** Longest time for a first list, or for an interruption of a watch. */
-const patienceMs = 15_000
 /** A status rests on nothing older. */
 const staleMs = 3_000
 /** When an API server comes back, its watches open one after another: a delay within this time is not reported. */
@@ -84,49 +64,35 @@ export function createViews(options: ViewsOptions): Views {
   const views: View[] = []
   const settled = Promise.withResolvers<void>()
   let ranMs: number | undefined
-  let recoveredMs = Number.NEGATIVE_INFINITY
-  let cancelRecovery = () => {}
+  const reportDark = () => {
+    for (const { type, namespace, dark } of views) if (dark !== undefined) onChange(type, namespace, dark)
+  }
+  const recovery = createRecovery(clock, reportDark)
+  let wasAway = false
 
-  /** Called at each report of trouble, at least every fifteen seconds while it lasts. */
-  function judge(view: View, trouble: Trouble | undefined): void {
-    const { type, namespace, reflector } = view
-    const known = reflector.synced
-    const isDark = trouble !== undefined && (known ? clock.now() - trouble.sinceMs >= patienceMs : trouble.attempt >= patience)
-    if (isDark === (view.dark !== undefined) && view.dark?.error.code === trouble?.error.code && view.dark?.known === known)
-      return
-    if (!isDark && view.dark === undefined) return
-    view.dark = isDark ? told(type, namespace, known, trouble.error) : undefined
-    if (!isDark) recover()
-    onChange(type, namespace, view.dark)
+  function onOutage(view: View, outage: WatchOutage | undefined): void {
+    const isChanged = judge(view, outage, clock.now())
+    if (isChanged && view.dark === undefined) {
+      for (const { reflector } of views) reflector.hurry()
+      recovery.begin()
+    }
+    const isStillAway = isAway(views, darkNow)
+    // Lists are answered again, and watches are not: the findings about all namespaces change.
+    if (wasAway && !isStillAway && !recovery.isRecent()) reportDark()
+    wasAway = isStillAway
+    if (!isChanged) return
+    onChange(view.type, view.namespace, view.dark)
     settle()
   }
 
-  function recover(): void {
-    recoveredMs = clock.now()
-    for (const { reflector } of views) reflector.hurry()
-    cancelRecovery()
-    cancelRecovery = clock.after(recoveryMs, () => {
-      for (const { type, namespace, dark } of views) if (dark !== undefined) onChange(type, namespace, dark)
-    })
-  }
-
-  function isSilent({ reflector, dark }: View): boolean {
-    return !reflector.synced && dark === undefined && ranMs !== undefined && clock.now() - ranMs >= patienceMs
-  }
-
-  const isSettled = () => views.every((view) => view.reflector.synced || view.dark !== undefined || isSilent(view))
+  const isSettled = () =>
+    views.every((view) => view.reflector.synced || view.dark !== undefined || isSilent(view, ranMs, clock.now()))
 
   function settle(): void {
     if (isSettled()) settled.resolve()
   }
 
-  function darkOf(view: View): DarkView | undefined {
-    const { type, namespace, reflector } = view
-    if (view.dark !== undefined || !isSilent(view)) return view.dark
-    const detail = 'the first list has not been answered'
-    const error = reflector.trouble?.error ?? failure('KubernetesUnreachable', { detail })
-    return told(type, namespace, false, error)
-  }
+  const darkNow = (view: View) => darkOf(view, ranMs, clock.now())
 
   function addOne<T extends KubernetesObject>(
     type: ResourceType,
@@ -142,7 +108,7 @@ export function createViews(options: ViewsOptions): Views {
         ...(namespace === undefined ? {} : { namespace }),
         ...(labelSelector === undefined ? {} : { labelSelector }),
         onBackoff: (error, attempt) => options.onBackoff(type, error, attempt),
-        onTrouble: (trouble) => judge(view, trouble),
+        onOutage: (outage) => onOutage(view, outage),
         onRewound: options.onRewound,
       },
       store,
@@ -153,11 +119,10 @@ export function createViews(options: ViewsOptions): Views {
   }
 
   function darkIn(namespace: string): readonly DarkKind[] {
-    const dark = views.map((view) => ({ view, dark: darkOf(view) }))
-    // If all views are dark, or were a moment ago, the API server was away. That is no finding about this namespace.
-    const isGeneral = dark.every((each) => each.dark !== undefined) || clock.now() - recoveredMs < recoveryMs
-    const told = dark.filter((each) => covers(each.view, namespace)).map((each) => each.dark)
-    return told.filter((each) => each !== undefined).filter((each) => !each.known || !isGeneral)
+    const dark = views.map((view) => ({ view, dark: darkNow(view) }))
+    const isGeneral = isAway(views, darkNow) || recovery.isRecent()
+    const here = dark.filter((each) => covers(each.view, namespace)).map((each) => each.dark)
+    return here.filter((each) => each !== undefined).filter((each) => !each.known || !isGeneral)
   }
 
   return {
@@ -173,22 +138,10 @@ export function createViews(options: ViewsOptions): Views {
     },
     whenSettled: () => settled.promise,
     isKnown: (type, namespace) => views.some((view) => view.type === type && covers(view, namespace) && view.reflector.synced),
-    dark: () => views.map(darkOf).filter((each) => each !== undefined),
+    dark: () => views.map(darkNow).filter((each) => each !== undefined),
     darkIn,
-    isCurrent(namespace) {
-      const dark = darkIn(namespace)
-      return views
-        .filter((view) => covers(view, namespace) && !isOptional(view.type))
-        .filter(({ type }) => !dark.some(({ kind }) => kind === type.kind))
-        .every(({ reflector: { behindSinceMs } }) => behindSinceMs === undefined || clock.now() - behindSinceMs < staleMs)
-    },
-    states: () =>
-      views.map((view) => ({
-        kind: view.type.kind,
-        namespace: view.namespace ?? '',
-        filled: view.reflector.synced,
-        lit: view.reflector.synced && view.dark === undefined,
-      })),
+    isCurrent: (namespace) => isCurrent(views, namespace, darkIn(namespace), clock.now()),
+    states: () => views.map(stateOf),
     relist() {
       for (const { reflector } of views) reflector.relist()
     },
@@ -197,26 +150,47 @@ export function createViews(options: ViewsOptions): Views {
       const cancel = clock.after(patienceMs, settle)
       await Promise.all(views.map(({ reflector }) => reflector.run(signal)))
       cancel()
-      cancelRecovery()
+      recovery.cancel()
       settled.resolve()
     },
   }
 }
 
-function covers({ namespace }: View, other: string): boolean {
-  return namespace === undefined || namespace === other
+/** The API server as a whole fails: it answers no lists either. */
+function isAway(views: readonly View[], darkNow: (view: View) => DarkView | undefined): boolean {
+  return views.every((view) => darkNow(view) !== undefined && view.reflector.answeredForMs < patienceMs)
 }
 
-/** The definition of PodMonitor may be installed later, or never. */
-function isOptional(type: ResourceType): boolean {
-  return type === podMonitorType
+function isCurrent(views: readonly View[], namespace: string, dark: readonly DarkKind[], nowMs: number): boolean {
+  return views
+    .filter((view) => covers(view, namespace) && !isOptional(view.type))
+    .filter(({ type }) => !dark.some(({ kind }) => kind === type.kind))
+    .every(({ reflector: { behindSinceMs } }) => behindSinceMs === undefined || nowMs - behindSinceMs < staleMs)
 }
 
-function told(
-  { kind, plural }: ResourceType,
-  namespace: string | undefined,
-  known: boolean,
-  error: StreamPipelineError,
-): DarkView {
-  return { kind, plural, namespace, known, subject: namespace === undefined ? plural : `${plural} in ${namespace}`, error }
+function stateOf({ type, namespace, reflector, dark }: View): ViewState {
+  const filled = reflector.synced
+  return { kind: type.kind, namespace: namespace ?? '', filled, lit: filled && dark === undefined }
+}
+
+/** The time after a view became lit again. */
+interface Recovery {
+  begin(): void
+  isRecent(): boolean
+  cancel(): void
+}
+
+/** @param onOver called when the time is over, with no later beginning */
+function createRecovery(clock: Pick<Clock, 'now' | 'after'>, onOver: () => void): Recovery {
+  let begunMs = Number.NEGATIVE_INFINITY
+  let cancel = () => {}
+  return {
+    begin() {
+      begunMs = clock.now()
+      cancel()
+      cancel = clock.after(recoveryMs, onOver)
+    },
+    isRecent: () => clock.now() - begunMs < recoveryMs,
+    cancel: () => cancel(),
+  }
 }

@@ -9,8 +9,8 @@ import { asFailure, type StreamPipelineError } from '../api/errors.ts'
 import { mostMessage, printable, printableJson } from '../api/printable.ts'
 
 /**
- * Standard output. Each line is written at once: pino's default buffers, and what it flushes when the process exits can
- * overtake a write under way, so that the last lines stand in the wrong order.
+ * Standard output. Each line is written at once. pino's default buffers lines, and its flush at the exit of the process can
+ * overtake a write under way. The last lines would then stand in the wrong order.
  */
 export const standardOutput = (): DestinationStream => printableDestination(pino.destination({ sync: true }))
 
@@ -32,9 +32,11 @@ export function createLogger(level: string, destination: DestinationStream): Log
   )
 }
 
-/** Names and replies stand whole in fields, unless they are too long to read. */
+/** Names and replies stand whole in fields, unless they are too long to read. Their escapes count: a character may become twelve. */
 function bounded(fields: Record<string, unknown>): Record<string, unknown> {
-  const isLong = (value: unknown): value is string => typeof value === 'string' && value.length > mostMessage
+  const isLong = (value: unknown): value is string =>
+    typeof value === 'string' &&
+    (value.length > mostMessage || (value.length > mostMessage / longestEscape && printableJson(value).length > mostMessage))
   if (!Object.values(fields).some(isLong)) return fields
   const cut = (value: unknown) => (isLong(value) ? printable(value, mostMessage) : value)
   return Object.fromEntries(Object.entries(fields).map(([name, value]) => [name, cut(value)]))
@@ -42,7 +44,7 @@ function bounded(fields: Record<string, unknown>): Record<string, unknown> {
 
 /**
  * An error without the properties of foreign ones: a reply error of ioredis holds the command's arguments, which may be payload or a
- * password. The stack of a cause helps where a defect is reported.
+ * password. The stack of a cause helps where a bug is reported.
  */
 function errorFields(thrown: unknown): object {
   const error = asFailure(thrown)
@@ -57,6 +59,8 @@ function errorFields(thrown: unknown): object {
   }
 }
 
+/** Characters of `\u001b`, for each of a text's UTF-16 units. */
+const longestEscape = 6
 const mostFrames = 20
 
 /** The frames alone: a stack begins with the message, which may be a foreign error's own. */

@@ -7,7 +7,7 @@ import { Gauge, type Registry } from 'prom-client'
 export function collectMemoryLimit(registry: Registry): void {
   new Gauge({
     name: 'streampipeline_memory_limit_bytes',
-    help: 'Memory that the process may take before it is killed; absent without a limit.',
+    help: 'Memory limit of the process. The kernel kills it beyond that. Absent without a limit.',
     registers: [registry],
     collect() {
       this.reset()

@@ -28,7 +28,7 @@ export function createSemaphore(limit: number, longestWait?: LongestWait): Semap
     if (used === 0) for (const resolve of idlers.splice(0)) resolve()
   }
 
-  /** @returns whether it got a place; the place is counted before the promise resolves, so nobody can take it meanwhile */
+  /** @returns whether it got a place; the place is counted before the promise resolves, so no other caller can take it meanwhile */
   const inLine = (signal: AbortSignal): Promise<boolean> =>
     new Promise((resolve) => {
       const leave = (entered: boolean) => {

@@ -1,9 +1,9 @@
 /**
- * What a producer needs to know of a pipeline, as the operator publishes it: the ConfigMap `<name>-dispatch`, key
- * STREAMPIPELINE_DISPATCH, one JSON document. It names no Redis: addresses and passwords are the application's own matter.
+ * A producer's view of a pipeline, as the operator publishes it: the ConfigMap `<name>-dispatch`, key STREAMPIPELINE_DISPATCH, one
+ * JSON document. It names no Redis: addresses and passwords are the application's own matter.
  *
- * Unknown fields are let through and ignored, unlike everywhere else: an operator may be newer than the library in an
- * application, and `version` changes when an old reader would go wrong.
+ * Unknown fields are ignored, unlike everywhere else, because an operator may be newer than the library in an application.
+ * `version` changes when an old reader would go wrong.
  */
 import { z } from 'zod'
 import type { CompiledAllow, CompiledPayload, CompiledPipeline } from '../api/compiled.ts'
@@ -40,7 +40,7 @@ const jobOptions = z.object({
 
 const keptBound = z.object({ atOnce: z.boolean(), least: keptJobs })
 
-/** What a request may set for its own job; absent members are refused. */
+/** The options that a request may set for its own job; absent members are refused. */
 const allow = z.object({
   names: z.array(name).exactOptional(),
   maxDelay: count.exactOptional(),
@@ -56,7 +56,7 @@ const allow = z.object({
 const dispatchConfig = z
   .object({
     version: z.literal(1),
-    /** What producers do unless they pin the mode or Redis says otherwise. */
+    /** The mode of producers, unless they pin one or Redis has another. */
     mode: dispatchMode,
     stream: name,
     group: name,
@@ -107,9 +107,9 @@ const dispatchConfig = z
 export type DispatchConfig = z.infer<typeof dispatchConfig>
 
 /**
- * Reads a dispatch configuration: the JSON text, or the object it holds. Throws InvalidOption naming the fields.
+ * Reads a dispatch configuration: the JSON text, or the parsed object. Throws InvalidOption, which names the fields.
  *
- * @param origin where it came from, for messages
+ * @param origin the source of the configuration, for messages
  */
 export function parseDispatchConfig(given: unknown, origin: string = dispatchVariable): DispatchConfig {
   const parsed = dispatchConfig.safeParse(typeof given === 'string' ? readJson(given, origin) : given)

@@ -1,12 +1,12 @@
 /**
  * Names of everything this product keeps in Redis beside the user's own stream, dead letters and queue.
  *
- * Helper keys share a slot with the data they guard, so that one script may touch both: `sp:{T}:<scope>:…`, T being the
- * guarded key's hash tag or, where it has none, its whole name. The scope is a hash of the full stream name and the group:
- * two pipelines whose streams share a tag, or that feed one queue, must not swallow each other's entries.
+ * Helper keys share a slot with the data they guard, so that one script may touch both: `sp:{T}:<scope>:…`. T is the guarded key's
+ * hash tag, or its whole name where it has none. The scope is a hash of the full stream name and the group. Two pipelines may feed
+ * one queue, or have streams with the same tag, and must not swallow each other's entries.
  *
- * Job ids are never text that a producer controls: a job id shares the keyspace of the queue's own keys, and `jobId: "wait"`
- * would turn the wait list into a hash. Hence `e-<scope>-<base64url SHA-256>`.
+ * Job ids are never text that a producer controls. They share the keyspace of the queue's own keys, and `jobId: "wait"` would turn
+ * the wait list into a hash. Hence `e-<scope>-<base64url SHA-256>`.
  */
 import { createHash } from 'node:crypto'
 
@@ -38,11 +38,11 @@ export function scopeOf(stream: string, group: string): string {
 
 export interface KeySpace {
   readonly scope: string
-  /** What all helper keys begin with, `sp:{T}:<scope>:`; for ACL patterns and scans. */
+  /** The prefix of all helper keys, `sp:{T}:<scope>:`, for ACL patterns and scans. */
   readonly prefix: string
   /** String: this idempotency key was forwarded; expires after the window. */
   mark(hash: string): string
-  /** String, a token: somebody is forwarding this key right now (portable path and Direct dispatch). */
+  /** String, a token: a forwarder holds this key right now (portable path and Direct dispatch). */
   lock(hash: string): string
   /** String, JSON: heartbeat of one consumer; expires. */
   consumer(name: string): string
@@ -56,7 +56,7 @@ export interface KeySpace {
   readonly replays: string
   /** String: `Stream` or `Direct`; what producers obey when present. */
   readonly mode: string
-  /** String, a counter: bumped when somebody should look for claimable entries now. */
+  /** String, a counter: raised when a consumer should look for claimable entries now. */
   readonly nudge: string
 }
 
@@ -85,7 +85,7 @@ export function jobId(scope: string, hash: string): string {
 }
 
 /**
- * String, a token: somebody is executing this key of this queue right now (the worker wrapper's lock). Outside BullMQ's own
+ * String, a token: a worker is executing this key of this queue right now (the worker wrapper's lock). Outside BullMQ's own
  * keyspace, `<prefix>:<queue>:…`, where a name made here could meet one of BullMQ's.
  */
 export function executionLock(prefix: string, queue: string, key: string): string {

@@ -1,6 +1,6 @@
 /**
- * Where a pipeline's data lies: the stream with its dead letters, and the queue. Helper keys stand in the slot of what they
- * guard; marks and locks are written together with the job, so they go with the queue when it lives elsewhere.
+ * Where a pipeline's data lies: the stream with its dead letters, and the queue. Helper keys stand in the slot of the data they
+ * guard. Marks and locks are written together with the job, so they go with the queue if it lives elsewhere.
  */
 import type { CompiledJobOptions, CompiledPipeline } from '../api/compiled.ts'
 import { type KeySpace, keySpace, slotOf } from './keys.ts'
@@ -90,7 +90,7 @@ export function placementOf(pipeline: CompiledPipeline): Placement {
   return { place, target, together }
 }
 
-/** What BullMQ's keys of a queue begin with, their last colon included. */
+/** The prefix of BullMQ's keys of a queue, its last colon included. */
 export function queueKey({ prefix, queue }: Pick<ForwardTarget, 'prefix' | 'queue'>): string {
   return `${prefix}:${queue}:`
 }

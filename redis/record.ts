@@ -1,7 +1,7 @@
 /**
- * The dead-letter record: one entry of the dead-letter stream for each entry that cannot be forwarded. The payload is the
- * original entry's flat list field, value, … as MessagePack made by Redis itself from its own copy, so that it is lossless for
- * any bytes; it is decoded here with strings left as bytes.
+ * The dead-letter record: one entry of the dead-letter stream for each entry that cannot be forwarded. The payload is the original
+ * entry's flat list field, value, … as MessagePack. Redis makes it from its own copy, so it is lossless for any bytes. It is
+ * decoded here with strings left as bytes.
  *
  * Any program that may write to the stream may spoil a record. An unreadable record reports so in `damage` and keeps its raw fields. It is
  * listed, shown and purged like the others, and only a replay refuses it. For that reason this code reads the payload by hand. A full

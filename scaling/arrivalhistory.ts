@@ -1,4 +1,4 @@
-/** What is remembered of the stream's entries-added counter: the points that arrival rate and dispersion are read from. */
+/** The remembered points of the stream's entries-added counter. Arrival rate and dispersion are read from them. */
 
 export interface Arrival {
   readonly atMs: number

@@ -1,14 +1,15 @@
 /**
- * The arrival rate λ, from how the stream's entries-added counter grows. Many entries tell a rate well, an old one tells it late.
- * So the window is the shortest of 60 s to 30 min that saw 1,000 entries (3 % by chance), and it is made longer only while what
- * is older looks like the same load.
+ * The arrival rate λ, from the growth of the stream's entries-added counter. Many entries give a precise rate, and old ones a late
+ * one. So the window is the shortest of 60 s to 30 min that saw 1,000 entries (3 % by chance). It grows only while older points
+ * look like the same load.
  *
- * Before a minute has passed the last 15 s may say that the load has changed: where even their pessimistic reading (three standard
- * deviations below the count) is higher in both halves, or their optimistic one lower, they are believed. So a step is seen
- * early, up or down; a lucky burst of a few entries is not one, nor is a batch that came at once. A batch is work, which the
- * formula counts already, not a rate: where one quarter of a window towers above the others, its rate is that of the others.
+ * Before a minute has passed, the last 15 s may show a changed load. They replace the window's rate in two cases: their
+ * pessimistic reading is above it in both halves, or their optimistic one below it. Pessimistic is three standard deviations below the
+ * count. So a step is seen early,
+ * up or down. A lucky burst of a few entries is none, nor is a batch that came at once. A batch is work, which the formula counts
+ * already, and not a rate. If one quarter of a window towers above the others, the window's rate is that of the other quarters.
  *
- * What chance does is measured, too: entries that come in clumps vary more than single ones (dispersion.ts).
+ * The effect of chance is measured, too: entries that come in clumps vary more than single ones (dispersion.ts).
  */
 import { type Arrival, stepWindowMs } from './arrivalhistory.ts'
 import { dispersion } from './dispersion.ts'
@@ -78,7 +79,7 @@ function window(history: readonly Arrival[], scatter: number): Grown {
   return chosen
 }
 
-/** What the last seconds say at least, and at most. */
+/** The least and the greatest rate that fit the last seconds. */
 function lately(history: readonly Arrival[], scatter: number): { readonly least: number; readonly most: number } {
   const halves = [between(history, stepWindowMs, stepWindowMs / 2), between(history, stepWindowMs / 2, 0)]
   if (halves.includes(undefined)) return { least: 0, most: Number.POSITIVE_INFINITY }
@@ -107,7 +108,7 @@ export function arrivalRate(history: readonly Arrival[]): ArrivalRate {
   return { perSecond: perSecond(entries, spanMs), noise: Math.sqrt(scatter / Math.max(1, entries)) }
 }
 
-/** What came since the load changed: the last seconds, and those before them if they are like them. */
+/** The entries since the load changed: the last seconds, and those before them if they are like them. */
 function sinceStep(history: readonly Arrival[], scatter: number): Grown {
   const last = grownOver(history, stepWindowMs)
   const before = between(history, 2 * stepWindowMs, stepWindowMs)

@@ -1,19 +1,19 @@
 /**
- * What one replica clears per second, μ. Two sources:
+ * The rate μ that one replica clears per second. Two sources:
  *
- * - measured: how much a consumer's settled counter grew between two of its heartbeats, counted only where the consumer was
- *   Running and the oldest entry has waited since before the first of them. Then it could not have been idle, so its throughput
- *   is its capacity, with everything in it that a model forgets (a shared Redis, a shared CPU). Growth and time are summed over
- *   consumers and samples until enough entries were settled: jobs of a minute settle none in most intervals, and those count,
- *   too. It is taken for more, though not for less, where entries have become quicker since: only a backlog measures anew, and
- *   too many replicas leave none.
- * - computed: concurrency / service time, the service time from the heartbeats. It is used until something was measured, and
- *   then as far as the measurement leaves it open: a measurement of a hundred entries may be a third wrong by chance.
+ * - measured: the growth of a consumer's settled counter between two of its heartbeats. It counts only where the consumer was
+ *   Running, and the oldest entry has waited since before the first of them. Then it could not have been idle. So its throughput is
+ *   its capacity, with all that a model forgets, such as a shared Redis or CPU. Growth and time are summed over consumers and
+ *   samples until enough entries were settled. Jobs of a minute settle none in most intervals, and those count, too. If entries
+ *   have become quicker since, the measured rate is raised. Otherwise it would stay too low for ever: only a backlog measures anew,
+ *   and too many replicas leave none. It is never lowered in this way.
+ * - computed: concurrency / service time, the service time from the heartbeats. It is used until something was measured. After
+ *   that it may move the measured rate by the error that chance explains, which is a tenth for a hundred entries.
  *
- * A stretch counts only if so much waited at its beginning that it could hardly end within: those in which replicas happened to be
- * quick enough to clear what waited would be missing otherwise, and the rest are slower than replicas are.
+ * A stretch counts only if the backlog at its beginning could hardly be cleared within it. Otherwise the stretches in which
+ * replicas were quick enough to clear the backlog would be missing, and the rest are slower than replicas are.
  *
- * What a sample teaches is used from the next decision on. So, all else equal, a sample with more work never makes replicas
+ * A sample is learned from after its decision. So, all else equal, a sample with more work never makes replicas
  * look faster, and more work never asks for fewer of them.
  */
 import { readyOf, type Sample } from './sample.ts'
@@ -45,7 +45,7 @@ export interface Capacity {
   readonly sum?: Sum
   /** The heartbeats' mean service time when that was measured. */
   readonly serviceMs?: number
-  /** What all consumers told, those that are gone included. */
+  /** The reports of all consumers, those that are gone included. */
   readonly service?: Service
   /** `perSecond` comes from another process, and was not yet compared with the running consumers' service times. */
   readonly carried?: true
@@ -61,10 +61,10 @@ const enoughEntries = 100
 /** Standard deviations by which more than expected may be taken of what waits. */
 const luck = 3
 
-/** Entries of which so many are expected to be taken that, even with luck, no more than `waiting` are. */
+/** Number of entries. Where so many are expected to be taken, even luck makes them no more than `waiting`. */
 const surelyLasting = (waiting: number): number => ((Math.sqrt(luck ** 2 + 4 * waiting) - luck) / 2) ** 2
 
-/** What another process learned. Measurements in the making are left out: counters are compared with what this process sees. */
+/** The knowledge of another process. Measurements in the making are left out: counters are compared with what this process sees. */
 export function carried({ perSecond, entries, service }: Capacity): Capacity {
   return {
     marks: {},
@@ -87,7 +87,7 @@ export function compared(capacity: Capacity, sample: Sample, concurrency: number
   return { ...rest, perSecond, serviceMs, ...(entries === undefined ? {} : { entries }) }
 }
 
-/** @param speed of one replica, as far as it is known: without it, what is old at the end has to do */
+/** @param speed of one replica, if known. Without it the age of the oldest entry alone decides whether a replica was busy */
 export function learnCapacity(capacity: Capacity, sample: Sample, speed?: number): Capacity {
   const backlogSinceMs = sample.undelivered === 0 ? undefined : (capacity.backlogSinceMs ?? sample.atMs)
   const marks: Record<string, Mark> = {}
@@ -109,7 +109,7 @@ export function learnCapacity(capacity: Capacity, sample: Sample, speed?: number
   const clears = (speed ?? 0) * readyOf(sample)
   const deepUntilMs = clears === 0 ? undefined : sample.atMs + (surelyLasting(sample.undelivered) * 1000) / clears
   const service = isEnoughOf(settled, ms) ? serviceOf(sample, capacity.service) : capacity.serviceMs
-  const told = learnService(capacity.service, sample, (uid) => capacity.marks[uid]?.settled ?? 0)
+  const learnt = learnService(capacity.service, sample, (uid) => capacity.marks[uid]?.settled ?? 0)
   const isEnough = isEnoughOf(settled, ms)
   const measured = isEnough ? refined(capacity, (settled * 1000) / ms, settled) : capacity
   return {
@@ -119,7 +119,7 @@ export function learnCapacity(capacity: Capacity, sample: Sample, speed?: number
     ...(backlogSinceMs === undefined ? {} : { backlogSinceMs }),
     ...(deepUntilMs === undefined ? {} : { deepUntilMs }),
     ...(service === undefined ? {} : { serviceMs: service }),
-    ...(told === undefined ? {} : { service: told }),
+    ...(learnt === undefined ? {} : { service: learnt }),
     ...(capacity.carried && !isEnough ? { carried: true } : {}),
     ...(isEnough || ms === 0 ? {} : { sum: { settled, ms } }),
   }

@@ -1,13 +1,10 @@
 /**
- * What consumers hear of the circuit breaker (outage.ts): while it is open, nothing that anybody attempts succeeds, and entries that
- * were delivered too often say nothing about themselves. They are then not dead-lettered.
+ * The circuit breaker as consumers see it (outage.ts). While it is open, no attempt succeeds, and frequent deliveries say nothing
+ * about an entry. So its delivery count then makes no dead letter.
  *
- * It is read from the state that the scaler keeps in Redis, and believed only while that is fresh: a scaler that is gone must not
+ * It is read from the state that the scaler keeps in Redis, and believed only while that is fresh. A scaler that is gone must not
  * keep dead letters back for ever.
  */
-import type { RedisConnection } from '../redis/connect/connection.ts'
-import type { KeySpace } from '../redis/keys.ts'
-import { scalingState } from '../redis/scripts/generated.ts'
 import type { ScalingState } from './state.ts'
 
 /** Field of the `stats` hash that holds the scaler's state as JSON. */
@@ -18,12 +15,6 @@ export const longestState = 262_144
 
 /** The state is written every half minute. */
 const believedForMs = 120_000
-
-/** Throws catalogued errors. */
-export async function isCircuitOpen(connection: RedisConnection, { stats }: Pick<KeySpace, 'stats'>): Promise<boolean> {
-  const { state, now } = await scalingState(connection, { stats }, { field: stateField, most: longestState })
-  return opensCircuit(state, now)
-}
 
 /** @param text the state as kept @param nowMs server time */
 export function opensCircuit(text: string, nowMs: number): boolean {

@@ -2,10 +2,10 @@
  * How many consumers there should be: a pure function of what was remembered, what was seen, and what the resource says. The
  * clock is the sample's, so a recorded run decides the same again.
  *
- * In order: suspend outranks everything. Without a sample nothing is known, so nothing shrinks. A clock that went back, or a
- * long silence, restarts whatever was timed. Then the formula (sizing.ts) proposes and the guards (guards.ts) hold it back.
- * Under Manual the same is computed and reported as `recommended`, and spec.replicas is what is decided; under mode Direct the
- * lower bound is zero, and once nothing is left that outranks Manual, too.
+ * In order: suspend outranks everything. Without a sample nothing is known, so nothing shrinks. A clock that went back, or a long
+ * silence, restarts whatever was timed. Then the formula (sizing.ts) proposes and the guards (guards.ts) hold it back. Under Manual
+ * the same is computed and reported as `recommended`, and the decision is spec.replicas. Under mode Direct the lower bound is zero.
+ * Once nothing is left, that outranks Manual, too.
  *
  * Between `entered` and `concluded` a state's `replicas` is the model's own number. In kept states it is the decided one.
  */
@@ -17,7 +17,7 @@ import { guards, isQuiet, type LimitedBy, type Proposal, type Situation } from '
 import { keepMs } from './keeping.ts'
 import { learnOutage, readmittedOf } from './outage.ts'
 import { type Bounds, boundsOf, clamp, type ScalingPolicy } from './policy.ts'
-import { count, tell } from './reasons.ts'
+import { count, describe } from './reasons.ts'
 import { isSuperseded, resumed } from './resume.ts'
 import { readyOf, type Sample, workOf } from './sample.ts'
 import { serviceOf } from './service.ts'
@@ -27,7 +27,7 @@ import { initialState, lossAfter, remember, restartWindows, type ScalingState } 
 
 export interface Decision {
   readonly replicas: number
-  /** What the formula would run; differs from `replicas` under Manual and Suspend. */
+  /** The number of the formula; differs from `replicas` under Manual and Suspend. */
   readonly recommended: number
   /** One line for a person. */
   readonly reason: string
@@ -48,8 +48,8 @@ function continued(state: ScalingState | undefined, sample: Sample | undefined, 
 }
 
 /**
- * While something else decides, the model goes on from its own recommendation. Once it decides, it starts from what runs. More than it
- * recommended stays for as long as if it had been needed until now: the policy changed, not the load.
+ * While something else decides, the model goes on from its own recommendation. Once it decides, it starts from what runs. Replicas
+ * beyond the recommendation stay for as long as if they had been needed until now: the policy changed, not the load.
  */
 function entered(before: ScalingState, sample: Sample | undefined, policy: ScalingPolicy): ScalingState {
   const { recommended = before.replicas, replicas, wanted } = before
@@ -117,7 +117,7 @@ function decideSeeing(before: ScalingState, sample: Sample, policy: ScalingPolic
   })
   const current = clamp(timed.replicas, bounds)
   const wanted = needed === undefined ? explore(timed, sample, policy, ready) : wholeReplicas(needed, current, rate.noise)
-  // What catching up took is not needed again once that is done, so only what keeping up took is remembered against shrinking.
+  // Catching up needs its replicas once. So only the number that keeps up is remembered against shrinking.
   const lasting = needed === undefined ? wanted : wholeReplicas({ ...needed, catchUp: 0 }, current, rate.noise)
   const state: ScalingState = {
     ...timed,
@@ -154,7 +154,7 @@ function decideSeeing(before: ScalingState, sample: Sample, policy: ScalingPolic
   return {
     replicas,
     recommended: replicas,
-    reason: tell({
+    reason: describe({
       sample,
       policy,
       arrivals: rate.perSecond,
@@ -212,7 +212,7 @@ function holdForClock(before: ScalingState, sample: Sample, policy: ScalingPolic
   }
 }
 
-/** What stands above scaling: suspend, then a drained Direct mode, then Manual. */
+/** The settings above scaling: suspend, then a drained Direct mode, then Manual. */
 function outranked(decision: Decision, sample: Sample | undefined, policy: ScalingPolicy): Decision {
   if (policy.suspend) return { ...decision, replicas: 0, reason: 'suspended: 0', limitedBy: 'Suspend' }
   const drained = policy.mode === 'Direct' && sample !== undefined && decision.replicas === 0

@@ -1,6 +1,6 @@
 /**
- * The decision log: one JSON object a line, with all that `decide` was given and what it decided. Since `decide` is pure, a log
- * can be run again: with the same policy it must decide the same, and with another it tells what that would have changed.
+ * The decision log: one JSON object a line, with all that `decide` was given and what it decided. Since `decide` is pure, a log can
+ * be run again. With the same policy it must decide the same, and with another it shows the change.
  */
 import { closeSync, openSync, writeSync } from 'node:fs'
 import { failure } from '../api/errors.ts'
@@ -90,7 +90,7 @@ export function decisionsOf(log: readonly LoggedDecision[], pipeline: string | u
     return log
   }
   const chosen = log.filter((logged) => logged.pipeline === pipeline)
-  if (chosen.length === 0) throw refused(`the log has none about ${pipeline}, only about ${names.join(', ') || 'nobody'}`)
+  if (chosen.length === 0) throw refused(`the log has none about ${pipeline}, only about ${names.join(', ') || 'no pipeline'}`)
   return chosen
 }
 

@@ -1,7 +1,7 @@
 /**
- * How much more the arrivals vary than if entries came one by one: the variance of a count through its mean, 1 for a Poisson
- * stream, about n for one that comes in clumps of n. From neighbouring counts, so that a load that grows does not look erratic;
- * and from the median of their differences, so that a step does not, nor a batch now and then.
+ * The index of dispersion of arrivals: the variance of a count divided by its mean. It is 1 for a Poisson stream, and about n for one
+ * that comes in clumps of n. It uses neighbouring counts, so that a growing load does not look erratic. It takes the median of
+ * their differences, so that a step does not, nor a batch now and then.
  */
 import type { Arrival } from './arrivalhistory.ts'
 

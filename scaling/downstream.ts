@@ -1,20 +1,20 @@
 /**
  * Whether something behind the consumers is the limit: a service they share, a database, the queue. Then more of them only wait
- * longer in front of it, and so would fewer. Nobody tells us, so it is tried, as a person would:
+ * longer in front of it, and fewer would do as much. Nothing reports that, so the scaler tries it out, as a person would:
  *
- * - Watching: while entries wait for long, the throughput is measured at each number of ready replicas. Where half as many again
- *   (or more) brought less than a quarter of what they should have, or replicas that would suffice at their best fall behind,
- *   or the queue is full, it may be the limit: Trimming.
- * - Trimming: a quarter of the replicas goes, and the throughput is measured again, and so on for as long as nothing is lost.
- *   Where the first cut already costs more than 15 % jobs have merely become heavier: back to Watching, quietly for a while.
- *   Where a later one costs something, replicas were the limit just then, and so it is known what one of them does alone: so many
- *   as the limit needs, and 15 % more, are Held.
+ * - Watching: while entries wait for long, the throughput is measured at each number of ready replicas. Something behind them may
+ *   be the limit in three cases: half as many again (or more) brought less than a quarter of the expected throughput, replicas that
+ *   would suffice at their best fall behind, or the queue is full. Then: Trimming.
+ * - Trimming: a quarter of the replicas goes, and the throughput is measured again, and so on for as long as nothing is lost. Where
+ *   the first cut already costs more than 15 % jobs have merely become heavier: back to Watching, quietly for a while. If a later
+ *   cut costs something, replicas were the limit just then, and the speed of a single one is known. So many as the limit needs, and
+ *   15 % more, are Held.
  * - Held: nothing grows beyond that. The 15 % are idle while the limit lasts; once clearly more gets through, it is gone: Watching.
  *   For the case that jobs are heavier by then, too, there is Probing after twenty minutes, then every eighty; after five where
  *   only the first cut was made.
  * - Probing: 15 % more, to see whether they bring anything by now. If they do, Watching; if not, Held again, for four times as long.
  *
- * Once nothing waits any more, whatever the state, it is Watching. What a sample teaches counts from the next decision on.
+ * Once nothing waits any more, whatever the state, it is Watching. The lesson of a sample counts from the next decision on.
  */
 import type { Capacity } from './capacity.ts'
 import type { ScalingPolicy } from './policy.ts'
@@ -87,7 +87,7 @@ const levelsForMs = 900_000
 /** How many more replicas make two levels comparable, and what share of the growth they must at least have brought. */
 const comparable = 1.5
 const leastGain = 0.25
-/** What a cut by a quarter may cost by chance; and from where on the first one says that replicas were useful after all. */
+/** The loss that a cut by a quarter may have by chance; and from where on the first one says that replicas were useful after all. */
 const nothing = 0.1
 const tooMuch = 0.15
 const unsureWaitMs = 300_000
@@ -115,7 +115,7 @@ interface Evidence {
   readonly capacity: Capacity
   /** Arrivals per second. */
   readonly arrivals: number
-  /** What one replica is thought to clear per second. */
+  /** The rate that one replica is thought to clear per second. */
   readonly perReplica: number | undefined
   readonly policy: ScalingPolicy
 }
@@ -147,13 +147,13 @@ function bestSpeed({ best }: Downstream, { sample, perReplica }: Evidence): numb
 }
 
 /** No number of ready replicas: the next look begins a window of its own. */
-const nobody = -1
+const noneReady = -1
 
 function extended(window: Window | undefined, { sample, capacity, previousMs }: Evidence, full: boolean): Window {
   const ready = readyOf(sample)
   // Those that leave still settle what they hold, and take the last of it with them unseen.
   const leaving = sample.consumers.some(({ heartbeat }) => heartbeat?.state === 'Draining')
-  if (leaving) return { sinceMs: sample.atMs, ready: nobody, entries: 0, full, queued: sample.queueWaiting }
+  if (leaving) return { sinceMs: sample.atMs, ready: noneReady, entries: 0, full, queued: sample.queueWaiting }
   if (window === undefined || window.ready !== ready || window.full !== full || previousMs === undefined) {
     return { sinceMs: sample.atMs, ready, entries: 0, full, queued: sample.queueWaiting }
   }

@@ -39,7 +39,7 @@ export interface Situation {
   readonly state: ScalingState
   readonly policy: ScalingPolicy
   readonly bounds: Bounds
-  /** What the formula asks for. */
+  /** The number of the formula. */
   readonly wanted: number
 }
 
@@ -94,7 +94,7 @@ const leastSeenMs = 2 * stepWindowMs
 const unprovenMs = 300_000
 const isLoadKnown = ({ sinceMs, capacity }: ScalingState, atMs: number): boolean =>
   sinceMs === undefined || atMs - sinceMs >= (capacity.carried ? unprovenMs : leastSeenMs)
-/** Down slowly: never below what was wanted within scaleDownDelay, never soon after lateness, a quarter at a time. */
+/** Down slowly: never below what was wanted within the window (keeping.ts), never soon after lateness, one `stepDown` at a time. */
 const shrinkSlowly: Guard = (proposal, { sample, state, policy }) => {
   const { replicas } = state
   if (proposal.replicas >= replicas) return proposal

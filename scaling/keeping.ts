@@ -1,13 +1,13 @@
 /**
- * How long what a load took is kept after it fell, and how much is given back at once.
+ * The time for which a needed number is kept after the load fell, and the size of a step down.
  *
- * To change one's mind costs a start (a replica that does not work yet) and a drain (one that takes nothing any more, for as long
- * as its entries take). What was needed is kept for four times that: whatever the rhythm in which the load comes and goes, at
- * most a fifth of the replicas' time is spent on changes. Where a start is not known yet it may cost anything, and five minutes
- * are kept. `scaleDownDelay`, where it is set, is obeyed instead.
+ * A change costs a start and a drain. A starting replica does not work yet. A draining one takes no new entries, and runs until its
+ * own are settled. A needed number is kept for four times the sum. So at most a fifth of the replicas' time is spent on changes, in any
+ * rhythm of the load. Where a start is not known yet it may cost anything, and five minutes are kept. `scaleDownDelay`, where it is
+ * set, is obeyed instead.
  *
- * A step down may be a mistake. It is noticed a couple of looks later, and put right one start later; until then what came too
- * much waits. A step is as large as that leaves half the target: half of what runs at most, and a little where starts are slow.
+ * A step down may be a mistake. It is noticed a couple of looks later, and put right one start later. Until then surplus entries
+ * wait. So a step is only as large as half the target allows: at most half of the replicas, and few where starts are slow.
  */
 import type { ScalingPolicy } from './policy.ts'
 import { type StartUp, startUpMs } from './startup.ts'

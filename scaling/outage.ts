@@ -1,12 +1,12 @@
 /**
- * The circuit breaker of the quarantine. An entry delivered three times is suspected of being poison, and scaled on no more. But
- * where everything fails, because of something that all entries need, everything ends there, and an empty backlog would be
- * believed. So, where nothing has succeeded for half a minute though consumers are there, and a tenth or more of what is
- * pending is quarantined (ten entries at least), the circuit opens:
+ * The circuit breaker of the quarantine. An entry delivered three times is suspected of being poison, and no longer counts as work.
+ * If a dependency of all entries fails, all of them end up quarantined, and the backlog would look empty. So the circuit opens if
+ * nothing has succeeded for half a minute though consumers are there, and a tenth or more of the pending entries is quarantined
+ * (ten entries at least):
  *
  * - Suspected: nothing succeeds. Nothing else follows from that yet.
  * - Open: replicas are held, neither more (they would fail, too) nor fewer (the work is still there).
- * - Readmitting: something succeeded. What was quarantined by then counts as work while it is cleared, for ten minutes at most.
+ * - Readmitting: something succeeded. Entries quarantined by then count as work while they are cleared, for ten minutes at most.
  *
  * While anything succeeds, which poison does not prevent, quarantined entries change nothing.
  */
@@ -23,7 +23,7 @@ const leastEntries = 10
 const leastShare = 0.1
 export const longestReadmissionMs = 600_000
 
-/** What there is to suspect, after this sample; undefined: nothing. */
+/** The suspicion after this sample; undefined: none. */
 export function learnOutage(outage: Outage | undefined, capacity: Capacity, sample: Sample): Outage | undefined {
   const { atMs, quarantined } = sample
   const succeeded = hasSucceeded(capacity, sample)
@@ -52,7 +52,7 @@ export function learnOutage(outage: Outage | undefined, capacity: Capacity, samp
 export const readmittedOf = (outage: Outage | undefined, sample: Sample): number =>
   outage?.kind === 'Readmitting' ? Math.min(outage.entries, sample.quarantined) : 0
 
-/** Whether any consumer forwarded an entry since the sample before; undefined where nobody could have. */
+/** Whether any consumer forwarded an entry since the sample before; undefined where none could have. */
 function hasSucceeded({ marks }: Capacity, sample: Sample): boolean | undefined {
   let compared = false
   for (const { heartbeat } of sample.consumers) {

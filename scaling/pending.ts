@@ -1,7 +1,7 @@
 /**
- * The pending list, told apart: healthy entries somebody works on, orphans (nobody does), and the quarantine (delivered three
- * times or more). Only the first pages of the list are read; since ids are times, the oldest entries come first, and those are
- * what ages are about. Whole counts come from the summary, which Redis keeps by consumer.
+ * The pending list in three parts: healthy entries that a consumer works on, orphans without one, and the quarantine (delivered three
+ * times or more). Only the first pages of the list are read; since ids are times, the oldest entries come first, and ages
+ * concern only those. Whole counts come from the summary, which Redis keeps by consumer.
  */
 import { compareIds } from './entryid.ts'
 

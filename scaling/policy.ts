@@ -1,4 +1,4 @@
-/** What `decide` obeys: the compiled scaling section, and what of the rest of the resource outranks or bounds it. */
+/** The input of `decide` from the resource: the compiled scaling section, and the other fields that outrank or bound it. */
 import type { CompiledPipeline, CompiledScaling } from '../api/compiled.ts'
 import { type ScheduledBounds, scheduledBounds } from './schedules.ts'
 
@@ -11,9 +11,9 @@ export interface ScalingPolicy extends CompiledScaling {
   readonly maxWaiting: number
   /** Batches one consumer has in flight at full load; with the service time, its speed. */
   readonly concurrency: number
-  /** What runs now, for a first decision without state: it must not shrink what it finds. */
+  /** The present number, for a first decision without state, which must not shrink it. */
   readonly currentReplicas?: number
-  /** What reasons call one replica. */
+  /** The word for one replica in reasons. */
   readonly noun?: string
 }
 

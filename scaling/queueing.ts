@@ -1,9 +1,9 @@
 /**
- * Room for chance. Even under an even load entries wait now and then because several came at once or took long; the fewer, longer
- * jobs there are, the longer. Replicas for the mean alone would be asked for more, and for fewer again, by nothing but chance.
+ * Room for chance. Even under an even load entries wait now and then, because several came at once or took long. Under an equal
+ * load, fewer and longer jobs wait longer. A number of replicas for the mean alone would go up and down by chance.
  *
- * Entries are taken to come one by one and to vary as much as their mean (M/M/c); the share of time in which one would wait is
- * Sakasegawa's approximation of Erlang's formula, and how long falls off exponentially with the room there is.
+ * Entries are assumed to come one by one, and to vary as much as their mean (M/M/c). Sakasegawa's approximation of Erlang's formula
+ * gives the share of time in which one would wait. The waiting time falls off exponentially with the room there is.
  */
 
 interface Flow {
@@ -11,11 +11,11 @@ interface Flow {
   readonly arrivals: number
   /** One replica's entries per second. */
   readonly perReplica: number
-  /** What one replica works on at once. */
+  /** Entries that one replica works on at once. */
   readonly slots: number
 }
 
-/** The share of time in which chance may make an entry wait for as long: rare, and more is wasted on what is rarer still. */
+/** The share of time in which chance may make an entry wait for long. A smaller share would cost more replicas than it is worth. */
 const share = 0.02
 
 /** Share of time in which an entry that comes waits for longer. */

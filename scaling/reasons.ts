@@ -4,7 +4,7 @@ import type { ScalingPolicy } from './policy.ts'
 import type { Sample } from './sample.ts'
 import { workOf } from './sample.ts'
 
-interface Told {
+interface Facts {
   readonly sample: Sample
   readonly policy: ScalingPolicy
   readonly arrivals: number
@@ -17,12 +17,12 @@ interface Told {
 }
 
 /** `oldest 41s > 30s target; 3 pods clear 310/s, arrivals 420/s: 5` */
-export function tell(told: Told): string {
-  const outcome = told.because ?? (told.after === told.before ? 'hold' : String(told.after))
-  return `${waiting(told)}; ${flow(told)}: ${outcome}`
+export function describe(facts: Facts): string {
+  const outcome = facts.because ?? (facts.after === facts.before ? 'hold' : String(facts.after))
+  return `${waiting(facts)}; ${flow(facts)}: ${outcome}`
 }
 
-function waiting({ sample, policy }: Told): string {
+function waiting({ sample, policy }: Facts): string {
   if (workOf(sample) === 0) return 'nothing waits'
   if (!sample.timeIds) return `${sample.undelivered} entries wait (their ids are not times)`
   if (sample.undelivered === 0) return `${sample.orphaned} entries of vanished consumers to reclaim`
@@ -31,7 +31,7 @@ function waiting({ sample, policy }: Told): string {
   return `oldest ${age} < ${target} target, ${sample.undelivered} wait`
 }
 
-function flow({ policy, arrivals, perReplica, ready }: Told): string {
+function flow({ policy, arrivals, perReplica, ready }: Facts): string {
   const pods = count(ready, policy.noun ?? 'pod')
   const speed =
     perReplica === undefined ? `${pods} ready, speed not known yet` : `${pods} ${clear(ready)} ${rate(ready * perReplica)}/s`

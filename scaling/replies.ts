@@ -70,7 +70,7 @@ function readTimeMs(reply: unknown): number {
 /** A time that a Date can hold. */
 const latestMs = 8_640_000_000_000_000
 
-/** What `lookAtStream` answers: as far as there is a stream, and a group. */
+/** The reply of `lookAtStream`: as far as there is a stream, and a group. */
 export interface Look {
   readonly atMs: number
   /** Consumer name → uid of the process that registered it. */

@@ -1,6 +1,6 @@
 /**
  * The state that a process goes on with, which another process left: after a failover, a restart, or the loss of the stored state. It
- * may be older than the last decisions, of another stream, or written by anybody. So the running replicas count, whatever it says:
+ * may be older than the last decisions, of another stream, or written by others. So the running replicas count, whatever it says:
  *
  * - The Deployment's number is what the next decision starts from, and stays until the load has been seen for long enough. A fresh state
  *   may know of more, which were decided and not yet carried out.
@@ -59,7 +59,7 @@ export function resumed(stored: ScalingState | undefined, sample: Sample, policy
   }
 }
 
-/** What is of use only while nothing happened that this process did not see. */
+/** The parts that hold only while this process has seen every change. */
 function stillTrue(stored: ScalingState, sample: Sample, replicas: number): Partial<ScalingState> {
   const downstream = stored.downstream && limitOf(stored.downstream, sample.atMs, replicas)
   const outage = stored.outage && outageOf(stored.outage, sample.atMs)

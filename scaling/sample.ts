@@ -1,4 +1,4 @@
-/** What one look at a pipeline's Redis tells: the input of `decide`. Plain JSON; ages come from the server's clock. */
+/** The result of one look at a pipeline's Redis: the input of `decide`. Plain JSON; ages come from the server's clock. */
 
 import { type Heartbeat, heartbeatIntervalMs } from '../redis/stream/registry.ts'
 import type { PinLook } from './replies.ts'
@@ -33,7 +33,7 @@ export interface Sample {
   readonly pending: number
   /** Age of the oldest pending entry that is healthy and still exists. */
   readonly pendingAgeMs: number
-  /** Pending entries nobody works on: their consumer is gone or they have been idle for longer than reclaim.minIdle. */
+  /** Pending entries that no consumer works on: their consumer is gone or they have been idle for longer than reclaim.minIdle. */
   readonly orphaned: number
   /** Pending entries delivered three times or more: reported, alarmed, never scaled on. */
   readonly quarantined: number
@@ -50,14 +50,14 @@ export interface Sample {
   readonly lastId?: string
   /** Entries trimmed unread, as the ledger counts them. */
   readonly lost: number
-  /** Entries that others took from the group; absent where nobody did. */
+  /** Entries that others took from the group; absent where none did. */
   readonly missing?: Missing
   /** The entry for which retention waits; absent where there is none. */
   readonly pin?: PinLook
   readonly consumers: readonly ConsumerSample[]
 }
 
-/** Of a stream and a queue that nobody has written to. */
+/** Of a stream and a queue without any entry. */
 export function emptySample(atMs: number): Sample {
   return {
     atMs,
@@ -80,7 +80,7 @@ export function emptySample(atMs: number): Sample {
   }
 }
 
-/** Work that is there to be done: nobody holds it. */
+/** Work without a holder. */
 export const workOf = (sample: Sample): number => sample.undelivered + sample.orphaned
 
 /** Pending entries that may still succeed. */

@@ -12,7 +12,7 @@ import { firstInstant, latestShown, zoneOf } from './zonetime.ts'
 export interface ScheduledBounds {
   readonly min: number
   readonly max: number
-  /** What is in force, for the reason; absent: nothing is. */
+  /** The schedule in force, for the reason; absent: none. */
   readonly schedule?: string
 }
 

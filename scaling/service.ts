@@ -1,8 +1,9 @@
 /**
- * How long entries take, from the consumers' heartbeats: each tells the mean of those it has settled lately. One that has just
- * begun knows few, and the quick ones first, so it counts for as many as it settled, up to fifty. Where all of them together know
- * fewer than twenty, what earlier consumers told counts for the rest: so a pipeline that slept, and whose consumers are gone,
- * wakes to the number it needs.
+ * How long entries take, from the consumers' heartbeats: each reports the mean of those it has settled lately. The weight
+ * of a report is the number of entries that its consumer has settled, up to fifty: a consumer that has just begun knows few entries, and
+ * the quick ones first. Where all of them together know
+ * fewer than twenty, the report of earlier consumers counts for the rest. So a pipeline that slept, and whose consumers are gone,
+ * wakes to the number that it needs.
  */
 import type { Heartbeat } from '../redis/stream/registry.ts'
 import type { Sample } from './sample.ts'
@@ -37,7 +38,7 @@ export function learnService(
   return entries === 0 ? undefined : { meanMs, entries }
 }
 
-/** Whether the consumers have settled enough that what earlier ones told no longer counts. */
+/** Whether the consumers have settled enough that the report of earlier ones no longer counts. */
 export function isWellKnown({ consumers }: Sample): boolean {
   const known = consumers.reduce(
     (sum, { heartbeat }) => sum + (heartbeat === undefined || heartbeat.serviceMs === 0 ? 0 : settledBy(heartbeat)),

@@ -1,9 +1,9 @@
 /**
  * Age triggers, rate sizes: `N = max(λ/(ρμ), λ/μ + [late?] · W/(max(T/2, start-up)·μ))`.
  *
- * The first form keeps up with arrivals and leaves some room. The second clears the backlog within half the target (or one
- * start-up, where that is longer) while keeping up, and only once the promise is in sight of being broken. Age itself is never a
- * factor: it does not fall in proportion to replicas added, so a controller that multiplies by it runs to its maximum.
+ * The first form keeps up with arrivals and leaves some room. The second clears the backlog while keeping up, within half the
+ * target, or within one start-up where that is longer. It counts only once the promise is in sight of being broken. Age itself is
+ * never a factor. It does not fall in proportion to added replicas, so a controller that multiplies by it runs to its maximum.
  */
 
 import { chanceReplicas } from './queueing.ts'
@@ -20,13 +20,13 @@ interface Load {
   readonly ageMs: number
   readonly targetMs: number
   readonly startUpMs: number
-  /** What one replica works on at once. */
+  /** Entries that one replica works on at once. */
   readonly slots: number
 }
 
 /**
- * ρ: how full replicas may be. Room is for what a growing load brings before more are up, so it is a matter of how long a start
- * takes in terms of the target: 0.9 where replicas are there at once, 0.75 where a start takes as long as the target or longer.
+ * ρ: how full replicas may be. Room is for the growth of a load before more replicas are up. So it depends on the length of a start
+ * as a share of the target: 0.9 where replicas are there at once, 0.75 where a start takes as long as the target or longer.
  */
 const utilisation = ({ startUpMs, targetMs }: Pick<Load, 'startUpMs' | 'targetMs'>): number =>
   0.9 - 0.15 * Math.min(1, startUpMs / targetMs)
@@ -71,7 +71,7 @@ const chance = 1.5
 /** Growth that is too small to be worth a start: 10 %, at least 0.15 replicas, and what may be chance in the arrival rate. */
 const growBand = (needed: Needed, current: number, noise: number) =>
   Math.max(0.15, current / 10, needed.catchUp > 0 ? 0 : chance * noise * needed.keepUp)
-/** What shrinking leaves above the need, 5 % at least: growing again is another 10 % away. */
+/** The reserve that shrinking leaves above the need, 5 % at least: growing again is another 10 % away. */
 const shrinkBand = (needed: Needed, current: number, noise: number) =>
   Math.max(0.15, current / 20, chance * noise * needed.keepUp)
 

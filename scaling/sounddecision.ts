@@ -11,19 +11,19 @@ import type { ScalingState } from './state.ts'
 
 /**
  * Throws nothing. `replicas` is a whole number from 0 on.
- * @param onDefect called with the error of each computation that failed
+ * @param onFailure called with the error of each computation that failed
  */
 export function soundDecision(
   state: ScalingState | undefined,
   sample: Sample | undefined,
   policy: ScalingPolicy,
-  onDefect: (thrown: unknown) => void,
+  onFailure: (thrown: unknown) => void,
 ): Decision {
   const attempt = (held: ScalingState | undefined): Decision | undefined => {
     try {
       return checked(decide(held, sample, policy))
     } catch (thrown) {
-      onDefect(thrown)
+      onFailure(thrown)
       return undefined
     }
   }

@@ -1,5 +1,5 @@
 /**
- * What `decide` remembers between ticks: plain JSON, kept by the caller (the operator keeps it in Redis, `up` in memory).
+ * The memory of `decide` between ticks: plain JSON, kept by the caller (the operator keeps it in Redis, `up` in memory).
  * Without it the next decision starts from the running replicas, and does not shrink until the load is known again (resume.ts).
  *
  * Three numbers of replicas are kept apart. `replicas` was decided. `recommended` is the model's, obeyed or not. The Deployment's own
@@ -27,9 +27,9 @@ export interface ScalingState {
   readonly version: 1
   /** Server clock of the last sample; undefined before the first one. */
   readonly atMs?: number
-  /** What was decided last. */
+  /** The last decision. */
   readonly replicas: number
-  /** What the model recommended last; absent in a state of an older version: `replicas`. */
+  /** The model's last recommendation; absent in a state of an older version: `replicas`. */
   readonly recommended?: number
   /** The Deployment's number at the last sample; absent: not known. */
   readonly deployed?: number
@@ -40,11 +40,11 @@ export interface ScalingState {
   readonly arrivals: readonly Arrival[]
   readonly capacity: Capacity
   readonly startUp: StartUp
-  /** What is known of a limit behind the consumers; absent: nothing. */
+  /** The known limit behind the consumers; absent: none. */
   readonly downstream?: Downstream
   /** Everything fails, or did until just now; absent: no sign of it. */
   readonly outage?: Outage
-  /** What was wanted within the last scaleDownDelay, thinned to the entries that can still be its maximum. */
+  /** The numbers wanted within the last scaleDownDelay, thinned to the entries that can still be its maximum. */
   readonly wanted: readonly Wanted[]
   /** The same with what catching up took, within the time that takes. */
   readonly rush: readonly Wanted[]
@@ -80,7 +80,7 @@ export function initialState(sample: Sample | undefined, policy: ScalingPolicy):
   }
 }
 
-/** The model keeps what it learned. What was timed starts anew, and nothing shrinks for one scaleDownDelay. */
+/** The model keeps what it learned. All timers start anew, and nothing shrinks for one scaleDownDelay. */
 export function restartWindows(state: ScalingState, atMs: number): ScalingState {
   const { lastShrinkMs: _, lastLateMs: __, idleSinceMs: ___, downstream: ____, ...rest } = state
   return {

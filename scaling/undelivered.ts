@@ -1,15 +1,15 @@
 /**
  * How many entries the group has not been given.
  *
- * XINFO GROUPS answers `lag`, but not always: an XDEL ahead of the cursor or a group made in mid-stream turns it null, and
- * entries trimmed unread stay counted in it, then and for ever after. The ledger (redis/stream/ledger.ts) knows better, unless
- * strangers acknowledge entries of the group. Both err upwards only. So, in this order:
+ * XINFO GROUPS answers `lag`, but not always. An XDEL ahead of the cursor, or a group made in mid-stream, turns it null. Entries
+ * trimmed unread stay counted in it for ever. The ledger (redis/stream/ledger.ts) knows better, unless strangers acknowledge
+ * entries of the group. Both err upwards only. So, in this order:
  *
- * 1. no entry after the cursor: 0, whatever anybody says;
+ * 1. no entry after the cursor: 0, whatever the counters say;
  * 2. a page read after the cursor came back short: its length;
  * 3. the stream's first entry is after the cursor: nothing that was read is left, so every entry is undelivered: XLEN;
  * 4. lag, or the ledger where it says less, provided it can be true: at least a page, at most XLEN − 1 (the first entry was
- *    read). Where lag is null entries were deleted in mid-stream, which the ledger notices only later: it counts for nothing;
+ *    read). Where lag is null, entries were deleted in mid-stream, which the ledger notices only later: then the ledger counts for nothing;
  * 5. otherwise entries are counted by XRANGE up to a cap of entries and bytes, and beyond it the rest is interpolated over
  *    the ids' milliseconds, never more than XLEN.
  */
@@ -62,7 +62,7 @@ export interface LedgerFacts {
 export interface Missing {
   /** Taken by others and still in the stream, at most. */
   readonly unaccounted: number
-  /** Trimmed unread or taken by others: counts cannot tell which. */
+  /** Trimmed unread or taken by others: counts do not show which. */
   readonly undecided: number
   /** Id before the first of them. */
   readonly from: string
@@ -70,7 +70,7 @@ export interface Missing {
   readonly sinceMs: number
 }
 
-/** What the ledger's sum leaves for entries nobody was given; undefined while there is no ledger. */
+/** The part of the ledger's sum that undelivered entries make up; undefined while there is no ledger. */
 export function undeliveredByLedger(ledger: LedgerFacts | undefined, entriesAdded: number, pending: number): number | undefined {
   if (ledger === undefined) return undefined
   const { base, settled, trimmedPending, lost, lostBefore } = ledger

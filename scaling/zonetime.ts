@@ -1,9 +1,9 @@
 /**
- * Local times of a time zone. A local time that clocks skip begins at the first instant after it, and one that they show twice begins the
- * first time: it begins with the first instant at which clocks show it or a later time.
+ * Local times of a time zone. A local time that clocks skip begins at the first instant after it. One that they show twice begins
+ * the first time, with the first instant at which clocks show it or a later time.
  */
 
-export interface Zone {
+interface Zone {
   /** Milliseconds that clocks of the zone are ahead of UTC. */
   offsetMs(atMs: number): number
   /** The last turn of its clocks that was looked for: it is needed again and again for a day. */

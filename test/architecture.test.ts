@@ -6,7 +6,8 @@ import { readFileSync } from 'node:fs'
 import { posix } from 'node:path'
 import test from 'node:test'
 import { productFolders } from '../build/architecture.ts'
-import { importsOf } from '../build/imports.ts'
+import { unusedExports } from '../build/exports.ts'
+import { floorsOf, importsOf, roomsOf } from '../build/imports.ts'
 import { projectRoot } from './support/root.ts'
 
 /** The folders that each folder of the product may import. `api` is the core: it imports none. */
@@ -14,11 +15,12 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   api: [],
   redis: ['api'],
   scaling: ['api', 'redis'],
+  sampling: ['api', 'redis', 'scaling'],
   process: ['api'],
-  consumer: ['api', 'process', 'redis', 'scaling'],
-  operator: ['api', 'process', 'redis', 'scaling'],
+  consumer: ['api', 'process', 'redis', 'scaling', 'sampling'],
+  operator: ['api', 'process', 'redis', 'scaling', 'sampling'],
   client: ['api', 'process', 'redis', 'scaling'],
-  local: ['api', 'process', 'redis', 'scaling', 'consumer', 'client', 'operator'],
+  local: ['api', 'process', 'redis', 'scaling', 'sampling', 'consumer', 'client', 'operator'],
   cli: ['api', 'redis', 'scaling', 'consumer', 'client', 'operator', 'local'],
 }
 
@@ -76,6 +78,38 @@ test('redis/ imports only what stands on a lower floor', () => {
   assert.deepEqual(wrong, [])
 })
 
+for (const folder of ['consumer', 'operator', 'redis', 'scaling']) {
+  test(`the parts of ${folder}/ import one another in one direction`, () => assert.doesNotThrow(() => floorsOf(roomsOf(folder))))
+}
+
+/** Entries of the package, and modules that build/slim.ts writes as text. */
+const usedOutside = ['api/index.ts', 'client/index.ts', 'client/testing/index.ts', 'build/slim.ts']
+
+test('each export is imported by some file', () => {
+  const exporting = sources.filter(
+    (path) => folderOf(path) !== 'test' && !path.includes('generated') && !usedOutside.includes(path),
+  )
+  assert.deepEqual(unusedExports(exporting, sources), [])
+})
+
+test('a test mirrors a source, or stands in scenarios/ or support/', () => {
+  const beside = ['scenarios', 'support']
+  const lost = sources
+    .filter((path) => path.startsWith('test/') && path.endsWith('.test.ts') && path !== 'test/architecture.test.ts')
+    .filter((path) => !beside.includes(path.split('/')[1] ?? ''))
+    .map((path) => path.slice('test/'.length).replace('.test.ts', '.ts'))
+    .filter((source) => !sources.includes(source))
+  assert.deepEqual(lost, [])
+})
+
+test('scaling/ talks to no Redis', () => {
+  const connected = sources
+    .filter((path) => folderOf(path) === 'scaling')
+    .flatMap((path) => importsOf(path).map((target) => `${path} imports ${target}`))
+    .filter((line) => /imports redis\/(?:connect|scripts\/generated)/.test(line))
+  assert.deepEqual(connected, [])
+})
+
 test('Lua stands in .lua files', () => {
   const holds = sources.filter(
     (path) =>
@@ -111,7 +145,7 @@ test(`no source file outside test/ is longer than ${longest} lines`, () => {
   assert.deepEqual(long, [])
 })
 
-test('no file holds the address of a package host or a path of somebody’s machine', () => {
+test('no file holds the address of a package host or a path of one machine', () => {
   const hosts = /https?:\/\/(?:registry|proxy|deb|static|index|files|repo\d?)\.[a-z]/i
   const paths = /(?:^|[^\w.}/])\/(?:home|root|Users|work|farm)\/[a-z.]/
   const found = list().flatMap((path) =>
@@ -124,11 +158,43 @@ test('no file holds the address of a package host or a path of somebody’s mach
   assert.deepEqual(found, [])
 })
 
+const exact = /^\d+\.\d+\.\d+(-[\w.]+)?$/
+
 test('dependencies have exact versions, and the lock file names no host', () => {
-  const manifest = JSON.parse(read('package.json')) as Record<string, Record<string, string> | undefined>
-  const loose = ['dependencies', 'devDependencies', 'overrides'].flatMap((group) =>
-    Object.entries(manifest[group] ?? {}).filter(([, version]) => !/^\d+\.\d+\.\d+(-[\w.]+)?$/.test(version)),
+  const manifests = ['package.json', 'build/node/package.json'].map(
+    (file) => JSON.parse(read(file)) as Record<string, Record<string, string> | undefined>,
   )
-  assert.deepEqual(loose, [])
+  const loose = ['devDependencies', 'optionalDependencies', 'overrides'].flatMap((group) =>
+    manifests.flatMap((manifest) => Object.entries(manifest[group] ?? {})).filter(([, version]) => !exact.test(version)),
+  )
+  assert.deepEqual(loose, [['development-node', 'file:build/node']])
+  // The application shares these packages with the library. Each has a range, in which the version lies that the tests run with.
+  const { packages } = JSON.parse(read('package-lock.json')) as { packages: Record<string, { version: string }> }
+  for (const [name, range] of Object.entries({ ...manifests[0]?.['dependencies'], ...manifests[0]?.['peerDependencies'] })) {
+    const locked = packages[`node_modules/${name}`]?.version ?? ''
+    const majors = range.split(' || ').map((part) => /^\^(\d+)\.\d+\.\d+$/.exec(part)?.[1])
+    assert.ok(majors.includes(locked.split('.')[0]), `${name} ${range} does not admit ${locked}`)
+  }
   assert.doesNotMatch(read('package-lock.json'), /"resolved": "http/)
+})
+
+test('each package has a checksum, the Node that runs the sources too, and no install script fetches another', () => {
+  const { packages } = JSON.parse(read('package-lock.json')) as {
+    packages: Record<string, { integrity?: string; link?: true; hasInstallScript?: true; version?: string }>
+  }
+  const others = Object.entries(packages).filter(([path, { link }]) => path.startsWith('node_modules/') && link === undefined)
+  assert.deepEqual(
+    others.filter(([, { integrity }]) => integrity?.startsWith('sha512-') !== true).map(([path]) => path),
+    [],
+  )
+  const running = others.find(([path]) => path === `node_modules/node-${process.platform}-${process.arch}`)?.[1]
+  if (process.platform === 'linux') assert.equal(running?.version, process.versions.node)
+  const { allowScripts } = JSON.parse(read('package.json')) as { allowScripts: Record<string, boolean> }
+  const scripted = others
+    .filter(([, { hasInstallScript }]) => hasInstallScript)
+    .map(([path]) => path.split('node_modules/').at(-1))
+  assert.deepEqual(
+    scripted.map((name) => [name, allowScripts[name ?? '']]),
+    scripted.map((name) => [name, false]),
+  )
 })

@@ -8,13 +8,14 @@
  */
 import { spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
-import { existsSync, globSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { existsSync, globSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { delimiter, join, relative, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { endProcesses, markedProcesses } from './support/descendants.ts'
 import { importersOf } from './support/imports.ts'
 import { provideAssets } from './support/kubebuild.ts'
+import { sharedVariable } from './support/madeonce.ts'
 import { projectRoot } from './support/root.ts'
 import { seed } from './support/seed.ts'
 import { runTests, type TestReport } from './support/testrun.ts'
@@ -29,6 +30,9 @@ interface Step {
 const say = (line: string): void => void process.stdout.write(`${line}\n`)
 const variable = 'STREAMPIPELINE_TEST_RUN'
 const mark = randomUUID()
+const bootstrapped = 'bootstrapped'
+const packed = 'package'
+const shared = 'shared'
 
 const { values: options, positionals: paths } = parseArgs({
   allowPositionals: true,
@@ -49,12 +53,12 @@ const command = (name: string, args: readonly string[]): Step => ({
 /** Small files that wait for minutes; the list of slowest files shows them. */
 const patientFiles = new Set(
   ['topology/replication', 'consumer/backenddown', 'paths/capture', 'consumer/lackingservers', 'operator/scopes'].map(
-    (name) => `test/${name}.test.ts`,
+    (name) => `test/scenarios/${name}.test.ts`,
   ),
 )
 
 const selected = (): string[] => {
-  const all = globSync('test/**/*.test.ts', { cwd: projectRoot, exclude: ['test/package/fixture/**'] }).sort()
+  const all = globSync('test/**/*.test.ts', { cwd: projectRoot, exclude: ['test/scenarios/package/fixture/**'] }).sort()
   const wanted = paths.map((path) => relative(projectRoot, resolve(path)))
   for (const path of wanted) if (!existsSync(join(projectRoot, path))) throw new Error(`no such file or folder: ${path}`)
   const chosen = all.filter((file) => wanted.length === 0 || wanted.some((path) => file === path || file.startsWith(`${path}/`)))
@@ -67,20 +71,57 @@ const selected = (): string[] => {
   return chosen.sort((a, b) => weight(b) - weight(a))
 }
 
-const needsKubernetes = (files: readonly string[]): boolean =>
+const imports = (helper: string) => (files: readonly string[]) =>
   importersOf(
-    join(projectRoot, 'test', 'support', 'assets.ts'),
+    join(projectRoot, 'test', 'support', helper),
     files.map((file) => join(projectRoot, file)),
   ).length > 0
+const needsKubernetes = imports('assets.ts')
+const startsPrograms = imports('process.ts')
 
 async function kubernetes(): Promise<void> {
   const assets = await provideAssets(process.env, say)
   if (assets.kind === 'Found') {
     process.env.KUBEBUILDER_ASSETS = assets.folder
     say(`Kubernetes: ${assets.folder} (${assets.origin})`)
+    await bootstrapOnce()
   } else {
     say(`NO KUBERNETES, ITS TESTS WILL BE SKIPPED: ${assets.reason}`)
   }
+}
+
+/** Few test files start more servers. */
+const controlPlanes = 3
+
+/** Most servers of the tests start on a copy of one that has started once: half the processor time. */
+async function bootstrapOnce(): Promise<void> {
+  const { startApiServer } = await import('./support/apiserver.ts')
+  const { numbered, offerBootstrapped, projectCrd } = await import('./support/bootstrapped.ts')
+  const folder = join(temporary, bootstrapped)
+  const keepOne = async (number: number) => {
+    const ends: (() => Promise<void> | void)[] = []
+    const server = await startApiServer({ after: (hook) => void ends.push(() => hook(undefined)) }, { manifests: [projectCrd] })
+    await server.keep(numbered(folder, number))
+    for (const end of ends) await end()
+  }
+  await Promise.all(Array.from({ length: controlPlanes }, (_, number) => keepOne(number)))
+  offerBootstrapped(folder)
+}
+
+/**
+ * Tests start the command line some five hundred times. As a bundle, as in the package and the images, it needs two thirds of the processor
+ * time of a start from the sources.
+ */
+async function bundleOnce(): Promise<void> {
+  const [{ bundleCommandLine }, { stop }] = await Promise.all([import('../build/package/bundles.ts'), import('esbuild')])
+  const folder = join(temporary, packed)
+  try {
+    await bundleCommandLine(join(folder, 'dist'))
+  } finally {
+    await stop()
+  }
+  for (const name of ['package.json', 'examples']) symlinkSync(join(projectRoot, name), join(folder, name))
+  process.env.STREAMPIPELINE_COMMAND_LINE = join(folder, 'dist', 'cli', 'main.mjs')
 }
 
 let toolsAreThere = false
@@ -94,6 +135,7 @@ const tools: Step = {
     process.env.REDIS_SERVER ||= await provideRedisServer(thisSystem(say))
     say(`Redis: ${process.env.REDIS_SERVER}`)
     process.env.STREAMPIPELINE_SEED = String(seed)
+    if (startsPrograms(selected())) await bundleOnce()
     toolsAreThere = true
     say(`Seed: ${seed} (STREAMPIPELINE_SEED=${seed} npm test repeats this run's choices)`)
     return undefined
@@ -118,7 +160,9 @@ const nothingLeft: Step = {
     const processes = await left()
     endProcesses(processes)
     // npm and the compiler let Node keep compiled code there.
-    const files = readdirSync(temporary).filter((file) => file !== 'node-compile-cache')
+    const files = readdirSync(temporary).filter(
+      (file) => file !== 'node-compile-cache' && ![bootstrapped, packed, shared].includes(file),
+    )
     const problems = [
       ...processes.map(({ pid, command: line }) => `process ${pid} still ran: ${line}`),
       ...files.map((file) => `${file} was left in the temporary folder`),
@@ -141,6 +185,7 @@ process.env[variable] = mark
 // A folder of this run's own, so that leftovers of a killed test file are deleted, too.
 const temporary = mkdtempSync(join(tmpdir(), 'streampipeline-test-'))
 process.env.TMPDIR = temporary
+process.env[sharedVariable] = join(temporary, shared)
 // Hundreds of processes read the same sources: without it, half of a large file's start is compilation.
 process.env.NODE_COMPILE_CACHE = join(temporary, 'node-compile-cache')
 process.once('exit', () => rmSync(temporary, { recursive: true, force: true }))
@@ -174,5 +219,7 @@ if ((report?.slowest.length ?? 0) > 1) {
   for (const { file, seconds } of report?.slowest ?? []) say(`    ${seconds.toFixed(1).padStart(6)} s  ${file}`)
 }
 for (const { name, seconds, failure } of outcomes) say(`${failure === undefined ? 'ok    ' : 'FAILED'} ${name} (${seconds})`)
+// Beside the counts, since a long log is often read from its end alone.
+for (const failed of report?.failed ?? []) say(`    failed: ${failed}`)
 for (const line of report?.closing ?? ['tests 0', 'pass 0', 'fail 1', 'skipped 0']) say(`ℹ ${line}`)
 process.exitCode = outcomes.some(({ failure }) => failure !== undefined) ? 1 : 0

@@ -15,7 +15,7 @@ export type Reading =
   | { readonly kind: 'Text' | 'Value'; readonly mentioned: boolean; readonly types: Types }
   | { readonly kind: 'Either'; readonly mentioned: true; readonly types: Types; readonly schemas: readonly unknown[] }
 
-export interface MemberReader {
+interface MemberReader {
   reading(one: Case, name: string): Reading
   /** The values that `const` and `enum` allow for a property. Undefined: neither lists its values. */
   choices(one: Case, name: string): readonly unknown[] | undefined

@@ -12,7 +12,7 @@ export type Types = number
 export const typeBits = { string: 1, number: 2, integer: 2, boolean: 4, null: 8, object: 16, array: 32 } as const
 export const anyType: Types = 63
 
-export function typeOf(value: unknown): Types {
+function typeOf(value: unknown): Types {
   if (value === null) return typeBits.null
   if (Array.isArray(value)) return typeBits.array
   const name = typeof value

@@ -93,6 +93,14 @@ function addKeywords(ajv: Ajv2020, budget: Budget): void {
     schemaType: 'boolean',
     validate: (wanted: boolean, items: readonly unknown[]) => !wanted || areUnique(items, budget),
   })
+  // ajv's own count every text's characters. A character has one or two UTF-16 units, so that its length alone decides nearly always.
+  for (const [keyword, compile] of Object.entries({ maxLength: createMaxLength, minLength: createMinLength })) {
+    ajv.removeKeyword(keyword)
+    ajv.addKeyword({
+      ...{ keyword, type: 'string', schemaType: 'number', compile },
+      error: { message: '', params: ({ schemaCode }) => _`{limit: ${schemaCode}}` },
+    })
+  }
   ajv.removeKeyword('multipleOf')
   ajv.addKeyword({
     keyword: 'multipleOf',
@@ -109,6 +117,19 @@ function addKeywords(ajv: Ajv2020, budget: Budget): void {
       return true
     },
   })
+}
+
+const createMaxLength = (most: number) => (text: string) =>
+  text.length <= most || (text.length <= 2 * most && charactersIn(text) <= most)
+
+const createMinLength = (least: number) => (text: string) =>
+  text.length >= 2 * least || (text.length >= least && charactersIn(text) >= least)
+
+/** A surrogate without its partner counts as one. */
+function charactersIn(text: string): number {
+  let count = 0
+  for (const _character of text) count += 1
+  return count
 }
 
 /** Each value is serialized once and looked up. */

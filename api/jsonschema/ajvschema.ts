@@ -8,9 +8,9 @@
  * - A counter stands beside each reference of the schema, so that judging has an end (budget.ts).
  */
 import { isRecord } from '../validation/problem.ts'
-import { innerOf, type SchemaNode } from './document.ts'
 import { isFormat } from './formats.ts'
 import { formOf, shelves } from './keywords.ts'
+import { innerOf, type SchemaNode } from './node.ts'
 import { nullableType } from './nullable.ts'
 import { referenceKeywords, type Survey } from './survey.ts'
 

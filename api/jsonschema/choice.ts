@@ -2,8 +2,9 @@
  * Which validator judges by a schema: ajv, unless ajv judges a part of the schema wrongly. The survey alone decides it, at compile time.
  * `validate` reports the choice with its reason and place.
  */
-import type { SchemaNode } from './document.ts'
+
 import type { SchemaPath } from './finding.ts'
+import type { SchemaNode } from './node.ts'
 import type { Survey } from './survey.ts'
 
 export type Choice =

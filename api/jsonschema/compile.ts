@@ -10,7 +10,7 @@ import { sizeFinding } from './limits.ts'
 import { type Survey, survey } from './survey.ts'
 import { describeViolation, type Violation } from './verdict.ts'
 
-export type JsonSchema = Readonly<Record<string, unknown>>
+type JsonSchema = Readonly<Record<string, unknown>>
 
 interface Opinion {
   readonly findings: readonly Finding[]
@@ -34,17 +34,17 @@ export function consider(schema: JsonSchema, text: string = JSON.stringify(schem
 function surveyed(schema: JsonSchema): Opinion {
   const found = survey(schema)
   const { findings } = found
-  const sound = findings.every(({ weight }) => weight !== 'Fault')
+  const sound = findings.every(({ weight }) => weight !== 'Unusable')
   return { findings, choice: sound ? chosen(found) : { kind: 'Fast' }, survey: found }
 }
 
-export interface JudgingOptions {
+interface JudgingOptions {
   /** Asserted: a text without the format is refused, as for payloads. Annotated: it is accepted, as in the standard's own tests. */
   readonly formats?: 'Asserted' | 'Annotated'
 }
 
-/** Decides whether a value is valid. `violation` describes the fault of an invalid one. */
-export interface PayloadSchema {
+/** Decides whether a value is valid. `violation` describes the problem of an invalid one. */
+interface PayloadSchema {
   (value: unknown): boolean
   /** The first rule that a value breaks, as `PLACE RULE` without the value. Undefined: the value is valid. */
   readonly violation: (value: unknown) => string | undefined
@@ -65,8 +65,8 @@ export function compilePayloadSchema(schema: JsonSchema, options: JudgingOptions
 }
 
 function payloadSchema(schema: JsonSchema, { findings, choice, survey: found }: Opinion, asserted: boolean): PayloadSchema {
-  const fault = findings.find(({ weight }) => weight === 'Fault')
-  if (fault !== undefined) throw new Error(`${spellPath('schema', fault.path)}: ${fault.message}`)
+  const first = findings.find(({ weight }) => weight === 'Unusable')
+  if (first !== undefined) throw new Error(`${spellPath('schema', first.path)}: ${first.message}`)
   const judge = judgeFor(schema, choice, found, asserted)
   const violation = (value: unknown) => {
     const broken: Violation | undefined = judge(value)

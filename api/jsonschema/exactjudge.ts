@@ -2,9 +2,9 @@
  * The exact judge: @hyperjump/json-schema. It evaluates a compiled schema as the standard words it, with annotations and dynamic scope. It
  * judges the schemas that ajv gets wrong (choice.ts), and takes many times as long.
  *
- * The library's compiler fetches, is asynchronous, and keeps schemas for the whole process; only its evaluator is used. exactkeywords.ts
- * writes the survey's result in the evaluator's compiled form, with matchers in linear time. A few own keywords judge as the fast judge
- * does.
+ * The library's compiler fetches, is asynchronous, and keeps schemas for the whole process. So only its evaluator is used.
+ * exactkeywords.ts writes the survey's result in the evaluator's compiled form, with matchers in linear time. A few own keywords
+ * judge as the fast judge does.
  */
 import type { EvaluationPlugin, ValidationContext } from '@hyperjump/json-schema/experimental'
 import type { JsonNode } from '@hyperjump/json-schema/instance/experimental'

@@ -6,11 +6,11 @@ import { compilePattern } from '../validation/pattern.ts'
 import { areUnique } from './ajvjudge.ts'
 import { type Budget, costOf } from './budget.ts'
 import { createMultipleOf } from './decimal.ts'
-import type { SchemaNode } from './document.ts'
 import { type Check, checkKeyword, engine, standardKeyword } from './engine.ts'
 import { canonical } from './equality.ts'
 import { formatCheck } from './formats.ts'
 import { formOf, shelves } from './keywords.ts'
+import type { SchemaNode } from './node.ts'
 import { nullableType } from './nullable.ts'
 import { referenceKeywords, type Survey } from './survey.ts'
 
@@ -20,7 +20,7 @@ export interface Origin {
   readonly value: unknown
 }
 
-export type CompiledKeyword = readonly [id: string, origin: Origin, value: unknown]
+type CompiledKeyword = readonly [id: string, origin: Origin, value: unknown]
 
 /** The evaluator takes a schema's resource from its URL. */
 export const urlOf = (node: SchemaNode): string => `${node.base}#${node.key}`

@@ -4,11 +4,11 @@
 export type SchemaPath = readonly (string | number)[]
 
 /**
- * - Fault: no validator can judge by the schema. `validate` refuses it, and nothing runs with it.
- * - Refusal: `validate` refuses it. Earlier releases accepted it, so a running resource keeps running.
+ * - Unusable: no validator can judge by the schema. `validate` refuses it, and nothing runs with it.
+ * - Refused: `validate` refuses it. Earlier releases accepted it, so a running resource keeps running.
  * - Remark: valid, but its author probably meant another schema.
  */
-type Weight = 'Fault' | 'Refusal' | 'Remark'
+type Weight = 'Unusable' | 'Refused' | 'Remark'
 
 export interface Finding {
   readonly path: SchemaPath

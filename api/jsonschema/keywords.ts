@@ -4,7 +4,7 @@
  */
 
 /** The form of a keyword's value. */
-export type ValueForm =
+type ValueForm =
   | { readonly kind: 'Any' }
   | { readonly kind: 'Text' }
   | { readonly kind: 'Boolean' }

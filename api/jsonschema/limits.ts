@@ -37,5 +37,5 @@ export function sizeFinding(schema: unknown, text: string): Finding | undefined 
 }
 
 export function excess(what: string): Finding {
-  return { path: [], weight: 'Refusal', message: `${what}: describe less of the payload` }
+  return { path: [], weight: 'Refused', message: `${what}: describe less of the payload` }
 }

@@ -1,18 +1,18 @@
 /** Findings about one schema by itself: names and values of its keywords, its declared dialect, its patterns. */
 
 import { quotedName } from '../printable.ts'
-import type { SchemaNode } from './document.ts'
 import { clip, type Finding } from './finding.ts'
 import { isFormat, knownFormats } from './formats.ts'
 import { foreignKeywords, formOf, isAnnotation } from './keywords.ts'
+import type { SchemaNode } from './node.ts'
 import { likelyKeyword } from './spelling.ts'
 import { dialect, isDialect, isVocabulary } from './standard.ts'
-import { memberFault, patternFault, valueFault } from './values.ts'
+import { memberProblem, patternProblem, valueProblem } from './values.ts'
 
 type Said = Pick<Finding, 'weight' | 'message'>
 
-const fault = (message: string): Said => ({ weight: 'Fault', message })
-const refusal = (message: string): Said => ({ weight: 'Refusal', message })
+const unusable = (message: string): Said => ({ weight: 'Unusable', message })
+const refused = (message: string): Said => ({ weight: 'Refused', message })
 const remark = (message: string): Said => ({ weight: 'Remark', message })
 
 export function lint(node: SchemaNode): Finding[] {
@@ -22,24 +22,24 @@ export function lint(node: SchemaNode): Finding[] {
     const at = (said: Said, ...steps: string[]): Finding => ({ ...said, path: [...node.path, keyword, ...steps] })
     const form = formOf(keyword)
     if (form === undefined) return unknownKeyword(keyword, held, value).map((said) => at(said))
-    const member = memberFault(form, held)
-    if (member !== undefined) return [{ ...fault(member.message), path: [...node.path, keyword, member.step] }]
-    const wrong = valueFault(keyword, form, held)
-    if (wrong !== undefined) return [at(fault(wrong))]
+    const member = memberProblem(form, held)
+    if (member !== undefined) return [{ ...unusable(member.message), path: [...node.path, keyword, member.step] }]
+    const wrong = valueProblem(keyword, form, held)
+    if (wrong !== undefined) return [at(unusable(wrong))]
     switch (form) {
       case 'Pattern': {
-        const unfit = patternFault(held as string)
-        return unfit === undefined ? [] : [at(fault(unfit))]
+        const unfit = patternProblem(held as string)
+        return unfit === undefined ? [] : [at(unusable(unfit))]
       }
       case 'SchemaByPattern':
         return Object.keys(held as object).flatMap((pattern) => {
-          const unfit = patternFault(pattern)
-          return unfit === undefined ? [] : [at(fault(unfit), pattern)]
+          const unfit = patternProblem(pattern)
+          return unfit === undefined ? [] : [at(unusable(unfit), pattern)]
         })
       case 'Dialect':
         return isDialect(held as string)
           ? []
-          : [at({ weight: node.path.length === 0 ? 'Fault' : 'Refusal', ...foreignDialect(held) })]
+          : [at({ weight: node.path.length === 0 ? 'Unusable' : 'Refused', ...foreignDialect(held) })]
       case 'Vocabulary':
         return foreignVocabularies(held as Record<string, boolean>).map((said) => at(said))
       default:
@@ -51,14 +51,14 @@ export function lint(node: SchemaNode): Finding[] {
 
 function unknownKeyword(keyword: string, held: unknown, schema: Readonly<Record<string, unknown>>): Said[] {
   if (keyword === '$async') {
-    return [refusal('$async is of ajv, not of JSON Schema, and payloads are judged at once: drop it')]
+    return [refused('$async is of ajv, not of JSON Schema, and payloads are judged at once: drop it')]
   }
   if (keyword === '$recursiveRef') {
-    return [refusal('$recursiveRef is of JSON Schema 2019-09: write $dynamicRef, or $ref where nothing extends the schema')]
+    return [refused('$recursiveRef is of JSON Schema 2019-09: write $dynamicRef, or $ref where nothing extends the schema')]
   }
   if (keyword === 'nullable' && held === true && schema['type'] !== undefined && !allowsNull(schema['type'])) {
     const types = [schema['type'], 'null'].flat()
-    return [refusal(`nullable is of OpenAPI 3.0 and means nothing in JSON Schema 2020-12: write type: ${JSON.stringify(types)}`)]
+    return [refused(`nullable is of OpenAPI 3.0 and means nothing in JSON Schema 2020-12: write type: ${JSON.stringify(types)}`)]
   }
   const foreign = foreignKeywords.get(keyword)
   if (foreign !== undefined) return [remark(`${keyword} is no keyword of JSON Schema 2020-12 and has no effect: ${foreign}`)]
@@ -66,7 +66,7 @@ function unknownKeyword(keyword: string, held: unknown, schema: Readonly<Record<
   const shown = quotedName(keyword)
   const meant = likelyKeyword(keyword)
   if (meant !== undefined)
-    return [fault(`unknown keyword: ${shown}: write ${meant}, or begin the name with x- to keep it as an annotation`)]
+    return [unusable(`unknown keyword: ${shown}: write ${meant}, or begin the name with x- to keep it as an annotation`)]
   return [
     remark(`${shown} is no keyword of JSON Schema 2020-12 and has no effect: begin the name with x- if it is an annotation`),
   ]
@@ -84,7 +84,7 @@ function foreignVocabularies(vocabularies: Readonly<Record<string, boolean>>): S
     if (isVocabulary(uri)) return []
     const shown = JSON.stringify(clip(uri, 100))
     return required
-      ? [refusal(`the vocabulary ${shown} is required and not known here: drop it, or set it to false`)]
+      ? [refused(`the vocabulary ${shown} is required and not known here: drop it, or set it to false`)]
       : [remark(`the vocabulary ${shown} is not known here and has no effect`)]
   })
 }

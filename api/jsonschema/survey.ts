@@ -2,18 +2,19 @@
  * All facts about a schema that precede its validator: its layout, the targets of its references, and the findings about it. It is pure. It
  * gives `validate` its verdict, and decides which validator is chosen and how it is built.
  *
- * Earlier releases examined only schemas that judge, and ignored `$defs` without references. So a fault in an unreached schema stops no
+ * Earlier releases examined only schemas that judge, and ignored `$defs` without references. So a problem in an unreached schema stops no
  * running resource.
  */
 import { isRecord } from '../validation/problem.ts'
-import { innerKey, innerOf, type Layout, layOut, type SchemaNode, type SchemaValue } from './document.ts'
+import { type Layout, layOut } from './document.ts'
 import { clip, type Finding, spellPath } from './finding.ts'
 import { inPlace, shelves } from './keywords.ts'
 import { excess, limits } from './limits.ts'
 import { lint } from './lint.ts'
+import { innerKey, innerOf, type SchemaNode, type SchemaValue } from './node.ts'
 
 /** Dynamic: decided while judging, because several resources declare the name. */
-export type Target =
+type Target =
   | { readonly kind: 'Static'; readonly node: SchemaNode }
   | { readonly kind: 'Dynamic'; readonly name: string; readonly node: SchemaNode }
 
@@ -65,10 +66,10 @@ export function survey(schema: SchemaValue): Survey {
 
 /** A finding's path ends with the keyword, or a name in it. The schema in question is one or two steps up. */
 function eased(finding: Finding, judging: ReadonlySet<string>): Finding {
-  if (finding.weight !== 'Fault') return finding
+  if (finding.weight !== 'Unusable') return finding
   const { path } = finding
   const judges = [0, 1, 2].some((up) => path.length >= up && judging.has(spellPath('', path.slice(0, path.length - up))))
-  return judges ? finding : { ...finding, weight: 'Refusal' }
+  return judges ? finding : { ...finding, weight: 'Refused' }
 }
 
 function resolved(layout: Layout): { readonly targets: ReadonlyMap<string, Target>; readonly findings: readonly Finding[] } {
@@ -85,7 +86,7 @@ function resolved(layout: Layout): { readonly targets: ReadonlyMap<string, Targe
       if (typeof reference !== 'string') continue
       const found = layout.find(reference, node)
       if (found.kind !== 'Node') {
-        findings.push({ path: [...node.path, keyword], weight: 'Fault', message: unresolved(keyword, reference, found) })
+        findings.push({ path: [...node.path, keyword], weight: 'Unusable', message: unresolved(keyword, reference, found) })
         continue
       }
       const key = innerKey(node, keyword)
@@ -176,7 +177,7 @@ function circle(way: readonly SchemaNode[], again: SchemaNode): Finding {
   const shown = clip([...places, ...(round.length > 5 ? ['…'] : []), spellPath('schema', again.path)].join(' → '), 500)
   return {
     path: again.path,
-    weight: 'Refusal',
+    weight: 'Refused',
     message: `the schema leads back to itself for one and the same value, without end: ${shown}: refer to it from below properties or items`,
   }
 }

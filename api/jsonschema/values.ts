@@ -4,10 +4,10 @@ import { isRecord } from '../validation/problem.ts'
 import { clip } from './finding.ts'
 import type { FormKind } from './keywords.ts'
 
-export const types: readonly string[] = ['null', 'boolean', 'object', 'array', 'number', 'string', 'integer']
+const types: readonly string[] = ['null', 'boolean', 'object', 'array', 'number', 'string', 'integer']
 
 /** The value's kind, as a phrase: `the text "5"`, `a list`. */
-export function phrase(value: unknown): string {
+function phrase(value: unknown): string {
   if (value === null) return 'null'
   if (Array.isArray(value)) return value.length === 0 ? 'an empty list' : 'a list'
   switch (typeof value) {
@@ -90,14 +90,14 @@ function olderForm(keyword: string, value: unknown): string | undefined {
   return undefined
 }
 
-/** Describes the fault of a keyword's value and the remedy, if there is one. */
-export function valueFault(keyword: string, form: FormKind, value: unknown): string | undefined {
+/** Describes the problem of a keyword's value and the remedy, if there is one. */
+export function valueProblem(keyword: string, form: FormKind, value: unknown): string | undefined {
   const remedy = olderForm(keyword, value) ?? expected[form](value)
   return remedy === undefined ? undefined : `not a JSON Schema: ${keyword} is ${phrase(value)}: ${remedy}`
 }
 
 /** Where only one member of a list or object of schemas is wrong, the finding names the member. */
-export function memberFault(
+export function memberProblem(
   form: FormKind,
   value: unknown,
 ): { readonly step: string | number; readonly message: string } | undefined {
@@ -115,7 +115,7 @@ export function memberFault(
 }
 
 /** Explains why a regular expression cannot be used, if so. */
-export function patternFault(pattern: string): string | undefined {
+export function patternProblem(pattern: string): string | undefined {
   try {
     compilePattern(pattern)
     return undefined

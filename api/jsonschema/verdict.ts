@@ -1,5 +1,5 @@
 /**
- * The fault of a payload, in one form for every validator: the place in the payload and the rule, never the value. It goes into logs and
+ * The problem of a payload, in one form for every validator: the place in the payload and the rule, never the value. It goes into logs and
  * dead letters, which must not contain payload. Names of fields appear, shortened.
  */
 import { quotedName } from '../printable.ts'

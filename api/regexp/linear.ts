@@ -1,6 +1,7 @@
 /**
- * Regular expressions of ECMAScript in linear time, lookaround included. Every lookaround is run over the whole text once, and its answer at
- * each place is kept, before what contains it is run (a lookahead from the end of the text). Only back-references are left out.
+ * Regular expressions of ECMAScript in linear time, lookaround included. Each lookaround runs over the whole text once, before the
+ * part that contains it. Its answer at each place is kept. A lookahead runs from the end of the text. Only back-references are left
+ * out.
  */
 import { compile, type Numbering } from './program.ts'
 import { createRunner, type Runner, type Text } from './run.ts'

@@ -1,10 +1,10 @@
 /**
- * A regular expression as steps of a machine that is in many places at once (Thompson's construction). Its size bounds the cost of each
- * character. What is asked of a place, such as `^`, `\b` or a lookahead, is one question by number: the run answers it.
+ * A regular expression as steps of a machine that is in many places at once (Thompson's construction). Its size bounds the cost of
+ * each character. Each test of a place, such as `^`, `\b` or a lookahead, is one question by number. The run answers it.
  */
 import { NotLinear, type Shape } from './syntax.ts'
 
-export type Step =
+type Step =
   | { readonly kind: 'Character'; readonly of: number; readonly next: number }
   | { readonly kind: 'Fork'; readonly next: readonly number[] }
   | { readonly kind: 'Ask'; readonly question: number; readonly next: number }

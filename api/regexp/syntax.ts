@@ -4,7 +4,7 @@
  * text is known to be well formed.
  */
 
-export interface Flags {
+interface Flags {
   readonly ignoreCase: boolean
   readonly multiline: boolean
   readonly dotAll: boolean
@@ -22,7 +22,7 @@ export type Shape =
   | { readonly kind: 'Edge'; readonly edge: Edge; readonly ignoreCase: boolean }
   | { readonly kind: 'Look'; readonly behind: boolean; readonly negative: boolean; readonly body: Shape }
 
-/** What no engine in linear time does. The message completes "cannot be run in linear time". */
+/** A construct that no engine runs in linear time. The message completes "cannot be run in linear time". */
 export class NotLinear extends Error {}
 
 const character = /\\[pP]\{[^}]*\}|\\u\{[^}]*\}|\\u[dD][89abAB]..\\u[dD][c-fC-F]..|\\u.{4}|\\x..|\\c.|\\.|[\s\S]/uy

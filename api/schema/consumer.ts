@@ -1,6 +1,6 @@
 /**
- * Overrides of the consumer's pod. Fields are Kubernetes' own; where theirs are deep, the inner parts are passed on as written and
- * checked by the API server when the operator applies the Deployment, whose refusal shows in the condition Reconciled.
+ * Overrides of the consumer's pod. Fields are Kubernetes' own. Deep inner parts are passed on as written. The API server checks
+ * them when the operator applies the Deployment, and the condition Reconciled shows its refusal.
  */
 import { z } from 'zod'
 import { guarded } from './rules.ts'
@@ -22,23 +22,24 @@ const strings = (maximum: number) => z.record(z.string(), z.string().max(maximum
 /** CPU and memory of a consumer for which neither the pipeline nor the operator's defaults state any. */
 export const standardResources = { requests: { cpu: '100m', memory: '128Mi' }, limits: { memory: '256Mi' } } as const
 
-const amounts = z.record(z.string(), amount()).meta({ maxProperties: 16 })
+/** Kubernetes before 1.32 takes each for a text of 3 MiB, and refuses a definition whose rule costs more than 15 of them. */
+const amounts = z.record(z.string(), amount()).meta({ maxProperties: 15 })
 
 export const consumerSchema = z.strictObject({
-  image: z.string().max(1024).optional().describe("Image. Omitted or empty: the operator's `--consumer-image`."),
-  imagePullPolicy: z.enum(['Always', 'IfNotPresent', 'Never']).default('IfNotPresent').describe('When the image is pulled.'),
+  image: z.string().max(1024).optional().describe("Image of the consumers. Omitted or empty: the operator's `--consumer-image`."),
+  imagePullPolicy: z.enum(['Always', 'IfNotPresent', 'Never']).default('IfNotPresent').describe('When a node pulls the image.'),
   imagePullSecrets: z
     .array(z.strictObject({ name: text(253).describe('Name of the Secret.') }))
     .max(16)
     .meta(listBy('name'))
     .default([])
-    .describe('Secrets to pull the image with.'),
+    .describe('Secrets with the credentials for the image registry.'),
   env: z
     .array(
       z.strictObject({
         name: text(253).describe('Name of the variable.'),
-        value: z.string().max(32_768).optional().describe('Its value.'),
-        valueFrom: deep().optional().describe("Where its value comes from, as in a pod's container."),
+        value: z.string().max(32_768).optional().describe('Value of the variable.'),
+        valueFrom: deep().optional().describe("Source of the value, as in a pod's container."),
       }),
     )
     .max(128)
@@ -51,16 +52,20 @@ export const consumerSchema = z.strictObject({
     .meta(atomic)
     .default([])
     .describe("Sources of environment variables, as in a pod's container."),
-  labels: guarded(strings(63), ownKeys).default({}).describe("More labels of the pods. The operator's own win."),
-  annotations: guarded(strings(8192), ownKeys).default({}).describe("More annotations of the pods. The operator's own win."),
+  labels: guarded(strings(63), ownKeys)
+    .default({})
+    .describe("More labels of the pods. The operator's own labels take precedence."),
+  annotations: guarded(strings(8192), ownKeys)
+    .default({})
+    .describe("More annotations of the pods. The operator's own annotations take precedence."),
   commonLabels: guarded(strings(63), ownKeys)
     .default({})
     .describe(
-      "More labels of the objects that the operator makes. Pods have `labels`, so a change restarts none. The operator's own win.",
+      "More labels of the objects that the operator makes. Pods do not get them, so a change restarts no consumer. The operator's own labels take precedence.",
     ),
   commonAnnotations: guarded(strings(8192), ownKeys)
     .default({})
-    .describe('More annotations of the objects that the operator makes. Pods have `annotations`, so a change restarts none.'),
+    .describe('More annotations of the objects that the operator makes. Pods do not get them, so a change restarts no consumer.'),
   volumes: z
     .array(z.looseObject({ name: text(63).describe('Name of the volume.') }).meta(opaque))
     .max(32)
@@ -72,36 +77,45 @@ export const consumerSchema = z.strictObject({
       z
         .looseObject({
           name: text(63).describe('Name of the volume.'),
-          mountPath: text(1024).describe('Where it is mounted.'),
+          mountPath: text(1024).describe('Path of the volume in the container.'),
         })
         .meta(opaque),
     )
     .max(32)
     .meta(listBy('mountPath'))
     .default([])
-    .describe("Where volumes are mounted, as in a pod's container."),
+    .describe("Mounts of volumes, as in a pod's container."),
   resources: z
     .strictObject({
-      requests: amounts.optional().describe('What the scheduler sets aside.'),
-      limits: amounts.optional().describe('What may not be exceeded.'),
+      requests: amounts.optional().describe('Amounts that the scheduler reserves.'),
+      limits: amounts.optional().describe('Amounts that the container may not exceed.'),
     })
     .optional()
     .describe(
-      "CPU and memory. Omitted: the operator's default, which is requests of 100m and 128Mi and a memory limit of 256Mi unless the chart's `consumerDefaults.resources` states another.",
+      "CPU and memory. Omitted: the chart's `consumerDefaults.resources`. Without those: requests of 100m and 128Mi, and a memory limit of 256Mi.",
     ),
   securityContext: deep()
     .optional()
     .describe(
-      "The pod's security context. Its fields override the defaults runAsNonRoot: true and seccompProfile: RuntimeDefault. The container's own context is fixed: no privilege escalation, no capabilities, read-only root.",
+      "Security context of the pod. Its fields override the defaults `runAsNonRoot: true` and `seccompProfile: RuntimeDefault`. The container's own context is fixed: no privilege escalation, no capabilities, a read-only root file system.",
     ),
-  nodeSelector: strings(63).default({}).describe('Labels a node must have.'),
-  tolerations: z.array(deep()).max(64).meta(atomic).default([]).describe('Taints that are tolerated, as in a pod.'),
+  nodeSelector: strings(63).default({}).describe('Labels that a node must have.'),
+  tolerations: z.array(deep()).max(64).meta(atomic).default([]).describe('Taints that the pods tolerate, as in a pod.'),
   affinity: deep().optional().describe('Affinity, as in a pod.'),
-  topologySpreadConstraints: z.array(deep()).max(16).meta(atomic).default([]).describe('How pods are spread, as in a pod.'),
+  topologySpreadConstraints: z
+    .array(deep())
+    .max(16)
+    .meta(atomic)
+    .default([])
+    .describe('How the scheduler spreads the pods, as in a pod.'),
   priorityClassName: optionalObjectName().optional().describe('Priority class of the pods.'),
   serviceAccountName: optionalObjectName()
     .optional()
-    .describe('ServiceAccount of the pods, for image pulls and policies; no token is mounted. Omitted: one the operator makes.'),
-  terminationGracePeriodSeconds: count(5, 3600).default(60).describe('Seconds a consumer has to drain.'),
-  logLevel: z.enum(['Debug', 'Info', 'Warn', 'Error']).default('Info').describe('What is logged.'),
+    .describe(
+      'ServiceAccount of the pods, for image pulls and policies. Pods do not get its token, unless `volumes` projects it. Omitted: one that the operator makes.',
+    ),
+  terminationGracePeriodSeconds: count(5, 3600)
+    .default(60)
+    .describe('Seconds that a consumer has to settle its entries when it stops.'),
+  logLevel: z.enum(['Debug', 'Info', 'Warn', 'Error']).default('Info').describe('Least severity of logged lines.'),
 })

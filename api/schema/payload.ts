@@ -7,7 +7,7 @@ import { count, size, text } from './scalars.ts'
 /** Entry fields: whole names, or prefixes of names. */
 const fieldNames = guarded(z.array(text(256)).min(1).max(32).meta({ 'x-kubernetes-list-type': 'atomic' }), {
   rule: `self.all(name, name.matches(${quoted(fieldNamesPattern)}))`,
-  message: 'write the name of an entry field, such as source, or how names begin with an asterisk behind it, such as x-*',
+  message: 'write the name of an entry field, such as source, or a prefix with an asterisk at its end, such as x-*',
   reason: 'FieldValueInvalid',
 })
 
@@ -16,14 +16,18 @@ export const payloadSchema = guarded(
     encoding: z
       .enum(['Fields', 'Json'])
       .default('Fields')
-      .describe("Fields: the entry's fields are the object, coerced as the schema says. Json: one field holds a JSON document."),
-    field: text(256).optional().describe('The field that holds the document. With `encoding: Json`, and only then.'),
+      .describe(
+        "Fields: the entry's fields are the payload, and the schema gives their types. Json: one field holds the payload as a JSON document.",
+      ),
+    field: text(256)
+      .optional()
+      .describe('Entry field that holds the JSON document. Required with `encoding: Json`, refused without it.'),
     schema: z
       .record(z.string(), z.unknown())
       .meta({ 'x-kubernetes-preserve-unknown-fields': true, 'x-kubernetes-map-type': 'atomic' })
       .optional()
       .describe(
-        'JSON Schema (2020-12) for payloads. An entry that violates it becomes a dead letter. References stay within the schema.',
+        'JSON Schema (2020-12) of payloads. An entry that violates it becomes a dead letter. A `$ref` may not lead out of the schema.',
       ),
     idempotencyKey: z
       .array(text(256))
@@ -31,32 +35,36 @@ export const payloadSchema = guarded(
       .max(16)
       .meta({ 'x-kubernetes-list-type': 'atomic' })
       .optional()
-      .describe('Payload fields, in order, whose values make the key. Omitted: a hash of the canonical payload.'),
+      .describe('Payload fields whose values, in this order, make the idempotency key. Omitted: the whole payload is the key.'),
     allowEmptyKey: z
       .boolean()
       .default(false)
-      .describe('True: an empty text is a key. False: an entry with an empty key becomes a dead letter. Null is never a key.'),
+      .describe(
+        'True: an empty text is a valid key. False: an entry with an empty key becomes a dead letter. Null is never a key.',
+      ),
     ignoreFields: fieldNames
       .optional()
-      .describe('Entry fields outside the payload: names, or prefixes such as `x-*`. Job and key leave them out.'),
+      .describe('Entry fields outside the payload: names, or prefixes such as `x-*`. They are part of neither job nor key.'),
     metadataFields: fieldNames
       .optional()
       .describe(
-        'Entry fields outside the payload that workers get in `context.metadata`, beside the job data. The key leaves them out.',
+        'Entry fields outside the payload that workers get in `context.metadata`, beside the job data. They are not part of the key.',
       ),
     nameFrom: text(256)
       .optional()
       .describe(
-        'Payload field whose text names the job, within `sink.bullmq.allow.names`. Where it is absent or null: `jobName`.',
+        'Payload field with the name of the job, within `sink.bullmq.allow.names`. If it is absent or null, the name is `jobName`.',
       ),
     delayFrom: text(256)
       .optional()
-      .describe('Payload field with the milliseconds, counted from dispatch, that the job is delayed; within `allow.maxDelay`.'),
-    priorityFrom: text(256).optional().describe("Payload field with the job's priority; within `allow.priority`."),
+      .describe(
+        "Payload field with the job's delay in milliseconds, counted from dispatch, within `sink.bullmq.allow.maxDelay`.",
+      ),
+    priorityFrom: text(256).optional().describe("Payload field with the job's priority, within `sink.bullmq.allow.priority`."),
     maxBytes: size(512 * 2 ** 20)
       .default('256Ki')
-      .describe('Largest payload; larger ones become dead letters.'),
-    maxFields: count(1, 1000).default(64).describe('Most fields an entry may have.'),
+      .describe('Largest payload. An entry with a larger one becomes a dead letter.'),
+    maxFields: count(1, 1000).default(64).describe('Most fields of an entry. An entry with more becomes a dead letter.'),
   }),
   {
     rule: "self.encoding != 'Json' || has(self.field)",

@@ -3,6 +3,7 @@
  * `validate`. Rules that join several parts are here; those within one part are in its file.
  */
 import { z } from 'zod'
+import { markBytes } from '../markmemory.ts'
 import { statusSchema } from '../status.ts'
 import { consumerSchema } from './consumer.ts'
 import { payloadSchema } from './payload.ts'
@@ -23,29 +24,39 @@ export const plural = 'streampipelines'
 const longestName = 52
 
 const reclaim = z.strictObject({
-  minIdle: duration('1s', '24h').default('60s').describe('An entry held longer than this without a sign of life is taken over.'),
-  interval: duration('100ms', '1h').default('15s').describe('How often consumers look for such entries.'),
+  minIdle: duration('1s', '24h')
+    .default('60s')
+    .describe('Another consumer takes an entry over after its holder has given no sign of life for this long.'),
+  interval: duration('100ms', '1h').default('15s').describe('Time between two checks for such entries.'),
 })
 
 const delivery = z.strictObject({
-  maxDeliveries: count(1, 1000).default(5).describe('An entry delivered more often becomes a dead letter.'),
+  maxDeliveries: count(1, 1000)
+    .default(5)
+    .describe('Most deliveries of an entry. An entry that is not settled after them becomes a dead letter.'),
 })
 
 const idempotency = z.strictObject({
-  window: duration('1s', '2160h').default('24h').describe('How long a key is remembered, counted from forwarding.'),
+  window: duration('1s', '2160h')
+    .default('24h')
+    .describe(
+      `How long Redis remembers a forwarded key. Each key takes about ${markBytes} bytes of the queue's Redis. At 1,200 entries a second, 24h take 20 GiB.`,
+    ),
   lockTTL: duration('1s', '1h')
     .default('30s')
-    .describe('Portable path, of consumers and of Direct dispatch: how long one key is locked.'),
+    .describe(
+      'How long a forwarder on the portable path locks one key. Consumers and dispatchers in mode Direct may use that path.',
+    ),
 })
 
 const deadLetter = z.strictObject({
   stream: keyName(512, '{ndvi:jobs}:dead')
     .optional()
-    .describe('Stream of the dead letters. Omitted: `{<stream>}:dead`, or `<stream>:dead` where the stream has a hash tag.'),
+    .describe('Redis key of the dead letters. Omitted: `{<stream>}:dead`, or `<stream>:dead` if the stream has a hash tag.'),
   maxEntries: count(1, Number.MAX_SAFE_INTEGER)
     .default(100_000)
     .describe(
-      'How many dead letters are kept. Beyond it nothing is pushed out: entries stay pending, failed jobs where they are.',
+      'Most dead letters. At this number no old one is deleted. Further entries stay pending, and failed jobs stay in the failed set.',
     ),
   failedJobs: z
     .enum(['Capture', 'Leave'])
@@ -55,7 +66,7 @@ const deadLetter = z.strictObject({
     .boolean()
     .default(false)
     .describe(
-      "Jobs keep their request as it came, beside the data that a worker may change (`updateData`). The dead letter of a failed job then holds the request when its entry has left the stream. Costs the payload once more in the memory of the queue's Redis, for the life of each job.",
+      "Each job keeps a copy of its request, beside the data that a worker may change (`updateData`). If the job fails after its entry has left the stream, its dead letter has that copy. The copy takes as much memory of the queue's Redis as the payload, for the life of the job.",
     ),
 })
 
@@ -141,27 +152,33 @@ const specSchema = guarded(
       .enum(['Stream', 'Direct'])
       .default('Stream')
       .describe(
-        'What producers do. Stream: they add to the stream. Direct (rollback): they enqueue themselves; consumers drain, then idle.',
+        'Where producers add requests. Stream: to the stream. Direct: to the BullMQ queue, without consumers, for a rollback. Consumers then drain the stream and stop.',
       ),
     suspend: z
       .boolean()
       .default(false)
-      .describe('Consumers finish what they hold and stop; nothing is deleted. Goes before `mode`, and `mode` before `scaling`.'),
+      .describe(
+        'True: consumers settle the entries that they hold, and stop. Nothing is deleted. `suspend` overrides `mode`, and `mode` overrides `scaling`.',
+      ),
     replicas: count(0, mostReplicas)
       .default(1)
-      .describe('Consumers while `scaling.policy` is Manual; what `kubectl scale` sets. Refused under Active.'),
-    redis: redisSchema.describe('How the Redis that holds the stream is reached.'),
+      .describe('Number of consumers under `scaling.policy: Manual`. `kubectl scale` sets it. Under Active a change is refused.'),
+    redis: redisSchema.describe('Address of the Redis that holds the stream.'),
     source: sourceSchema.describe('Where entries come from.'),
     payload: payloadSchema.prefault({ encoding: 'Fields' }).describe('The form of an entry, and its idempotency key.'),
-    reclaim: reclaim.prefault({ minIdle: '60s' }).describe('Takeover of the entries of dead consumers.'),
-    delivery: delivery.prefault({ maxDeliveries: 5 }).describe('The delivery ceiling.'),
-    idempotency: idempotency.prefault({ window: '24h', lockTTL: '30s' }).describe('Forwarding once per key within a window.'),
-    deadLetter: deadLetter.prefault({ failedJobs: 'Capture' }).describe('Where entries that cannot be forwarded go.'),
-    sink: sinkSchema.describe('Where entries go.'),
+    reclaim: reclaim.prefault({ minIdle: '60s' }).describe('Takeover of entries from consumers that died.'),
+    delivery: delivery.prefault({ maxDeliveries: 5 }).describe('How often Redis may deliver an entry.'),
+    idempotency: idempotency
+      .prefault({ window: '24h', lockTTL: '30s' })
+      .describe('Consumers forward each idempotency key once within a window.'),
+    deadLetter: deadLetter
+      .prefault({ failedJobs: 'Capture' })
+      .describe('Where consumers record entries that they cannot forward.'),
+    sink: sinkSchema.describe('Where consumers add the jobs.'),
     scaling: scalingSchema
       .prefault({ policy: 'Active', minReplicas: 1, maxReplicas: 10 })
       .describe('How many consumers run, and when.'),
-    consumer: consumerSchema.prefault({}).describe("Overrides of the consumer's pod; the rest is the operator's."),
+    consumer: consumerSchema.prefault({}).describe("Settings of the consumers' pods. The operator decides all others."),
   }),
   ...specRules,
 )
@@ -180,8 +197,8 @@ export const pipelineSchema = guarded(
       labels: z.record(z.string(), z.string()).optional(),
       annotations: z.record(z.string(), z.string()).optional(),
     }),
-    spec: specSchema.describe('What to move and how safely.'),
-    status: statusSchema.optional().describe('What the operator sees.'),
+    spec: specSchema.describe('The wanted pipeline.'),
+    status: statusSchema.optional().describe('The state of the pipeline, as the operator observed it.'),
   }),
   {
     rule: `size(self.metadata.name) <= ${longestName}`,
@@ -198,7 +215,7 @@ export const pipelineSchema = guarded(
   },
 )
 
-/** What a person writes: defaults may be left out. */
+/** The resource as a person writes it: defaults may be left out. */
 export type StreamPipelineInput = z.input<typeof pipelineSchema>
 /** With every default filled in: what the API server stores. */
 export type StreamPipeline = z.output<typeof pipelineSchema>

@@ -40,7 +40,7 @@ const url = guarded(
   {
     rule: "!self.contains('@') && !self.contains('?')",
     message:
-      'no credentials or options here, where everybody who may read the resource sees them: put user and password in a Secret and name it in usernameFrom and passwordFrom, or put the whole url in a Secret and name it in urlFrom',
+      'no credentials or options here, where every reader of the resource sees them: put user and password in a Secret and name it in usernameFrom and passwordFrom, or put the whole url in a Secret and name it in urlFrom',
     reason: 'FieldValueForbidden',
   },
 )
@@ -58,19 +58,21 @@ const nodes = z
   .meta({ 'x-kubernetes-list-type': 'atomic' })
 
 const sentinel = z.strictObject({
-  master: text(253).describe('Name under which the sentinels know the master.'),
-  nodes: nodes.describe('Sentinels, `host:port`.'),
-  database: count(0, 65535).default(0).describe('Logical database of the master.'),
-  usernameFrom: reference.optional().describe('User of the sentinels themselves, where they ask for one.'),
-  passwordFrom: secretReference.optional().describe('Password of the sentinels themselves, where they ask for one.'),
+  master: text(253).describe('Name of the master in the configuration of the Sentinels.'),
+  nodes: nodes.describe('Addresses of Sentinels, `host:port`.'),
+  database: count(0, 65535).default(0).describe('Number of the database on the master.'),
+  usernameFrom: reference.optional().describe('ACL user at the Sentinels themselves, if they need one.'),
+  passwordFrom: secretReference.optional().describe('Password for the Sentinels themselves, if they need one.'),
 })
 
 const tls = guarded(
   z.strictObject({
-    caFrom: reference.optional().describe("CA certificates in PEM that signed the server's. Omitted: those of the system."),
-    certFrom: reference.optional().describe('Client certificate in PEM, where the server asks for one.'),
-    keyFrom: secretReference.optional().describe("The client certificate's key in PEM."),
-    serverName: text(253).optional().describe("Name expected in the server's certificate. Omitted: the host connected to."),
+    caFrom: reference
+      .optional()
+      .describe("CA certificates in PEM, for the check of the server's certificate. Omitted: those of the system."),
+    certFrom: reference.optional().describe('Client certificate in PEM, if the server requires one.'),
+    keyFrom: secretReference.optional().describe('Private key of the client certificate, in PEM.'),
+    serverName: text(253).optional().describe("Name that the server's certificate must have. Omitted: the host of the address."),
   }),
   {
     rule: 'has(self.certFrom) == has(self.keyFrom)',
@@ -81,16 +83,16 @@ const tls = guarded(
 
 export const redisSchema = guarded(
   z.strictObject({
-    url: url.optional().describe('`redis://host:port/database`, or `rediss://` for TLS. No credentials in it.'),
-    urlFrom: reference.optional().describe('Where the whole url is kept, credentials included.'),
-    sentinel: sentinel.optional().describe('A master found through Sentinel.'),
+    url: url.optional().describe('`redis://host:port/database`, or `rediss://` for TLS. It may not hold credentials.'),
+    urlFrom: reference.optional().describe('Secret or ConfigMap that has the whole URL, with credentials.'),
+    sentinel: sentinel.optional().describe('A master behind Sentinels.'),
     cluster: z
-      .strictObject({ nodes: nodes.describe('Some of its nodes, `host:port`; the others are found from there.') })
+      .strictObject({ nodes: nodes.describe('Addresses of some nodes, `host:port`. These name the other nodes.') })
       .optional()
       .describe('A Redis Cluster.'),
     usernameFrom: reference.optional().describe('ACL user. Omitted: the default user.'),
-    passwordFrom: secretReference.optional().describe('Password.'),
-    tls: tls.optional().describe("TLS settings; `{}` turns TLS on with the system's CAs. With `url` write `rediss://` too."),
+    passwordFrom: secretReference.optional().describe('Password of that user.'),
+    tls: tls.optional().describe("TLS settings. `{}` turns TLS on with the system's CAs. With `url`, write `rediss://` too."),
   }),
   {
     rule: '[has(self.url), has(self.urlFrom), has(self.sentinel), has(self.cluster)].exists_one(x, x)',

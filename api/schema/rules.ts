@@ -1,6 +1,6 @@
 /**
- * CEL rules beside the fields they guard. They travel as metadata of the zod schema into the CRD, where the API server runs
- * them, and `validate` runs the very same text, so both give one verdict. A message says what to write instead.
+ * CEL rules beside the fields they guard. They travel as metadata of the zod schema into the CRD, where the API server runs them.
+ * `validate` runs the very same text, so both give one verdict. A message says what to write instead.
  */
 import type { z } from 'zod'
 

@@ -94,7 +94,7 @@ export function dataKey() {
   })
 }
 
-/** What may not change once the object exists. */
+/** A field that may not change once the object exists. */
 export function immutable(what: string): Rule {
   return {
     rule: 'self == oldSelf',

@@ -11,12 +11,12 @@ const schedule = guarded(
       rule: "self.matches('^[0-9A-Za-z*?,/#-]+( [0-9A-Za-z*?,/#-]+){4}$')",
       message: 'write five cron fields, minute hour day month weekday, such as 0 8 * * 1-5',
       reason: 'FieldValueInvalid',
-    }).describe('When it begins: five cron fields.'),
+    }).describe('When the schedule begins: five cron fields.'),
     // No default: one inside a list is a difference for ever to clients that merge three ways.
     timeZone: text(64).optional().describe('IANA time zone of the cron fields, such as `Europe/Lisbon`. Omitted: UTC.'),
-    minReplicas: replicas.optional().describe('Replaces `minReplicas` while it lasts.'),
-    maxReplicas: count(1, mostReplicas).optional().describe('Replaces `maxReplicas` while it lasts.'),
-    for: duration('1m', '744h').describe('How long it lasts.'),
+    minReplicas: replicas.optional().describe('Replaces `minReplicas` during the schedule.'),
+    maxReplicas: count(1, mostReplicas).optional().describe('Replaces `maxReplicas` during the schedule.'),
+    for: duration('1m', '744h').describe('How long the schedule lasts.'),
   }),
   {
     rule: 'has(self.minReplicas) || has(self.maxReplicas)',
@@ -37,32 +37,36 @@ export const scalingSchema = guarded(
       .enum(['Active', 'Manual'])
       .default('Active')
       .describe(
-        'Active: scaled on the age of the backlog. Manual: `replicas` is obeyed; the recommendation stays visible in status.',
+        'Active: the operator scales on the age of the backlog. Manual: `replicas` sets the number. The status still has the recommended one.',
       ),
-    minReplicas: replicas.default(1).describe('Fewest consumers; 0 lets an idle pipeline run none.'),
+    minReplicas: replicas.default(1).describe('Fewest consumers. With 0 an idle pipeline runs none.'),
     maxReplicas: count(1, mostReplicas).default(10).describe('Most consumers.'),
     targetAge: duration('1s', '24h', 'a pod cannot start faster')
       .default('30s')
-      .describe('The promise: no entry waits longer than this, once pods are up.'),
+      .describe('The promise: no entry waits longer than this, once enough pods run.'),
     scaleDownDelay: duration('0s', '24h')
       .optional()
       .describe(
-        'Window whose maximum a shrink may not undercut. Unset: four times what a start and a drain take, as observed; 30s to 300s.',
+        'The operator removes no consumer that was needed within this time. Omitted: four times the observed time of a start and a drain, between 30s and 300s.',
       ),
-    idleAfter: duration('1s', '24h').default('120s').describe('Quiet time before zero, where `minReplicas` is 0.'),
+    idleAfter: duration('1s', '24h')
+      .default('120s')
+      .describe('Time without entries after which the last consumer stops, if `minReplicas` is 0.'),
     onMetricsLoss: guarded(z.union([replicas, z.string().max(16)]).meta({ 'x-kubernetes-int-or-string': true }), {
       rule: `type(self) == int ? (self >= 0 && self <= ${mostReplicas}) : (self == 'Hold' || self == 'Max')`,
       message: `write Hold (keep what runs), Max (maxReplicas) or a number of replicas up to ${mostReplicas}`,
       reason: 'FieldValueInvalid',
     })
       .default('Hold')
-      .describe('What to do while the backlog cannot be measured: `Hold`, `Max`, or a number of replicas.'),
+      .describe(
+        'Replicas while the operator cannot measure the backlog: `Hold` (no change), `Max`, or a number. It removes none meanwhile.',
+      ),
     schedules: z
       .array(schedule)
       .max(16)
       .meta({ 'x-kubernetes-list-type': 'atomic' })
       .default([])
-      .describe('Times with other bounds; where two overlap, the larger bound holds.'),
+      .describe('Times with other bounds. If two overlap, the larger bound applies.'),
   }),
   {
     rule: 'self.minReplicas <= self.maxReplicas',

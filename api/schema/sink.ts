@@ -8,22 +8,24 @@ import { count, duration, keyName, text } from './scalars.ts'
 const most = 2 ** 31 - 1
 
 const keepJobs = z.strictObject({
-  count: count(0, most).optional().describe('Keep this many. Omitted: not bounded by number.'),
-  age: duration('0s', '8760h').optional().describe('Keep for this long. Omitted: not bounded by age.'),
+  count: count(0, most).optional().describe('Most jobs that are kept. Omitted: no bound by number.'),
+  age: duration('0s', '8760h').optional().describe('How long a job is kept. Omitted: no bound by age.'),
 })
 
 const jobOptions = z.strictObject({
-  attempts: count(1, 1000).default(1).describe('How often a job is tried.'),
+  attempts: count(1, 1000).default(1).describe('Most attempts of a job.'),
   backoff: z
     .strictObject({
-      type: z.enum(['Fixed', 'Exponential']).describe('The same wait each time, or twice the last.'),
+      type: z.enum(['Fixed', 'Exponential']).describe('Fixed: the same wait each time. Exponential: twice the last wait.'),
       delay: duration('0s', '24h').describe('First wait.'),
     })
     .optional()
     .describe('Wait between attempts. Omitted: none.'),
-  priority: count(0, lastPriority).default(0).describe('1 goes first, 2097152 last; 0: before all of them, in order of arrival.'),
+  priority: count(0, lastPriority)
+    .default(0)
+    .describe('Priority. Jobs with 0 run first, in order of arrival. Then 1 is the most urgent, 2097152 the least.'),
   delay: duration('0s', '8760h').default('0s').describe('Wait before the first attempt.'),
-  lifo: z.boolean().default(false).describe('Last in, first out.'),
+  lifo: z.boolean().default(false).describe('True: the newest job runs first.'),
   removeOnComplete: keepJobs
     .default({ count: 1000, age: '24h' })
     .describe('Which finished jobs are kept; `{}` keeps all, `{count: 0}` none.'),
@@ -39,23 +41,23 @@ const bullmq = guarded(
     }).describe('Name of the queue.'),
     prefix: keyName(256, 'bull{ndvi}')
       .optional()
-      .describe("Key prefix of the queue. Omitted: `bull`; with a Redis Cluster `bull{T}`, T being the stream's hash tag."),
-    jobName: text(256).default('process').describe('Name of every job.'),
-    jobOptions: jobOptions.prefault({ removeOnFail: { age: '168h' } }).describe('Options of every job.'),
+      .describe("Key prefix of the queue. Omitted: `bull`. With a Redis Cluster: `bull{T}`, where T is the stream's hash tag."),
+    jobName: text(256).default('process').describe('Name of the jobs.'),
+    jobOptions: jobOptions.prefault({ removeOnFail: { age: '168h' } }).describe('Options of the jobs.'),
     allow: allowSchema
       .optional()
       .describe(
-        'Options that producers may set for the job of one request. Omitted: none. An entry that sets more becomes a dead letter.',
+        'Options that a producer may set for a single request. Omitted: none. An entry that sets another option becomes a dead letter.',
       ),
     maxWaiting: count(1, most)
       .default(50_000)
       .describe(
-        'Backpressure: reading stops while the queue holds more jobs that wait, for a worker or for their time (waiting, prioritised, delayed, paused), and starts again below 80 % of it.',
+        'Backpressure: consumers stop reading while more jobs than this wait in the queue (waiting, prioritised, delayed or paused). They read again below 80 % of it.',
       ),
     redis: redisSchema
       .optional()
       .describe(
-        'Only where the queue lives in another Redis than the stream; as `redis` above. Enqueueing and settling are then two steps.',
+        'The Redis of the queue, if it is another one than the stream’s. Fields as in `redis`. A consumer then adds the job in one step, and acknowledges the entry in a second one.',
       ),
   }),
   {

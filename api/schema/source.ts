@@ -6,8 +6,10 @@ import { count, duration, immutable, keyName, size, text } from './scalars.ts'
 const retention = z.strictObject({
   maxEntries: count(1, Number.MAX_SAFE_INTEGER)
     .optional()
-    .describe('Hard bound on the length of the stream; entries cut while unread are counted and alarmed. Omitted: no bound.'),
-  settledFor: duration('0s', '2160h').default('1h').describe('Entries that every group has settled are trimmed after this long.'),
+    .describe(
+      'Most entries in the stream. Beyond it the oldest are trimmed, read or not. Unread ones count as lost, and raise an alert. Omitted: no bound.',
+    ),
+  settledFor: duration('0s', '2160h').default('1h').describe('Age at which an entry is trimmed, if every group has settled it.'),
   ignoredGroups: z
     .array(text(256))
     .max(64)
@@ -24,15 +26,15 @@ export const sourceSchema = guarded(
       .enum(['Beginning', 'End'])
       .default('Beginning')
       .describe(
-        'Where the group starts, and only when it has never existed: with the first entry, or with those added from then on.',
+        'First entry of a group that has never existed. Beginning: the first one in the stream. End: the first one that is added after the group is made.',
       ),
-    batchSize: count(1, 1000).default(100).describe('Entries read at a time.'),
+    batchSize: count(1, 1000).default(100).describe('Most entries of one read.'),
     batchBytes: size(64 * 2 ** 20)
       .default('4Mi')
-      .describe('Payload bytes read at a time.'),
+      .describe('Payload bytes that one read aims at.'),
     block: duration('100ms', '60s').default('5s').describe('How long one read waits for entries.'),
     inFlightBatches: count(1, 16).default(3).describe('Batches one consumer works on at once.'),
-    retention: retention.prefault({}).describe('What is kept in the stream.'),
+    retention: retention.prefault({}).describe('Which entries stay in the stream.'),
   }),
   {
     rule: '!has(self.retention.ignoredGroups) || !(self.group in self.retention.ignoredGroups)',

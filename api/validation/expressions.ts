@@ -1,6 +1,6 @@
 /**
- * CEL as the API server runs it: integers are int64, quantities and `format` are Kubernetes' extensions, and a rule that names
- * `oldSelf` is run only on a change.
+ * CEL as the API server runs it. Integers are int64. Quantities and `format` are Kubernetes' extensions. A rule that names
+ * `oldSelf` runs only on a change.
  */
 import { Environment } from '@marcbachmann/cel-js'
 import { parseQuantity } from '../quantity.ts'
@@ -55,8 +55,8 @@ function evaluate(expression: string, self: unknown, oldSelf?: unknown): unknown
 }
 
 /**
- * What CEL sees of a value: only what the schema names. Numbers become int64, for no field is a float; maps become Map, since CEL's
- * implementation takes an object with a key `constructor` for something else.
+ * The part of a value that CEL sees: only the fields that the schema names. Numbers become int64, for no field is a float; maps
+ * become Map, since CEL's implementation takes an object with a key `constructor` for something else.
  */
 function seen(value: unknown, structure: Structure): unknown {
   if (typeof value === 'number') return BigInt(value)
@@ -80,7 +80,7 @@ function broken(rule: Rule, self: unknown, oldSelf: unknown, path: string): Prob
   return [{ field, message: typeof value === 'string' ? value : rule.message }]
 }
 
-/** A rule that fails to run refuses the value, and a message that does falls back to the plain one: so has the API server it. */
+/** As in the API server, a rule that fails to run refuses the value, and a message that fails falls back to the plain one. */
 function attempt(expression: string, self: unknown, oldSelf: unknown): { readonly value?: unknown; readonly failed?: string } {
   try {
     return { value: evaluate(expression, self, oldSelf) }

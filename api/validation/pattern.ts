@@ -1,11 +1,11 @@
 /**
- * Regular expressions of payload schemas, in linear time. A pattern such as `^(a+)+$` takes a backtracking engine longer than
- * the universe on thirty hostile characters, and a consumer that hangs on one entry is a poison no delivery count cures. So
- * patterns run on an engine of this project, which knows lookaround but no back-references. It judges as V8 does, and V8 judges its single
- * characters and classes.
+ * Regular expressions of payload schemas, in linear time. On thirty hostile characters, a pattern such as `^(a+)+$` takes a
+ * backtracking engine longer than the age of the universe. A consumer that hangs on one entry is a poison that no delivery count
+ * cures. So patterns run on an engine of this project, which knows lookaround but no back-references. It judges as V8 does, and V8
+ * judges its single characters and classes.
  *
- * The engine costs some 2 µs where V8 takes half of one (short texts, measured). Patterns that cannot backtrack by their form
- * (anchored, nothing but single characters and classes, at most one of them of variable length) therefore stay with V8.
+ * The engine costs some 2 µs where V8 takes half of one (short texts, measured). Some patterns cannot backtrack by their form:
+ * anchored, only single characters and classes, at most one of them of variable length. They stay with V8.
  */
 import { type LinearMatcher, linearMatcher } from '../regexp/linear.ts'
 import { NotLinear } from '../regexp/syntax.ts'

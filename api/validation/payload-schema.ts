@@ -27,7 +27,7 @@ export function payloadProblems({ schema, idempotencyKey }: PayloadSpec): Proble
   const { findings } = consider(schema)
   const found = findings.flatMap((finding): Problem[] => {
     if (finding.weight === 'Remark') return []
-    return [finding.weight === 'Fault' ? located(finding) : { ...located(finding), tolerated: true }]
+    return [finding.weight === 'Unusable' ? located(finding) : { ...located(finding), tolerated: true }]
   })
   if (found.some(({ tolerated }) => tolerated !== true)) return found
   if (schema['type'] !== undefined && ![schema['type']].flat().includes('object')) {

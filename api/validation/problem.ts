@@ -1,6 +1,6 @@
 import { printableName } from '../printable.ts'
 
-/** What is wrong with one field of a resource, and what to write instead. */
+/** A problem of one field of a resource, with the remedy. */
 export interface Problem {
   /** Path as the API server spells it: `spec.redis.sentinel.nodes[0]`. */
   readonly field: string

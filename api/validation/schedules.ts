@@ -1,7 +1,7 @@
 /**
- * What no pattern can tell of a schedule: whether its cron fields can be read, whether they ever come true (31 February does not),
- * and whether its time zone exists. They are read as they are later (scaling/schedules.ts), field by field, so that the one that is
- * wrong can be named.
+ * Checks of a schedule that no pattern can make: whether its cron fields can be read, whether they ever come true (31 February does
+ * not), and whether its time zone exists. They are read as they are later (scaling/schedules.ts), field by field, so that the one
+ * that is wrong can be named.
  */
 import { comesTrue, cronOf } from '../cron.ts'
 import { isRecord, type Problem } from './problem.ts'
@@ -18,7 +18,7 @@ const fields = [
 /** Stands for a time that is drawn anew each time it is read. */
 const drawn = /(?:^|[^a-z])h(?:[^a-z]|$)/i
 
-/** What is wrong with five cron fields; undefined: nothing. */
+/** The problem of five cron fields; undefined: none. */
 export function cronProblem(cron: string): string | undefined {
   const texts = cron.split(' ')
   if (texts.length !== fields.length) return 'write five cron fields, minute hour day month weekday, such as 0 8 * * 1-5'
@@ -38,7 +38,7 @@ export function scheduleProblems(scaling: unknown): Problem[] {
     const { cron, timeZone } = isRecord(schedule) ? schedule : {}
     const at = (name: string) => `spec.scaling.schedules[${index}].${name}`
     const problems: Problem[] = []
-    // What has not even the form is told by the schema.
+    // The schema reports a value without even the form.
     const detail = typeof cron === 'string' && hasForm(cron) ? cronProblem(cron) : undefined
     if (detail !== undefined) problems.push({ field: at('cron'), message: detail, beyondServer: true })
     if (typeof timeZone === 'string' && !isTimeZone(timeZone)) {

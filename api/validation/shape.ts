@@ -1,9 +1,9 @@
-/** Types, bounds and unknown fields, in the API server's words, so that one remedy is told by both. */
+/** Types, bounds and unknown fields, in the API server's words, so that both report one remedy. */
 import type { Structure } from '../structure.ts'
 import { isRecord, type Problem, under } from './problem.ts'
 
 interface ShapeProblem extends Problem {
-  /** The API server runs no CEL rule on a value with such a fault. */
+  /** The API server runs no CEL rule on a value with such a problem. */
   readonly blocking: boolean
 }
 

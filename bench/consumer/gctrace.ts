@@ -3,7 +3,7 @@
 /** Flags that make V8 write a line for each collection. */
 export const gcTraceFlags = ['--trace-gc-nvp'] as const
 
-export interface Collections {
+interface Collections {
   readonly scavenges: number
   readonly markCompacts: number
   /** Bytes that moved to the old space. */

@@ -11,10 +11,10 @@
  */
 import { parseArgs } from 'node:util'
 import { startRedis } from '../../test/support/redis.ts'
+import type { Bench } from '../forward/bench.ts'
 import { bundleConsumer } from '../forward/bundle.ts'
 import { consumerOptions, consumerSettings } from '../forward/consumersettings.ts'
 import { runPaced } from '../forward/latency.ts'
-import type { Bench } from '../forward/measure.ts'
 import { createScope } from '../support/scope.ts'
 import { median } from '../support/statistics.ts'
 import { consumerCpuPerEntry } from './cpu.ts'
@@ -59,17 +59,17 @@ const figures = Object.keys(labels) as (keyof Round)[]
 async function measureRound(bench: Bench): Promise<Round> {
   const cpuMicrosecondsPerEntry = await consumerCpuPerEntry(bench, '1KiB', plan.entries)
   const traced = { ...bench, consumerFlags: [...bench.consumerFlags, ...gcTraceFlags] }
-  const { latency, output, measured } = await runPaced(traced, '1KiB', perSecond, plan.pacedMs)
+  const { delays, output, measured } = await runPaced(traced, { payload: '1KiB', perSecond, forMs: plan.pacedMs })
   const { scavenges, markCompacts, promotedBytes, pausesMs } = collections(output, measured)
   return {
     cpuMicrosecondsPerEntry,
-    p50Ms: latency.p50Ms,
-    p99Ms: latency.p99Ms,
+    p50Ms: delays.p50Ms,
+    p99Ms: delays.p99Ms,
     scavenges,
     markCompacts,
     medianScavengeMs: median(pausesMs.scavenges),
     longestPauseMs: Math.max(0, ...pausesMs.scavenges, ...pausesMs.markCompacts),
-    promotedBytesPerEntry: promotedBytes / latency.entries,
+    promotedBytesPerEntry: promotedBytes / delays.entries,
   }
 }
 

@@ -1,6 +1,6 @@
 /** Options of a bench for the settings of the consumer: V8's flags and malloc's variables, by default those of its image. */
 import { mallocSettings, v8Flags } from '../../build/v8flags.ts'
-import type { Bench } from './measure.ts'
+import type { Bench } from './bench.ts'
 
 const imageEnvironment = Object.entries(mallocSettings.consumer)
   .map(([variable, value]) => `${variable}=${value}`)

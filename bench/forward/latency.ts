@@ -1,25 +1,38 @@
 /**
- * The time from entry to job at half load. Entries come evenly, at half the measured rate. The queue's event stream has the time
- * at which each job was added. Both times are ids from the server, so no other clock is involved. They are exact to one
- * millisecond.
+ * The time from entry to job under an even load. The queue's event stream has the time at which each job was added. Both times are ids from
+ * the server, so no other clock is involved. They are exact to one millisecond.
+ *
+ * Beside it stands a control, at the same rate on the same machine: a reader of the group that only looks at the clock. Its delay is what
+ * machine, server and load cause by themselves.
  */
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { Redis } from 'ioredis'
 import { createScope } from '../support/scope.ts'
-import { percentile } from '../support/statistics.ts'
-import { type Bench, startContender, untilQueued } from './measure.ts'
-import { entryFields, names, type PayloadKind } from './workload.ts'
+import { median, percentile } from '../support/statistics.ts'
+import type { Bench } from './bench.ts'
+import { startContender, startControl } from './contenders.ts'
+import { untilQueued } from './measure.ts'
+import { addPaced, entriesOf, type Pace } from './pace.ts'
+import { names } from './workload.ts'
 
-export interface Latency {
-  readonly perSecond: number
+interface Delays {
   readonly entries: number
   readonly p50Ms: number
   readonly p99Ms: number
 }
 
+/** Medians over alternating rounds. */
+export interface Latency {
+  readonly perSecond: number
+  readonly p50Ms: number
+  readonly p99Ms: number
+  readonly controlP50Ms: number
+  readonly controlP99Ms: number
+  readonly rounds: readonly { readonly own: Delays; readonly control: Delays }[]
+}
+
 /** A paced load, and the consumer's output meanwhile. */
-export interface PacedRun {
-  readonly latency: Latency
+interface PacedRun {
+  readonly delays: Delays
   /** The consumer's whole stdout. */
   readonly output: string
   /** When the measured entries came, to the last job: milliseconds since the consumer's start. */
@@ -28,10 +41,38 @@ export interface PacedRun {
 
 const warmUpMs = 1_500
 
-export const measureLatency = async (bench: Bench, kind: PayloadKind, perSecond: number, forMs: number): Promise<Latency> =>
-  (await runPaced(bench, kind, perSecond, forMs)).latency
+/** @param between runs after each round */
+export async function measureLatency(
+  bench: Bench,
+  pace: Pace,
+  rounds: number,
+  between: () => Promise<unknown> = async () => undefined,
+): Promise<Latency> {
+  const found: { readonly own: Delays; readonly control: Delays }[] = []
+  for (let round = 0; round < rounds; round++) {
+    const ownFirst = round % 2 === 0 ? (await runPaced(bench, pace)).delays : undefined
+    const control = await runControl(bench, pace)
+    found.push({ own: ownFirst ?? (await runPaced(bench, pace)).delays, control })
+    await between()
+  }
+  return {
+    perSecond: pace.perSecond,
+    p50Ms: median(found.map(({ own }) => own.p50Ms)),
+    p99Ms: median(found.map(({ own }) => own.p99Ms)),
+    controlP50Ms: median(found.map(({ control }) => control.p50Ms)),
+    controlP99Ms: median(found.map(({ control }) => control.p99Ms)),
+    rounds: found,
+  }
+}
 
-export async function runPaced(bench: Bench, kind: PayloadKind, perSecond: number, forMs: number): Promise<PacedRun> {
+const delaysOf = (milliseconds: readonly number[]): Delays => ({
+  entries: milliseconds.length,
+  p50Ms: percentile(milliseconds, 0.5),
+  p99Ms: percentile(milliseconds, 0.99),
+})
+
+export async function runPaced(bench: Bench, pace: Pace): Promise<PacedRun> {
+  const { keyHash } = await import('../../redis/payload/idempotency.ts')
   const scope = createScope()
   try {
     const redis = bench.server.client()
@@ -40,56 +81,44 @@ export async function runPaced(bench: Bench, kind: PayloadKind, perSecond: numbe
     const meta = `${names.prefix}:${names.queue}:meta`
     // Else BullMQ trims the events of all but the last ten thousand jobs.
     await redis.hset(meta, 'opts.maxLenEvents', '10000000')
-    const input = { url: bench.server.url, payload: kind, count: 0, inFlight: 1 }
     const started = performance.now()
-    const child = await startContender(scope, bench, 'streampipeline', input)
+    const child = await startContender(scope, bench, 'streampipeline', { url: bench.server.url, payload: pace.payload, count: 0 })
     await child.output(/"running"/)
-    const warm = await pace(redis, kind, perSecond, warmUpMs, 0)
+    const warm = await addPaced(redis, { ...pace, forMs: warmUpMs }, 0)
     const fromMs = performance.now() - started
-    const entries = await pace(redis, kind, perSecond, forMs, warm.length)
-    const { at } = await untilQueued(redis, child, warm.length + entries.length)
+    const entries = await addPaced(redis, pace, warm.length)
+    const { at } = await untilQueued(redis, [child], warm.length + entries.length)
     // V8's output stays in a buffer of the C library until the process ends.
     await child.stop()
     const addedAt = await additions(redis)
-    const delays = entries.map(({ id, hash }) => {
-      const added = addedAt.get(hash)
+    const delays = entries.map(({ id, key }) => {
+      const added = addedAt.get(keyHash([key]))
       if (added === undefined) throw new Error(`no event says when the job of entry ${id} was added`)
       return added - Number(id.split('-')[0])
     })
-    return {
-      latency: { perSecond, entries: delays.length, p50Ms: percentile(delays, 0.5), p99Ms: percentile(delays, 0.99) },
-      output: child.stdout(),
-      measured: { fromMs, toMs: at - started },
-    }
+    return { delays: delaysOf(delays), output: child.stdout(), measured: { fromMs, toMs: at - started } }
   } finally {
     await scope.close()
   }
 }
 
-interface Paced {
-  readonly id: string
-  /** End of its job's id. */
-  readonly hash: string
-}
-
-/** Adds entries evenly, from the payload `first` on. A late tick adds all entries that are due by then. */
-async function pace(redis: Redis, kind: PayloadKind, perSecond: number, forMs: number, first: number): Promise<readonly Paced[]> {
-  const { keyHash } = await import('../../redis/payload/idempotency.ts')
-  const total = Math.floor((perSecond * forMs) / 1_000)
-  const fields = Array.from({ length: total }, (_, index) => entryFields(kind, first + index))
-  const begun = performance.now()
-  const sent: Promise<unknown>[] = []
-  for (let next = 0; next < total; ) {
-    const due = Math.min(total, Math.ceil(((performance.now() - begun) * perSecond) / 1_000))
-    if (due > next) {
-      const pipeline = redis.pipeline()
-      for (; next < due; next++) pipeline.xadd(names.stream, '*', ...(fields[next] ?? []))
-      sent.push(pipeline.exec())
-    }
-    await sleep(1)
+async function runControl(bench: Bench, pace: Pace): Promise<Delays> {
+  const scope = createScope()
+  try {
+    const redis = bench.server.client()
+    scope.after(() => redis.disconnect())
+    await redis.flushall()
+    const warmUp = { ...pace, forMs: warmUpMs }
+    const count = entriesOf(warmUp) + entriesOf(pace)
+    const child = await startControl(scope, { url: bench.server.url, payload: pace.payload, count })
+    await child.output(/"running"/)
+    const warm = await addPaced(redis, warmUp, 0)
+    await addPaced(redis, pace, warm.length)
+    const [, list = '[]'] = await child.output(/^delays (\[.*\])$/m)
+    return delaysOf((JSON.parse(list) as number[]).slice(warm.length))
+  } finally {
+    await scope.close()
   }
-  const replies = (await Promise.all(sent)).flat() as [unknown, string][]
-  return replies.map(([, id], index) => ({ id, hash: keyHash([fields[index]?.[3] ?? '']) }))
 }
 
 /** When each job was added, by the key hash that its id ends with. */

@@ -1,34 +1,37 @@
 /**
- * One measurement of one contender. The stream of an empty Redis is filled, then the contender's process is started, and its jobs
- * are counted from outside until all are queued. The rate is taken between the first tenth and the last job, for every contender
+ * One measurement of one contender. The source of an empty Redis is filled, then the contender's process is started, and its jobs
+ * are counted from outside until all are queued and the source holds none of them: one that acknowledges late does not end early. Rate and Redis' work are taken between the first tenth and the last job, for every contender
  * alike. That excludes the start of a process, and its first, uncompiled rounds.
  */
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
 import type { Redis } from 'ioredis'
-import { type RunningProcess, startProcess } from '../../test/support/process.ts'
-import type { RedisServer } from '../../test/support/redis.ts'
+import type { RunningProcess } from '../../test/support/process.ts'
 import { peakResidentBytes } from '../support/processmemory.ts'
+import { mainThreadMicroseconds } from '../support/redisinfo.ts'
 import { createScope } from '../support/scope.ts'
-import type { ContenderInput } from './contender/input.ts'
-import { entryFields, names, type PayloadKind, pipelineDocument } from './workload.ts'
+import type { Bench } from './bench.ts'
+import { type Contender, kinds, startContender } from './contenders.ts'
+import { fillSource, type Source } from './sources.ts'
+import { names, type PayloadKind } from './workload.ts'
 
-export type Contender = 'streampipeline' | 'article' | 'addBulk' | 'addBulk x3'
-
-export interface Bench {
-  readonly server: RedisServer
-  /** The program that consumes. */
-  readonly program: string
-  /** V8 flags of the consumer, as its image sets them. */
-  readonly consumerFlags: readonly string[]
-  readonly consumerEnvironment: Readonly<Record<string, string>>
+export interface Task {
+  readonly contender: Contender
+  readonly payload: PayloadKind
+  /** Jobs. */
+  readonly count: number
+  /** Of the server, or of a proxy before it. */
+  readonly port: number
+  /** The pipeline's; default: the product's. */
+  readonly batchSize?: number
+  /** Consumers that share the work; default 1. */
+  readonly processes?: number
 }
 
 export interface Measurement {
   readonly perSecond: number
+  /** CPU time of Redis' main thread for a job: reading, adding, marking and acknowledging. NaN where the server does not count it. */
+  readonly redisMicroseconds: number
+  /** Of the first process. */
   readonly peakResidentBytes: number | undefined
 }
 
@@ -36,101 +39,90 @@ const warmUpShare = 0.1
 const pollMs = 3
 const withinMs = 180_000
 
-/** @param port of the server, or of a proxy before it */
-export async function measure(
-  bench: Bench,
-  contender: Contender,
-  kind: PayloadKind,
-  count: number,
-  port: number,
-): Promise<Measurement> {
+export async function measure(bench: Bench, task: Task): Promise<Measurement> {
+  const { contender, payload, count, port, batchSize, processes = 1 } = task
   const scope = createScope()
   try {
     const redis = bench.server.client()
     scope.after(() => redis.disconnect())
     await redis.flushall()
-    if (contender === 'streampipeline' || contender === 'article') await fill(bench.server, kind, 0, count)
-    const child = await startContender(scope, bench, contender, {
-      url: `redis://127.0.0.1:${port}`,
-      payload: kind,
-      count,
-      inFlight: 1,
-    })
-    let warm: { readonly jobs: number; readonly at: number } | undefined
-    const end = await untilQueued(redis, child, count, (jobs, at) => {
-      if (warm === undefined && jobs >= count * warmUpShare) warm = { jobs, at }
-    })
-    const perSecond = ((end.jobs - (warm?.jobs ?? 0)) / (end.at - (warm?.at ?? Number.NaN))) * 1_000
-    return { perSecond, peakResidentBytes: await peakResidentBytes(child.pid) }
+    await fillSource(bench.server, kinds[contender].source, payload, 0, count)
+    const input = { url: `redis://127.0.0.1:${port}`, payload, count, ...(batchSize === undefined ? {} : { batchSize }) }
+    const children = await Promise.all(
+      Array.from({ length: processes }, async (_, place) => await startContender(scope, bench, contender, input, place)),
+    )
+    // Else the rate would be that of the first one to start.
+    if (processes > 1) await Promise.all(children.map(async (child) => await child.output(/"running"/)))
+    await untilQueued(redis, children, count * warmUpShare)
+    const warm = await reading(redis)
+    await untilQueued(redis, children, count)
+    await untilSettled(redis, kinds[contender].source)
+    const end = await reading(redis)
+    const jobs = end.jobs - warm.jobs
+    if (jobs === 0) throw new Error(`${count} jobs are too few for ${contender}: all were queued between two readings`)
+    return {
+      perSecond: (jobs / (end.at - warm.at)) * 1_000,
+      redisMicroseconds: (end.redisMicroseconds - warm.redisMicroseconds) / jobs,
+      peakResidentBytes: await peakResidentBytes(children[0]?.pid ?? -1),
+    }
   } finally {
     await scope.close()
   }
 }
 
+const waiting = `${names.prefix}:${names.queue}:wait`
+
+/** Jobs and Redis' work, of one moment. `at` is of the clock of `performance`. */
+async function reading(redis: Redis) {
+  const replies = await redis.multi().llen(waiting).info('cpu').exec()
+  const at = performance.now()
+  const [[, jobs], [, info]] = replies as [[unknown, number], [unknown, string]]
+  return { jobs, at, redisMicroseconds: mainThreadMicroseconds(info) }
+}
+
 /**
- * Counts the jobs every few milliseconds until there are `count`, and hands each reading to `seen`.
+ * Counts the jobs every few milliseconds until there are `count`.
  *
  * @returns the last reading; `at` is of the clock of `performance`
  */
 export async function untilQueued(
   redis: Redis,
-  child: RunningProcess,
+  children: readonly RunningProcess[],
   count: number,
-  seen: (jobs: number, at: number) => void = () => undefined,
 ): Promise<{ readonly jobs: number; readonly at: number }> {
-  const wait = `${names.prefix}:${names.queue}:wait`
   const deadline = performance.now() + withinMs
   for (;;) {
-    const jobs = await redis.llen(wait)
+    const jobs = await redis.llen(waiting)
     const at = performance.now()
-    seen(jobs, at)
     if (jobs >= count) return { jobs, at }
     if (at > deadline) throw new Error(`${jobs} of ${count} jobs are queued after ${withinMs} ms`)
-    if (!child.running()) throw new Error(`the process ended before all jobs were queued:\n${child.stdout()}${child.stderr()}`)
+    const ended = children.find((child) => !child.running())
+    if (ended !== undefined) {
+      throw new Error(`the process ended before all jobs were queued:\n${ended.stdout()}${ended.stderr()}`)
+    }
     await sleep(pollMs)
   }
 }
 
-const contenderFile = (name: string) => fileURLToPath(new URL(`./contender/${name}.ts`, import.meta.url))
-
-export async function startContender(
-  scope: ReturnType<typeof createScope>,
-  bench: Bench,
-  contender: Contender,
-  input: ContenderInput,
-): Promise<RunningProcess> {
-  switch (contender) {
-    case 'streampipeline': {
-      const folder = await mkdtemp(join(tmpdir(), 'streampipeline-bench-'))
-      scope.after(async () => await rm(folder, { recursive: true, force: true }))
-      const config = join(folder, 'pipeline.yaml')
-      await writeFile(config, JSON.stringify(pipelineDocument(input.url)))
-      const args = ['consume', '--config', config, '--name', 'bench', '--listen', '127.0.0.1:0']
-      return await startProcess(scope, [...bench.consumerFlags, bench.program, ...args], { env: bench.consumerEnvironment })
-    }
-    case 'article':
-      return await startProcess(scope, [contenderFile('article'), JSON.stringify(input)])
-    case 'addBulk':
-      return await startProcess(scope, [contenderFile('addbulk'), JSON.stringify(input)])
-    case 'addBulk x3':
-      return await startProcess(scope, [contenderFile('addbulk'), JSON.stringify({ ...input, inFlight: 3 })])
-    default:
-      return contender satisfies never
+/** Waits until the source holds no request that is under way. */
+async function untilSettled(redis: Redis, source: Source): Promise<void> {
+  const deadline = performance.now() + withinMs
+  for (let open = await underWay(redis, source); open > 0; open = await underWay(redis, source)) {
+    if (performance.now() > deadline) throw new Error(`${open} requests are still under way after ${withinMs} ms`)
+    await sleep(pollMs)
   }
 }
 
-/** Bytes sent before the replies are waited for, about. */
-const chunkBytes = 2 ** 20
-
-/** Adds entries `from` to `to` (exclusive) to the stream. */
-export async function fill(server: RedisServer, kind: PayloadKind, from: number, to: number): Promise<void> {
-  const redis = server.client()
-  const entryBytes = entryFields(kind, from).reduce((sum, text) => sum + text.length, 0)
-  const chunk = Math.ceil(chunkBytes / entryBytes)
-  for (let at = from; at < to; at += chunk) {
-    const pipeline = redis.pipeline()
-    for (let index = at; index < Math.min(to, at + chunk); index++) pipeline.xadd(names.stream, '*', ...entryFields(kind, index))
-    await pipeline.exec()
+async function underWay(redis: Redis, source: Source): Promise<number> {
+  switch (source) {
+    case 'Entries':
+    case 'Documents':
+      return Number((await redis.xpending(names.stream, names.group))[0])
+    case 'Queue':
+      return await redis.llen(`${names.prefix}:${names.sourceQueue}:active`)
+    case 'Memory':
+      return 0
+    default:
+      return source satisfies never
   }
-  redis.disconnect()
 }

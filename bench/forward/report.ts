@@ -1,125 +1,168 @@
-/** The figures as JSON and as a table: medians over rounds, and ratios between contenders of the same run. */
+/** The figures of a run as JSON: medians over rounds. A ratio is taken within each round, between contenders that ran one after the other. */
+import type { DispatchCost } from '../library/dispatch.ts'
+import type { FirstUse } from '../library/firstuse.ts'
+import { type Calibration, type Judgement, machineState } from '../support/calibration.ts'
 import { median } from '../support/statistics.ts'
+import { barsOf, type Figures, type Judged, judgeBars } from './bars.ts'
+import type { Contender } from './contenders.ts'
+import type { Curve } from './curves.ts'
 import type { Latency } from './latency.ts'
-import type { Contender, Measurement } from './measure.ts'
+import type { Measurement } from './measure.ts'
+import type { Distance } from './plan.ts'
 import type { PayloadKind } from './workload.ts'
-
-export type Distance = 'loopback' | '2ms'
 
 export interface Sample extends Measurement {
   readonly payload: PayloadKind
   readonly distance: Distance
   readonly contender: Contender
+  readonly round: number
 }
 
-interface Ratios {
-  readonly overArticleLoopback: number
-  readonly overAddBulk: number
-  readonly overArticle2ms: number
+/** One contender with one payload at one distance. */
+export interface Standing {
+  readonly payload: PayloadKind
+  readonly distance: Distance
+  readonly contender: Contender
+  /** Median. */
+  readonly perSecond: number
+  readonly redisMicroseconds: number
+  readonly rounds: readonly number[]
 }
 
-export interface Report {
-  /** The least favourable payload's. */
-  readonly ratios: Ratios
-  readonly bars: Ratios & { readonly peakResidentMiB: number; readonly p99Ms: number }
-  readonly byPayload: Readonly<Partial<Record<PayloadKind, Ratios>>>
-  /** Consumer's peak, with 1 KiB payloads, at full load. */
-  readonly peakResidentMiB: number
-  /** The same with payloads of 256 KiB, and the bound that `validate` states for that pipeline. */
-  readonly large: { readonly peakResidentMiB: number; readonly budgetMiB: number }
-  readonly latency: Latency
-  readonly perSecond: readonly {
-    readonly payload: PayloadKind
-    readonly distance: Distance
-    readonly contender: Contender
-    readonly median: number
-    readonly rounds: readonly number[]
-  }[]
-  readonly measuredRoundTripMs: number
-  readonly consumerFlags: readonly string[]
-  readonly consumerEnvironment: Readonly<Record<string, string>>
+interface Circumstances {
+  readonly form: 'quick' | 'full'
+  /** Less work than the form's own. */
+  readonly reduced: boolean
+  readonly processors: number
   readonly node: string
   readonly redis: string
+  readonly consumerFlags: readonly string[]
+  readonly consumerEnvironment: Readonly<Record<string, string>>
+  readonly measuredRoundTripMs: number
+  /** Of payloads of 256 KiB, as `validate` states it. */
+  readonly budgetMiB: number
 }
 
-const bars = { overArticleLoopback: 6, overAddBulk: 0.95, overArticle2ms: 120, peakResidentMiB: 128, p99Ms: 10 } as const
+export interface Report extends Figures {
+  readonly judged: boolean
+  /** Why not. */
+  readonly reason?: string
+  readonly latency: Latency
+  readonly dispatch: Omit<DispatchCost, 'rounds'>
+  readonly library: FirstUse & { readonly installedMiB: number }
+  readonly bars: readonly Judged[]
+  /** Each ratio by round, for comparisons with other runs. */
+  readonly rounds: Readonly<Record<string, readonly number[]>>
+  readonly standings: readonly Standing[]
+  readonly machine: { readonly contention: number; readonly drift: number; readonly calibrations: number }
+  readonly skipped: readonly { readonly contender: Contender; readonly reason: string }[]
+  readonly curves: readonly Curve[]
+  readonly circumstances: Circumstances
+}
 
-export function report(
-  samples: readonly Sample[],
-  circumstances: Pick<
-    Report,
-    'large' | 'latency' | 'measuredRoundTripMs' | 'consumerFlags' | 'consumerEnvironment' | 'node' | 'redis'
-  >,
-): Report {
-  const payloads = [...new Set(samples.map(({ payload }) => payload))]
-  const contenders = [...new Set(samples.map(({ contender }) => contender))]
-  const rounds = (payload: PayloadKind, distance: Distance, contender: Contender) =>
-    samples
-      .filter((sample) => sample.payload === payload && sample.distance === distance && sample.contender === contender)
-      .map(({ perSecond }) => perSecond)
-  const ratio = (payload: PayloadKind, distance: Distance, other: Contender) =>
-    round2(median(rounds(payload, distance, 'streampipeline')) / median(rounds(payload, distance, other)))
-  const byPayload = Object.fromEntries(
-    payloads.map((payload) => [
-      payload,
-      {
-        overArticleLoopback: ratio(payload, 'loopback', 'article'),
-        overAddBulk: ratio(payload, 'loopback', 'addBulk'),
-        overArticle2ms: ratio(payload, '2ms', 'article'),
-      },
-    ]),
-  )
-  const worst = (name: keyof Ratios) => Math.min(...Object.values(byPayload).map((ratios) => ratios[name]))
+export interface Measured {
+  readonly samples: readonly Sample[]
+  readonly calibrations: readonly Calibration[]
+  readonly latency: Latency
+  readonly peakLargeBytes: number
+  readonly dispatch: DispatchCost
+  readonly firstUse: FirstUse
+  readonly installedBytes: number
+  readonly skipped: Report['skipped']
+  readonly curves: readonly Curve[]
+  readonly circumstances: Circumstances
+}
+
+export function report(measured: Measured): Report {
+  const { samples, latency, firstUse, skipped, curves, circumstances } = measured
+  const { rounds: dispatchRounds, ...dispatch } = measured.dispatch
+  const { judgement: quiet, ...machine } = machineState(measured.calibrations)
+  const judgement: Judgement = circumstances.reduced
+    ? { judged: false, reason: 'the run was reduced, by --scale or --rounds' }
+    : quiet
+  const ratios = (distance: Distance, other: Contender, figure: 'perSecond' | 'redisMicroseconds' = 'perSecond') =>
+    roundRatios(samples, distance, other, figure)
+  const rounds = {
+    'ratios.overAddBulk': ratios('loopback', 'addBulk'),
+    'ratios.overAddBulkPipelined': ratios('loopback', 'addBulk x3'),
+    'ratios.overArticleLoopback': ratios('loopback', 'article'),
+    'ratios.overArticle2ms': ratios('2ms', 'article'),
+    'ratios.redisCpuOverAddBulk': ratios('loopback', 'addBulk', 'redisMicroseconds'),
+    'dispatch.overXadd': dispatchRounds.overXadd.map(round3),
+    'dispatch.overXadd2ms': dispatchRounds.overXadd2ms.map(round3),
+    'dispatch.manyOverPipelined': dispatchRounds.manyOverPipelined.map(round3),
+  }
+  const middle = (figure: keyof typeof rounds) => round3(median(rounds[figure]))
   const peaks = samples.filter(({ contender, payload }) => contender === 'streampipeline' && payload === '1KiB')
-  return {
+  const peakBytes = Math.max(...peaks.map(({ peakResidentBytes }) => peakResidentBytes ?? Number.NaN))
+  const figures = {
     ratios: {
-      overArticleLoopback: worst('overArticleLoopback'),
-      overAddBulk: worst('overAddBulk'),
-      overArticle2ms: worst('overArticle2ms'),
+      overAddBulk: middle('ratios.overAddBulk'),
+      overAddBulkPipelined: middle('ratios.overAddBulkPipelined'),
+      overArticleLoopback: middle('ratios.overArticleLoopback'),
+      overArticle2ms: middle('ratios.overArticle2ms'),
+      redisCpuOverAddBulk: middle('ratios.redisCpuOverAddBulk'),
     },
-    bars,
-    byPayload,
-    peakResidentMiB: round2(Math.max(...peaks.map(({ peakResidentBytes }) => peakResidentBytes ?? Number.NaN)) / 2 ** 20),
-    ...circumstances,
-    perSecond: payloads.flatMap((payload) =>
-      (['loopback', '2ms'] as const).flatMap((distance) =>
-        contenders.flatMap((contender) => {
-          const found = rounds(payload, distance, contender).map(Math.round)
-          return found.length === 0 ? [] : [{ payload, distance, contender, median: Math.round(median(found)), rounds: found }]
-        }),
-      ),
-    ),
+    latency,
+    memory: { peakMiB: mebibytes(peakBytes), peakLargeMiB: mebibytes(measured.peakLargeBytes) },
+    dispatch: {
+      dispatchMs: round3(dispatch.dispatchMs),
+      xaddMs: round3(dispatch.xaddMs),
+      overXadd: middle('dispatch.overXadd'),
+      overXadd2ms: middle('dispatch.overXadd2ms'),
+      manyOverPipelined: middle('dispatch.manyOverPipelined'),
+    },
+    library: {
+      importMs: round3(firstUse.importMs),
+      firstDispatchMs: round3(firstUse.firstDispatchMs),
+      peersMs: round3(firstUse.peersMs),
+      installedMiB: mebibytes(measured.installedBytes),
+    },
+  }
+  return {
+    ...judgement,
+    ...figures,
+    bars: judgeBars(barsOf(figures), judgement),
+    rounds,
+    standings: standingsOf(samples),
+    machine,
+    skipped,
+    curves,
+    circumstances,
   }
 }
 
-export function table(result: Report): string {
-  const { ratios, latency, large } = result
-  const rate = (value: number) => value.toLocaleString('en-US').padStart(8)
-  const lines = result.perSecond.map(
-    ({ payload, distance, contender, median: middle, rounds }) =>
-      `${payload.padEnd(6)} ${distance.padEnd(9)} ${contender.padEnd(15)} ${rate(middle)}/s   ${rounds.join(' ')}`,
-  )
-  const compared = (label: string, value: number, sign: '≥' | '≤' | '<', bar: number) => {
-    const kept = sign === '≥' ? value >= bar : sign === '≤' ? value <= bar : value < bar
-    return `${label.padEnd(44)} ${String(value).padStart(8)}  ${sign} ${bar}  ${kept ? 'ok' : 'MISSED'}`
-  }
-  return [
-    'payload where     contender          median   rounds',
-    ...lines,
-    '',
-    compared("times the article's loop, loopback", ratios.overArticleLoopback, '≥', bars.overArticleLoopback),
-    compared('times bare addBulk, loopback', ratios.overAddBulk, '≥', bars.overAddBulk),
-    compared(
-      `times the article's loop, 2 ms (${result.measuredRoundTripMs} seen)`,
-      ratios.overArticle2ms,
-      '≥',
-      bars.overArticle2ms,
-    ),
-    compared('peak memory of the consumer, 1 KiB, MiB', result.peakResidentMiB, '≤', bars.peakResidentMiB),
-    compared('peak memory of the consumer, 256 KiB, MiB', large.peakResidentMiB, '≤', large.budgetMiB),
-    compared(`p99 entry to job at ${Math.round(latency.perSecond)}/s, ms (p50 ${latency.p50Ms})`, latency.p99Ms, '<', bars.p99Ms),
-    `consumer: Node ${result.node} ${result.consumerFlags.join(' ')}; Redis ${result.redis}`,
-  ].join('\n')
+/** This consumer's figure over another contender's, by round. The bars are stated for payloads of 1 KiB. */
+function roundRatios(
+  samples: readonly Sample[],
+  distance: Distance,
+  other: Contender,
+  figure: 'perSecond' | 'redisMicroseconds',
+): readonly number[] {
+  const of = (contender: Contender) =>
+    new Map(
+      samples
+        .filter((sample) => sample.payload === '1KiB' && sample.distance === distance && sample.contender === contender)
+        .map((sample) => [sample.round, sample[figure]]),
+    )
+  const others = of(other)
+  return [...of('streampipeline')].flatMap(([round, own]) => {
+    const theirs = others.get(round)
+    return theirs === undefined ? [] : [round3(own / theirs)]
+  })
 }
 
-const round2 = (value: number) => Math.round(value * 100) / 100
+function standingsOf(samples: readonly Sample[]): readonly Standing[] {
+  const groups = Map.groupBy(samples, ({ payload, distance, contender }) => [payload, distance, contender].join())
+  return [...groups.values()].flatMap((group) => {
+    const [first] = group
+    if (first === undefined) return []
+    const rates = group.map(({ perSecond }) => Math.round(perSecond))
+    const { payload, distance, contender } = first
+    const redisMicroseconds = round3(median(group.map((sample) => sample.redisMicroseconds)))
+    return [{ payload, distance, contender, perSecond: Math.round(median(rates)), redisMicroseconds, rounds: rates }]
+  })
+}
+
+const round3 = (value: number) => Math.round(value * 1_000) / 1_000
+const mebibytes = (bytes: number) => Math.round(bytes / 2 ** 18) / 4

@@ -1,16 +1,21 @@
 /**
- * The payloads: vegetation-index requests as in the quick start, about 200 bytes; the same with a field boundary, about 1 KiB;
- * and, for memory only, the same with a raster of 256 KiB. All are distinct, and equal for an equal index. The pipeline checks
+ * The payloads: vegetation-index requests as in the quick start, about 200 bytes; the same with a field boundary, about 1 KiB; the same
+ * with a raster, 64 KiB; and, for memory only, with one of 256 KiB. All are distinct, and equal for an equal index. The pipeline checks
  * each against its schema.
  */
 import { createHash } from 'node:crypto'
 
-export type PayloadKind = 'ndvi' | '1KiB' | '256KiB'
+export type PayloadKind = '200B' | '1KiB' | '64KiB' | '256KiB'
 
-/** Those whose forwarding is timed. */
-export const timedPayloads: readonly PayloadKind[] = ['1KiB', 'ndvi']
-
-export const names = { stream: 'ndvi:jobs', group: 'ndvi', queue: 'ndvi', prefix: 'bull', jobName: 'compute' } as const
+export const names = {
+  stream: 'ndvi:jobs',
+  group: 'ndvi',
+  queue: 'ndvi',
+  prefix: 'bull',
+  jobName: 'compute',
+  /** The queue that is forwarded from queue to queue. */
+  sourceQueue: 'ndvi-requests',
+} as const
 
 /** Job options of every contender, so that jobs are equal. */
 export const jobOptions = {
@@ -29,10 +34,12 @@ export function payload(kind: PayloadKind, index: number) {
     enqueue_timestamp: 1_780_000_000 + index / 100,
   }
   switch (kind) {
-    case 'ndvi':
+    case '200B':
       return request
     case '1KiB':
       return { ...request, boundary: boundary(index) }
+    case '64KiB':
+      return { ...request, raster: `${index}`.padEnd(2 ** 16 - 256, 'ndvi') }
     case '256KiB':
       return { ...request, raster: `${index}`.padEnd(2 ** 18 - 256, 'ndvi') }
     default:
@@ -52,15 +59,15 @@ export function entryFields(kind: PayloadKind, index: number): string[] {
   return Object.entries(payload(kind, index)).flatMap(([name, value]) => [name, String(value)])
 }
 
-/** The pipeline that forwards it, every guarantee on. */
-export function pipelineDocument(url: string) {
+/** The pipeline that forwards it, every guarantee on. @param batchSize entries read at a time; default: the product's */
+export function pipelineDocument(url: string, batchSize?: number) {
   return {
     apiVersion: 'streampipeline.dev/v1alpha1',
     kind: 'StreamPipeline',
     metadata: { name: 'bench' },
     spec: {
       redis: { url },
-      source: { stream: names.stream, group: names.group },
+      source: { stream: names.stream, group: names.group, ...(batchSize === undefined ? {} : { batchSize }) },
       payload: {
         idempotencyKey: ['request_hash'],
         schema: {

@@ -14,7 +14,7 @@ const namespace = 'default'
 const merge = 'application/merge-patch+json'
 const atOnce = 24
 
-export interface Fleet {
+interface Fleet {
   readonly pipelines: MutableStore<PipelineObject>
   readonly deployments: MutableStore<DeploymentObject>
   /** Names, in order. */
@@ -32,6 +32,8 @@ export interface Fleet {
 export async function startFleet(scope: Scope, transport: Transport, count: number, redisUrl: string): Promise<Fleet> {
   const names = Array.from({ length: count }, (_, n) => `p${String(n).padStart(5, '0')}`)
   const waiting = new Map<string, (atMs: number) => void>()
+  /** By uid of a Deployment: the generation that was marked last. */
+  const marked = new Map<string, number>()
   const pipelines = createStore<PipelineObject>()
   const deployments = createStore<DeploymentObject>({
     handlers: [
@@ -40,7 +42,11 @@ export async function startFleet(scope: Scope, transport: Transport, count: numb
         const { object, before } = change
         const name = object.metadata.name?.replace(/-consumer$/, '') ?? ''
         // As the Deployment controller does: a rollout counts as seen only for the generation that its status names.
-        if (object.status?.observedGeneration !== object.metadata.generation) void available(object)
+        const { uid = '', generation = 0 } = object.metadata
+        if (object.status?.observedGeneration !== generation && marked.get(uid) !== generation) {
+          marked.set(uid, generation)
+          void available(object)
+        }
         if (before !== undefined && before.metadata.generation !== object.metadata.generation) {
           waiting.get(name)?.(performance.now())
           waiting.delete(name)

@@ -10,7 +10,7 @@ export interface OperatorProcess extends RunningProcess {
   readonly startedMs: number
 }
 
-export interface OperatorProgram {
+interface OperatorProgram {
   start(name: string, more?: readonly string[]): Promise<OperatorProcess>
 }
 

@@ -7,10 +7,11 @@ import type { PathKind } from '../../redis/settle/path.ts'
 import { openPath } from '../../test/paths/fixture.ts'
 import { startRedis } from '../../test/support/redis.ts'
 import { entryFields } from '../forward/workload.ts'
+import { mainThreadMicroseconds } from '../support/redisinfo.ts'
 import { createScope } from '../support/scope.ts'
-import { infoNumber, readEntries, settleEntries } from './settling.ts'
+import { readEntries, settleEntries } from './settling.ts'
 
-export type Place = 'stream' | 'queue' | 'both'
+type Place = 'stream' | 'queue' | 'both'
 
 export interface BatchCost {
   readonly path: PathKind
@@ -68,9 +69,9 @@ async function startMeter(redis: Redis) {
   await redis.config('SET', 'slowlog-max-len', 100_000)
   await redis.config('RESETSTAT')
   await redis.call('SLOWLOG', 'RESET')
-  const before = await mainThreadMicroseconds(redis)
+  const before = mainThreadMicroseconds(await redis.info('cpu'))
   return async () => {
-    const cpuMicroseconds = (await mainThreadMicroseconds(redis)) - before
+    const cpuMicroseconds = mainThreadMicroseconds(await redis.info('cpu')) - before
     const logged = (await redis.call('SLOWLOG', 'GET', '-1')) as readonly (readonly [id: number, at: number, took: number])[]
     const [, calls = 0, took = 0] = (/^cmdstat_exec:calls=(\d+),usec=(\d+)/m.exec(await redis.info('commandstats')) ?? []).map(
       Number,
@@ -81,9 +82,4 @@ async function startMeter(redis: Redis) {
       transactionMs: calls === 0 ? 0 : took / calls / 1_000,
     }
   }
-}
-
-async function mainThreadMicroseconds(redis: Redis): Promise<number> {
-  const cpu = await redis.info('cpu')
-  return (infoNumber(cpu, 'used_cpu_user_main_thread') + infoNumber(cpu, 'used_cpu_sys_main_thread')) * 1_000_000
 }

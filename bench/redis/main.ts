@@ -11,6 +11,7 @@
 import { parseArgs } from 'node:util'
 import { pathKinds } from '../../test/paths/fixture.ts'
 import { startRedis } from '../../test/support/redis.ts'
+import { versionIn } from '../support/redisinfo.ts'
 import { createScope } from '../support/scope.ts'
 import { median } from '../support/statistics.ts'
 import { type BatchCost, batchCosts } from './commands.ts'
@@ -69,8 +70,7 @@ async function commandCosts() {
 async function serverVersion(): Promise<string> {
   const scope = createScope()
   try {
-    const info = await (await startRedis(scope)).client().info('server')
-    return /^(?:redis|valkey)_version:(\S+)/m.exec(info)?.[1] ?? 'unknown'
+    return versionIn(await (await startRedis(scope)).client().info('server'))
   } finally {
     await scope.close()
   }

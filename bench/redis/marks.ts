@@ -5,8 +5,9 @@
 import { openPath } from '../../test/paths/fixture.ts'
 import { startRedis } from '../../test/support/redis.ts'
 import { entryFields, names } from '../forward/workload.ts'
+import { infoNumber } from '../support/redisinfo.ts'
 import { createScope } from '../support/scope.ts'
-import { forwardEntries, infoNumber } from './settling.ts'
+import { forwardEntries } from './settling.ts'
 
 const batchSize = 1_000
 
@@ -17,7 +18,7 @@ export async function bytesPerMark(marks: number): Promise<number> {
     const server = await startRedis(scope)
     const path = await openPath(scope, 'Atomic', { stream: server, queue: server }, { name: names.queue, ...places })
     const forward = async (from: number) => {
-      const entries = Array.from({ length: batchSize }, (_, index) => entryFields('ndvi', from + index))
+      const entries = Array.from({ length: batchSize }, (_, index) => entryFields('200B', from + index))
       await forwardEntries(path, entries)
       const jobs = await path.live()
       const rest = ['wait', 'events', 'marker'].map((end) => path.queueKey + end)

@@ -1,4 +1,4 @@
-/** Common to both measurements: forwarding entries on a path, and numbers of INFO. */
+/** Common to both measurements: forwarding entries on a path. */
 import type { Delivery } from '../../redis/stream/pending.ts'
 import type { OpenPath } from '../../test/paths/fixture.ts'
 
@@ -21,7 +21,3 @@ export async function settleEntries(path: OpenPath, entries: readonly Delivery[]
 
 export const forwardEntries = async (path: OpenPath, entries: readonly string[][]): Promise<void> =>
   await settleEntries(path, await readEntries(path, entries))
-
-/** A field of INFO's reply; NaN where the server has none. */
-export const infoNumber = (info: string, field: string): number =>
-  Number(new RegExp(`^${field}:([\\d.]+)`, 'm').exec(info)?.[1] ?? Number.NaN)

@@ -1,7 +1,7 @@
 /** Closes the resources of a bench or trial in reverse order, at its end. Fixtures of test/support take it as their scope. */
 import type { Scope } from '../../test/support/scope.ts'
 
-export interface ClosableScope extends Scope {
+interface ClosableScope extends Scope {
   /** Runs the registered functions, last first. The first failure is thrown once all have run. */
   close(): Promise<void>
 }

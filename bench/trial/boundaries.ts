@@ -1,13 +1,13 @@
 /** Every command boundary of a consumer's run, before and after, on every path, with real processes that get SIGKILL. */
 import type { PathKind } from '../../redis/settle/path.ts'
-import { pathKinds } from '../../test/crash/assemble.ts'
-import { prepareCrashes } from '../../test/crash/attempt.ts'
-import { processVictims } from '../../test/crash/victim.ts'
-import type { Side } from '../../test/crash/wire.ts'
+import { pathKinds } from '../../test/scenarios/crash/assemble.ts'
+import { prepareCrashes } from '../../test/scenarios/crash/attempt.ts'
+import { processVictims } from '../../test/scenarios/crash/victim.ts'
+import type { Side } from '../../test/scenarios/crash/wire.ts'
 import { startRedis } from '../../test/support/redis.ts'
 import type { Scope } from '../../test/support/scope.ts'
 
-export interface BoundaryTried {
+interface BoundaryTried {
   readonly path: PathKind
   readonly index: number
   readonly side: Side
@@ -17,11 +17,13 @@ export interface BoundaryTried {
   readonly failure?: string
 }
 
-export interface BoundariesResult {
+interface BoundariesResult {
   readonly ok: boolean
   readonly tried: number
   readonly failed: number
   readonly byPath: Readonly<Record<string, number>>
+  /** Whether entries carried options of their own. */
+  readonly ownOptions: boolean
   readonly boundaries: readonly BoundaryTried[]
   readonly seconds: number
 }
@@ -30,6 +32,7 @@ export async function tryBoundaries(
   scope: Scope,
   progress: (line: string) => void,
   paths: readonly PathKind[] = pathKinds,
+  ownOptions = false,
 ): Promise<BoundariesResult> {
   const begun = performance.now()
   const servers = [await startRedis(scope), await startRedis(scope)]
@@ -37,7 +40,7 @@ export async function tryBoundaries(
   scope.after(victims.close)
   const boundaries: BoundaryTried[] = []
   for (const path of paths) {
-    const crashes = await prepareCrashes(path, servers, victims)
+    const crashes = await prepareCrashes(path, servers, victims, ownOptions)
     // The run's length varies by a few commands: it has ended when neither side of a boundary is reached any more.
     for (let index = 0, ended = false; !ended; index++) {
       ended = true
@@ -54,7 +57,7 @@ export async function tryBoundaries(
   const failed = boundaries.filter(({ failure }) => failure !== undefined).length
   const byPath = Object.fromEntries(paths.map((path) => [path, boundaries.filter((tried) => tried.path === path).length]))
   const seconds = Math.round((performance.now() - begun) / 1_000)
-  return { ok: failed === 0 && boundaries.length > 0, tried: boundaries.length, failed, byPath, boundaries, seconds }
+  return { ok: failed === 0 && boundaries.length > 0, tried: boundaries.length, failed, byPath, ownOptions, boundaries, seconds }
 }
 
 async function tryOne(

@@ -1,7 +1,7 @@
 /** Schedules around each change of clocks, in each zone, over twenty years (test/scaling/clockchanges.ts). */
 import { setImmediate } from 'node:timers/promises'
 import { createRandom } from '../../scaling/simulate/random.ts'
-import { faultAround, turnsOf, zones } from '../../test/scaling/clockchanges.ts'
+import { problemAround, turnsOf, zones } from '../../test/scaling/clockchanges.ts'
 
 interface ClockChangesResult {
   readonly ok: boolean
@@ -9,7 +9,7 @@ interface ClockChangesResult {
   readonly zones: number
   readonly years: number
   readonly changes: number
-  readonly faults: number
+  readonly problems: number
   readonly found: readonly string[]
 }
 
@@ -24,13 +24,13 @@ export async function tryClockChanges(seed: number, progress: (line: string) => 
   for (const [index, zone] of zones.entries()) {
     for (const turnMs of turnsOf(zone, fromYear, years)) {
       changes++
-      const fault = faultAround(turnMs, zone, random)
-      if (fault !== undefined) found.push(fault)
+      const problem = problemAround(turnMs, zone, random)
+      if (problem !== undefined) found.push(problem)
     }
-    if (index % 20 === 19) progress(`${index + 1} of ${zones.length} zones, ${changes} changes, ${found.length} faults`)
+    if (index % 20 === 19) progress(`${index + 1} of ${zones.length} zones, ${changes} changes, ${found.length} problems`)
     // A signal gets its turn.
     await setImmediate()
   }
   const ok = found.length === 0 && changes > 0
-  return { ok, seed, zones: zones.length, years, changes, faults: found.length, found: found.slice(0, mostFound) }
+  return { ok, seed, zones: zones.length, years, changes, problems: found.length, found: found.slice(0, mostFound) }
 }

@@ -6,7 +6,7 @@
 import { Worker } from 'bullmq'
 import type { Redis } from 'ioredis'
 
-export interface Executions {
+interface Executions {
   /** Jobs, not runs, by job id. */
   jobs(): readonly (readonly [id: string, jobs: number])[]
   /** Runs beyond the first of the same job. */

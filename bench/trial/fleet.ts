@@ -2,7 +2,7 @@
 import { type RunningProcess, startProcess } from '../../test/support/process.ts'
 import type { Scope } from '../../test/support/scope.ts'
 
-export interface Member {
+interface Member {
   readonly name: string
   process: RunningProcess
   /** Stopped by SIGSTOP until then (performance.now), else undefined. */

@@ -1,9 +1,10 @@
 /**
- * Hostile tenants. A thread of this process tries as many inputs of each kind as the time allows (test/hostile/kinds). Beside it
+ * Hostile tenants. A thread of this process tries as many inputs of each kind as the time allows (test/scenarios/hostile/kinds). Beside it
  * an operator on a real API server serves ten healthy pipelines, and a tenant that attacks it.
  */
 import { Worker } from 'node:worker_threads'
-import type { TriedKinds } from '../../test/hostile/kind.ts'
+import { mostMessage, printable } from '../../api/printable.ts'
+import type { TriedKinds } from '../../test/scenarios/hostile/kind.ts'
 import type { Scope } from '../../test/support/scope.ts'
 import { percentile } from '../support/statistics.ts'
 import { runSiege } from './siege.ts'
@@ -14,7 +15,7 @@ interface HostileOptions {
   readonly progress: (line: string) => void
 }
 
-export interface HostileResult {
+interface HostileResult {
   readonly ok: boolean
   readonly seed: number
   readonly operatorExits: number
@@ -40,7 +41,9 @@ export async function tryHostile(scope: Scope, { seconds, seed, progress }: Host
   const siege = await runSiege(scope, { forMs, seed, progress })
   const { tried, harms } = await inThread
   const inputs = Object.values(tried).reduce((sum, count) => sum + count, 0)
-  for (const harm of harms.slice(0, 5)) progress(harm)
+  // The inputs within are hostile to a terminal, too.
+  const shown = harms.slice(0, 20).map((harm) => printable(harm, mostMessage))
+  for (const harm of shown.slice(0, 5)) progress(harm)
   const neighbourLateMs = Math.round(percentile(siege.lateMs, 0.99))
   const enough = seconds < 600 || inputs >= leastInputs
   const calm = siege.operatorExits + siege.leaseLost + harms.length === 0 && neighbourLateMs <= 1_000
@@ -54,7 +57,7 @@ export async function tryHostile(scope: Scope, { seconds, seed, progress }: Host
     peakRssMiB: Math.round(siege.peakRssMiB * 10) / 10,
     tried: { ...tried, ...siege.tried },
     inputs,
-    harms: harms.slice(0, 20),
+    harms: shown,
   }
 }
 

@@ -1,8 +1,8 @@
 /** The thread that tries inputs of all kinds, and reports their numbers at the end. */
 import { parentPort, workerData } from 'node:worker_threads'
-import { tryKinds } from '../../test/hostile/kind.ts'
-import { allKinds } from '../../test/hostile/kinds/all.ts'
-import { createRandom } from '../../test/hostile/payloads.ts'
+import { tryKinds } from '../../test/scenarios/hostile/kind.ts'
+import { allKinds } from '../../test/scenarios/hostile/kinds/all.ts'
+import { createRandom } from '../../test/scenarios/hostile/payloads.ts'
 
 const { seed, forMs, least } = workerData as { readonly seed: number; readonly forMs: number; readonly least: number }
 const random = createRandom(seed)

@@ -21,27 +21,27 @@ export interface Program {
 }
 
 /** Resolves when it takes entries. */
-export type RunPod = (pod: PodObject) => Promise<Program>
+type RunPod = (pod: PodObject) => Promise<Program>
 
-export interface Departure {
+interface Departure {
   readonly pod: PodObject
   /** Its deletion cost at the time of its deletion; undefined: no mark. */
   readonly cost: number | undefined
 }
 
-export interface Kubelet {
+interface Kubelet {
   readonly pods: Store<PodObject>
   /** Pods that are gone, in order. */
   readonly departed: readonly Departure[]
   /** Failed actions. */
-  readonly faults: readonly string[]
+  readonly failures: readonly string[]
 }
 
 export function startKubelet(scope: Scope, transport: Transport, run: RunPod): Kubelet {
   const programs = new Map<string, Promise<Program>>()
   const leaving = new Set<string>()
   const departed: Departure[] = []
-  const faults: string[] = []
+  const failures: string[] = []
   const stop = new AbortController()
 
   async function begin(pod: PodObject): Promise<Program> {
@@ -86,7 +86,7 @@ export function startKubelet(scope: Scope, transport: Transport, run: RunPod): K
     try {
       return await work
     } catch (thrown) {
-      if (!stop.signal.aborted) faults.push(`${what} ${pod.metadata.name}: ${String(thrown)}`)
+      if (!stop.signal.aborted) failures.push(`${what} ${pod.metadata.name}: ${String(thrown)}`)
       throw thrown
     }
   }
@@ -99,7 +99,7 @@ export function startKubelet(scope: Scope, transport: Transport, run: RunPod): K
         const key = keyOf(pod)
         if (pod.metadata.deletionTimestamp === undefined) {
           if (!programs.has(key)) programs.set(key, attempt(pod, 'starting', begin(pod)))
-          // Recorded in `faults`, and awaited again when the pod is deleted.
+          // Recorded in `failures`, and awaited again when the pod is deleted.
           programs.get(key)?.catch(() => undefined)
         } else if (!leaving.has(key)) {
           leaving.add(key)
@@ -115,5 +115,5 @@ export function startKubelet(scope: Scope, transport: Transport, run: RunPod): K
     const running = await Promise.allSettled(programs.values())
     await Promise.all(running.map((each) => (each.status === 'fulfilled' ? each.value.stop() : undefined)))
   })
-  return { pods, departed, faults }
+  return { pods, departed, failures }
 }

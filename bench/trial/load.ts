@@ -7,14 +7,14 @@ import type { Redis } from 'ioredis'
 import { createLoad } from '../../local/demo/load.ts'
 import { keyHash } from '../../redis/payload/idempotency.ts'
 
-export interface Produced {
+interface Produced {
   /** Hash of each valid key that the stream accepted. */
   readonly keys: ReadonlySet<string>
   /** Entries added that no consumer may forward. */
   readonly broken: number
 }
 
-export interface Producer {
+interface Producer {
   /** Adds no more; resolves with the accepted entries. */
   stop(): Promise<Produced>
 }

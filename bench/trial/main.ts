@@ -6,6 +6,8 @@
  *   npm run trial -- --path Split            the queue in another Redis, which is killed as well
  *   npm run trial -- --path Portable         a BullMQ whose scripts are not known
  *   npm run trial -- --boundaries            a kill at every command boundary of a consumer's run
+ *   npm run trial -- --boundaries --own-options   the same with entries that carry options of their own
+ *   npm run trial -- --flips 1000            the mode flipped so often, while producers of both modes dispatch
  *   npm run trial -- --scale-downs 1000      going up and down under load; --processes: consumers as processes of their own
  *   npm run trial -- --wakes 200             how long sleeping pipelines take to wake, with 200 more asleep
  *   npm run trial -- --watch-faults 1000     so many runs of the operator's watches behind a misbehaving proxy
@@ -25,10 +27,11 @@ import { parseArgs } from 'node:util'
 import { parseDuration } from '../../api/duration.ts'
 import type { AddWay } from '../../redis/bullmq/specialisedadd.ts'
 import type { PathKind } from '../../redis/settle/path.ts'
-import { pathKinds } from '../../test/crash/assemble.ts'
+import { pathKinds } from '../../test/scenarios/crash/assemble.ts'
 import { createScope } from '../support/scope.ts'
 import { tryBoundaries } from './boundaries.ts'
 import { tryClockChanges } from './clockchanges.ts'
+import { tryFlips } from './flips.ts'
 import { tryHostile } from './hostile.ts'
 import { tryRefusals } from './refusals.ts'
 import { tryManyReplacements } from './replacements.ts'
@@ -44,6 +47,8 @@ const { values: options } = parseArgs({
     for: { type: 'string', default: '30m' },
     quick: { type: 'boolean', default: false },
     boundaries: { type: 'boolean', default: false },
+    'own-options': { type: 'boolean', default: false },
+    flips: { type: 'string' },
     refusals: { type: 'boolean', default: false },
     'clock-changes': { type: 'boolean', default: false },
     hostile: { type: 'boolean', default: false },
@@ -70,7 +75,9 @@ const known = pathOf(path)
 const share = Number(options.share)
 if (!(share > 0 && share <= 1)) throw new Error(`--share ${options.share} is not a number above 0, up to 1`)
 /** A number of attempts, at least 1: a trial of nothing would succeed. */
-function times(option: 'wakes' | 'scale-downs' | 'watch-faults' | 'replacements' | 'statuses' | 'up'): number | undefined {
+function times(
+  option: 'flips' | 'wakes' | 'scale-downs' | 'watch-faults' | 'replacements' | 'statuses' | 'up',
+): number | undefined {
   const text = options[option]
   if (text === undefined) return undefined
   if (!/^[1-9]\d*$/.test(text)) throw new Error(`--${option} ${text} is not a number from 1 on`)
@@ -86,7 +93,7 @@ function seconds(): number {
 }
 const [wakes, scaleDowns] = [times('wakes'), times('scale-downs')]
 const [watchFaults, replacements, ups] = [times('watch-faults'), times('replacements'), times('up')]
-const statuses = times('statuses')
+const [statuses, flips] = [times('statuses'), times('flips')]
 if (options.seed !== undefined && !/^\d+$/.test(options.seed)) throw new Error(`--seed ${options.seed} is not a whole number`)
 const seed = options.seed === undefined ? randomInt(2 ** 31) : Number(options.seed)
 const progress = (line: string) => console.error(`${new Date().toISOString().slice(11, 19)} ${line}`)
@@ -95,12 +102,13 @@ const scope = createScope()
 
 async function chosen(): Promise<{ readonly ok: boolean }> {
   const paths = options.path === undefined ? pathKinds : [known]
-  if (options.boundaries) return await tryBoundaries(scope, progress, paths)
+  if (options.boundaries) return await tryBoundaries(scope, progress, paths, options['own-options'])
   if (options.refusals) {
     return await tryRefusals(scope, { seed, share, paths, only: options.only, add: addOf(options.add) }, progress)
   }
   if (options['clock-changes']) return await tryClockChanges(seed, progress)
   if (options.hostile) return await tryHostile(scope, { seconds: seconds(), seed, progress })
+  if (flips !== undefined) return await tryFlips(scope, { flips, seed, progress })
   if (wakes !== undefined) return await runWakes(scope, { asleep: 200, wakes, together: 50, seed, progress })
   if (watchFaults !== undefined) return await tryWatches(scope, { runs: watchFaults, seed, progress })
   if (replacements !== undefined) return await tryManyReplacements(scope, replacements, progress)

@@ -17,14 +17,14 @@ import { projectRoot } from '../../test/support/root.ts'
 import type { Scope } from '../../test/support/scope.ts'
 import type { Program } from './kubelet.ts'
 
-/** Counts of the consumers. For processes only faults are known. */
+/** Counts of the consumers. For processes only failures are known. */
 export interface Tally {
   /** Entries that were forwarded before: the cost of an interruption. */
   duplicates: number
   handedBack: number
   /** Pods that ended without removing their name from the group. */
   unretired: number
-  readonly faults: string[]
+  readonly failures: string[]
 }
 
 const graceMs = 20_000
@@ -57,7 +57,7 @@ export async function runInThisProcess(pipeline: CompiledPipeline, { metadata }:
         },
       },
     ],
-    fault: (thrown) => void tally.faults.push(String(thrown)),
+    crash: (thrown) => void tally.failures.push(String(thrown)),
     clock: systemClock,
   })
   await started(consumer)
@@ -94,7 +94,7 @@ export async function runAsProcess(
   return {
     async stop() {
       const { code, signal } = await child.stop('SIGTERM', graceMs)
-      if (code !== 0) tally.faults.push(`${name} ended with ${code ?? signal}: ${child.stderr().slice(-500)}`)
+      if (code !== 0) tally.failures.push(`${name} ended with ${code ?? signal}: ${child.stderr().slice(-500)}`)
     },
   }
 }

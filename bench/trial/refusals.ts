@@ -1,10 +1,10 @@
 /** Every call of every script that writes, refused by a real server, on every path; or a share of them. */
 import type { AddWay } from '../../redis/bullmq/specialisedadd.ts'
 import type { PathKind } from '../../redis/settle/path.ts'
-import { type PointTried, tryPoints } from '../../test/refusals/points.ts'
+import { type PointTried, tryPoints } from '../../test/scenarios/refusals/points.ts'
 import type { Scope } from '../../test/support/scope.ts'
 
-export interface RefusalsResult {
+interface RefusalsResult {
   readonly ok: boolean
   readonly points: number
   readonly failed: number
@@ -19,7 +19,7 @@ export interface RefusalsResult {
   readonly failures: readonly { readonly point: string; readonly why: readonly string[] }[]
 }
 
-export interface RefusalsPlan {
+interface RefusalsPlan {
   readonly seed: number
   readonly share: number
   readonly paths: readonly PathKind[]
@@ -33,7 +33,7 @@ export async function tryRefusals(scope: Scope, plan: RefusalsPlan, progress: (l
   const note = (tried: PointTried) => {
     all.push(tried)
     const { problems, events } = tried
-    const ended = problems.length > 0 ? `FAILED ${told(tried).join('; ')}` : ['ok', ...events].join(', but ')
+    const ended = problems.length > 0 ? `FAILED ${textsOf(tried).join('; ')}` : ['ok', ...events].join(', but ')
     progress(`${tried.scene}: ${tried.point}: ${ended}`)
   }
   // Each path has servers of its own.
@@ -50,8 +50,8 @@ export async function tryRefusals(scope: Scope, plan: RefusalsPlan, progress: (l
     events: all.filter(({ problems, events }) => problems.length === 0 && events.length > 0).length,
     seed: plan.seed,
     seconds: Math.round((performance.now() - begun) / 1_000),
-    failures: failures.map((tried) => ({ point: `${tried.scene}: ${tried.point}`, why: told(tried) })),
+    failures: failures.map((tried) => ({ point: `${tried.scene}: ${tried.point}`, why: textsOf(tried) })),
   }
 }
 
-const told = ({ problems }: PointTried) => problems.map(({ kind, text }) => `${kind}: ${text}`)
+const textsOf = ({ problems }: PointTried) => problems.map(({ kind, text }) => `${kind}: ${text}`)

@@ -4,7 +4,7 @@ import { type ReplacementsResult, tryReplacements } from '../../test/operator/re
 import { startRedis } from '../../test/support/redis.ts'
 import type { Scope } from '../../test/support/scope.ts'
 
-export interface ReplacementsTrialResult extends ReplacementsResult {
+interface ReplacementsTrialResult extends ReplacementsResult {
   readonly ok: boolean
   readonly seconds: number
 }

@@ -24,7 +24,7 @@ import { startKubelet } from './kubelet.ts'
 import { startOperated } from './operated.ts'
 import { runAsProcess, runInThisProcess, type Tally } from './podprogram.ts'
 
-export interface ScaleDownOptions {
+interface ScaleDownOptions {
   readonly scaleDowns: number
   /** Pipelines that go up and down at the same time. */
   readonly pipelines: number
@@ -34,7 +34,7 @@ export interface ScaleDownOptions {
   readonly progress: (line: string) => void
 }
 
-export interface ScaleDownResult {
+interface ScaleDownResult {
   readonly ok: boolean
   readonly seed: number
   readonly scaleDowns: number
@@ -52,7 +52,7 @@ export interface ScaleDownResult {
   readonly forwardedTwice: number
   /** Longest time for which a deleted pod had entries under its name. */
   readonly longestOrphanSeconds: number
-  readonly faults: readonly string[]
+  readonly failures: readonly string[]
   readonly seconds: number
 }
 
@@ -66,10 +66,10 @@ const patience = { timeoutMs: 120_000, intervalMs: 50 }
 export async function runScaleDowns(scope: Scope, options: ScaleDownOptions): Promise<ScaleDownResult> {
   const begun = performance.now()
   const { seed, progress } = options
-  const random = randomFrom(seed)
-  const { folder, server, redis, client, transport, operator } = await startOperated(scope, 'scaledowns', { controllers: true })
+  const operated = await startOperated(scope, 'scaledowns', { controllers: true })
+  const { folder, client, transport } = operated
 
-  const tally: Tally = { duplicates: 0, handedBack: 0, unretired: 0, faults: [] }
+  const tally: Tally = { duplicates: 0, handedBack: 0, unretired: 0, failures: [] }
   const documents = new Map<string, object>()
   const kubelet = startKubelet(scope, transport, async (pod) => {
     const document = documents.get(pod.metadata.labels?.[nameLabel] ?? '')
@@ -80,79 +80,116 @@ export async function runScaleDowns(scope: Scope, options: ScaleDownOptions): Pr
   const podsOf = (name: string) => kubelet.pods.list().filter(({ metadata }) => metadata.labels?.[nameLabel] === name)
   const goneOf = (name: string) => kubelet.departed.filter(({ pod }) => pod.metadata.labels?.[nameLabel] === name).length
 
-  let done = 0
-  async function upAndDown(name: string) {
-    const path = resourcePath(pipelineType, namespace, name)
-    const scaleTo = (replicas: number) =>
-      transport.request({ method: 'PATCH', path, body: { spec: { replicas } }, contentType: merge })
-    const made = await transport.request({
-      method: 'POST',
-      path: resourcePath(pipelineType, namespace),
-      body: documentOf(name, redis.url),
-    })
-    documents.set(name, made as object)
-    const queue = redis.client({ maxRetriesPerRequest: null })
-    const executions = await countExecutions(queue, name, 'bull', progress)
-    scope.after(executions.close)
-    let added = 0
-    const add = async () => {
-      const pipe = client.pipeline()
-      for (let n = 0; n < burst; n++) pipe.xadd(`${name}:jobs`, '*', ...entryFields('ndvi', added++))
-      await pipe.exec()
-    }
-    let replicas = 0
-    const settled = async () => {
-      const isSettled = () => podsOf(name).filter(isReady).length === replicas && podsOf(name).length === replicas
-      await eventually(isSettled, patience).catch(async (cause: unknown) => {
-        const told = await server.kubectl([
-          'get',
-          'streampipelines,deployments,replicasets,pods',
-          '-l',
-          `${nameLabel}=${name}`,
-          '-o',
-          'wide',
-        ])
-        const log = operator.stdout().slice(-2_000)
-        throw new Error([`${name} has not ${replicas} pods`, ...kubelet.faults, ...tally.faults, told.stdout, log].join('\n'), {
-          cause,
-        })
-      })
-    }
-    while (done < options.scaleDowns) {
-      if (replicas <= 1) {
-        replicas = most
-        await scaleTo(replicas)
-        await settled()
-      }
-      done += 1
-      const going = 1 + Math.floor(random() * (replicas - 1))
-      const gone = goneOf(name)
-      replicas -= going
-      await add()
-      await scaleTo(replicas)
-      await add()
-      await eventually(() => goneOf(name) >= gone + going, patience)
-      await settled()
-      if (done % 100 === 0)
-        progress(`${done} scale-downs, ${kubelet.departed.length} pods gone, ${tally.handedBack} entries handed back`)
-    }
-    await eventually(async () => await isDrained(client, name), patience)
-    const keys = Array.from({ length: added }, (_, n) => keyHash([payload('ndvi', n).request_hash]))
-    const counted = { executions: executions.jobs(), skipped: 0, deadKeys: [], maxReplicas: most }
-    const ledger = ledgerOf({ scope: scopeOf(`${name}:jobs`, name), entries: added, keys, ...counted })
-    return { ...ledger, strangeJobs: counted.executions.length - ledger.jobs }
+  const trial: PipelineTrial = {
+    scope,
+    options,
+    progress,
+    random: randomFrom(seed),
+    operated,
+    kubelet,
+    tally,
+    documents,
+    podsOf,
+    goneOf,
+    done: 0,
   }
-
   const names = Array.from({ length: options.pipelines }, (_, n) => `p${n}`)
   const watching = new AbortController()
   const orphans = watchOrphans(client, names, podsOf, watching.signal)
   // Awaited at the end: until then its failure must not end the process.
   orphans.catch(() => undefined)
-  const ledgers = await Promise.all(names.map(upAndDown))
+  const ledgers = await Promise.all(names.map((name) => upAndDown(trial, name)))
   watching.abort()
   const longestOrphanSeconds = Math.round((await orphans) / 100) / 10
-  const sum = (read: (ledger: (typeof ledgers)[number]) => number) => ledgers.reduce((total, ledger) => total + read(ledger), 0)
-  const faults = [...kubelet.faults, ...tally.faults]
+  return resultOf(trial, ledgers, longestOrphanSeconds, begun)
+}
+
+/** Adds bursts, and deletes pods between them, until the trial has its scale-downs. Returns the pipeline's account. */
+async function upAndDown(trial: PipelineTrial, name: string) {
+  const { scope, operated, kubelet, documents, options, progress, random, goneOf } = trial
+  const { redis, client, transport } = operated
+  const path = resourcePath(pipelineType, namespace, name)
+  const scaleTo = (replicas: number) =>
+    transport.request({ method: 'PATCH', path, body: { spec: { replicas } }, contentType: merge })
+  const made = await transport.request({
+    method: 'POST',
+    path: resourcePath(pipelineType, namespace),
+    body: documentOf(name, redis.url),
+  })
+  documents.set(name, made as object)
+  const queue = redis.client({ maxRetriesPerRequest: null })
+  const executions = await countExecutions(queue, name, 'bull', progress)
+  scope.after(executions.close)
+  let added = 0
+  const add = async () => {
+    const pipe = client.pipeline()
+    for (let n = 0; n < burst; n++) pipe.xadd(`${name}:jobs`, '*', ...entryFields('200B', added++))
+    await pipe.exec()
+  }
+  let replicas = 0
+  const settled = () => settledAt(trial, name, replicas)
+  while (trial.done < options.scaleDowns) {
+    if (replicas <= 1) {
+      replicas = most
+      await scaleTo(replicas)
+      await settled()
+    }
+    trial.done += 1
+    const going = 1 + Math.floor(random() * (replicas - 1))
+    const gone = goneOf(name)
+    replicas -= going
+    await add()
+    await scaleTo(replicas)
+    await add()
+    await eventually(() => goneOf(name) >= gone + going, patience)
+    await settled()
+    if (trial.done % 100 === 0)
+      progress(`${trial.done} scale-downs, ${kubelet.departed.length} pods gone, ${trial.tally.handedBack} entries handed back`)
+  }
+  await eventually(async () => await isDrained(client, name), patience)
+  const keys = Array.from({ length: added }, (_, n) => keyHash([payload('200B', n).request_hash]))
+  const counted = { executions: executions.jobs(), skipped: 0, deadKeys: [], maxReplicas: most }
+  const ledger = ledgerOf({ scope: scopeOf(`${name}:jobs`, name), entries: added, keys, ...counted })
+  return { ...ledger, strangeJobs: counted.executions.length - ledger.jobs }
+}
+
+async function settledAt({ operated, kubelet, tally, podsOf }: PipelineTrial, name: string, replicas: number): Promise<void> {
+  const isSettled = () => podsOf(name).filter(isReady).length === replicas && podsOf(name).length === replicas
+  await eventually(isSettled, patience).catch(async (cause: unknown) => {
+    const kinds = 'streampipelines,deployments,replicasets,pods'
+    const listed = await operated.server.kubectl(['get', kinds, '-l', `${nameLabel}=${name}`, '-o', 'wide'])
+    const log = operated.operator.stdout().slice(-2_000)
+    const lines = [`${name} has not ${replicas} pods`, ...kubelet.failures, ...tally.failures, listed.stdout, log]
+    throw new Error(lines.join('\n'), { cause })
+  })
+}
+
+/** One trial: the cluster, the pods that left it, and the scale-downs so far. */
+interface PipelineTrial {
+  readonly scope: Scope
+  readonly options: ScaleDownOptions
+  readonly progress: ScaleDownOptions['progress']
+  readonly random: () => number
+  readonly operated: Awaited<ReturnType<typeof startOperated>>
+  readonly kubelet: ReturnType<typeof startKubelet>
+  readonly tally: Tally
+  readonly documents: Map<string, object>
+  readonly podsOf: (name: string) => readonly PodObject[]
+  readonly goneOf: (name: string) => number
+  done: number
+}
+
+type Ledger = Awaited<ReturnType<typeof upAndDown>>
+
+function resultOf(
+  trial: PipelineTrial,
+  ledgers: readonly Ledger[],
+  longestOrphanSeconds: number,
+  begun: number,
+): ScaleDownResult {
+  const { kubelet, tally, options } = trial
+  const sum = (read: (ledger: Ledger) => number) => ledgers.reduce((total, ledger) => total + read(ledger), 0)
+  const failures = [...kubelet.failures, ...tally.failures]
   const unmarked = kubelet.departed.filter(({ cost }) => cost === undefined || cost >= 0).length
   const [entries, jobs, duplicateJobs, strangeJobs, lost] = [
     sum((ledger) => ledger.entries),
@@ -167,10 +204,10 @@ export async function runScaleDowns(scope: Scope, options: ScaleDownOptions): Pr
       jobs === entries &&
       jobs > 0 &&
       kubelet.departed.length > 0 &&
-      duplicateJobs + strangeJobs + lost + unmarked + faults.length === 0 &&
+      duplicateJobs + strangeJobs + lost + unmarked + failures.length === 0 &&
       longestOrphanSeconds < orphanBarSeconds,
-    seed,
-    scaleDowns: done,
+    seed: options.seed,
+    scaleDowns: trial.done,
     podsGone: kubelet.departed.length,
     unmarked,
     entries,
@@ -181,7 +218,7 @@ export async function runScaleDowns(scope: Scope, options: ScaleDownOptions): Pr
     handedBack: tally.handedBack,
     forwardedTwice: tally.duplicates,
     longestOrphanSeconds,
-    faults,
+    failures,
     seconds: Math.round((performance.now() - begun) / 100) / 10,
   }
 }

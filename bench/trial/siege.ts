@@ -15,11 +15,11 @@ import { resourcePath } from '../../operator/kubernetes/objects.ts'
 import { createTransport, type Transport } from '../../operator/kubernetes/transport.ts'
 import { pipelineType } from '../../operator/plan/kinds.ts'
 import { keySpace } from '../../redis/keys.ts'
-import type { Random } from '../../test/hostile/kind.ts'
-import { drawState } from '../../test/hostile/kinds/looks.ts'
-import { writeReply } from '../../test/hostile/kinds/replies.ts'
-import { drawSchema } from '../../test/hostile/kinds/specs.ts'
-import { createRandom } from '../../test/hostile/payloads.ts'
+import type { Random } from '../../test/scenarios/hostile/kind.ts'
+import { drawState } from '../../test/scenarios/hostile/kinds/looks.ts'
+import { writeReply } from '../../test/scenarios/hostile/kinds/replies.ts'
+import { drawSchema } from '../../test/scenarios/hostile/kinds/specs.ts'
+import { createRandom } from '../../test/scenarios/hostile/payloads.ts'
 import { startApiServer } from '../../test/support/apiserver.ts'
 import { startRedis } from '../../test/support/redis.ts'
 import { projectRoot } from '../../test/support/root.ts'
@@ -27,7 +27,7 @@ import type { Scope } from '../../test/support/scope.ts'
 import { eventually } from '../../test/support/wait.ts'
 import { type OperatorProcess, operatorProgram, residentMiB } from '../operator/program.ts'
 
-export interface SiegeResult {
+interface SiegeResult {
   readonly operatorExits: number
   readonly leaseLost: number
   readonly lateMs: readonly number[]

@@ -28,7 +28,7 @@ import { type FaultCounts, type FaultPlan, injectFaults } from './faults.ts'
 import { startFleet } from './fleet.ts'
 import { startProducer } from './load.ts'
 
-export interface TrialOptions {
+interface TrialOptions {
   readonly plan: FaultPlan
   readonly path: PathKind
   readonly seed: number
@@ -37,7 +37,7 @@ export interface TrialOptions {
   readonly progress: (line: string) => void
 }
 
-export interface TrialResult {
+interface TrialResult {
   readonly ok: boolean
   readonly seed: number
   readonly path: PathKind

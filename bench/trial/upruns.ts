@@ -73,15 +73,15 @@ export async function tryUp(scope: Scope, lane: Lane, plan: UpPlan): Promise<UpT
   const falsehoods: string[] = exit === undefined ? [`it had not ended ${endedWithinMs} ms later`] : []
   if (exit === undefined) await up.stop('SIGKILL', 0)
   const account = readAccount(up.stdout())
-  if (exit !== undefined) falsehoods.push(...exitTold(plan, exit.code, account !== undefined))
+  if (exit !== undefined) falsehoods.push(...exitClaims(plan, exit.code, account !== undefined))
   if (account !== undefined) {
     falsehoods.push(
       ...(plan.private ? againstOffers(account, offers) : against(account, before, await truthOf(lane.client, lane))),
     )
   }
   await reached?.close()
-  const told = falsehoods.length === 0 ? [] : [`output: ${up.stderr().slice(-1_500)}`]
-  return { plan, accounted: account !== undefined, falsehoods: [...falsehoods, ...told], left }
+  const reported = falsehoods.length === 0 ? [] : [`output: ${up.stderr().slice(-1_500)}`]
+  return { plan, accounted: account !== undefined, falsehoods: [...falsehoods, ...reported], left }
 }
 
 /** A client of the private Redis, where it has come that far. */
@@ -114,6 +114,8 @@ async function end(up: RunningProcess, lane: Lane, plan: UpPlan, offers: Offers 
       up.signal('SIGTERM')
       return
     case 'InterruptTwice':
+      // The second may come too late, and then there is an account, too.
+      await offers?.stop()
       up.signal('SIGINT')
       await sleep(random() * 300)
       up.signal('SIGINT')
@@ -208,13 +210,13 @@ function readAccount(stdout: string): Account | undefined {
   return stdout.trim() === '' ? undefined : (JSON.parse(stdout) as Account)
 }
 
-function exitTold({ ending, early }: UpPlan, code: number | null, accounted: boolean): string[] {
+function exitClaims({ ending, early }: UpPlan, code: number | null, accounted: boolean): string[] {
   const known = (() => {
     switch (ending) {
       case 'Kill':
         return code === null || (early && code !== 0)
       case 'InterruptTwice':
-        // The second may come when all is done, or both before anybody listens.
+        // The second may come when all is done, or both before a listener exists.
         return code === 130 || (code === 0 && accounted) || (early && code === null)
       case 'Terminate':
         return (code === 0 && accounted) || (early && code === null)
@@ -253,7 +255,10 @@ function against(account: Account, before: Truth, after: Truth): string[] {
     ['left', left, after.waiting],
     ['settled', forwarded + duplicates + deadLetters, settled],
   ] as const
-  return [...wrong, ...pairs.flatMap(([name, told, true_]) => (told === true_ ? [] : [`${name}: told ${told}, true ${true_}`]))]
+  return [
+    ...wrong,
+    ...pairs.flatMap(([name, reported, true_]) => (reported === true_ ? [] : [`${name}: reported ${reported}, true ${true_}`])),
+  ]
 }
 
 function againstOffers(account: Account, offers: Offers | undefined): string[] {
@@ -264,7 +269,7 @@ function againstOffers(account: Account, offers: Offers | undefined): string[] {
   const inside = entries >= accepted && entries <= accepted + unknown
   return [
     ...wrong,
-    ...(inside ? [] : [`entries: told ${entries}, accepted ${accepted}, unknown ${unknown}`]),
+    ...(inside ? [] : [`entries: reported ${entries}, accepted ${accepted}, unknown ${unknown}`]),
     ...(forwarded + duplicates + deadLetters + left === entries ? [] : [`it does not add up: ${JSON.stringify(account)}`]),
   ]
 }

@@ -14,7 +14,7 @@ import type { Scope } from '../../test/support/scope.ts'
 import { eventually } from '../../test/support/wait.ts'
 import { type Ending, endings, type Lane, truthOf, tryUp, type UpPlan, type UpTried } from './upruns.ts'
 
-export interface UpsOptions {
+interface UpsOptions {
   readonly runs: number
   readonly seed: number
   /** Runs at the same time, each with a Redis of its own. */
@@ -22,7 +22,7 @@ export interface UpsOptions {
   readonly progress: (line: string) => void
 }
 
-export interface UpsResult {
+interface UpsResult {
   readonly ok: boolean
   readonly runs: number
   /** Keys that neither became a job nor a dead letter. */

@@ -18,7 +18,7 @@ import { eventually } from '../../test/support/wait.ts'
 import { percentile } from '../support/statistics.ts'
 import { startOperated } from './operated.ts'
 
-export interface WakeOptions {
+interface WakeOptions {
   /** Pipelines that sleep throughout. */
   readonly asleep: number
   /** Pipelines woken one by one. */
@@ -29,7 +29,7 @@ export interface WakeOptions {
   readonly progress: (line: string) => void
 }
 
-export interface WakeResult {
+interface WakeResult {
   readonly ok: boolean
   readonly seed: number
   readonly asleep: number

@@ -4,7 +4,7 @@ import { startCluster } from '../../test/operator/cluster.ts'
 import { tryWatchFaults } from '../../test/operator/watchfaults.ts'
 import type { Scope } from '../../test/support/scope.ts'
 
-export interface WatchesResult {
+interface WatchesResult {
   readonly ok: boolean
   /** Of the first run; the others follow. */
   readonly seed: number
@@ -18,7 +18,7 @@ export interface WatchesResult {
   readonly seconds: number
 }
 
-export interface WatchesOptions {
+interface WatchesOptions {
   readonly runs: number
   readonly seed: number
   readonly progress: (line: string) => void
@@ -29,7 +29,7 @@ export async function tryWatches(scope: Scope, { runs, seed, progress }: Watches
   let unhandledRejections = 0
   const unhandled = (reason: unknown) => {
     unhandledRejections++
-    progress(`nobody handled ${inspect(reason)}`)
+    progress(`unhandled: ${inspect(reason)}`)
   }
   process.on('unhandledRejection', unhandled)
   scope.after(() => void process.off('unhandledRejection', unhandled))

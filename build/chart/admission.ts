@@ -1,5 +1,5 @@
 /** The limits in the chart: flags for the operator, and a ValidatingAdmissionPolicy of the same rules (operator/policy). */
-import { listLimits } from '../../operator/policy/limits.ts'
+import { listLimits } from '../../operator/limits.ts'
 import { listVariable, type PolicyRule, partVariables, policyRules, sentenceOf } from '../../operator/policy/rules.ts'
 
 const include = (name: string) => `{{- define "streampipeline-operator.${name}" -}}\n`

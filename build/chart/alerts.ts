@@ -2,7 +2,7 @@
  * (alertsettings.ts). */
 import { withSettings } from './alertsettings.ts'
 
-export interface AlertRule {
+interface AlertRule {
   readonly alert: string
   readonly expr: string
   readonly for?: string
@@ -10,7 +10,7 @@ export interface AlertRule {
   readonly annotations: { readonly summary: string; readonly description: string; readonly runbook_url: string }
 }
 
-export interface AlertGroup {
+interface AlertGroup {
   readonly name: string
   readonly rules: readonly AlertRule[]
 }
@@ -36,7 +36,7 @@ function alert(
 }
 
 const pipeline = '{{ $labels.namespace }}/{{ $labels.pipeline }}'
-/** Every client of the API server counts its requests under client-go's name; ours come from a target that tells of our Lease, too. */
+/** Every client of the API server counts its requests under client-go's name; ours come from a target that reports our Lease, too. */
 export const ofOperators = 'and on (job, instance) leader_election_master_status{name="streampipeline"}'
 
 /** Late entries of all, over a window, as a multiple of what the objective allows. */
@@ -90,7 +90,7 @@ const data: readonly AlertRule[] = [
     'StreamPipelineDeadLettersFillingUp',
     'warning',
     'The dead-letter stream is almost full',
-    `The dead letters of ${pipeline} take {{ $value | humanizePercentage }} of their room; once it is full, entries that cannot become jobs stay pending.`,
+    `The dead letters of ${pipeline} take {{ $value | humanizePercentage }} of their room. Once it is full, entries that cannot become jobs stay pending.`,
     'max by (namespace, pipeline) (redis_stream_dead_letter_entries) / max by (namespace, pipeline) (redis_stream_dead_letter_max_entries) > 0.9',
     '%short%',
   ),
@@ -125,7 +125,7 @@ const health: readonly AlertRule[] = [
     'StreamPipelineNotReady',
     'warning',
     'A pipeline is not ready',
-    `kubectl describe streampipeline of ${pipeline} says why.`,
+    `kubectl describe streampipeline shows the reason for ${pipeline}.`,
     `${condition('Ready', 'True')} == 0`,
     '%long%',
   ),
@@ -133,7 +133,7 @@ const health: readonly AlertRule[] = [
     'StreamPipelineStalled',
     'warning',
     'A pipeline’s spec cannot be carried out',
-    `Nothing changes for ${pipeline} until somebody changes its spec: the message of its condition Stalled says what.`,
+    `Nothing changes for ${pipeline} until its spec changes. Its condition Stalled gives the reason.`,
     `${condition('Stalled', 'True')} == 1`,
     '%short%',
   ),
@@ -141,7 +141,7 @@ const health: readonly AlertRule[] = [
     'StreamPipelineRedisAway',
     'critical',
     'The operator does not reach a pipeline’s Redis',
-    `The condition RedisReachable of ${pipeline} says why.`,
+    `The condition RedisReachable of ${pipeline} gives the reason.`,
     `${condition('RedisReachable', 'False')} == 1`,
     '%short%',
   ),
@@ -149,7 +149,7 @@ const health: readonly AlertRule[] = [
     'StreamPipelineAtMaximum',
     'warning',
     'A pipeline needs all the consumers it may have, for long',
-    `${pipeline} has run at scaling.maxReplicas ({{ $value }}) all the while: there is no room for more load.`,
+    `${pipeline} has run at scaling.maxReplicas ({{ $value }}) for the whole time. There is no room for more load.`,
     'max by (namespace, pipeline) (streampipeline_desired_replicas) >= max by (namespace, pipeline) (streampipeline_max_replicas) > ' +
       'max by (namespace, pipeline) (streampipeline_min_replicas)',
     '%atMaximum%',
@@ -158,7 +158,7 @@ const health: readonly AlertRule[] = [
     'StreamPipelineContended',
     'warning',
     'Another writer undoes the operator’s writes',
-    `Objects of ${pipeline} are changed back again and again: its condition Reconciled names the writer.`,
+    `Objects of ${pipeline} are changed back again and again. Its condition Reconciled names the writer.`,
     'max by (namespace, pipeline) (streampipeline_contended) == 1',
     '%soon%',
   ),
@@ -178,7 +178,7 @@ const consumers: readonly AlertRule[] = [
     'StreamPipelineSinkRejecting',
     'warning',
     'Redis refuses commands of consumers',
-    `Consumers of ${pipeline} met {{ $value | humanize }} refusals in %recent%, reason {{ $labels.reason }}.`,
+    `Redis refused commands of consumers of ${pipeline} {{ $value | humanize }} times in %recent%, reason {{ $labels.reason }}.`,
     'sum by (namespace, pipeline, reason) (increase(stream_consumer_failures_total[%recent%])) > %refusals%',
     '%short%',
   ),
@@ -206,7 +206,7 @@ const operator: readonly AlertRule[] = [
     'critical',
     'No operator pod leads',
     'Pipelines keep moving entries, but nothing is scaled, repaired or reported.',
-    // A release each: the leader of one does nothing for another. Where there is not one series, nobody is left to group by.
+    // A release each: the leader of one does nothing for another. Where there is not one series, there is no release to group by.
     'sum by (namespace, job) (leader_election_master_status{name="streampipeline"}) < 1 or ' +
       'absent(leader_election_master_status{name="streampipeline"})',
     '%soon%',
@@ -224,7 +224,7 @@ const operator: readonly AlertRule[] = [
     'StreamPipelineOperatorErrors',
     'warning',
     'Reconciles fail',
-    '{{ $value | humanizePercentage }} of the reconciles fail: the operator’s log names pipelines and causes.',
+    '{{ $value | humanizePercentage }} of the reconciles fail. The operator’s log names pipelines and causes.',
     'sum by (namespace, job) (rate(controller_runtime_reconcile_errors_total{controller="streampipeline"}[%recent%])) / ' +
       'sum by (namespace, job) (rate(controller_runtime_reconcile_total{controller="streampipeline"}[%recent%])) > %errorShare%',
     '%medium%',

@@ -1,5 +1,5 @@
 /** Windows, patience and thresholds of the alerts: values of the chart, put in where the rules have `%name%`. */
-export interface AlertSetting {
+interface AlertSetting {
   readonly default: string | number
   readonly description: string
 }
@@ -7,33 +7,42 @@ export interface AlertSetting {
 /** Durations as Prometheus writes them. */
 export const alertWindows = {
   burnFastLong: { default: '1h', description: 'Long window of the fast burn rate.' },
-  burnFastShort: { default: '5m', description: 'Short window of the fast burn rate: the alert ends soon after the cause.' },
+  burnFastShort: { default: '5m', description: 'Short window of the fast burn rate. It ends the alert soon after the cause.' },
   burnSlowLong: { default: '6h', description: 'Long window of the slow burn rate.' },
   burnSlowShort: { default: '30m', description: 'Short window of the slow burn rate.' },
-  recent: { default: '10m', description: 'Of rates over consumers and reconciles.' },
-  growth: { default: '15m', description: 'Of the growth of dead letters and of the operator’s writes.' },
-  soon: { default: '2m', description: 'Patience with a missing leader and with silent consumers.' },
-  short: { default: '5m', description: 'Patience with what people mend at once.' },
-  medium: { default: '10m', description: 'Patience with what may pass.' },
-  long: { default: '15m', description: 'Patience with a pipeline that is not ready.' },
-  longest: { default: '30m', description: 'Patience with an operator that writes without a reason.' },
-  atMaximum: { default: '1h', description: 'Patience with a pipeline at its maximum of consumers.' },
+  recent: { default: '10m', description: 'Window for rates of consumers and of reconciles.' },
+  growth: { default: '15m', description: 'Window for the growth of dead letters, and for the operator’s writes.' },
+  soon: {
+    default: '2m',
+    description: 'Wait before an alert about a fast burn rate, a contended object, a silent consumer or a missing leader.',
+  },
+  short: {
+    default: '5m',
+    description: 'Wait before an alert about dead letters, missing consumers, a stalled pipeline, Redis or memory.',
+  },
+  medium: {
+    default: '10m',
+    description: 'Wait before an alert about an old backlog, quarantine, takeovers, failed reconciles or a deep work queue.',
+  },
+  long: { default: '15m', description: 'Wait before an alert about a slow burn rate, or about a pipeline that is not ready.' },
+  longest: { default: '30m', description: 'Wait before an alert about an operator that writes without a reason.' },
+  atMaximum: { default: '1h', description: 'Wait before an alert about a pipeline at its maximum of consumers.' },
 } as const satisfies Readonly<Record<string, AlertSetting>>
 
 export const alertThresholds = {
   objective: { default: 0.99, description: 'Share of entries that should be settled within `scaling.targetAge`.' },
   fastBurn: {
     default: 14.4,
-    description: 'Burn rate of the error budget that uses up 2 % of a month’s in the fast long window.',
+    description: 'Burn rate that uses up 2 % of a month’s error budget in `windows.burnFastLong`.',
   },
-  slowBurn: { default: 6, description: 'Burn rate that uses up 5 % of a month’s in the slow long window.' },
-  oldestAgeFactor: { default: 10, description: 'Times `scaling.targetAge` for which the oldest entry may wait.' },
-  silentSeconds: { default: 60, description: 'Seconds without a heartbeat that reached Redis.' },
-  refusals: { default: 10, description: 'Refusals by Redis in `windows.recent`.' },
-  writesPerSecond: { default: 0.5, description: 'Writes of the operator per second and pipeline.' },
-  errorShare: { default: 0.1, description: 'Share of reconciles that fail.' },
-  queueDepth: { default: 100, description: 'Keys that wait in the operator’s queue.' },
-  memoryShare: { default: 0.9, description: 'Share of its memory limit that a process takes.' },
+  slowBurn: { default: 6, description: 'Burn rate that uses up 5 % of a month’s error budget in `windows.burnSlowLong`.' },
+  oldestAgeFactor: { default: 10, description: 'Longest wait of the oldest entry, as a multiple of `scaling.targetAge`.' },
+  silentSeconds: { default: 60, description: 'Seconds without a heartbeat in Redis after which a consumer counts as silent.' },
+  refusals: { default: 10, description: 'Number of commands that Redis refused in `windows.recent`.' },
+  writesPerSecond: { default: 0.5, description: 'Writes of the operator, per second and pipeline.' },
+  errorShare: { default: 0.1, description: 'Share of reconciles that may fail.' },
+  queueDepth: { default: 100, description: 'Number of keys that may wait in the operator’s work queue.' },
+  memoryShare: { default: 0.9, description: 'Share of its memory limit that a process may use.' },
 } as const satisfies Readonly<Record<string, AlertSetting>>
 
 type Settings = Readonly<Record<string, string | number>>

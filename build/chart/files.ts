@@ -3,12 +3,12 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { stringify } from 'yaml'
 import { crd } from '../../api/crd.ts'
-import { policyRule, type Right, rights } from '../../operator/rights.ts'
+import { policyRule, type RbacRule, rbacRules } from '../../operator/rights.ts'
 import { root } from '../root.ts'
 import { admissionTemplate, limitFlags } from './admission.ts'
 import { alertGroups, runbookName } from './alerts.ts'
 import { withSettings } from './alertsettings.ts'
-import { argocdHealth } from './argocd.ts'
+import { argocdConfigMap, argocdHealth } from './argocd.ts'
 import { acceptedChecks } from './checks.ts'
 import { dashboard } from './dashboard.ts'
 import { isGroup, type ValueGroup, values } from './values.ts'
@@ -31,6 +31,7 @@ export function chartFiles(): readonly (readonly [file: string, content: string]
     [`${chart}/templates/admissionpolicy.yaml`, `{{- /* ${notice} operator/policy. */ -}}\n${admissionTemplate()}`],
     [`${chart}/files/alerts.yaml`, `# ${notice} build/chart/alerts.ts.\n${yaml({ groups: alertGroups })}`],
     [`${chart}/files/argocd-health.lua`, argocdHealth],
+    ['examples/gitops/argocd-cm.yaml', argocdConfigMap],
     [`${chart}/files/dashboard.json`, `${JSON.stringify(dashboard, undefined, 2)}\n`],
   ]
 }
@@ -39,11 +40,12 @@ function chartManifest(version: string): object {
   return {
     apiVersion: 'v2',
     name: 'streampipeline-operator',
-    description: 'A durable Redis Streams boundary in front of BullMQ: the operator of StreamPipelines',
+    description: 'The operator of StreamPipelines: durable Redis streams in front of BullMQ queues',
     type: 'application',
     version,
     appVersion: version,
     kubeVersion: '>=1.31.0-0',
+    icon: iconAddress(),
     keywords: ['redis', 'redis-streams', 'bullmq', 'autoscaling', 'operator'],
     annotations: {
       'artifacthub.io/category': 'streaming-messaging',
@@ -66,6 +68,9 @@ function chartManifest(version: string): object {
     },
   }
 }
+
+/** The icon itself: its owner could change an address on the network. */
+const iconAddress = () => `data:image/svg+xml;base64,${readFileSync(join(root, chart, 'icon.svg')).toString('base64')}`
 
 function valuesYaml(fields: Fields, indent = ''): string {
   return Object.entries(fields)
@@ -107,7 +112,7 @@ function crdTemplate(): string {
 function rightsTemplate(): string {
   return (['Pipelines', 'Own'] as const)
     .map((where) => {
-      const rules = rights.filter((right) => right.where === where).map(ruleTemplate)
+      const rules = rbacRules.filter((right) => right.where === where).map(ruleTemplate)
       return `{{- define "streampipeline-operator.rights${where}" -}}\n${rules.join('')}{{- end }}\n`
     })
     .join('\n')
@@ -115,7 +120,7 @@ function rightsTemplate(): string {
 
 const flagValues = { 'pod-monitor': 'metrics.consumerPodMonitors' } as const
 
-function ruleTemplate(right: Right): string {
+function ruleTemplate(right: RbacRule): string {
   const rule = `# ${right.why}\n${yaml([policyRule(right)])}`
   return right.flag === undefined ? rule : `{{- if .Values.${flagValues[right.flag]} }}\n${rule}{{- end }}\n`
 }
@@ -124,14 +129,16 @@ function readme(version: string): string {
   const alerts = alertGroups.flatMap((group) => group.rules)
   return `# streampipeline-operator
 
-The operator of StreamPipelines: durable Redis Streams in front of BullMQ. Version ${version}; Kubernetes 1.31 or later.
+This chart installs the operator of StreamPipelines: durable Redis streams in front of BullMQ queues. It has version ${version} and needs
+Kubernetes 1.31 or later.
 
 \`\`\`sh
 helm install streampipeline charts/streampipeline-operator -n streampipeline --create-namespace --wait
 helm test streampipeline -n streampipeline
 \`\`\`
 
-The repository's [docs/install.md](../../docs/install.md) describes installing, upgrading and uninstalling: on kind, on a cluster, without a network.
+The repository's [docs/install.md](../../docs/install.md) describes how to install, upgrade and uninstall it: on kind,
+on a cluster, or without a network.
 
 ## Values
 
@@ -139,7 +146,7 @@ The repository's [docs/install.md](../../docs/install.md) describes installing, 
 |---|---|---|
 ${rows(values).join('\n')}
 
-Helm refuses a value that is not in this table, or has another form.
+Helm refuses a value that is not in this table or has the wrong form.
 
 ## What the operator may do
 
@@ -147,15 +154,16 @@ ${(['Pipelines', 'Own'] as const).map(rightsTable).join('\n\n')}
 
 ## Argo CD and Flux
 
-Flux, Helm and \`kubectl wait\` use the conditions \`Ready\` and \`Stalled\`, and need nothing more.
+Flux, Helm and \`kubectl wait\` read the conditions of a pipeline and need no configuration.
 
 Argo CD needs a health check, [files/argocd-health.lua](files/argocd-health.lua). Put it into the ConfigMap \`argocd-cm\` under
-\`resource.customizations.health.streampipeline.dev_StreamPipeline\`. A pipeline that is suspended, in mode Direct or scaled to zero as configured is
-Healthy. A pipeline with \`streampipeline.dev/reconcile: disabled\` is Suspended.
+\`resource.customizations.health.streampipeline.dev_StreamPipeline\`. A pipeline is Healthy also while it is suspended, in mode Direct,
+or scaled to zero as configured. A pipeline with \`streampipeline.dev/reconcile: disabled\` is Suspended.
 
 ## Checks that fail on purpose
 
-checkov's checks of Kubernetes objects and Dockerfiles pass on the rendered chart, on a pipeline's objects and on the Dockerfile, but for these:
+All checks of checkov for Kubernetes objects and Dockerfiles pass on the rendered chart, on a pipeline's objects and on the Dockerfile,
+except these:
 
 | Check | Demands | Fails on | Why |
 |---|---|---|---|
@@ -163,9 +171,9 @@ ${acceptedChecks.map(({ id, demand, where, reason }) => `| ${id} | ${demand} | $
 
 ## Alerts
 
-\`alerts.enabled\` creates these. Each has a page in [docs/runbooks](../../docs/runbooks).
+\`alerts.enabled\` creates these alerts. Each has a page in [docs/runbooks](../../docs/runbooks).
 
-| Alert | For | Severity | Means |
+| Alert | Fires after | Severity | Meaning |
 |---|---|---|---|
 ${alerts.map((rule) => `| ${runbookName(rule)} | ${withSettings(rule.for ?? '0m')} | ${rule.labels.severity} | ${rule.annotations.summary} |`).join('\n')}
 `
@@ -181,13 +189,13 @@ function rows(fields: Fields, prefix = ''): string[] {
   )
 }
 
-function rightsTable(where: Right['where']): string {
-  const title = where === 'Own' ? 'In its own namespace:' : 'In the namespaces of `namespaces`, or in all:'
-  const lines = rights
+function rightsTable(where: RbacRule['where']): string {
+  const title = where === 'Own' ? 'In its own namespace:' : 'In the namespaces that `namespaces` lists, or in all namespaces:'
+  const lines = rbacRules
     .filter((right) => right.where === where)
     .map(({ apiGroups, resources, resourceNames = [], verbs, why, flag }) => {
       const what = [`${resources.join(', ')}${apiGroups[0] === '' ? '' : `.${apiGroups[0]}`}`, ...resourceNames].join(' ')
       return `| ${what} | ${verbs.join(', ')} | ${why}${flag === undefined ? '' : ` (\`${flagValues[flag]}\`)`} |`
     })
-  return `${title}\n\n| What | Verbs | Why |\n|---|---|---|\n${lines.join('\n')}`
+  return `${title}\n\n| Resource | Verbs | Reason |\n|---|---|---|\n${lines.join('\n')}`
 }

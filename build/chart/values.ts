@@ -1,8 +1,8 @@
 /** The one table of the chart's values. values.yaml, values.schema.json and the chart's README are generated from it. */
-import { type ListLimit, listLimits } from '../../operator/policy/limits.ts'
+import { type ListLimit, listLimits } from '../../operator/limits.ts'
 import { alertThresholds, alertWindows } from './alertsettings.ts'
 
-export interface Value {
+interface Value {
   readonly description: string
   readonly default: unknown
   /** JSON Schema of it, without description and default. */
@@ -29,7 +29,7 @@ const list = (description: string, items: object, more: object = {}) => value(de
 const group = (description: string, fields: ValueGroup['fields']): ValueGroup => ({ description, fields })
 
 const limitList = ({ help, form }: ListLimit): Value =>
-  value(`${help}. Not set: all are allowed.`, null, {
+  value(`${help}. Not set: everything is allowed.`, null, {
     type: ['array', 'null'],
     items: { type: 'string', pattern: form },
     uniqueItems: true,
@@ -40,13 +40,16 @@ const registry = { pattern: '^[^/\\s]*$' }
 const image = (what: string, repository: string) =>
   group(`Image of ${what}.`, {
     registry: text(
-      'Registry, put before the repository. `localhost` is nobody’s: it holds only images that were loaded onto the nodes. Empty: the cluster’s default.',
+      'Registry of the image. With `localhost`, nodes use only images that were loaded onto them. Empty: the cluster’s default registry.',
       'localhost',
       registry,
     ),
-    repository: text('Name without tag.', repository, { minLength: 1, pattern: '^[a-z0-9][a-z0-9._/-]*$' }),
-    tag: text('Empty: the chart’s appVersion.', '', { pattern: '^([A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?$' }),
-    digest: text('`sha256:…`; wins over the tag.', '', { pattern: '^(sha256:[0-9a-f]{64})?$' }),
+    repository: text('Name of the image, without registry and tag.', repository, {
+      minLength: 1,
+      pattern: '^[a-z0-9][a-z0-9._/-]*$',
+    }),
+    tag: text('Tag; empty: the chart’s appVersion.', '', { pattern: '^([A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?$' }),
+    digest: text('Digest, `sha256:…`. It takes precedence over the tag.', '', { pattern: '^(sha256:[0-9a-f]{64})?$' }),
   })
 
 const namespace = { type: 'string', pattern: '^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$' }
@@ -63,191 +66,223 @@ const objects = { type: 'object' }
 const amount = (description: string, initial: number | null) =>
   value(description, initial, { type: ['integer', 'string', 'null'], pattern: '^[0-9]{1,3}%$', minimum: 0 })
 
+const probeTexts: Readonly<Record<string, string>> = {
+  initialDelaySeconds: 'Seconds before the first probe.',
+  periodSeconds: 'Seconds from one probe to the next.',
+  timeoutSeconds: 'Seconds after which a probe without an answer fails.',
+  failureThreshold: 'Number of probes that must fail in a row before Kubernetes acts.',
+}
+
 const probe = (what: string, initial: Readonly<Record<string, number>>) =>
   group(`Times of the ${what} probe.`, {
     ...Object.fromEntries(
-      ['initialDelaySeconds', 'periodSeconds', 'timeoutSeconds', 'failureThreshold'].map((field) => [
+      Object.entries(probeTexts).map(([field, text]) => [
         field,
-        value(`The field of that name of a probe.`, initial[field] ?? 0, { type: 'integer', minimum: 0 }),
+        value(text, initial[field] ?? 0, { type: 'integer', minimum: 0 }),
       ]),
     ),
   })
 
 /** Where a monitor is made, and what it says to the Prometheus Operator. */
 const monitorForm = {
-  interval: text('Between two scrapes.', '30s', duration),
-  scrapeTimeout: text('Time a scrape may take; empty: Prometheus’ own.', '', optionalDuration),
-  labels: strings('What your Prometheus selects by.'),
-  annotations: strings('Of the monitor.'),
-  relabelings: list('Relabelings before the scrape.', objects),
-  metricRelabelings: list('Relabelings of what was scraped.', objects),
+  interval: text('Time between two scrapes.', '30s', duration),
+  scrapeTimeout: text('Longest time of a scrape; empty: the default of Prometheus.', '', optionalDuration),
+  labels: strings('Labels by which your Prometheus selects the monitor.'),
+  annotations: strings('Annotations of the monitor.'),
+  relabelings: list('Relabelings of the targets, before the scrape.', objects),
+  metricRelabelings: list('Relabelings of the series, after the scrape.', objects),
 }
 
 const pullSecrets = (what: string) => list(what, pullSecret)
 
 /** Defaults of `spec.consumer`, under the same names (operator/plan/consumerdefaults.ts). */
 const consumerDefaults = group(
-  'Defaults of `spec.consumer` for all pipelines. A field that a pipeline states replaces the default; labels, annotations, `env`, `volumes` and `volumeMounts` are merged.',
+  'Defaults of `spec.consumer` for all pipelines. A field of a pipeline replaces the default. The operator merges labels, annotations, `env`, `volumes` and `volumeMounts`.',
   {
-    labels: strings('More labels of consumer pods.'),
-    annotations: strings('More annotations of consumer pods.'),
-    commonLabels: strings('More labels of the other objects that the operator makes. A change restarts no pod.'),
-    commonAnnotations: strings('More annotations of the other objects that the operator makes. A change restarts no pod.'),
-    imagePullSecrets: pullSecrets('Secrets, in the pipelines’ namespaces, with credentials for the consumers’ image.'),
-    resources: object('Of a consumer pod. Empty: requests of 100m CPU and 128Mi, a memory limit of 256Mi.'),
-    env: list('More environment of consumers.', { type: 'object', required: ['name'] }),
-    volumes: list('More volumes of consumer pods.', { type: 'object', required: ['name'] }),
-    volumeMounts: list('Where consumers mount them.', { type: 'object', required: ['name', 'mountPath'] }),
-    securityContext: object('Of consumer pods, over `runAsNonRoot: true` and `seccompProfile: RuntimeDefault`.'),
-    nodeSelector: strings('Of consumer pods.'),
-    tolerations: list('Of consumer pods.', objects),
-    affinity: object('Of consumer pods.'),
+    labels: strings('Additional labels of consumer pods.'),
+    annotations: strings('Additional annotations of consumer pods.'),
+    commonLabels: strings('Additional labels of the objects that the operator makes, except pods. A change restarts no pod.'),
+    commonAnnotations: strings(
+      'Additional annotations of the objects that the operator makes, except pods. A change restarts no pod.',
+    ),
+    imagePullSecrets: pullSecrets(
+      'Secrets with credentials for the consumers’ image. They must exist in each pipeline’s namespace.',
+    ),
+    resources: object('Resources of a consumer pod. Empty: requests of 100m CPU and 128Mi memory, a memory limit of 256Mi.'),
+    env: list('Additional environment variables of consumers.', { type: 'object', required: ['name'] }),
+    volumes: list('Additional volumes of consumer pods.', { type: 'object', required: ['name'] }),
+    volumeMounts: list('Mounts of the additional volumes in consumers.', { type: 'object', required: ['name', 'mountPath'] }),
+    securityContext: object(
+      'Security context of consumer pods. Its fields are merged over `runAsNonRoot: true` and `seccompProfile: RuntimeDefault`.',
+    ),
+    nodeSelector: strings('Node selector of consumer pods.'),
+    tolerations: list('Tolerations of consumer pods.', objects),
+    affinity: object('Affinity of consumer pods.'),
     topologySpreadConstraints: list(
-      'Of consumer pods. One without `labelSelector` gets that of its pipeline. Empty: over nodes where that is possible.',
+      'Spread of consumer pods. A constraint without `labelSelector` gets that of its pipeline. Empty: pods spread over nodes where possible.',
       objects,
     ),
-    priorityClassName: text('Of consumer pods.'),
+    priorityClassName: text('Priority class of consumer pods.'),
   },
 )
 
 export const values: Readonly<Record<string, Value | ValueGroup>> = {
   global: {
-    ...group('For parent charts, which share these with their other parts.', {
-      imageRegistry: text('Instead of the registry of both images; empty: those.', '', registry),
-      imagePullSecrets: pullSecrets('Added to `imagePullSecrets`.'),
-      commonLabels: strings('Added to `commonLabels`, which win.'),
-      priorityClassName: text('Where `priorityClassName` is empty.'),
-      revisionHistoryLimit: value('Instead of `revisionHistoryLimit`; not set: that.', null, {
+    ...group('Values that a parent chart shares with all of its subcharts.', {
+      imageRegistry: text('Registry that replaces those of both images; empty: no change.', '', registry),
+      imagePullSecrets: pullSecrets('Secrets in addition to `imagePullSecrets`.'),
+      commonLabels: strings('Labels in addition to `commonLabels`. The chart’s take precedence.'),
+      priorityClassName: text('Priority class of operator pods if `priorityClassName` is empty.'),
+      revisionHistoryLimit: value('Number that replaces `revisionHistoryLimit`; not set: no change.', null, {
         type: ['integer', 'null'],
         minimum: 0,
       }),
     }),
     open: true,
   },
-  nameOverride: text('Instead of the chart’s name in labels.', '', name),
-  fullnameOverride: text('Instead of the release’s name in names of objects.', '', name),
+  nameOverride: text('Name that replaces the chart’s in labels.', '', name),
+  fullnameOverride: text('Name that replaces the release’s full name in names of objects.', '', name),
   image: image('the operator', 'streampipeline/operator'),
   consumerImage: image('consumers whose pipeline names none', 'streampipeline/consumer'),
-  imagePullPolicy: value('Of the operator’s image.', 'IfNotPresent', { enum: ['Always', 'IfNotPresent', 'Never'] }),
+  imagePullPolicy: value('Pull policy of the operator’s image.', 'IfNotPresent', { enum: ['Always', 'IfNotPresent', 'Never'] }),
   imagePullSecrets: pullSecrets(
-    'Secrets with credentials for the operator’s image; consumers have theirs in `consumerDefaults` and `spec.consumer`.',
+    'Secrets with credentials for the operator’s image. Consumers use those of `consumerDefaults` and `spec.consumer`.',
   ),
-  commonLabels: strings('More labels of every object of the chart. Pods have `podLabels`, so a change restarts none.'),
-  commonAnnotations: strings('More annotations of every object of the chart. Pods have `podAnnotations`.'),
+  commonLabels: strings('Additional labels of every object of the chart, except pods (`podLabels`). A change restarts no pod.'),
+  commonAnnotations: strings('Additional annotations of every object of the chart, except pods (`podAnnotations`).'),
   namespaces: list(
-    'Namespaces whose pipelines are served; empty: all. With a list there are Roles in these namespaces and no ClusterRole at all.',
+    'Namespaces whose pipelines the operator serves; empty: all. With a list, the chart creates Roles in these namespaces, and no ClusterRole.',
     namespace,
     { uniqueItems: true },
   ),
-  replicas: value('Operator pods. One leads. The others have warm caches and take over within seconds.', 2, {
+  replicas: value('Number of operator pods. One leads. The others have warm caches and take over within seconds.', 2, {
     type: 'integer',
     minimum: 1,
     maximum: 5,
   }),
   logLevel: value('Log level of the operator.', 'info', { enum: ['debug', 'info', 'warn', 'error'] }),
   decisionLog: value(
-    'Scaling decisions to log in full, for `simulate --replay`: those that change the number, all (some kilobytes per pipeline and five seconds), or none.',
+    'Scaling decisions to log in full, for `simulate --replay`: those that change the number of replicas (`changes`), `all`, or `none`. With `all`, each pipeline logs some kilobytes every five seconds.',
     'changes',
     { enum: ['none', 'changes', 'all'] },
   ),
   crds: group('The CustomResourceDefinition.', {
-    enabled: flag('Install and upgrade it. Set false in all but one of the releases in a cluster: they share one.', true),
-    keep: flag('Keep it, and every StreamPipeline, when the chart is uninstalled.', true),
+    enabled: flag(
+      'Install and upgrade the CustomResourceDefinition. Releases in a cluster share it: set false in all but one.',
+      true,
+    ),
+    keep: flag('Keep the CustomResourceDefinition, and every StreamPipeline, when the chart is uninstalled.', true),
   }),
-  rbac: group('Rights.', {
-    create: flag('Create the operator’s Roles, or ClusterRole, and their bindings.', true),
+  rbac: group('RBAC rules.', {
+    create: flag('Create the operator’s ClusterRole (with `namespaces`: Roles) and the bindings.', true),
     userRoles: flag(
-      'Let the built-in roles view, edit and admin reach StreamPipelines (aggregated ClusterRoles). With `namespaces`: Roles `…-view`, `…-edit` and `…-admin` there, for you to bind.',
+      'Extend the built-in roles view, edit and admin to StreamPipelines, by aggregated ClusterRoles. With `namespaces`, create Roles `…-view`, `…-edit` and `…-admin` in them instead. You bind these.',
       true,
     ),
   }),
   serviceAccount: group('The operator’s identity.', {
-    create: flag('Make it.', true),
-    name: text('Empty: the release’s full name, or `default` where none is made.', '', name),
-    labels: strings('More labels of the ServiceAccount.'),
-    annotations: strings('Of the ServiceAccount, as clouds’ workload identities want them.'),
+    create: flag('Create the ServiceAccount.', true),
+    name: text('Name of the ServiceAccount; empty: the release’s full name, or `default` if the chart creates none.', '', name),
+    labels: strings('Additional labels of the ServiceAccount.'),
+    annotations: strings('Annotations of the ServiceAccount, such as those for a cloud’s workload identity.'),
     automountServiceAccountToken: flag(
-      'Mount the token by which the operator speaks to the API server. Without it, `volumes` and `volumeMounts` must bring one.',
+      'Mount the operator’s token for the API server. Without it, `volumes` and `volumeMounts` must provide one.',
       true,
     ),
   }),
   consumerDefaults,
-  resources: object('Of an operator pod. Its heap is limited to 256 MiB by the image (NODE_OPTIONS, see `env`).', {
+  resources: object('Resources of an operator pod. The image limits its heap to 256 MiB (NODE_OPTIONS, see `env`).', {
     requests: { cpu: '50m', memory: '96Mi' },
     limits: { memory: '384Mi' },
   }),
-  podDisruptionBudget: group('For node drains.', {
-    enabled: flag('Make it; only with two or more replicas.', true),
-    minAvailable: amount('Pods that must stay, a number or a percentage; wins over `maxUnavailable`. Not set: that.', null),
-    maxUnavailable: amount('Pods that may be evicted at once.', 1),
+  podDisruptionBudget: group('PodDisruptionBudget of operator pods, for node drains.', {
+    enabled: flag('Create the PodDisruptionBudget. The chart does so only with two or more replicas.', true),
+    minAvailable: amount(
+      'Operator pods that must stay, as a number or a percentage. It takes precedence over `maxUnavailable`.',
+      null,
+    ),
+    maxUnavailable: amount('Operator pods that may be evicted at the same time.', 1),
   }),
-  networkPolicy: group('Who may connect.', {
-    operator: flag('Admit only scrapes and probes to the operator.', false),
-    consumers: flag('Let the operator create such a policy for the consumers of each pipeline.', false),
+  networkPolicy: group('NetworkPolicies.', {
+    operator: flag('Create a NetworkPolicy for the operator that admits only scrapes and probes.', false),
+    consumers: flag('Let the operator create a NetworkPolicy for the consumers of each pipeline.', false),
     redisNetworks: value(
-      'Networks of Redis that consumers may reach, beside the namespaces of Services that pipelines name. Needs `consumers`. Not set: any address, on Redis’ ports.',
+      'Networks of Redis that consumers may reach, in addition to the namespaces of the Services that pipelines name. Needs `consumers`. Not set: any address, at the ports of Redis.',
       null,
       { type: ['array', 'null'], items: { type: 'string', pattern: '^[0-9a-f.:]+/[0-9]{1,3}$' }, uniqueItems: true },
     ),
     redisPorts: list(
-      'Ports of Redis’ pods, beside those in the pipelines’ URLs: a policy sees the pods’ ports, and a Service may have another. Needs `consumers`.',
+      'Ports of the pods of Redis, in addition to the ports in the pipelines’ URLs. A NetworkPolicy matches the ports of pods, and a Service may have other ports. Needs `consumers`.',
       { type: 'integer', minimum: 1, maximum: 65535 },
       { uniqueItems: true },
     ),
+    operatorEgress: value(
+      'Egress rules of the operator’s NetworkPolicy. They must allow the API server, DNS, and Redis at the ports of its pods. `[{}]` allows all egress, for a namespace that denies by default. Needs `operator`. Not set: the policy does not limit egress.',
+      null,
+      { type: ['array', 'null'], items: { type: 'object' } },
+    ),
     metricsFrom: list(
-      'Peers of a NetworkPolicy that may read the operator’s /metrics, which name the pipelines of all teams. Needs `operator`. Empty: all.',
+      'Peers, in the form of a NetworkPolicy, that may read the operator’s /metrics. These metrics name the pipelines of all teams. Needs `operator`. Empty: all peers.',
       { type: 'object' },
     ),
   }),
   tenancy: group(
-    'Limits on pipelines, for authors with fewer rights than the operator (docs/tenancy.md). The operator and the API server refuse pipelines beyond them.',
+    'Limits on pipelines whose authors have fewer rights than the operator (docs/tenancy.md). The operator and the API server refuse pipelines beyond these limits.',
     {
       admission: flag(
-        'Create a ValidatingAdmissionPolicy of the limits below, once one of them is set. It is an object of the whole cluster.',
+        'Create a ValidatingAdmissionPolicy from the limits below, if at least one is set. The policy is an object of the whole cluster.',
         true,
       ),
       ...Object.fromEntries(listLimits.map((limit) => [limit.value, limitList(limit)])),
       restrictedPods: flag('Refuse pods that violate the pod security standard `restricted`.', false),
-      localRedis: value('Redis at the operator’s own host or link, or at a metadata service of a cloud.', 'refuse', {
-        enum: ['allow', 'refuse'],
-      }),
-      secretLabel: text('Label, `KEY` or `KEY=VALUE`, that each Secret a pipeline names must carry; empty: none.', '', {
+      localRedis: value(
+        'Whether Redis may be at the operator’s own host or link, or at a cloud’s metadata service: `allow` or `refuse`.',
+        'refuse',
+        {
+          enum: ['allow', 'refuse'],
+        },
+      ),
+      secretLabel: text('Label (`KEY` or `KEY=VALUE`) that a Secret must have before a pipeline may name it; empty: none.', '', {
         pattern: '^[A-Za-z0-9./_-]*(=[A-Za-z0-9._-]*)?$',
       }),
-      manyTeams: flag('Keep details of peers that are not Redis out of status. The operator’s log has them.', false),
+      manyTeams: flag('Leave details about servers that are not Redis out of status. The operator logs them.', false),
     },
   ),
-  metrics: group('Prometheus.', {
-    enabled: flag('Make a Service for the operator’s /metrics, port 8080.', true),
-    service: group('That Service.', {
-      labels: strings('More labels.'),
-      annotations: strings('Annotations.'),
-      ipFamilyPolicy: value('Which address families it has, on clusters with two; empty: the cluster’s default.', '', {
+  metrics: group('Metrics for Prometheus.', {
+    enabled: flag('Create a Service for the operator’s /metrics, port 8080.', true),
+    service: group('The Service for /metrics.', {
+      labels: strings('Additional labels of the Service for /metrics.'),
+      annotations: strings('Annotations of the Service for /metrics.'),
+      ipFamilyPolicy: value('`ipFamilyPolicy` of this Service, for dual-stack clusters; empty: the cluster’s default.', '', {
         enum: ['', 'SingleStack', 'PreferDualStack', 'RequireDualStack'],
       }),
-      ipFamilies: list('Its families, in order of preference.', { enum: ['IPv4', 'IPv6'] }, { uniqueItems: true }),
+      ipFamilies: list(
+        'Address families of this Service, in order of preference.',
+        { enum: ['IPv4', 'IPv6'] },
+        { uniqueItems: true },
+      ),
     }),
-    serviceMonitor: group('Scrapes the operator; needs the Prometheus Operator.', {
-      enabled: flag('Make it.', false),
-      namespace: text('Where it is made; empty: the release’s namespace.', '', name),
+    serviceMonitor: group('A ServiceMonitor of the operator; needs the Prometheus Operator.', {
+      enabled: flag('Create the ServiceMonitor.', false),
+      namespace: text('Namespace of the ServiceMonitor; empty: that of the release.', '', name),
       ...monitorForm,
     }),
     consumerPodMonitors: flag(
-      'Have the operator make a PodMonitor for each pipeline’s consumers. Turned off again, those that are there stay until their pipeline goes.',
+      'Let the operator create a PodMonitor for each pipeline’s consumers. If you turn it off, existing PodMonitors stay until their pipeline is deleted.',
       false,
     ),
-    podMonitor: group('Form of these PodMonitors.', {
+    podMonitor: group('Form of the PodMonitors that the operator creates.', {
       ...monitorForm,
-      interval: text('Between two scrapes; empty: Prometheus’ own.', '', optionalDuration),
+      interval: text('Time between two scrapes; empty: the default of Prometheus.', '', optionalDuration),
     }),
   }),
   alerts: group('A PrometheusRule with alerts; each has a runbook page.', {
-    enabled: flag('Make it; needs the Prometheus Operator.', false),
-    namespace: text('Where it is made; empty: the release’s namespace.', '', name),
-    labels: strings('What your Prometheus selects by.'),
-    annotations: strings('Of the PrometheusRule.'),
+    enabled: flag('Create the PrometheusRule; needs the Prometheus Operator.', false),
+    namespace: text('Namespace of the PrometheusRule; empty: that of the release.', '', name),
+    labels: strings('Labels by which your Prometheus selects the PrometheusRule.'),
+    annotations: strings('Annotations of the PrometheusRule.'),
     windows: group(
-      'Windows and patience, as Prometheus writes durations.',
+      'Windows of rates, and waiting times before an alert, as durations of Prometheus.',
       Object.fromEntries(
         Object.entries(alertWindows).map(([key, { default: initial, description }]) => [
           key,
@@ -256,7 +291,7 @@ export const values: Readonly<Record<string, Value | ValueGroup>> = {
       ),
     ),
     thresholds: group(
-      'What is worth an alert.',
+      'Thresholds of the alerts.',
       Object.fromEntries(
         Object.entries(alertThresholds).map(([key, { default: initial, description }]) => [
           key,
@@ -264,26 +299,36 @@ export const values: Readonly<Record<string, Value | ValueGroup>> = {
         ]),
       ),
     ),
-    runbooks: text('Address of the folder with the runbook pages; each alert’s link is this and its own name.', 'docs/runbooks', {
-      pattern: '^\\S+$',
-    }),
+    runbooks: text(
+      'Address of the folder with the runbook pages. The link of an alert is this address plus the alert’s name.',
+      'docs/runbooks',
+      {
+        pattern: '^\\S+$',
+      },
+    ),
   }),
   dashboards: group('A ConfigMap with a Grafana dashboard.', {
-    enabled: flag('Make it.', false),
-    namespace: text('Where it is made; empty: the release’s namespace.', '', name),
-    labels: strings('What Grafana’s sidecar selects by.', { grafana_dashboard: '1' }),
-    annotations: strings('Such as the folder that the sidecar puts it into.'),
+    enabled: flag('Create the ConfigMap with the dashboard.', false),
+    namespace: text('Namespace of the ConfigMap; empty: that of the release.', '', name),
+    labels: strings('Labels by which Grafana’s sidecar selects the ConfigMap.', { grafana_dashboard: '1' }),
+    annotations: strings('Annotations of the ConfigMap, such as the folder into which the sidecar puts the dashboard.'),
   }),
-  revisionHistoryLimit: value('ReplicaSets that the operator’s Deployment keeps.', 3, { type: 'integer', minimum: 0 }),
-  strategy: object('Of the operator’s Deployment. Empty: a new pod is ready before an old one goes.'),
-  deploymentAnnotations: strings('Of the operator’s Deployment.'),
-  podLabels: strings('More labels of operator pods.'),
-  podAnnotations: strings('More annotations of operator pods.'),
-  podSecurityContext: object('Of operator pods. It names no user: the image’s is 65532, and OpenShift assigns its own.', {
-    runAsNonRoot: true,
-    seccompProfile: { type: 'RuntimeDefault' },
+  revisionHistoryLimit: value('Number of old ReplicaSets that the operator’s Deployment keeps.', 3, {
+    type: 'integer',
+    minimum: 0,
   }),
-  containerSecurityContext: object('Of the container in operator pods.', {
+  strategy: object('Strategy of the operator’s Deployment. Empty: a new pod is ready before an old one ends.'),
+  deploymentAnnotations: strings('Annotations of the operator’s Deployment.'),
+  podLabels: strings('Additional labels of operator pods.'),
+  podAnnotations: strings('Additional annotations of operator pods.'),
+  podSecurityContext: object(
+    'Security context of operator pods. It sets no `runAsUser`: the image’s user is 65532, and OpenShift assigns another one.',
+    {
+      runAsNonRoot: true,
+      seccompProfile: { type: 'RuntimeDefault' },
+    },
+  ),
+  containerSecurityContext: object('Security context of the container in operator pods.', {
     allowPrivilegeEscalation: false,
     readOnlyRootFilesystem: true,
     capabilities: { drop: ['ALL'] },
@@ -291,27 +336,30 @@ export const values: Readonly<Record<string, Value | ValueGroup>> = {
   startupProbe: probe('startup', { periodSeconds: 1, timeoutSeconds: 1, failureThreshold: 60 }),
   livenessProbe: probe('liveness', { periodSeconds: 10, timeoutSeconds: 5, failureThreshold: 3 }),
   readinessProbe: probe('readiness', { periodSeconds: 2, timeoutSeconds: 2, failureThreshold: 3 }),
-  nodeSelector: strings('Of operator pods.'),
-  tolerations: list('Of operator pods.', objects),
-  affinity: object('Of operator pods.'),
-  topologySpreadConstraints: list('Of operator pods. Empty: over nodes where that is possible.', objects),
-  priorityClassName: text('Of operator pods.'),
-  podDnsPolicy: value('Of operator pods; empty: the cluster’s default.', '', {
+  nodeSelector: strings('Node selector of operator pods.'),
+  tolerations: list('Tolerations of operator pods.', objects),
+  affinity: object('Affinity of operator pods.'),
+  topologySpreadConstraints: list('Spread of operator pods. Empty: pods spread over nodes where possible.', objects),
+  priorityClassName: text('Priority class of operator pods.'),
+  podDnsPolicy: value('DNS policy of operator pods; empty: the cluster’s default.', '', {
     enum: ['', 'ClusterFirst', 'ClusterFirstWithHostNet', 'Default', 'None'],
   }),
-  podDnsConfig: object('Of operator pods.'),
-  hostAliases: list('Of operator pods.', objects),
-  env: list('More environment of the operator, such as NODE_OPTIONS or NODE_EXTRA_CA_CERTS.', {
+  podDnsConfig: object('DNS configuration of operator pods.'),
+  hostAliases: list('Host aliases of operator pods.', objects),
+  env: list('Additional environment variables of the operator, such as NODE_OPTIONS or NODE_EXTRA_CA_CERTS.', {
     type: 'object',
     required: ['name'],
   }),
-  extraArgs: list('More arguments of `streampipeline operator`.', { type: 'string', pattern: '^--' }),
-  volumes: list('More volumes of operator pods, such as one with a CA.', { type: 'object', required: ['name'] }),
-  volumeMounts: list('Where the operator mounts them.', { type: 'object', required: ['name', 'mountPath'] }),
+  extraArgs: list('Additional arguments of `streampipeline operator`.', { type: 'string', pattern: '^--' }),
+  volumes: list('Additional volumes of operator pods, such as one with a CA.', { type: 'object', required: ['name'] }),
+  volumeMounts: list('Mounts of the additional volumes in the operator.', { type: 'object', required: ['name', 'mountPath'] }),
   tests: group('The pod of `helm test`.', {
-    resources: object('Of that pod.', { requests: { cpu: '10m', memory: '64Mi' }, limits: { memory: '192Mi' } }),
+    resources: object('Resources of the pod of `helm test`.', {
+      requests: { cpu: '10m', memory: '64Mi' },
+      limits: { memory: '192Mi' },
+    }),
   }),
-  extraObjects: list('More objects of the release, each an object or a text; templates in them are rendered.', {
+  extraObjects: list('Additional objects of the release, each as an object or a text. Helm renders templates in them.', {
     type: ['object', 'string'],
   }),
 }

@@ -3,7 +3,7 @@
  * The calls are no async functions: those would keep the arguments, with the payloads of a batch, alive until the reply arrives.
  */
 import type { Field, Header } from './header.ts'
-import { layoutOf } from './lua.ts'
+import { type Lua, layoutOf } from './lua.ts'
 
 const pascal = (name: string) => `${name[0]?.toUpperCase() ?? ''}${name.slice(1)}`
 
@@ -12,11 +12,11 @@ const argumentType: Readonly<Record<string, string>> = {
   integer: 'number',
   flag: 'boolean',
   bytes: 'string | Buffer',
-  parts: 'readonly (string | Uint8Array)[]',
   packed: 'Buffer',
   'text[]': 'readonly string[]',
   'integer[]': 'readonly number[]',
   'bytes[]': 'readonly (string | Buffer)[]',
+  'text...': 'readonly string[]',
 }
 
 const replyType: Readonly<Record<string, string>> = {
@@ -25,7 +25,6 @@ const replyType: Readonly<Record<string, string>> = {
   flag: 'boolean',
   'integer?': 'number | undefined',
   'text[]': 'readonly string[]',
-  'text[]?': 'readonly string[] | undefined',
   'integer[]': 'readonly number[]',
   'bytes[]': 'readonly Buffer[]',
 }
@@ -36,17 +35,15 @@ const reader: Readonly<Record<string, string>> = {
   flag: 'flag',
   'integer?': 'maybeInteger',
   'text[]': 'texts',
-  'text[]?': 'maybeTexts',
   'integer[]': 'integers',
   'bytes[]': 'buffers',
 }
 
-export function callOf(header: Header, lua: string): string {
+export function callOf(header: Header, lua: Lua, composed: boolean): string {
   const { name } = header
   const type = pascal(name)
   const rowsOf = (fields: readonly Field[]) => fields.filter((field) => field.type === 'rows')
   const rowName = (field: Field) => `${type}${pascal(field.name.replace(/ies$/, 'y').replace(/s$/, ''))}`
-  const composed = lua.includes('-- @bullmq')
   const reply = header.reply === undefined ? 'unknown' : `${type}Reply`
   const parts = [
     ...[...rowsOf(header.args)].map((field) => shape(rowName(field), field.columns, argumentType)),
@@ -57,13 +54,13 @@ export function callOf(header: Header, lua: string): string {
       ? ''
       : shape(`${type}Reply`, header.reply, replyType, (field) => `readonly ${rowName(field)}Reply[]`),
     header.reply === undefined || header.inMulti ? '' : decoder(header, type, rowName),
-    `const ${name}Lua = \`${lua.replaceAll(/[\\`]|\$(?=\{)/g, '\\$&')}\`\n`,
+    `const ${name}Lua = ${[...lua.parts.map(partName), textLiteral(lua.own)].join(' + ')}\n`,
     composed ? composedCall(header, type, reply) : plainCall(header, type, reply),
   ]
   return parts.filter((part) => part !== '').join('\n')
 }
 
-const keyType = (field: Field) => (field.type.endsWith('[]') ? 'readonly string[]' : 'string')
+const keyType = (field: Field) => (/(\[\]|\.\.\.)$/.test(field.type) ? 'readonly string[]' : 'string')
 
 function shape(
   name: string,
@@ -110,9 +107,8 @@ function sent(header: Header) {
   const statements = values
     .filter(({ type }) => type === 'rows')
     .map(({ name, columns }) => {
-      const packs = columns.map((column) => `    ${name}.${column.type === 'parts' ? 'joined' : column.type}(row.${column.name})`)
-      const size = columns.some(({ type }) => type === 'parts') ? 512 : 64 * columns.length
-      return `  const ${name} = createPacker(${size} * args.${name}.length)\n  for (const row of args.${name}) {\n${packs.join('\n')}\n  }\n`
+      const packs = columns.map((column) => `    ${name}.${column.type}(row.${column.name})`)
+      return `  const ${name} = createPacker(${64 * columns.length} * args.${name}.length)\n  for (const row of args.${name}) {\n${packs.join('\n')}\n  }\n`
     })
   const args = [
     ...keyLists.slice(0, -1).map(({ name }) => `keys.${name}.length`),
@@ -168,3 +164,7 @@ ${statements === '' ? '' : `${statements.trimEnd().replaceAll(/^/gm, '  ')}\n`} 
 }
 `
 }
+
+export const partName = (part: string): string => `${part}Part`
+
+export const textLiteral = (text: string): string => `\`${text.replaceAll(/[\\`]|\$(?=\{)/g, '\\$&')}\``

@@ -3,9 +3,9 @@ import { globSync, readFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { queueKeyTypes } from '../../redis/bullmq/addscript.ts'
 import { root } from '../root.ts'
-import { callOf } from './calls.ts'
+import { callOf, partName, textLiteral } from './calls.ts'
 import { readPart, readScript } from './header.ts'
-import { luaOf, type Parts } from './lua.ts'
+import { luaOf, type Parts, partOf } from './lua.ts'
 
 /** Relative to the repository. */
 export const scriptFile = 'redis/scripts/generated.ts'
@@ -23,12 +23,20 @@ const parts: Parts = {
 }
 
 export function scriptCalls(): string {
-  const files = globSync('*.lua', { cwd: folder }).toSorted()
-  const calls = files.map((file) => {
-    const source = readScript(basename(file, '.lua'), readFileSync(join(folder, file), 'utf8'))
-    return `// ${file}\n\n${callOf(source.header, luaOf(source, parts))}`
+  const scripts = globSync('*.lua', { cwd: folder })
+    .toSorted()
+    .map((file) => {
+      const source = readScript(basename(file, '.lua'), readFileSync(join(folder, file), 'utf8'))
+      return { file, header: source.header, lua: luaOf(source, parts) }
+    })
+  const used = [...new Set(scripts.flatMap(({ lua }) => lua.parts))].toSorted()
+  const texts = new Map(used.map((name) => [name, partOf(name, parts)]))
+  const constants = used.map((name) => `const ${partName(name)} = ${textLiteral(texts.get(name) ?? '')}\n`)
+  const calls = scripts.map(({ file, header, lua }) => {
+    const composed = [...lua.parts.map((name) => texts.get(name)), lua.own].some((text) => text?.includes('-- @bullmq'))
+    return `// ${file}\n\n${callOf(header, lua, composed)}`
   })
-  return `${head}\n${calls.join('\n')}`
+  return `${head}\n// lib/\n\n${constants.join('\n')}\n${calls.join('\n')}`
 }
 
 const head = `/**
@@ -39,6 +47,6 @@ import type { ChainableCommander } from 'ioredis'
 import type { RedisConnection } from '../connect/connection.ts'
 import { type BullTexts, withBullTexts } from './bulltexts.ts'
 import { createPacker } from './packer.ts'
-import { buffers, flag, integer, integers, list, maybeInteger, maybeTexts, text, texts } from './reply.ts'
+import { buffers, flag, integer, integers, list, maybeInteger, text, texts } from './reply.ts'
 import { defineScript } from './script.ts'
 `

@@ -27,9 +27,9 @@ export interface Source {
   readonly body: string
 }
 
-const argumentTypes = ['text', 'integer', 'flag', 'bytes', 'parts', 'packed', 'rows', 'text[]', 'integer[]', 'bytes[]']
+const argumentTypes = ['text', 'integer', 'flag', 'bytes', 'packed', 'rows', 'text[]', 'integer[]', 'bytes[]', 'text...']
 const replyTypes = ['text', 'integer', 'flag', 'integer?', 'text[]', 'text[]?', 'integer[]', 'bytes[]', 'rows']
-const keyTypes = ['stream', 'hash', 'list', 'zset', 'string', 'any'].flatMap((type) => [type, `${type}[]`])
+const keyTypes = ['stream', 'hash', 'list', 'zset', 'string', 'any'].flatMap((type) => [type, `${type}[]`, `${type}...`])
 
 /** Splits a script of redis/scripts. Throws where its header is not of the form that redis/scripts/README.md describes. */
 export function readScript(name: string, text: string): Source {
@@ -75,6 +75,7 @@ function fieldsOf(script: string, section: string | undefined, types: readonly s
     const [, dot = '', name = '', type = '', text = ''] = match
     if (!types.includes(type)) throw new Error(`${script}.lua: ${name} is of type ${type}; known are ${types.join(', ')}`)
     const field = { name, type, text, columns: [] }
+    if (fields.at(-1)?.type.endsWith('...')) throw new Error(`${script}.lua: ${name} stands behind a list that must be the last`)
     if (dot === '') fields.push(field)
     else fields.at(-1)?.columns.push(field)
   }

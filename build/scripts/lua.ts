@@ -7,14 +7,16 @@
  */
 import type { Field, Header, Source } from './header.ts'
 
-export interface Layout {
+interface Layout {
   readonly fixedKeys: readonly Field[]
   readonly keyLists: readonly Field[]
   readonly values: readonly Field[]
   readonly lists: readonly Field[]
 }
 
-const isList = ({ type }: Field) => type.endsWith('[]')
+const isList = ({ type }: Field) => type.endsWith('[]') || isTail({ type })
+/** The script takes its items from KEYS or ARGV itself. */
+const isTail = ({ type }: Pick<Field, 'type'>) => type.endsWith('...')
 
 export function layoutOf({ keys, args }: Header): Layout {
   return {
@@ -31,22 +33,31 @@ export interface Parts {
   table(name: string): string
 }
 
-export function luaOf(source: Source, parts: Parts): string {
+export interface Lua {
+  /** Names of the parts before the script's own text, in their order. */
+  readonly parts: readonly string[]
+  readonly own: string
+}
+
+export function luaOf({ header, includes, body }: Source, parts: Parts): Lua {
   const included: string[] = []
-  const texts: string[] = []
   const include = (name: string) => {
     if (included.includes(name)) return
-    included.push(name)
-    const { includes, body } = parts.part(name)
-    for (const needed of includes) include(needed)
-    texts.push(body)
+    for (const needed of parts.part(name).includes) include(needed)
+    if (!included.includes(name)) included.push(name)
   }
-  const { header, includes, body } = source
   const { values, lists, keyLists } = layoutOf(header)
-  if (lists.length + keyLists.length > 0 || values.some(({ type }) => type === 'rows') || /\bslice\(/.test(body)) include('rows')
+  if (![...lists, ...keyLists].every(isTail) || values.some(({ type }) => type === 'rows') || /\bslice\(/.test(body))
+    include('rows')
   for (const name of includes) include(name)
-  const whole = [...texts, ...prologue(header), body].join('\n')
-  const filled = whole.replaceAll(/^.*-- @table (\w+)$/gm, (_, name: string) => parts.table(name))
+  return { parts: included, own: sent([...prologue(header), body].join('\n'), parts) }
+}
+
+export const partOf = (name: string, parts: Parts): string => sent(parts.part(name).body, parts)
+
+/** The text as a server gets it: with its tables, without comments and empty lines. Its last line ends. */
+function sent(text: string, parts: Parts): string {
+  const filled = `${text.trimEnd()}\n`.replaceAll(/^.*-- @table (\w+)$/gm, (_, name: string) => parts.table(name))
   return filled.replaceAll(/^\s*--(?! @bullmq).*\n/gm, '').replaceAll(/\n{2,}/g, '\n')
 }
 
@@ -66,7 +77,7 @@ function prologue(header: Header): readonly string[] {
   for (const [index, list] of keyLists.entries()) {
     const last = index === keyLists.length - 1
     const count = last ? `#KEYS - (${from}) + 1` : `ARGV[${at++}]`
-    bind([list], [`slice(KEYS, ${from}, ${count})`])
+    bind([list], [isTail(list) ? from : `slice(KEYS, ${from}, ${count})`])
     if (!last) from = `${from} + #${list.name}`
   }
   const first = at
@@ -80,7 +91,7 @@ function prologue(header: Header): readonly string[] {
   for (const [index, list] of lists.entries()) {
     const last = index === lists.length - 1
     const count = last ? `#ARGV - (${from}) + 1` : `ARGV[${countsAt + index}]`
-    bind([list], [`slice(ARGV, ${from}, ${count})`])
+    bind([list], [isTail(list) ? from : `slice(ARGV, ${from}, ${count})`])
     if (list.type === 'integer[]') lines.push(`for i, value in ipairs(${list.name}) do ${list.name}[i] = tonumber(value) end`)
     if (!last) from = `${from} + #${list.name}`
   }

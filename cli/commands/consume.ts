@@ -17,10 +17,10 @@ export function registerConsume(program: Command): void {
   program
     .command('consume')
     .description('run one consumer of a pipeline; the entry point of the consumer image')
-    .requiredOption('--config <file>', 'the StreamPipeline resource')
-    .option('--name <name>', "name in the consumer group (default: POD_NAME, else the host's name)")
+    .requiredOption('--config <file>', 'file with the StreamPipeline')
+    .option('--name <name>', 'name in the consumer group (default: POD_NAME, else the name of the host)')
     .option('--listen <address>', 'HOST:PORT of /metrics, /livez and /readyz', ':9090')
-    .option('--refs <directory>', 'folder of mounted Secrets and ConfigMaps: secret/NAME/KEY, configmap/NAME/KEY')
+    .option('--refs <directory>', 'folder with mounted Secrets and ConfigMaps, as secret/NAME/KEY and configmap/NAME/KEY')
     // For `up`, whose consumers must not outlive it.
     .addOption(new Option('--end-with-stdin', 'drain and end when standard input closes').hideHelp())
     .action(async ({ endWithStdin, ...given }: ConsumeFlags) => {

@@ -30,41 +30,45 @@ function count(text: string): number {
 
 export function registerDead(program: Command): void {
   const dead = program.command('dead').description('list, show, replay and purge the dead letters of a pipeline')
-  common(dead.command('list').description('print one line per record, oldest first'))
+  common(dead.command('list').description('print one line for each dead letter, oldest first'))
     .addOption(reasonOption())
-    .option('--limit <count>', 'the most records to print', count, 100)
+    .option('--limit <count>', 'largest number of dead letters to print', count, 100)
     .action(async (flags: DeadFlags) => await withRecords(flags, async (letters) => await list(letters, flags)))
-  common(dead.command('show').description('print one record with its payload').argument('<id>')).action(
+  common(dead.command('show').description('print one dead letter with its payload').argument('<id>')).action(
     async (id: string, flags: DeadFlags) => await withRecords(flags, async (letters) => await show(letters, id)),
   )
-  selection(dead.command('replay').description('add records to the stream again, under a new id, and reset their marks'))
-    .option('--altered', 'also replay records of a job whose data its worker changed: the payload may differ from the request')
+  selection(
+    dead
+      .command('replay')
+      .description('add the entries of dead letters to the stream again, under new ids, and delete their idempotency marks'),
+  )
+    .option('--altered', 'also replay failed jobs whose data a worker changed; the payload may differ from the request')
     .action(
       async (ids: string[], flags: DeadFlags) =>
         await withDeadLetters(flags, async (letters) => await replay(letters, ids, flags)),
     )
-  selection(dead.command('purge').description('delete records; this cannot be undone')).action(
+  selection(dead.command('purge').description('delete dead letters for good')).action(
     async (ids: string[], flags: DeadFlags) => await withRecords(flags, async (letters) => await purge(letters, ids, flags)),
   )
 }
 
 function common(command: Command): Command {
   return command
-    .requiredOption('-f, --file <file>', 'the StreamPipeline resource')
-    .option('--name <name>', 'the pipeline, if the file holds several')
-    .option('--refs <directory>', 'folder of Secrets and ConfigMaps: secret/NAME/KEY, configmap/NAME/KEY')
+    .requiredOption('-f, --file <file>', 'file with the StreamPipeline')
+    .option('--name <name>', 'name of the pipeline, if the file holds several')
+    .option('--refs <directory>', 'folder with Secrets and ConfigMaps, as secret/NAME/KEY and configmap/NAME/KEY')
     .addOption(new Option('-o, --output <format>', 'output format').choices(['text', 'json']).default('text'))
 }
 
 function reasonOption(): Option {
-  return new Option('--reason <reason>', 'only records of this reason').choices(deadLetterReasons)
+  return new Option('--reason <reason>', 'only dead letters with this reason').choices(deadLetterReasons)
 }
 
 function selection(command: Command): Command {
-  return common(command.argument('[id...]', 'ids of records; or use --all or --reason'))
+  return common(command.argument('[id...]', 'ids of dead letters; or use --all or --reason'))
     .addOption(reasonOption())
-    .option('--all', 'every record')
-    .option('--dry-run', 'print the outcome without doing it')
+    .option('--all', 'all dead letters')
+    .option('--dry-run', 'print what the command would do, and do nothing')
 }
 
 /** Without BullMQ, its self-test and the queue's Redis: these commands must work while Redis refuses writes. */
@@ -100,16 +104,16 @@ async function list(letters: Records, flags: DeadFlags): Promise<void> {
   const records: DeadLetter[] = []
   for await (const record of letters.list(filterOf(flags))) {
     if (records.length === flags.limit) {
-      process.stderr.write(`the oldest ${flags.limit}; there are more: --limit COUNT shows them\n`)
+      process.stderr.write(`these are the oldest ${flags.limit}; --limit COUNT shows more\n`)
       break
     }
     records.push(record)
   }
   if (flags.output === 'json') return printJson(records.map(plain), 2)
   if (records.length === 0) return print('no dead letters')
-  print(row('ID', 'REASON', 'TRIES', 'REDRIVES', 'AGE', 'ERROR'))
+  print(row('ID', 'REASON', 'TRIES', 'REPLAYS', 'AGE', 'ERROR'))
   for (const { id, reason, deliveries, redrives, deadAt, error, damage, altered } of records) {
-    if (damage !== undefined) print(row(id, 'Damaged', '-', '-', '-', `${damage}; \`dead show ${id}\` prints what there is`))
+    if (damage !== undefined) print(row(id, 'Damaged', '-', '-', '-', `${damage}; \`dead show ${id}\` prints the rest of it`))
     else {
       const said = altered ? `(altered by its worker) ${error}` : error
       print(row(id, reason ?? '', String(deliveries), String(redrives), formatAge(Date.now() - deadAt), said))
@@ -130,7 +134,7 @@ async function replay(letters: DeadLetters, ids: readonly string[], flags: DeadF
       ? ({ kind: 'would be replayed' } as const)
       : await letters.replay(record, { altered: flags.altered === true })
     outcomes.push({ record: record.id, ...outcome })
-    if (flags.output === 'text') print(`${record.id}  ${told(outcome)}`)
+    if (flags.output === 'text') print(`${record.id}  ${describe(outcome)}`)
   }
   if (flags.output === 'json') printJson(outcomes, 2)
   else if (outcomes.length === 0) print('no dead letters')
@@ -155,7 +159,7 @@ async function selected(letters: Records, ids: readonly string[], flags: DeadFla
     return found.flatMap(({ record }) => (record === undefined ? [] : [record]))
   }
   if (!flags.all && flags.reason === undefined) {
-    throw failure('InvalidOption', { option: 'ID', detail: 'name records, or choose them with --reason or --all' })
+    throw failure('InvalidOption', { option: 'ID', detail: 'name the ids of dead letters, or select them by --reason or --all' })
   }
   // Payloads are dropped: replay and purge need none, and together they may exceed memory.
   return await Array.fromAsync(letters.list(filterOf(flags)), withoutPayload)
@@ -167,22 +171,22 @@ function filterOf({ reason }: DeadFlags) {
   return reason === undefined ? {} : { reason }
 }
 
-function told(outcome: ReplayOutcome | { readonly kind: 'would be replayed' }): string {
+function describe(outcome: ReplayOutcome | { readonly kind: 'would be replayed' }): string {
   switch (outcome.kind) {
     case 'replayed':
       return `replayed as ${outcome.id}`
     case 'busy':
-      return `busy: its job ${outcome.job} waits or runs; try again when it has ended`
+      return `busy: its job ${outcome.job} waits or runs; try again when the job has ended`
     case 'foreign':
       return `not replayed: ${outcome.message}; ${outcome.remedy}`
     case 'gone':
-      return 'gone: it was replayed or purged meanwhile'
+      return 'gone: another command replayed or purged it meanwhile'
     case 'empty':
-      return 'empty: the entry had been trimmed; there is no payload to replay'
+      return 'empty: the entry had been trimmed before it became a dead letter, so there is no payload to replay'
     case 'damaged':
       return `damaged: ${outcome.damage}; it cannot be replayed, only purged`
     case 'altered':
-      return 'altered: a worker changed the data of its job, and the request itself is gone; check it with `dead show`, and replay it with --altered'
+      return 'altered: a worker changed the data of its job, and the entry is gone; check the payload with `dead show`, then replay it with --altered'
     case 'would be replayed':
       return outcome.kind
     default:

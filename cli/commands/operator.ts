@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
 import { Option } from 'commander'
-import { type LimitOptions, listLimits } from '../../operator/policy/limits.ts'
+import { type LimitOptions, listLimits } from '../../operator/limits.ts'
 import { stopSignal } from '../signals.ts'
 
 interface OperatorFlags {
@@ -42,29 +42,34 @@ export function registerOperator(program: Command): void {
   const operator = program
     .command('operator')
     .description('reconcile the StreamPipelines of a cluster; the entry point of the operator image')
-    .requiredOption('--consumer-image <image>', 'image of consumers, unless a pipeline names one')
+    .requiredOption('--consumer-image <image>', 'image of consumers; a pipeline may name another one')
     .option('--namespaces <list>', 'namespaces to serve, separated by commas; empty: all', '')
     .option('--metrics <address>', 'HOST:PORT of /metrics', ':8080')
     .option('--health <address>', 'HOST:PORT of /livez and /readyz', ':8081')
     .option('--network-policy', 'make a NetworkPolicy for each pipeline')
     .option(
       '--network-policy-redis <networks>',
-      'with --network-policy: consumers reach only the namespaces of their Services and these networks',
+      'with --network-policy: consumers may reach only these networks, and the namespaces of the Services in their spec',
     )
-    .option('--network-policy-ports <ports>', 'with --network-policy: ports of the pods of Redis, besides those that URLs name')
+    .option('--network-policy-ports <ports>', 'with --network-policy: ports of the pods of Redis, in addition to those in URLs')
     .option('--pod-monitor', 'make a PodMonitor for each pipeline')
-    .option('--pod-monitor-form <json>', 'with it: labels, annotations, interval, scrapeTimeout, relabelings, metricRelabelings')
-    .option('--consumer-defaults <json>', 'fields of spec.consumer for pipelines that do not state them')
-    .option('--restricted-pods', 'refuse pods that the pod security standard restricted does not allow')
+    .option(
+      '--pod-monitor-form <json>',
+      'with --pod-monitor: labels, annotations, interval, scrapeTimeout, relabelings, metricRelabelings',
+    )
+    .option('--consumer-defaults <json>', 'defaults of spec.consumer, for the fields that a pipeline leaves out')
+    .option('--restricted-pods', 'refuse pods that violate the pod security standard restricted')
     .addOption(
       new Option(
         '--local-redis <which>',
-        'Redis at the operator’s own host or link, or at a metadata service; default: refuse in a pod, else allow',
+        'whether Redis may be at the operator’s own host or link, or at a metadata service (default: refuse in a pod, else allow)',
       ).choices(['allow', 'refuse']),
     )
-    .option('--secret-label <label>', 'KEY or KEY=VALUE that each Secret a pipeline names must carry')
-    .option('--many-teams', 'keep details of peers that are not Redis out of status')
-    .addOption(new Option('--log-level <level>').choices(['debug', 'info', 'warn', 'error']).default('info'))
+    .option('--secret-label <label>', 'label, KEY or KEY=VALUE, that a Secret must have before a pipeline may name it')
+    .option('--many-teams', 'leave details about servers that are not Redis out of status')
+    .addOption(
+      new Option('--log-level <level>', 'lowest level to log').choices(['debug', 'info', 'warn', 'error']).default('info'),
+    )
     .addOption(
       new Option('--decision-log <which>', 'scaling decisions to log in full, for `simulate --replay`')
         .choices(['none', 'changes', 'all'])
@@ -74,7 +79,7 @@ export function registerOperator(program: Command): void {
       '--lease <name>',
       'Lease that elects the leader; each release needs its own (default: LEASE_NAME, then streampipeline-operator)',
     )
-    .option('--kubeconfig <file>', "default: KUBECONFIG, ~/.kube/config, then the pod's ServiceAccount")
+    .option('--kubeconfig <file>', "kubeconfig to use (default: KUBECONFIG, then ~/.kube/config, then the pod's ServiceAccount)")
     .action(async (flags: OperatorFlags, command: Command) => {
       const { runOperator } = await import('../../operator/run.ts')
       process.exitCode = await runOperator({ ...flags, limits: limitsOf(command.opts()), env: process.env, signal: stopSignal() })

@@ -20,16 +20,16 @@ export function registerSimulate(program: Command): void {
   program
     .command('simulate')
     .description(
-      'simulate scaling: scenarios compared with other autoscalers and an oracle, or a recorded log under another policy',
+      'simulate scaling: compare scenarios with other autoscalers and an oracle, or replay a recorded log under another policy',
     )
-    .option('--scenario <file...>', 'scenarios to run: files, or names of those that come with streampipeline')
+    .option('--scenario <file...>', 'scenarios to run: files, or names of scenarios that come with streampipeline')
     .option('--all', 'run every scenario that comes with streampipeline')
     .option('--seeds <count>', 'number of runs, with seeds from 1 on; the same seed gives the same run', seeds, 5)
-    .option('--plot <directory>', 'write an SVG per scenario: arrivals, age, replicas')
-    .option('--decision-log <file>', 'write the decisions of the first scenario, first seed')
-    .option('--replay <log>', 'run a decision log again instead; the output of kubectl logs of the operator is one')
+    .option('--plot <directory>', 'write an SVG for each scenario, with arrivals, age and replicas')
+    .option('--decision-log <file>', 'write the decisions of the first scenario with the first seed')
+    .option('--replay <log>', 'replay a decision log instead, such as the output of kubectl logs of the operator')
     .option('--pipeline <namespace/name>', 'with --replay: the pipeline, if the log has several')
-    .option('-f, --file <file>', 'with --replay: the StreamPipeline whose scaling is tried')
+    .option('-f, --file <file>', 'with --replay: file with the StreamPipeline whose scaling to try')
     .addOption(new Option('-o, --output <format>', 'output format').choices(['table', 'json', 'markdown']).default('table'))
     .action(async (options: SimulateOptions) => {
       const { runSimulate } = await import('../../scaling/simulate/run.ts')

@@ -2,7 +2,7 @@
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { failure } from '../../api/errors.ts'
 import { printable, printableJson, printableLines } from '../../api/printable.ts'
-import type { RequestStatus } from '../../redis/status/request.ts'
+import type { RequestStatus } from '../../redis/status/summary.ts'
 
 interface StatusFlags {
   readonly file: string
@@ -21,16 +21,21 @@ function scanCount(text: string): number {
 export function registerStatus(program: Command): void {
   program
     .command('status')
-    .description('where one request is: its entry, job, result or dead letter')
+    .description('show one request: its entry, job, result or dead letter')
     .argument(
       '<request...>',
-      "id of the entry or job, the key's hash, or the key; the values of a key of several fields in order",
+      'id of the entry or job, hash of the key, or the key; for a key of several fields, their values in order',
     )
-    .requiredOption('-f, --file <file>', 'the StreamPipeline resource')
-    .option('--name <name>', 'which pipeline, where the file holds several')
-    .option('--refs <directory>', 'folder of Secrets and ConfigMaps: secret/NAME/KEY, configmap/NAME/KEY')
-    .option('--scan <count>', 'search so many of the newest entries and dead letters where nothing leads to it', scanCount, 0)
-    .addOption(new Option('-o, --output <format>', 'how to print').choices(['text', 'json']).default('text'))
+    .requiredOption('-f, --file <file>', 'file with the StreamPipeline')
+    .option('--name <name>', 'name of the pipeline, if the file holds several')
+    .option('--refs <directory>', 'folder with Secrets and ConfigMaps, as secret/NAME/KEY and configmap/NAME/KEY')
+    .option(
+      '--scan <count>',
+      'number of the newest entries and dead letters to search if no index leads to the request',
+      scanCount,
+      0,
+    )
+    .addOption(new Option('-o, --output <format>', 'output format').choices(['text', 'json']).default('text'))
     .action(async (request: string[], flags: StatusFlags) => {
       const status = await find(request, flags)
       if (flags.output === 'json') process.stdout.write(`${printableJson(JSON.stringify(status, undefined, 2))}\n`)
@@ -61,7 +66,7 @@ async function find(request: readonly string[], flags: StatusFlags): Promise<Req
     const fields = pipeline.payload.idempotencyKey?.join(', ') ?? 'none: write the id of an entry or job'
     throw failure('InvalidOption', {
       option: 'REQUEST',
-      detail: `no form that leads to a request; the fields of the key are ${fields}`,
+      detail: `this is no id of an entry or job, no hash and no key; the fields of the key are ${fields}`,
     })
   })
 }
@@ -77,14 +82,14 @@ const meanings = {
   Delayed: 'its job waits for its time',
   WaitingChildren: 'its job waits for its children',
   Active: 'a worker runs its job',
-  Stalled: 'the worker of its job has gone; BullMQ moves the job back',
+  Stalled: 'the worker of its job is gone; BullMQ moves the job back into the queue soon',
   Completed: 'its job has completed',
   Failed: 'its job has failed',
   Dead: 'it is a dead letter',
-  NotKept: 'it was forwarded; its job is no longer kept',
+  NotKept: 'it was forwarded; its job has ended or was removed, and is no longer kept',
   Cancelled: 'it was cancelled before it began',
   Unknown:
-    'no trace of it: never dispatched, not forwarded yet, or too long ago. The id of its entry, or --scan, finds it before that',
+    'Redis has no trace of it: never dispatched, not forwarded yet, or too long ago. Before it is forwarded, the id of its entry or --scan finds it',
 } as const satisfies Record<RequestStatus['state'], string>
 
 function textOf(status: RequestStatus): string {

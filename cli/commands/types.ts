@@ -12,10 +12,10 @@ interface TypesFlags {
 export function registerTypes(program: Command): void {
   program
     .command('types')
-    .description("the TypeScript type of a pipeline's payloads, from its schema")
-    .requiredOption('-f, --file <file>', 'the StreamPipeline resource')
-    .option('--name <name>', 'which pipeline, where the file holds several')
-    .option('--out <file>', 'where to write, such as ndvi.d.ts; default: standard output')
+    .description("print the TypeScript type of a pipeline's payloads, from its schema")
+    .requiredOption('-f, --file <file>', 'file with the StreamPipeline')
+    .option('--name <name>', 'name of the pipeline, if the file holds several')
+    .option('--out <file>', 'file to write, such as ndvi.d.ts; default: standard output')
     .action(async (flags: TypesFlags) => {
       const [{ choosePipeline }, { payloadTypes }] = await Promise.all([
         import('../pipelineredis.ts'),

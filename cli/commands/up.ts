@@ -18,20 +18,20 @@ interface UpFlags {
 export function registerUp(program: Command): void {
   program
     .command('up')
-    .description('run a pipeline on this machine: consumers and scaling decisions of a cluster, as local processes')
-    .requiredOption('-f, --file <file>', 'the StreamPipeline resource')
-    .option('--name <name>', 'the pipeline, if the file holds several')
+    .description('run a pipeline on this machine as local processes, with the consumers and scaling decisions of a cluster')
+    .requiredOption('-f, --file <file>', 'file with the StreamPipeline')
+    .option('--name <name>', 'name of the pipeline, if the file holds several')
     .addOption(new Option('--redis <kind>', 'private: start a redis-server for this run').choices(['private']))
     .addOption(
       new Option(
         '--from <start>',
-        'start of a group that has never read, instead of source.startFrom: beginning forwards the entries in the stream, now skips them',
+        'where a group that has never read begins, instead of source.startFrom: beginning forwards the entries in the stream, now skips them',
       ).choices(['beginning', 'now']),
     )
-    .option('--demo', 'add a load with duplicates and invalid payloads, and run the jobs')
+    .option('--demo', 'add a load with duplicates and invalid payloads, and a worker that runs the jobs')
     .option('--for <duration>', 'drain and end after this time, such as 20s')
     .addOption(new Option('-o, --output <format>', 'output format').choices(['table', 'json']).default('table'))
-    .option('--refs <directory>', 'folder of Secrets and ConfigMaps: secret/NAME/KEY, configmap/NAME/KEY')
+    .option('--refs <directory>', 'folder with Secrets and ConfigMaps, as secret/NAME/KEY and configmap/NAME/KEY')
     .option('--decision-log <file>', 'write every scaling decision, for `simulate --replay`')
     .action(async (flags: UpFlags) => {
       const { runUp } = await import('../../local/up.ts')

@@ -20,8 +20,8 @@ export function registerValidate(program: Command): void {
       else {
         for (const { file, resources, problems, remarks } of reports) {
           for (const problem of problems) print(problem)
-          for (const { name, line, memory, queueMemory, judge } of resources) {
-            if (memory !== undefined) print(`${file}:${line}: ${name} is valid; a consumer of it needs ${memory}`)
+          for (const { name, line, memory, markMemory, queueMemory, judge } of resources) {
+            if (memory !== undefined) print(`${file}:${line}: ${name} is valid; a consumer of it needs ${memory}; ${markMemory}`)
             if (queueMemory !== undefined) print(`${file}:${line}: ${name} needs ${queueMemory}`)
             if (judge !== undefined) print(`${file}:${line}: ${name}: payloads are judged by ${judge}`)
           }

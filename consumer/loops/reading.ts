@@ -10,7 +10,7 @@
 import type { Clock } from '../../process/clock.ts'
 import type { Semaphore } from '../../process/semaphore.ts'
 import type { Delivery } from '../../redis/stream/pending.ts'
-import { backendFailure } from '../defects.ts'
+import { backendFailure } from '../backendfailure.ts'
 import type { HeldEntries } from '../held.ts'
 import type { Lifecycle } from '../lifecycle.ts'
 import { mayRead } from '../states.ts'
@@ -26,8 +26,8 @@ interface ReadingParts {
   readonly settle: (batch: readonly Delivery[]) => Promise<void>
   /** Counts the jobs that wait, before the first read. */
   readonly observeQueue: () => Promise<void>
-  /** Receives a defect of a batch that settles on its own. */
-  readonly fault: (thrown: unknown) => void
+  /** Receives the unexpected error of a batch that settles on its own. */
+  readonly crash: (thrown: unknown) => void
 }
 
 /** @param recovered resolves when the entries from before this start are taken up: until then each entry under our name is one of them */
@@ -53,7 +53,7 @@ async function readInto(parts: ReadingParts, free: () => void): Promise<void> {
   )
   if (entries.length === 0) free()
   // Later in this turn, so that the next read is sent first. Behind this batch, Redis would have nothing to do while the batch is decoded.
-  else setImmediate(() => void parts.settle(entries).then(free, parts.fault))
+  else setImmediate(() => void parts.settle(entries).then(free, parts.crash))
 }
 
 async function readOrReport({ lifecycle, read }: ReadingParts): Promise<readonly Delivery[]> {

@@ -1,8 +1,8 @@
 /**
  * The reclaiming loop: a round at once, then one each `reclaim.interval`, jittered, or as soon as a nudge comes.
  *
- * During an outage no consumer could renew its entries. After one, the others therefore get the time to notice its end before their
- * entries are taken for abandoned; a round at once would raise delivery counts by the outage alone. An outage that begins within a
+ * During an outage no consumer could renew its entries. So after an outage the others get the time to notice its end, before their
+ * entries count as abandoned. A round at once would raise delivery counts by the outage alone. An outage that begins within a
  * round, or within that wait, starts the wait anew. A nudge that comes meanwhile is kept for the next round.
  */
 import type { Clock } from '../../process/clock.ts'

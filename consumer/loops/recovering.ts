@@ -12,7 +12,7 @@ import { pause } from '../../process/pause.ts'
 import { open } from '../../redis/connect/connection.ts'
 import type { StreamPlace } from '../../redis/placement.ts'
 import { ensureGroup, type GroupOutcome } from '../../redis/stream/group.ts'
-import { backendFailure } from '../defects.ts'
+import { backendFailure } from '../backendfailure.ts'
 import type { Lifecycle } from '../lifecycle.ts'
 import type { ConsumerConnections } from '../parts.ts'
 import type { Presence } from '../presence.ts'
@@ -37,7 +37,7 @@ export async function recovering(parts: RecoveringParts): Promise<void> {
   for (;;) {
     const state = await lifecycle.until(({ kind }) => kind === 'BackendDown' || kind === 'Draining' || kind === 'Stopped')
     if (state.kind !== 'BackendDown') return
-    await backOff(state.strikes)
+    await backOff(state.failures)
     if (lifecycle.draining.aborted) return
     try {
       await returnToRedis(parts)
@@ -46,7 +46,7 @@ export async function recovering(parts: RecoveringParts): Promise<void> {
       lifecycle.backendFailed(backendFailure(thrown))
       // Renewing needs no memory: under OOM, which may last, what is held stays ours.
       await presence.renew(pipeline.reclaim.minIdleMs / 3).catch(ignoreRenewal)
-      await backOff(state.strikes + 1)
+      await backOff(state.failures + 1)
     }
   }
 }

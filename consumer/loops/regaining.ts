@@ -1,6 +1,6 @@
 /**
- * The regaining loop. With each heartbeat it takes up entries that Redis counts as this consumer's and that it does not hold: their reply
- * was lost with a connection. It also tries again those that found no room in the dead-letter stream.
+ * The regaining loop. With each heartbeat it takes up entries that Redis counts as this consumer's and that it does not hold. Their
+ * reply was lost with a connection. It also tries again those that found no room in the dead-letter stream.
  */
 import type { Clock } from '../../process/clock.ts'
 import { pause } from '../../process/pause.ts'

@@ -13,9 +13,9 @@ import type { RedisConnection } from '../../redis/connect/connection.ts'
 import type { Sweeper } from '../../redis/deadletters/capture.ts'
 import type { StreamPlace } from '../../redis/placement.ts'
 import { retireVanished } from '../../redis/stream/registry.ts'
-import { guarded } from '../defects.ts'
-import { createRounds, type HousekeepingReport, keepHouse, mayRetain, type SweepReport, sweepOnce } from '../housekeeping.ts'
+import { guarded } from '../backendfailure.ts'
 import type { Lifecycle } from '../lifecycle.ts'
+import { createRounds, type MaintenanceReport, maintain, mayRetain, type SweepReport, sweepOnce } from '../maintenance.ts'
 import { isReady } from '../states.ts'
 
 /** How often a resting consumer checks whether it has settled entries. */
@@ -33,7 +33,7 @@ export interface TidyingParts {
   readonly sweeper: Sweeper | undefined
   /** Entries that this consumer has settled so far. */
   readonly settled: () => number
-  readonly report: (report: HousekeepingReport) => void
+  readonly report: (report: MaintenanceReport) => void
 }
 
 export async function tidying(parts: TidyingParts): Promise<void> {
@@ -63,7 +63,7 @@ function createRound(parts: TidyingParts, rounds: ReturnType<typeof createRounds
   let sweeping: Promise<SweepReport> | undefined
   return async () => {
     if (sweeper !== undefined && isReady(lifecycle.state) && rounds.isSweepDue(clock.now())) sweeping ??= sweepOnce(sweeper)
-    const retained = await keepHouse(pipeline, connection, place, undefined, lifecycle.draining)
+    const retained = await maintain(pipeline, connection, place, undefined, lifecycle.draining)
     const swept = sweeping && (await Promise.race([sweeping, briefly(parts)]))
     if (swept !== undefined) sweeping = undefined
     const report = { ...retained, ...swept }

@@ -1,7 +1,7 @@
 /**
- * The demo's input: requests for vegetation-index (NDVI) runs as a farm API would get them. Most are new work; some ask again for
- * work that was asked for before (same request_hash, new job_id: a second click, a client's retry), and a few are broken in the
- * ways that real producers break. Pure, and the same for the same seed.
+ * The demo's input: requests for vegetation-index (NDVI) runs as a farm API would get them. Most are new work. Some repeat earlier
+ * work: the same request_hash with a new job_id, as after a second click or a client's retry. A few are broken, as those of real
+ * producers are. Pure, and the same for the same seed.
  */
 import { createHash } from 'node:crypto'
 

@@ -19,7 +19,7 @@ const retryMs = 250
 const chunk = 250
 
 const input = workerData as ThreadInput
-const tell = (message: ProducerMessage) => parentPort?.postMessage(message)
+const send = (message: ProducerMessage) => parentPort?.postMessage(message)
 const finish = new AbortController()
 parentPort?.on('message', (command: ThreadCommand) => {
   if (command.kind === 'Finish') finish.abort()
@@ -34,7 +34,7 @@ async function produce(): Promise<void> {
   const raw = connect(await resolveTarget(pipeline.redis, directoryReader(input.refs)), 'Producer')
   const load = createLoad(input.seed)
   const keys = new Set<string>()
-  tell({ kind: 'Started' })
+  send({ kind: 'Started' })
   const startedAt = performance.now()
   let offered = 0
 
@@ -58,12 +58,12 @@ async function produce(): Promise<void> {
     if (due > 0) {
       await handOver(Array.from({ length: due }, () => load.next(Date.now())))
       offered += due
-      tell({ kind: 'Produced', entries: offered })
+      send({ kind: 'Produced', entries: offered })
     } else await sleep(tickMs)
   }
   await dispatcher.close()
   await close(raw)
-  tell({ kind: 'Finished', keys: [...keys] })
+  send({ kind: 'Finished', keys: [...keys] })
 }
 
 /** Repeats while Redis is away, so that no request is forgotten. */
@@ -89,7 +89,7 @@ const unsuitable = (detail: string) =>
 try {
   await produce()
 } catch (thrown) {
-  tell({ kind: 'Failed', detail: asFailure(thrown).message })
+  send({ kind: 'Failed', detail: asFailure(thrown).message })
 }
 // The port would keep the thread alive.
 parentPort?.close()

@@ -19,7 +19,7 @@ const retryMs = 250
 const reportMs = 200
 
 const input = workerData as ThreadInput
-const tell = (message: WorkerMessage) => parentPort?.postMessage(message)
+const send = (message: WorkerMessage) => parentPort?.postMessage(message)
 const finish = new AbortController()
 parentPort?.on('message', (command: ThreadCommand) => {
   if (command.kind === 'Finish') finish.abort()
@@ -62,19 +62,19 @@ async function work(): Promise<void> {
     }
   }
   while (!finish.signal.aborted) {
-    tell({ kind: 'Executed', executions: total })
+    send({ kind: 'Executed', executions: total })
     // Ends early when asked to finish.
     await pause(reportMs, finish.signal)
   }
   await worker.close()
   await close(redis)
-  tell({ kind: 'Finished', executions: [...executions], skipped })
+  send({ kind: 'Finished', executions: [...executions], skipped })
 }
 
 try {
   await work()
 } catch (thrown) {
-  tell({ kind: 'Failed', detail: asFailure(thrown).message })
+  send({ kind: 'Failed', detail: asFailure(thrown).message })
 }
 // The port would keep the thread alive.
 parentPort?.close()

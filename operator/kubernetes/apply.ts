@@ -1,9 +1,9 @@
 /**
  * Server-side apply of exactly the fields we own, and only when something has changed.
  *
- * The API server merges an apply into any object of that name, also another owner's, and offers no create-only form. So the first apply
- * of a name in this process reads the live object and judges its owner (adoption.ts). A cache filtered by our label does not hold objects
- * of others. Later applies carry the object's uid, so that the server refuses to touch a namesake.
+ * The API server merges an apply into any object of that name, also another owner's. A cache filtered by our label does not hold objects
+ * of others. So the first apply of a name in this process creates the object and touches no other, or reads the live object and judges its
+ * owner (firstapply.ts). Later applies carry the object's uid, so that the server refuses to touch a namesake.
  *
  * The ledger (ledger.ts) keeps each apply and its result. The same content is not sent again over an object that no other writer has
  * changed. After a restart the object's own stamp serves instead (drift.ts).
@@ -11,25 +11,22 @@
 import { createHash } from 'node:crypto'
 import { failure } from '../../api/errors.ts'
 import { type Clock, systemClock } from '../../process/clock.ts'
-import { adoptionOf, type Belonging, belongingOf, isOwnedBy } from './adoption.ts'
+import { isOwnedBy } from './adoption.ts'
 import { createContests, losersOf, unknownWriter } from './contests.ts'
 import { isAsApplied, stamped } from './drift.ts'
 import { isFailure } from './errors.ts'
+import { createFirstApply } from './firstapply.ts'
 import { changedSince, createLedger, type Entry, stampOf } from './ledger.ts'
-import { compareVersions, type KubernetesObject, keyOf, type OwnerReference, type ResourceType, resourcePath } from './objects.ts'
+import { readLive } from './live.ts'
+import { compareVersions, type KubernetesObject, keyOf, type OwnerReference, type ResourceType } from './objects.ts'
+import { type ApplyStage, serverSideApply } from './serversideapply.ts'
 import type { Transport } from './transport.ts'
-
-/** One request of an apply: some kinds are created in more than one, under more than one field manager. */
-export interface ApplyStage {
-  readonly manager: string
-  readonly object: KubernetesObject
-}
 
 interface ApplyRequest {
   readonly type: ResourceType
   readonly desired: KubernetesObject
   readonly owner: OwnerReference
-  /** What the watch last said of the object; undefined: nothing yet. */
+  /** The object as last watched; undefined: it was not seen yet. */
   readonly cached: KubernetesObject | undefined
   /**
    * Requests that make it so, given what is to be applied and the live object (undefined: absent) at a first apply. Default: one,
@@ -61,56 +58,11 @@ export interface Applier {
   forgetAll(): void
 }
 
-/** An object before its first apply in this process. */
-interface Found {
-  readonly live: KubernetesObject | undefined
-  readonly adopted: boolean
-}
-
 export function createApplier(transport: Transport, manager: string, clock: Pick<Clock, 'now'> = systemClock): Applier {
   const ledger = createLedger()
   const contests = createContests()
+  const first = createFirstApply(transport, manager)
   const idOf = (type: ResourceType, key: string) => `${type.apiVersion}/${type.plural}/${key}`
-
-  async function readLive({ type, desired }: ApplyRequest, signal: AbortSignal): Promise<KubernetesObject | undefined> {
-    const { metadata } = desired
-    try {
-      const path = resourcePath(type, metadata.namespace, metadata.name)
-      return (await transport.request({ method: 'GET', path, signal })) as KubernetesObject
-    } catch (thrown) {
-      if (isFailure(thrown, 'KubernetesNotFound')) return undefined
-      throw thrown
-    }
-  }
-
-  async function find(request: ApplyRequest, signal: AbortSignal): Promise<Found> {
-    const live = await readLive(request, signal)
-    if (live === undefined) return { live, adopted: false }
-    const { type, desired, owner } = request
-    const belonging: Belonging = belongingOf(live, desired, owner)
-    const named = { kind: type.kind, name: live.metadata.name ?? '' }
-    switch (belonging.kind) {
-      case 'Ours':
-        return { live, adopted: false }
-      case 'Orphaned':
-        return { live: await adopt(request, live, signal), adopted: true }
-      case 'Leaving':
-        throw failure('BeingDeleted', named)
-      case 'Strange':
-        throw failure('NameTaken', { ...named, owner: belonging.owner })
-      default:
-        throw belonging satisfies never
-    }
-  }
-
-  async function adopt({ type, owner }: ApplyRequest, live: KubernetesObject, signal: AbortSignal): Promise<KubernetesObject> {
-    const body = adoptionOf(live, owner, manager)
-    if (body === undefined) return live
-    const path = resourcePath(type, live.metadata.namespace, live.metadata.name)
-    const query = { fieldManager: manager }
-    const contentType = 'application/merge-patch+json'
-    return (await transport.request({ method: 'PATCH', path, query, body, contentType, signal })) as KubernetesObject
-  }
 
   /** The entry of the ledger, as far as it still holds. */
   function remembered(id: string, { cached, owner }: ApplyRequest): Entry | undefined {
@@ -157,20 +109,20 @@ export function createApplier(transport: Transport, manager: string, clock: Pick
         refuseFight(id, request)
       }
       // The state before the apply shows another writer's changes of the same content.
-      const before = isChanged && entry.hash === hash ? await readLive(request, signal) : undefined
+      const before = isChanged && entry.hash === hash ? await readLive(transport, request, signal) : undefined
       if (entry === undefined && cached !== undefined && isOwnedBy(cached, owner) && isAsApplied(cached, desired, hash)) {
         ledger.note(id, cached, owner, hash)
         return { kind: 'Skipped' }
       }
 
-      const { live, adopted }: Found = entry === undefined ? await find(request, signal) : { live: undefined, adopted: false }
       const whole = stamped(desired, hash)
       const single = [{ manager, object: whole }]
-      const stages = entry === undefined ? (request.stages?.(whole, live) ?? single) : single
-      let uid = entry?.uid ?? live?.metadata.uid
-      let object = desired
+      const stagesFor = (live: KubernetesObject | undefined) => request.stages?.(whole, live) ?? single
+      const begun = entry === undefined ? await first.begin(id, request, stagesFor, signal) : undefined
+      let uid = entry?.uid ?? begun?.object?.metadata.uid
+      let object = begun?.object ?? desired
       try {
-        for (const stage of stages) {
+        for (const stage of begun?.left ?? single) {
           const body = uid === undefined ? stage.object : withUid(stage.object, uid)
           object = await serverSideApply(transport, type, body, stage.manager, signal)
           uid = object.metadata.uid
@@ -182,39 +134,21 @@ export function createApplier(transport: Transport, manager: string, clock: Pick
       }
       noteFight(id, before, object)
       ledger.note(id, object, owner, hash)
-      return { kind: 'Applied', object, created: entry === undefined && live === undefined, adopted }
+      return { kind: 'Applied', object, created: begun?.created ?? false, adopted: begun?.adopted ?? false }
     },
     forget(type, key, uid) {
       const id = idOf(type, key)
       if (uid !== undefined && ledger.get(id)?.uid !== uid) return
       ledger.drop(id)
       contests.drop(id)
+      first.forget(id)
     },
     forgetAll() {
       ledger.clear()
       contests.clear()
+      first.clear()
     },
   }
-}
-
-/** `object` must hold every field that `manager` wants to own, and nothing else. */
-export async function serverSideApply(
-  transport: Transport,
-  type: ResourceType,
-  object: KubernetesObject,
-  manager: string,
-  signal: AbortSignal,
-  subresource?: string,
-): Promise<KubernetesObject> {
-  return (await transport.request({
-    method: 'PATCH',
-    path: resourcePath(type, object.metadata.namespace, object.metadata.name, subresource),
-    // What the server would warn of nobody reads: whether its schema knows our fields is checked apart (compatibility.ts).
-    query: { fieldManager: manager, force: true, fieldValidation: 'Ignore' },
-    contentType: 'application/apply-patch+yaml',
-    body: object,
-    signal,
-  })) as KubernetesObject
 }
 
 function withUid(object: KubernetesObject, uid: string): KubernetesObject {

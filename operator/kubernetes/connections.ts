@@ -1,13 +1,14 @@
 /**
- * The connections to one API server under one set of TLS material. Over TLS they speak HTTP/2: one connection carries all requests,
- * another all watches, so that a burst of writes never waits behind long-lived streams; a pool left to itself would open more of
- * them after every interruption. Only when there are more watches than a connection has streams is there one more for those.
+ * The connections to one API server under one set of TLS material. Over TLS they speak HTTP/2. One connection carries all requests,
+ * another all watches, so a burst of writes never waits behind long-lived streams. A pool left to itself would open more of them
+ * after every interruption. Only when there are more watches than a connection has streams is there one more for those.
  *
- * On HTTP/1.1 whatever followed a watch on its connection would wait for the watch's end, so there each has its own, and requests
- * share as many as they need. That is so without TLS, and where something between here and the API server ends TLS and speaks
- * nothing newer; the latter shows only once a connection is there: `OnlyHttp1`.
+ * On HTTP/1.1 a request behind a watch would wait for the watch's end. So each watch has its own connection, and requests share as
+ * many as they need. HTTP/1.1 is spoken without TLS, and through a proxy that ends TLS and speaks nothing newer. The latter shows
+ * only once a connection is there: `OnlyHttp1`.
  */
-import { TLSSocket } from 'node:tls'
+import { isIP } from 'node:net'
+import { checkServerIdentity, type PeerCertificate, TLSSocket } from 'node:tls'
 import { buildConnector, type Dispatcher, Pool } from 'undici'
 import type { Credentials } from './credentials.ts'
 import { tunnelled } from './tunnel.ts'
@@ -29,7 +30,7 @@ export interface WatchPlace {
   release(): void
 }
 
-/** What a request fails with when the server does not speak HTTP/2: to be sent again on connections for HTTP/1.1. */
+/** The failure of a request when the server does not speak HTTP/2: to be sent again on connections for HTTP/1.1. */
 export class OnlyHttp1 extends Error {}
 
 /** Below the API server's default of 100 streams per connection. */
@@ -38,7 +39,7 @@ const headersTimeout = 30_000
 /** Between two renewals of the Lease nothing may be sent: a handshake each time is more than the request. */
 const idleMs = 300_000
 
-/** @param timeoutMs longest silence within the answer to a request; a watch may be silent, its end is told by the server and by pings */
+/** @param timeoutMs longest silence within the answer to a request; a watch may be silent, since the server and pings show its end */
 export function createConnections(credentials: Credentials, timeoutMs: number, protocol: Protocol): Connections {
   const requests = pool(credentials, timeoutMs, protocol)
   const isShared = protocol === 'h2' && credentials.server.startsWith('https:')
@@ -72,9 +73,9 @@ export function createConnections(credentials: Credentials, timeoutMs: number, p
 function pool(credentials: Credentials, bodyTimeout: number, protocol: Protocol): Dispatcher {
   const { server, proxy } = credentials
   const isHttp1 = protocol === 'http/1.1' || server.startsWith('http:')
-  const tls = { ...credentials.tls, keepAlive: true, keepAliveInitialDelay: 30_000, timeout: 10_000 }
+  const tls = { ...identified(credentials.tls), keepAlive: true, keepAliveInitialDelay: 30_000, timeout: 10_000 }
   const straight = buildConnector({ ...tls, allowH2: !isHttp1 })
-  const connect = proxy === undefined ? straight : tunnelled(proxy, straight)
+  const connect = proxy === undefined ? straight : tunnelled(proxy, credentials.tls, straight)
   const timeouts = { bodyTimeout, headersTimeout }
   if (isHttp1) return new Pool(server, { allowH2: false, pipelining: 1, connect, ...timeouts })
   return new Pool(server, {
@@ -86,6 +87,13 @@ function pool(credentials: Credentials, bodyTimeout: number, protocol: Protocol)
     connect: http2Only(connect),
     ...timeouts,
   })
+}
+
+/** A `tls-server-name` that is an address stands in the certificate, but cannot be sent as SNI. */
+function identified({ servername, ...tls }: Credentials['tls']) {
+  if (servername === undefined) return tls
+  if (isIP(servername) === 0) return { ...tls, servername }
+  return { ...tls, checkServerIdentity: (_: string, cert: PeerCertificate) => checkServerIdentity(servername, cert) }
 }
 
 function http2Only(connect: buildConnector.connector): buildConnector.connector {

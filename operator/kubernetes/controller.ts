@@ -7,22 +7,23 @@ import { setImmediate as eventLoop } from 'node:timers/promises'
 import { asFailure, type StreamPipelineError } from '../../api/errors.ts'
 import type { Clock } from '../../process/clock.ts'
 import { retryAfterMs } from './errors.ts'
-import { type Priority, priorities, type Shares, type WorkQueue } from './queue.ts'
+import { type Priority, priorities } from './keystates.ts'
+import type { Shares, WorkQueue } from './queue.ts'
 
 /** Keys reconciled at once. */
 export const workers = 16
 /** Workers that one namespace may use. Three slow namespaces leave some workers to the others. */
 export const shares: Shares = { Changed: 5, Observed: 3, Resynced: 5 }
 /**
- * Half of the workers leave to the others what was observed: that ends in a status to be written, and after a start in a thousand of
- * them. Meanwhile what changes is served at once, and all keys are gone through for the first time.
+ * Half of the workers leave observations to the others. An observation ends in a status to be written, and after a start in a
+ * thousand of them. Meanwhile what changes is served at once, and all keys are gone through for the first time.
  */
 const forOthers: Priority = 'Observed'
 const besidesOthers = priorities.filter((priority) => priority !== forOthers)
 
 const longestTurnMs = 10
 
-/** What a reconcile asks for; undefined `requeueAfterMs`: nothing until the next event. */
+/** The wish of a reconcile; undefined `requeueAfterMs`: nothing until the next event. */
 export interface ReconcileResult {
   readonly requeueAfterMs?: number
 }
@@ -55,20 +56,20 @@ export function createController(
 ): Controller {
   const { clock, observer = {} } = options
   let active = 0
-  let breathedMs = clock.now()
-  let breath: Promise<void> | undefined
+  let yieldedMs = clock.now()
+  let yielding: Promise<void> | undefined
 
   /**
-   * A thousand keys of which none waits for anything would be one turn of the event loop: what changes meanwhile goes unheard. All
-   * workers breathe together, or each would take its own time within one turn.
+   * A thousand keys whose work never waits would fill one turn of the event loop, and changes meanwhile would go unheard. All
+   * workers yield together. Otherwise each would use its full time in the same turn.
    */
-  async function breathe(): Promise<void> {
-    if (clock.now() - breathedMs < longestTurnMs) return
-    breath ??= eventLoop().then(() => {
-      breath = undefined
-      breathedMs = clock.now()
+  async function yieldToEventLoop(): Promise<void> {
+    if (clock.now() - yieldedMs < longestTurnMs) return
+    yielding ??= eventLoop().then(() => {
+      yielding = undefined
+      yieldedMs = clock.now()
     })
-    await breath
+    await yielding
   }
 
   async function handle(key: string, waitedMs: number, signal: AbortSignal): Promise<void> {
@@ -114,7 +115,7 @@ export function createController(
       const taken = await queue.take(of)
       if (taken === undefined) return
       await handle(taken.key, taken.waitedMs, cut)
-      await breathe()
+      await yieldToEventLoop()
     }
   }
 

@@ -1,8 +1,8 @@
 /**
- * Whether an object already says what we would say, judged from a cache. Two things must hold: the last apply, whoever's process
- * made it, was of the very same content (its hash is kept in an annotation; a field we no longer want would otherwise go
- * unnoticed), and every field of that content is still there with the same value. So a restarted operator sends nothing for
- * the thousands of objects that are as they should be.
+ * Whether an object already has the content that we would apply, judged from a cache. Two things must hold. The last apply, of any
+ * process, had the very same content. Its hash is kept in an annotation, since a field that we no longer want would otherwise go
+ * unnoticed. And every field of that content still has the same value. So a restarted operator sends nothing for the thousands of
+ * objects that are as they should be.
  */
 import type { KubernetesObject } from './objects.ts'
 

@@ -5,42 +5,21 @@
  * may start.
  *
  *   Following ──taken──▶ Leading ──deadline or taken by another──▶ Following
- *                           └──told to stop──▶ (work ends, still renewing) ──▶ Released
+ *                           └──stop──▶ (work ends, still renewing) ──▶ Released
  *
  * A watch wakes a standby when a leader releases the Lease, so a clean handover takes milliseconds. A crashed leader's Lease can be taken
  * one duration after its last renewal was seen.
  *
- * The Lease is renewed every other second, so it shows first that an etcd was restored from a backup: the version now read is older than
- * one seen before (`onRewound`).
+ * The Lease is renewed every other second, so it is the first to show that an etcd was restored from a backup. The version now read
+ * is then older than one seen before (`onRewound`).
  */
 import { asFailure, type StreamPipelineError } from '../../api/errors.ts'
 import type { Clock } from '../../process/clock.ts'
 import { pause } from '../../process/pause.ts'
 import { isFailure } from './errors.ts'
-import { compareVersions, type KubernetesObject, type ResourceType, resourcePath } from './objects.ts'
-import { createReflector, type Reflector } from './reflector.ts'
-import { createStore } from './store.ts'
+import { claimed, type Lease, released, takeableInMs } from './lease.ts'
+import { createLeaseView, type LeaseView } from './leaseview.ts'
 import type { Transport } from './transport.ts'
-
-export const leaseType: ResourceType = { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', plural: 'leases' }
-
-interface LeaseSpec {
-  readonly holderIdentity?: string
-  readonly leaseDurationSeconds?: number
-  readonly acquireTime?: string
-  readonly renewTime?: string
-  readonly leaseTransitions?: number
-}
-
-export interface Lease extends KubernetesObject {
-  readonly spec?: LeaseSpec
-}
-
-/** The Lease as this process has seen it change, by its own clock. */
-interface SeenLease {
-  readonly lease: Lease
-  readonly changedAtMs: number
-}
 
 interface ElectorOptions {
   readonly transport: Transport
@@ -52,7 +31,7 @@ interface ElectorOptions {
   readonly leaseMs?: number
   readonly renewDeadlineMs?: number
   readonly retryMs?: number
-  readonly onFault?: (error: StreamPipelineError) => void
+  readonly onFailure?: (error: StreamPipelineError) => void
   /** The API server went back to an earlier state: anything seen before may no longer exist. */
   readonly onRewound?: () => void
 }
@@ -65,217 +44,151 @@ export interface Elector {
   run(stop: AbortSignal, lead: (stop: AbortSignal, cut: AbortSignal) => Promise<void>): Promise<void>
 }
 
+type Lead = Parameters<Elector['run']>[1]
+
 const releaseMs = 2_000
 
-/** Kubernetes' MicroTime demands exactly six fractional digits; JavaScript gives three. */
-export function microTime(date: Date): string {
-  return date.toISOString().replace('Z', '000Z')
-}
-
-/**
- * Notes a Lease that was read; an unchanged one keeps the time at which it was first seen so. An answer that the watch has overtaken is
- * no news: it would hide that the leader has let go.
- */
-export function see(seen: SeenLease | undefined, lease: Lease, nowMs: number): SeenLease {
-  const [before = '', now = ''] = [seen?.lease.metadata.resourceVersion, lease.metadata.resourceVersion]
-  return seen !== undefined && compareVersions(now, before) <= 0 ? seen : { lease, changedAtMs: nowMs }
-}
-
-/** Milliseconds until this Lease may be taken by another; 0: now. */
-export function takeableInMs(seen: SeenLease, nowMs: number): number {
-  const { holderIdentity = '', leaseDurationSeconds = 0 } = seen.lease.spec ?? {}
-  return holderIdentity === '' ? 0 : Math.max(0, seen.changedAtMs + leaseDurationSeconds * 1000 - nowMs)
+/** Defaults filled in, and the Lease as this process knows it. */
+interface Candidate {
+  readonly clock: Clock
+  readonly lease: LeaseView
+  readonly identity: string
+  readonly renewDeadlineMs: number
+  readonly retryMs: number
+  readonly onFailure: (error: StreamPipelineError) => void
+  /** Writes the Lease with us as its holder; creates it where there was none. */
+  readonly claim: (before: Lease | undefined, signal: AbortSignal) => Promise<void>
 }
 
 export function createElector(options: ElectorOptions): Elector {
   const { transport, clock, namespace, name, identity } = options
-  const { leaseMs = 15_000, renewDeadlineMs = 10_000, retryMs = 2_000, onFault = () => {}, onRewound = () => {} } = options
-  const path = resourcePath(leaseType, namespace, name)
-  let seen: SeenLease | undefined
-  /** The newest version ever seen, also when `seen` is no longer trusted. */
-  let newest = ''
-  let watching: Reflector | undefined
-
-  const note = (lease: Lease): Lease => {
-    seen = see(seen, lease, clock.now())
-    const { resourceVersion = '' } = lease.metadata
-    if (compareVersions(resourceVersion, newest) > 0) newest = resourceVersion
-    return seen.lease
+  const { leaseMs = 15_000, renewDeadlineMs = 10_000, retryMs = 2_000, onFailure = () => {}, onRewound = () => {} } = options
+  const lease = createLeaseView({ transport, clock, namespace, name, onRewound })
+  const candidate: Candidate = {
+    clock,
+    lease,
+    identity,
+    renewDeadlineMs,
+    retryMs,
+    onFailure,
+    claim: (before, signal) => lease.write(claimed(before, { namespace, name, identity, leaseMs }, clock.wall()), signal),
   }
+  return { run: (stop, lead) => elect(candidate, stop, lead) }
+}
 
-  /** @param floor the newest version before the request; an older answer means that the API server went back to an earlier state */
-  function doubt(version: string, floor: string): void {
-    if (floor === '' || compareVersions(version, floor) >= 0) return
-    forget()
-    watching?.relist()
-  }
-
-  function forget(): void {
-    newest = ''
-    seen = undefined
-    onRewound()
-  }
-
-  function claim(before: Lease | undefined): Lease {
-    const now = microTime(clock.wall())
-    const mine = before?.spec?.holderIdentity === identity
-    return {
-      apiVersion: leaseType.apiVersion,
-      kind: leaseType.kind,
-      metadata: before === undefined ? { name, namespace } : before.metadata,
-      spec: {
-        holderIdentity: identity,
-        leaseDurationSeconds: Math.ceil(leaseMs / 1000),
-        acquireTime: mine ? (before.spec?.acquireTime ?? now) : now,
-        renewTime: now,
-        leaseTransitions: (before?.spec?.leaseTransitions ?? -1) + (mine ? 0 : 1),
-      },
-    }
-  }
-
-  /** The newest that is known. */
-  async function read(signal: AbortSignal): Promise<Lease | undefined> {
-    const floor = newest
-    try {
-      const lease = (await transport.request({ method: 'GET', path, signal })) as Lease
-      doubt(lease.metadata.resourceVersion ?? '', floor)
-      return note(lease)
-    } catch (thrown) {
-      if (!isFailure(thrown, 'KubernetesNotFound')) throw thrown
-      // Deleted, or from a time before its creation.
-      doubt('', floor)
-      return undefined
-    }
-  }
-
-  async function write(lease: Lease, signal: AbortSignal): Promise<void> {
-    const create = lease.metadata.resourceVersion === undefined
-    const request = create
-      ? ({ method: 'POST', path: resourcePath(leaseType, namespace) } as const)
-      : ({ method: 'PUT', path } as const)
-    note((await transport.request({ ...request, body: lease, signal })) as Lease)
-  }
-
-  /** True when the Lease is ours now. Losing a race is not a fault. */
-  async function acquire(signal: AbortSignal): Promise<boolean> {
-    const lease = await read(signal)
-    const isMine = lease?.spec?.holderIdentity === identity
-    if (lease !== undefined && !isMine && seen !== undefined && takeableInMs(seen, clock.now()) > 0) return false
-    try {
-      await write(claim(lease), signal)
-      return true
-    } catch (thrown) {
-      if (!isFailure(thrown, 'KubernetesConflict')) throw thrown
-      // Changed meanwhile; or what is known is of a time after the one to which the server was restored.
-      if (seen?.lease === lease) seen = undefined
-      return false
-    }
-  }
-
-  /** Renews until `until` aborts (true) or the Lease is lost (false). */
-  async function keep(acquiredAtMs: number, until: AbortSignal): Promise<boolean> {
-    let renewedAtMs = acquiredAtMs
-    while (!until.aborted) {
-      // Before and after the wait: a process that was frozen must not act for another while when it wakes.
-      if (clock.now() >= renewedAtMs + renewDeadlineMs) return false
-      await pause(Math.min(retryMs, renewedAtMs + renewDeadlineMs - clock.now()), until, clock.after)
-      if (until.aborted) break
+async function elect(candidate: Candidate, stop: AbortSignal, lead: Lead): Promise<void> {
+  const { clock, lease, renewDeadlineMs, onFailure } = candidate
+  const closing = new AbortController()
+  let wake = () => {}
+  const watched = lease.watch(closing.signal, () => wake())
+  try {
+    while (!stop.aborted) {
       const startedMs = clock.now()
-      const remainingMs = renewedAtMs + renewDeadlineMs - startedMs
-      if (remainingMs <= 0) return false
-      const deadline = new AbortController()
-      const cancel = clock.after(remainingMs, () => deadline.abort())
+      let acquired = false
       try {
-        if (seen === undefined || seen.lease.spec?.holderIdentity !== identity) {
-          const lease = await read(deadline.signal)
-          if (lease !== undefined && lease.spec?.holderIdentity !== identity) return false
-        }
-        await write(claim(seen?.lease), deadline.signal)
-        renewedAtMs = startedMs
+        acquired = await acquire(candidate, stop)
       } catch (thrown) {
-        if (isFailure(thrown, 'KubernetesConflict')) seen = undefined
-        if (!deadline.signal.aborted) onFault(asFailure(thrown))
-      } finally {
-        cancel()
+        if (stop.aborted) break
+        onFailure(asFailure(thrown))
       }
+      // An answer that came too late is no term of office: the time counts from before it was asked for.
+      if (acquired && clock.now() < startedMs + renewDeadlineMs) {
+        await serve(candidate, startedMs, stop, lead)
+        continue
+      }
+      const nudge = new AbortController()
+      wake = () => {
+        if (lease.seen !== undefined && takeableInMs(lease.seen, clock.now()) === 0) nudge.abort()
+      }
+      await pause(nextTryInMs(candidate), AbortSignal.any([stop, nudge.signal]), clock.after)
     }
-    return true
+  } finally {
+    wake = () => {}
+    await release(candidate)
+    closing.abort()
+    await watched
   }
+}
 
-  async function release(): Promise<void> {
-    const lease = seen?.lease
-    if (lease?.spec?.holderIdentity !== identity) return
-    const now = microTime(clock.wall())
-    const spec = { ...lease.spec, holderIdentity: '', leaseDurationSeconds: 1, acquireTime: now, renewTime: now }
+/**
+ * The end of a Lease is awaited without jitter: of two that come at once the server refuses one. One that could be taken already was tried
+ * for just now.
+ */
+function nextTryInMs({ clock, lease, retryMs }: Candidate): number {
+  const expiresMs = lease.seen === undefined ? 0 : takeableInMs(lease.seen, clock.now())
+  const retry = retryMs * (1 + clock.random() / 5)
+  return expiresMs > 0 ? Math.min(retry, expiresMs + 1) : retry
+}
+
+/** True when the Lease is ours now. Losing a race is not a failure. */
+async function acquire({ clock, lease, identity, claim }: Candidate, signal: AbortSignal): Promise<boolean> {
+  const read = await lease.read(signal)
+  const isMine = read?.spec?.holderIdentity === identity
+  if (read !== undefined && !isMine && lease.seen !== undefined && takeableInMs(lease.seen, clock.now()) > 0) return false
+  try {
+    await claim(read, signal)
+    return true
+  } catch (thrown) {
+    if (!isFailure(thrown, 'KubernetesConflict')) throw thrown
+    // Changed meanwhile; or the known version is of a time after the one to which the server was restored.
+    if (lease.seen?.lease === read) lease.distrust()
+    return false
+  }
+}
+
+/** One term: works while the Lease is renewed. */
+async function serve(candidate: Candidate, acquiredAtMs: number, stop: AbortSignal, lead: Lead): Promise<void> {
+  const cut = new AbortController()
+  const finished = new AbortController()
+  const work = lead(AbortSignal.any([stop, cut.signal]), cut.signal).finally(() => finished.abort())
+  const kept = keep(candidate, acquiredAtMs, finished.signal).then((held) => {
+    if (!held) cut.abort()
+  })
+  await Promise.all([work, kept])
+}
+
+/** Renews until `until` aborts (true) or the Lease is lost (false). */
+async function keep(candidate: Candidate, acquiredAtMs: number, until: AbortSignal): Promise<boolean> {
+  const { clock, lease, identity, renewDeadlineMs, retryMs, onFailure, claim } = candidate
+  let renewedAtMs = acquiredAtMs
+  while (!until.aborted) {
+    // Before and after the wait: a process that was frozen must not act for another while when it wakes.
+    if (clock.now() >= renewedAtMs + renewDeadlineMs) return false
+    await pause(Math.min(retryMs, renewedAtMs + renewDeadlineMs - clock.now()), until, clock.after)
+    if (until.aborted) break
+    const startedMs = clock.now()
+    const remainingMs = renewedAtMs + renewDeadlineMs - startedMs
+    if (remainingMs <= 0) return false
     const deadline = new AbortController()
-    const cancel = clock.after(releaseMs, () => deadline.abort())
+    const cancel = clock.after(remainingMs, () => deadline.abort())
     try {
-      await write({ ...lease, spec }, deadline.signal)
+      if (lease.seen === undefined || lease.seen.lease.spec?.holderIdentity !== identity) {
+        const read = await lease.read(deadline.signal)
+        if (read !== undefined && read.spec?.holderIdentity !== identity) return false
+      }
+      await claim(lease.seen?.lease, deadline.signal)
+      renewedAtMs = startedMs
     } catch (thrown) {
-      // Best effort: without it the others wait for the lease's duration.
-      onFault(asFailure(thrown))
+      if (isFailure(thrown, 'KubernetesConflict')) lease.distrust()
+      if (!deadline.signal.aborted) onFailure(asFailure(thrown))
     } finally {
       cancel()
     }
   }
+  return true
+}
 
-  async function term(acquiredAtMs: number, stop: AbortSignal, lead: Parameters<Elector['run']>[1]): Promise<void> {
-    const cut = new AbortController()
-    const finished = new AbortController()
-    const work = lead(AbortSignal.any([stop, cut.signal]), cut.signal).finally(() => finished.abort())
-    const kept = keep(acquiredAtMs, finished.signal).then((held) => {
-      if (!held) cut.abort()
-    })
-    await Promise.all([work, kept])
-  }
-
-  return {
-    async run(stop, lead) {
-      const closing = new AbortController()
-      let wake = () => {}
-      const store = createStore<Lease>({
-        handlers: [
-          (change) => {
-            if (change.kind === 'Set') note(change.object)
-            wake()
-          },
-        ],
-      })
-      const fieldSelector = `metadata.name=${name}`
-      const part = { transport, clock, type: leaseType, namespace, fieldSelector, onRewound: forget }
-      watching = createReflector<Lease>(part, store)
-      const watched = watching.run(closing.signal)
-      try {
-        while (!stop.aborted) {
-          const startedMs = clock.now()
-          let acquired = false
-          try {
-            acquired = await acquire(stop)
-          } catch (thrown) {
-            if (stop.aborted) break
-            onFault(asFailure(thrown))
-          }
-          // An answer that came too late is no term of office: the time counts from before it was asked for.
-          if (acquired && clock.now() < startedMs + renewDeadlineMs) {
-            await term(startedMs, stop, lead)
-            continue
-          }
-          const nudge = new AbortController()
-          wake = () => {
-            if (seen !== undefined && takeableInMs(seen, clock.now()) === 0) nudge.abort()
-          }
-          // The end of a Lease is awaited without jitter: of two that come at once the server refuses one. One that could be taken
-          // already was tried for just now.
-          const expiresMs = seen === undefined ? 0 : takeableInMs(seen, clock.now())
-          const retry = retryMs * (1 + clock.random() / 5)
-          await pause(expiresMs > 0 ? Math.min(retry, expiresMs + 1) : retry, AbortSignal.any([stop, nudge.signal]), clock.after)
-        }
-      } finally {
-        wake = () => {}
-        await release()
-        closing.abort()
-        await watched
-      }
-    },
+async function release({ clock, lease, identity, onFailure }: Candidate): Promise<void> {
+  const held = lease.seen?.lease
+  if (held?.spec?.holderIdentity !== identity) return
+  const deadline = new AbortController()
+  const cancel = clock.after(releaseMs, () => deadline.abort())
+  try {
+    await lease.write(released(held, clock.wall()), deadline.signal)
+  } catch (thrown) {
+    // Best effort: without it the others wait for the lease's duration.
+    onFailure(asFailure(thrown))
+  } finally {
+    cancel()
   }
 }

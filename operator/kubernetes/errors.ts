@@ -1,5 +1,5 @@
 /**
- * What the API server or the network answers, normalised once. The server's `Status` object carries a machine-readable
+ * Answers of the API server and failures of the network, normalised once. The server's `Status` object carries a machine-readable
  * `reason`; the HTTP code is the fallback where a proxy in between answered instead.
  */
 import { failure, StreamPipelineError } from '../../api/errors.ts'

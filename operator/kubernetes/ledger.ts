@@ -1,6 +1,6 @@
 /**
- * The last apply of this process to each object: its owner, its content, and the resulting version. It answers two questions about an
- * object in the caches: has another writer changed it since, and does another writer change it back again and again?
+ * The last apply of this process to each object: its owner, its content, and the resulting version. It answers two questions about
+ * an object in the caches. Has another writer changed it since? Does another writer change it back again and again?
  *
  * A change shows in `generation`, which status writes do not move. It shows in `resourceVersion` for a kind without a generation. Our own
  * metadata, labels, annotations and the owner reference, move neither and are compared.
@@ -16,7 +16,7 @@ export interface Entry {
   readonly generation: number | undefined
 }
 
-export interface Ledger {
+interface Ledger {
   get(id: string): Entry | undefined
   /** `object` is as it should be, with or without a write. */
   note(id: string, object: KubernetesObject, owner: OwnerReference, hash: string): void
@@ -86,7 +86,7 @@ const holds = (actual: Texts = {}, wanted: Texts = {}): boolean =>
   Object.entries(wanted).every(([name, value]) => actual[name] === value)
 
 /** Compares our labels, our annotations and our owner reference. Others belong to other writers. */
-export function hasOwnMetadata({ metadata }: KubernetesObject, { metadata: wanted }: KubernetesObject): boolean {
+function hasOwnMetadata({ metadata }: KubernetesObject, { metadata: wanted }: KubernetesObject): boolean {
   return (
     holds(metadata.labels, wanted.labels) &&
     holds(metadata.annotations, wanted.annotations) &&

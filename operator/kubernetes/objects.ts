@@ -1,6 +1,6 @@
 /**
- * The little of Kubernetes' object model that the machinery needs. Objects travel as the JSON they are on the wire: times stay
- * strings, so that what was read can be compared and sent back without a lossy decoding step.
+ * The little of Kubernetes' object model that the machinery needs. Objects travel as the JSON of the wire. Times stay strings, so
+ * an object can be compared and sent back without a lossy decoding step.
  */
 
 export interface OwnerReference {
@@ -85,8 +85,8 @@ export function compareVersions(a: string, b: string): number {
 }
 
 /**
- * A copy without managedFields: the largest part of most objects (five sixths of the heap of a cached Pod), of use only at the
- * moment of an apply, which reads the live object.
+ * A copy without managedFields, which are the largest part of most objects: five sixths of a cached Pod's heap. Only an apply needs
+ * them, and it reads the live object.
  */
 export function withoutManagedFields<T extends KubernetesObject>(object: T): T {
   if (object.metadata.managedFields === undefined) return object

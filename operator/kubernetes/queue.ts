@@ -1,12 +1,7 @@
 /**
- * The work queue: keys, not events. A key is in one of these states, or unknown:
- *
- *   Queued ──take──▶ Running ──done──▶ (unknown)
- *     ▲                 │add
- *     └────done──── RunningDirty
- *
- * So a key is never handled twice at once, a hundred adds are one piece of work, and an add during the work is never lost. Beside its
- * state a key may have one delayed add (the soonest wins) and a count of failures, which sets the wait before the next retry.
+ * The work queue: keys, not events. A key is in one of the states of keystates.ts. So a key is never handled twice at once. A
+ * hundred adds are one piece of work. An add during the work is never lost. Beside its state a key may have one delayed add and a
+ * count of failures (delayedadds.ts).
  *
  * Changed keys come first, then keys with a new observation that can wait, then keys of a resync. A taker may leave a priority to other
  * takers.
@@ -15,19 +10,10 @@
  * of the workers. So thousands of keys of one namespace, or slow ones, block no other namespace.
  */
 import type { Clock } from '../../process/clock.ts'
-import { splitKey } from './objects.ts'
-
-/** In the order of service. */
-export const priorities = ['Changed', 'Observed', 'Resynced'] as const
-
-export type Priority = (typeof priorities)[number]
-
-const isBefore = (one: Priority, other: Priority) => priorities.indexOf(one) < priorities.indexOf(other)
-
-type KeyState =
-  | { readonly kind: 'Queued'; readonly priority: Priority; readonly sinceMs: number }
-  | { readonly kind: 'Running'; readonly sinceMs: number }
-  | { readonly kind: 'RunningDirty'; readonly sinceMs: number; readonly priority: Priority; readonly dirtySinceMs: number }
+import { createDelayedAdds } from './delayedadds.ts'
+import { createFairLine, type FairLine } from './fairline.ts'
+import { added, done, type KeyState, type Priority, priorities } from './keystates.ts'
+import { createNamespaceShares } from './namespaceshares.ts'
 
 interface Taken {
   readonly key: string
@@ -47,7 +33,7 @@ export interface WorkQueue {
   retry(key: string, atLeastMs?: number): number
   /** The key succeeded: its back-off starts anew. */
   forget(key: string): void
-  /** The next key of one of these priorities (all unless told); waits for one; undefined once closed. */
+  /** The next key of one of these priorities (default: all); waits for one; undefined once closed. */
   take(of?: readonly Priority[]): Promise<Taken | undefined>
   /** Must follow each take. */
   done(key: string): void
@@ -67,108 +53,52 @@ export interface QueueObserver {
   readonly worked?: (ms: number) => void
 }
 
-/** client-go's item exponential failure rate limiter: 5 ms, doubled, at most 1,000 s. */
-export function retryDelayMs(failures: number): number {
-  return Math.min(1_000_000, 5 * 2 ** Math.min(30, failures))
-}
-
 /** Most keys of one namespace under way at once, while the queue knows keys of other namespaces. */
 export type Shares = Readonly<Record<Priority, number>>
-
-/** A namespace that has rested for so long competes with no other. Its next key makes it known again. */
-const forgetMs = 3_600_000
 
 const unlimited = Number.POSITIVE_INFINITY
 const noShares: Shares = { Changed: unlimited, Observed: unlimited, Resynced: unlimited }
 
 export function createQueue(clock: Clock, observer: QueueObserver = {}, shares: Shares = noShares): WorkQueue {
   const states = new Map<string, KeyState>()
-  const lines: Record<Priority, Line> = { Changed: createLine(), Observed: createLine(), Resynced: createLine() }
-  /** Keys under way by namespace, the namespace used last at the end. A zero stands for a known namespace without any. */
-  const underway = new Map<string, { readonly keys: number; readonly usedMs: number }>()
-  const delayed = new Map<string, { readonly dueMs: number; readonly priority: Priority; readonly cancel: () => void }>()
-  const failures = new Map<string, number>()
-  /** In the order in which they came. */
-  const takers = new Set<{ readonly of: readonly Priority[]; readonly give: (taken: Taken | undefined) => void }>()
+  const lines: Record<Priority, FairLine> = { Changed: createFairLine(), Observed: createFairLine(), Resynced: createFairLine() }
+  const underway = createNamespaceShares()
+  const delayed = createDelayedAdds(clock, add)
+  const takers = createTakers(next)
   let closed = false
 
-  function enqueue(key: string, priority: Priority, sinceMs: number): void {
-    states.set(key, { kind: 'Queued', priority, sinceMs })
-    lines[priority].add(key)
-    count(key, 0)
-    forgetNamespaces()
-    serve()
-  }
-
-  function serve(): void {
-    for (const taker of takers) {
-      const taken = next(taker.of)
-      if (taken === undefined) continue
-      takers.delete(taker)
-      taker.give(taken)
-    }
+  function queue(key: string, state: Extract<KeyState, { kind: 'Queued' }>): void {
+    states.set(key, state)
+    lines[state.priority].add(key)
+    underway.count(key, 0, clock.now())
+    takers.serve()
   }
 
   /** @param of in the order of service */
   function next(of: readonly Priority[]): Taken | undefined {
     for (const priority of of) {
-      const most = underway.size > 1 ? shares[priority] : unlimited
-      const key = lines[priority].take((namespace) => (underway.get(namespace)?.keys ?? 0) < most)
+      const key = lines[priority].take((namespace) => underway.mayTake(namespace, shares[priority]))
       const state = key === undefined ? undefined : states.get(key)
       if (key === undefined || state?.kind !== 'Queued') continue
       const now = clock.now()
       states.set(key, { kind: 'Running', sinceMs: now })
-      count(key, 1)
+      underway.count(key, 1, now)
       observer.waited?.(now - state.sinceMs)
       return { key, waitedMs: now - state.sinceMs }
     }
     return undefined
   }
 
-  function count(key: string, more: number): void {
-    const { namespace } = splitKey(key)
-    const keys = (underway.get(namespace)?.keys ?? 0) + more
-    underway.delete(namespace)
-    underway.set(namespace, { keys, usedMs: clock.now() })
-  }
-
-  /** A namespace without keys for so long competes with no other. */
-  function forgetNamespaces(): void {
-    const before = clock.now() - forgetMs
-    for (const [namespace, { keys, usedMs }] of underway) {
-      if (usedMs > before) return
-      if (keys === 0) underway.delete(namespace)
-    }
-  }
-
   function add(key: string, priority: Priority = 'Changed'): void {
     if (closed) return
-    const state = states.get(key)
-    if (state === undefined) {
-      observer.added?.()
-      enqueue(key, priority, clock.now())
-      return
-    }
-    switch (state.kind) {
-      case 'Queued':
-        if (isBefore(priority, state.priority)) {
-          lines[state.priority].delete(key)
-          lines[priority].add(key)
-          states.set(key, { ...state, priority })
-          // Whoever left it to others may want it now.
-          serve()
-        }
-        return
-      case 'Running':
-        observer.added?.()
-        states.set(key, { kind: 'RunningDirty', sinceMs: state.sinceMs, priority, dirtySinceMs: clock.now() })
-        return
-      case 'RunningDirty':
-        if (isBefore(priority, state.priority)) states.set(key, { ...state, priority })
-        return
-      default:
-        throw state satisfies never
-    }
+    const before = states.get(key)
+    const after = added(before, priority, clock.now())
+    if (after === before) return
+    if (before === undefined || before.kind === 'Running') observer.added?.()
+    if (before?.kind === 'Queued') lines[before.priority].delete(key)
+    // A taker that left the key to others may want it by its new priority.
+    if (after.kind === 'Queued') queue(key, after)
+    else states.set(key, after)
   }
 
   function addAfter(key: string, ms: number, priority: Priority = 'Changed'): void {
@@ -177,15 +107,7 @@ export function createQueue(clock: Clock, observer: QueueObserver = {}, shares: 
       add(key, priority)
       return
     }
-    const dueMs = clock.now() + ms
-    const pending = delayed.get(key)
-    if (pending !== undefined && pending.dueMs <= dueMs) return
-    pending?.cancel()
-    const cancel = clock.after(ms, () => {
-      delayed.delete(key)
-      add(key, priority)
-    })
-    delayed.set(key, { dueMs, priority, cancel })
+    delayed.add(key, ms, priority)
   }
 
   function runningMs(): number[] {
@@ -197,40 +119,31 @@ export function createQueue(clock: Clock, observer: QueueObserver = {}, shares: 
     add,
     addAfter,
     retry(key, atLeastMs = 0) {
-      const failed = failures.get(key) ?? 0
-      failures.set(key, failed + 1)
-      const wait = Math.max(retryDelayMs(failed), atLeastMs)
+      const wait = Math.max(delayed.failed(key), atLeastMs)
       observer.retried?.()
       addAfter(key, wait)
       return wait
     },
-    forget: (key) => void failures.delete(key),
-    take(of = priorities) {
-      if (closed) return Promise.resolve(undefined)
-      const taken = next(of)
-      if (taken !== undefined) return Promise.resolve(taken)
-      return new Promise((give) => takers.add({ of, give }))
-    },
+    forget: delayed.succeeded,
+    take: (of = priorities) => (closed ? Promise.resolve(undefined) : takers.take(of)),
     done(key) {
       const state = states.get(key)
       if (state === undefined || state.kind === 'Queued') return
       observer.worked?.(clock.now() - state.sinceMs)
       states.delete(key)
-      count(key, -1)
-      if (state.kind === 'RunningDirty' && !closed) enqueue(key, state.priority, state.dirtySinceMs)
+      underway.count(key, -1, clock.now())
+      const after = done(state)
+      if (after?.kind === 'Queued' && !closed) queue(key, after)
       // The namespace has a free place again.
-      else serve()
+      else takers.serve()
     },
     close() {
       closed = true
-      for (const { cancel } of delayed.values()) cancel()
       delayed.clear()
-      failures.clear()
       for (const line of Object.values(lines)) {
         for (const key of line.clear()) states.delete(key)
       }
-      for (const { give } of takers) give(undefined)
-      takers.clear()
+      takers.close()
     },
     get depth() {
       return priorities.reduce((sum, priority) => sum + lines[priority].size, 0)
@@ -240,56 +153,35 @@ export function createQueue(clock: Clock, observer: QueueObserver = {}, shares: 
   }
 }
 
-/** Waiting keys by namespace. The namespaces take turns, each with its oldest key. */
-interface Line {
-  add(key: string): void
-  delete(key: string): void
-  /** The next key of a namespace that `may` have a turn. */
-  take(may: (namespace: string) => boolean): string | undefined
-  /** Returns the keys that were left. */
-  clear(): readonly string[]
-  readonly size: number
+interface Takers {
+  /** The next key of one of these priorities; waits for one. */
+  take(of: readonly Priority[]): Promise<Taken | undefined>
+  /** A key may be free: serves those that wait, in the order in which they came. */
+  serve(): void
+  /** Ends all waits with undefined. */
+  close(): void
 }
 
-function createLine(): Line {
-  /** Namespaces in the order of their turns. */
-  const turns = new Map<string, Set<string>>()
-  let size = 0
+/** @param next the next free key of one of these priorities */
+function createTakers(next: (of: readonly Priority[]) => Taken | undefined): Takers {
+  const waiting = new Set<{ readonly of: readonly Priority[]; readonly give: (taken: Taken | undefined) => void }>()
   return {
-    add(key) {
-      const { namespace } = splitKey(key)
-      const keys = turns.get(namespace) ?? new Set<string>()
-      turns.set(namespace, keys)
-      if (!keys.has(key)) size += 1
-      keys.add(key)
+    take(of) {
+      const taken = next(of)
+      if (taken !== undefined) return Promise.resolve(taken)
+      return new Promise((give) => waiting.add({ of, give }))
     },
-    delete(key) {
-      const { namespace } = splitKey(key)
-      const keys = turns.get(namespace)
-      if (keys?.delete(key) !== true) return
-      size -= 1
-      if (keys.size === 0) turns.delete(namespace)
-    },
-    take(may) {
-      for (const [namespace, keys] of turns) {
-        const [key] = keys
-        if (key === undefined || !may(namespace)) continue
-        keys.delete(key)
-        size -= 1
-        turns.delete(namespace)
-        if (keys.size > 0) turns.set(namespace, keys)
-        return key
+    serve() {
+      for (const taker of waiting) {
+        const taken = next(taker.of)
+        if (taken === undefined) continue
+        waiting.delete(taker)
+        taker.give(taken)
       }
-      return undefined
     },
-    clear() {
-      const left = [...turns.values()].flatMap((keys) => [...keys])
-      turns.clear()
-      size = 0
-      return left
-    },
-    get size() {
-      return size
+    close() {
+      for (const { give } of waiting) give(undefined)
+      waiting.clear()
     },
   }
 }

@@ -1,8 +1,8 @@
 /**
  * Finds out why the API server forbids a write. RBAC and admission (a quota, a policy) answer with the same code, reason and details;
  * only the prose differs. So the operator asks whether it holds the right, as every authenticated user may. The answer is the same for
- * all objects of a kind in a namespace, and is kept for a minute. A namespace whose writes are refused thus costs a few requests a
- * minute, however many pipelines it has.
+ * all objects of a kind in a namespace. It is kept for five seconds, since a status rests on nothing older. A namespace whose writes are
+ * refused thus costs a few requests in that time, however many pipelines it has.
  */
 import { asFailure, failure, type StreamPipelineError } from '../../api/errors.ts'
 import type { Clock } from '../../process/clock.ts'
@@ -31,7 +31,7 @@ interface Answer {
   readonly allowed: Promise<boolean>
 }
 
-const keepMs = 60_000
+const keepMs = 5_000
 
 export function createExplain(transport: Transport, clock: Pick<Clock, 'now'>): Explain {
   const answers = new Map<string, Answer>()

@@ -3,10 +3,11 @@
  * object before it. A handler that throws is reported and never stops the flow. An event older than the held object (a duplicate after a
  * reconnect) is dropped.
  *
- * A list replaces newer versions, too. An etcd restored from a backup goes back in time, and a cache that kept the newer version would
- * hold an object that no longer exists. A list older than one of our own writes sets that object back for a moment; the watch after the
- * list restores it.
+ * A list replaces newer versions, too. An etcd restored from a backup goes back in time. A cache that kept the newer version would
+ * hold an object that no longer exists. A list older than one of our own writes sets that object back for a moment; the watch after
+ * the list restores it.
  */
+import { createIndexes, type Indexers } from './indexes.ts'
 import { compareVersions, type KubernetesObject, keyOf, splitKey, withoutManagedFields } from './objects.ts'
 
 export type StoreChange<T> =
@@ -26,51 +27,39 @@ export interface Store<T extends KubernetesObject> {
 export interface MutableStore<T extends KubernetesObject> extends Store<T> {
   set(object: T): void
   remove(object: T): void
-  /** Whatever its version is: it is known to be gone. */
+  /** Its version does not matter: it is known to be gone. */
   discard(key: string): void
   /** Takes a list, of one namespace or of all, as the whole truth. An object that is not in it is gone; an older version in it holds. */
   replace(objects: readonly T[], namespace?: string): void
-  /** Of this object only the `essence` is wanted from now on, until it is gone. */
-  condense(key: string): void
+  /** Of this object only the `trimmedForm` is wanted from now on, until it is gone. */
+  trim(key: string): void
 }
 
 interface StoreOptions<T> {
-  /** Name → value under which an object is found; undefined: not in that index. */
-  readonly indexes?: Readonly<Record<string, (object: T) => string | undefined>>
-  /** What is kept of a condensed object. Default: all. */
-  readonly essence?: (object: T) => T
+  readonly indexes?: Indexers<T>
+  /** The part that is kept of a trimmed object. Default: all of it. */
+  readonly trimmedForm?: (object: T) => T
   readonly handlers?: readonly StoreHandler<T>[]
-  readonly onHandlerFault?: (thrown: unknown) => void
+  readonly onHandlerFailure?: (thrown: unknown) => void
 }
 
 const mostDeletions = 500
 
 export function createStore<T extends KubernetesObject>(options: StoreOptions<T> = {}): MutableStore<T> {
   const objects = new Map<string, T>()
-  const condensed = new Set<string>()
-  const { essence = (object: T) => object } = options
+  const trimmed = new Set<string>()
+  const { trimmedForm = (object: T) => object } = options
   /** The last ones heard of, so that an event which comes after its successor does not bring an object back. */
   const deletions = new Map<string, KubernetesObject>()
-  const indexers = Object.entries(options.indexes ?? {})
-  const indexes = new Map(indexers.map(([name]) => [name, new Map<string, readonly T[]>()]))
+  const indexes = createIndexes<T>(options.indexes ?? {})
 
-  function tell(change: StoreChange<T>): void {
+  function notify(change: StoreChange<T>): void {
     for (const handler of options.handlers ?? []) {
       try {
         handler(change)
       } catch (thrown) {
-        options.onHandlerFault?.(thrown)
+        options.onHandlerFailure?.(thrown)
       }
-    }
-  }
-
-  function reindex(key: string, before: T | undefined, after: T | undefined): void {
-    for (const [name, termOf] of indexers) {
-      const index = indexes.get(name)
-      const old = before === undefined ? undefined : termOf(before)
-      const now = after === undefined ? undefined : termOf(after)
-      if (old !== undefined && old !== now) fill(index, old, without(index?.get(old), key))
-      if (now !== undefined && after !== undefined) fill(index, now, replaced(index?.get(now), key, after))
     }
   }
 
@@ -78,15 +67,15 @@ export function createStore<T extends KubernetesObject>(options: StoreOptions<T>
     const key = keyOf(raw)
     const before = objects.get(key)
     if (resync) {
-      // The essence was taken from the state before the restore.
-      if (before !== undefined && isOlder(raw, before)) condensed.delete(key)
+      // The trimmed form was taken from the state before the restore.
+      if (before !== undefined && isOlder(raw, before)) trimmed.delete(key)
     } else if (before !== undefined && (isOlder(raw, before) || isSame(raw, before))) return
     const deletion = deletions.get(key)
     if (before === undefined && deletion !== undefined && isOlder(raw, deletion)) return
-    const object = condensed.has(key) ? essence(withoutManagedFields(raw)) : withoutManagedFields(raw)
+    const object = trimmed.has(key) ? trimmedForm(withoutManagedFields(raw)) : withoutManagedFields(raw)
     objects.set(key, object)
-    reindex(key, before, object)
-    tell({
+    indexes.update(key, before, object)
+    notify({
       kind: 'Set',
       key,
       object,
@@ -106,15 +95,15 @@ export function createStore<T extends KubernetesObject>(options: StoreOptions<T>
     const before = objects.get(key)
     if (before === undefined) return
     objects.delete(key)
-    condensed.delete(key)
-    reindex(key, before, undefined)
-    tell({ kind: 'Removed', key, before })
+    trimmed.delete(key)
+    indexes.update(key, before, undefined)
+    notify({ kind: 'Removed', key, before })
   }
 
   return {
     get: (key) => objects.get(key),
     list: () => [...objects.values()],
-    indexed: (index, value) => indexes.get(index)?.get(value) ?? [],
+    indexed: indexes.get,
     get size() {
       return objects.size
     },
@@ -134,30 +123,15 @@ export function createStore<T extends KubernetesObject>(options: StoreOptions<T>
       for (const key of [...deletions.keys()]) if (isWithin(key)) deletions.delete(key)
       for (const object of listed) put(object, true)
     },
-    condense(key) {
+    trim(key) {
       const object = objects.get(key)
-      if (object === undefined || condensed.has(key)) return
-      condensed.add(key)
-      const kept = essence(object)
+      if (object === undefined || trimmed.has(key)) return
+      trimmed.add(key)
+      const kept = trimmedForm(object)
       objects.set(key, kept)
-      reindex(key, object, kept)
+      indexes.update(key, object, kept)
     },
   }
-}
-
-const without = <T extends KubernetesObject>(bucket: readonly T[] = [], key: string) =>
-  bucket.filter((object) => keyOf(object) !== key)
-
-/** In its place, so that an order once seen stays. */
-function replaced<T extends KubernetesObject>(bucket: readonly T[] = [], key: string, object: T): readonly T[] {
-  const at = bucket.findIndex((held) => keyOf(held) === key)
-  return at === -1 ? [...bucket, object] : bucket.with(at, object)
-}
-
-/** Mostly one object each: a list of one is a third of a map of one. */
-function fill<T>(index: Map<string, readonly T[]> | undefined, value: string, bucket: readonly T[]): void {
-  if (bucket.length === 0) index?.delete(value)
-  else index?.set(value, bucket)
 }
 
 /** The echo of a write that was put here at once. */

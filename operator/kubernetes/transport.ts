@@ -1,10 +1,12 @@
 /**
  * HTTP to the API server. client-node makes a TLS connection per request; here a few connections live as long as the process
- * (connections.ts). They are replaced, never changed, when the CA or the client certificate changes; tokens are only headers.
+ * (connectionpool.ts).
  */
 import type { Dispatcher } from 'undici'
-import { type Connections, createConnections, OnlyHttp1, type Protocol, type WatchPlace } from './connections.ts'
-import type { CredentialSource, Credentials } from './credentials.ts'
+import { systemTimer } from '../../process/timer.ts'
+import { createConnectionPool } from './connectionpool.ts'
+import { type Connections, OnlyHttp1, type WatchPlace } from './connections.ts'
+import type { CredentialSource } from './credentials.ts'
 import { networkFailure, statusFailure } from './errors.ts'
 import type { KubernetesObject } from './objects.ts'
 
@@ -15,7 +17,7 @@ interface KubernetesRequest {
   readonly path: string
   readonly query?: Query
   readonly body?: unknown
-  /** Of the body; JSON unless told. */
+  /** Of the body. Default: JSON. */
   readonly contentType?: 'application/json' | 'application/apply-patch+yaml' | 'application/merge-patch+json'
   readonly signal?: AbortSignal
 }
@@ -37,60 +39,20 @@ export interface Transport {
 }
 
 interface TransportOptions {
-  /** Told of each answer, for rest_client_requests_total; code 0: no answer came. */
+  /** Called for each answer, for rest_client_requests_total; code 0: no answer came. */
   readonly onResponse?: (method: string, code: number) => void
   /** Of one request, from sending to its last byte. */
   readonly timeoutMs?: number
 }
 
-/** Credentials are asked for again after this time: client-node reads the CA file from disk at every call. */
-const credentialsMs = 10_000
-
 export function createTransport(source: CredentialSource, options: TransportOptions = {}): Transport {
   const timeoutMs = options.timeoutMs ?? 30_000
   const onResponse = options.onResponse ?? (() => {})
-  let held: { credentials: Credentials; untilMs: number } | undefined
-  let connections:
-    | { readonly of: readonly [Credentials, Protocol]; readonly fingerprint: string; readonly held: Connections }
-    | undefined
-  /** Servers found to speak nothing newer. */
-  const http1Only = new Set<string>()
-  const retired = new Set<Promise<void>>()
-  let closed: Promise<void> | undefined
-
-  async function credentials(): Promise<Credentials> {
-    if (held === undefined || held.untilMs < performance.now()) {
-      held = { credentials: await source.current(), untilMs: performance.now() + credentialsMs }
-    }
-    return held.credentials
-  }
-
-  function connectionsFor(current: Credentials): Connections {
-    const protocol = http1Only.has(current.server) ? 'http/1.1' : 'h2'
-    // The same object is asked with for seconds: its PEMs are not gone through at every request.
-    if (connections?.of[0] === current && connections.of[1] === protocol) return connections.held
-    const of = [current, protocol] as const
-    const fingerprint = JSON.stringify([current.server, current.proxy, current.tls, protocol])
-    if (connections?.fingerprint === fingerprint) {
-      connections = { ...connections, of }
-      return connections.held
-    }
-    if (connections !== undefined) retire(connections.held)
-    connections = { of, fingerprint, held: createConnections(current, timeoutMs, protocol) }
-    return connections.held
-  }
-
-  /** Requests under way finish; watches end with their server-side time limit. */
-  function retire(old: Connections): void {
-    const ending = old.close().then(() => {
-      retired.delete(ending)
-    })
-    retired.add(ending)
-  }
+  const pool = createConnectionPool(source, timeoutMs)
 
   /** @param through which of the connections, asked again where the first answer was OnlyHttp1 */
   async function send(request: KubernetesRequest, through: (c: Connections) => Dispatcher, signal: AbortSignal) {
-    const current = await credentials()
+    const current = await pool.credentials()
     const body = request.body === undefined ? undefined : JSON.stringify(request.body)
     const options: Dispatcher.RequestOptions = {
       origin: current.server,
@@ -105,23 +67,24 @@ export function createTransport(source: CredentialSource, options: TransportOpti
       ...(body === undefined ? {} : { body }),
       signal,
     }
-    const attempt = async () => await through(connectionsFor(current)).request(options)
+    const attempt = async () => await through(pool.connectionsFor(current)).request(options)
     const again = (thrown: unknown) => {
       if (!(thrown instanceof OnlyHttp1)) throw thrown
-      http1Only.add(current.server)
+      pool.speaksHttp1(current.server)
       return attempt()
     }
     const response = await unlessAborted(attempt().catch(again), signal)
     onResponse(request.method, response.statusCode)
-    // A rejected token may have been replaced already: ask anew before the next try.
-    if (response.statusCode === 401) held = undefined
+    if (response.statusCode === 401) pool.distrust(current)
     return response
   }
 
   return {
     async request(request) {
-      const deadline = AbortSignal.timeout(timeoutMs)
-      const signal = request.signal === undefined ? deadline : AbortSignal.any([deadline, request.signal])
+      // `AbortSignal.timeout` would live until its time: at a start, thousands of them outlive their requests.
+      const deadline = new AbortController()
+      const cancel = systemTimer(timeoutMs, () => deadline.abort(new DOMException('no answer in time', 'TimeoutError')))
+      const signal = request.signal === undefined ? deadline.signal : AbortSignal.any([deadline.signal, request.signal])
       let code = 0
       try {
         const response = await send(request, (c) => c.requests, signal)
@@ -131,7 +94,9 @@ export function createTransport(source: CredentialSource, options: TransportOpti
         return answer
       } catch (thrown) {
         if (code === 0 && request.signal?.aborted !== true) onResponse(request.method, 0)
-        throw networkFailure(thrown, held?.credentials.server ?? 'the API server', request.signal)
+        throw networkFailure(thrown, pool.server ?? 'the API server', request.signal)
+      } finally {
+        cancel()
       }
     },
 
@@ -156,19 +121,13 @@ export function createTransport(source: CredentialSource, options: TransportOpti
           for (const line of lines) if (line !== '') yield JSON.parse(line) as WatchEvent
         }
       } catch (thrown) {
-        throw networkFailure(thrown, held?.credentials.server ?? 'the API server', signal)
+        throw networkFailure(thrown, pool.server ?? 'the API server', signal)
       } finally {
         place?.release()
       }
     },
 
-    close() {
-      closed ??= (async () => {
-        await connections?.held.destroy()
-        await Promise.all(retired)
-      })()
-      return closed
-    },
+    close: pool.close,
   }
 }
 

@@ -17,7 +17,7 @@ export function createCoverageMetrics(registry: Registry): CoverageMetrics {
   const registers = [registry]
   new Gauge({
     name: 'streampipeline_operator_watch_up',
-    help: '1 while objects of this kind are seen in this namespace (empty: all); 0 while they cannot be watched.',
+    help: '1 while the operator watches objects of this kind in this namespace (empty: all); 0 while it cannot.',
     labelNames: ['kind', 'namespace'],
     registers,
     collect() {
@@ -27,7 +27,7 @@ export function createCoverageMetrics(registry: Registry): CoverageMetrics {
   })
   new Gauge({
     name: 'streampipeline_operator_standing_back',
-    help: '1 for each namespace that another release, the holder, serves.',
+    help: '1 for each namespace that another release serves; the label holder names it.',
     labelNames: ['namespace', 'holder'],
     registers,
     collect() {

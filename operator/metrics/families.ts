@@ -3,6 +3,7 @@
  * the labels `namespace` and `pipeline`, which consumers' and workers' metrics have too.
  */
 import type { CompiledPipeline } from '../../api/compiled.ts'
+import { markBytes, marksAt } from '../../api/markmemory.ts'
 import type { StreamPipelineStatus } from '../../api/status.ts'
 import type { PathKind } from '../../redis/settle/path.ts'
 import { readyOf, type Sample } from '../../scaling/sample.ts'
@@ -23,7 +24,7 @@ export interface PipelineReading {
 export interface Counts {
   readonly decisions: Map<string, number>
   lost: number
-  /** What Redis said last: its number is absolute, a counter only grows. */
+  /** The last number that Redis gave: it is absolute, a counter only grows. */
   lostBefore: number
 }
 
@@ -31,7 +32,7 @@ export interface Counts {
 type Value = readonly [labels: string, value: number]
 
 /** One metric, of every pipeline. */
-export interface Family {
+interface Family {
   readonly name: string
   readonly type: 'gauge' | 'counter'
   readonly help: string
@@ -77,7 +78,7 @@ export const families: readonly Family[] = [
   {
     name: 'streampipeline_info',
     type: 'gauge',
-    help: '1, with the names of stream, group and queue and the scaling policy.',
+    help: 'Always 1. Its labels have the names of stream, group and queue, and the scaling policy.',
     values: ({ pipeline }) => {
       if (pipeline === undefined) return []
       const { source, sink, scaling } = pipeline
@@ -92,104 +93,121 @@ export const families: readonly Family[] = [
       ]
     },
   },
-  specified(
-    'streampipeline_target_age_seconds',
-    'Age of an entry that scaling.targetAge promises.',
-    ({ scaling }) => scaling.targetAgeMs / 1000,
-  ),
+  specified('streampipeline_target_age_seconds', 'scaling.targetAge of the spec.', ({ scaling }) => scaling.targetAgeMs / 1000),
   specified(
     'streampipeline_min_replicas',
-    'Fewest consumers, by scaling.minReplicas; a schedule may raise it.',
+    'scaling.minReplicas of the spec, without schedules.',
     ({ scaling }) => scaling.minReplicas,
   ),
   specified(
     'streampipeline_max_replicas',
-    'Most consumers, by scaling.maxReplicas; a schedule may change it.',
+    'scaling.maxReplicas of the spec, without schedules.',
     ({ scaling }) => scaling.maxReplicas,
   ),
   specified('streampipeline_suspended', '1 while spec.suspend is true.', ({ suspend }) => (suspend ? 1 : 0)),
   {
     name: 'streampipeline_mode',
     type: 'gauge',
-    help: '1 for the mode the spec has.',
+    help: '1 for the mode of the spec; 0 for the other.',
     values: ({ pipeline }) =>
       pipeline === undefined ? [] : modes.map((mode): Value => [`,mode="${mode}"`, pipeline.mode === mode ? 1 : 0]),
   },
   {
     name: 'streampipeline_forward_path',
     type: 'gauge',
-    help: 'Consumers by the path on which they forward entries, as their heartbeats report it.',
+    help: 'Consumers by the path on which they forward entries, from their heartbeats.',
     values: ({ observation }) => (observation.kind === 'Seen' ? pathsOf(observation.sample) : []),
   },
   sampled('streampipeline_ready_replicas', 'Consumers whose heartbeats show that they take entries.', readyOf),
-  sampled('redis_stream_pending_entries', 'Entries delivered to a consumer and not settled.', (sample) => sample.pending),
+  sampled('redis_stream_pending_entries', 'Entries that consumers have read and not settled.', (sample) => sample.pending),
   sampled(
     'redis_stream_pending_age_max_seconds',
-    'Age of the oldest healthy pending entry.',
+    'Age of the oldest pending entry, without quarantined ones.',
     (sample) => sample.pendingAgeMs / 1000,
   ),
-  sampled('redis_stream_undelivered_entries', 'Entries no consumer has read.', (sample) => sample.undelivered),
+  sampled('redis_stream_undelivered_entries', 'Entries that no consumer has read.', (sample) => sample.undelivered),
   sampled(
     'redis_stream_undelivered_age_max_seconds',
-    'Age of the oldest undelivered entry.',
+    'Age of the oldest entry that no consumer has read.',
     (sample) => sample.undeliveredAgeMs / 1000,
   ),
-  sampled('redis_stream_quarantined_entries', 'Pending entries near the delivery ceiling.', (sample) => sample.quarantined),
-  sampled('redis_stream_dead_letter_entries', 'Dead letters kept.', (sample) => sample.deadLetters),
+  sampled(
+    'redis_stream_quarantined_entries',
+    'Pending entries that Redis has delivered three times or more.',
+    (sample) => sample.quarantined,
+  ),
+  sampled('redis_stream_dead_letter_entries', 'Dead letters.', (sample) => sample.deadLetters),
   {
     name: 'redis_stream_dead_letter_max_entries',
     type: 'gauge',
-    help: 'Dead letters there is room for; with so many no further entry becomes one.',
+    help: 'Most dead letters: deadLetter.maxEntries. At this number no further entry becomes one.',
     values: ({ pipeline }) => (pipeline === undefined ? [] : [['', pipeline.deadLetter.maxEntries]]),
   },
-  decided('streampipeline_desired_replicas', 'Consumers there should be.', 'replicas'),
-  decided('streampipeline_recommended_replicas', 'Consumers the model recommends, obeyed or not.', 'recommended'),
+  decided('streampipeline_desired_replicas', 'Consumers that should run.', 'replicas'),
+  decided(
+    'streampipeline_recommended_replicas',
+    'Consumers that the scaler recommends, also under scaling.policy Manual.',
+    'recommended',
+  ),
   {
     name: 'streampipeline_replicas',
     type: 'gauge',
-    help: 'Consumer pods there are.',
+    help: 'Consumer pods.',
     values: ({ status }) => (status === undefined ? [] : [['', status.replicas ?? 0]]),
   },
   sampled(
     'redis_stream_unaccounted_entries',
-    'Entries that others took from the group and that are still in the stream, at most.',
+    'Upper bound of the entries that other programs took from the group and that are still in the stream.',
     ({ missing }) => missing?.unaccounted ?? 0,
   ),
   sampled(
     'redis_stream_undecided_entries',
-    'Entries trimmed unread or taken by others; counts cannot tell which.',
+    'Entries that were either trimmed unread or taken by other programs. Their counts do not show which.',
     ({ missing }) => missing?.undecided ?? 0,
   ),
   sampled(
     'redis_stream_retention_pinned_seconds',
-    'For how long one and the same pending or unread entry has kept older ones in the stream; 0 without one.',
+    'Time for which retention has waited for one pending or unread entry: it and later ones stay in the stream. 0 without such an entry.',
     ({ atMs, pin }) => (pin === undefined ? 0 : Math.max(0, atMs - pin.sinceMs) / 1000),
   ),
-  sampled('redis_stream_added_entries', 'Entries ever added to the stream, by Redis.', (sample) => sample.entriesAdded),
+  sampled(
+    'redis_stream_added_entries',
+    'Entries that were ever added to the stream, as Redis counts them.',
+    (sample) => sample.entriesAdded,
+  ),
+  {
+    name: 'streampipeline_marks_memory_bytes',
+    type: 'gauge',
+    help: `Forecast of the memory for marks of forwarded keys in the queue's Redis, ${markBytes} bytes each, after the present rate has lasted for idempotency.window.`,
+    values: ({ pipeline, observation }) => {
+      if (pipeline === undefined || observation.kind !== 'Seen' || observation.arrivalsPerSecond === undefined) return []
+      return [['', marksAt(observation.arrivalsPerSecond, pipeline.idempotency.windowMs).bytes]]
+    },
+  },
   sampled('redis_stream_queue_waiting_jobs', 'Jobs that wait in the queue.', (sample) => sample.queueWaiting),
   {
     name: 'redis_stream_unacknowledged_lost_entries',
     type: 'gauge',
-    help: 'Entries trimmed unread beyond those that the annotation streampipeline.dev/acknowledged-losses names.',
+    help: 'Entries trimmed unread, less the number in the annotation streampipeline.dev/acknowledged-losses.',
     values: ({ observation, acknowledged }) =>
       observation.kind === 'Seen' ? [['', Math.max(0, observation.sample.lost - acknowledged)]] : [],
   },
   {
     name: 'redis_stream_lost_entries_total',
     type: 'counter',
-    help: 'Entries trimmed unread.',
+    help: 'Entries that were trimmed unread.',
     values: (_, counts) => (counts === undefined ? [] : [['', counts.lost]]),
   },
   {
     name: 'streampipeline_scaling_decisions_total',
     type: 'counter',
-    help: 'Looks at a pipeline, by what limited the decision.',
+    help: 'Scaling decisions, by the limit that applied.',
     values: (_, counts) => [...(counts?.decisions ?? [])].map(([reason, count]) => [`,reason="${reason}"`, count]),
   },
   {
     name: 'streampipeline_contended',
     type: 'gauge',
-    help: '1 while another writer changes objects of the pipeline back again and again.',
+    help: '1 while another writer undoes the operator’s changes of an object again and again.',
     values: ({ status }) => {
       const reconciled = status?.conditions?.find(({ type }) => type === 'Reconciled')
       return reconciled === undefined ? [] : [['', reconciled.reason === 'Contended' ? 1 : 0]]
@@ -198,7 +216,7 @@ export const families: readonly Family[] = [
   {
     name: 'streampipeline_condition',
     type: 'gauge',
-    help: '1 for the status a condition has.',
+    help: '1 for the present status of each condition; 0 for the other statuses.',
     values: ({ status }) =>
       (status?.conditions ?? []).flatMap(({ type, status: actual }) =>
         conditionStatuses.map((each): Value => [`,type="${type}",status="${each}"`, each === actual ? 1 : 0]),

@@ -52,12 +52,17 @@ function controllerMetrics(registry: Registry): Pick<MachineryMetrics, 'controll
   })
   const panics = new Counter({
     name: 'controller_runtime_reconcile_panics_total',
-    help: 'Reconciles that failed with an error of the program itself.',
+    help: 'Reconciles that failed by a bug of the operator.',
     labelNames,
     registers,
   })
-  const most = new Gauge({ name: 'controller_runtime_max_concurrent_reconciles', help: 'Workers.', labelNames, registers })
-  const active = new Gauge({ name: 'controller_runtime_active_workers', help: 'Workers at work.', labelNames, registers })
+  const most = new Gauge({
+    name: 'controller_runtime_max_concurrent_reconciles',
+    help: 'Most reconciles at a time.',
+    labelNames,
+    registers,
+  })
+  const active = new Gauge({ name: 'controller_runtime_active_workers', help: 'Reconciles under way.', labelNames, registers })
   for (const result of ['success', 'error', 'requeue', 'requeue_after']) reconciles.inc({ ...controller, result }, 0)
   errors.inc(controller, 0)
   panics.inc(controller, 0)
@@ -80,11 +85,16 @@ function controllerMetrics(registry: Registry): Pick<MachineryMetrics, 'controll
 function queueMetrics(registry: Registry): Pick<MachineryMetrics, 'queue' | 'measure'> {
   const registers = [registry]
   const labelNames = ['name'] as const
-  const adds = new Counter({ name: 'workqueue_adds_total', help: 'Keys added.', labelNames, registers })
-  const retries = new Counter({ name: 'workqueue_retries_total', help: 'Keys retried.', labelNames, registers })
+  const adds = new Counter({ name: 'workqueue_adds_total', help: 'Keys that were added.', labelNames, registers })
+  const retries = new Counter({
+    name: 'workqueue_retries_total',
+    help: 'Keys that were added again after a failure.',
+    labelNames,
+    registers,
+  })
   const histogram = (name: string, help: string) => new Histogram({ name, help, labelNames, buckets, registers })
-  const waited = histogram('workqueue_queue_duration_seconds', 'Time a key waits before it is served.')
-  const worked = histogram('workqueue_work_duration_seconds', 'Time serving a key takes.')
+  const waited = histogram('workqueue_queue_duration_seconds', 'Time from the addition of a key to the start of its reconcile.')
+  const worked = histogram('workqueue_work_duration_seconds', 'Time of the reconcile of a key.')
   adds.inc(queue, 0)
   retries.inc(queue, 0)
   let measured: QueueMeasures = { depth: () => 0, longestRunningMs: () => 0, unfinishedMs: () => 0 }
@@ -99,9 +109,13 @@ function queueMetrics(registry: Registry): Pick<MachineryMetrics, 'queue' | 'mea
       },
     })
   atScrape('workqueue_depth', 'Keys that wait.', () => measured.depth())
-  const longest = 'Longest time a key has been under way.'
+  const longest = 'Time since the start of the longest reconcile under way.'
   atScrape('workqueue_longest_running_processor_seconds', longest, () => measured.longestRunningMs() / 1000)
-  atScrape('workqueue_unfinished_work_seconds', 'Time spent so far on the keys under way.', () => measured.unfinishedMs() / 1000)
+  atScrape(
+    'workqueue_unfinished_work_seconds',
+    'Sum of the times since the start of all reconciles under way.',
+    () => measured.unfinishedMs() / 1000,
+  )
   return {
     queue: {
       added: () => adds.inc(queue),
@@ -119,7 +133,7 @@ function processMetrics(registry: Registry): Pick<MachineryMetrics, 'responded' 
   const registers = [registry]
   const requests = new Counter({
     name: 'rest_client_requests_total',
-    help: 'Requests to the API server by method and code; code 0: no answer.',
+    help: 'Requests to the API server by method and status code. Code 0: no answer.',
     labelNames: ['method', 'code'],
     registers,
   })

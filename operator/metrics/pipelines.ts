@@ -1,6 +1,6 @@
 /**
- * Metrics per pipeline (families.ts). Some fifty series for each, so they are not kept beside what they are made of, but read and
- * written out at each scrape; only counters are held. Gone with the pipeline.
+ * Metrics per pipeline (families.ts). Each has some fifty series. So they are read and written out at each scrape, and only
+ * counters are held. Gone with the pipeline.
  */
 import { setImmediate } from 'node:timers/promises'
 import { Histogram, type Registry } from 'prom-client'
@@ -11,7 +11,7 @@ import { type Counts, families, type PipelineReading } from './families.ts'
 export interface PipelineMetrics {
   looked(key: string, observation: Observation, tookMs: number): void
   forgotten(key: string): void
-  /** Where readings come from at a scrape; none: nothing is told, as of a standby. */
+  /** Where readings come from at a scrape; none: nothing is reported, as of a standby. */
   read(source: (() => readonly PipelineReading[]) | undefined): void
   /** In the text format of Prometheus. Lets other work in between, so that no scrape holds the loop for long. */
   text(): Promise<string>
@@ -32,7 +32,7 @@ function write(reading: PipelineReading, counts: Counts | undefined, lines: read
 export function createPipelineMetrics(registry: Registry): PipelineMetrics {
   const look = new Histogram({
     name: 'streampipeline_observe_duration_seconds',
-    help: 'Time one look at a pipeline in Redis takes.',
+    help: 'Time that the operator takes to observe one pipeline in Redis.',
     buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1, 5],
     registers: [registry],
   })

@@ -1,9 +1,10 @@
 /**
- * One connection per distinct Redis, however many pipelines use it. An address holds everything needed to connect, secrets
- * included, so a changed password is another address: the new connection is made and the old one goes with its last user.
+ * One connection per distinct Redis, for all pipelines that use it. An address holds everything needed to connect, secrets
+ * included. So a changed password is another address. The new connection is made, and the old one goes with its last user.
  *
- * A tenant may name thousands of servers. So each namespace has a bounded number of places for open connections (places.ts). A connection
- * is used between `enter` and the function it returns; in between it may be closed, and is replaced by one that opens at its next use.
+ * A tenant may name thousands of servers. So each namespace has a bounded number of places for open connections (places.ts). A
+ * connection is used between `enter` and the function that it returns. Outside of that it may be closed, and one that opens at its
+ * next use replaces it.
  */
 import { createHash } from 'node:crypto'
 import type { Redis } from 'ioredis'
@@ -42,7 +43,7 @@ export interface RedisConnections {
   lease(address: RedisAddress, namespace: string): RedisLease
   /** `enter` for several leases of one namespace. They are entered together: one after the other, two uses could wait for each other. */
   enter(namespace: string, leases: readonly RedisLease[], signal: AbortSignal): Promise<(() => void) | undefined>
-  /** Whoever still uses one is cut off. */
+  /** Uses under way are cut off. */
   close(): Promise<void>
 }
 

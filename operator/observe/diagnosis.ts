@@ -11,7 +11,7 @@ import { redisFailure, replyCode } from '../../redis/connect/replies.ts'
 import { keySpace } from '../../redis/keys.ts'
 import { checkOperatorRights, checkRights } from '../../redis/preflight/permissioncheck.ts'
 
-/** Throws RedisNotReady at a replica. A write would tell too, but costs the connection: ioredis takes READONLY for a failover. */
+/** Throws RedisNotReady at a replica. A write would show it too, but costs the connection: ioredis takes READONLY for a failover. */
 export async function checkWritable(connection: RedisConnection): Promise<void> {
   if (connection instanceof Cluster) return
   const info = String(await connection.call('INFO', 'replication'))
@@ -24,7 +24,7 @@ export async function checkWritable(connection: RedisConnection): Promise<void> 
   })
 }
 
-/** What `work` fails with, as the catalogue has it; undefined: nothing. */
+/** The catalogued failure of `work`; undefined: it succeeded. */
 export async function refusalOf(
   work: () => Promise<void>,
   connection: RedisConnection,
@@ -61,7 +61,7 @@ async function rightsMissing(
   connection: RedisConnection,
   queue: RedisConnection | undefined,
 ): Promise<StreamPipelineError | undefined> {
-  // The queue's own Redis is not known yet, and of its keys nobody here needs a right.
+  // The queue's own Redis is not known yet, and no right to its keys is needed here.
   if (pipeline.sink.redis !== undefined && queue === undefined) return undefined
   const refusal = await refusalOf(async () => {
     await checkRights(pipeline, connection, queue ?? connection)
@@ -70,7 +70,7 @@ async function rightsMissing(
   return refusal?.code === 'RedisPermissionDenied' ? refusal : undefined
 }
 
-/** What a server says that takes connections and is not ready: ioredis keeps commands back until it is, and they time out. */
+/** The answer of a server that takes connections and is not ready: ioredis keeps commands back until it is, and they time out. */
 async function unready(connection: RedisConnection): Promise<StreamPipelineError | undefined> {
   if (!(connection instanceof Redis) || connection.status !== 'connect') return undefined
   const probe = connection.duplicate({
@@ -79,7 +79,7 @@ async function unready(connection: RedisConnection): Promise<StreamPipelineError
     retryStrategy: () => null,
     commandTimeout: 1_000,
   })
-  // Told by the commands.
+  // The commands report it.
   probe.on('error', () => undefined)
   try {
     await probe.connect()

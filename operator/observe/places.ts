@@ -15,7 +15,7 @@ export interface Seat {
   sleep(): Promise<void>
 }
 
-export interface Places {
+interface Places {
   /** Waits until all of these connections may be open. The function returned ends their use, once. Undefined when the signal aborts first. */
   take(namespace: string, seats: readonly Seat[], signal: AbortSignal): Promise<(() => void) | undefined>
   /** Does not wait, even if the namespace has no place left. */
@@ -116,23 +116,12 @@ export function createPlaces(limit: number): Places {
       if (signal.aborted) return Promise.resolve(undefined)
       const row = rowOf(namespace)
       const distinct = [...new Set(seats)]
-      return new Promise((resolve) => {
-        const giveUpWaiting = () => {
-          row.line.delete(waiter)
-          serve(namespace, row)
-          resolve(undefined)
-        }
-        const waiter: Waiter = {
-          seats: distinct,
-          enter() {
-            signal.removeEventListener('abort', giveUpWaiting)
-            for (const seat of distinct) use(row, seat)
-            resolve(leaving(namespace, row, distinct))
-          },
-        }
-        signal.addEventListener('abort', giveUpWaiting, { once: true })
-        row.line.add(waiter)
-        serve(namespace, row)
+      return waitIn(row.line, distinct, signal, {
+        serve: () => serve(namespace, row),
+        enter() {
+          for (const seat of distinct) use(row, seat)
+          return leaving(namespace, row, distinct)
+        },
       })
     },
     takeNow(namespace, seat) {
@@ -148,4 +137,36 @@ export function createPlaces(limit: number): Places {
       }
     },
   }
+}
+
+interface Entrance {
+  /** The line has changed. */
+  readonly serve: () => void
+  /** Returns the function that ends the use. */
+  readonly enter: () => () => void
+}
+
+function waitIn(
+  line: Set<Waiter>,
+  seats: readonly Seat[],
+  signal: AbortSignal,
+  { serve, enter }: Entrance,
+): Promise<(() => void) | undefined> {
+  return new Promise((resolve) => {
+    const giveUp = () => {
+      line.delete(waiter)
+      serve()
+      resolve(undefined)
+    }
+    const waiter: Waiter = {
+      seats,
+      enter() {
+        signal.removeEventListener('abort', giveUp)
+        resolve(enter())
+      },
+    }
+    signal.addEventListener('abort', giveUp, { once: true })
+    line.add(waiter)
+    serve()
+  })
 }

@@ -1,9 +1,9 @@
 /**
  * The scaling state of one pipeline. The operator reads it from Redis before the first decision, and again when the pipeline reads
- * another stream. It is written when another number was decided or the circuit breaker changed, every half minute, and at the end, so that the
+ * another stream. It is written when the decided number or the circuit breaker changes, every half minute, and at the end. So the
  * next leader goes on from the last decision.
  *
- *   Unread ──read──▶ Found ──first sample──▶ Resumed       without a sample decisions hold, in each of these
+ *   Unread ──read──▶ Found ──first sample──▶ Resumed       in each state, a decision without a sample keeps the number
  */
 import { asFailure } from '../../api/errors.ts'
 import type { Clock } from '../../process/clock.ts'
@@ -27,7 +27,7 @@ export interface Shelf {
   readonly id: string
 }
 
-interface ScalingMemory {
+export interface ScalingMemory {
   /** Reads the state kept there, once. Throws catalogued errors. */
   read(shelf: Shelf): Promise<void>
   /** @param sample undefined: Redis could not be asked */
@@ -36,13 +36,13 @@ interface ScalingMemory {
   write(shelf: Shelf, isLast?: boolean): Promise<void>
 }
 
-/** @param onDefect receives a decision's defect, once until another one, or none, takes its place: it may come with each look */
+/** @param onFailure receives the error of a decision that failed, once until another one, or none, takes its place */
 export function createScalingMemory(
   clock: Pick<Clock, 'now'>,
-  onDecision: (made: MadeDecision) => void,
-  onDefect: (thrown: unknown) => void,
+  onDecision: ((made: MadeDecision) => void) | undefined,
+  onFailure: ((thrown: unknown) => void) | undefined,
 ): ScalingMemory {
-  let lastDefect: string | undefined
+  let lastFailure: string | undefined
   let state: ScalingState | undefined
   let shelfId: string | undefined
   let found: { readonly state: ScalingState | undefined } | undefined
@@ -63,13 +63,13 @@ export function createScalingMemory(
         state = resumed(found.state, sample, running(policy, state))
         found = undefined
       }
-      let defect: string | undefined
+      let failure: string | undefined
       const decision = soundDecision(state, sample, policy, (thrown) => {
-        defect ??= asFailure(thrown).message
-        if (defect !== lastDefect) onDefect(thrown)
+        failure ??= asFailure(thrown).message
+        if (failure !== lastFailure) onFailure?.(thrown)
       })
-      lastDefect = defect
-      onDecision({ sample: sample ?? null, state: state ?? null, policy, decision })
+      lastFailure = failure
+      onDecision?.({ sample: sample ?? null, state: state ?? null, policy, decision })
       state = decision.state
       return decision
     },

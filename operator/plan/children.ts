@@ -4,11 +4,11 @@ import type { CompiledPipeline, RedisTarget } from '../../api/compiled.ts'
 import { promiseFile } from '../../api/files.ts'
 import { dispatchConfigOf, dispatchVariable } from '../../redis/dispatchconfig.ts'
 import type { KubernetesObject, ResourceType } from '../kubernetes/objects.ts'
-import { isBare } from '../observe/locality.ts'
-import { disruptionBudget, networkPolicy, podMonitor, type RedisPeers, serviceAccount } from './companions.ts'
+import { isBare } from '../locality.ts'
 import { consumerConfig, signature } from './consumerconfig.ts'
 import { type DefaultedConsumer, withConsumerDefaults } from './consumerdefaults.ts'
 import { deployment } from './deployment.ts'
+import { disruptionBudget } from './disruptionbudget.ts'
 import {
   configMapType,
   deploymentType,
@@ -18,8 +18,11 @@ import {
   serviceAccountType,
 } from './kinds.ts'
 import { childLabels, consumerName, dispatchName, ownerReferenceOf } from './names.ts'
+import { networkPolicy, type RedisPeers } from './networkpolicy.ts'
 import type { Observed, OperatorSettings, PipelineObject, ReadSpec, ReferenceState } from './observed.ts'
+import { podMonitor } from './podmonitor.ts'
 import { referenceId } from './references.ts'
+import { serviceAccount } from './serviceaccount.ts'
 
 export interface DesiredChild {
   readonly type: ResourceType

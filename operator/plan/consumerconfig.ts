@@ -1,10 +1,32 @@
 /**
- * The consumer's configuration file: the resource itself, less what does not concern moving entries. Mode, suspension, replicas
- * and scaling stay out, so that none of them ever rolls a pod; of `consumer` only what the process itself reads stays in.
+ * The consumer's configuration file: the resource itself, less what does not concern moving entries. Mode, suspension, replicas and
+ * scaling stay out, so that none of them ever rolls a pod. Of `consumer` only the fields that the process reads stay in.
  */
 import { createHmac } from 'node:crypto'
 import type { StreamPipeline } from '../../api/schema/pipeline.ts'
 import { canonicalJson } from '../kubernetes/apply.ts'
+
+type Fields = Readonly<Record<string, unknown>>
+
+/**
+ * Fields whose default, false, is not written. Consumers of an earlier release, which `spec.consumer.image` may name, refuse a field that
+ * they do not know, and any change of the file restarts them. A field that comes with a default belongs here.
+ */
+export const laterDefaults: readonly (readonly [part: string, field: string])[] = [
+  ['deadLetter', 'requestCopy'],
+  ['payload', 'allowEmptyKey'],
+]
+
+function withoutLaterDefaults(spec: Fields): Fields {
+  return Object.fromEntries(
+    Object.entries(spec).map(([part, fields]) => {
+      const isLater = ([field, value]: [string, unknown]) =>
+        value === false && laterDefaults.some((each) => each[0] === part && each[1] === field)
+      const isMap = typeof fields === 'object' && fields !== null && !Array.isArray(fields)
+      return [part, isMap ? Object.fromEntries(Object.entries(fields).filter((entry) => !isLater(entry))) : fields]
+    }),
+  )
+}
 
 /** JSON, which is YAML to every version of it, and a hundred times cheaper to write: at a start it is written for each pipeline. */
 export function consumerConfig(resource: StreamPipeline): string {
@@ -15,14 +37,14 @@ export function consumerConfig(resource: StreamPipeline): string {
     apiVersion: resource.apiVersion,
     kind: resource.kind,
     metadata: { name, namespace, uid },
-    spec: { ...moving, consumer: { logLevel, terminationGracePeriodSeconds } },
+    spec: { ...withoutLaterDefaults(moving), consumer: { logLevel, terminationGracePeriodSeconds } },
   }
   return `${canonicalJson(document, 2)}\n`
 }
 
 /**
- * Stands in the pod template for everything that must roll the pods. Keyed, since a plain hash of a weak password, readable by
- * whoever may read Deployments, could be found by trying.
+ * Stands in the pod template for everything that must roll the pods. Keyed: a reader of Deployments could find a weak password
+ * from its plain hash by trying.
  */
 export function signature(key: Buffer, config: string, referred: readonly (readonly [id: string, value: string])[]): string {
   return createHmac('sha256', key)

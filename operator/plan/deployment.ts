@@ -38,6 +38,7 @@ export interface DeploymentObject extends KubernetesObject {
       readonly status: string
       readonly reason?: string
       readonly message?: string
+      readonly lastUpdateTime?: string
     }[]
   }
 }

@@ -1,4 +1,4 @@
-/** What the ConfigMap `<name>-dispatch` says now. Its content is `dispatchConfigOf`'s; nothing secret is in it. */
+/** Reads the mode that the ConfigMap `<name>-dispatch` carries now. `dispatchConfigOf` writes it, without secrets. */
 import { dispatchVariable } from '../../redis/dispatchconfig.ts'
 
 /** The mode a published ConfigMap carries; undefined where it carries none that can be read. */
@@ -7,7 +7,7 @@ export function publishedMode(data: Readonly<Record<string, string>> | undefined
     const { mode } = JSON.parse(data?.[dispatchVariable] ?? '{}') as { mode?: unknown }
     return mode === 'Stream' || mode === 'Direct' ? mode : undefined
   } catch {
-    // Somebody edited it: what is applied next puts it right.
+    // A person edited it: the next apply puts it right.
     return undefined
   }
 }

@@ -1,7 +1,7 @@
 /**
- * What producers are told to do, which may lag behind `spec.mode`: Direct is published at once, since a rollback must not wait;
- * Stream only when Redis answers and a consumer is ready (or none is wanted at rest), so that nobody is sent to a stream that
- * nothing reads. A pipeline that was never published says what its spec says.
+ * The mode that producers get, which may lag behind `spec.mode`. Direct is published at once, since a rollback must not wait.
+ * Stream is published only when Redis answers and a consumer is ready, or none is wanted at rest. So no producer is sent to a
+ * stream without a reader. A pipeline that was never published has the mode of its spec.
  */
 import type { CompiledPipeline } from '../../api/compiled.ts'
 import { publishedMode } from './dispatch.ts'

@@ -1,4 +1,4 @@
-/** What a reconcile gathers before it decides: everything `plan` may look at. */
+/** The state that a reconcile gathers before it decides: all input of `plan`. */
 import type { CompiledPipeline, Reference } from '../../api/compiled.ts'
 import type { StreamPipelineError } from '../../api/errors.ts'
 import type { StreamPipeline } from '../../api/schema/pipeline.ts'
@@ -6,11 +6,11 @@ import type { StreamPipelineStatus } from '../../api/status.ts'
 import type { Decision } from '../../scaling/decide.ts'
 import type { Sample } from '../../scaling/sample.ts'
 import type { KubernetesObject } from '../kubernetes/objects.ts'
-import type { Limits } from '../policy/limits.ts'
-import type { VanishedConsumer } from '../reaping/vanished.ts'
-import type { PodMonitorForm } from './companions.ts'
+import type { Limits } from '../limits.ts'
 import type { ConsumerDefaults } from './consumerdefaults.ts'
 import type { DeploymentObject } from './deployment.ts'
+import type { PodMonitorForm } from './podmonitor.ts'
+import type { VanishedConsumer } from './vanished.ts'
 
 /** The resource as the API server holds it. */
 export interface PipelineObject extends KubernetesObject {
@@ -49,6 +49,7 @@ export interface PodObject extends KubernetesObject {
     readonly nodeName?: string
     readonly schedulerName?: string
     readonly readinessGates?: readonly unknown[]
+    readonly imagePullSecrets?: readonly { readonly name?: string }[]
     readonly initContainers?: readonly { readonly name?: string; readonly restartPolicy?: string }[]
   }
   readonly status?: {
@@ -107,7 +108,7 @@ export interface DarkKind {
 }
 
 /** The decision, without the state for the next decision, which stays with the scaler. */
-type ToldDecision = Omit<Decision, 'state'>
+type ShownDecision = Omit<Decision, 'state'>
 
 /** The last look at the pipeline's Redis. */
 export type Observation =
@@ -121,7 +122,9 @@ export type Observation =
       readonly sample: Sample
       /** Consumers whose pods are gone, and whose names are not yet. */
       readonly vanished: readonly VanishedConsumer[]
-      readonly decision: ToldDecision
+      readonly decision: ShownDecision
+      /** Entries that come each second, as the decision reckons. Absent in looks of earlier releases. */
+      readonly arrivalsPerSecond?: number
       /** Wall-clock milliseconds since when stream and pending list have been empty and nothing was added; undefined: not so. */
       readonly quietSinceMs?: number
       /** Reads work, but entries could not be settled: Redis refuses writes, or what the keys hold does not fit. */
@@ -133,8 +136,10 @@ export type Observation =
       readonly kind: 'Failed'
       /** Generation of the spec that named this Redis. */
       readonly generation: number
+      /** Wall-clock milliseconds at which the look failed; undefined: it stands until the next one. */
+      readonly atMs?: number
       readonly error: StreamPipelineError
-      readonly decision: ToldDecision
+      readonly decision: ShownDecision
       /** The last one that worked, of the same stream. */
       readonly sample?: Sample
       /** Wall-clock milliseconds at which the look of that sample began. */
@@ -142,7 +147,7 @@ export type Observation =
     }
 
 /** One operation on a child that failed. */
-export interface Fault {
+export interface FailedWrite {
   /** `Deployment ndvi-consumer` */
   readonly subject: string
   readonly error: StreamPipelineError
@@ -172,10 +177,18 @@ export interface OperatorSettings {
   readonly numbersEveryMs: number
   /** How long a stream in mode Direct must stay settled: mounted ConfigMaps reach producers within about a minute and a half. */
   readonly quietMs: number
-  /** What only a person or time can mend is looked at again this often: no event would tell of it. */
-  readonly faultsEveryMs: number
+  /** The pause before a failure that only a person or time can mend is tried again: no event would show the change. */
+  readonly retryEveryMs: number
   /** Keys the HMAC in the pod template. */
   readonly signingKey: Buffer
+}
+
+/** The last write of the Deployment's template. */
+export interface WrittenTemplate {
+  /** `metadata.generation` of the Deployment after it. */
+  readonly generation: number
+  /** The `lastUpdateTime` of `NewReplicaSetAvailable` at that write: the condition was of an earlier template. */
+  readonly standingSince?: string
 }
 
 export interface Observed {
@@ -183,8 +196,8 @@ export interface Observed {
   readonly spec: ReadSpec
   readonly settings: OperatorSettings
   readonly deployment: DeploymentObject | undefined
-  /** `metadata.generation` of the Deployment after the last write of its template; undefined: the current one. */
-  readonly templateGeneration?: number | undefined
+  /** The last write of the Deployment's template; undefined: not known. */
+  readonly template?: WrittenTemplate | undefined
   readonly dispatch: ConfigMapObject | undefined
   /** Children found by label, of every kind the operator may have made. */
   readonly children: readonly KubernetesObject[]
@@ -194,11 +207,11 @@ export interface Observed {
   readonly references: readonly ReferenceState[]
   readonly observation: Observation
   /** The served CustomResourceDefinition lacks what this operator needs; undefined: it fits, or is not known yet. */
-  readonly schemaFault?: StreamPipelineError
+  readonly schemaFailure?: StreamPipelineError
   /** Kinds that cannot be watched in the pipeline's namespace; default: none. */
   readonly dark?: readonly DarkKind[]
   /** Of this reconcile's writes; empty before they were tried. */
-  readonly faults: readonly Fault[]
+  readonly failures: readonly FailedWrite[]
   /** Wall-clock milliseconds at which this process first read this spec; undefined: now. */
   readonly specSinceMs?: number
   /** Wall-clock milliseconds of our last status write; undefined: none by this process. */

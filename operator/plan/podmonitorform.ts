@@ -1,6 +1,6 @@
 /** The value of `--pod-monitor-form`, read and checked as far as the Prometheus Operator's own schema does not check it. */
 import { failure } from '../../api/errors.ts'
-import type { PodMonitorForm } from './companions.ts'
+import type { PodMonitorForm } from './podmonitor.ts'
 
 const option = '--pod-monitor-form'
 const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null && !Array.isArray(value)
@@ -8,7 +8,7 @@ const isTexts = (value: unknown) => isObject(value) && Object.values(value).ever
 const isDuration = (value: unknown) => typeof value === 'string' && /^[0-9]+(ms|s|m|h)$/.test(value)
 const isObjects = (value: unknown) => Array.isArray(value) && value.every(isObject)
 
-/** What each field must be, and a test of it. */
+/** The type of each field, and a test of it. */
 const fields: Readonly<Record<keyof PodMonitorForm, readonly [form: string, fits: (value: unknown) => boolean]>> = {
   labels: ['a map of texts', isTexts],
   annotations: ['a map of texts', isTexts],

@@ -1,12 +1,12 @@
 /**
- * Who says how many. The main manager must not own `spec.replicas`, or it would undo whoever scales; yet a Deployment created
- * without the field starts one pod even where zero is meant, and a field whose only owner drops it falls back to one. Hence the
- * sequence at creation: the main manager creates with N, the scaler applies N, and the main manager drops the field. After
- * that each applies its own part only.
+ * The writer of the number. The main manager must not own `spec.replicas`, or it would undo the scaler. But a Deployment created
+ * without the field starts one pod even where zero is meant, and the field falls back to one if its only owner drops it. Hence the
+ * sequence at creation: the main manager creates with N, the scaler applies N, and the main manager drops the field. After that
+ * each applies its own part only.
  */
 
-import type { ApplyStage } from '../kubernetes/apply.ts'
 import type { KubernetesObject } from '../kubernetes/objects.ts'
+import type { ApplyStage } from '../kubernetes/serversideapply.ts'
 import type { DeploymentObject } from './deployment.ts'
 import { deploymentType, mainManager, scalerManager } from './kinds.ts'
 import type { Observed } from './observed.ts'
@@ -16,7 +16,7 @@ export function desiredReplicas(observed: Observed, nowMs: number): number {
   const { spec, observation, deployment } = observed
   if (spec.kind === 'Unsound') return deployment?.spec?.replicas ?? 0
   const { pipeline } = spec
-  // What the spec asks for takes no look at Redis, and the last look may be one of an earlier spec.
+  // A number in the spec takes no look at Redis, and the last look may be one of an earlier spec.
   if (pipeline.suspend) return 0
   if (pipeline.scaling.policy === 'Manual' && pipeline.mode === 'Stream') return pipeline.replicas
   if (observation.kind !== 'None') {
@@ -30,7 +30,7 @@ export function desiredReplicas(observed: Observed, nowMs: number): number {
 
 /**
  * Under Direct, one consumer stays until the stream has been settled and quiet for long enough: producers learn of the mode with
- * delay. A late entry brings it back. What stands at zero with nothing to do is not woken for that.
+ * delay. A late entry brings it back. A pipeline at zero with nothing to do is not woken for that.
  */
 function whileDraining(
   { deployment, settings }: Observed,
@@ -46,7 +46,7 @@ function whileDraining(
   return current === 0 || settledForMs >= settings.quietMs ? 0 : Math.max(1, replicas)
 }
 
-/** What the scaler owns: that one field. */
+/** The scaler's part of the Deployment: that one field. */
 export function scale(name: string, namespace: string | undefined, replicas: number): KubernetesObject {
   return {
     apiVersion: deploymentType.apiVersion,

@@ -1,11 +1,12 @@
 /**
- * Which pods go when there are to be fewer. The ReplicaSet controller picks by what it knows of pods, which is nothing of their work;
- * `controller.kubernetes.io/pod-deletion-cost` tells it: before the number is lowered, as many pods as are to go get a cost below all
- * others, the one with the least pending entries the lowest. So what is interrupted, drained and handed back is as little as can be.
+ * Selects the pods that go in a scale-down. The ReplicaSet controller chooses by the state of pods, and does not know their work.
+ * `controller.kubernetes.io/pod-deletion-cost` adds that. Before the number is lowered, as many pods as are to go get a cost below
+ * all others. The pod with the fewest pending entries gets the lowest. So as little work as possible is interrupted, drained and
+ * handed back.
  *
  * Cost counts only between pods that are alike in being scheduled, running and ready, in this order (kubernetes/kubernetes,
- * pkg/controller/controller_utils.go, ActivePodsWithRanks), so the same order is kept here: a pod that is not ready goes first anyway.
- * All others have no mark, which counts as 0: one left by a decision that was taken back would single out a pod later on.
+ * pkg/controller/controller_utils.go, ActivePodsWithRanks). The same order is kept here: a pod that is not ready goes first anyway.
+ * All other pods lose their mark, and no mark counts as 0. A mark of a decision that was taken back would single out a pod later on.
  */
 import type { Observed, PodObject } from './observed.ts'
 
@@ -18,7 +19,7 @@ interface Marking {
 }
 
 /**
- * What has to be written on pods before so many replicas are asked for; nothing where none goes or all go.
+ * The marks to write on pods before so many replicas are asked for; none where no pod goes or all go.
  * @param current replicas asked for up to now: there may be pods that the cache does not know of yet, and those are not to go
  */
 export function markingsOf(

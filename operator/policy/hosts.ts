@@ -1,8 +1,8 @@
 /** Applies the limits to hosts of Redis: names are judged before any connection, and every connection gets its reach. */
 import { nameRefusal } from '../../redis/connect/reach.ts'
 import type { RedisAddress } from '../../redis/connect/references.ts'
-import type { Locate } from '../observe/locality.ts'
-import type { Limits } from './limits.ts'
+import type { Limits } from '../limits.ts'
+import type { Locate } from '../locality.ts'
 import { reachFor } from './verdict.ts'
 
 /** Throws RedisAddressRefused: a url from a Secret is first known here. */

@@ -7,8 +7,8 @@
  * that fails, for example at a field of another type, refuses in both places.
  */
 import { localNetworks } from '../../redis/connect/reach.ts'
+import type { LimitName } from '../limits.ts'
 import { signingSecretName } from '../plan/names.ts'
-import type { LimitName } from './limits.ts'
 
 type Switch = LimitName | 'restrictedPods' | 'localRedis' | 'signingSecret'
 

@@ -8,8 +8,8 @@ import { failure, type StreamPipelineError } from '../../api/errors.ts'
 import type { ConsumerSpec } from '../../api/schema/pipeline.ts'
 import { isRecord } from '../../api/validation/problem.ts'
 import type { KubernetesObject } from '../kubernetes/objects.ts'
+import type { Limits, SecretLabel } from '../limits.ts'
 import { signingSecretName } from '../plan/names.ts'
-import type { Limits, SecretLabel } from './limits.ts'
 
 type Named = Pick<Reference, 'kind' | 'name' | 'key' | 'field'>
 

@@ -4,9 +4,9 @@
  */
 import { failure, type StreamPipelineError } from '../../api/errors.ts'
 import type { Reach } from '../../redis/connect/reach.ts'
+import { type LimitName, type Limits, listLimits } from '../limits.ts'
 import type { PipelineObject } from '../plan/observed.ts'
 import { celValue, evaluate } from './cel.ts'
-import { type LimitName, type Limits, listLimits } from './limits.ts'
 import { listVariable, type PolicyRule, partVariables, policyRules, type Variable } from './rules.ts'
 
 /** The rules that apply to a pipeline of that namespace. */

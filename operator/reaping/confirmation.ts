@@ -6,9 +6,13 @@
  * A suspect waits for a list that began after the suspicion; until then it is not gone.
  *
  * A pod that the cache holds under the same uid needs no request. Where pods cannot be watched, no pod is known to be gone.
+ *
+ * An API server that hangs must not hold up the look at Redis that asks. After a second the look goes on, and its suspect is not gone. The
+ * request goes on, too: its answer serves a later look.
  */
 import { failure } from '../../api/errors.ts'
 import type { Clock } from '../../process/clock.ts'
+import { endsWithin } from '../../process/patience.ts'
 import { isFailure } from '../kubernetes/errors.ts'
 import { resourcePath } from '../kubernetes/objects.ts'
 import type { Transport } from '../kubernetes/transport.ts'
@@ -37,6 +41,14 @@ interface Bucket {
   readonly atMs: number
 }
 
+/** A question under way. Each uid has one, since the pod was registered before it began. */
+interface Question {
+  readonly askedMs: number
+  readonly answer: Promise<boolean>
+}
+
+/** An answer takes milliseconds. */
+const answerMs = 1_000
 const rememberMs = 3_600_000
 /** Most uids of gone pods that are remembered. */
 const most = 50_000
@@ -47,10 +59,27 @@ const censusEveryMs = 5_000
 const keepCensusMs = 120_000
 const pageSize = 500
 
+/** The uids of the pods that live. */
+async function livingUids(transport: Transport, namespace: string, signal: AbortSignal): Promise<ReadonlySet<string>> {
+  const uids = new Set<string>()
+  let next: string | undefined
+  do {
+    const query = { limit: pageSize, continue: next }
+    const page = (await transport.request({ method: 'GET', path: resourcePath(podType, namespace), query, signal })) as {
+      readonly items?: readonly PodObject[]
+      readonly metadata?: { readonly continue?: string }
+    }
+    for (const pod of page.items ?? []) if (!hasEnded(pod)) uids.add(pod.metadata.uid ?? '')
+    next = page.metadata?.continue
+  } while (next !== undefined && next !== '')
+  return uids
+}
+
 export function createConfirmation({ transport, clock, cached, isKnown, signal }: ConfirmationParts): ConfirmGone {
   const gone = new Map<string, number>()
   const buckets = new Map<string, Bucket>()
   const censuses = new Map<string, Census>()
+  const questions = new Map<string, Question>()
 
   function mayAsk(namespace: string): boolean {
     const now = clock.now()
@@ -85,27 +114,12 @@ export function createConfirmation({ transport, clock, cached, isKnown, signal }
     }
   }
 
-  async function count(namespace: string): Promise<ReadonlySet<string>> {
-    const uids = new Set<string>()
-    let next: string | undefined
-    do {
-      const query = { limit: pageSize, continue: next }
-      const page = (await transport.request({ method: 'GET', path: resourcePath(podType, namespace), query, signal })) as {
-        readonly items?: readonly PodObject[]
-        readonly metadata?: { readonly continue?: string }
-      }
-      for (const pod of page.items ?? []) if (!hasEnded(pod)) uids.add(pod.metadata.uid ?? '')
-      next = page.metadata?.continue
-    } while (next !== undefined && next !== '')
-    return uids
-  }
-
   /** The uids by a list begun since then, or by a new list if one is due; undefined: not yet. */
   async function censusSince(namespace: string, sinceMs: number): Promise<ReadonlySet<string> | undefined> {
     const last = censuses.get(namespace)
     if (last !== undefined && last.begunMs >= sinceMs) return await last.uids
     if (last !== undefined && clock.now() - last.begunMs < censusEveryMs) return undefined
-    const census = { begunMs: clock.now(), uids: count(namespace) }
+    const census = { begunMs: clock.now(), uids: livingUids(transport, namespace, signal) }
     censuses.delete(namespace)
     censuses.set(namespace, census)
     try {
@@ -124,16 +138,32 @@ export function createConfirmation({ transport, clock, cached, isKnown, signal }
     return true
   }
 
+  async function ask(namespace: string, name: string, uid: string, sinceMs: number): Promise<boolean> {
+    if (mayAsk(namespace)) return (await isGone(namespace, name, uid)) ? remember(uid) : false
+    const living = await censusSince(namespace, sinceMs)
+    if (living === undefined || living.has(uid)) return false
+    return remember(uid)
+  }
+
+  function questionOf(namespace: string, name: string, uid: string, sinceMs: number): Question {
+    const held = questions.get(uid)
+    if (held !== undefined) return held
+    const answer = ask(namespace, name, uid, sinceMs).finally(() => questions.delete(uid))
+    const question = { askedMs: clock.now(), answer }
+    questions.set(uid, question)
+    return question
+  }
+
   return async (namespace, name, uid, sinceMs) => {
     prune()
     if (gone.has(uid)) return true
     const held = cached(`${namespace}/${name}`)
     if (held?.metadata.uid === uid) return hasEnded(held) ? remember(uid) : false
     if (!isKnown(namespace)) throw failure('KubernetesForbidden', { detail: `pods in ${namespace} cannot be watched` })
-    if (mayAsk(namespace)) return (await isGone(namespace, name, uid)) ? remember(uid) : false
-    const living = await censusSince(namespace, sinceMs)
-    if (living === undefined || living.has(uid)) return false
-    return remember(uid)
+    const { askedMs, answer } = questionOf(namespace, name, uid, sinceMs)
+    const leftMs = askedMs + answerMs - clock.now()
+    if (leftMs > 0 && (await endsWithin(answer, leftMs, clock.after))) return await answer
+    throw failure('KubernetesUnreachable', { detail: `no answer about pod ${name} yet` })
   }
 }
 

@@ -1,8 +1,8 @@
 /**
- * What vanished pods of one pipeline leave behind: at each look their entries are made claimable, and their names go with the
- * last of them. Level-triggered, so a deletion that nobody saw, a zombie that registers again, and a failure halfway are all
- * the same: whoever is found registered and gone is reaped. One that was released and still holds entries, because nobody has
- * claimed them yet, is not gone through again until something about it changes.
+ * The remains of vanished pods of one pipeline: at each look their entries are made claimable, and their names go with the last of
+ * them. It is level-triggered: a consumer that is registered and gone is reaped. A missed deletion, a zombie that registers again,
+ * and a failure halfway need no care of their own. A released consumer may still hold entries that no other has claimed. It is not
+ * processed again until something about it changes.
  */
 import type { CompiledPipeline } from '../../api/compiled.ts'
 import { asFailure, type StreamPipelineError } from '../../api/errors.ts'
@@ -11,19 +11,19 @@ import type { RedisConnection } from '../../redis/connect/connection.ts'
 import { streamPlace } from '../../redis/placement.ts'
 import { type Reaping, reapConsumer } from '../../redis/stream/reaping.ts'
 import type { ConsumerSample, Sample } from '../../scaling/sample.ts'
+import type { Release, VanishedConsumer } from '../plan/vanished.ts'
 import { type ConfirmGone, type Suspect, suspects } from './suspects.ts'
-import type { Release, VanishedConsumer } from './vanished.ts'
 
 interface ReaperParts {
   readonly clock: Clock
   readonly confirmGone: ConfirmGone
-  /** Told of what was done, not of what was found as it was left. */
+  /** Called for work done, not for a name that was found released. */
   readonly onReaped: (consumer: string, reaping: Reaping) => void
-  readonly onFault: (error: StreamPipelineError) => void
+  readonly onFailure: (error: StreamPipelineError) => void
 }
 
 interface Reaped {
-  /** What was seen, less the names that are gone and the last heartbeats of the dead, whose entries are nobody's. */
+  /** The sample, less the names that are gone and the last heartbeats of the dead, whose entries have no holder. */
   readonly sample: Sample
   /** Those whose names are not gone yet. */
   readonly vanished: readonly VanishedConsumer[]
@@ -36,14 +36,23 @@ export interface Reaper {
 
 /** Each may cost a request; the rest has its turn at the next look. */
 const mostPerLook = 200
+/** A look that takes long is old when it ends. No suspect is begun with after this time. */
+const longestMs = 1_000
 
-/** What became of a suspect. */
+/** The outcome for a suspect. */
 type Verdict =
   | { readonly kind: 'Lives' }
   | { readonly kind: 'Gone' }
   | { readonly kind: 'Vanished'; readonly as: VanishedConsumer }
 
-export function createReaper({ clock, confirmGone, onReaped, onFault }: ReaperParts): Reaper {
+/** Those that the last look did not get to come first. */
+function turnOf(all: readonly Suspect[], first: string | undefined): readonly Suspect[] {
+  const found = all.findIndex(({ uid }) => uid === first)
+  const begin = Math.max(0, found)
+  return [...all.slice(begin), ...all.slice(0, begin)]
+}
+
+export function createReaper({ clock, confirmGone, onReaped, onFailure }: ReaperParts): Reaper {
   let living: ReadonlySet<string> = new Set()
   /** Wall-clock time of pods that went while we looked, by uid. */
   const deleted = new Map<string, number>()
@@ -51,8 +60,8 @@ export function createReaper({ clock, confirmGone, onReaped, onFault }: ReaperPa
   let last = new Map<string, VanishedConsumer>()
   /** Time of the first suspicion by uid of the pod, for all current suspects. */
   let firstSuspected = new Map<string, number>()
-  /** Index at which the next look begins, if there are more suspects than one look handles. */
-  let next = 0
+  /** The suspect with which the next look begins, if this one did not get to it. */
+  let next: string | undefined
 
   function noteDeletions(now: ReadonlySet<string>): void {
     for (const uid of living) if (!now.has(uid)) deleted.set(uid, clock.wall().getTime())
@@ -98,16 +107,9 @@ export function createReaper({ clock, confirmGone, onReaped, onFault }: ReaperPa
       }
     } catch (thrown) {
       const error = asFailure(thrown)
-      onFault(error)
+      onFailure(error)
       return vanished({ kind: 'Failed', error }, consumer.pending)
     }
-  }
-
-  function turnOf(all: readonly Suspect[]): readonly Suspect[] {
-    if (all.length <= mostPerLook) return all
-    const begin = next % all.length
-    next = begin + mostPerLook
-    return [...all.slice(begin), ...all.slice(0, begin)].slice(0, mostPerLook)
   }
 
   return {
@@ -117,16 +119,24 @@ export function createReaper({ clock, confirmGone, onReaped, onFault }: ReaperPa
       const suspected = suspects(sample, pipeline.uid, livingPods)
       const now = clock.now()
       firstSuspected = new Map(suspected.map(({ podUid }) => [podUid, firstSuspected.get(podUid) ?? now]))
-      for (const suspect of turnOf(suspected)) {
+      let isAnswered = true
+      const turn = turnOf(suspected, next)
+      next = undefined
+      for (const [n, suspect] of turn.entries()) {
+        if (n >= mostPerLook || clock.now() - now >= longestMs) {
+          next = suspect.uid
+          break
+        }
+        if (!isAnswered && !last.has(suspect.uid)) continue
         try {
           const verdict = await judge(connection, pipeline, suspect)
           verdicts.set(suspect.consumer.name, verdict)
           // Redis refuses, or is slow: that will not be better for the others.
           if (verdict.kind === 'Vanished' && verdict.as.release.kind === 'Failed') break
         } catch (thrown) {
-          // The API server could not be asked: nothing is known of any of them.
-          onFault(asFailure(thrown))
-          break
+          // The API server could not be asked: only those that an earlier look found gone are known to be.
+          onFailure(asFailure(thrown))
+          isAnswered = false
         }
       }
       const vanished = [...verdicts.values()].flatMap((verdict) => (verdict.kind === 'Vanished' ? [verdict.as] : []))

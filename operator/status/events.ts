@@ -1,10 +1,10 @@
 /** Events that a change of status is worth: transitions of conditions, and scaling. Silence while nothing changes. */
 import type { Condition, ConditionType, StreamPipelineStatus } from '../../api/status.ts'
-import type { EventNote } from '../kubernetes/recorder.ts'
+import type { EventNote } from '../kubernetes/eventwriter.ts'
 import { toneOf } from './reasons.ts'
 
 /** Ready and Stalled repeat what these say. */
-const told: readonly ConditionType[] = [
+const reported: readonly ConditionType[] = [
   'Reconciled',
   'RedisReachable',
   'ConsumersAvailable',
@@ -14,7 +14,7 @@ const told: readonly ConditionType[] = [
 ]
 
 export function eventsOf(before: StreamPipelineStatus | undefined, after: StreamPipelineStatus): readonly EventNote[] {
-  const transitions = told.flatMap((type) => {
+  const transitions = reported.flatMap((type) => {
     const note = transition(find(before, type), find(after, type))
     return note === undefined ? [] : [note]
   })

@@ -3,7 +3,7 @@
  * count: it may have been at another server.
  */
 import { deploymentType, podType } from '../plan/kinds.ts'
-import type { Observation, Observed } from '../plan/observed.ts'
+import type { DarkKind, Observation, Observed } from '../plan/observed.ts'
 import { type Obstacle, obstaclesOf } from './obstacles.ts'
 import { type Rollout, rolloutOf } from './rollout.ts'
 
@@ -32,32 +32,42 @@ function generationOf({ object }: Observed): number {
 const missedLooks = 6
 /** A status rests on no look that is older, unless looks are rarer. */
 const freshMs = 5_000
+/** Looks that fail come every half minute. Where many pipelines share a silent server, each waits for its turn, too. */
+const failedLooks = 24
 
 export function isOldLook(observed: Observed, nowMs: number): boolean {
-  return lookAgeMs(observed, nowMs) > Math.max(freshMs, observed.settings.observeEveryMs)
+  return observed.observation.kind === 'Seen' && lookAgeMs(observed, nowMs) > intervalMs(observed)
 }
+
+const intervalMs = ({ settings }: Observed): number => Math.max(freshMs, settings.observeEveryMs)
 
 /** The look at the Redis of this spec; none if the last look was for another spec, or long ago. */
 export function lookOf(observed: Observed, nowMs: number): Observation {
   const { observation } = observed
   if (observation.kind === 'None' || observation.generation !== generationOf(observed)) return noLook
-  return lookAgeMs(observed, nowMs) > missedLooks * Math.max(freshMs, observed.settings.observeEveryMs) ? noLook : observation
+  const missed = observation.kind === 'Seen' ? missedLooks : failedLooks
+  return lookAgeMs(observed, nowMs) > missed * intervalMs(observed) ? noLook : observation
 }
 
-/** Age of a look that worked. A failed look ages no further: the next one may be half a minute away. */
 function lookAgeMs({ observation }: Observed, nowMs: number): number {
-  return observation.kind === 'Seen' ? nowMs - (observation.atMs ?? nowMs) : 0
+  return observation.kind === 'None' ? 0 : nowMs - (observation.atMs ?? nowMs)
 }
 
-/** Deployments or pods can no longer be watched: what was last seen of them shows nothing. */
-function isUnwatched({ dark = [] }: Observed): boolean {
-  return dark.some(({ kind, known }) => known && (kind === deploymentType.kind || kind === podType.kind))
+/**
+ * Deployments or pods can no longer be watched: what was last seen of them shows nothing. Deployments that were never listed show nothing
+ * either, unless this process wrote the one of the pipeline.
+ */
+export function unwatchedOf({ dark = [], deployment }: Observed): DarkKind | undefined {
+  return dark.find(
+    ({ kind, known }) =>
+      (kind === deploymentType.kind && (known || deployment === undefined)) || (kind === podType.kind && known),
+  )
 }
 
 export function factsOf(observed: Observed, replicas: number, nowMs: number): Facts {
-  const { deployment, templateGeneration } = observed
-  const isBlind = isUnwatched(observed)
-  const rollout = isBlind ? undefined : deployment && rolloutOf(deployment, templateGeneration)
+  const { deployment, template } = observed
+  const isBlind = unwatchedOf(observed) !== undefined
+  const rollout = isBlind ? undefined : deployment && rolloutOf(deployment, template)
   return {
     observed,
     generation: generationOf(observed),

@@ -8,8 +8,8 @@ import { redeliverCommand } from '../../redis/stream/ledger.ts'
 import type { Sample } from '../../scaling/sample.ts'
 import type { Missing } from '../../scaling/undelivered.ts'
 import { acknowledgedAnnotation } from '../plan/names.ts'
+import { roundAge, roundCount } from '../rounding.ts'
 import type { ConditionReason } from './reasons.ts'
-import { roundAge, roundCount } from './rounding.ts'
 
 interface IntactVerdict {
   readonly status: 'True' | 'False' | 'Unknown'
@@ -27,7 +27,7 @@ export function intactOf(sample: Sample, pipeline: CompiledPipeline | undefined,
   if (lost > acknowledged) {
     const remedy = 'raise source.retention.maxEntries, keep producers from trimming, or add consumers'
     const known = acknowledged > 0 ? `, ${acknowledged} of them acknowledged` : ''
-    const message = `${lost} entries were trimmed before anybody read them${known}: ${remedy}. Acknowledge them with the annotation ${acknowledgedAnnotation}: "${lost}"`
+    const message = `${lost} entries were trimmed before a consumer read them${known}: ${remedy}. Acknowledge them with the annotation ${acknowledgedAnnotation}: "${lost}"`
     return { status: 'False', reason: 'EntriesLost', message: taken === '' ? message : `${message}. ${taken}` }
   }
   const letters = pipeline?.deadLetter
@@ -48,15 +48,15 @@ export function intactOf(sample: Sample, pipeline: CompiledPipeline | undefined,
 function takenText({ unaccounted, undecided, from, sinceMs }: Missing, { source, idempotency }: CompiledPipeline): string {
   const since = new Date(sinceMs).toISOString().replace(/\.\d+Z$/, 'Z')
   const whose = `since ${since}: acknowledged by a stranger, forgotten with XGROUP DELCONSUMER, or skipped with XGROUP SETID`
-  const told = [
+  const sentences = [
     ...(unaccounted === 0 ? [] : [`Up to ${roundCount(unaccounted)} entries in the stream were taken by others ${whose}`]),
     ...(undecided === 0
       ? []
-      : [`${roundCount(undecided)} entries were trimmed unread or taken by others, since ${since}; counts cannot tell which`]),
+      : [`${roundCount(undecided)} entries were trimmed unread or taken by others, since ${since}; counts do not show which`]),
   ]
   const window = roundAge(idempotency.windowMs)
   const again = `settled entries after that id come again as well, and are duplicates only within ${window} (idempotency.window)`
-  return `${told.join('. ')}. ${redeliverCommand(source.stream, source.group, from)} has them delivered again; ${again}`
+  return `${sentences.join('. ')}. ${redeliverCommand(source.stream, source.group, from)} has them delivered again; ${again}`
 }
 
 function pinnedText({ atMs, pin }: Sample): string {
@@ -65,5 +65,5 @@ function pinnedText({ atMs, pin }: Sample): string {
     pin.kind === 'pending'
       ? 'Have its consumer settle it'
       : 'Have the group read on, remove it, or name it in source.retention.ignoredGroups'
-  return `Retention waits for entry ${pin.id}, ${pin.kind} in group ${printableName(pin.group)}, for ${roundAge(atMs - pin.sinceMs)}: older entries stay in the stream. ${remedy}`
+  return `Retention waits for entry ${pin.id}, ${pin.kind} in group ${printableName(pin.group)}, for ${roundAge(atMs - pin.sinceMs)}: that entry and all later ones stay in the stream. ${remedy}`
 }

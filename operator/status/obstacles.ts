@@ -1,12 +1,12 @@
 /**
- * The obstacles that keep consumers from running, of the Deployment and of its pods, most telling first: refused pods, a rollout that is
+ * The obstacles that keep consumers from running, of the Deployment and of its pods. The order is: refused pods, a rollout that is
  * paused or has stopped, and pods that exist but do not run.
  */
 import type { DeploymentObject } from '../plan/deployment.ts'
 import { consumerName } from '../plan/names.ts'
 import type { Observed } from '../plan/observed.ts'
-import type { Trouble } from './pods/finding.ts'
-import { isLeaving, troubleOf } from './pods/trouble.ts'
+import type { PodProblem } from './pods/finding.ts'
+import { isLeaving, problemOf } from './pods/problem.ts'
 import type { ConditionReason } from './reasons.ts'
 import type { Rollout } from './rollout.ts'
 
@@ -17,7 +17,7 @@ export interface Obstacle {
 }
 
 /** Reasons of pods, most telling first. */
-const order: readonly Trouble['reason'][] = [
+const order: readonly PodProblem['reason'][] = [
   'ContainerNotCreated',
   'ImagePullFailed',
   'ConsumersCrashing',
@@ -41,7 +41,8 @@ export function obstaclesOf(
   if (deployment === undefined) return []
   const { name = '', namespace = '' } = object.metadata
   const subject = `Deployment ${consumerName(name)}`
-  const found = [refused(deployment, subject), halted(rollout, subject, `${namespace} deployment/${consumerName(name)}`)]
+  const target = `${namespace} deployment/${consumerName(name)}`
+  const found = [refused(deployment, subject), halted(deployment, rollout, subject, target)]
   return [...found.filter((each) => each !== undefined), ...ofPods(observed, rollout, replicas, nowMs)]
 }
 
@@ -54,8 +55,9 @@ function refused({ status }: DeploymentObject, subject: string): Obstacle | unde
   return { reason: 'PodsRefused', text: `${subject}: ${failure.message ?? failure.reason ?? 'its pods are refused'}. ${remedy}` }
 }
 
-function halted(rollout: Rollout | undefined, subject: string, target: string): Obstacle | undefined {
-  if (rollout?.kind !== 'Paused') return undefined
+function halted({ spec }: DeploymentObject, rollout: Rollout | undefined, subject: string, target: string): Obstacle | undefined {
+  const isStopped = rollout?.kind === 'Stopped' && spec?.paused === true
+  if (rollout === undefined || !(rollout.kind === 'Paused' || isStopped)) return undefined
   return { reason: 'RolloutPaused', text: `${subject}: ${rollout.text}. Resume it with kubectl rollout resume -n ${target}` }
 }
 
@@ -67,16 +69,16 @@ function ofPods(
 ): Obstacle[] {
   const ready = deployment?.status?.readyReplicas ?? 0
   const isWhole = ready >= replicas && rollout?.kind === 'Done'
-  const troubles = pods
+  const problems = pods
     .filter((pod) => !isLeaving(pod))
-    .map((pod) => troubleOf(pod, nowMs, podEvents?.get(pod.metadata.uid ?? '')))
-    .filter((trouble) => trouble !== undefined)
+    .map((pod) => problemOf(pod, nowMs, podEvents?.get(pod.metadata.uid ?? '')))
+    .filter((problem) => problem !== undefined)
     // Ended pods stay listed for long; they were replaced.
     .filter(({ reason }) => !isWhole || reason !== 'PodsEnded')
     .toSorted((a, b) => order.indexOf(a.reason) - order.indexOf(b.reason) || (a.pod < b.pod ? -1 : 1))
-  const reasons = [...new Set(troubles.map(({ reason }) => reason))]
+  const reasons = [...new Set(problems.map(({ reason }) => reason))]
   return reasons.flatMap((reason) => {
-    const [first, ...others] = troubles.filter((trouble) => trouble.reason === reason)
+    const [first, ...others] = problems.filter((problem) => problem.reason === reason)
     if (first === undefined) return []
     const more = others.length === 0 ? '' : ` (so are ${others.length} more)`
     const room = reason === 'Unschedulable' ? inTheWay(deployment) : ''

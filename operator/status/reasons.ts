@@ -17,7 +17,7 @@ export const conditionReasons = {
   Progressing: {
     types: ['Stalled', 'Ready'],
     tone: 'Good',
-    meaning: 'No manual action is required; of Ready: the rollout of the consumers is under way.',
+    meaning: 'Of Stalled: no manual action is required. Of Ready: the rollout of the consumers is under way.',
   },
   ProgressDeadlineExceeded: {
     types: ['Stalled', 'Ready'],
@@ -28,7 +28,7 @@ export const conditionReasons = {
   PodMonitorMissing: {
     types: ['Reconciled'],
     tone: 'Bad',
-    meaning: 'All objects match the spec but the PodMonitor, whose kind cannot be watched: it may not be installed.',
+    meaning: 'All objects match the spec except the PodMonitor. The operator cannot watch its kind, which may not be installed.',
   },
   ReconcileDisabled: {
     types: ['Reconciled', 'Ready'],
@@ -50,7 +50,7 @@ export const conditionReasons = {
   GroupShared: {
     types: ['ConsumersAvailable'],
     tone: 'Bad',
-    meaning: "Consumers that are not this pipeline's read in its group and take entries from it.",
+    meaning: 'Consumers of another pipeline or program read in the group of this pipeline and take entries from it.',
   },
   ScaledToZero: { types: ['ConsumersAvailable'], tone: 'Good', meaning: 'No entry waits, so no consumer runs.' },
   ConsumersStarting: { types: ['ConsumersAvailable', 'Ready'], tone: 'Underway', meaning: 'Pods are being created or started.' },
@@ -62,7 +62,7 @@ export const conditionReasons = {
   PodsEnded: {
     types: ['ConsumersAvailable'],
     tone: 'Bad',
-    meaning: 'Pods were evicted, preempted, or ended for good otherwise.',
+    meaning: 'Pods were evicted or preempted, or ended for good in another way.',
   },
   RolloutPaused: {
     types: ['ConsumersAvailable', 'Ready'],
@@ -72,16 +72,16 @@ export const conditionReasons = {
   ContainersInitializing: {
     types: ['ConsumersAvailable'],
     tone: 'Bad',
-    meaning: 'An init container or a sidecar, added to the pods by others, does not finish or start.',
+    meaning: 'An init container does not finish, or a sidecar does not start. Another program added it to the pods.',
   },
   VolumeNotMounted: { types: ['ConsumersAvailable'], tone: 'Bad', meaning: 'A volume of the pods cannot be mounted.' },
-  SandboxNotCreated: { types: ['ConsumersAvailable'], tone: 'Bad', meaning: 'The node cannot set the pod or its network up.' },
+  SandboxNotCreated: { types: ['ConsumersAvailable'], tone: 'Bad', meaning: 'The node cannot set up the pod or its network.' },
   ConsumersNotReady: {
     types: ['ConsumersAvailable'],
     tone: 'Bad',
-    meaning: 'Containers run, and a probe or a readiness gate does not succeed.',
+    meaning: 'Containers run, but a probe or a readiness gate does not succeed.',
   },
-  ConsumersStuck: { types: ['ConsumersAvailable'], tone: 'Bad', meaning: 'A node does not start the pods within a minute.' },
+  ConsumersStuck: { types: ['ConsumersAvailable'], tone: 'Bad', meaning: 'A node has not started the pods within a minute.' },
   NodeLost: { types: ['ConsumersAvailable'], tone: 'Bad', meaning: 'The node of the pods does not answer.' },
   PodsRefused: { types: ['ConsumersAvailable'], tone: 'Bad', meaning: 'The API server refuses the pods: a quota or a policy.' },
   ScalingOnAge: { types: ['ScalingActive'], tone: 'Good', meaning: 'Replicas follow the age of the backlog.' },
@@ -89,7 +89,7 @@ export const conditionReasons = {
     types: ['ScalingActive'],
     tone: 'Bad',
     meaning:
-      'No read waits for the first entry: Redis refuses it, or the namespace has too many. A pipeline at zero wakes at the next look, within seconds.',
+      'No read waits for the first entry: Redis refuses the read, or the namespace has too many reads. The operator notices the first entry of a pipeline at zero some seconds late.',
   },
   ManualReplicas: { types: ['ScalingActive'], tone: 'Neutral', meaning: 'scaling.policy is Manual.' },
   MetricsUnavailable: {
@@ -112,37 +112,39 @@ export const conditionReasons = {
   DirectMode: {
     types: ['ConsumersAvailable', 'ScalingActive'],
     tone: 'Neutral',
-    meaning: 'Producers enqueue themselves; consumers drain the stream.',
+    meaning: 'Producers add jobs to the queue themselves; consumers drain the stream.',
   },
   NotDraining: { types: ['Drained'], tone: 'Neutral', meaning: 'Draining was not requested: mode is Stream.' },
-  Draining: { types: ['Drained'], tone: 'Underway', meaning: 'Entries are still to be settled.' },
+  Draining: { types: ['Drained'], tone: 'Underway', meaning: 'The stream still has entries that are not settled.' },
   StreamSettled: { types: ['Drained'], tone: 'Good', meaning: 'Every entry is settled.' },
   NothingLost: { types: ['DataIntact'], tone: 'Good', meaning: 'No entry was trimmed unread.' },
   LossesAcknowledged: {
     types: ['DataIntact'],
     tone: 'Good',
-    meaning: 'Entries were lost, and the annotation streampipeline.dev/acknowledged-losses names as many.',
+    meaning: 'Entries were lost, and the annotation streampipeline.dev/acknowledged-losses states their number.',
   },
   DeadLettersFull: {
     types: ['DataIntact'],
     tone: 'Bad',
-    meaning: 'deadLetter.maxEntries dead letters are kept: further ones stay pending entries until there is room.',
+    meaning:
+      'The dead-letter stream holds deadLetter.maxEntries records. Entries that should become dead letters stay pending until there is room.',
   },
   EntriesUnaccounted: {
     types: ['DataIntact'],
     tone: 'Bad',
     meaning:
-      'Others took entries that are still in the stream. Nothing is lost: the message has the command that delivers them again.',
+      'Other programs took entries that are still in the stream. Nothing is lost: the message has the command that delivers them again.',
   },
   EntriesUndecided: {
     types: ['DataIntact'],
     tone: 'Bad',
-    meaning: 'Entries were trimmed unread or taken by others, and counts cannot tell which.',
+    meaning: 'Entries were trimmed unread or taken by other programs. The counts do not show which of the two.',
   },
   RetentionPinned: {
     types: ['DataIntact'],
     tone: 'Neutral',
-    meaning: 'One pending or unread entry has kept older ones in the stream for ten minutes.',
+    meaning:
+      'Retention has waited for one pending or unread entry for ten minutes: that entry and all later ones stay in the stream.',
   },
   EntriesLost: { types: ['DataIntact'], tone: 'Bad', meaning: 'Entries were trimmed before a consumer read them.' },
 } as const satisfies Record<string, ReasonEntry>

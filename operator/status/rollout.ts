@@ -7,9 +7,14 @@
  *      ├──spec.paused──▶ Paused ──resumed──▶ Underway
  *      └──nothing moves for progressDeadlineSeconds──▶ Stopped ──something moves──▶ Underway
  *
+ * A Deployment that is paused or resumed after its deadline keeps the condition, so its rollout stays Stopped.
+ *
  * Scaling moves `generation` as a template does. So the observed generation must reach that of the last write of the template, if known.
+ * A Deployment that goes back to the template before, and made no pods in between, keeps `NewReplicaSetAvailable` of the first time. So a
+ * condition that is as old as that shows nothing until every consumer was available once (record.ts).
  */
 import type { DeploymentObject } from '../plan/deployment.ts'
+import type { WrittenTemplate } from '../plan/observed.ts'
 
 export interface Rollout {
   readonly kind: 'Done' | 'Underway' | 'Paused' | 'Stopped'
@@ -20,21 +25,30 @@ export interface Rollout {
 const rolledOut = 'NewReplicaSetAvailable'
 const deadlinePassed = 'ProgressDeadlineExceeded'
 
-export function rolloutOf(deployment: DeploymentObject, templateGeneration: number | undefined): Rollout {
+/** @param template undefined: the current generation may be of another template */
+export function rolloutOf(deployment: DeploymentObject, template: WrittenTemplate | undefined): Rollout {
   const { spec, status = {}, metadata } = deployment
   const { observedGeneration = 0, replicas = 0, updatedReplicas = 0, availableReplicas = 0 } = status
-  if (observedGeneration < (templateGeneration ?? metadata.generation ?? 0))
+  if (observedGeneration < (template?.generation ?? metadata.generation ?? 0))
     return { kind: 'Underway', text: 'the Deployment controller has not taken up the last change yet' }
   const wanted = spec?.replicas ?? 1
   const earlier = Math.max(0, replicas - updatedReplicas)
   const progressing = status.conditions?.find(({ type }) => type === 'Progressing')
-  const isDone = progressing?.reason === rolledOut || (wanted === 0 && replicas === 0)
+  const stood = standingSinceOf(deployment)
+  const isDone = (stood !== undefined && stood !== template?.standingSince) || (wanted === 0 && replicas === 0)
   if (earlier === 0 && isDone) return { kind: 'Done', text: '' }
   const isWhole = earlier === 0 && updatedReplicas >= wanted && availableReplicas >= updatedReplicas
   const running = `${updatedReplicas} of ${wanted} consumers run the new template, ${availableReplicas} are available`
   const text = earlier === 0 ? running : `${running}, ${earlier} of an earlier template still run`
-  if (spec?.paused === true && !isWhole) return { kind: 'Paused', text: `${text}; spec.paused of the Deployment is true` }
+  const held = spec?.paused === true ? `${text}; spec.paused of the Deployment is true` : text
   if (progressing?.reason === deadlinePassed)
-    return { kind: 'Stopped', text: `${text}; ${progressing.message ?? deadlinePassed}` }
+    return { kind: 'Stopped', text: `${held}; ${(progressing.message ?? deadlinePassed).replace(/\.$/, '')}` }
+  if (spec?.paused === true && !isWhole) return { kind: 'Paused', text: held }
   return isWhole ? { kind: 'Done', text: '' } : { kind: 'Underway', text }
+}
+
+/** The `lastUpdateTime` of the condition that shows a rollout as done; empty where it has none. Undefined: nothing shows one. */
+export function standingSinceOf({ status }: DeploymentObject): string | undefined {
+  const progressing = status?.conditions?.find(({ type }) => type === 'Progressing')
+  return progressing?.reason === rolledOut ? (progressing.lastUpdateTime ?? '') : undefined
 }

@@ -1,13 +1,14 @@
 /** The resource's status, from what is observed. A pure function: what should be said, not whether it is worth a write (due.ts). */
 
+import { marksAt, roundedBytes } from '../../api/markmemory.ts'
 import { mostMessage, printable } from '../../api/printable.ts'
 import { type Condition, conditionTypes, type StreamPipelineStatus } from '../../api/status.ts'
 import { nameLabel } from '../plan/names.ts'
 import type { Observed } from '../plan/observed.ts'
+import { roundAge, roundCount } from '../rounding.ts'
 import { type Verdicts, verdictsOf } from './conditions.ts'
 import { consumersStatus } from './consumers.ts'
 import { lookOf } from './facts.ts'
-import { roundAge, roundCount } from './rounding.ts'
 
 const mostDecisions = 10
 
@@ -39,10 +40,20 @@ export function statusOf(observed: Observed, replicas: number, nowMs: number): S
               : { unaccounted: roundCount(sample.missing.unaccounted + sample.missing.undecided) }),
           },
         }),
+    ...idempotencyStatus(observed, nowMs),
     consumers: consumersStatus(observed, sample, vanished, nowMs),
     scaling: scalingStatus(observed, replicas, nowMs),
     conditions: conditions(before?.conditions ?? [], verdictsOf(observed, replicas, nowMs), generation, nowMs),
   }
+}
+
+function idempotencyStatus(observed: Observed, nowMs: number): Pick<StreamPipelineStatus, 'idempotency'> {
+  const observation = lookOf(observed, nowMs)
+  if (observation.kind !== 'Seen' || observed.spec.kind !== 'Sound') return {}
+  const { arrivalsPerSecond } = observation
+  if (arrivalsPerSecond === undefined) return {}
+  const { keys, bytes } = marksAt(arrivalsPerSecond, observed.spec.pipeline.idempotency.windowMs)
+  return { idempotency: { marks: roundCount(keys), memory: roundedBytes(bytes) } }
 }
 
 function scalingStatus(
@@ -76,7 +87,7 @@ function conditions(before: readonly Condition[], verdicts: Verdicts, generation
   return conditionTypes.map((type) => {
     const { status, reason, message, generation: of = generation } = verdicts[type]
     const old = before.find((condition) => condition.type === type)
-    // The default status of the schema carries 1970, which is no transition anybody made.
+    // The default status of the schema carries 1970, which is no transition of this resource.
     const kept = old !== undefined && old.status === status && !old.lastTransitionTime.startsWith('1970')
     const lastTransitionTime = kept ? old.lastTransitionTime : timestamp(nowMs)
     return { type, status, reason, message: printable(message, mostMessage), lastTransitionTime, observedGeneration: of }

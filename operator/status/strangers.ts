@@ -1,6 +1,6 @@
 /**
- * Consumers of the group that are not this pipeline's: not registered, or registered by another owner. They take entries that
- * our consumers then don't see, and nobody here may judge whether they live: they are told of, and never reaped.
+ * Consumers of the group that are not this pipeline's: not registered, or registered by another owner. Our consumers
+ * don't see the entries that they take. The operator can't judge whether they live, so it reports them and never reaps them.
  */
 import { printableName } from '../../api/printable.ts'
 import { parseIdentity } from '../../redis/stream/identity.ts'

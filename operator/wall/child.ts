@@ -17,6 +17,8 @@ export interface Beat {
 
 interface ChildParts<From> {
   readonly program: ProgramName
+  /** Folder of the bundled program; default: beside this one. */
+  readonly programs?: string | undefined
   readonly clock: Clock
   /** A process without a beat for so long hangs. */
   readonly silenceMs: number
@@ -53,7 +55,7 @@ const longestOutput = 2_000
 
 export function startChild<To, From extends { readonly kind: string }>(parts: ChildParts<From>): Child<To> {
   const { clock, silenceMs, mostBytes, onReady, onMessage, onEnd } = parts
-  const program = startProgram(parts.program)
+  const program = startProgram(parts.program, parts.programs)
   const ended = Promise.withResolvers<void>()
   let why: string | undefined
   let asked = false

@@ -6,6 +6,7 @@
  * it.
  */
 import { type ChildProcess, fork } from 'node:child_process'
+import { join } from 'node:path'
 
 export type ProgramName = 'looks' | 'judge'
 
@@ -20,8 +21,15 @@ function programUrl(name: ProgramName): URL {
   return ending === '.mjs' ? new URL(`./${name}.mjs`, import.meta.url) : new URL(`./${name}/program${ending}`, import.meta.url)
 }
 
-/** Its output matters only when it ends: V8 prints the cause there. */
-export function startProgram(name: ProgramName): ChildProcess {
+/**
+ * Its output matters only when it ends: V8 prints the cause there.
+ * @param folder of the bundled programs; default: beside this one
+ */
+export function startProgram(name: ProgramName, folder?: string): ChildProcess {
   const { NODE_OPTIONS: _, ...env } = process.env
-  return fork(programUrl(name), [], { execArgv: [...v8Flags[name]], env, stdio: ['ignore', 'ignore', 'pipe', 'ipc'] })
+  return fork(folder === undefined ? programUrl(name) : join(folder, `${name}.mjs`), [], {
+    execArgv: [...v8Flags[name]],
+    env,
+    stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+  })
 }

@@ -8,7 +8,7 @@ import type { Clock } from '../../process/clock.ts'
 const pauses: Backoff = { baseMs: 5_000, maxMs: 300_000 }
 const forgivenAfterMs = 600_000
 
-export interface Quarantine {
+interface Quarantine {
   /** @param onRelease called when the pipeline may be tried again */
   put(key: string, onRelease: () => void): void
   /** Whether the pipeline waits. */

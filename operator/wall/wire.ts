@@ -2,7 +2,7 @@
 import { asFailure, type ErrorCode, errorCatalogue, StreamPipelineError } from '../../api/errors.ts'
 import type { ConsumerSample, Sample } from '../../scaling/sample.ts'
 import type { Observation } from '../plan/observed.ts'
-import type { Release, VanishedConsumer } from '../reaping/vanished.ts'
+import type { Release, VanishedConsumer } from '../plan/vanished.ts'
 
 export interface WireError {
   readonly code: string
@@ -44,18 +44,19 @@ export function wireObservation(observation: Observation, living: ReadonlySet<st
       const { refusal, wakesLate, vanished, sample, decision, ...rest } = observation
       return {
         ...rest,
-        decision: told(decision),
-        sample: condensed(sample, living),
+        decision: wireDecision(decision),
+        sample: trimmed(sample, living),
         vanished: vanished.map((each) => ({ ...each, release: wireRelease(each.release) })),
         ...(refusal === undefined ? {} : { refusal: wireError(refusal) }),
         ...(wakesLate === undefined ? {} : { wakesLate: wireError(wakesLate) }),
       }
     }
     case 'Failed': {
-      const { generation, error, sample, sampleAtMs, decision } = observation
-      const seen = sample === undefined ? {} : { sample: condensed(sample, living) }
+      const { generation, atMs, error, sample, sampleAtMs, decision } = observation
+      const at = atMs === undefined ? {} : { atMs }
+      const seen = sample === undefined ? {} : { sample: trimmed(sample, living) }
       const since = sampleAtMs === undefined ? {} : { sampleAtMs }
-      return { kind: 'Failed', generation, decision: told(decision), error: wireError(error), ...seen, ...since }
+      return { kind: 'Failed', generation, decision: wireDecision(decision), error: wireError(error), ...at, ...seen, ...since }
     }
     default:
       throw observation satisfies never
@@ -63,14 +64,14 @@ export function wireObservation(observation: Observation, living: ReadonlySet<st
 }
 
 /** Leaves out the scaler's memory, which may be as large as all the rest. It stays where decisions are made. */
-function told({ replicas, recommended, reason, limitedBy }: Extract<Observation, { kind: 'Failed' }>['decision']) {
+function wireDecision({ replicas, recommended, reason, limitedBy }: Extract<Observation, { kind: 'Failed' }>['decision']) {
   return { replicas, recommended, reason, ...(limitedBy === undefined ? {} : { limitedBy }) }
 }
 
 /** Most consumers sent that run in no living pod. Status names a few; any client of Redis may invent thousands. */
 const mostOthers = 32
 
-function condensed(sample: Sample, living: ReadonlySet<string>): Sample {
+function trimmed(sample: Sample, living: ReadonlySet<string>): Sample {
   const runs = ({ uid }: ConsumerSample) => uid !== undefined && living.has(uid.slice(uid.indexOf('/') + 1))
   let others = 0
   const consumers = sample.consumers

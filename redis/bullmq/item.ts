@@ -10,15 +10,15 @@ export interface ForwardItem {
   readonly trace: Trace
   /** Fields beside the payload that are kept for the worker. */
   readonly metadata?: Metadata
-  /** What the request sets for its job. */
+  /** The options that the request sets for its job. */
   readonly asked?: Asked
-  /** Id of the stream entry; absent for Direct dispatch. Kept in the mark, for whoever asks where a job came from. */
+  /** Id of the stream entry; absent for Direct dispatch. Kept in the mark, to answer where a job came from. */
   readonly origin?: string
   /** How often it came back from the dead letters. */
   readonly redrives?: number
 }
 
-/** Tells whether a job's data is still what it was forwarded with: against changes by its worker, not against forgery. */
+/** Shows whether a job's data is still as it was forwarded: against changes by its worker, not against forgery. */
 export const sumOf = (json: Buffer | string) => crc32(json).toString(16).padStart(8, '0')
 
 export const jsonOf = (data: object) => Buffer.from(JSON.stringify(data))

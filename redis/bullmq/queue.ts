@@ -3,17 +3,16 @@
  *
  * A Redis script cannot call another one, so doing "deduplicate, add, mark, acknowledge" in one step means running BullMQ's own
  * add inside ours. Its text is taken from the *installed* package when it defines its commands on the connection; nothing of
- * it is copied into this repository. The arguments come from its public `job.addJob`, given a transaction that only writes down
- * what it is told.
+ * it is copied into this repository. The arguments come from its public `job.addJob`, given a transaction that only records
+ * its commands.
  */
 
 import { createHash } from 'node:crypto'
 import { Job, type JobsOptions, Queue } from 'bullmq'
 import { failureOn, type RedisConnection } from '../connect/connection.ts'
-import type { ForwardTarget } from '../placement.ts'
 import type { BullTexts } from '../scripts/bulltexts.ts'
 import { type AddOptions, addScriptFor } from './addscript.ts'
-import { dispatchedAt, type ForwardItem, sumOf } from './item.ts'
+import { clientOf } from './clients.ts'
 import type { AddWay } from './specialisedadd.ts'
 
 interface BullScript {
@@ -32,7 +31,7 @@ export interface BullQueue {
   close(): Promise<void>
 }
 
-/** A connection defines each command once, so what it told the first queue is kept for later ones. */
+/** A connection defines each command once, so its answer to the first queue is kept for later ones. */
 const captured = new WeakMap<RedisConnection, Map<string, BullScript>>()
 
 /** Opens a queue for adding. Throws catalogued errors. */
@@ -50,7 +49,7 @@ export async function openBullQueue(connection: RedisConnection, name: string, p
   // Its errors are the connection's, which every command reports by itself; without a listener they would end the process.
   queue.on('error', ignoreConnectionError)
   try {
-    await queue.getBackend().client
+    await clientOf(queue)
   } catch (thrown) {
     // A queue whose first contact failed stays failed: the next attempt opens another.
     await queue.close()
@@ -77,43 +76,6 @@ export function removalOf(scripts: BullScripts | undefined): Pick<BullTexts, 're
   return remove === undefined ? {} : { remove }
 }
 
-/** Options that decide which of BullMQ's scripts adds an item. */
-export const addOptionsOf = (target: ForwardTarget, { asked }: ForwardItem): AddOptions =>
-  asked === undefined ? target.jobOptions : { ...target.jobOptions, ...asked.options }
-
-/** A job's name and time, milliseconds since 1970. A delay that the request asks for counts from that time. */
-export function headOf(
-  target: ForwardTarget,
-  item: ForwardItem,
-  now: number,
-): { readonly name: string; readonly timestamp: number } {
-  const { asked } = item
-  if (asked === undefined) return { name: target.jobName, timestamp: now }
-  const timestamp = (asked.options.delay ?? 0) > 0 ? dispatchedAt(item, now) : now
-  return { name: asked.name ?? target.jobName, timestamp }
-}
-
-/** Options of the job an item becomes: the target's, its id, and where it came from. */
-export function jobOptionsOf(target: ForwardTarget, item: ForwardItem, id: string): JobsOptions {
-  const { json, trace, metadata, asked, origin, redrives } = item
-  const own = {
-    ...(origin === undefined ? {} : { id: origin }),
-    ...(redrives === undefined || redrives === 0 ? {} : { redrives: String(redrives) }),
-    sum: sumOf(json),
-    ...(metadata === undefined ? {} : { metadata }),
-    ...(asked === undefined || asked.fields.length === 0 ? {} : { asked: asked.fields }),
-  }
-  return {
-    ...target.jobOptions,
-    ...asked?.options,
-    jobId: id,
-    // BullMQ has no such option, and keeps options that it does not know. By it a failed job is traced to its entry, and its data is
-    // compared with the request's. Metadata is here because job data and its sum belong to the payload alone.
-    ...{ sp: own },
-    ...(trace.traceparent === undefined ? {} : { telemetry: { metadata: JSON.stringify(trace) } }),
-  }
-}
-
 /** One call of a BullMQ script: keys first, then arguments. */
 export interface RecordedCall {
   readonly script: string
@@ -122,7 +84,7 @@ export interface RecordedCall {
 
 type Transaction = Parameters<Job['addJob']>[0]
 
-/** What BullMQ would send to add a job at `timestamp`, milliseconds; or, as text, why it refuses to. */
+/** The command by which BullMQ would add a job at `timestamp`, milliseconds; or, as text, the reason why it refuses. */
 export async function recordAdd(
   queue: Queue,
   name: string,

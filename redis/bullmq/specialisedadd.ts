@@ -1,6 +1,6 @@
 /**
- * The two ways in which the composed scripts add jobs: by BullMQ's own text for each job, or by an add of our own, which does once for all
- * jobs of a script whatever is the same for each (scripts/lib/specialisedAdd.lua).
+ * The two ways in which the composed scripts add jobs. One runs BullMQ's own text for each job. The other is an add of our own,
+ * which does the common work once for all jobs of a script (scripts/lib/specialisedAdd.lua).
  */
 import { encode } from '@msgpack/msgpack'
 import type { CompiledJobOptions } from '../../api/compiled.ts'
@@ -11,7 +11,7 @@ export type AddWay = 'Specialised' | 'BullMQ'
 /** Tells the scripts that jobs are added by BullMQ's own text. */
 export const byBullText = Buffer.from(encode(null))
 
-/** What is the same for all jobs of a script, as it takes it. @param time of the jobs, milliseconds since 1970 */
+/** The part that is the same for all jobs of a script, as it takes it. @param time of the jobs, milliseconds since 1970 */
 export function packedJob({ jobName, jobOptions }: ForwardTarget, time: number): Buffer {
   const { delay = 0, priority = 0, lifo = false } = jobOptions
   return Buffer.from(encode({ name: jobName, time, delay, priority, lifo }))

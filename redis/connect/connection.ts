@@ -2,13 +2,14 @@
  * Connections by their role. Roles differ in how long a command may wait for a Redis that is away:
  *
  * - Blocking: the reader's XREADGROUP. Waits without bound; the reader itself watches for a socket that died silently. (ioredis'
- *   `blockingTimeout` would answer "nothing" beside a late reply, whose entries would then be pending and known to nobody.)
+ *   `blockingTimeout` would answer "nothing" beside a late reply, whose entries would then be pending and known to no consumer.)
  * - Writer: the consumer's commands. Fail within seconds, so that the consumer becomes BackendDown instead of hanging. They also fail while
  *   Redis is loading, which a ready check would wait out silently.
  * - Observer: the operator's and the CLI's reads. Fail at once; the next tick tries again.
  * - Alarm: the operator's blocking read for sleeping pipelines. Blocks for some seconds at a time; a socket that is silent for longer is
  *   dead. Fails at once; the reader reconnects.
- * - Producer: the application's adds. Fail fast: a web request must not hang on a queue.
+ * - Producer: the application's adds. Each dispatch has a limit of its own (client/overdue.ts), so that a web request does not hang on a
+ *   queue. A limit of the connection would be a second timer for each request.
  * - BullWorker: BullMQ's own blocking use, which demands `maxRetriesPerRequest: null`.
  * - CommandLine: as Observer, for a person who requests whole entries.
  *
@@ -16,10 +17,11 @@
  *
  * ioredis resends commands that were in flight when a connection comes back. So every command sent here must be safe to run twice.
  */
-import { AbstractConnector, Cluster, type CommonRedisOptions, Redis, type RedisOptions } from 'ioredis'
+import { Cluster, type CommonRedisOptions, Redis, type RedisOptions } from 'ioredis'
 import { failure, StreamPipelineError } from '../../api/errors.ts'
 import { createReplyBudget } from '../reply/budget.ts'
 import { lookLimits, wakeLimits, workLimits } from '../reply/limits.ts'
+import { endCleanly, endNodesCleanly, outliveSecondError } from './ending.ts'
 import { guardedConnector, guardedSentinelConnector } from './guardedconnector.ts'
 import { failUnfit } from './handshake.ts'
 import { withoutPasswords } from './redaction.ts'
@@ -35,9 +37,10 @@ const roleOptions = {
   Writer: { maxRetriesPerRequest: 1, socketTimeout: 5_000, connectTimeout: 5_000, enableReadyCheck: false },
   Observer: { maxRetriesPerRequest: 0, commandTimeout: 3_000, socketTimeout: 5_000, connectTimeout: 3_000 },
   Alarm: { maxRetriesPerRequest: 0, socketTimeout: 8_000, connectTimeout: 3_000 },
-  Producer: { maxRetriesPerRequest: 1, commandTimeout: 3_000, socketTimeout: 5_000, connectTimeout: 2_000 },
+  Producer: { maxRetriesPerRequest: 1, socketTimeout: 5_000, connectTimeout: 2_000 },
   BullWorker: { maxRetriesPerRequest: null, connectTimeout: 5_000 },
-  CommandLine: { maxRetriesPerRequest: 0, commandTimeout: 3_000, socketTimeout: 5_000, connectTimeout: 3_000 },
+  // No limit on a whole command: large records take their time over a slow link. A server that falls silent ends it.
+  CommandLine: { maxRetriesPerRequest: 0, socketTimeout: 5_000, connectTimeout: 3_000 },
 } as const satisfies Record<ConnectionRole, CommonRedisOptions>
 
 /** The sum for all connections in the operator's process: half of its free memory. */
@@ -50,6 +53,7 @@ function replyReading(role: ConnectionRole, label: string): ReplyReading {
     case 'Observer':
       return { limits: lookLimits, budget: looksBudget, label }
     case 'Blocking':
+      return { limits: workLimits, label, takesEntries: true }
     case 'Writer':
     case 'Producer':
     case 'BullWorker':
@@ -93,9 +97,11 @@ export function connect(address: RedisAddress, role: ConnectionRole): RedisConne
   })
   const reading = replyReading(role, address.label)
   if (isCluster(connection)) {
+    endNodesCleanly(connection)
     readNodeReplies(connection, reading)
     connection.on('+node', outliveSecondError)
   } else {
+    endCleanly(connection)
     readReplies(connection, reading)
     outliveSecondError(connection)
     failUnfit(connection, address.label)
@@ -210,7 +216,7 @@ export function rethrowOn(connection: RedisConnection): (thrown: unknown) => nev
 }
 
 /** The failure of a command that the server rejected inside a script. @param reply the server's text, with its code first */
-export function rejectionOn(connection: RedisConnection, reply: string) {
+export function refusalOn(connection: RedisConnection, reply: string) {
   return failureOn(connection, Object.assign(new Error(reply), { name: 'ReplyError' }))
 }
 
@@ -237,10 +243,12 @@ const searchMs = 8_000
 async function withinLimit(connection: RedisConnection, work: () => Promise<void>): Promise<void> {
   const detail = searchDetail(connection)
   if (detail === undefined) return await work()
-  const late = Promise.withResolvers<never>()
-  const timer = setTimeout(() => late.reject(new Error(detail)), searchMs)
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(detail)), searchMs)
+  })
   try {
-    await Promise.race([work(), late.promise])
+    await Promise.race([work(), late])
   } finally {
     clearTimeout(timer)
   }
@@ -256,8 +264,8 @@ function searchDetail(connection: RedisConnection): string | undefined {
 }
 
 /**
- * Ends the connection for good; pending commands fail. Idempotent. Between two attempts ioredis would just stop trying, and what waits
- * for an answer would wait for ever: a last attempt, ended at once, rejects it.
+ * Ends the connection for good; pending commands fail. Idempotent. Between two attempts ioredis would just stop trying, and waiting
+ * commands would wait for ever. A last attempt, ended at once, rejects them.
  */
 export async function close(connection: RedisConnection): Promise<void> {
   const underWay = closing.get(connection)
@@ -292,28 +300,6 @@ function endCluster(cluster: Cluster): void {
       cut()
   }
 }
-
-/**
- * A socket that is ended during a TLS handshake can fail twice: for the certificate, and for the server's answer to the early end. ioredis
- * listens once, and the second error would end the process. ioredis also gives each socket two seconds to close, even a closed one, which
- * keeps the process alive. Some connections belong to ioredis or BullMQ alone: those that ask a Sentinel or a node for its slots and are
- * given up when it hangs, and a worker's blocking one. This code ends them like ours.
- */
-const { disconnect } = AbstractConnector.prototype
-AbstractConnector.prototype.disconnect = function (this: AbstractConnector): void {
-  const connector = this as unknown as { stream?: Redis['stream'] }
-  connector.stream?.on('error', ignoreLastWords)
-  if (connector.stream?.closed) delete connector.stream
-  disconnect.call(this)
-}
-
-/** So does one that nobody ended: for a certificate that the server missed, and for its reset. */
-function outliveSecondError(connection: Redis): void {
-  connection.on('error', () => void connection.stream?.on('error', ignoreLastWords))
-}
-
-/** Of a socket that is given up: what failed before is known. */
-function ignoreLastWords() {}
 
 /** Its failure is the aim. */
 function ignoreLastAttempt() {}

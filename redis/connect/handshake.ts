@@ -1,6 +1,7 @@
 /**
- * The set-up that a server must grant before any command is sent. ioredis reports a refused SELECT as an event and continues in database 0,
- * where another tenant may own the same keys. Here the refusal fails the connection, at the first connect and at each later one.
+ * The set-up that a server must grant before any command is sent. ioredis reports a refused SELECT as an event, and continues in
+ * database 0. There another tenant may own the same keys. Here the refusal fails the connection, at the first connect and at each
+ * later one.
  *
  * ioredis sends the commands of its handshake through the connection's own methods. `select` is therefore replaced on the
  * connection, and on what is duplicated from it: BullMQ's worker blocks on such a duplicate.

@@ -5,7 +5,7 @@
 import { BlockList, isIP } from 'node:net'
 
 /** Networks, each as `address/bits`. */
-export type Networks = (address: string) => boolean
+type Networks = (address: string) => boolean
 
 /** Four or sixteen bytes. Undefined: the text is no address. */
 function bytesOf(text: string): readonly number[] | undefined {

@@ -1,6 +1,6 @@
 /**
- * The one server behind a key. Some commands are about a connection rather than a key (CLIENT ID, CLIENT UNBLOCK, WAIT, ROLE):
- * a cluster would send them to any of its nodes, while they mean the connection that the key's own commands go through.
+ * The one server behind a key. Some commands concern a connection, not a key: CLIENT ID, CLIENT UNBLOCK, WAIT, ROLE. A cluster
+ * would send them to any of its nodes. They must go to the connection that the key's own commands use.
  *
  * ioredis drops a node whose connection ended, but keeps it in its map of slots. It requests a new map only when Redis answers a command of
  * the slot with MOVED or CLUSTERDOWN, or not at all. A search for the node before any such command must therefore request the map.

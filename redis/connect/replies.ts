@@ -2,13 +2,15 @@
  * Where Redis' own errors become the catalogue's. A reply error starts with its code (`READONLY You can't write…`): that word is
  * the protocol, the rest is prose and is only passed on. Everything else that ioredis throws is a connection that is not there.
  */
+import { ReplyError } from 'ioredis'
 import { asFailure, failure, StreamPipelineError } from '../../api/errors.ts'
 
 /** The code of a Redis error reply (`NOGROUP`, `OOM`, …), or undefined when it isn't one. */
 export function replyCode(thrown: unknown): string | undefined {
   if (!(thrown instanceof Error)) return undefined
   if (thrown instanceof StreamPipelineError) return replyCode(thrown.cause)
-  if (thrown.name !== 'ReplyError') return undefined
+  // Its name is that of its class, which a bundler may have renamed. An application's own ioredis has a class of its own.
+  if (thrown.name !== 'ReplyError' && !(thrown instanceof ReplyError)) return undefined
   // Proxies word their refusals without one.
   return /^[A-Z][A-Z0-9]*/.exec(thrown.message)?.[0] ?? 'ERR'
 }
@@ -75,8 +77,8 @@ function replyFailure(code: string, thrown: Error, address: string): StreamPipel
 }
 
 /**
- * Redis has no code for it. A server that words it otherwise shows as RedisCommandFailed, which names the command as well. Nothing is
- * done but to name it: what can be done without asks for no reason.
+ * Redis has no code for a missing command, so the text decides. If a server words it otherwise, the failure is RedisCommandFailed,
+ * which names the command as well. A part that works without the command does not look at the reason.
  */
 function isUnknownCommand(message: string): boolean {
   return /^ERR unknown (command|subcommand)\b/i.test(message)

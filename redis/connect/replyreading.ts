@@ -1,20 +1,22 @@
 /**
  * How replies reach a connection: our parser replaces ioredis' own. That one accepts all that a server announces, and grows without bound.
- * It also rethrows an error in a reply's handler where no caller can catch it, which ends the process. Here any fault destroys only its own
+ * It also rethrows an error in a reply's handler where no caller can catch it, which ends the process. Here any problem destroys only its own
  * connection, and the waiting commands fail with an error of the catalogue.
  *
  * ioredis offers no setting for another parser. It asks the connection's connector for a socket and then listens to its `data`. So this
- * code asks the connector, and replaces the listener on that one socket. This holds for 6.0.0, which package.json names exactly;
- * test/redis/replyreading notices a release that listens otherwise.
+ * code asks the connector, and replaces the listener on that one socket. This holds for 6.0.0, which the images have;
+ * test/redis/connect/replyreading notices a release that listens otherwise.
  *
  * Connections that ioredis itself makes, to ask a Sentinel or a node of a cluster, are read the same way.
  */
 import type { Duplex } from 'node:stream'
 import type { Cluster, Command, Redis } from 'ioredis'
 import { asFailure, failure, type StreamPipelineError } from '../../api/errors.ts'
+import type { Reply } from '../reply/assembly.ts'
 import type { ReplyBudget } from '../reply/budget.ts'
+import { createEntrySinks } from '../reply/entrysink.ts'
 import type { ReplyLimits } from '../reply/limits.ts'
-import { createReplyParser, type Reply } from '../reply/parser.ts'
+import { createReplyParser } from '../reply/parser.ts'
 import { misdirecting, misshapen } from '../reply/shapes.ts'
 
 export interface ReplyReading {
@@ -23,12 +25,14 @@ export interface ReplyReading {
   readonly budget?: ReplyBudget
   /** The server's name in messages, without secrets. */
   readonly label: string
+  /** XREADGROUP answers with `ReadEntries` (redis/reply/entrysink.ts) in place of lists, or with null. */
+  readonly takesEntries?: boolean
 }
 
 /** The parts of ioredis that this code uses. */
 interface Internals {
   readonly connector: Connector
-  readonly commandQueue: { shift(): Queued | undefined }
+  readonly commandQueue: { shift(): Queued | undefined; peekAt(index: number): Queued | undefined }
   flushQueue(error: Error, options: { readonly offlineQueue: boolean }): void
   handleReconnection(error: Error, item: Queued): void
   silentEmit(event: 'error', error: Error): void
@@ -81,7 +85,7 @@ export function readNodeReplies(cluster: Cluster, reading: ReplyReading): void {
   }
 }
 
-/** The connection's events and its commands report the fault. */
+/** The connection's events and its commands report the problem. */
 function ignoreAttempt() {}
 
 /** ioredis adds its `data` listener by `prependListener`, once, on connecting. That listener is never called. */
@@ -94,8 +98,10 @@ function listenThrough(socket: Duplex, connection: Redis, reading: ReplyReading)
   }) as typeof socket.prependListener
 }
 
-function replyReader(socket: Duplex, connection: Redis, { limits, budget, label }: ReplyReading): (piece: Buffer) => void {
+function replyReader(socket: Duplex, connection: Redis, reading: ReplyReading): (piece: Buffer) => void {
+  const { limits, budget, label } = reading
   const internals = connection as unknown as Internals
+  const sinks = reading.takesEntries === true ? createEntrySinks() : undefined
   let refused = false
   let begunMs: number | undefined
   /** Of the piece that is being read. */
@@ -123,27 +129,36 @@ function replyReader(socket: Duplex, connection: Redis, { limits, budget, label 
   }
 
   /** The command's own failure, which its caller must receive. */
-  function misled(item: Queued, fault: string): void {
-    const error = failure('RedisReplyRefused', { address: label, detail: fault })
+  function misled(item: Queued, problem: string): void {
+    const error = failure('RedisReplyRefused', { address: label, detail: problem })
     refuse(error)
     item.command.reject(error)
   }
 
   const parser = createReplyParser(limits, {
+    sink(ended) {
+      if (sinks === undefined || internals.commandQueue.peekAt(0)?.command.name !== 'xreadgroup') return undefined
+      return sinks.begin((read) => {
+        ended()
+        completed = true
+        // Typed as a reply of lists; the reader, which sends the command, knows better.
+        answered()?.command.resolve(read as unknown as Buffer)
+      })
+    },
     reply(value: Reply) {
       completed = true
       const item = answered()
       if (item === undefined) return
-      const fault = misshapen(item.command, value)
-      if (fault === undefined) item.command.resolve(value as Buffer)
-      else misled(item, fault)
+      const problem = misshapen(item.command, value)
+      if (problem === undefined) item.command.resolve(value as Buffer)
+      else misled(item, problem)
     },
     error(error: Error) {
       completed = true
       const item = answered()
       if (item === undefined) return
-      const fault = misdirecting(error)
-      if (fault !== undefined) return misled(item, fault)
+      const problem = misdirecting(error)
+      if (problem !== undefined) return misled(item, problem)
       const { name, args } = item.command
       internals.handleReconnection(Object.assign(error, { command: { name, args } }), item)
     },
@@ -153,8 +168,8 @@ function replyReader(socket: Duplex, connection: Redis, { limits, budget, label 
     if (refused) return
     try {
       completed = false
-      const fault = parser.write(piece)
-      if (fault !== undefined) return detailed(fault)
+      const problem = parser.write(piece)
+      if (problem !== undefined) return detailed(problem)
       share?.set(parser.held)
       if (!parser.incomplete) begunMs = undefined
       else if (completed || begunMs === undefined) begunMs = performance.now()

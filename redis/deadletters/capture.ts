@@ -1,13 +1,13 @@
 /**
- * Failed jobs become dead letters. BullMQ's failed set is the source of truth: a worker's `failed` event can be lost in a crash,
- * membership of the set cannot, and it is final whatever the attempts say (unrecoverable and stalled jobs fail at the first of
- * three). Only jobs with an id of our scope are touched.
+ * Failed jobs become dead letters. BullMQ's failed set is the source of truth. A worker's `failed` event can be lost in a crash,
+ * and membership of the set cannot. Membership is final at any number of attempts: unrecoverable and stalled jobs fail at the first
+ * of three. Only jobs with an id of our scope are touched.
  *
  * Per job one script: still in the set? write the record, remove the job by BullMQ's own removal. A public check-then-remove would
  * kill a job that was retried in between. A removal that is refused half-way (rights were taken away) finds the record noted in the
- * job's hash when it is tried again. Jobs with a parent or children are recorded once and stay, since removing a failed
- * child releases its parent; so does everything where BullMQ's removal is not known by its text. Where the queue lives in
- * another Redis the record goes first, under a token per failure, so that a crash between the two steps leaves one record.
+ * job's hash when it is tried again. Jobs with a parent or children are recorded once and stay, since removing a failed child
+ * releases its parent. All jobs stay where the text of BullMQ's removal is not known. If the queue lives in another Redis, the
+ * record goes first, under a token per failure. So a crash between the two steps leaves one record.
  *
  * No lease: sweepers that meet at one job find it gone.
  */

@@ -1,6 +1,6 @@
 /**
- * What the hash of a failed job says, as its dead letter will have it. Anybody who may write to the queue may have written there: what
- * is no number is taken for 0, what is no JSON for text.
+ * The content of a failed job's hash, in the form of its dead letter. Anybody who may write to the queue may have written there:
+ * what is no number is taken for 0, what is no JSON for text.
  *
  * The request is the entry's own bytes while the stream holds them; the script that records looks for that. Behind it come the copy
  * that the forwarder left in the job (`spRequest`, with `deadLetter.requestCopy`), and the job's data. Workers may change that:
@@ -66,7 +66,7 @@ export function failedJobOf(codec: Codec, hash: string, values: readonly (string
   }
 }
 
-/** What the forwarder wrote into the job's options, as strings: numbers lose precision on their way through Lua. */
+/** The forwarder's notes in the job's options, as strings: numbers lose precision on their way through Lua. */
 function originOf(opts: string | null | undefined) {
   const sp = memberOf(parsed(opts), 'sp')
   const text = (name: string) => {
@@ -108,7 +108,7 @@ function shortened(text: string, bytes: number): string {
   return whole.toString('utf8', 0, end)
 }
 
-/** Undefined for what is no JSON: somebody wrote into the hash of one of our jobs, and the record must still be made. */
+/** Undefined for invalid JSON: another program wrote into the hash of our job, and the record must still be made. */
 function parsed(text: string | null | undefined): unknown {
   try {
     return JSON.parse(text ?? '{}')

@@ -1,20 +1,20 @@
 /**
- * Which failed jobs a round of the sweep looks at. A queue may keep a hundred thousand of them, for a week, and most are somebody
- * else's or recorded already: to look at all of them every few seconds, by every consumer, would be most of what Redis does.
+ * Selects the failed jobs for one round of the sweep. A queue may keep a hundred thousand of them for a week. Most belong to other
+ * programs or are recorded already. If every consumer read all of them every few seconds, Redis would do little else.
  *
- * BullMQ scores the set by `finishedOn`. So a round reads from a watermark on, in pages by score, and moves it once everything below
- * is dealt with. It is kept in Redis, beside the ledger: a restarted consumer goes on there. A job that is retried or replayed
- * and fails again gets a new score, and is found again.
+ * BullMQ scores the set by `finishedOn`. So a round reads in pages from a watermark on, and moves it once all below is recorded. Redis
+ * keeps the watermark beside the ledger, so a restarted consumer goes on there. A job that fails again after a retry or a replay gets a
+ * new score, and is found again.
  *
- * Scores are the clocks of workers, which differ. The watermark therefore never passes the server's own time, and a round begins
- * a minute before it. For what a worker with a worse clock adds below that, each round also looks at the next few hundred of the
- * whole set, round and round: it is found later, but found.
+ * Scores come from the clocks of workers, which differ. So the watermark never passes the server's own time, and a round begins a minute
+ * before it. A worker with a worse clock may add below that. Each round therefore also reads the next few hundred of the whole set, in
+ * turn. Such a job is found later, but found.
  */
 import { type RedisConnection, rethrowOn } from '../connect/connection.ts'
 import { nodeOf } from '../connect/node.ts'
 
 interface FailedSet {
-  /** Passes on what is to be looked at now; the same id perhaps twice. What `handle` throws ends the round, the watermark unmoved. */
+  /** Passes on what is to be looked at now; the same id perhaps twice. An error of `handle` ends the round, the watermark unmoved. */
   round(handle: (id: string) => Promise<void>): Promise<void>
 }
 
@@ -22,7 +22,7 @@ interface FailedSetParts {
   /** The queue's Redis, and the key of its failed set. */
   readonly queue: RedisConnection
   readonly key: string
-  /** What the ids of our jobs begin with. */
+  /** The prefix of the ids of our jobs. */
   readonly idPrefix: string
   /** Where the watermark is kept: field `sweptTo` of the stats. */
   readonly stream: RedisConnection

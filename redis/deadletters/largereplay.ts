@@ -1,7 +1,7 @@
 /**
- * Replaying an entry of more fields than Lua passes to one command (some 4,000): its bytes come here and go back as arguments of an
- * XADD of our own. It stands in one MULTI between two scripts. The first notes the stream's last id, the second deletes the record only
- * where the XADD has moved that id: a MULTI does not stop at a command that is refused.
+ * Replays an entry of more fields than Lua passes to one command (some 4,000). Its bytes come here, and go back as arguments of an
+ * XADD of our own. It stands in one MULTI between two scripts. The first notes the stream's last id. The second deletes the record
+ * only where the XADD has moved that id, since a MULTI does not stop at a refused command.
  *
  * Both scripts write `replays`, which is watched, so of two replays at once one is discarded and looks again. WATCH belongs to a
  * connection; hence one of its own.
@@ -13,7 +13,7 @@ import { decodeDeadLetter } from '../record.ts'
 import { beginLargeReplay, endLargeReplay, lookAtReplay } from '../scripts/generated.ts'
 import { list, text } from '../scripts/reply.ts'
 
-export interface ReplayKeys {
+interface ReplayKeys {
   readonly stream: string
   readonly deadLetters: string
   readonly replays: string
@@ -42,10 +42,10 @@ export async function restoreLarge(stream: RedisConnection, keys: ReplayKeys, id
   throw failure('RedisNotReady', { address: labelOf(stream), reply: 'EXEC', detail })
 }
 
-/** Its errors are told by the commands. */
+/** The commands report its errors. */
 function ignoreConnectionError() {}
 
-/** Undefined where somebody else's replay came in between. */
+/** Undefined where another replay came in between. */
 async function restoreOnce(own: RedisConnection, keys: ReplayKeys, id: string): Promise<string | undefined> {
   const [found] = await own.xrangeBuffer(keys.deadLetters, id, id)
   if (found === undefined) return 'gone'

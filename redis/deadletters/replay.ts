@@ -1,11 +1,11 @@
 /**
- * Replaying dead letters: the entry goes back to its stream with the bytes it had, its mark is deleted so that it is not a
- * duplicate of itself, and the record goes. One script per record where stream and queue are together; two at once then give
- * one new entry and one `gone`. Elsewhere it takes steps: the stream's Redis says whether it would take the entry, the queue's side is
+ * Replays dead letters. The entry goes back to its stream with the bytes that it had. Its mark is deleted, so that it is no
+ * duplicate of itself. The record goes. One script per record where stream and queue are together; two at once then give one new
+ * entry and one `gone`. Elsewhere it takes steps: the stream's Redis says whether it would take the entry, the queue's side is
  * cleared, the entry goes back. A crash in between leaves the record, and the second replay does the rest.
  *
- * Rights and types are asked for before the first write, and the new entry is noted before the record is deleted: a replay that Redis
- * refuses anywhere adds no second entry when it is tried again (scripts/lib/restoreEntry.lua).
+ * Rights and types are checked before the first write, and the new entry is noted before the record is deleted. So a replay that
+ * Redis refuses anywhere adds no second entry at the next try (scripts/lib/restoreEntry.lua).
  *
  * The job that still has this id is examined first. A job that BullMQ has not finished would run beside the replayed one, so the record
  * stays (`busy`). A finished job is removed, or it would swallow the new entry as a duplicate. Where BullMQ's scripts are unknown, its
@@ -27,7 +27,7 @@ import { createRecords, type Records } from './records.ts'
 
 export type ReplayOutcome =
   | { readonly kind: 'replayed'; readonly id: string }
-  /** No such record any more: somebody else replayed or purged it. */
+  /** No such record any more: another client replayed or purged it. */
   | { readonly kind: 'gone' }
   /** Its job waits or runs in the queue; the record stays. */
   | { readonly kind: 'busy'; readonly job: string }
@@ -71,7 +71,7 @@ export function createDeadLetters(parts: DeadLetterParts): DeadLetters {
   const inSteps = async (id: string, job: string, mark: string) => {
     const { outcome } = await lookAtReplay(stream, keys, { id })
     if (outcome !== 'ready' && outcome !== 'large' && outcome !== 'again') return outcome
-    // What went back already may be a job by now, with a mark of its own.
+    // An entry that went back already may be a job by now, with a mark of its own.
     const cleared = outcome === 'again' || job === '' ? 'clear' : await clear(job, mark)
     if (cleared !== 'clear') return cleared
     return outcome === 'large' ? await restoreLarge(stream, keys, id) : (await restoreDeadLetter(stream, keys, { id })).outcome

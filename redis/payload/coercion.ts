@@ -9,13 +9,13 @@
  * - Where they disagree, the validator tries the readings in turn: all as text, all as values, then as each alternative types them.
  */
 import { createFieldPlan, type FieldPlan } from '../../api/fieldtypes/plan.ts'
+import { isHeld, numberForm } from '../../api/heldnumbers.ts'
 import { type EntryFields, show, Unreadable } from './fields.ts'
 import { parseExactly } from './json.ts'
-import { isHeld, numberForm } from './numbers.ts'
 
 type PayloadObject = Readonly<Record<string, unknown>>
 
-export interface Interpretation {
+interface Interpretation {
   readonly data: PayloadObject
   /** Further readings, in order, for data that satisfy no schema. They are made on demand. Undefined: there are none. */
   readonly others?: () => Iterable<PayloadObject>

@@ -1,6 +1,7 @@
 /**
- * A stream entry's fields as they come from Redis: bytes, the payload's own mixed with what only travels along. This is where a consumer
- * spends most of its time and makes most of its garbage, so nothing is made here per field but the text that is kept.
+ * A stream entry's fields as they come from Redis: bytes, the payload's own mixed with what only travels along. Here a consumer
+ * spends most of its time and makes most of its garbage. So nothing is made per field but the text that is kept. Nothing of the
+ * bytes is kept: their memory serves the next reply.
  *
  * Producers repeat themselves: the field at a place nearly always has the name that the last entry's had there. Its bytes are
  * compared with that name's before anything is decoded.
@@ -8,6 +9,7 @@
 import { isUtf8 } from 'node:buffer'
 import { isNamedBy } from '../../api/fieldnames.ts'
 import { quotedName } from '../../api/printable.ts'
+import { beginOf, bytesOf, checkHeld, type FieldList } from '../reply/fieldlist.ts'
 import { isOptionField } from './request.ts'
 
 /** W3C Trace Context as it travelled with the entry. */
@@ -36,7 +38,7 @@ export interface Envelope {
   /** How often it came back from the dead letters. */
   readonly redrives: number
   /** Field and value of each option of the request (request.ts). Undefined: none. */
-  readonly options?: readonly (readonly [string, Buffer])[]
+  readonly options?: readonly (readonly [string, Buffer | string])[]
   /** Throws Unreadable, naming the field. */
   fields(): EntryFields
 }
@@ -44,7 +46,7 @@ export interface Envelope {
 /** A field that cannot be read without loss. The message names it. */
 export class Unreadable extends Error {}
 
-type FieldKind = 'Own' | 'Metadata' | 'traceparent' | 'tracestate' | 'Redrives' | 'Option' | 'Ignored'
+export type FieldKind = 'Own' | 'Metadata' | 'traceparent' | 'tracestate' | 'Redrives' | 'Option' | 'Ignored'
 
 /** Sorts each name outside this product's own: part of the payload, metadata, or ignored. */
 export type FieldSorter = (name: string) => 'Own' | 'Metadata' | 'Ignored'
@@ -56,29 +58,41 @@ interface KnownName {
   readonly text: string | undefined
 }
 
-const noTrace: Trace = Object.freeze({})
+export const noTrace: Trace = Object.freeze({})
 
-/** A reader that remembers the last entry's names. @returns reads field, value, … as Redis replies them */
-export function createFieldReader(sort: FieldSorter): (flat: readonly Buffer[]) => Envelope {
+/** A reader that remembers the last entry's names. */
+export function createFieldReader(sort: FieldSorter): (list: FieldList) => Envelope {
   const known: KnownName[] = []
 
-  const nameAt = (place: number, bytes: Buffer): KnownName => {
+  const nameAt = (place: number, source: Buffer, begin: number, end: number): KnownName => {
     const last = known[place]
-    if (last !== undefined && isSame(last.bytes, bytes)) return last
-    const name = knownName(bytes, sort)
+    if (last !== undefined && isSame(last.bytes, source, begin, end)) return last
+    const name = knownName(source.subarray(begin, end), sort)
     // An entry of very many fields is refused, and must not be remembered for ever.
-    if (place < rememberedPlaces && bytes.length <= rememberedBytes) known[place] = name
+    if (place < rememberedPlaces && end - begin <= rememberedBytes) known[place] = name
     return name
   }
 
-  return (flat) => {
-    let [bytes, count, redrives] = [0, 0, 0]
+  /** @param use called with each field: what its name is, and where its value begins and ends */
+  const eachField = ({ table, from, to }: FieldList, use: (name: KnownName, begin: number, end: number) => void): void => {
+    const { bytes, ends } = table
+    let begin = beginOf(table, from)
+    for (let at = from; at + 1 < to; at += 2) {
+      const middle = ends[at] ?? 0
+      const end = ends[at + 1] ?? 0
+      use(nameAt((at - from) >> 1, bytes, begin, middle), middle, end)
+      begin = end
+    }
+  }
+
+  return (list) => {
+    checkHeld(list)
+    const { bytes: source } = list.table
+    let [count, redrives] = [0, 0]
     let trace = noTrace
     let options: [string, Buffer][] | undefined
-    for (let at = 0; at + 1 < flat.length; at += 2) {
-      const [name, value] = [flat[at] ?? empty, flat[at + 1] ?? empty]
-      bytes += name.length + value.length
-      const { kind } = nameAt(at >> 1, name)
+    eachField(list, (name, begin, end) => {
+      const { kind } = name
       switch (kind) {
         case 'Own':
         case 'Metadata':
@@ -86,30 +100,29 @@ export function createFieldReader(sort: FieldSorter): (flat: readonly Buffer[]) 
           break
         case 'traceparent':
         case 'tracestate':
-          trace = { ...trace, [kind]: value.toString('latin1') }
+          trace = { ...trace, [kind]: source.toString('latin1', begin, end) }
           break
         case 'Redrives':
-          redrives = countOf(value)
+          redrives = countOf(source.subarray(begin, end))
           break
         case 'Option':
           options ??= []
-          options.push([name.toString('latin1'), value])
+          options.push([name.bytes.toString('latin1'), Buffer.from(source.subarray(begin, end))])
           break
         case 'Ignored':
           break
         default:
           kind satisfies never
       }
-    }
+    })
     const fields = () => {
       const names: string[] = []
       const texts: string[] = []
       let metadata: [string, string][] | undefined
-      for (let at = 0; at + 1 < flat.length; at += 2) {
-        const { kind, text } = nameAt(at >> 1, flat[at] ?? empty)
-        if (kind !== 'Own' && kind !== 'Metadata') continue
+      eachField(list, ({ kind, text }, begin, end) => {
+        if (kind !== 'Own' && kind !== 'Metadata') return
         if (text === undefined) throw new Unreadable('a field name is not UTF-8 text')
-        const value = textOf(flat[at + 1] ?? empty, text)
+        const value = textIn(source, begin, end, text)
         if (kind === 'Metadata') {
           metadata ??= []
           metadata.push([text, value])
@@ -117,27 +130,25 @@ export function createFieldReader(sort: FieldSorter): (flat: readonly Buffer[]) 
           names.push(text)
           texts.push(value)
         }
-      }
+      })
       return metadata === undefined ? { names, texts } : { names, texts, metadata: once(metadata) }
     }
-    const envelope = { bytes, count, trace, redrives, fields }
+    const envelope = { bytes: bytesOf(list), count, trace, redrives, fields }
     return options === undefined ? envelope : { ...envelope, options }
   }
 }
 
-const rememberedPlaces = 64
-const rememberedBytes = 64
-
-const empty = Buffer.alloc(0)
+export const rememberedPlaces = 64
+export const rememberedBytes = 64
 
 /** Names are short: this is done before a call out of JavaScript has begun. */
-function isSame(a: Buffer, b: Buffer): boolean {
-  if (a.length !== b.length) return false
-  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false
+function isSame(name: Buffer, source: Buffer, begin: number, end: number): boolean {
+  if (name.length !== end - begin) return false
+  for (let i = 0; i < name.length; i++) if (name[i] !== source[begin + i]) return false
   return true
 }
 
-function once(pairs: readonly (readonly [string, string])[]): Metadata {
+export function once(pairs: readonly (readonly [string, string])[]): Metadata {
   const metadata = new Map(pairs)
   const [first] = pairs.filter(([name, value]) => metadata.get(name) !== value)
   if (metadata.size < pairs.length) throw new Unreadable(`field ${show(first?.[0] ?? pairs[0]?.[0] ?? '')} occurs twice`)
@@ -155,7 +166,7 @@ function knownName(bytes: Buffer, sort: FieldSorter): KnownName {
 const longestOwnName = 32
 
 /** Sorts the names that belong to this product or the standard in every pipeline. */
-function ownKind(name: string): FieldKind | undefined {
+export function ownKind(name: string): FieldKind | undefined {
   if (name === 'traceparent' || name === 'tracestate') return name
   if (name === 'sp-redrives') return 'Redrives'
   if (isOptionField(name)) return 'Option'
@@ -185,14 +196,20 @@ export function createFieldSorter({ encoding, field, ignoreFields = [], metadata
 }
 
 /** A replacement character is either the sender's own or the decoder's; only then is it worth a second look. */
-export function textOf(bytes: Buffer, name: string): string {
-  const text = bytes.toString()
-  if (text.includes('\uFFFD') && !isUtf8(bytes)) throw new Unreadable(`field ${show(name)} is not UTF-8 text`)
+export function textOf(given: Buffer | string, name: string): string {
+  return typeof given === 'string' ? given : textIn(given, 0, given.length, name)
+}
+
+function textIn(source: Buffer, begin: number, end: number, name: string): string {
+  const text = source.toString('utf8', begin, end)
+  if (text.includes('\uFFFD') && !isUtf8(source.subarray(begin, end))) {
+    throw new Unreadable(`field ${show(name)} is not UTF-8 text`)
+  }
   return text
 }
 
 /** A producer may write anything there; more than nine digits is no count. */
-function countOf(value: Buffer): number {
+export function countOf(value: Buffer | string): number {
   const text = value.length <= 9 ? value.toString('latin1') : ''
   return /^\d+$/.test(text) ? Number(text) : 0
 }

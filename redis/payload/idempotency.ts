@@ -1,7 +1,7 @@
 /**
  * The idempotency key's hash: what makes two entries the same piece of work. SHA-256 over a JSON array of the key's fields as
- * strings: an array, because joined values are ambiguous (`a,b` + `c` and `a` + `b,c`); strings, because in a stream the
- * number 1 and the text "1" are the same bytes.
+ * strings. An array, because joined values are ambiguous: `a,b` + `c` and `a` + `b,c`. Strings, because in a stream the number 1
+ * and the text "1" are the same bytes.
  *
  * An empty value is no key, or all such requests would count as one. Empty are: an absent field, null, and the empty text unless the
  * resource allows it. Any other value is a key: blanks, `0`, `false`, `[]`. A list or an object counts by its canonical JSON in a document,

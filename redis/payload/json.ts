@@ -4,10 +4,10 @@
  *
  * The text is scanned once. The scan counts colons: a parsed value with fewer members than colons has lost one.
  */
-import { isHeld } from './numbers.ts'
+import { isHeld } from '../../api/heldnumbers.ts'
 
 /** Deeper nesting than any honest payload has. */
-export const maxDepth = 100
+const maxDepth = 100
 
 type Parsed =
   | { readonly kind: 'Value'; readonly value: unknown }

@@ -2,28 +2,33 @@
  * Options of one request: what a producer sets for the job of one entry. They travel in fields of the entry beside the payload, `sp-delay`
  * and its like, and end in the job's options in BullMQ's own form. The pipeline bounds them (`spec.sink.bullmq.allow`).
  */
+import type { JobsOptions } from 'bullmq'
 import type { CompiledAllow, CompiledPayload, KeptBound, KeptJobs } from '../../api/compiled.ts'
 import { failure } from '../../api/errors.ts'
 import { isNamedBy } from '../../api/fieldnames.ts'
 
-/** Which jobs are kept: true removes the job at once, false keeps it; a number counts jobs; ages are seconds. */
+/** Whether BullMQ removes a job at its end: true removes it at once, false keeps it. A number is a count of jobs to keep; ages are seconds. */
 export type Kept = boolean | number | { readonly count?: number; readonly age?: number }
 
-/** Options of a request, in BullMQ's form. Each is refused unless the pipeline allows it. */
+/** Options of a request, in BullMQ's form. `dispatch` refuses those that the pipeline does not allow. */
 export interface RequestOptions {
   /** Name of the job. */
   readonly name?: string | undefined
-  /** Milliseconds, counted from dispatch: time that the entry spends in the stream is part of them. */
+  /** Milliseconds from dispatch, the time in the stream included. */
   readonly delay?: number | undefined
-  /** 1 goes first. It orders the queue; the stream keeps the order of dispatch. */
+  /** 1 goes first. It orders the jobs of the queue; the stream keeps the order of dispatch. */
   readonly priority?: number | undefined
+  /** Number of attempts, 1 or more. */
   readonly attempts?: number | undefined
-  /** Wait between attempts, milliseconds. A number is a fixed one. */
+  /** Wait between attempts, in milliseconds. A number means a fixed wait. */
   readonly backoff?: number | { readonly type: 'fixed' | 'exponential'; readonly delay: number } | undefined
+  /** True: the job goes before the waiting jobs. */
   readonly lifo?: boolean | undefined
+  /** Whether BullMQ removes the job once it is completed. */
   readonly removeOnComplete?: Kept | undefined
+  /** Whether BullMQ removes the job once it has failed. */
   readonly removeOnFail?: Kept | undefined
-  /** The request's key, instead of the one made of its payload. */
+  /** The request's key, in place of the key from its payload. */
   readonly idempotencyKey?: string | undefined
 }
 
@@ -38,7 +43,7 @@ interface AskedOptions {
   readonly removeOnFail?: KeptJobs
 }
 
-/** What a request asks for. */
+/** The options of a request. */
 export interface Asked {
   readonly name?: string
   /** The idempotency key that the producer gave. */
@@ -194,18 +199,30 @@ export const bringsKey = (flat: readonly string[]): boolean =>
 /** Whether an entry's field carries an option. */
 export const isOptionField = (field: string): boolean => optionOfField.has(field)
 
-/** BullMQ's options that no request may set, and what to do instead. */
-const refusedOptions: Readonly<Record<string, string>> = {
+const ofFlow = 'it is of a job in a flow: dispatch in a worker, or add flows with BullMQ'
+const ofScheduler = 'BullMQ’s job schedulers set it: let a scheduled job’s worker dispatch'
+
+/** BullMQ's options that no request may set, and what to do instead. A new option of BullMQ fails to compile here. */
+export const refusedOptions = {
   jobId: 'the job id is made of the idempotency key: give idempotencyKey',
   deduplication: 'the idempotency key removes duplicates: give idempotencyKey',
   repeat: 'a repeated job has no request: use BullMQ’s job scheduler, and dispatch in its worker',
+  repeatJobKey: ofScheduler,
+  prevMillis: ofScheduler,
   parent: 'a flow is added in one step with its children: dispatch in a worker, or add flows with BullMQ',
+  failParentOnFailure: ofFlow,
+  continueParentOnFailure: ofFlow,
+  ignoreDependencyOnFailure: ofFlow,
+  removeDependencyOnFailure: ofFlow,
   timestamp: 'the time of dispatch is the server’s',
   telemetry: 'give traceparent and tracestate',
   stackTraceLimit: 'set it in the worker',
   sizeLimit: 'set spec.payload.maxBytes',
   keepLogs: 'set it in the worker',
-}
+} satisfies Record<Exclude<keyof JobsOptions | 'repeat', keyof RequestOptions>, string>
+
+const whyRefused = (option: string): string =>
+  Object.hasOwn(refusedOptions, option) ? refusedOptions[option as keyof typeof refusedOptions] : 'a request has no such option'
 
 const refusal = (option: string, detail: string) => failure('OptionRefused', { option, detail })
 
@@ -214,10 +231,11 @@ const refusal = (option: string, detail: string) => failure('OptionRefused', { o
  * @param allow undefined: nothing is allowed
  */
 export function fieldsOf(options: RequestOptions, allow: CompiledAllow | undefined): string[] {
+  if (Object.keys(options).length === 0) return []
   const fields: [string, string][] = []
   for (const [name, value] of Object.entries(options)) {
     if (value === undefined) continue
-    if (!Object.hasOwn(forms, name)) throw refusal(name, refusedOptions[name] ?? 'a request has no such option')
+    if (!Object.hasOwn(forms, name)) throw refusal(name, whyRefused(name))
     const { field, form, read } = forms[name as OptionName]
     const text = typeof value === 'string' ? value : JSON.stringify(value)
     if (typeof text !== 'string' || (typeof value === 'string') !== (name === 'name' || name === 'idempotencyKey')) {
@@ -231,7 +249,7 @@ export function fieldsOf(options: RequestOptions, allow: CompiledAllow | undefin
   return fields.flat()
 }
 
-export type ReadRequest =
+type ReadRequest =
   | { readonly kind: 'Asked'; readonly asked: Asked }
   | { readonly kind: 'Refused'; readonly option: string; readonly field: string; readonly detail: string }
 
@@ -256,7 +274,8 @@ export function derivedFrom(payload: CompiledPayload, data: Readonly<Record<stri
 }
 
 /**
- * What a request asks for, by the fields of its entry, in any order. An option in such a field goes before one that the payload sets.
+ * The options of a request, by the fields of its entry, in any order. An option in such a field goes before one that the payload
+ * sets.
  * @param given field and text @param allow undefined: nothing is allowed
  */
 export function readRequest(

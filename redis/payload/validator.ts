@@ -1,7 +1,7 @@
 /** Payload validation by the resource's JSON Schema. */
 import { compilePayloadSchema } from '../../api/validation/payload-schema.ts'
 
-/** Describes the fault of a payload (the place and the rule, never the value). Undefined: the payload is valid. */
+/** Describes the problem of a payload (the place and the rule, never the value). Undefined: the payload is valid. */
 type Validator = (data: object) => string | undefined
 
 export function createValidator(schema: Readonly<Record<string, unknown>> | undefined): Validator {

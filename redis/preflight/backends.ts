@@ -1,7 +1,7 @@
 /**
- * What must be true of a Redis before the first entry is taken from it. Each finding names the thing and the remedy; they are
- * looked for at start because a script error half-way does not roll back: a key of the wrong type would leave a job hash that
- * is in no list, and a rerun would take it for success.
+ * The conditions that a Redis must fulfil before the first entry is read from it. Each finding names the thing and the remedy. They
+ * are checked at start, because a script does not roll back after an error. A key of the wrong type would leave a job hash that is
+ * in no list, and the next run would take it for success.
  */
 import type { CompiledPipeline } from '../../api/compiled.ts'
 import { failure } from '../../api/errors.ts'
@@ -62,7 +62,7 @@ function streamKeys({ source, deadLetter }: Pick<CompiledPipeline, 'source' | 'd
 export async function checkServer(connection: RedisConnection): Promise<void> {
   // Only what is looked at, and one by one: a server that is too old takes no more at a time.
   const ask = () => Promise.all(['server', 'memory'].map((section) => connection.call('INFO', section)))
-  const info = (await told(connection, ask)).join('\n')
+  const info = (await answered(connection, ask)).join('\n')
   const version = /^redis_version:(\d+)\.(\d+)/m.exec(info)
   const [major, minor] = [Number(version?.[1] ?? 0), Number(version?.[2] ?? 0)]
   const unfit = (detail: string, advice: string) => failure('RedisUnfit', { address: labelOf(connection), detail, advice })
@@ -88,7 +88,7 @@ async function checkTypes(connection: RedisConnection, expected: Expected): Prom
   }
 }
 
-async function told<T>(connection: RedisConnection, ask: () => Promise<T>): Promise<T> {
+async function answered<T>(connection: RedisConnection, ask: () => Promise<T>): Promise<T> {
   try {
     return await ask()
   } catch (thrown) {

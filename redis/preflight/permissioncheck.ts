@@ -1,10 +1,10 @@
 /**
- * Asks a server whether its user may do what a pipeline needs, before anything is done: a right that is missing half-way through a
- * script leaves half of its work done. Asked is `redis.acl_check_cmd`, from a script: what a user may do, it may ask, while ACL
+ * Asks a server whether its user has the rights of a pipeline, before anything is done. A missing right in the middle of a script
+ * would leave half of its work done. Asked is `redis.acl_check_cmd`, from a script: what a user may do, it may ask, while ACL
  * DRYRUN is for administrators.
  *
- * The questions are packed once, and a pipeline brings only its keys: an operator asks a hundred questions about each of a
- * thousand pipelines every half minute.
+ * The questions are packed once, and a pipeline brings only its keys. An operator checks a thousand pipelines by a hundred
+ * questions each, every half minute.
  */
 import { encode } from '@msgpack/msgpack'
 import type { CompiledPipeline } from '../../api/compiled.ts'
@@ -14,7 +14,7 @@ import { aclRule } from '../../api/quoting.ts'
 import { labelOf, type RedisConnection } from '../connect/connection.ts'
 import { nodeOf } from '../connect/node.ts'
 import { checkAcl } from '../scripts/generated.ts'
-import { isQueuePlace, keysOf, type Place, patternsOf, type Right, rights } from './permissions.ts'
+import { type AclPermission, aclPermissions, isQueuePlace, keysOf, type Place, patternsOf } from './permissions.ts'
 
 interface Question {
   readonly command: string
@@ -56,12 +56,14 @@ function queueInquiry(kind: Kind): Inquiry {
   return inquiry(asked(kind), isQueuePlace)
 }
 
-function asked(kind: Kind): (right: Right) => boolean {
+function asked(kind: Kind): (right: AclPermission) => boolean {
   return ({ only }) => only === undefined || only === kind
 }
 
-function inquiry(which: (right: Right) => boolean, here: (place: Place) => boolean): Inquiry {
-  const questions = rights.filter(which).flatMap(({ command, on }) => on.filter(here).map((place) => ({ command, place })))
+function inquiry(which: (right: AclPermission) => boolean, here: (place: Place) => boolean): Inquiry {
+  const questions = aclPermissions
+    .filter(which)
+    .flatMap(({ command, on }) => on.filter(here).map((place) => ({ command, place })))
   return { questions, packed: Buffer.from(encode(questions.map(packedQuestion))) }
 }
 
@@ -92,17 +94,17 @@ export async function checkRights(pipeline: CompiledPipeline, stream: RedisConne
   await check(pipeline, queue, 'Queue', inquiries.queue[kindOf(queue)])
 }
 
-/** What the portable path needs beyond that; asked once it is known that it is used. Throws as `checkRights`. */
+/** The further rights of the portable path, checked once it is known to be used. Throws as `checkRights`. */
 export async function checkPortableRights(pipeline: CompiledPipeline, queue: RedisConnection): Promise<void> {
   await check(pipeline, queue, 'Queue', inquiries.portable)
 }
 
-/** What the operator needs beyond that, at the stream. Throws as `checkRights`. */
+/** The further rights of the operator at the stream. Throws as `checkRights`. */
 export async function checkOperatorRights(pipeline: CompiledPipeline, stream: RedisConnection): Promise<void> {
   await check(pipeline, stream, 'Stream', inquiries.operator)
 }
 
-/** What `dead replay` needs at the stream. Throws as `checkRights`. */
+/** The rights of `dead replay` at the stream. Throws as `checkRights`. */
 export async function checkReplayRights(pipeline: CompiledPipeline, stream: RedisConnection): Promise<void> {
   await check(pipeline, stream, 'Stream', inquiries.replay)
 }

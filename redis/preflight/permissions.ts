@@ -1,7 +1,7 @@
 /**
  * The least rights of a pipeline's Redis user: every command that the connections and scripts of its consumers and of the operator
- * send, and the keys they touch. One table, from which the ACL rules in docs/redis.md are written and by which users are checked
- * (rightscheck.ts).
+ * send, and their keys. One table, from which the ACL rules in docs/redis.md are written and by which users are checked
+ * (permissioncheck.ts).
  */
 import type { CompiledPipeline } from '../../api/compiled.ts'
 import { aclPattern } from '../../api/quoting.ts'
@@ -14,14 +14,15 @@ import { forwardTarget, queueKey, streamPlace } from '../placement.ts'
  */
 export type Place = 'Stream' | 'DeadLetters' | 'Helpers' | 'Queue' | 'Marks' | 'StreamServer' | 'QueueServer'
 
-export interface Right {
+export interface AclPermission {
   /** As ACL rules name it: `xadd`, `xgroup|create`. */
   readonly command: string
   readonly on: readonly Place[]
   /**
-   * Only there; everywhere unless told. `Portable`: the way of a BullMQ whose scripts are not known. `Replay`: `dead replay` and
-   * `dead purge`. `Status`: `status`. `Specialised`: the specialised add; without it a consumer adds by BullMQ's own text. A consumer asks for
-   * none of theirs, nor for the operator's.
+   * Only there; default: everywhere. `Portable`: the way of a BullMQ whose scripts are not known. `Replay`: `dead replay` and
+   * `dead purge`. `Status`: `status`. `Specialised`: the specialised add; without it a consumer adds by BullMQ's own text. At its
+   * start a consumer checks the rights of `Portable` only on the portable path, and never those of
+   * `Replay`, `Status`, `Specialised` and `Operator`.
    */
   readonly only?: 'Cluster' | 'Portable' | 'Operator' | 'Replay' | 'Status' | 'Specialised'
   readonly why: string
@@ -31,40 +32,40 @@ const servers = ['StreamServer', 'QueueServer'] as const
 /** The self-test at start does in scratch queues beside the marks what is later done in the queue. */
 const queue = ['Queue', 'Marks'] as const
 
-export const rights: readonly Right[] = [
-  { command: 'ping', on: servers, why: 'opening a connection' },
-  { command: 'info', on: servers, why: 'version, maxmemory-policy, and replicas where ROLE is lacking' },
-  { command: 'select', on: servers, why: 'a database other than 0' },
-  { command: 'client|setname', on: servers, why: 'names connections, for CLIENT LIST' },
-  { command: 'client|id', on: ['StreamServer'], why: 'the blocking read, so that it can be ended' },
-  { command: 'client|unblock', on: ['StreamServer'], why: 'ending the blocking read when asked to stop' },
-  { command: 'eval', on: ['Stream', 'DeadLetters', 'Helpers', 'Queue', 'Marks'], why: 'scripts, when first sent' },
-  { command: 'evalsha', on: ['Stream', 'DeadLetters', 'Helpers', 'Queue', 'Marks'], why: 'scripts' },
-  { command: 'time', on: servers, why: 'the server’s clock, the only one that counts' },
-  { command: 'type', on: ['Stream', 'DeadLetters', 'Helpers', ...queue], why: 'keys hold what they should' },
-  { command: 'xreadgroup', on: ['Stream'], why: 'reading' },
-  { command: 'xack', on: ['Stream'], why: 'settling' },
-  { command: 'xclaim', on: ['Stream'], why: 'reclaiming, renewing, handing back' },
-  { command: 'xpending', on: ['Stream'], why: 'who holds what' },
-  { command: 'xgroup|create', on: ['Stream'], why: 'the group, where it is missing' },
-  { command: 'xgroup|delconsumer', on: ['Stream'], why: 'taking out the own name at the end' },
-  { command: 'xinfo|groups', on: ['Stream'], why: 'floor, ledger, retention' },
+export const aclPermissions: readonly AclPermission[] = [
+  { command: 'ping', on: servers, why: 'to open a connection' },
+  { command: 'info', on: servers, why: 'version, maxmemory-policy, and replicas if the server lacks ROLE' },
+  { command: 'select', on: servers, why: 'to use a database other than 0' },
+  { command: 'client|setname', on: servers, why: 'to name connections, for CLIENT LIST' },
+  { command: 'client|id', on: ['StreamServer'], why: 'to find the blocking read that has to end' },
+  { command: 'client|unblock', on: ['StreamServer'], why: 'to end the blocking read when the consumer stops' },
+  { command: 'eval', on: ['Stream', 'DeadLetters', 'Helpers', 'Queue', 'Marks'], why: 'to send a script for the first time' },
+  { command: 'evalsha', on: ['Stream', 'DeadLetters', 'Helpers', 'Queue', 'Marks'], why: 'to run a script' },
+  { command: 'time', on: servers, why: 'the server’s clock: the programs use no other one' },
+  { command: 'type', on: ['Stream', 'DeadLetters', 'Helpers', ...queue], why: 'to check the type of each key' },
+  { command: 'xreadgroup', on: ['Stream'], why: 'to read entries' },
+  { command: 'xack', on: ['Stream'], why: 'to acknowledge entries' },
+  { command: 'xclaim', on: ['Stream'], why: 'to take over entries, to renew them, and to hand them back' },
+  { command: 'xpending', on: ['Stream'], why: 'to find the holder of each pending entry' },
+  { command: 'xgroup|create', on: ['Stream'], why: 'to make the group, if it is missing' },
+  { command: 'xgroup|delconsumer', on: ['Stream'], why: 'to remove the consumer’s own name when it stops' },
+  { command: 'xinfo|groups', on: ['Stream'], why: 'to find the entries that every group has settled; ledger' },
   { command: 'xinfo|stream', on: ['Stream'], why: 'ledger' },
   { command: 'xlen', on: ['Stream', 'DeadLetters'], why: 'retention; room for dead letters' },
   { command: 'xtrim', on: ['Stream'], why: 'retention' },
-  { command: 'xrange', on: ['Stream', 'Marks'], why: 'payloads of dead letters, trimmed entries; the self-test' },
-  { command: 'xadd', on: ['DeadLetters', ...queue], why: 'dead letters; the queue’s events' },
-  { command: 'get', on: ['Helpers', ...queue], why: 'nudge; BullMQ’s counters' },
-  { command: 'set', on: ['Helpers', 'Marks'], why: 'heartbeat; marks and locks' },
-  { command: 'del', on: ['Helpers', ...queue], why: 'heartbeat; jobs that make way; scratch keys' },
-  { command: 'incr', on: ['Helpers', ...queue], why: 'nudge; BullMQ’s counters' },
+  { command: 'xrange', on: ['Stream', 'Marks'], why: 'entries that are taken over or become dead letters; the self-test' },
+  { command: 'xadd', on: ['DeadLetters', ...queue], why: 'to write dead letters; the queue’s events' },
+  { command: 'get', on: ['Helpers', ...queue], why: 'the counter that announces claimable entries; BullMQ’s counters' },
+  { command: 'set', on: ['Helpers', 'Marks'], why: 'heartbeats; marks and locks' },
+  { command: 'del', on: ['Helpers', ...queue], why: 'heartbeats; jobs that a new job replaces; scratch keys' },
+  { command: 'incr', on: ['Helpers', ...queue], why: 'the counter that announces claimable entries; BullMQ’s counters' },
   {
     command: 'incrby',
     on: queue,
     only: 'Specialised',
-    why: 'BullMQ’s counters, once for many jobs; without it jobs are added one by one',
+    why: 'BullMQ’s counters, once for many jobs; without it a consumer adds jobs one by one',
   },
-  { command: 'exists', on: ['Stream', ...queue], why: 'marks; whether there is a job' },
+  { command: 'exists', on: ['Stream', ...queue], why: 'to find marks and jobs' },
   { command: 'hget', on: ['Helpers', ...queue], why: 'ledger and registry; BullMQ' },
   { command: 'hset', on: ['Helpers', ...queue], why: 'ledger and registry; jobs' },
   { command: 'hdel', on: ['Helpers', 'Marks'], why: 'registry; the self-test' },
@@ -72,44 +73,44 @@ export const rights: readonly Right[] = [
   { command: 'hmget', on: ['Helpers', ...queue], why: 'ledger; jobs' },
   { command: 'hmset', on: queue, why: 'jobs' },
   { command: 'hgetall', on: ['Helpers', ...queue], why: 'names in the registry; jobs' },
-  { command: 'llen', on: queue, why: 'how much waits' },
-  { command: 'lpos', on: queue, why: 'whether a job is in a list' },
-  { command: 'lpush', on: queue, why: 'adding' },
-  { command: 'rpush', on: queue, why: 'adding, with lifo' },
-  { command: 'lrange', on: queue, why: 'the self-test; BullMQ’s removal' },
-  { command: 'lrem', on: queue, why: 'removing failed and outlived jobs' },
-  { command: 'scard', on: queue, why: 'BullMQ’s removal' },
-  { command: 'smembers', on: queue, why: 'BullMQ’s removal' },
-  { command: 'zadd', on: queue, why: 'delayed and prioritized jobs; markers' },
-  { command: 'zcard', on: queue, why: 'how much waits' },
-  { command: 'zrange', on: queue, why: 'delayed and prioritized jobs; what has failed lately' },
-  { command: 'zrem', on: queue, why: 'removing failed and outlived jobs' },
-  { command: 'zrevrangebyscore', on: queue, why: 'the place among delayed jobs' },
-  { command: 'zscan', on: ['Queue'], why: 'the failed set, piece by piece' },
-  { command: 'zscore', on: queue, why: 'whether a job is in a set' },
-  { command: 'role', on: ['QueueServer'], why: 'whether there are replicas' },
-  { command: 'wait', on: ['QueueServer'], why: 'waiting for a replica' },
-  { command: 'multi', on: ['QueueServer'], only: 'Portable', why: 'job and mark in one transaction' },
-  { command: 'exec', on: ['QueueServer'], only: 'Portable', why: 'job and mark in one transaction' },
-  { command: 'script|load', on: ['QueueServer'], only: 'Portable', why: 'scripts that the server forgot' },
-  { command: 'xadd', on: ['Stream'], only: 'Replay', why: 'dead letters that go back' },
+  { command: 'llen', on: queue, why: 'to count waiting jobs' },
+  { command: 'lpos', on: queue, why: 'to find a job in a list' },
+  { command: 'lpush', on: queue, why: 'to add jobs' },
+  { command: 'rpush', on: queue, why: 'to add jobs with lifo' },
+  { command: 'lrange', on: queue, why: 'the self-test; BullMQ’s removal of jobs' },
+  { command: 'lrem', on: queue, why: 'to remove failed jobs, and finished ones that a new job replaces' },
+  { command: 'scard', on: queue, why: 'BullMQ’s removal of jobs' },
+  { command: 'smembers', on: queue, why: 'BullMQ’s removal of jobs' },
+  { command: 'zadd', on: queue, why: 'delayed and prioritized jobs; BullMQ’s markers' },
+  { command: 'zcard', on: queue, why: 'to count waiting jobs' },
+  { command: 'zrange', on: queue, why: 'delayed and prioritized jobs; jobs that failed lately' },
+  { command: 'zrem', on: queue, why: 'to remove failed jobs, and finished ones that a new job replaces' },
+  { command: 'zrevrangebyscore', on: queue, why: 'to find the place of a job among delayed jobs' },
+  { command: 'zscan', on: ['Queue'], why: 'to read the failed set in parts' },
+  { command: 'zscore', on: queue, why: 'to find a job in a set' },
+  { command: 'role', on: ['QueueServer'], why: 'to count replicas' },
+  { command: 'wait', on: ['QueueServer'], why: 'to wait for a replica' },
+  { command: 'multi', on: ['QueueServer'], only: 'Portable', why: 'to write job and mark in one transaction' },
+  { command: 'exec', on: ['QueueServer'], only: 'Portable', why: 'to write job and mark in one transaction' },
+  { command: 'script|load', on: ['QueueServer'], only: 'Portable', why: 'scripts that the server has forgotten' },
+  { command: 'xadd', on: ['Stream'], only: 'Replay', why: 'to add the entry again' },
   {
     command: 'xdel',
     on: ['DeadLetters'],
     only: 'Replay',
-    why: 'dead letters that went back, are purged, or whose entry could not be acknowledged',
+    why: 'to delete records that were replayed or purged, or that belong to a refused acknowledgement',
   },
-  { command: 'watch', on: ['Helpers'], only: 'Replay', why: 'entries of thousands of fields that go back' },
-  { command: 'multi', on: ['StreamServer'], only: 'Replay', why: 'entries of thousands of fields that go back' },
-  { command: 'exec', on: ['StreamServer'], only: 'Replay', why: 'entries of thousands of fields that go back' },
-  { command: 'xrevrange', on: ['Stream', 'DeadLetters'], only: 'Status', why: 'a search of the newest entries' },
-  { command: 'pttl', on: ['Marks'], only: 'Status', why: 'when a key was forwarded' },
-  { command: 'xinfo|consumers', on: ['Stream'], why: 'who is there' },
-  { command: 'xread', on: ['Stream'], only: 'Operator', why: 'the entry that wakes a sleeping pipeline' },
+  { command: 'watch', on: ['Helpers'], only: 'Replay', why: 'to replay entries of thousands of fields' },
+  { command: 'multi', on: ['StreamServer'], only: 'Replay', why: 'to replay entries of thousands of fields' },
+  { command: 'exec', on: ['StreamServer'], only: 'Replay', why: 'to replay entries of thousands of fields' },
+  { command: 'xrevrange', on: ['Stream', 'DeadLetters'], only: 'Status', why: 'to search the newest entries' },
+  { command: 'pttl', on: ['Marks'], only: 'Status', why: 'to compute when a key was forwarded' },
+  { command: 'xinfo|consumers', on: ['Stream'], why: 'to list the consumers of the group' },
+  { command: 'xread', on: ['Stream'], only: 'Operator', why: 'to wait for the first entry of a pipeline at zero' },
   { command: 'mget', on: ['Helpers'], only: 'Operator', why: 'heartbeats' },
-  { command: 'cluster|slots', on: servers, only: 'Cluster', why: 'where keys are' },
-  { command: 'cluster|info', on: servers, only: 'Cluster', why: 'whether the cluster works' },
-  { command: 'asking', on: servers, only: 'Cluster', why: 'keys that are moving' },
+  { command: 'cluster|slots', on: servers, only: 'Cluster', why: 'to find the node of a key' },
+  { command: 'cluster|info', on: servers, only: 'Cluster', why: 'to check that the cluster works' },
+  { command: 'asking', on: servers, only: 'Cluster', why: 'to reach keys while they move to another node' },
 ]
 
 const queuePlaces: readonly Place[] = ['Queue', 'Marks', 'QueueServer']
@@ -161,7 +162,7 @@ export function aclRules(pipeline: CompiledPipeline): AclRules {
 
 function rulesFor(pipeline: CompiledPipeline, clustered: boolean, here: (place: Place) => boolean): readonly string[] {
   const patternOf = patternsOf(pipeline)
-  const wanted = rights.filter(({ on, only }) => on.some(here) && (only !== 'Cluster' || clustered))
+  const wanted = aclPermissions.filter(({ on, only }) => on.some(here) && (only !== 'Cluster' || clustered))
   const patterns = wanted.flatMap(({ on }) => on.filter(here).map((place) => patternOf[place]))
   return [
     ...new Set(patterns.filter((pattern) => pattern !== undefined).map((pattern) => `~${pattern}`)),

@@ -2,7 +2,7 @@
  * The least rights of a worker's Redis user. BullMQ's worker touches the keys of its queue, by its scripts and by commands of its own.
  * `createWorker` adds one kind of key: the execution lock of an idempotency key.
  *
- * The list holds each command of the scripts that a worker of BullMQ 6.7 calls; test/topology/workerrights compares it with their text.
+ * The list holds each command of the scripts that a worker of BullMQ 6.7 calls; test/scenarios/topology/workerrights compares it with their text.
  */
 import type { CompiledPipeline } from '../../api/compiled.ts'
 import { aclPattern } from '../../api/quoting.ts'

@@ -5,25 +5,27 @@
  * - A declared length or count is judged when it is read, before anything of that size exists. Lists grow as their items arrive.
  * - A line or a text that continues in the next piece is kept in one buffer. The buffer grows with the bytes that arrived, not with the
  *   announced length. A million pieces of one byte cost no more than one piece.
- * - Lists are kept on a stack of their own. Depth is a number, not a recursion.
- * - The first fault is the last: the state after it is unknown, so later bytes are ignored.
+ * - Lists are kept on a stack of their own (assembly.ts).
+ * - The first problem is the last: the state after it is unknown, so later bytes are ignored.
  *
  * Values have ioredis' default shapes: texts are Buffers, maps are flat lists, sets are lists, booleans are 1 and 0, doubles are their
  * text. A text that lies whole in a piece is a view of that piece, not a copy.
  *
- * Unrequested messages (pushes, attributes) and lengths that follow later (streamed texts) are faults: this product never requests them.
+ * Unrequested messages (pushes, attributes) and lengths that follow later (streamed texts) are problems: this product never requests them.
  */
 import { ReplyError } from 'ioredis'
+import {
+  type Assembly,
+  addValue,
+  beginList,
+  countBytes,
+  createAssembly,
+  type ReplyHandlers,
+  type ReplySink,
+  refuse,
+  sunk,
+} from './assembly.ts'
 import type { ReplyLimits } from './limits.ts'
-
-export type Reply = Buffer | number | string | null | Error | Reply[]
-
-interface ReplyHandlers {
-  /** One whole reply without error. */
-  readonly reply: (value: Reply) => void
-  /** One whole reply that is a server's error. */
-  readonly error: (error: Error) => void
-}
 
 interface ReplyParser {
   /**
@@ -37,11 +39,14 @@ interface ReplyParser {
   readonly incomplete: boolean
 }
 
-/** A list that still lacks items. */
-interface OpenList {
-  readonly items: Reply[]
-  missing: number
-  readonly outer: OpenList | undefined
+/** A line or a text that continues in the next piece. */
+interface Unread {
+  /** Its first bytes, `kept` of them. A sink takes the bytes of a text at once: `kept` then counts them. */
+  store: Buffer
+  kept: number
+  /** Length of the text under way, with its line end. 0: a line is under way, or nothing. */
+  awaited: number
+  awaitedType: number
 }
 
 const byteOf = (text: string): number => text.charCodeAt(0)
@@ -68,210 +73,186 @@ const longestLine = 65_536
 /** Overhead of a value beside its bytes. */
 const itemBytes = 96
 const smallestBuffer = 64
+const nothingKept = Buffer.alloc(0)
 
 export function createReplyParser(limits: ReplyLimits, handlers: ReplyHandlers): ReplyParser {
-  let fault: string | undefined
-  let open: OpenList | undefined
-  let depth = 0
-  /** State of the reply under way. */
-  let bytes = 0
-  let items = 0
-  /** A line or a text that continues in the next piece: `kept` bytes of `store`. */
-  let store = Buffer.alloc(0)
-  let kept = 0
-  /** Length of the text under way, with its line end. 0: a line is under way, or nothing. */
-  let awaited = 0
-  let awaitedType = 0
-
-  const refuse = (detail: string): false => {
-    fault = detail
-    store = Buffer.alloc(0)
-    kept = 0
-    open = undefined
-    return false
-  }
-
-  /** Appends to the kept bytes. `most`: the bound on their final length. */
-  function keep(piece: Buffer, from: number, to: number, most: number): void {
-    const needed = kept + to - from
-    if (needed > store.length) {
-      const larger = Buffer.allocUnsafeSlow(Math.max(needed, Math.min(most, Math.max(smallestBuffer, 2 * store.length))))
-      store.copy(larger, 0, 0, kept)
-      store = larger
-    }
-    piece.copy(store, kept, from, to)
-    kept = needed
-  }
-
-  /** A whole value. */
-  function value(found: Reply): boolean {
-    let whole = found
-    while (open !== undefined) {
-      open.items.push(whole)
-      open.missing -= 1
-      if (open.missing > 0) return true
-      whole = open.items
-      open = open.outer
-      depth -= 1
-    }
-    bytes = 0
-    items = 0
-    if (whole instanceof Error) handlers.error(whole)
-    else handlers.reply(whole)
-    return true
-  }
-
-  function beginList(count: number): boolean {
-    if (items + count > limits.items) return refuse(`a reply of more than ${limits.items} values`)
-    if (count === 0) return value([])
-    if (depth >= limits.depth) return refuse(`lists within lists beyond ${limits.depth}`)
-    items += count
-    depth += 1
-    open = { items: [], missing: count, outer: open }
-    return true
-  }
-
-  /** Length of a text or a list. -1 is RESP2's null. Undefined: refused. */
-  function lengthOf(source: Buffer, from: number, to: number, what: string): number | undefined {
-    const length = numberIn(source, from, to)
-    if (length !== undefined && length >= -1 && Number.isSafeInteger(length)) return length
-    refuse(`the length of ${what} is invalid`)
-    return undefined
-  }
-
-  function beginText(type: number, length: number): boolean {
-    if (length === -1) return type === bulkText ? value(null) : refuse('an error or a text without a length')
-    if (bytes + length + 2 > limits.bytes) return refuse(`a reply of more than ${limits.bytes} bytes`)
-    bytes += length + 2
-    awaited = length + 2
-    awaitedType = type
-    return true
-  }
-
-  /** One line without its end. */
-  function line(source: Buffer, from: number, to: number): boolean {
-    bytes += to - from + 2
-    if (bytes > limits.bytes) return refuse(`a reply of more than ${limits.bytes} bytes`)
-    const type = source[from]
-    const start = from + 1
-    switch (type) {
-      case simpleText:
-        return value(source.subarray(start, to))
-      case simpleError:
-        return value(new ReplyError(source.toString('utf8', start, to)) as Error)
-      case integer: {
-        const number = numberIn(source, start, to)
-        return number === undefined ? refuse('an invalid number') : value(number)
-      }
-      case bulkText:
-      case bulkError:
-      case verbatim: {
-        const length = lengthOf(source, start, to, 'a text')
-        return length !== undefined && beginText(type, length)
-      }
-      case list:
-      case set:
-      case map: {
-        const count = lengthOf(source, start, to, 'a list')
-        if (count === undefined) return false
-        if (count === -1) return type === list ? value(null) : refuse('the length of a list is invalid')
-        return beginList(type === map ? 2 * count : count)
-      }
-      case nothing:
-        return to === start ? value(null) : refuse('a null with a value')
-      case boolean:
-        return to === start + 1 && (source[start] === 116 || source[start] === 102)
-          ? value(source[start] === 116 ? 1 : 0)
-          : refuse('an invalid boolean')
-      case double:
-        return isDouble(source.toString('latin1', start, Math.min(to, start + longestLine)))
-          ? value(source.subarray(start, to))
-          : refuse('an invalid double')
-      case bigNumber: {
-        const text = source.toString('latin1', start, to)
-        return /^[+-]?\d+$/.test(text) ? value(text) : refuse('an invalid big number')
-      }
-      case push:
-        return refuse('a message that was not requested')
-      default:
-        return refuse('the type of the reply is unknown')
-    }
-  }
-
-  function text(type: number, source: Buffer, from: number, to: number): boolean {
-    if (source[to - 2] !== carriageReturn || source[to - 1] !== lineFeed) return refuse('a text longer than its length')
-    const end = to - 2
-    if (type === bulkError) return value(new ReplyError(source.toString('utf8', from, end)) as Error)
-    if (type === bulkText) return value(source.subarray(from, end))
-    // Three letters name the format, and a colon ends them.
-    return end - from >= 4 && source[from + 3] === 58
-      ? value(source.subarray(from + 4, end))
-      : refuse('a verbatim text without a format')
-  }
-
-  /** From now on the store belongs to the reply, where it holds a text. */
-  function takeStore(): Buffer {
-    const taken = store
-    store = Buffer.alloc(0)
-    kept = 0
-    return taken
-  }
-
-  /** Continues a text. @returns where the piece continues; -1: refused, or more is awaited */
-  function readText(piece: Buffer, at: number): number {
-    const to = Math.min(piece.length, at + awaited - kept)
-    if (kept === 0 && to - at === awaited) {
-      awaited = 0
-      return text(awaitedType, piece, at, to) ? to : -1
-    }
-    keep(piece, at, to, awaited)
-    if (kept < awaited) return -1
-    const length = awaited
-    awaited = 0
-    return text(awaitedType, takeStore(), 0, length) ? to : -1
-  }
-
-  /** @returns where the piece continues; -1: refused, or more is awaited */
-  function readLine(piece: Buffer, at: number): number {
-    const type = kept > 0 ? store[0] : piece[at]
-    const longest = longestOf(type)
-    if (longest === 0) {
-      refuse(`it begins with byte ${type}, which is no type of a reply`)
-      return -1
-    }
-    const end = piece.indexOf(lineFeed, at)
-    const to = end === -1 ? piece.length : end + 1
-    const length = kept + to - at
-    if (length > longest) {
-      refuse('a line that is too long')
-      return -1
-    }
-    if (end === -1 || kept > 0) keep(piece, at, to, longest)
-    if (end === -1) return -1
-    const whole = kept > 0
-    const source = whole ? takeStore() : piece
-    const from = whole ? 0 : at
-    if (length < 3 || source[from + length - 2] !== carriageReturn) {
-      refuse('a line that ends otherwise than with CR LF')
-      return -1
-    }
-    return line(source, from, from + length - 2) ? to : -1
-  }
-
+  const assembly = createAssembly(limits, handlers)
+  const unread: Unread = { store: nothingKept, kept: 0, awaited: 0, awaitedType: 0 }
   return {
     write(piece) {
-      for (let at = 0; at !== -1 && at < piece.length && fault === undefined; ) {
-        at = awaited > 0 ? readText(piece, at) : readLine(piece, at)
+      for (let at = 0; at !== -1 && at < piece.length && assembly.problem === undefined; ) {
+        at = unread.awaited > 0 ? readText(assembly, unread, piece, at) : readLine(assembly, unread, piece, at)
       }
-      return fault
+      if (assembly.problem !== undefined) takeStore(unread)
+      return assembly.problem
     },
     get held() {
-      return store.length + (open === undefined ? 0 : bytes - awaited + items * itemBytes)
+      const { open, sink, bytes, items } = assembly
+      return unread.store.length + (sink?.held ?? 0) + (open === undefined ? 0 : bytes - unread.awaited + items * itemBytes)
     },
     get incomplete() {
-      return fault === undefined && (open !== undefined || kept > 0 || awaited > 0)
+      const { problem, open, sink } = assembly
+      return problem === undefined && (open !== undefined || sink !== undefined || unread.kept > 0 || unread.awaited > 0)
     },
   }
+}
+
+/** Appends to the kept bytes. `most`: the bound on their final length. */
+function keep(unread: Unread, piece: Buffer, from: number, to: number, most: number): void {
+  const needed = unread.kept + to - from
+  if (needed > unread.store.length) {
+    const length = Math.max(needed, Math.min(most, Math.max(smallestBuffer, 2 * unread.store.length)))
+    const larger = Buffer.allocUnsafeSlow(length)
+    unread.store.copy(larger, 0, 0, unread.kept)
+    unread.store = larger
+  }
+  piece.copy(unread.store, unread.kept, from, to)
+  unread.kept = needed
+}
+
+/** From now on the store belongs to the reply, where it holds a text. */
+function takeStore(unread: Unread): Buffer {
+  const taken = unread.store
+  unread.store = nothingKept
+  unread.kept = 0
+  return taken
+}
+
+/** @returns where the piece continues; -1: refused, or more is awaited */
+function readLine(assembly: Assembly, unread: Unread, piece: Buffer, at: number): number {
+  const type = unread.kept > 0 ? unread.store[0] : piece[at]
+  const longest = longestOf(type)
+  if (longest === 0) return stopped(assembly, `it begins with byte ${type}, which is no type of a reply`)
+  const end = piece.indexOf(lineFeed, at)
+  const to = end === -1 ? piece.length : end + 1
+  const length = unread.kept + to - at
+  if (length > longest) return stopped(assembly, 'a line that is too long')
+  if (end === -1 || unread.kept > 0) keep(unread, piece, at, to, longest)
+  if (end === -1) return -1
+  const whole = unread.kept > 0
+  const source = whole ? takeStore(unread) : piece
+  const from = whole ? 0 : at
+  if (length < 3 || source[from + length - 2] !== carriageReturn) {
+    return stopped(assembly, 'a line that ends otherwise than with CR LF')
+  }
+  return line(assembly, unread, source, from, from + length - 2) ? to : -1
+}
+
+/** Continues a text. @returns as readLine */
+function readText(assembly: Assembly, unread: Unread, piece: Buffer, at: number): number {
+  const { awaited, awaitedType } = unread
+  if (assembly.sink !== undefined && awaitedType === bulkText) return readIntoSink(assembly, unread, assembly.sink, piece, at)
+  const to = Math.min(piece.length, at + awaited - unread.kept)
+  if (unread.kept === 0 && to - at === awaited) {
+    unread.awaited = 0
+    return text(assembly, awaitedType, piece, at, to) ? to : -1
+  }
+  keep(unread, piece, at, to, awaited)
+  if (unread.kept < awaited) return -1
+  unread.awaited = 0
+  return text(assembly, awaitedType, takeStore(unread), 0, awaited) ? to : -1
+}
+
+/** Continues a text that a sink takes. @returns as readLine */
+function readIntoSink(assembly: Assembly, unread: Unread, sink: ReplySink, piece: Buffer, at: number): number {
+  const length = unread.awaited - 2
+  let next = at
+  if (unread.kept < length) {
+    next = Math.min(piece.length, at + length - unread.kept)
+    sink.append(piece, at, next)
+    unread.kept += next - at
+  }
+  for (; unread.kept >= length && unread.kept < unread.awaited && next < piece.length; next++) {
+    if (piece[next] !== (unread.kept === length ? carriageReturn : lineFeed)) {
+      return stopped(assembly, 'a text longer than its length')
+    }
+    unread.kept += 1
+  }
+  if (unread.kept < unread.awaited) return -1
+  unread.awaited = 0
+  unread.kept = 0
+  return sunk(assembly, sink.text()) ? next : -1
+}
+
+function stopped(assembly: Assembly, problem: string): -1 {
+  refuse(assembly, problem)
+  return -1
+}
+
+/** One line without its end. */
+function line(assembly: Assembly, unread: Unread, source: Buffer, from: number, to: number): boolean {
+  if (!countBytes(assembly, to - from + 2)) return false
+  const type = source[from]
+  const start = from + 1
+  switch (type) {
+    case simpleText:
+      return addValue(assembly, source.subarray(start, to))
+    case simpleError:
+      return addValue(assembly, new ReplyError(source.toString('utf8', start, to)) as Error)
+    case integer: {
+      const number = numberIn(source, start, to)
+      return number === undefined ? refuse(assembly, 'an invalid number') : addValue(assembly, number)
+    }
+    case bulkText:
+    case bulkError:
+    case verbatim: {
+      const length = lengthOf(assembly, source, start, to, 'a text')
+      return length !== undefined && beginText(assembly, unread, type, length)
+    }
+    case list:
+    case set:
+    case map: {
+      const count = lengthOf(assembly, source, start, to, 'a list')
+      if (count === undefined) return false
+      if (count === -1) return type === list ? addValue(assembly, null) : refuse(assembly, 'the length of a list is invalid')
+      return beginList(assembly, type === map ? 2 * count : count, type === map)
+    }
+    case nothing:
+      return to === start ? addValue(assembly, null) : refuse(assembly, 'a null with a value')
+    case boolean:
+      return to === start + 1 && (source[start] === 116 || source[start] === 102)
+        ? addValue(assembly, source[start] === 116 ? 1 : 0)
+        : refuse(assembly, 'an invalid boolean')
+    case double:
+      return isDouble(source.toString('latin1', start, Math.min(to, start + longestLine)))
+        ? addValue(assembly, source.subarray(start, to))
+        : refuse(assembly, 'an invalid double')
+    case bigNumber: {
+      const text = source.toString('latin1', start, to)
+      return /^[+-]?\d+$/.test(text) ? addValue(assembly, text) : refuse(assembly, 'an invalid big number')
+    }
+    case push:
+      return refuse(assembly, 'a message that was not requested')
+    default:
+      return refuse(assembly, 'the type of the reply is unknown')
+  }
+}
+
+function text(assembly: Assembly, type: number, source: Buffer, from: number, to: number): boolean {
+  if (source[to - 2] !== carriageReturn || source[to - 1] !== lineFeed) return refuse(assembly, 'a text longer than its length')
+  const end = to - 2
+  if (type === bulkError) return addValue(assembly, new ReplyError(source.toString('utf8', from, end)) as Error)
+  if (type === bulkText) return addValue(assembly, source.subarray(from, end))
+  // Three letters name the format, and a colon ends them.
+  return end - from >= 4 && source[from + 3] === 58
+    ? addValue(assembly, source.subarray(from + 4, end))
+    : refuse(assembly, 'a verbatim text without a format')
+}
+
+/** Length of a text or a list. -1 is RESP2's null. Undefined: refused. */
+function lengthOf(assembly: Assembly, source: Buffer, from: number, to: number, what: string): number | undefined {
+  const length = numberIn(source, from, to)
+  if (length !== undefined && length >= -1 && Number.isSafeInteger(length)) return length
+  refuse(assembly, `the length of ${what} is invalid`)
+  return undefined
+}
+
+function beginText(assembly: Assembly, unread: Unread, type: number, length: number): boolean {
+  if (length === -1) return type === bulkText ? addValue(assembly, null) : refuse(assembly, 'an error or a text without a length')
+  if (!countBytes(assembly, length + 2)) return false
+  unread.awaited = length + 2
+  unread.awaitedType = type
+  return true
 }
 
 /** Longest line of this type, with its type and end. 0: no line begins so. */

@@ -1,8 +1,9 @@
 /**
- * Replies that ioredis itself uses before the caller sees them: a cluster's slots, a Sentinel's master, a server's description of itself, a key's new place.
- * ioredis trusts their form, in callbacks whose exceptions no caller catches, and counts from the first given slot to the last.
+ * Replies that ioredis itself uses before the caller sees them: a cluster's slots, a Sentinel's master, a server's description of
+ * itself, a key's new place. ioredis trusts their form, in callbacks whose exceptions no caller catches. It counts from the first
+ * given slot to the last.
  */
-import type { Reply } from './parser.ts'
+import type { Reply } from './assembly.ts'
 
 interface Asked {
   readonly name: string
@@ -22,9 +23,9 @@ export function misshapen({ name, args }: Asked, reply: Reply): string | undefin
     case 'info':
       return Buffer.isBuffer(reply) ? undefined : 'the reply to INFO is no text'
     case 'cluster':
-      return subcommandOf(args) === 'slots' ? slotsFault(reply) : undefined
+      return subcommandOf(args) === 'slots' ? slotsProblem(reply) : undefined
     case 'sentinel':
-      return sentinelFault(subcommandOf(args), reply)
+      return sentinelProblem(subcommandOf(args), reply)
     default:
       return undefined
   }
@@ -33,7 +34,7 @@ export function misshapen({ name, args }: Asked, reply: Reply): string | undefin
 const subcommandOf = (args: readonly unknown[]): string => String(args[0]).toLowerCase()
 
 /** ioredis asks all Sentinels named, one after the other, before it gives up. */
-function sentinelFault(subcommand: string, reply: Reply): string | undefined {
+function sentinelProblem(subcommand: string, reply: Reply): string | undefined {
   switch (subcommand) {
     case 'get-master-addr-by-name':
       return reply === null || isServer(reply) ? undefined : 'the Sentinel names an invalid address of the master'
@@ -58,7 +59,7 @@ function isServer(reply: Reply): boolean {
 const isFieldList = (reply: Reply): boolean =>
   Array.isArray(reply) && reply.length % 2 === 0 && reply.every((each) => Buffer.isBuffer(each))
 
-function slotsFault(reply: Reply): string | undefined {
+function slotsProblem(reply: Reply): string | undefined {
   if (!Array.isArray(reply) || reply.length > slots) return 'the reply to CLUSTER SLOTS is no list of slots'
   let nodes = 0
   for (const range of reply) {

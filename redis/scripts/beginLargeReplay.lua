@@ -1,6 +1,6 @@
 --[[
   First command of the MULTI that replays an entry of too many fields for Lua: notes the stream's last id. Behind it comes the client's
-  own XADD, then endLargeReplay. Somebody else's replay of the record changes `replays`, which the client watches.
+  own XADD, then endLargeReplay. Another replay of the record changes `replays`, which the client watches.
 
   MULTI
 

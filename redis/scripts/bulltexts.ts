@@ -1,5 +1,5 @@
 /**
- * BullMQ's own Lua inside ours. A Redis script cannot call another one, so the text of BullMQ's add and removal goes where a script
+ * BullMQ's own Lua inside ours. A Redis script cannot call another one. So the text of BullMQ's add and removal goes where a script
  * of this folder has the line `-- @bullmq add` or `-- @bullmq remove`. It is read from the installed package (bullmq/queue.ts).
  */
 export interface BullTexts {

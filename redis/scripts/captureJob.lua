@@ -1,8 +1,8 @@
 --[[
   Makes a failed job a dead letter and removes it, in one step; where stream and queue are together.
 
-  The first write is the note of the last but one, still empty: where Redis refuses it, nothing has happened, and where it took the
-  empty one it takes the full one.
+  The first write is the note `spRecorded`, still empty. If Redis refuses it, nothing has happened. If Redis takes the empty note, it
+  also takes the full one after the record.
 
   KEYS
     stream          stream

@@ -29,8 +29,8 @@
     seen            integer   ids dealt with, from the first on
 
   WRITES
-    1 HSET stats group                what it holds already; refused for want of memory, before XCLAIM counts a delivery that cannot
-                                      succeed: then nothing was claimed
+    1 HSET stats group                the value that it holds already. Without memory Redis refuses here, before XCLAIM counts a delivery
+                                      that cannot succeed: then nothing was claimed
     2 per id: deadLetterTrimmed's, or XCLAIM
                                       a refused record is returned; a refused XCLAIM ends the claiming, and what was done before is
                                       returned, or its error where nothing was

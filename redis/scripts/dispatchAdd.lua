@@ -2,8 +2,10 @@
   Adds entries in Stream mode. It reads the mode that the operator keeps in Redis and adds in one step, so that whatever is dispatched
   after a flip goes the new way, and nothing goes both.
 
-  Consumers of a release before options of a request drop them without a word, and so do consumers whose pipeline allows none. So options
+  Consumers of a release that does not know options of a request drop them silently. So do consumers whose pipeline allows none. So options
   are added only while every registered consumer with a heartbeat says in it that it takes them.
+
+  Entries of one call mostly have the same fields. So names are sent once for each shape, and an entry names its shape.
 
   KEYS
     stream      stream
@@ -15,11 +17,12 @@
                           needs the right to write those
     heartbeats  text      what the keys of heartbeats begin with
     maxEntries  integer   approximate bound of the stream's length; 0 for none
-    lengths     integer[] per entry: the number of its strings
-    strings     text[]    field, value, … of all entries
+    shapes      bytes     MessagePack list, per shape: the number of its fields, and their names
+    entries     bytes     MessagePack list, per entry: number of its shape, from 1 on, and the values; 0 for the next of the texts
+    texts       text[]    long values, which would be copied twice if they were packed
 
   REPLY
-    ids         text[]?   of the entries; nothing when the mode is Direct, or a consumer takes no options
+    ids         text      of the entries, with blanks between; empty when the mode is Direct, or a consumer takes no options
     dropping    text      name of a consumer that takes no options; empty where all do
 
   WRITES
@@ -29,24 +32,41 @@
 -- @include rights
 local kept = modeKeys[1] and redis.call('GET', modeKeys[1])
 if kept == 'Stream' or kept == 'Direct' then mode = kept end
-if mode == 'Direct' then return {false, ''} end
+if mode == 'Direct' then return {'', ''} end
 if registry ~= '' then
   local barred = forbidden('HGETALL', registry) or forbidden('GET', heartbeats .. '-')
   if barred then return barred end
   for name in pairs(fields(redis.call('HGETALL', registry))) do
     local beat = redis.call('GET', heartbeats .. name)
-    if beat and not string.find(beat, '"takesOptions":true', 1, true) then return {false, name} end
+    if beat and not string.find(beat, '"takesOptions":true', 1, true) then return {'', name} end
   end
 end
-local ids, at = {}, 1
-for i, length in ipairs(lengths) do
-  local command = {'XADD', stream}
-  if maxEntries > 0 then
-    command[3], command[4], command[5] = 'MAXLEN', '~', maxEntries
-  end
-  command[#command + 1] = '*'
-  for j = at, at + length - 1 do command[#command + 1] = strings[j] end
-  ids[i] = redis.call(unpack(command))
-  at = at + length
+local first = maxEntries > 0 and {'MAXLEN', '~', maxEntries, '*'} or {'*'}
+shapes, entries = cmsgpack.unpack(shapes), cmsgpack.unpack(entries)
+-- One table of arguments per shape, which each entry of the shape fills again.
+local rows, at = {}, 1
+while at <= #shapes do
+  local row = {unpack(first)}
+  local begun = #row
+  for i = 1, shapes[at] do row[begun + 2 * i - 1], row[begun + 2 * i] = shapes[at + i], '' end
+  rows[#rows + 1] = {arguments = row, value = begun + 2, last = #row}
+  at = at + shapes[at] + 1
 end
-return {ids, ''}
+local ids, long = {}, 0
+at = 1
+while at <= #entries do
+  local row = rows[entries[at]]
+  local arguments, last = row.arguments, row.last
+  for i = row.value, last, 2 do
+    at = at + 1
+    local value = entries[at]
+    if value == 0 then
+      long = long + 1
+      value = texts[long]
+    end
+    arguments[i] = value
+  end
+  ids[#ids + 1] = redis.call('XADD', stream, unpack(arguments, 1, last))
+  at = at + 1
+end
+return {table.concat(ids, ' '), ''}

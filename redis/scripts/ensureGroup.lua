@@ -39,9 +39,14 @@ if refused(made) then
 end
 if not remembered then redis.call('HSET', stats, 'group', group) end
 -- A group that an earlier version made has no time: it gets one now.
-local now, held = digits(serverNow()), redis.call('HMGET', stats, 'born', 'began')
-if not held[1] then redis.call('HSET', stats, 'born', now) end
-if outcome ~= 'exists' or not held[2] then redis.call('HSET', stats, 'began', now) end
+local now, held = serverNow(), redis.call('HMGET', stats, 'born', 'began')
+if not held[1] then redis.call('HSET', stats, 'born', digits(now)) end
+if outcome ~= 'exists' or not held[2] then
+  -- This time also identifies the group, so one made again within a millisecond gets the next. A time far ahead is no clock's.
+  local ahead = (tonumber(held[2]) or 0) - now
+  if ahead >= 0 and ahead < 1000 then now = now + ahead + 1 end
+  redis.call('HSET', stats, 'began', digits(now))
+end
 if outcome ~= 'exists' then
   redis.call('HDEL', stats, 'base', 'seen')
   account(stream, group, stats)

@@ -13,9 +13,9 @@
     items         rows
       .jobId      text
       .origin     text      id of the stream entry, or direct; kept in the mark
-      .add        parts     first argument of the add (lib/bullAdd.lua, lib/specialisedAdd.lua)
-      .options    parts     third argument of BullMQ's add; else empty
-    data          bytes[]   per item: the second argument of the add
+    adds          bytes[]   per item: the first argument of BullMQ's add; none for the specialised add
+    data          bytes[]   per item: the second, which is the job's data
+    options       bytes[]   per item: the third, or the options as JSON (lib/specialisedAdd.lua)
 
   REPLY
     waiting       integer   jobs that wait, for a worker or for their time
@@ -24,31 +24,29 @@
   WRITES
     1 per item: forwardJob's (lib/forwardJob.lua)   a refusal leaves nothing of that item's job
 ]]
--- @include queueKeys
+-- @include queueState
 -- @include forwardJob
 -- @include bullAdd
 -- @include specialisedAdd
--- @include waitingJobs
 -- @include clock
-local wrong = wrongQueueKey(queue)
+local state, adder, stands
+local found, total = {ids = {}, keys = {}, marks = marks, origins = {}}, 0
+for jobId, origin in items() do
+  total = total + 1
+  found.ids[total], found.keys[total], found.origins[total] = jobId, queue .. jobId, origin
+end
+local function read()
+  state = readQueue(queue)
+  adder = job and createSpecialisedAdd(queue, job, requestCopy, state) or createBullAdd(queue, addKeys, requestCopy)
+  stands = standingIn(found.keys, marks)
+end
+local wrong = wrongQueueKey(queue, readParts) or wrongWhileReading(read, function() return wrongQueueKey(queue) end)
 if wrong then return wrong end
-local waiting = waitingJobs(queue)
-local adder = job and createSpecialisedAdd(queue, job, requestCopy) or createBullAdd(queue, addKeys, requestCopy)
-local forwarding = createForwarding(queue, adder, windowMs, serverNow())
-local index = 0
-for jobId in items() do
-  index = index + 1
-  forwarding.decide(index, jobId, marks[index])
-end
+local how = {stands = stands, windowMs = windowMs, now = serverNow(), held = state.held}
+local forwarding = createForwarding(queue, adder, found, how)
+for index = 1, total do forwarding.decide(index) end
 forwarding.makeWay()
-index = 0
-for _, origin, add, options in items() do
-  index = index + 1
-  forwarding.add(index, origin, add, data[index], options)
-end
-local outcomes, added = forwarding.finish(), 0
-for i, outcome in ipairs(outcomes) do
-  if outcome == 'forwarded' then added = added + 1 end
-  outcomes[i] = refused(outcome) and 'refused:' .. refused(outcome) or outcome
-end
-return {waiting + added, outcomes}
+for index = 1, total do forwarding.add(index, adds[index], data[index], options[index]) end
+local added, outcomes = forwarding.finish()
+for i, outcome in ipairs(outcomes) do outcomes[i] = refused(outcome) and 'refused:' .. refused(outcome) or outcome end
+return {state.waiting + added, outcomes}

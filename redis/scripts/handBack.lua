@@ -39,7 +39,7 @@ for _, row in ipairs(held) do
   if rows.bytes() > 1048576 then break end
   local count = row[4] > 0 and row[4] - 1 or 0
   local outcome, stop = nil, nil
-  if rows.locate(row) == 'gone' then outcome = rows.bury(row)
+  if rows.locate(row) == 'gone' then outcome = rows.deadLetter(row)
   else outcome, stop = rows.claim(consumer, row, 'IDLE', idleMs, 'RETRYCOUNT', count, 'JUSTID') end
   if stop then
     stopped = stop.err

@@ -12,7 +12,7 @@
     group       text
     consumer    text
     uid         text
-    told        text      JSON object, to which the server's time is added
+    body        text      JSON object, to which the server's time is added
     ttlMs       integer
 
   REPLY
@@ -43,5 +43,5 @@ else
 end
 if floor then redis.call('HSET', stats, 'floor', floor) end
 redis.call('HSET', registry, consumer, uid)
-redis.call('SET', heartbeat, '{"at":' .. digits(now) .. ',' .. string.sub(told, 2), 'PX', ttlMs)
+redis.call('SET', heartbeat, '{"at":' .. digits(now) .. ',' .. string.sub(body, 2), 'PX', ttlMs)
 return {redis.call('GET', nudge) or '0', held, digits(now)}

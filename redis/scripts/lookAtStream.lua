@@ -18,7 +18,7 @@
     mostText      integer   characters of a name or a uid; a longer one is not ours
     ledger        text[]    fields of the ledger
 
-  REPLY raw       scaling/replies.ts reads it. What does not exist ends it: the type where the stream is none, the stream without the group.
+  REPLY raw       scaling/replies.ts reads it. It ends early: after the type if the key is no stream, after the stream if the group is missing.
 
   WRITES
     none
@@ -112,7 +112,7 @@ found[11] = consumersOf()
 local present = {}
 for i, consumer in ipairs(found[11]) do present[i] = consumer[1] end
 found[2] = registered(present)
--- What retention said last of an entry that it waits for, if that is still so.
+-- Retention's last report of an entry that it waits for, if that still holds.
 local since, kind, id, holder = string.match(redis.call('HGET', stats, 'pin') or '', '^(%d+) (%a+) (%S+) (.*)$')
 local held = holder and groupOf(stream, holder)
 if held and first and not before(id, first[1]) then

@@ -1,6 +1,7 @@
 --[[
   The portable path, last command of its MULTI: marks the keys whose job is there. A job that the add before it left half-made is marked,
-  too: the client withdraws it, and a mark beside an unfinished job is not believed before BullMQ knows where the job is.
+  too: the client withdraws it, and a mark beside an unfinished job is not believed before BullMQ knows where the job is. A job that is where
+  the add has put it gets a note of that (lib/forwardJob.lua), and BullMQ need not be asked.
 
   MULTI
 
@@ -8,6 +9,7 @@
     marks       string[]  one per job
     jobs        hash[]
     guards      hash[]    of all jobs that guardJobs looked at
+    queue       any       prefix of the queue's keys, with its last colon
 
   ARGV
     windowMs    integer   life of a mark
@@ -22,7 +24,27 @@
     per job:
     1 SET mark            a refusal leaves a job without a mark; the client withdraws it
     2 HSET job spRequest  a refusal leaves a job without its copy; the client withdraws it
+    3 HSET job spAdded    a refusal leaves a job that BullMQ is asked for
 ]]
+-- @include replies
+-- The adds before it put each job at an end of a list, or into a set.
+local function placedJobs()
+  local placed = {}
+  if #jobs == 0 then return placed end
+  for _, list in ipairs({'wait', 'paused'}) do
+    for _, range in ipairs({{0, #jobs - 1}, {-#jobs, -1}}) do
+      for _, id in ipairs(redis.call('LRANGE', queue .. list, range[1], range[2])) do placed[queue .. id] = true end
+    end
+  end
+  for _, set in ipairs({'delayed', 'prioritized'}) do
+    for _, job in ipairs(jobs) do
+      if not placed[job] and redis.call('ZSCORE', queue .. set, string.sub(job, #queue + 1)) then placed[job] = true end
+    end
+  end
+  return placed
+end
+local placed = attempt(placedJobs)
+if refused(placed) then placed = {} end
 local made, guarded = {}, {}
 for _, job in ipairs(guards) do
   if redis.call('HGET', job, 'spGuard') then
@@ -38,6 +60,7 @@ for i = 1, #jobs do
     if requestCopy and not redis.call('HGET', jobs[i], 'spRequest') then
       redis.call('HSET', jobs[i], 'spRequest', redis.call('HGET', jobs[i], 'data') or '')
     end
+    if placed[jobs[i]] then send('HSET', jobs[i], 'spAdded', '1') end
   end
 end
 return {made}

@@ -1,15 +1,13 @@
 /**
- * A script's many arguments as one: a MessagePack list of texts, which `cmsgpack.unpack` makes into a table. Ten arguments an
- * entry cost the client and the server more as arguments of a command (a header, a buffer and an object each) than all the rest
- * of forwarding it. Only what is long stays an argument of its own: Redis 7 hashes every byte of each string that enters Lua, so
- * a payload that came packed would be hashed twice.
+ * A script's many arguments as one: a MessagePack list of texts, which `cmsgpack.unpack` makes into a table. Ten arguments of a
+ * command for each entry need a header, a buffer and an object each. They cost client and server more than all the rest of
+ * forwarding. Only long values, such as a job's data and options, stay arguments of their own. Redis 7 hashes every byte of each string
+ * that enters Lua, so a packed payload would be hashed twice.
  */
 interface Packer {
   text(value: string): void
   /** Appends a number; it arrives as Lua's. */
   integer(value: number): void
-  /** Appends one text made of parts, which are UTF-8 or already bytes. */
-  joined(parts: readonly (string | Uint8Array)[]): void
   /** The list; nothing may be appended afterwards. */
   finish(): Buffer
 }
@@ -29,34 +27,36 @@ export function createPacker(capacity: number): Packer {
     packed.copy(larger, 0, 0, at)
     packed = larger
   }
-  const put = (value: string | Uint8Array) => {
-    if (typeof value === 'string') at += packed.write(value, at)
-    else {
-      packed.set(value, at)
-      at += value.length
-    }
-  }
-  const joined = (parts: readonly (string | Uint8Array)[]) => {
-    let most = textHeader
+  const text = (value: string) => {
+    const { length } = value
     // Three bytes is the most that a UTF-16 unit takes in UTF-8.
-    for (const part of parts) most += typeof part === 'string' ? part.length * 3 : part.length
-    reserve(most)
+    reserve(textHeader + length * 3)
     const header = at
     at += textHeader
-    for (const part of parts) put(part)
+    const bytes = packed.write(value, at)
+    at += bytes
     packed[header] = 0xdb
-    packed.writeUInt32BE(at - header - textHeader, header + 1)
+    packed[header + 1] = bytes >>> 24
+    packed[header + 2] = bytes >>> 16
+    packed[header + 3] = bytes >>> 8
+    packed[header + 4] = bytes
     count += 1
   }
   return {
-    text: (value) => joined([value]),
+    text,
     integer(value) {
+      if (Object.is(value & 127, value)) {
+        reserve(1)
+        packed[at] = value
+        at += 1
+        count += 1
+        return
+      }
       reserve(9)
       packed[at] = 0xcb
       at = packed.writeDoubleBE(value, at + 1)
       count += 1
     },
-    joined,
     finish() {
       packed[0] = 0xdd
       packed.writeUInt32BE(count, 1)

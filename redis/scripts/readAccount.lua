@@ -50,10 +50,10 @@ local function stat(name) return tonumber(redis.call('HGET', stats, name) or '0'
 -- Without a sum, Redis' own lag replaces it.
 local sum = state.group.lag
 if state.base then
-  sum = state.added - state.base - state.settled - state.trimmedPending - state.group.pending - (state.told - state.lostBefore)
+  sum = state.added - state.base - state.settled - state.trimmedPending - state.group.pending - (state.reported - state.lostBefore)
 end
 return {
   now, 1, 1, digits(stat('born')), digits(stat('began')), digits(state.added), length, first, state.cursor, last, digits(state.settled),
   digits(stat('forwarded')), digits(stat('duplicates')), digits(stat('dead')), digits(state.trimmedPending),
-  digits(state.told), state.unaccounted + state.undecided, state.group.pending, state.waiting or false, sum or false, digits(records)
+  digits(state.reported), state.unaccounted + state.undecided, state.group.pending, state.waiting or false, sum or false, digits(records)
 }

@@ -66,7 +66,7 @@ local found = {released = 0, trimmed = 0, seen = 0}
 for _, row in ipairs(page) do
   if rows.bytes() > 1048576 then break end
   local outcome, stop = nil, nil
-  if rows.locate(row) == 'gone' then outcome = rows.bury(row)
+  if rows.locate(row) == 'gone' then outcome = rows.deadLetter(row)
   elseif row[3] < minIdleMs then outcome, stop = rows.claim(name, row, 'IDLE', minIdleMs, 'JUSTID') end
   if stop then
     found.stopped = stop.err

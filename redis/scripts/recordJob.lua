@@ -1,8 +1,8 @@
 --[[
   Writes the dead letter of a failed job, once per failure; where the queue is elsewhere.
 
-  The token is first written empty, which says nothing: where Redis refuses that, nothing has happened, and where it took the empty
-  one it takes the full one after the record.
+  The token is first written empty, which means that nothing is recorded yet. If Redis refuses it, nothing has happened. If Redis takes
+  the empty token, it also takes the full one after the record.
 
   KEYS
     stream          stream

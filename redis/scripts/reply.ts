@@ -1,4 +1,4 @@
-/** Reads the replies of scripts. What is not of the expected form is an error, never a number that is none. */
+/** Reads the replies of scripts. A value of another form is an error, never a number that is none. */
 import { failure } from '../../api/errors.ts'
 
 function unexpected(script: string, wanted: string, value: unknown) {
@@ -34,10 +34,6 @@ export function maybeInteger(value: unknown, script: string): number | undefined
 
 export function texts(value: unknown, script: string): readonly string[] {
   return list(value, script).map((item) => text(item, script))
-}
-
-export function maybeTexts(value: unknown, script: string): readonly string[] | undefined {
-  return value === null ? undefined : texts(value, script)
 }
 
 export function integers(value: unknown, script: string): readonly number[] {

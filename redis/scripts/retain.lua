@@ -1,5 +1,5 @@
 --[[
-  Retention in one step: a group made, or an entry read or claimed, between looking and trimming would lose data.
+  Retention in one step. With two steps, a group made in between, or an entry read or claimed, would lose data.
   redis/stream/retention.ts says how calls make a round, and what is measured.
 
   KEYS
@@ -21,7 +21,7 @@
     pinGroup       text      the group that holds back what is old enough; empty when none does
     pinKind        text      pending or unread
     pinId          text      the entry it holds
-    pinnedMs       integer   since when this entry has been holding, at least
+    pinnedMs       integer   how long this entry has been holding, at least
     nodeEntries    integer   mean entries of a stream's node
     unaccounted    integer   as auditLedger says
     undecided      integer
@@ -85,7 +85,7 @@ local bound = pinned and pin.id or old
 local barred = redis.acl_check_cmd and not redis.acl_check_cmd('HSET', stats, 'lost', '0')
 if barred then return redis.error_reply('NOPERM the user may not HSET ' .. stats) end
 local settled, cut, unread = 0, 0, 0
--- Without our group nobody knows what it has read: it is made again where it was.
+-- Without our group it is unknown which entries it has read: it is made again where it was.
 if state and pin.groups > 0 then settled = trimBelow(stream, bound, budget, math.huge, 128) end
 local over = maxEntries > 0 and redis.call('XLEN', stream) - maxEntries or 0
 if over > 0 then
@@ -100,12 +100,12 @@ if over > 0 then
 end
 
 if state then
-  state.told = state.told + unread
+  state.reported = state.reported + unread
   state.seen.gone = state.seen.gone + settled + cut
   state.seen.sumUnread = state.seen.sumUnread - unread
   local recorded = attempt(record, stats, state)
   if refused(recorded) then
-    -- What was cut is gone: it is counted by another command, and the sum begins anew.
+    -- Cut entries are gone. Another command counts them, and the sum begins anew.
     attempt(redis.call, 'HINCRBY', stats, 'lost', unread)
     attempt(redis.call, 'HDEL', stats, 'base', 'seen')
     return recorded

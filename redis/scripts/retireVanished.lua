@@ -1,6 +1,7 @@
 --[[
-  Takes the name of a process out of group and registry that ended long ago without leaving. Nothing is lost where it errs: who lives
-  registers again with its next heartbeat. A name that the group does not know has read nothing, and goes as soon as its heartbeat has.
+  Removes a name from group and registry if its process ended long ago without leaving. An error of this judgement loses nothing: a living
+  process registers again with its next heartbeat. A name that the group does not know has read nothing. It goes once its heartbeat has
+  expired.
 
   KEYS
     stream     stream

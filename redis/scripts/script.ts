@@ -1,14 +1,14 @@
 /**
- * Lua scripts as values: named, with their text, run on any connection or queued on a pipeline. ioredis' `defineCommand` sends
- * EVALSHA and falls back to EVAL on NOSCRIPT, so a server that lost its script cache (restart, failover) needs no care here.
+ * Lua scripts as values: named, with their text, run on any connection or queued on a pipeline. Calls go by EVALSHA, and by EVAL where
+ * the server answers NOSCRIPT. So a server that lost its script cache in a restart or failover needs no care here. On connections of
+ * another ioredis its own `defineCommand` does the same.
  */
 import { createHash } from 'node:crypto'
 import type { ChainableCommander } from 'ioredis'
-import { failureOn, isCluster, type RedisConnection } from '../connect/connection.ts'
+import { failureOn, isCluster, type RedisConnection, rethrowOn } from '../connect/connection.ts'
+import { callEncoded, encodedScript, type ScriptArgument, takesEncodedCalls } from './encodedcall.ts'
 
-type ScriptArgument = string | number | Buffer
-
-export interface Script {
+interface Script {
   readonly name: string
   readonly lua: string
   /** Runs it; replies with strings. Throws catalogued errors. */
@@ -33,25 +33,25 @@ export function defineScript(name: string, text: string): Script {
     connection.defineCommand(command, { lua })
     defined.add(connection)
   }
-  const invoke = async (
-    connection: RedisConnection,
-    method: string,
-    keys: readonly string[],
-    args: readonly ScriptArgument[],
-  ) => {
-    define(connection)
-    const call: unknown = Reflect.get(connection, method)
+  // No async function: it would keep the arguments, with the payloads of a batch, alive until the reply arrives.
+  const encoded = encodedScript(lua)
+  const invoke = (connection: RedisConnection, buffers: boolean, keys: readonly string[], args: readonly ScriptArgument[]) => {
     try {
-      return await (call as Invoke).call(connection, keys.length, ...keys, ...args)
+      if (takesEncodedCalls(connection)) {
+        return callEncoded(connection, encoded, keys, args, buffers ? null : 'utf8').catch(rethrowOn(connection))
+      }
+      define(connection)
+      const call: unknown = Reflect.get(connection, buffers ? `${command}Buffer` : command)
+      return (call as Invoke).call(connection, keys.length, ...keys, ...args).catch(rethrowOn(connection))
     } catch (thrown) {
-      throw failureOn(connection, thrown)
+      return Promise.reject(failureOn(connection, thrown))
     }
   }
   return {
     name,
     lua,
-    run: async (connection, keys, args) => await invoke(connection, command, keys, args),
-    runBuffer: async (connection, keys, args) => await invoke(connection, `${command}Buffer`, keys, args),
+    run: (connection, keys, args) => invoke(connection, false, keys, args),
+    runBuffer: (connection, keys, args) => invoke(connection, true, keys, args),
     queue: (multi, keys, args) => void multi.eval(lua, keys.length, ...keys, ...args),
   }
 }

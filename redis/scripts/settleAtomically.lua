@@ -1,8 +1,8 @@
 --[[
   The atomic path: forwards and dead-letters the entries of a piece of a batch, and acknowledges them, in one step.
 
-  Entries that were read together are neighbours in the pending list, so one XPENDING answers for nearly all. What it misses
-  (entries of others in between, ids out of order) is looked up by itself.
+  Entries that were read together are neighbours in the pending list, so one XPENDING answers for nearly all. The entries that
+  it misses (entries of others in between, ids out of order) are looked up one by one.
 
   KEYS
     stream           stream
@@ -14,7 +14,7 @@
   ARGV
     group            text
     maxDeadLetters   integer   records that the dead-letter stream may hold
-    maxDeliveries    integer   an entry delivered more often is dead-lettered
+    maxDeliveries    integer   an entry with more deliveries, this one included, becomes a dead letter
     queue            text      prefix of the queue's keys, with its last colon
     windowMs         integer   life of a mark
     requestCopy      flag      jobs keep their data as it came, beside what workers may change
@@ -27,66 +27,93 @@
       .id            text
       .redrives      integer
       .jobId         text
-      .add           parts     first argument of the add (lib/bullAdd.lua, lib/specialisedAdd.lua)
-      .options       parts     third argument of BullMQ's add; else empty
     letters          rows      to dead-letter
       .id            text
       .redrives      integer
       .hash          text      of the idempotency key; empty where none could be derived
       .reason        text
       .error         text
-    data             bytes[]   per entry: the second argument of the add
+    adds             bytes[]   per entry: the first argument of BullMQ's add; none for the specialised add
+    data             bytes[]   per entry: the second, which is the job's data
+    options          bytes[]   per entry: the third, or the options as JSON (lib/specialisedAdd.lua)
 
   REPLY
     waiting          integer   jobs that wait, for a worker or for their time
-    forwarded        text[]    per entry: forwarded, duplicate, gone; exhausted or rejected, with its record written; refused:<why>
+    forwarded        text[]    none where all were forwarded. Else per entry: forwarded, duplicate, gone; exhausted or rejected, with its record written; refused:<why>
                                where its job was refused; !<why> where its record was
     lettered         text[]    per letter: dead, gone, or !<why> where its record was refused
 
   WRITES
-    1 forwardJob's (lib/forwardJob.lua)              a refusal leaves the entries pending whose jobs it keeps away, and nothing of these
+    1 forwardJob's (lib/forwardJob.lua)              a refused job leaves nothing behind, and its entry stays pending
     2 XADD deadLetters, per letter                   a refusal leaves that entry pending
     3 acknowledge's (lib/settled.lua)                a refusal leaves everything pending: jobs end as duplicates; records are deleted
                                                      again, if that is not refused as well
 ]]
--- @include queueKeys
+-- @include queueState
 -- @include forwardJob
 -- @include bullAdd
 -- @include specialisedAdd
 -- @include deadLetterEntry
 -- @include settled
--- @include waitingJobs
 -- @include clock
-local wrong = wrongQueueKey(queue) or wrongType(stream, 'stream') or wrongType(stats, 'hash')
-if wrong then return wrong end
 local place = {stream = stream, deadLetters = deadLetters, stats = stats, group = group, max = maxDeadLetters}
-local now, waiting = serverNow(), waitingJobs(queue)
-local adder = job and createSpecialisedAdd(queue, job, requestCopy) or createBullAdd(queue, addKeys, requestCopy)
-local forwarding, pending = createForwarding(queue, adder, windowMs, now), createLetters(place)
-
-local rowOf = {}
-if count > 0 then
-  for _, row in ipairs(redis.call('XPENDING', stream, group, firstId, lastId, count)) do rowOf[row[1]] = row end
+local state, adder, rows, stands
+local ids, jobIds, keys, total = {}, {}, {}, 0
+for id, _, jobId in entries() do
+  total = total + 1
+  ids[total], jobIds[total], keys[total] = id, jobId, queue .. jobId
 end
-local function pendingRow(id) return rowOf[id] or redis.call('XPENDING', stream, group, id, id, 1)[1] end
-local function decideLetter(id, redrives, jobId, reason, failure)
+local function wrongReadKey() return wrongQueueKey(queue) or wrongType(stream, 'stream') end
+local function read()
+  state = readQueue(queue)
+  adder = job and createSpecialisedAdd(queue, job, requestCopy, state) or createBullAdd(queue, addKeys, requestCopy)
+  rows = count > 0 and redis.call('XPENDING', stream, group, firstId, lastId, count) or {}
+  stands = standingIn(keys, marks)
+end
+local wrong = wrongQueueKey(queue, readParts) or wrongType(stats, 'hash') or wrongWhileReading(read, wrongReadKey)
+if wrong then return wrong end
+local now = serverNow()
+local how = {stands = stands, windowMs = windowMs, now = now, held = state.held}
+local items = {ids = jobIds, keys = keys, marks = marks, origins = ids}
+local forwarding, pending = createForwarding(queue, adder, items, how), createLetters(place)
+
+-- Nearly always the rows are those of the entries, in their order.
+local rowOf, nextRow = nil, 1
+local function pendingRow(id)
+  local row = rows[nextRow]
+  if row and row[1] == id then
+    nextRow = nextRow + 1
+    return row
+  end
+  if not rowOf then
+    rowOf = {}
+    for _, each in ipairs(rows) do rowOf[each[1]] = each end
+  end
+  return rowOf[id] or redis.call('XPENDING', stream, group, id, id, 1)[1]
+end
+local function decideLetter(id, redrives, jobId, reason, failure, row)
   local letter = {reason = reason, error = failure, hash = string.sub(jobId, hashAt), redrives = redrives}
-  return pending.decide(id, letter, pendingRow(id))
+  return pending.decide(id, letter, row or pendingRow(id))
 end
 
--- Decide. An outcome that is known by now is kept; what has none is forwarded.
-local forwarded, lettered, index = {}, {}, 0
-for id, redrives, jobId in entries() do
-  index = index + 1
-  local row = pendingRow(id)
-  if not row then forwarded[index] = 'gone'
-  elseif row[4] > maxDeliveries then
-    local failure = 'delivered ' .. row[4] .. ' times; the ceiling is ' .. maxDeliveries
-    local outcome = decideLetter(id, redrives, jobId, 'MaxDeliveries', failure)
-    forwarded[index] = outcome == 'dead' and 'exhausted' or outcome
-  else
-    forwarded[index] = false
-    forwarding.decide(index, jobId, marks[index])
+-- Decide. decided: outcomes that are known by now, of entries that are not forwarded.
+local decided, lettered = {}, {}
+for index = 1, total do
+  local row = pendingRow(ids[index])
+  if not row then decided[index] = 'gone'
+  elseif row[4] > maxDeliveries then decided[index] = row
+  else forwarding.decide(index) end
+end
+if next(decided) then
+  local index = 0
+  for id, redrives, jobId in entries() do
+    index = index + 1
+    local row = decided[index]
+    if row and row ~= 'gone' then
+      local failure = 'delivered ' .. row[4] .. ' times; the ceiling is ' .. maxDeliveries
+      local outcome = decideLetter(id, redrives, jobId, 'MaxDeliveries', failure, row)
+      decided[index] = outcome == 'dead' and 'exhausted' or outcome
+    end
   end
 end
 for id, redrives, hash, reason, failure in letters() do
@@ -96,26 +123,25 @@ end
 
 -- Write: jobs, records, the acknowledgement.
 forwarding.makeWay()
-index = 0
-for id, _, _, add, options in entries() do
-  index = index + 1
-  if not forwarded[index] then forwarding.add(index, id, add, data[index], options) end
+for index = 1, total do
+  if not decided[index] then forwarding.add(index, adds[index], data[index], options[index]) end
 end
-local outcomes, settled, added = forwarding.finish(), {}, 0
-index = 0
-for id, redrives, jobId in entries() do
-  index = index + 1
-  if not forwarded[index] then
-    local outcome = outcomes[index]
-    if outcome == 'forwarded' or outcome == 'duplicate' then
-      settled[#settled + 1] = id
-      if outcome == 'forwarded' then added = added + 1 end
-    elseif refused(outcome) then outcome = 'refused:' .. refused(outcome)
+local added, outcomes = forwarding.finish()
+-- Usually these are all entries.
+local settled = ids
+if added < total then
+  settled = {}
+  local index = 0
+  for id, redrives, jobId in entries() do
+    index = index + 1
+    local outcome = decided[index] or outcomes[index]
+    if decided[index] then outcomes[index] = outcome
+    elseif outcome == 'forwarded' or outcome == 'duplicate' then settled[#settled + 1] = id
+    elseif refused(outcome) then outcomes[index] = 'refused:' .. refused(outcome)
     else
       outcome = decideLetter(id, redrives, jobId, 'SinkRejected', string.sub(outcome, 10))
-      if outcome == 'dead' then outcome = 'rejected' end
+      outcomes[index] = outcome == 'dead' and 'rejected' or outcome
     end
-    forwarded[index] = outcome
   end
 end
 local duplicates = #settled - added
@@ -133,16 +159,10 @@ local function textOf(id, outcome)
   local refusal = refused(refusals[id]) or refused(outcome)
   return refusal and '!' .. refusal or outcome
 end
-if #lettered > 0 or #settled < #forwarded then
-  index = 0
-  for id in entries() do
-    index = index + 1
-    forwarded[index] = textOf(id, forwarded[index])
-  end
-  index = 0
-  for id in letters() do
-    index = index + 1
-    lettered[index] = textOf(id, lettered[index])
-  end
+for index = 1, added < total and total or 0 do outcomes[index] = textOf(ids[index], outcomes[index]) end
+local index = 0
+for id in letters() do
+  index = index + 1
+  lettered[index] = textOf(id, lettered[index])
 end
-return {waiting + added, forwarded, lettered}
+return {state.waiting + added, added < total and outcomes or {}, lettered}

@@ -1,7 +1,7 @@
 /**
- * Proof, at start, that the specialised add leaves in Redis what BullMQ's own text leaves. Both ways add the same jobs to scratch queues of
- * their own, which are then compared part by part, events included: jobs of every kind to an empty queue, and jobs of the pipeline's own
- * options to queues in every state, among jobs of every standing.
+ * A proof at start that the specialised add leaves the same keys in Redis as BullMQ's own text. Both ways add the same jobs to
+ * scratch queues of their own. These are then compared part by part, events included. One round adds jobs of every kind to an empty
+ * queue. The others add jobs with the pipeline's own options to queues in every state, among jobs of every standing.
  */
 import { isDeepStrictEqual } from 'node:util'
 import type { CompiledJobOptions } from '../../api/compiled.ts'

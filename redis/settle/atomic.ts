@@ -1,8 +1,8 @@
 /**
- * The atomic path: per batch one script that, for each entry, looks whether it is still pending, whether it has been delivered
- * too often, whether its key is marked or its job exists, adds and marks it or writes its dead letter; one XACK at the end,
- * whose return goes into the ledger. A stale holder finds its entries gone; a rerun after a lost reply finds them settled;
- * there is nothing in between for a crash to fall into.
+ * The atomic path: one script for each batch. For each entry it checks whether the entry is still pending, whether it has been
+ * delivered too often, and whether its key is marked or its job exists. It then adds and marks the entry, or writes its dead
+ * letter. One XACK ends the batch, and its return goes into the ledger. A stale holder finds its entries gone, and a rerun after a
+ * lost reply finds them settled. There is no moment in between for a crash.
  *
  * The script holds Redis for some 20–70 µs an entry. A batch is therefore cut into pieces, and other clients get their turn
  * between them (pieces.ts). All are sent at once: over a distance a batch then still costs one round trip.
@@ -10,15 +10,16 @@
 import { asFailure, type StreamPipelineError } from '../../api/errors.ts'
 import { type AddOptions, type AddScript, addScriptFor } from '../bullmq/addscript.ts'
 import { createJobComposer, type JobCall } from '../bullmq/encoder/composer.ts'
-import { addOptionsOf, type BullQueue } from '../bullmq/queue.ts'
+import { addOptionsOf } from '../bullmq/joboptions.ts'
+import type { BullQueue } from '../bullmq/queue.ts'
 import { type AddWay, byBullText } from '../bullmq/specialisedadd.ts'
-import { type RedisConnection, rejectionOn } from '../connect/connection.ts'
+import { type RedisConnection, refusalOn } from '../connect/connection.ts'
 import { jobId } from '../keys.ts'
 import { type Placement, queueKey } from '../placement.ts'
 import type { DeadLetterReason } from '../record.ts'
 import { type SettleAtomicallyArguments, type SettleAtomicallyReply, settleAtomicallyWith } from '../scripts/generated.ts'
 import { unwritable } from '../stream/settlement.ts'
-import { type SettleOutcome, type SettlePath, settlementOf, type Verdict } from './path.ts'
+import { type Disposition, type SettleOutcome, type SettlePath, settlementOf } from './path.ts'
 import { groupsOf, inPlaces, piecesOf } from './pieces.ts'
 
 export function createAtomicPath(
@@ -30,6 +31,7 @@ export function createAtomicPath(
   /** Writers for requests with options of their own, by BullMQ's script that adds. The specialised add takes jobs that are all alike. */
   const writers = new Map<AddScript, Writer>()
   const made = (own: AddOptions, way: AddWay): Writer => ({
+    way,
     script: settleAtomicallyWith(bull.textsFor(own, way)),
     composer: createJobComposer(bull, target, way, undefined, own),
   })
@@ -40,8 +42,8 @@ export function createAtomicPath(
     return writer
   }
   const usual = made(target.jobOptions, options.add)
-  const writerOf = (verdict: Verdict) =>
-    verdict.kind === 'Bury' || verdict.item.asked === undefined ? usual : writerFor(addOptionsOf(target, verdict.item))
+  const writerOf = (verdict: Disposition) =>
+    verdict.kind === 'DeadLetter' || verdict.item.asked === undefined ? usual : writerFor(addOptionsOf(target, verdict.item))
   const keys = { stream: place.stream, deadLetters: place.deadLetters, stats: place.keys.stats }
   const fixed = {
     ...{ group: place.group, maxDeadLetters: place.maxDeadLetters, maxDeliveries: options.maxDeliveries },
@@ -62,30 +64,27 @@ export function createAtomicPath(
     return { reply, final: steps.map(({ verdict }) => verdict) }
   }
 
-  /** Why some entries stay pending. That of a job goes before that of a record, which may be only a lack of room. */
-  const failureIn = (texts: readonly string[]) => {
-    const refused = texts.find((text) => text.startsWith('refused:'))
-    if (refused !== undefined) return rejectionOn(connection, refused.slice('refused:'.length))
-    const unwritten = texts.find((text) => text.startsWith('!'))
-    return unwritten === undefined ? undefined : unwritable(connection, place, unwritten.slice(1))
-  }
-
-  const settlePiece = async (verdicts: readonly Verdict[], writer: Writer) => {
+  /** Apart from the wait for the reply, which keeps alive all that its function holds. */
+  const sendPiece = async (verdicts: readonly Disposition[], writer: Writer) => {
     const items = verdicts.flatMap((verdict) => (verdict.kind === 'Forward' ? [verdict.item] : []))
     const { calls, job } = await writer.composer.compose(items)
-    const { reply, final } = send(withRefusals(verdicts, calls), job, writer)
+    return send(withRefusals(verdicts, calls), job, writer)
+  }
+
+  const settlePiece = async (verdicts: readonly Disposition[], writer: Writer) => {
+    const { reply, final } = await sendPiece(verdicts, writer)
     const settled = await reply
     const texts = inOrder(final, settled)
     return {
       waiting: settled.waiting,
       outcomes: texts.map((text, index) => outcomeOf(final[index], text)),
-      failure: failureIn(texts),
+      failure: failureIn(connection, place, texts),
     }
   }
 
-  const settleGroup = async (verdicts: readonly Verdict[], writer: Writer) => {
-    const pieces = piecesOf(verdicts)
-    // All have ended before a failure of one is told: none may still be under way when the batch is tried again.
+  const settleGroup = async (verdicts: readonly Disposition[], writer: Writer) => {
+    const pieces = piecesOf(verdicts, writer.way)
+    // All have ended before a failure of one is reported: none may still be under way when the batch is tried again.
     const results = await Promise.allSettled(pieces.map((piece) => settlePiece(piece, writer)))
     const outcomes: SettleOutcome[] = []
     let waiting = 0
@@ -120,56 +119,74 @@ export function createAtomicPath(
 }
 
 interface Writer {
+  readonly way: AddWay
   readonly script: ReturnType<typeof settleAtomicallyWith>
   readonly composer: ReturnType<typeof createJobComposer>
 }
 
-type Burying = Extract<Verdict, { kind: 'Bury' }>
+type DeadLetterDisposition = Extract<Disposition, { kind: 'DeadLetter' }>
 
-/** A verdict after BullMQ has been asked: what it refuses to add is buried. */
+/** A disposition after BullMQ has been asked: an entry that it refuses to add becomes a dead letter. */
 type Step =
-  | { readonly verdict: Extract<Verdict, { kind: 'Forward' }>; readonly call: Extract<JobCall, { kind: 'Add' }> }
-  | { readonly verdict: Burying; readonly call?: never; readonly hash: string }
+  | { readonly verdict: Extract<Disposition, { kind: 'Forward' }>; readonly call: Extract<JobCall, { kind: 'Add' }> }
+  | { readonly verdict: DeadLetterDisposition; readonly call?: never; readonly hash: string }
 
 /** @param calls one per verdict to forward, in order */
-function withRefusals(verdicts: readonly Verdict[], calls: readonly JobCall[]): readonly Step[] {
+function withRefusals(verdicts: readonly Disposition[], calls: readonly JobCall[]): readonly Step[] {
   let next = 0
   return verdicts.map((verdict): Step => {
-    if (verdict.kind === 'Bury') return { verdict, hash: '' }
+    if (verdict.kind === 'DeadLetter') return { verdict, hash: '' }
     const call = calls[next++]
     if (call?.kind === 'Add') return { verdict, call }
     const { id, item, redrives } = verdict
     const error = call?.error ?? 'refused'
-    return { verdict: { kind: 'Bury', id, reason: 'SinkRejected', error, redrives }, hash: item.hash }
+    return { verdict: { kind: 'DeadLetter', id, reason: 'SinkRejected', error, redrives }, hash: item.hash }
   })
 }
 
-function contentsOf(steps: readonly Step[], scope: string): Pick<SettleAtomicallyArguments, 'entries' | 'letters' | 'data'> {
+function contentsOf(
+  steps: readonly Step[],
+  scope: string,
+): Pick<SettleAtomicallyArguments, 'entries' | 'letters' | 'adds' | 'data' | 'options'> {
   const entries: SettleAtomicallyArguments['entries'][number][] = []
   const letters: SettleAtomicallyArguments['letters'][number][] = []
+  const adds: (string | Buffer)[] = []
   const data: (string | Buffer)[] = []
+  const options: (string | Buffer)[] = []
   for (const step of steps) {
     const { id, redrives } = step.verdict
     if (step.call === undefined) {
       const { reason, error } = step.verdict
       letters.push({ id, redrives, hash: step.hash, reason, error: error.slice(0, 1_000).toWellFormed() })
     } else {
-      const { args, options } = step.call
-      entries.push({ id, redrives, jobId: jobId(scope, step.verdict.item.hash), add: args, options })
-      data.push(step.call.data)
+      const { call, verdict } = step
+      entries.push({ id, redrives, jobId: jobId(scope, verdict.item.hash) })
+      if (call.add !== undefined) adds.push(call.add)
+      data.push(call.data)
+      options.push(call.options)
     }
   }
-  return { entries, letters, data }
+  return { entries, letters, adds, data, options }
 }
 
-/** The script answers for entries and for letters apart. */
-function inOrder(final: readonly Verdict[], { forwarded, lettered }: SettleAtomicallyReply): readonly string[] {
+/** The script answers for entries and for letters apart, and says nothing of entries that were all forwarded. */
+function inOrder(final: readonly Disposition[], { forwarded, lettered }: SettleAtomicallyReply): readonly string[] {
   let entry = 0
   let letter = 0
-  return final.map(({ kind }) => (kind === 'Forward' ? forwarded[entry++] : lettered[letter++]) ?? '')
+  return final.map(({ kind }) =>
+    kind === 'Forward' ? (forwarded.length === 0 ? 'forwarded' : (forwarded[entry++] ?? '')) : (lettered[letter++] ?? ''),
+  )
 }
 
-function outcomeOf(verdict: Verdict | undefined, outcome: string): SettleOutcome {
+/** Why some entries stay pending. That of a job goes before that of a record, which may be only a lack of room. */
+function failureIn(connection: RedisConnection, place: Placement['place'], texts: readonly string[]) {
+  const refused = texts.find((text) => text.startsWith('refused:'))
+  if (refused !== undefined) return refusalOn(connection, refused.slice('refused:'.length))
+  const unwritten = texts.find((text) => text.startsWith('!'))
+  return unwritten === undefined ? undefined : unwritable(connection, place, unwritten.slice(1))
+}
+
+function outcomeOf(verdict: Disposition | undefined, outcome: string): SettleOutcome {
   const dead = (reason: DeadLetterReason, error: string) => ({ kind: 'dead', reason, error }) as const
   switch (outcome) {
     case 'forwarded':
@@ -181,7 +198,7 @@ function outcomeOf(verdict: Verdict | undefined, outcome: string): SettleOutcome
     case 'rejected':
       return dead('SinkRejected', 'BullMQ refused to add the job')
     case 'dead':
-      return verdict?.kind === 'Bury' ? dead(verdict.reason, verdict.error) : { kind: 'unsettled' }
+      return verdict?.kind === 'DeadLetter' ? dead(verdict.reason, verdict.error) : { kind: 'unsettled' }
     default:
       // The server refused the job or the record: the entry stays pending.
       return { kind: 'unsettled' }

@@ -1,8 +1,8 @@
 /**
- * How a process forwards. The composed script is used where its parts are known by their text and the self-test on this very server
- * passes; otherwise the portable way, and the reason is reported. Within it jobs are added by the specialised add where that is proven, too
- * (addtest.ts), and otherwise by BullMQ's own text. Consumers and Direct dispatch choose by the same rule: two ways at
- * once on one key have no common lock.
+ * How a process forwards. The composed script is used if the text of its parts is known, and the self-test on this very server
+ * passes. Otherwise the portable way is used, and the reason is reported. The composed script adds jobs by the specialised
+ * add where that is proven, too (addtest.ts), and otherwise by BullMQ's own text. Consumers and Direct dispatch choose by the same rule: two
+ * ways at once on one key have no common lock.
  */
 import type { CompiledPipeline } from '../../api/compiled.ts'
 import { type BullQueue, type BullScripts, fingerprint, openBullQueue } from '../bullmq/queue.ts'
@@ -22,7 +22,7 @@ import { selfTest } from './selftest.ts'
 import { createTwoStepPath } from './twostep.ts'
 
 /**
- * SHA-256 of the scripts that were read and tested in composition, and against the specialised add, by the BullMQ that has them.
+ * Version of BullMQ → SHA-256 of its scripts. They were read, and tested in composition and against the specialised add.
  */
 const knownScripts: ReadonlyMap<string, string> = new Map([
   ['6.7.0', '9ab11ce426740c8c4aec3e6738110cc1f4c74368fa802d142fa826693362cd8f'],
@@ -63,8 +63,8 @@ interface ChosenForwarder {
 }
 
 /**
- * The forwarder for a queue, without a stream: Direct dispatch. It adds by BullMQ's own text unless told: an application dispatches few
- * payloads at once, and would wait for the proof of the specialised add at its first dispatch.
+ * The forwarder for a queue, without a stream: Direct dispatch. By default it adds by BullMQ's own text. An application dispatches
+ * few payloads at once, and would wait for the proof of the specialised add at its first dispatch.
  */
 export async function chooseForwarder(
   connection: RedisConnection,

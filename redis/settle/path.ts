@@ -7,7 +7,7 @@
  * Split     the queue elsewhere: one script with the queue (mark, existing job, add, mark), `WAIT` for its replicas, then one
  *           with the stream. A crash between ends as `duplicate`.
  * Portable  a BullMQ whose scripts are unknown: lock, MULTI, release with the queue, then one script with the stream. A crash
- *           between ends as `duplicate`; its lock-expiry window is told in portable.ts.
+ *           between ends as `duplicate`; portable.ts describes its lock-expiry window.
  */
 
 import type { StreamPipelineError } from '../../api/errors.ts'
@@ -16,11 +16,11 @@ import type { DeadLetterReason } from '../record.ts'
 
 export type PathKind = 'Atomic' | 'Split' | 'Portable'
 
-/** What decoding made of an entry. */
-export type Verdict =
+/** The result of decoding an entry. */
+export type Disposition =
   | { readonly kind: 'Forward'; readonly id: string; readonly item: ForwardItem; readonly redrives: number }
   | {
-      readonly kind: 'Bury'
+      readonly kind: 'DeadLetter'
       readonly id: string
       readonly reason: DeadLetterReason
       readonly error: string
@@ -29,10 +29,10 @@ export type Verdict =
 
 export type SettleOutcome =
   | { readonly kind: 'forwarded' | 'duplicate' }
-  /** No longer pending: somebody else settled it. */
+  /** No longer pending: another consumer settled it. */
   | { readonly kind: 'gone' }
   | { readonly kind: 'dead'; readonly reason: DeadLetterReason; readonly error: string }
-  /** Somebody else is forwarding this key right now: still pending, ask again soon. */
+  /** Another forwarder holds this key right now: still pending, ask again soon. */
   | { readonly kind: 'contended' }
   /** Redis refused it, or did not answer, as the settlement's `failure` says: try again, which is safe. */
   | { readonly kind: 'unsettled' }
@@ -46,7 +46,7 @@ interface Settlement {
   readonly failure?: StreamPipelineError
 }
 
-/** What became of a batch of which a part may have failed: told for the rest, or it would count as `gone` when all is tried again. */
+/** The outcome of a batch, of which a part may have failed. The rest is reported too, or it would count as `gone` at the next try. */
 export function settlementOf(
   outcomes: readonly SettleOutcome[],
   waiting: number,
@@ -60,10 +60,10 @@ export function settlementOf(
 export interface SettlePath {
   readonly kind: PathKind
   /**
-   * Throws a catalogued error when Redis is away or refuses, and nothing is known to be settled: the outcome is then unknown, and
+   * Throws a catalogued error when Redis is away or refuses, and nothing is known to be settled. The outcome is then unknown, and
    * trying again is safe.
    */
-  settle(verdicts: readonly Verdict[]): Promise<Settlement>
+  settle(verdicts: readonly Disposition[]): Promise<Settlement>
   waiting(): Promise<number>
   close(): Promise<void>
 }

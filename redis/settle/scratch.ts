@@ -68,7 +68,7 @@ export async function inScratch(
     })
   } catch (thrown) {
     const failed = failureOn(connection, thrown)
-    // A server that is away or forbids something is told as that; one that cannot run the script is what this test is for.
+    // A server that is away or forbids something is reported as that. This test is for one that cannot run the script.
     if (failed.code !== 'RedisCommandFailed' && failed.code !== 'Internal') throw failed
     return `the composed script failed: ${failed.message}`
   } finally {
@@ -77,7 +77,7 @@ export async function inScratch(
   }
 }
 
-/** What could not be deleted now is still registered; the failure that matters has been told. */
+/** A key that could not be deleted now is still registered, and the failure that matters has been reported. */
 function ignoreCleanUp() {}
 
 const abandonedAfterMs = 60_000

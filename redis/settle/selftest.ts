@@ -1,12 +1,13 @@
 /**
- * Proof, at start, that the composed script does what BullMQ does: one job is added with `queue.add` to a scratch queue and one,
- * equal to the last option, by the composed script to another, and everything both left in Redis is compared. Then the two
- * branches that replace BullMQ's own judgement run: the same key again must be a duplicate, and a finished job older than the
- * window must make way. How the specialised add is proven, addtest.ts says.
+ * A proof at start that the composed script does the same as BullMQ. `queue.add` adds one job to a scratch queue. The composed
+ * script adds one with equal options to another queue. Then all their keys in Redis are compared. Then the two branches that
+ * replace BullMQ's own judgement run. The same key again must be a duplicate. A finished job older than the window must make way.
+ * addtest.ts proves the specialised add.
  */
 import { isDeepStrictEqual } from 'node:util'
 import { dataOf, type ForwardItem } from '../bullmq/item.ts'
-import { jobOptionsOf, recordAdd } from '../bullmq/queue.ts'
+import { jobOptionsOf } from '../bullmq/joboptions.ts'
+import { recordAdd } from '../bullmq/queue.ts'
 import type { RedisConnection } from '../connect/connection.ts'
 import { jobId } from '../keys.ts'
 import { type ForwardTarget, queueKey } from '../placement.ts'
@@ -14,7 +15,7 @@ import { createComposedForwarder } from './forwarders/composed.ts'
 import { noConfirmation } from './forwarders/replication.ts'
 import { inScratch, type Scratch } from './scratch.ts'
 
-/** What differs from BullMQ, or undefined when nothing does. Throws catalogued errors when Redis refuses. */
+/** The difference from BullMQ; undefined: none. Throws catalogued errors when Redis refuses. */
 export async function selfTest(connection: RedisConnection, target: ForwardTarget): Promise<string | undefined> {
   return await inScratch(connection, target, async (scratch) => await compare(connection, scratch))
 }
@@ -32,8 +33,8 @@ async function compare(connection: RedisConnection, scratch: Scratch): Promise<s
   if ((await once()) !== 'Forwarded') return 'the composed script did not forward'
   const [expected, actual] = await Promise.all([scratch.content(theirs, 'a'), scratch.content(ours, 'a')])
   for (const [part, value] of Object.entries(expected)) {
-    // Marks, and copies of requests, are none of BullMQ's.
-    if (!part.startsWith('mark of') && !isDeepStrictEqual(withoutCopy(actual[part]), value)) {
+    // Marks, and our own fields of jobs, are none of BullMQ's.
+    if (!part.startsWith('mark of') && !isDeepStrictEqual(withoutOwnFields(actual[part]), value)) {
       return `${part} differs from what queue.add writes`
     }
   }
@@ -41,9 +42,9 @@ async function compare(connection: RedisConnection, scratch: Scratch): Promise<s
   return await outlived(connection, ours.target, item, id, once)
 }
 
-function withoutCopy(value: unknown): unknown {
-  if (typeof value !== 'object' || value === null || !('spRequest' in value)) return value
-  const { spRequest: _, ...rest } = value
+function withoutOwnFields(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null || !('spAdded' in value)) return value
+  const { spAdded: _, spRequest: _copy, ...rest } = value as Readonly<Record<string, unknown>>
   return rest
 }
 
@@ -61,7 +62,7 @@ async function outlived(
   await connection.zrem(`${key}delayed`, id)
   await connection.zrem(`${key}prioritized`, id)
   await connection.zadd(`${key}completed`, '1', id)
-  // What belongs to a job beside its hash goes only with BullMQ's own removal.
+  // Keys of a job beside its hash go only with BullMQ's own removal.
   await connection.rpush(`${key}${id}:logs`, 'a line')
   await connection.del(scratch.keys.mark(item.hash))
   if ((await once()) !== 'Forwarded') return 'a finished job older than the window did not make way'

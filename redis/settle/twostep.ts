@@ -1,19 +1,19 @@
 /**
- * The split and portable ways of settling: first the queue, by a forwarder, then the stream. In this order, because what is
- * acknowledged first could be lost in between, and what is forwarded first has its mark.
+ * The split and portable ways of settling: first the queue, by a forwarder, then the stream. An entry that is acknowledged first
+ * could be lost in between. One that is forwarded first has its mark.
  *
- * Before both, the stream is asked what is still pending. On the atomic path this look is part of the one step and is a fence; here
- * it only narrows a window, but a wide one: a process that was stopped for longer than marks live, and then goes on, would
- * forward anew what others settled long ago.
+ * Before both, a script finds the entries that are still pending. On the atomic path this check is part of the one step, and is a
+ * fence. Here it only narrows a window, but a wide one. A process that was stopped for longer than marks live, and then goes on,
+ * would forward anew entries that others settled long ago.
  */
 
 import type { StreamPipelineError } from '../../api/errors.ts'
 import type { RedisConnection } from '../connect/connection.ts'
 import type { StreamPlace } from '../placement.ts'
 import { countDeliveries } from '../stream/pending.ts'
-import { type Burial, settleEntries } from '../stream/settlement.ts'
+import { type DeadLetterOrder, settleEntries } from '../stream/settlement.ts'
 import type { Forwarder, ForwardOutcome } from './forwarders/forwarder.ts'
-import { type SettleOutcome, type SettlePath, settlementOf, type Verdict } from './path.ts'
+import { type Disposition, type SettleOutcome, type SettlePath, settlementOf } from './path.ts'
 
 /** @param stream the stream's connection */
 export function createTwoStepPath(
@@ -42,9 +42,9 @@ export function createTwoStepPath(
       )
       const acknowledged = planned.flatMap((step) => (step.kind === 'Acknowledge' ? [step.id] : []))
       const duplicates = planned.filter((step) => step.kind === 'Acknowledge' && step.outcome === 'duplicate').length
-      const burials = planned.flatMap((step) => (step.kind === 'Bury' ? [step.burial] : []))
-      const result = await settleEntries(stream, place, acknowledged, burials, duplicates)
-      let buried = 0
+      const deadLetters = planned.flatMap((step) => (step.kind === 'DeadLetter' ? [step.deadLetter] : []))
+      const result = await settleEntries(stream, place, acknowledged, deadLetters, duplicates)
+      let written = 0
       const outcomes = planned.map((step): SettleOutcome => {
         switch (step.kind) {
           case 'Acknowledge':
@@ -55,9 +55,9 @@ export function createTwoStepPath(
             return { kind: 'unsettled' }
           case 'Gone':
             return { kind: 'gone' }
-          case 'Bury': {
-            const { reason, error } = step.burial
-            const outcome = result.burials[buried++]
+          case 'DeadLetter': {
+            const { reason, error } = step.deadLetter
+            const outcome = result.deadLetters[written++]
             if (outcome === 'refused') return { kind: 'unsettled' }
             return outcome === 'dead' ? { kind: 'dead', reason, error } : { kind: 'gone' }
           }
@@ -75,22 +75,22 @@ export function createTwoStepPath(
 
 type Step =
   | { readonly kind: 'Acknowledge'; readonly id: string; readonly outcome: 'forwarded' | 'duplicate' }
-  | { readonly kind: 'Bury'; readonly burial: Burial }
+  | { readonly kind: 'DeadLetter'; readonly deadLetter: DeadLetterOrder }
   | { readonly kind: 'Wait' }
   | { readonly kind: 'Unsettled'; readonly failure: StreamPipelineError }
   | { readonly kind: 'Gone' }
 
 const isWithin = (deliveries: number, ceiling: number) => deliveries > 0 && deliveries <= ceiling
 
-/** What is not forwarded at all. */
-function withheld({ id, item, redrives }: Extract<Verdict, { kind: 'Forward' }>, deliveries: number, ceiling: number): Step {
+/** Entries that are not forwarded at all. */
+function withheld({ id, item, redrives }: Extract<Disposition, { kind: 'Forward' }>, deliveries: number, ceiling: number): Step {
   if (deliveries === 0) return { kind: 'Gone' }
   const error = `delivered ${deliveries} times; the ceiling is ${ceiling}`
-  return { kind: 'Bury', burial: { id, reason: 'MaxDeliveries', error, hash: item.hash, redrives } }
+  return { kind: 'DeadLetter', deadLetter: { id, reason: 'MaxDeliveries', error, hash: item.hash, redrives } }
 }
 
-function plan(verdict: Verdict, outcome: ForwardOutcome | undefined): Step {
-  if (verdict.kind === 'Bury') return { kind: 'Bury', burial: verdict }
+function plan(verdict: Disposition, outcome: ForwardOutcome | undefined): Step {
+  if (verdict.kind === 'DeadLetter') return { kind: 'DeadLetter', deadLetter: verdict }
   const { id, item, redrives } = verdict
   switch (outcome?.kind) {
     case 'Forwarded':
@@ -98,7 +98,7 @@ function plan(verdict: Verdict, outcome: ForwardOutcome | undefined): Step {
     case 'Duplicate':
       return { kind: 'Acknowledge', id, outcome: 'duplicate' }
     case 'Rejected':
-      return { kind: 'Bury', burial: { id, reason: 'SinkRejected', error: outcome.error, hash: item.hash, redrives } }
+      return { kind: 'DeadLetter', deadLetter: { id, reason: 'SinkRejected', error: outcome.error, hash: item.hash, redrives } }
     case 'Failed':
       return { kind: 'Unsettled', failure: outcome.failure }
     case 'Contended':

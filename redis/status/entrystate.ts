@@ -15,10 +15,10 @@ export interface StatusPlace {
 
 export interface EntryStatus {
   readonly id: string
-  /** Unread: no consumer had it. Pending: a consumer holds it. Settled: acknowledged. Trimmed: the stream no longer holds it. */
+  /** Unread: no consumer has read it. Pending: a consumer holds it. Settled: acknowledged. Trimmed: no longer in the stream. */
   readonly state: 'Unread' | 'Pending' | 'Settled' | 'Trimmed'
   readonly consumer?: string
-  /** How often it was delivered, while it is pending. */
+  /** Deliveries so far, while it is pending. */
   readonly deliveries?: number
   /** When it was last delivered or renewed, milliseconds since 1970. */
   readonly deliveredAt?: number
@@ -113,7 +113,7 @@ function deadOf({ id, reason, error, deliveries, deadAt, originalId, redrives }:
   return { id, reason, error, deliveries, deadAt, entry: originalId, redrives }
 }
 
-export interface Scanned {
+interface Scanned {
   readonly entry?: string
   readonly dead: readonly DeadStatus[]
 }

@@ -9,31 +9,35 @@ import { type ForwardTarget, queueKey } from '../placement.ts'
 
 export type JobState =
   | ('Waiting' | 'Prioritized' | 'Delayed' | 'WaitingChildren' | 'Active')
-  /** At work when its worker last showed a sign of life: BullMQ moves it back soon. */
+  /** Its worker is gone: BullMQ moves the job back soon. */
   | ('Stalled' | 'Completed')
-  /** BullMQ gave it up. */
+  /** Its last attempt failed. */
   | 'Failed'
 
 export interface JobStatus {
   readonly id: string
   readonly name: string
   readonly state: JobState
-  /** Attempts that have begun, and those it may have. */
+  /** Attempts that have begun. */
   readonly attempts: number
+  /** Attempts that the job may have. */
   readonly maxAttempts: number
   readonly progress?: unknown
-  /** What its handler returned. */
+  /** The return value of the handler. */
   readonly result?: unknown
   /** Why the last attempt failed. */
   readonly error?: string
-  /** Times, milliseconds since 1970. */
+  /** When the job was added, milliseconds since 1970. */
   readonly addedAt: number
+  /** When a delayed job is due, milliseconds since 1970. */
   readonly dueAt?: number
+  /** When the last attempt began, milliseconds since 1970. */
   readonly startedAt?: number
+  /** When the job ended, milliseconds since 1970. */
   readonly finishedAt?: number
   /** Id of the entry it came from. */
   readonly entry?: string
-  /** How often its request came back from the dead letters. */
+  /** Replays of its request from the dead letters. */
   readonly redrives: number
 }
 

@@ -1,4 +1,4 @@
-/** What a person or program gives to ask for a request: the id of its entry or job, its key's hash, or the key itself. */
+/** The reference of a request: the id of its entry or job, its key's hash, or the key itself. */
 import type { CompiledPayload } from '../../api/compiled.ts'
 import { jobId } from '../keys.ts'
 import { givenKeyHash, keyHash } from '../payload/idempotency.ts'

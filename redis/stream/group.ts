@@ -1,8 +1,8 @@
 /**
- * The consumer group, made where it is missing. A group that never existed starts where the spec says. One that did exist and
- * is gone (FLUSHALL, DEL, a restore from an older backup) must never start at the end, which would lose entries, nor at 0 with
- * a retained history, which would run it all again: it starts at the floor that the heartbeats keep, below which everything
- * was settled. The ledger begins anew with a group. A floor beyond what the stream ever held belongs to another life of the stream, and 0 is right.
+ * The consumer group, made where it is missing. A group that never existed starts where the spec says. A group may be gone by
+ * FLUSHALL, DEL or a restore from an older backup. A new one at the end would lose entries. One at 0 with a retained history would
+ * run it all again. So it starts at the floor that the heartbeats keep: all entries below were settled. The ledger begins anew with
+ * a group. A floor beyond the stream's last id is of an earlier stream, and 0 is right.
  */
 import type { RedisConnection } from '../connect/connection.ts'
 import type { KeySpace } from '../keys.ts'

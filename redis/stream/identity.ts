@@ -1,6 +1,6 @@
 /**
  * Whose a consumer is. Names in a group say nothing: a pod's name comes again, a laptop's `ndvi-1` is on every laptop. So the
- * registry keeps, per name, who owns the process and which of its lives it is. Only the owner may judge that a life is over.
+ * registry keeps two ids for each name: that of the owner, and that of the process's life. Only the owner may judge that a life is over.
  *
  *   3f1c…-pipeline-uid/9a40…-pod-uid            a pod of the operator's
  *   local-host-4711-1763830000000/5f0e…         a child of a local run, or a consumer started by hand
@@ -17,7 +17,7 @@ export function formatIdentity({ owner, life }: Identity): string {
   return `${owner}/${life}`
 }
 
-/** Undefined for what is not of that form: somebody else's, whatever it is. */
+/** Undefined for what is not of that form: it is of another program. */
 export function parseIdentity(uid: string): Identity | undefined {
   const slash = uid.indexOf('/')
   const [owner, life] = [uid.slice(0, slash), uid.slice(slash + 1)]

@@ -1,27 +1,27 @@
 /**
- * The ledger: how many entries were lost unread. Redis counts every entry ever added; every entry of the group is later settled
- * (XACK's own returns are summed in the same scripts), dead-lettered as trimmed while pending, pending, or undelivered. What is
- * missing from that sum went otherwise:
+ * The ledger: how many entries were lost unread. Redis counts every entry ever added. Later every entry of the group is settled,
+ * dead-lettered as trimmed while pending, pending, or undelivered. The same scripts sum the returns of XACK. Entries missing from
+ * that sum went otherwise:
  *
  *     missing = entries-added − base − settled − trimmedPending − pending − undelivered
  *
- * The formula over `entries-read` that comes to mind was NULL in a quarter of random histories and sometimes wrong; this one
- * was right in all of 60,000. Undelivered is known without counting when nothing is, or when the stream's first entry lies past
- * the group's cursor, and entries are lost unread only by cuts that pass the cursor: so the sum is formed just then.
+ * The obvious formula over `entries-read` was NULL in a quarter of random histories, and sometimes wrong. This one was right in all
+ * of 60,000. Undelivered is known without counting if it is zero, or if the stream's first entry lies past the group's cursor. Only
+ * cuts that pass the cursor lose entries unread. So the sum is formed just then.
  *
- * An entry that is newly missing was either cut unread (lost), or taken by other hands: acknowledged by a stranger, forgotten by
- * XGROUP DELCONSUMER, skipped by XGROUP SETID. What was taken is *unaccounted* while it is in the stream. At most as
- * many were cut as left the stream, and Redis counts those too (entries-added − length). So, since the sum before:
+ * A newly missing entry was either cut unread (lost), or taken: acknowledged by another program, forgotten by XGROUP DELCONSUMER,
+ * skipped by XGROUP SETID. Taken entries are *unaccounted* while they are in the stream. At most as many were cut as left the
+ * stream, and Redis counts those too (entries-added − length). So, since the sum before:
  *
  * 1. Nothing left the stream, or only entries at or below the cursor: all were taken. Head trims pass the first entry, XDEL
  *    raises max-deleted-entry-id, so a look at both is proof; retention counts what it trims itself.
- * 2. The cursor has not moved: nobody read, so what the undelivered ones lack was cut. Exact.
- * 3. Nothing at or below the cursor is in the stream any more: they were cut, as far as anybody can know.
+ * 2. The cursor has not moved: nothing was read, so the missing undelivered ones were cut. Exact.
+ * 3. Nothing at or below the cursor is in the stream any more: they count as cut.
  * 4. Otherwise counts cannot tell: *undecided*, between two times. Once the last of them has left the stream they count as lost.
  *
- * What is not lost goes into `base`, so that the sum goes on exactly. A sum that falls (SETID backward, a restored stream) is
- * rebased and counted in `rebases`; what was lost before stays. Unaccounted entries end by leaving the stream, or by being
- * undelivered again. XSETID with a larger ENTRIESADDED looks like unread entries: they are undecided, and finally count as lost.
+ * The rest goes into `base`, so that the sum goes on exactly. A sum that falls (SETID backward, a restored stream) is rebased and
+ * counted in `rebases`; what was lost before stays. Unaccounted entries end by leaving the stream, or by being undelivered again.
+ * XSETID with a larger ENTRIESADDED looks like unread entries: they are undecided, and finally count as lost.
  */
 
 import { redisWord } from '../../api/quoting.ts'
@@ -29,8 +29,8 @@ import type { RedisConnection } from '../connect/connection.ts'
 import type { StreamPlace } from '../placement.ts'
 import { auditLedger as callAuditLedger } from '../scripts/generated.ts'
 
-export interface Ledger {
-  /** Entries cut unread so far; absent while it cannot be told without counting. */
+interface Ledger {
+  /** Entries cut unread so far; absent while only counting would show it. */
   readonly lost?: number
   /** Entries that other hands took and that are still in the stream, at most. */
   readonly unaccounted: number
@@ -49,7 +49,7 @@ export async function readLedger(connection: RedisConnection, place: StreamPlace
   return { ...missing, ...(lost === undefined ? {} : { lost }) }
 }
 
-/** Entries lost unread so far, or undefined while it cannot be told without counting. Throws catalogued errors. */
+/** Entries lost unread so far, or undefined while only counting would show it. Throws catalogued errors. */
 export async function auditLedger(connection: RedisConnection, place: StreamPlace): Promise<number | undefined> {
   return (await readLedger(connection, place)).lost
 }

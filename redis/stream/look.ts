@@ -1,10 +1,11 @@
 /**
- * What the operator looks at: one script for the stream, one for the queue, so that everything in an answer is of one instant and a look
- * costs two commands. Only what is counted comes back, not the entries themselves, of which the server's own answers hold some.
+ * A look of the operator: one script for the stream, one for the queue. So everything in an answer is of one instant, and a look
+ * costs two commands. Only counts come back. The server's own replies also hold some entries, which the script leaves out.
  *
- * MULTI would do too. But ioredis defines an accessor on each of its pipelines, which gives each a hidden class of its own; hidden
- * classes lie in V8's old generation, and keep the pipeline with its commands and replies until the next full collection. With a thousand
- * pipelines looked at every five seconds 7 of 24 MB allocated a second grew old that way, and a full collection came every 1.5 seconds.
+ * MULTI would do too. But ioredis defines an accessor on each of its pipelines, so each has a hidden class of its own. Hidden
+ * classes lie in V8's old generation. They keep the pipeline with its commands and replies until the next full collection. With a
+ * thousand pipelines looked at every five seconds, 7 of 24 MB allocated a second grew old that way. A full collection came every
+ * 1.5 seconds.
  */
 
 import type { RedisConnection } from '../connect/connection.ts'

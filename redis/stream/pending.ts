@@ -1,24 +1,25 @@
 /**
- * What one may do with entries that are pending: list them, take them over, keep them, hand them back.
+ * Operations on pending entries: list them, take them over, keep them, hand them back.
  *
  * Taking over is two steps on purpose. Listing changes nothing; the claim, which raises the delivery count, comes only just
  * before an attempt. A batch claim at listing time let one entry that kills its process use up the deliveries of everything
  * claimed with it (90 of 100 innocent entries were dead-lettered).
  *
  * XCLAIM deletes the pending row of an entry that was trimmed, silently, and so loses the last trace of it: every script here
- * looks first. Claiming and handing back leave a dead letter (`Trimmed`); renewing leaves the row to whoever settles or claims.
+ * looks first. Claiming and handing back leave a dead letter (`Trimmed`); renewing leaves the row to the next settling or claim.
  */
 
 import type { StreamPipelineError } from '../../api/errors.ts'
-import { failureOn, type RedisConnection, rejectionOn } from '../connect/connection.ts'
+import { failureOn, type RedisConnection, refusalOn } from '../connect/connection.ts'
 import type { StreamPlace } from '../placement.ts'
+import type { FieldList } from '../reply/fieldlist.ts'
 import { countDeliveries as callCountDeliveries, claim, handBack, renew } from '../scripts/generated.ts'
 import { unwritable } from './settlement.ts'
 
 /** An entry as delivered: id, flat list field, value, …, and how often it has been delivered, this time included. */
 export interface Delivery {
   readonly id: string
-  readonly fields: readonly Buffer[]
+  readonly fields: FieldList | readonly Buffer[]
   readonly deliveries: number
 }
 
@@ -73,7 +74,7 @@ interface Claimed {
 }
 
 /**
- * Claims those of `ids` that are still idle; buries those that were trimmed (`Trimmed`).
+ * Claims those of `ids` that are still idle; those that were trimmed become dead letters (`Trimmed`).
  * `counts` (default true): it raises the delivery count; not for what never reached its consumer, and so was never attempted.
  * `own` (default false): only what is still under this consumer's name; what a peer has claimed since it was listed stays there.
  * `maxBytes` (default none): claims entries only as long as together they are no larger.
@@ -120,7 +121,7 @@ export async function renewEntries(
     )
     renewed += part.renewed
     if (part.trimmed > 0) onTrimmed(part.trimmed)
-    if (part.stopped !== '') throw rejectionOn(connection, part.stopped)
+    if (part.stopped !== '') throw refusalOn(connection, part.stopped)
     at += Math.max(1, part.seen)
   }
   return renewed
@@ -151,7 +152,7 @@ export async function handBackEntries(
     )
     total += returned
     if (trimmed > 0) onTrimmed(trimmed)
-    if (stopped !== '') throw rejectionOn(connection, stopped)
+    if (stopped !== '') throw refusalOn(connection, stopped)
     if (!more) return total
     start = `(${last}`
   }

@@ -1,20 +1,20 @@
 /**
- * Reaping: what a consumer that is known to be gone still holds becomes claimable at once, and its name goes when it holds
- * nothing. Who is gone is the caller's judgement (the operator's of its pods, a local run's of its children); this script only
- * makes sure that it is still about the same process, since by the time it runs another may bear the name.
+ * Reaping: the entries of a consumer that is known to be gone become claimable at once. Its name goes when it holds nothing. The
+ * caller judges who is gone: the operator for its pods, a local run for its children. This script only makes sure that the name
+ * still belongs to the same process, since another may bear it by now.
  *
- * Nothing is handed to anybody: an entry given to a consumer that does not know of it would be nobody's until it is idle again.
- * It stays under the name of the one that is gone, with the idle time that lets anyone claim it and the delivery count it had,
- * and the nudge, which living consumers look at all the time, says that there is something to claim. Trimmed entries become
- * dead letters, since XCLAIM would drop them silently.
+ * Nothing is handed over: an entry given to a consumer that does not know of it would have no holder until it is idle again. It
+ * stays under the name of the gone consumer, with its delivery count, and with the idle time that lets any consumer claim it. The
+ * nudge, which living consumers check all the time, reports something to claim. Trimmed entries become dead letters, since XCLAIM
+ * would drop them silently.
  *
- * To be called again as long as it says Released: the name goes once the others have claimed everything. And level-triggered: a
- * zombie (a process that was declared dead and still runs) makes its name again with its next heartbeat, and is reaped again.
- * A name in the group that is not in the registry is somebody else's and never touched.
+ * The caller repeats it while the reply is Released: the name goes once the others have claimed everything. It is level-triggered:
+ * a zombie (a process that was declared dead and still runs) makes its name again with its next heartbeat, and is reaped again. A
+ * name in the group that is not in the registry is of another program and never touched.
  */
 
 import { asFailure, StreamPipelineError } from '../../api/errors.ts'
-import { type RedisConnection, rejectionOn } from '../connect/connection.ts'
+import { type RedisConnection, refusalOn } from '../connect/connection.ts'
 import type { StreamPlace } from '../placement.ts'
 import { reap } from '../scripts/generated.ts'
 import { parseIdentity } from './identity.ts'
@@ -26,12 +26,12 @@ const pageSize = 1_000
 export interface Deceased {
   /** Name in the group. */
   readonly name: string
-  /** As the registry holds it; whoever bears the name by now under another uid is left alone. */
+  /** As the registry holds it; a consumer of that name with another uid is left alone. */
   readonly uid: string
   readonly minIdleMs: number
   /**
-   * Leave it alone while its heartbeat has not expired. Where the pending list itself is the lock (the atomic path) a zombie can
-   * do no harm; on the others, entries wait until it is sure to have fallen silent.
+   * Leave it alone while its heartbeat has not expired. On the atomic path the pending list itself is the lock, so a zombie does no
+   * harm. On the others, entries wait until it is sure to have fallen silent.
    */
   readonly requireExpiredHeartbeat: boolean
 }
@@ -45,7 +45,7 @@ export type Reaping =
       readonly entries: number
       /** Became dead letters. */
       readonly trimmed: number
-      /** What is still under its name. */
+      /** Entries still under its name. */
       readonly pending: number
       /** Id of the oldest of those. */
       readonly oldestId: string
@@ -92,7 +92,7 @@ export async function reapConsumer(connection: RedisConnection, place: StreamPla
     if (page.outcome === 'Gone') return { kind: 'Gone', entries, trimmed }
     if (page.refusal !== '') refusal = unwritable(connection, place, page.refusal)
     if (page.stopped !== '') {
-      const stopped = rejectionOn(connection, page.stopped)
+      const stopped = refusalOn(connection, page.stopped)
       if (entries + trimmed === 0) throw stopped
       return released(stopped)
     }

@@ -1,10 +1,10 @@
 /**
  * Who consumes: each consumer's heartbeat, an expiring key that says how it is, and the registry, a hash that says whose the
- * name is. The registry outlives the process: by it the operator tells its own vanished consumers from strangers, whose names
+ * name is. The registry outlives the process: by it the operator distinguishes its own vanished consumers from foreign ones, whose names
  * and entries it must never touch.
  *
- * The same script keeps the group's floor (see group.ts) and brings back what the consumer needs to hear: the nudge, how many
- * entries the server thinks it holds, and the server's time.
+ * The same script keeps the group's floor (see group.ts). It returns the nudge, the number of entries that the server thinks the
+ * consumer holds, and the server's time.
  */
 
 import { failureOn, type RedisConnection } from '../connect/connection.ts'
@@ -33,8 +33,8 @@ export interface Heartbeat {
   readonly takesOptions?: true
 }
 
-export interface HeartbeatReply {
-  /** Changes when somebody released entries that should be claimed now. */
+interface HeartbeatReply {
+  /** Changes when entries were released that should be claimed now. */
   readonly nudge: string
   /** Pending entries the server counts for this consumer. */
   readonly held: number
@@ -53,7 +53,7 @@ export async function sendHeartbeat(
   return await callHeartbeat(
     connection,
     { heartbeat: keys.consumer(consumer), registry: keys.consumers, stats: keys.stats, nudge: keys.nudge, stream },
-    { group, consumer, uid: heartbeat.uid, told: JSON.stringify(heartbeat), ttlMs: heartbeatTtlMs },
+    { group, consumer, uid: heartbeat.uid, body: JSON.stringify(heartbeat), ttlMs: heartbeatTtlMs },
   )
 }
 
@@ -116,7 +116,7 @@ export async function retireConsumer(connection: RedisConnection, place: StreamP
 const forgottenAfterMs = 86_400_000
 
 /**
- * Takes out names of local processes that ended without leaving, hold nothing, and have been silent for a day: a host whose name is
+ * Takes out names of local processes that ended without leaving, hold nothing, and have been silent for a day. A host whose name is
  * random leaves one each time. Pods are the operator's to judge, names without such an owner are strangers'. Returns how many went.
  */
 export async function retireVanished(

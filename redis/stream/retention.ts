@@ -1,18 +1,20 @@
 /**
- * Retention, one script. What every group has settled goes once it is old enough; what any group has not read, or has pending,
- * stays, unless the spec ignores that group by name. `maxEntries` is the only thing that may cut further, and the ledger counts
- * what it cut unread. One script, because a group made, an entry read or claimed between looking and trimming would lose data.
+ * Retention, one script. An entry that every group has settled goes once it is old enough. An entry that any group has not read, or
+ * has pending, stays, unless the spec ignores that group by name. `maxEntries` is the only thing that may cut further, and the
+ * ledger counts what it cut unread. It is one script: with two steps, a group made in between, or an entry read or
+ * claimed, would lose data.
  *
- * A call is bounded by entries and by bytes: freeing an entry of 256 KiB takes Redis up to 50 µs, one of 200 bytes a hundredth of one.
- * A round is as many calls as it takes until nothing is left; other commands find room between them. Another consumer that comes
- * later finds nothing left to do.
+ * A call is bounded by entries and by bytes. Redis takes up to 50 µs to free an entry of 256 KiB, and a hundredth of that for one
+ * of 200 bytes. A round is as many calls as it takes until nothing is left; other commands find room between them. Another consumer
+ * that comes later finds nothing left to do.
  *
- * An entry's age is its id's. Ids that are no times (before 2010, more than a day ahead) have none: what was settled at a look is
- * old enough `settledFor` after it. It stays for up to twice as long, and goes no earlier.
+ * An entry's age is its id's. Ids that are no times (before 2010, more than a day ahead) have no age. A round
+ * notes that such an entry is settled, and `settledFor` later a round may trim it. So it stays for `settledFor` at least, and for twice as
+ * long at most.
  *
  * Trimming is approximate: it frees whole nodes of the stream, and leaves the rest of one. Where that is more than 128 entries
- * (large nodes, by stream-node-max-entries or -bytes) they go exactly, 512 a call. Deleted entries take memory until their node is gone, and
- * every look at the stream's first entry walks over them: 5 ms in a node of 100,000 entries.
+ * (large nodes, by stream-node-max-entries or -bytes) they go exactly, 512 a call. Deleted entries take memory until their node is
+ * gone. Every look at the stream's first entry walks over them: 5 ms in a node of 100,000 entries.
  */
 
 import { asFailure, StreamPipelineError } from '../../api/errors.ts'
@@ -53,7 +55,7 @@ export interface RetentionReport {
   readonly failure?: StreamPipelineError
 }
 
-/** What one call may trim: about a millisecond of Redis, and less where entries are small. */
+/** The most that one call may trim: about a millisecond of Redis, and less where entries are small. */
 const mostEntries = 1_000
 const mostBytes = 2 * 2 ** 20
 

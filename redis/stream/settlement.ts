@@ -1,7 +1,8 @@
 /**
- * The stream's side of settling: dead letters and acknowledgements of a batch, in one script. A dead letter is written only for
- * an entry that is still pending and in the same step in which it is acknowledged; one that cannot be written (a full stream, one of
- * the wrong type, memory) leaves its entry pending. A full one pushes out nothing: what is in it was lost from the stream. XACK's own return goes into the ledger, from which unread loss is computed.
+ * The stream's side of settling: dead letters and acknowledgements of a batch, in one script. A dead letter is written only for an entry
+ * that is still pending, in the step that acknowledges the entry. One that cannot be written (a full stream, one of the wrong type, memory)
+ * leaves its entry pending. A full dead-letter stream pushes out nothing, since its records exist nowhere else. The return of XACK goes into
+ * the ledger, from which unread loss is computed.
  */
 import { asFailure, failure, StreamPipelineError } from '../../api/errors.ts'
 import { labelOf, type RedisConnection } from '../connect/connection.ts'
@@ -10,23 +11,23 @@ import type { StreamPlace } from '../placement.ts'
 import type { DeadLetterReason } from '../record.ts'
 import { settle } from '../scripts/generated.ts'
 
-export interface Burial {
+export interface DeadLetterOrder {
   readonly id: string
   readonly reason: DeadLetterReason
   readonly error: string
   /** Hash of the idempotency key, where one could be derived. */
   readonly hash?: string
   readonly redrives: number
-  /** Bury only what is idle at least this long and delivered at least this often: for entries somebody else may be working on. */
+  /** Only if the entry is idle at least this long and delivered at least this often: another consumer may be working on it. */
   readonly only?: { readonly minIdleMs: number; readonly minDeliveries: number }
 }
 
 /** `refused`: the record could not be written; the entry stays pending. */
-type BurialOutcome = 'dead' | 'gone' | 'refused'
+type DeadLetterOutcome = 'dead' | 'gone' | 'refused'
 
-export interface Settled {
+interface Settled {
   readonly acknowledged: number
-  readonly burials: readonly BurialOutcome[]
+  readonly deadLetters: readonly DeadLetterOutcome[]
   /** Why some are `refused`. */
   readonly refusal?: StreamPipelineError
 }
@@ -35,24 +36,24 @@ export interface Settled {
 const maxErrorLength = 1_000
 
 /**
- * Acknowledges and buries in one step. A dead letter that cannot be written does not keep the other entries from being settled.
+ * Acknowledges entries and writes dead letters in one step. A dead letter that cannot be written does not keep the other entries from being settled.
  * @param duplicates how many of `acknowledged` had been forwarded before; the account separates them from jobs
  */
 export async function settleEntries(
   connection: RedisConnection,
   place: StreamPlace,
   acknowledged: readonly string[],
-  burials: readonly Burial[],
+  orders: readonly DeadLetterOrder[],
   duplicates = 0,
 ): Promise<Settled> {
   const { stream, deadLetters, keys, group, maxDeadLetters } = place
-  const letters = burials.map(({ id, reason, error, hash = '', redrives, only }) => ({
+  const letters = orders.map(({ id, reason, error, hash = '', redrives, only }) => ({
     ...{ id, reason, error: error.slice(0, maxErrorLength).toWellFormed(), hash, redrives },
     minIdleMs: only?.minIdleMs ?? 0,
     minDeliveries: only?.minDeliveries ?? 0,
   }))
   const nothing = { acknowledged: [], duplicates: 0 }
-  const outcomes: BurialOutcome[] = []
+  const outcomes: DeadLetterOutcome[] = []
   let refusal: StreamPipelineError | undefined
   let total = 0
   do {
@@ -73,7 +74,7 @@ export async function settleEntries(
     })
     if (settled instanceof StreamPipelineError) {
       const rest = letters.slice(outcomes.length).map(() => 'refused' as const)
-      return { acknowledged: total, burials: [...outcomes, ...rest], refusal: settled }
+      return { acknowledged: total, deadLetters: [...outcomes, ...rest], refusal: settled }
     }
     total += settled.acknowledged
     for (const outcome of settled.outcomes) {
@@ -82,12 +83,12 @@ export async function settleEntries(
       outcomes.push(outcome === 'dead' || outcome === 'gone' ? outcome : 'refused')
     }
   } while (outcomes.length < letters.length)
-  return { acknowledged: total, burials: outcomes, ...(refusal && { refusal }) }
+  return { acknowledged: total, deadLetters: outcomes, ...(refusal && { refusal }) }
 }
 
-/** What the server said of a dead letter it did not take. */
-export function unwritable(connection: RedisConnection, place: StreamPlace, told: string) {
-  const reply = Object.assign(new Error(told), { name: 'ReplyError' })
+/** The failure for a dead letter that the server refused. */
+export function unwritable(connection: RedisConnection, place: StreamPlace, detail: string) {
+  const reply = Object.assign(new Error(detail), { name: 'ReplyError' })
   const code = replyCode(reply)
   if (code === 'WRONGTYPE') {
     return failure('WrongKeyType', { key: place.deadLetters, actual: 'value of another type', expected: 'stream' }, reply)
@@ -95,7 +96,7 @@ export function unwritable(connection: RedisConnection, place: StreamPlace, told
   if (code === 'FULL') {
     return failure('DeadLettersFull', { stream: place.deadLetters, maxEntries: String(place.maxDeadLetters) }, reply)
   }
-  if (code === 'NOPERM') return failure('RedisPermissionDenied', { detail: told }, reply)
-  if (code === 'OOM') return failure('RedisOutOfMemory', { address: labelOf(connection), detail: told }, reply)
-  return failure('RedisCommandFailed', { command: 'XADD of a dead letter', detail: told }, reply)
+  if (code === 'NOPERM') return failure('RedisPermissionDenied', { detail }, reply)
+  if (code === 'OOM') return failure('RedisOutOfMemory', { address: labelOf(connection), detail }, reply)
+  return failure('RedisCommandFailed', { command: 'XADD of a dead letter', detail }, reply)
 }

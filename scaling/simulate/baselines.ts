@@ -1,5 +1,5 @@
 /**
- * What else could scale the same consumers, each with its published defaults and the same bounds. None sees the quarantine;
+ * Other scalers of the same consumers, each with its published defaults and the same bounds. None sees the quarantine;
  * without metrics all of them hold, which is what each of them does.
  */
 import type { Bounds } from '../policy.ts'

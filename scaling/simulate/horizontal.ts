@@ -1,8 +1,9 @@
 /**
  * Kubernetes' HorizontalPodAutoscaler with its published defaults (kubernetes.io, "Horizontal Pod Autoscaling": sync period 15 s,
  * tolerance 10 %, scale-down stabilisation 300 s, scale-up by at most 100 % or 4 pods in 15 s, whichever is more, no
- * stabilisation upwards). An External metric's Value is shared by the pods that are ready, and so is the ratio multiplied by them
- * alone; what an AverageValue asks for depends on no pod (replica_calculator.go, getUsageRatioReplicaCount). Never below one: at zero the HPA stands still, so a baseline that starts there is woken.
+ * stabilisation upwards). For the Value of an External metric the HPA multiplies the ratio by the number of ready pods. For an
+ * AverageValue the number of ready pods does not matter (replica_calculator.go, getUsageRatioReplicaCount). At zero the HPA stands
+ * still. So the number here is never below one, and a baseline that starts at zero is woken.
  */
 import type { Bounds } from '../policy.ts'
 
@@ -26,7 +27,7 @@ export function createHorizontal(bounds: Bounds): Horizontal {
       const from = Math.max(1, current)
       const raw = Math.abs(ratio - 1) <= tolerance ? from : Math.ceil(pods * ratio)
       const wanted = Math.min(bounds.max, Math.max(least, raw))
-      // What it finds at its beginning counts as asked for.
+      // Replicas that it finds at its beginning count as requested.
       if (recommendations.length === 0) recommendations = [{ at, replicas: from }]
       recommendations = [...recommendations.filter((item) => item.at > at - stabilisationSeconds), { at, replicas: wanted }]
       if (wanted > from) return Math.min(wanted, Math.max(2 * from, from + 4))

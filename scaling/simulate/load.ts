@@ -1,4 +1,7 @@
-/** What one seed makes of a scenario: every entry with its time of arrival and its time of service, the same for all controllers. */
+/**
+ * The load of a scenario under one seed: every entry with its time of arrival and its time of service, the same for all
+ * controllers.
+ */
 import { createRandom, exponential, normal, type Random } from './random.ts'
 import type { Scenario } from './scenario.ts'
 
@@ -80,7 +83,7 @@ function drawArrivals(scenario: Scenario, random: Random): number[] {
   return afterOutages(scenario, times, random)
 }
 
-/** What cannot be added while Redis is away is added in the two seconds after. */
+/** Entries that cannot be added while Redis is away are added in the two seconds after. */
 function afterOutages(scenario: Scenario, times: number[], random: Random): number[] {
   const { redisOutages } = scenario
   if (redisOutages.length === 0) return times

@@ -1,4 +1,4 @@
-/** What a run was worth: entries that waited longer than the target, replica-hours, turns. */
+/** The worth of a run: entries that waited longer than the target, replica-hours, turns. */
 import { intensityAt, type Load } from './load.ts'
 import type { Scenario } from './scenario.ts'
 import type { Run } from './world.ts'

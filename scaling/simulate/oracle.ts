@@ -1,9 +1,10 @@
 /**
- * The oracle knows every arrival and service time beforehand and asks for the least replicas that still take each entry within
- * the target, with the same start-up, bounds and cluster. Work done by a time must lie between what has arrived and what has
- * arrived one target earlier; the path of least change through that channel (a taut string) needs the fewest starts. It is run
- * in the same cluster, with whole replicas now above and now below that path where rounding up costs something, or with a little
- * more until no more than 1 % is late; what it costs is what ours is divided by.
+ * The oracle knows every arrival and service time beforehand. It requests the fewest replicas that still take each entry within the
+ * target, with the same start-up, bounds and cluster. The work done by a time must lie between the arrivals until then and the
+ * arrivals until one target earlier. The path of least change through that channel (a taut string) needs the fewest starts. It runs
+ * in the same cluster, with whole replicas. Where rounding up costs something, their number alternates between the whole numbers
+ * above and below that path. Where more than 1 % is late then, the path is raised a little, up to a limit. Our cost is divided by
+ * its cost.
  */
 import { intensityAt, type Load } from './load.ts'
 import { lateShare } from './measure.ts'
@@ -26,7 +27,7 @@ interface OracleRun {
 const slacks = [0.8, 0.6, 0.4] as const
 const extras = [1, 1.05, 1.12, 1.25] as const
 const frugalExtras = [1, 1.06] as const
-/** What whole numbers may cost above fractions before it is tried to do with fewer of them now and then. */
+/** The cost of whole numbers above fractions, before fewer of them are tried now and then. */
 const roundingShare = 1.03
 /** Where something behind the replicas is the limit, a failed attempt that left so many late is not saved by more of them. */
 const hopeless = 0.5
@@ -76,7 +77,7 @@ function neededShares(scenario: Scenario, load: Load, slack: number, extra: numb
   })
 }
 
-/** Within the bounds, and no more than what is behind takes: more is of no use to anybody. */
+/** Within the bounds, and no more than what is behind takes: more is of no use. */
 function whole({ scaling, downstream, queue, service, slots }: Scenario, replicas: number): number {
   const behind = Math.min(downstream?.perSecond ?? Number.POSITIVE_INFINITY, queue?.perSecond ?? Number.POSITIVE_INFINITY)
   const most = behind === Number.POSITIVE_INFINITY ? scaling.maxReplicas : Math.ceil((behind * service.mean) / slots)
@@ -84,8 +85,8 @@ function whole({ scaling, downstream, queue, service, slots }: Scenario, replica
 }
 
 /**
- * Whole numbers whose mean is that of the shares: one more or one less for as long as half the target lets entries wait for it.
- * Undefined where rounding up costs next to nothing.
+ * Whole numbers whose mean is that of the shares. Each number lasts for half the target: entries can wait that long for the next
+ * one. Undefined where rounding up costs next to nothing.
  */
 function rounded(scenario: Scenario, shares: Float64Array): Float64Array | undefined {
   const { scaling, startUp } = scenario
@@ -103,7 +104,7 @@ function rounded(scenario: Scenario, shares: Float64Array): Float64Array | undef
     }
     const replicas = whole(scenario, Math.ceil((wanted + carried) / (until - from) - 1e-6 - 0.5))
     carried = Math.min(wanted + carried - replicas * (until - from), (until - from) / 2)
-    // What was too much is no credit for later: it idled.
+    // Surplus is no credit for later: it idled.
     carried = Math.max(0, carried)
     curve.fill(replicas, from, until)
   }
@@ -155,8 +156,8 @@ function startedInTime({ startUp }: Scenario, needed: Float64Array): Float64Arra
 }
 
 /**
- * Whether any controller that does not know the future could keep the target: one that knows the present load exactly, with a
- * fifth to spare, and asks for the maximum as soon as anything has waited for two seconds.
+ * Whether any controller that does not know the future could keep the target. The judge knows the present load exactly, with a
+ * fifth to spare, and requests the maximum as soon as anything has waited for two seconds.
  */
 export function runReference(scenario: Scenario, load: Load, seed: number): Run {
   const { scaling, service, slots } = scenario

@@ -1,5 +1,5 @@
 /**
- * The real `decide`, fed with the sample that `observe` would make of the simulated Redis, and the state as the operator keeps it: in
+ * The real `decide`. Its sample is that which `observe` would make of the simulated Redis. The state is kept as by the operator: in
  * memory, and in Redis for the next one.
  */
 import { type Decision, decide } from '../decide.ts'
@@ -21,7 +21,7 @@ export interface Recorded {
   readonly decision: Decision
 }
 
-/** What went wrong with the promises that are about every single decision. */
+/** Broken promises that concern every single decision. */
 export interface Breaches {
   /** Decisions that would have been others without the quarantined entries. */
   poisonMoved: number
@@ -84,7 +84,7 @@ export function ours(scenario: Scenario, breaches: Breaches, record?: (recorded:
 /** Of one operator. */
 interface Memory {
   state: ScalingState | undefined
-  /** What it found, before its first sample. */
+  /** The state that it found, before its first sample. */
   found: { readonly state: ScalingState | undefined } | undefined
   written: { readonly state: ScalingState; readonly at: number } | undefined
   /** Nothing was decided yet. */

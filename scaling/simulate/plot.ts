@@ -4,7 +4,7 @@ import { intensityAt, type Load } from './load.ts'
 import type { Scenario } from './scenario.ts'
 import type { Run } from './world.ts'
 
-export interface Curve {
+interface Curve {
   readonly label: string
   readonly colour: string
   readonly values: readonly number[]

@@ -8,7 +8,7 @@ export interface Pod {
   state: 'Starting' | 'Running' | 'Draining' | 'Gone'
   readonly slots: number[]
   crashAt: number
-  /** What its heartbeat tells. */
+  /** The counters of its heartbeat. */
   settled: number
   serviceMs: number
 }
@@ -16,7 +16,7 @@ export interface Pod {
 export const isServing = (pod: Pod): boolean => pod.state === 'Starting' || pod.state === 'Running'
 
 /** Counted when replicas change, not every second. */
-interface Census {
+export interface Census {
   /** When one becomes ready or crashes, at the earliest. */
   readonly dueAt: number
   readonly ready: number

@@ -1,5 +1,5 @@
 /**
- * What waits: entries nobody was given, in order, and those to be delivered again, because their replica vanished or because
+ * The backlog: undelivered entries, in order, and those to be delivered again, because their replica vanished or because
  * they failed. Poisoned entries fail every time; from the third delivery on they are in quarantine.
  */
 import { quarantineDeliveries } from '../pending.ts'
@@ -8,12 +8,12 @@ import type { Load } from './load.ts'
 interface Redelivery {
   readonly entry: number
   readonly readyAt: number
-  /** Nobody holds it: its replica is gone. */
+  /** It has no holder: its replica is gone. */
   readonly orphaned: boolean
 }
 
 export interface Backlog {
-  /** Index of the first entry nobody was given. */
+  /** Index of the first undelivered entry. */
   head: number
   /** Entries added so far. */
   added: number
@@ -42,7 +42,7 @@ export const quarantinedOf = ({ deliveries }: Backlog): number => {
   return count
 }
 
-/** Work nobody does: of vanished replicas, and failed entries whose time to wait is over; never the quarantine. */
+/** Work without a worker: of vanished replicas, and failed entries whose time to wait is over; never the quarantine. */
 export function orphanedOf({ again, deliveries }: Backlog, at: number): number {
   let count = 0
   for (const { entry, readyAt, orphaned } of again) {

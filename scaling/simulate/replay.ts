@@ -1,6 +1,6 @@
 /**
- * Runs a decision log again. What replicas would have done to the backlog is not in a log, so another policy is asked about the
- * same samples: that is exact for the first change and a good guess while the two do not drift far apart.
+ * Runs a decision log again. A log does not show the effect of other replicas on the backlog, so another policy decides on the same
+ * samples. That is exact for the first change, and a good guess while the two do not drift far apart.
  */
 import { isDeepStrictEqual } from 'node:util'
 import type { CompiledScaling } from '../../api/compiled.ts'
@@ -22,7 +22,7 @@ interface Replay {
   readonly decisions: number
   /** With the recorded states and policies, decisions that came out otherwise: 0, unless the log is of another version. */
   readonly notReproduced: number
-  /** Stretches in which the number differs; each is told by its first decision. */
+  /** Stretches in which the number differs; its first decision describes each. */
   readonly changes: readonly Change[]
   readonly differing: number
   readonly recordedReplicaHours: number
@@ -52,7 +52,7 @@ export function replay(
   let [notReproduced, differing, recordedMost, most, recordedMs, ms] = [0, 0, 0, 0, 0, 0]
   let differed = false
   let lastMs: number | undefined
-  /** What was decided before, and so ran until this decision. */
+  /** The decision before, which held until this one. */
   let [recordedRan, ran] = [0, 0]
   for (const logged of log) {
     const { sample, state: before, policy, decision } = logged
@@ -94,14 +94,14 @@ export function replay(
   }
 }
 
-/** Of the recorded policy only what is no part of a scaling section stays: a field that the other leaves out is left out. */
+/** Keeps the fields of the recorded policy that are no part of a scaling section. A scaling field that the other policy omits is omitted. */
 function asked(policy: ScalingPolicy, scaling: CompiledScaling | undefined): ScalingPolicy {
   if (scaling === undefined) return policy
   const { scaleDownDelayMs: _, ...rest } = policy
   return { ...rest, ...scaling }
 }
 
-export function tellReplay(replayed: Replay): string {
+export function replayText(replayed: Replay): string {
   const { decisions, notReproduced, changes, differing, recordedReplicaHours, replicaHours, recordedMost, most } = replayed
   const shown = changes.slice(0, 20)
   return [

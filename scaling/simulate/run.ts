@@ -1,4 +1,4 @@
-/** What the `simulate` command does: scenarios to results, plots and logs; or a log to what would have changed. */
+/** The work of the `simulate` command: scenarios to results, plots and logs; or a log to what would have changed. */
 import { existsSync } from 'node:fs'
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
@@ -14,7 +14,7 @@ import { runOurs } from './compare.ts'
 import { drawLoad } from './load.ts'
 import { runOracle } from './oracle.ts'
 import { plot } from './plot.ts'
-import { type ReplayedDecision, replay, tellReplay } from './replay.ts'
+import { type ReplayedDecision, replay, replayText } from './replay.ts'
 import { replayPlot } from './replayplot.ts'
 import { readScenario, type Scenario } from './scenario.ts'
 import { markdownTable, textTable } from './table.ts'
@@ -97,7 +97,7 @@ function refuseUnused({ replay: log, scenario, all, decisionLog, pipeline, file,
   if (output === 'markdown') throw unused('--output', '--replay prints a table or json, not markdown')
 }
 
-/** What was written, and what to do with it. */
+/** The written files, and their use. */
 function written({ plot: folder, decisionLog }: SimulateOptions, scenarios: readonly Scenario[]): string[] {
   const [first] = scenarios
   return [
@@ -141,7 +141,7 @@ async function replayLog(file: string, options: SimulateOptions, print: (text: s
     await writeFile(plotted, svg)
     if (options.output !== 'json') print(`plot: ${plotted}`)
   }
-  print(options.output === 'json' ? JSON.stringify(replayed, undefined, 2) : tellReplay(replayed))
+  print(options.output === 'json' ? JSON.stringify(replayed, undefined, 2) : replayText(replayed))
   return exitCodes.done
 }
 

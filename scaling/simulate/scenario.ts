@@ -22,7 +22,7 @@ const lasting = seconds.refine((value) => value > 0, 'it must be longer than 0s'
 const rate = z.number().min(0).max(100_000)
 const span = { from: seconds.optional(), until: seconds.optional() }
 
-/** What arrives is the sum of these. */
+/** The arrivals are the sum of these. */
 const arrivals = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('Constant'), perSecond: rate, ...span }),
   z.strictObject({ kind: z.literal('Ramp'), perSecond: z.tuple([rate, rate]), from: seconds, until: seconds }),
@@ -73,13 +73,13 @@ const schema = z.strictObject({
   downstream: z.strictObject({ perSecond: z.number().positive() }).optional(),
   /** The BullMQ queue and what empties it; above maxWaiting consumers stop reading. */
   queue: z.strictObject({ perSecond: z.number().positive(), maxWaiting: z.int().min(1) }).optional(),
-  /** Redis cannot be asked by whoever scales; consumers go on. */
+  /** The scaler cannot ask Redis; consumers go on. */
   metricsOutages: z.array(z.strictObject({ from: seconds, lasting: seconds })).default([]),
   /** Random short outages of the metrics, this far apart on average, three quarters of them one tick long. */
   metricFaults: z.strictObject({ every: seconds }).optional(),
   /** Redis is away for all: nothing is added, read or settled, and producers add afterwards what they could not. */
   redisOutages: z.array(z.strictObject({ from: seconds, lasting: seconds })).default([]),
-  /** Whoever scales is replaced: nothing is decided while it is away, and the next one goes on from the state that it finds. */
+  /** The scaler is replaced: nothing is decided while it is away, and the next one goes on from the state that it finds. */
   operatorRestarts: z
     .array(
       z.strictObject({

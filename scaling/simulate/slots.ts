@@ -1,7 +1,7 @@
 /**
- * The slots of all replicas as a heap (of four children each) by the time each is free: entries go, in order, to whichever is
- * free first. This is the innermost loop of the simulator, run for each entry under each controller, so it is typed arrays, and
- * the heap carries its keys with it.
+ * The slots of all replicas as a heap (of four children each), by the time at which each is free. Entries go, in order, to the slot
+ * that is free first. This is the innermost loop of the simulator, run for each entry under each controller. So it has typed
+ * arrays, and the heap carries its keys with it.
  */
 import type { Pod } from './pods.ts'
 
@@ -13,7 +13,7 @@ export interface Slots {
   freeAt: Float64Array
   /** Index of the entry it works or last worked on; −1 before the first. */
   entry: Int32Array
-  /** What that entry takes; negative once its end was counted. */
+  /** The time that entry takes; negative once its end was counted. */
   took: Float64Array
   /** Slots in the heap, of those that `heap` and `keys` have room for. */
   size: number

@@ -1,5 +1,6 @@
 /** Trials of many scenarios and seeds over all processors. The result does not depend on which thread ran what. */
 import { availableParallelism } from 'node:os'
+import { extname } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { runTrial, type ScenarioResult, summarise, type Trial } from './compare.ts'
 import type { Scenario } from './scenario.ts'
@@ -17,8 +18,8 @@ export async function runScenarios(scenarios: readonly Scenario[], seeds: number
 async function inThreads(tasks: readonly Task[]): Promise<Trial[]> {
   const trials: Trial[] = []
   let next = 0
-  // Compiled, the sources are JavaScript.
-  const source = new URL(`./trialworker${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url)
+  // The published command line is JavaScript, with this program beside it.
+  const source = new URL(`./trialworker${extname(import.meta.url)}`, import.meta.url)
   const thread = () =>
     new Promise<void>((settle, reject) => {
       const worker = new Worker(source)

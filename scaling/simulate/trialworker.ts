@@ -1,4 +1,4 @@
-/** A thread that runs trials: what is one scenario, one seed, all controllers. */
+/** A thread that runs trials. A trial is one scenario with one seed under all controllers. */
 import { parentPort } from 'node:worker_threads'
 import { runTrial } from './compare.ts'
 import type { Scenario } from './scenario.ts'

@@ -54,3 +54,39 @@ test('generated files are in step with the schema', () => {
 test('the definition fits into the annotation that client-side apply keeps, 256 KiB', () => {
   assert.ok((generated().get('crds/streampipelines.yaml')?.length ?? 0) < 250_000)
 })
+
+test('numbers of a schema that no double holds are warned of, with their line, in YAML and in JSON', async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), 'streampipeline-api-'))
+  t.after(() => rm(folder, { recursive: true }))
+  const properties = {
+    amount: '{"type": "integer", "maximum": 9007199254740993}',
+    id: '{"const": -9007199254740993}',
+    size: '{"enum": [1, 9007199254740993, 9007199254740992]}',
+    'a.b': '{"multipleOf": 0.12345678901234567891}',
+    held: '{"type": "number", "default": 0.1, "maximum": 9007199254740992, "minimum": 1e23}',
+    text: '{"const": "9007199254740993"}',
+  }
+  const members = Object.entries(properties).map(([name, text]) => `      ${JSON.stringify(name)}: ${text}`)
+  const schema = `{"type": "object", "properties": {\n${members.join(',\n')}\n}}`
+  const placed = JSON.stringify(patched(minimal, { spec: { payload: { schema: 'HERE' } } }))
+  assert.ok(placed.includes('"HERE"'))
+  for (const kind of ['json', 'yaml']) {
+    const text = kind === 'json' ? placed.replace('"HERE"', schema) : `---\n# YAML\n${placed.replace('"HERE"', schema)}\n`
+    const file = join(folder, `pipeline.${kind}`)
+    await writeFile(file, text)
+    const report = await validateFile(file)
+    assert.deepEqual(report.problems, [])
+    const lineOf = (piece: string) => text.slice(0, text.indexOf(piece)).split('\n').length
+    assert.deepEqual(
+      report.remarks
+        .filter((line) => line.includes('no double'))
+        .map((line) => line.slice(file.length).replace(/: payloads .*/, '')),
+      [
+        `:${lineOf('"amount"')}: spec.payload.schema.properties.amount.maximum: no double holds 9007199254740993`,
+        `:${lineOf('"id"')}: spec.payload.schema.properties.id.const: no double holds -9007199254740993`,
+        `:${lineOf('"size"')}: spec.payload.schema.properties.size.enum[1]: no double holds 9007199254740993`,
+        `:${lineOf('"a.b"')}: spec.payload.schema.properties["a.b"].multipleOf: no double holds 0.12345678901234567891`,
+      ],
+    )
+  }
+})

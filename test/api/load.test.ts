@@ -64,7 +64,7 @@ test('every ambiguous word of a document is named at once', () => {
   })
 })
 
-test('syntax errors tell line and column', () => {
+test('syntax errors name line and column', () => {
   const rows: readonly (readonly [string, RegExp])[] = [
     ['kind: StreamPipeline\nspec: {a: [1}\n', /file\.yaml is not a valid .*line 2, column \d+/],
     ['kind: StreamPipeline\nspec:\n\ta: 1\n', /line 3, column 1/],
@@ -111,7 +111,7 @@ test('JSON is read too', () => {
   })
 })
 
-test('a file without a StreamPipeline is refused; a misspelt one is kept for the check to tell', () => {
+test('a file without a StreamPipeline is refused; a misspelt one is kept for the check to report', () => {
   for (const text of ['', '# nothing\n', '---\n---\n', 'kind: Secret\n']) {
     assert.throws(() => load(text), { code: 'InvalidPipeline', message: /it holds no StreamPipeline/ }, text)
   }

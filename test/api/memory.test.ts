@@ -1,4 +1,4 @@
-/** The statement of `validate` on a consumer's memory. That consumers keep to it: test/consumer/memory.test.ts. */
+/** The statement of `validate` on a consumer's memory. That consumers keep to it: test/scenarios/consumer/memory.test.ts. */
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
@@ -43,7 +43,7 @@ const warnings: [what: string, spec: Json, says: readonly RegExp[]][] = [
     ],
   ],
   [
-    'larger payloads, heap and limit raised as told',
+    'larger payloads, heap and limit raised as advised',
     {
       payload: { maxBytes: '1Mi' },
       consumer: {
@@ -63,17 +63,17 @@ const warnings: [what: string, spec: Json, says: readonly RegExp[]][] = [
   ['no limit at all', { consumer: { resources: { requests: {} } } }, []],
 ]
 for (const [what, spec, says] of warnings) {
-  test(`validate tells the need, and for ${what} ${says.length} warnings`, async (t) => {
+  test(`validate reports the need, and for ${what} ${says.length} warnings`, async (t) => {
     const folder = await mkdtemp(join(tmpdir(), 'streampipeline-memory-'))
     t.after(() => rm(folder, { recursive: true }))
     const file = join(folder, 'pipeline.yaml')
     await writeFile(file, JSON.stringify(resourceOf({ name: what, spec })))
     const { code, stdout } = await runCli(t, ['validate', file])
     assert.equal(code, 0)
-    const [verdict = '', ...told] = stdout.trimEnd().split('\n')
+    const [verdict = '', ...reported] = stdout.trimEnd().split('\n')
     assert.match(verdict, /: default\/ndvi is valid; a consumer of it needs up to \d+Mi of memory: 128Mi, and 8 times/)
-    assert.equal(told.length, says.length, stdout)
-    for (const [index, line] of told.toSorted().entries()) assert.match(line, says[index] ?? /never/)
+    assert.equal(reported.length, says.length, stdout)
+    for (const [index, line] of reported.toSorted().entries()) assert.match(line, says[index] ?? /never/)
     const json = JSON.parse((await runCli(t, ['validate', '-o', 'json', file])).stdout)
     assert.equal(json.files[0].remarks.length, says.length)
     assert.match(json.files[0].resources[0].memory, /^up to \d+Mi/)
@@ -106,20 +106,20 @@ const copies: [what: string, spec: Json, says: RegExp | undefined][] = [
   ],
 ]
 for (const [what, spec, says] of copies) {
-  test(`validate tells what copies of requests cost the queue's Redis: ${what}`, async (t) => {
+  test(`validate reports the cost of copies of requests in the queue's Redis: ${what}`, async (t) => {
     const folder = await mkdtemp(join(tmpdir(), 'streampipeline-memory-'))
     t.after(() => rm(folder, { recursive: true }))
     const file = join(folder, 'pipeline.yaml')
     await writeFile(file, JSON.stringify(resourceOf({ name: what, spec })))
     const { code, stdout } = await runCli(t, ['validate', file])
     assert.equal(code, 0)
-    const told = stdout.split('\n').find((line) => line.includes('copies of requests'))
+    const reported = stdout.split('\n').find((line) => line.includes('copies of requests'))
     const json = JSON.parse((await runCli(t, ['validate', '-o', 'json', file])).stdout)
     const phrase = json.files[0].resources[0].queueMemory
-    if (says === undefined) assert.deepEqual([told, phrase], [undefined, undefined])
+    if (says === undefined) assert.deepEqual([reported, phrase], [undefined, undefined])
     else {
-      assert.match(told ?? '', says)
-      assert.ok(told?.endsWith(`: default/ndvi needs ${phrase}`), `${told}`)
+      assert.match(reported ?? '', says)
+      assert.ok(reported?.endsWith(`: default/ndvi needs ${phrase}`), `${reported}`)
     }
   })
 }

@@ -21,7 +21,7 @@ function openForwarder(t: TestContext) {
 
 const itemOf = (id: number) => ({ hash: `hash-${id}`, json: jsonOf(ndviRequest(id)), trace: {} })
 
-test('a key that somebody else is forwarding is asked for again until it is free', async (t) => {
+test('a key that another forwarder holds is asked for again until it is free', async (t) => {
   const redis = server.client()
   await redis.set(target.keys.lock('hash-1'), 'somebody else', 'PX', 60_000)
   const forwarder = openForwarder(t)

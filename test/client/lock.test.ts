@@ -37,7 +37,7 @@ test('it outlives its time to live by renewal', async () => {
   await lock.release()
 })
 
-test('release deletes no lock of somebody else', async () => {
+test('release deletes no lock of another owner', async () => {
   const redis = server.client()
   const { lock } = await hold(redis, 'foreign', 10_000)
   await redis.set('foreign', 'another token')

@@ -36,7 +36,7 @@ test('a request is found by its result, ids and keys, from the stream to the res
   assert.equal((await dispatcher.status(request.request_hash)).state, 'Unknown')
   assert.equal((await dispatcher.status(request.request_hash, { scan: 100 })).state, 'Unread')
   assert.match((await cli(result.id)).stdout, /^state +Unread: in the stream/)
-  assert.match((await cli(result.key)).stdout, /^state +Unknown: no trace/)
+  assert.match((await cli(result.key)).stdout, /^state +Unknown: Redis has no trace/)
 
   const consumer = await startConsumer(t, pipeline)
   await eventually(async () => assert.equal((await dispatcher.status(result)).state, 'Waiting'))
@@ -59,7 +59,7 @@ test('a request is found by its result, ids and keys, from the stream to the res
   )
   assert.equal(JSON.parse((await cli('mine', '-o', 'json')).stdout).state, 'Completed')
   const wrong = await cli('one', 'two')
-  assert.match(wrong.stderr, /no form that leads to a request; the fields of the key are request_hash/)
+  assert.match(wrong.stderr, /no id of an entry or job, no hash and no key; the fields of the key are request_hash/)
   await assert.rejects(
     dispatcher.status(['one', 'two']),
     (thrown) => thrown instanceof StreamPipelineError && thrown.code === 'InvalidOption',

@@ -167,3 +167,22 @@ test('a job that is removed ends the wait for it', async (t) => {
   await queue.remove(result.jobId)
   assert.deepEqual(await waiting, { outcome: 'notKept' })
 })
+
+test('a dispatcher that is closed at once, and a signal that has aborted, leave no connection', async (t) => {
+  const { server, dispatcher } = await open(t)
+  const result = await dispatcher.dispatch(ndviRequest(1))
+  await assert.rejects(dispatcher.waitFor(result, { signal: AbortSignal.abort(new Error('before')) }), /before/)
+  assert.equal(await blocked(server), 0)
+  const waiting = dispatcher.waitFor(result)
+  const closing = dispatcher.close()
+  await assert.rejects(waiting, { code: 'Closed' })
+  await closing
+  assert.equal(await blocked(server), 0)
+})
+
+test('a time that no timer takes is refused', async (t) => {
+  const { dispatcher } = await open(t)
+  const result = await dispatcher.dispatch(ndviRequest(1))
+  for (const timeoutMs of [Number.POSITIVE_INFINITY, Number.NaN, -1, 2 ** 31])
+    await assert.rejects(dispatcher.waitFor(result, { timeoutMs }), { code: 'InvalidOption' })
+})

@@ -2,10 +2,12 @@ import '../support/leaks.ts'
 import assert from 'node:assert/strict'
 import { after, type TestContext, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
-import { DelayedError, type Job, type JobsOptions, Queue, RateLimitError, WaitingChildrenError } from 'bullmq'
+import { DelayedError, type JobsOptions, Queue, RateLimitError, WaitingChildrenError, WaitingError } from 'bullmq'
 import { Registry } from 'prom-client'
 import { StreamPipelineError } from '../../api/errors.ts'
-import { createWorker, type WorkerOptions } from '../../client/worker.ts'
+import type { WorkerJob } from '../../client/job.ts'
+import { createWorker } from '../../client/worker.ts'
+import type { WorkerOptions } from '../../client/workeroptions.ts'
 import { executionLock } from '../../redis/keys.ts'
 import { freePort } from '../support/port.ts'
 import { type RedisServer, startRedis } from '../support/redis.ts'
@@ -130,7 +132,7 @@ test('a lost lock aborts the handler’s signal, fails the attempt as ExecutionL
 /** Named as another copy of BullMQ would name its own. */
 const named = (name: string) => Object.assign(new Error('moved'), { name })
 
-const moves: readonly (readonly [what: string, move: (job: Job<Work>, queue: Queue<Work>) => Promise<never>])[] = [
+const moves: readonly (readonly [what: string, move: (job: WorkerJob<Work>, queue: Queue<Work>) => Promise<never>])[] = [
   [
     'delays it',
     async (job) => {
@@ -143,6 +145,13 @@ const moves: readonly (readonly [what: string, move: (job: Job<Work>, queue: Que
     async (job) => {
       await job.moveToDelayed(Date.now() + 1, job.token)
       throw named('DelayedError')
+    },
+  ],
+  [
+    'puts it back',
+    async (job) => {
+      await job.moveToWait(job.token)
+      throw new WaitingError()
     },
   ],
   [
@@ -174,10 +183,13 @@ for (const [what, move] of moves) {
         await move(job, queue)
       },
     })
+    const failed: unknown[] = []
+    worker.on('failed', (_, error) => failed.push(error))
     const job = await add('a', { attempts: 1 })
     await eventually(async () => (await queue.getJobState(job.id ?? '')) === 'completed')
     const { completed: _, ...others } = await outcomes(worker)
     assert.deepEqual(others, { moved: 1 })
+    assert.deepEqual(failed, [])
     assert.equal((await queue.getJobCounts('failed'))['failed'], 0)
   })
 }
@@ -361,7 +373,7 @@ for (const { option, options } of [
   })
 }
 
-test('a caller’s connection that queues nothing: what a run came to is still told once Redis is back', async (t) => {
+test('a caller’s connection that queues nothing: the outcome of a run is still reported once Redis is back', async (t) => {
   const own = await startRedis(t, { appendonly: true })
   const { name, queue, add } = openQueue(t, own)
   const running = Promise.withResolvers<void>()

@@ -1,6 +1,6 @@
-/** A proxy before Redis that can swallow the reply of a read: Redis has executed XREADGROUP, and its connection breaks before anybody hears. */
+/** A proxy before Redis that can swallow the reply of a read: Redis has executed XREADGROUP, and its connection breaks before the reply arrives. */
 import { connect, createServer, type Socket } from 'node:net'
-import { createSplitter } from '../crash/commands.ts'
+import { createSplitter } from '../scenarios/crash/commands.ts'
 import type { Scope } from '../support/scope.ts'
 
 /** How much of the reply still arrives. */

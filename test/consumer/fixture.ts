@@ -34,7 +34,7 @@ export interface ConsumerProcess extends RunningProcess {
   readonly name: string
   log(): LogLine[]
   /** The line with this message; waits for it. */
-  told(message: string | RegExp, timeoutMs?: number): Promise<LogLine>
+  logged(message: string | RegExp, timeoutMs?: number): Promise<LogLine>
   get(path: string): Promise<{ status: number; body: string }>
   ready(timeoutMs?: number): Promise<void>
   metric(line: string): Promise<number>
@@ -126,7 +126,7 @@ export function consumerProcess(child: RunningProcess, name: string): ConsumerPr
       .slice(0, -1)
       .filter((line) => line.startsWith('{') && line.endsWith('}'))
       .map((line) => JSON.parse(line) as LogLine)
-  const told = async (message: string | RegExp, timeoutMs = 60_000) => {
+  const logged = async (message: string | RegExp, timeoutMs = 60_000) => {
     const is = ({ msg }: LogLine) => (typeof message === 'string' ? msg === message : message.test(msg))
     return await eventually(
       () => {
@@ -140,7 +140,7 @@ export function consumerProcess(child: RunningProcess, name: string): ConsumerPr
   }
   let port: unknown
   const get = async (path: string) => {
-    port ??= (await told('consumer starts'))['port']
+    port ??= (await logged('consumer starts'))['port']
     const response = await fetch(`http://127.0.0.1:${String(port)}${path}`, { headers: { connection: 'close' } })
     return { status: response.status, body: await response.text() }
   }
@@ -148,10 +148,10 @@ export function consumerProcess(child: RunningProcess, name: string): ConsumerPr
     ...child,
     name,
     log,
-    told,
+    logged,
     get,
     async ready(timeoutMs = 60_000) {
-      await told('consumer starts')
+      await logged('consumer starts')
       await eventually(async () => (await get('/readyz')).status === 200, { timeoutMs })
     },
     async metric(line) {

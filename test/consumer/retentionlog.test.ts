@@ -1,4 +1,4 @@
-/** The log lines about retention: each trouble once, with its remedy, and again when it comes again. */
+/** The log lines about retention: each problem once, with its remedy, and again when it comes again. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { pino } from 'pino'

@@ -15,9 +15,9 @@ const maxWaiting = 100
 
 const states: Record<ConsumerState['kind'], ConsumerState> = {
   Starting: { kind: 'Starting', since: 0 },
-  Running: { kind: 'Running', since: 0, strikes: 2 },
+  Running: { kind: 'Running', since: 0, failures: 2 },
   Backpressured: { kind: 'Backpressured', since: 0, waiting: 150 },
-  BackendDown: { kind: 'BackendDown', since: 0, strikes: 2, failure: why },
+  BackendDown: { kind: 'BackendDown', since: 0, failures: 2, failure: why },
   Draining: { kind: 'Draining', since: 0, deadline: 9 },
   Stopped: { kind: 'Stopped', since: 0, clean: true },
 }
@@ -115,14 +115,14 @@ for (const [from, row] of Object.entries(table)) {
   })
 }
 
-test('strikes: counted per outage, kept over an answer, forgotten when a batch settles', () => {
+test('failures: counted per outage, kept over an answer, forgotten when a batch settles', () => {
   const apply = (state: ConsumerState, ...names: (keyof typeof events)[]) =>
     names.reduce((at, name) => transition(at, events[name], 7, maxWaiting), state)
-  const running: ConsumerState = { kind: 'Running', since: 0, strikes: 0 }
-  const strikesOf = (state: ConsumerState) => ('strikes' in state ? state.strikes : undefined)
-  assert.equal(strikesOf(apply(running, 'BackendFailed', 'BackendFailed', 'BackendFailed')), 1)
-  assert.equal(strikesOf(apply(running, 'BackendFailed', 'BackendAnswered', 'BackendFailed')), 2)
-  assert.equal(strikesOf(apply(running, 'BackendFailed', 'BackendAnswered', 'SettledLittle')), 0)
+  const running: ConsumerState = { kind: 'Running', since: 0, failures: 0 }
+  const failuresOf = (state: ConsumerState) => ('failures' in state ? state.failures : undefined)
+  assert.equal(failuresOf(apply(running, 'BackendFailed', 'BackendFailed', 'BackendFailed')), 1)
+  assert.equal(failuresOf(apply(running, 'BackendFailed', 'BackendAnswered', 'BackendFailed')), 2)
+  assert.equal(failuresOf(apply(running, 'BackendFailed', 'BackendAnswered', 'SettledLittle')), 0)
 })
 
 const event = fc.oneof(
@@ -143,14 +143,14 @@ test('whatever happens: Stopped is for ever, Draining only ends, time never deci
         if (before.kind !== 'Starting') assert.notEqual(state.kind, 'Starting')
         if (state.kind === 'Stopped' && before.kind !== 'Stopped') assert.equal(next.kind, 'Drained')
         if (mayRead(state)) assert.ok(isReady(state))
-        if (state.kind === 'BackendDown') assert.ok(state.strikes > 0 && !isReady(state))
+        if (state.kind === 'BackendDown') assert.ok(state.failures > 0 && !isReady(state))
       }
     }),
     { seed },
   )
 })
 
-test('the lifecycle tells listeners, wakes who waits, and aborts sleepers when draining begins', async () => {
+test('the lifecycle notifies listeners, wakes waits, and aborts sleepers when draining begins', async () => {
   const lifecycle = createLifecycle(maxWaiting, () => 1)
   const seen: string[] = []
   lifecycle.onChange((state, previous) => seen.push(`${previous.kind}>${state.kind}`))

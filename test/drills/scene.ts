@@ -5,8 +5,8 @@ import { join } from 'node:path'
 import type { Redis } from 'ioredis'
 import { parse } from 'yaml'
 import { pipelineType } from '../../operator/plan/kinds.ts'
-import { chartFolder, helm } from '../chart/chart.ts'
 import { at, type Cluster, conditionOf, type Loose, minimalPipeline, startCluster } from '../operator/cluster.ts'
+import { chartFolder, helm } from '../scenarios/chart/chart.ts'
 import { freePort } from '../support/port.ts'
 import { startCli } from '../support/process.ts'
 import { type RedisServer, startRedis } from '../support/redis.ts'
@@ -21,7 +21,7 @@ const shortened = {
     ...{ burnFastLong: '90s', burnFastShort: '30s', burnSlowLong: '2m', burnSlowShort: '45s', recent: '45s', growth: '45s' },
     ...{ soon: '5s', short: '5s', medium: '5s', long: '5s', longest: '5s', atMaximum: '5s' },
   },
-  thresholds: { silentSeconds: 15, refusals: 0.5, writesPerSecond: 0.1, queueDepth: 3, oldestAgeFactor: 3 },
+  thresholds: { silentSeconds: 15, refusals: 0.5, writesPerSecond: 0.05, queueDepth: 3, oldestAgeFactor: 3 },
 }
 
 /** Names of pipelines, each with its part in the drills. */

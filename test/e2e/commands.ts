@@ -24,7 +24,7 @@ export async function execute(command: string, args: readonly string[], input?: 
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     stderr += text
   })
-  // A program that ends before it has read its input breaks the pipe; its exit code tells the story.
+  // A program that ends before it has read its input breaks the pipe; its exit code shows the outcome.
   child.stdin.on('error', () => undefined).end(input)
   return await new Promise((resolve, reject) => {
     child.once('error', reject)

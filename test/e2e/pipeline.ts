@@ -1,5 +1,7 @@
 /** The quickstart on the cluster, and what its status says. */
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { parse } from 'yaml'
 import { projectRoot } from '../support/root.ts'
 import { execute, get, kubectl, program } from './commands.ts'
 import { until } from './patience.ts'
@@ -9,6 +11,13 @@ export const operatorNamespace = 'streampipeline'
 export const release = 'streampipeline'
 export const pipelineName = 'ndvi'
 export const chart = join(projectRoot, 'charts', 'streampipeline-operator')
+
+const quickstart = parse(readFileSync(join(projectRoot, 'examples', 'quickstart.yaml'), 'utf8')) as {
+  readonly spec: { readonly payload: object }
+}
+
+/** Of a pipeline that gets traffic (traffic.ts): with it, the broken requests become dead letters. */
+export const { payload } = quickstart.spec
 
 export interface PipelineStatus {
   readonly replicas?: number
@@ -76,7 +85,7 @@ export async function untilStatus(
 export const settled = ({ backlog }: PipelineStatus): boolean =>
   backlog !== undefined && (backlog.undelivered ?? 0) === 0 && (backlog.pending ?? 0) === 0
 
-/** Until `kubectl describe` tells the user this. */
+/** Until `kubectl describe` shows this. */
 export async function untilDescribed(name: string, pattern: RegExp, timeoutMs = 60_000): Promise<string> {
   return await until(
     async () => {

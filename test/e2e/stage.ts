@@ -89,9 +89,9 @@ function withoutSpec(text: string): string {
 function page(parts: readonly string[]): string {
   return `# What you see
 
-The output of kubectl while a pipeline lives through an ordinary day, written by \`npm run test:e2e -- --capture\` on a cluster
-of one node with two cores. The pipeline is examples/quickstart.yaml, with the Redis of a pod; the \`Spec\` of \`kubectl describe\`
-is left out.
+This page shows the output of kubectl on an ordinary day of a pipeline: first entries, a burst, a full queue, a rest, and faults.
+\`npm run test:e2e -- --capture\` wrote it, on a cluster of one node with two cores. The pipeline is that of examples/quickstart.yaml,
+and its Redis runs in a pod. The page omits the \`Spec\` of \`kubectl describe\`.
 
 ${parts.join('\n')}`
 }

@@ -25,7 +25,7 @@ export interface Ledger {
 export interface Traffic {
   /** As fast as Redis takes them. */
   burst(entries: number): Promise<void>
-  /** At this pace until told to stop. */
+  /** At this pace until `stop()`. */
   flow(perSecond: number): { stop(): Promise<void> }
   jobs(): Promise<number>
   ledger(): Promise<Ledger>
@@ -91,7 +91,7 @@ export function createTraffic(redis: Redis, place: Place, seed: number): Traffic
           await sleep(100, undefined, { signal: stopping.signal }).catch(() => undefined)
         }
       })()
-      // Told by stop(): until then nobody listens, and a rejection that nobody hears would end the process.
+      // Reported by stop(). Until then there is no listener, and an unhandled rejection would end the process.
       running.catch(() => undefined)
       return {
         async stop() {

@@ -26,7 +26,14 @@ export async function openTunnel(namespace: string): Promise<Tunnel> {
     }
   })()
   // A command cut off by a break is sent again; that is what the idempotency key is for.
-  const redis = new Redis({ port, maxRetriesPerRequest: null, autoResendUnfulfilledCommands: true, retryStrategy: () => 200 })
+  // A way to a pod whose sandbox is gone may stay open for two minutes without an answer.
+  const redis = new Redis({
+    port,
+    maxRetriesPerRequest: null,
+    autoResendUnfulfilledCommands: true,
+    retryStrategy: () => 200,
+    socketTimeout: 15_000,
+  })
   // Breaks are expected: the commands show when it matters.
   redis.on('error', () => undefined)
   return {

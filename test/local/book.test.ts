@@ -68,7 +68,7 @@ describe('the book', () => {
     assert.equal(reckoning.left, 0)
   })
 
-  it('tells a deleted stream from a group that was made again', () => {
+  it('distinguishes a deleted stream from a group that was made again', () => {
     const went = { settled: 8, forwarded: 8 }
     const deleted = account({ began: 30, added: 1, length: 1, first: '12-0', last: '12-0', undelivered: 1, ...went })
     const more = { ...deleted, added: 20, length: 20, undelivered: 20 }

@@ -53,10 +53,10 @@ test('who is another and alive', () => {
     others.map(({ name }) => name),
     ['theirs', 'pod', 'stranger'],
   )
-  const told = describeOthers(others)
-  assert.match(told, /theirs \(local, pid 77 on my-host; heard 1\.4s ago\)/)
-  assert.match(told, /pod \(a cluster's, of the StreamPipeline with uid uid-1; heard 0\.1s ago\)/)
-  assert.match(told, /stranger \(another program's; heard 0\.5s ago\)/)
+  const reported = describeOthers(others)
+  assert.match(reported, /theirs \(local, pid 77 on my-host; heard 1\.4s ago\)/)
+  assert.match(reported, /pod \(a cluster's, of the StreamPipeline with uid uid-1; heard 0\.1s ago\)/)
+  assert.match(reported, /stranger \(another program's; heard 0\.5s ago\)/)
   assert.match(describeOthers([...others, ...others]), /, and 1 more$/)
 })
 
@@ -107,7 +107,7 @@ test('a run reports the pipeline of a cluster that holds the group, and leaves i
   }
 })
 
-test('a killed run ends its children, and the next one cleans up after it and after nobody else', async (t) => {
+test('a killed run ends its children, and the next one cleans up after it and after no other', async (t) => {
   const server = await startRedis(t)
   const client = server.client()
   const mark = `${process.pid}-${Date.now()}`

@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import type { StreamPipelineError } from '../../api/errors.ts'
-import { createFleet, type Dead, type Fleet } from '../../local/fleet.ts'
+import { createFleet, type Fleet } from '../../local/fleet.ts'
+import type { Dead } from '../../local/slot.ts'
 import type { Scope } from '../support/scope.ts'
 import { eventually } from '../support/wait.ts'
 
@@ -15,7 +16,7 @@ function startFleet(
 ) {
   const events: string[] = []
   const deaths: Dead[] = []
-  const faults: StreamPipelineError[] = []
+  const failures: StreamPipelineError[] = []
   const fleet = createFleet({
     name: 'ndvi',
     owner: 'local-test',
@@ -25,10 +26,10 @@ function startFleet(
     graceMs: 5_000,
     onEvent: (line) => events.push(line),
     onDeath: (dead) => deaths.push(dead),
-    onFatal: (error) => faults.push(error),
+    onFatal: (error) => failures.push(error),
   })
   t.after(() => fleet.stop())
-  return { fleet, events, deaths, faults }
+  return { fleet, events, deaths, failures }
 }
 
 /** Processes start and end in between, which a busy machine takes its time for. */
@@ -80,16 +81,16 @@ test('a process is running once its own heartbeat was seen', async (t) => {
   assert.equal(fleet.replicas()[0]?.state.kind, 'Running')
 })
 
-test('a refused configuration is a fault, not a reason to start again for ever', async (t) => {
-  const { fleet, faults } = startFleet(
+test('a refused configuration is fatal, not a reason to start again for ever', async (t) => {
+  const { fleet, failures } = startFleet(
     t,
     `console.log(JSON.stringify({ level: 'error', msg: 'spec.x is wrong', remedy: 'write y' }))
      console.log(JSON.stringify({ level: 'info', msg: 'draining' })); process.exit(64)`,
   )
   fleet.scaleTo(1)
-  await eventually(() => faults.length > 0, patience)
-  assert.equal(faults[0]?.remedy, 'write y')
-  assert.match(faults[0]?.message ?? '', /consumers cannot run: spec\.x is wrong/)
+  await eventually(() => failures.length > 0, patience)
+  assert.equal(failures[0]?.remedy, 'write y')
+  assert.match(failures[0]?.message ?? '', /consumers cannot run: spec\.x is wrong/)
 })
 
 test('stopping ends a process that is backing off, and one that will not listen', async (t) => {

@@ -69,7 +69,7 @@ test('a frozen child ends as well, and a guard that is killed is replaced', asyn
   await eventually(async () => (await Promise.all(pids.map(isRunning))).every((running) => !running), patience)
 })
 
-test('a guard lets go of what has ended or is left, and ends when told', async (t) => {
+test('a guard lets go of what has ended or is left, and ends on request', async (t) => {
   const child = await startProcess(t, ['--eval', deaf])
   await child.output(/up/)
   const guard = startGuard(0)
@@ -79,7 +79,7 @@ test('a guard lets go of what has ended or is left, and ends when told', async (
   assert.ok(child.running(), 'it was left')
 })
 
-test('a mark tells a process from a later one, and from one of another space', async () => {
+test('a mark distinguishes a process from a later one, and from one of another space', async () => {
   const mark = await markOf(process.pid)
   assert.ok(mark)
   assert.equal(await stateOf(mark), 'Running')

@@ -12,7 +12,7 @@ import { startProcess } from '../support/process.ts'
 
 const idle = ['--eval', 'setInterval(() => {}, 1000); console.log("up")']
 
-test('what a dead run left goes; what is anybody’s, unknown or in use stays', async (t) => {
+test('what a dead run left goes; shared, unknown and used things stay', async (t) => {
   const parent = await mkdtemp(join(tmpdir(), 'streampipeline-leavings-'))
   t.after(() => rm(parent, { recursive: true, force: true }))
   const own = await markOf(process.pid)

@@ -11,13 +11,13 @@ import type { Scope } from '../support/scope.ts'
 async function emptySystem(t: Scope, over: Partial<System> = {}) {
   const folder = await mkdtemp(join(tmpdir(), 'streampipeline-system-'))
   t.after(() => rm(folder, { recursive: true, force: true }))
-  const told: string[] = []
+  const reported: string[] = []
   const system: System = {
     folders: [folder],
     uid: 0,
     platform: 'linux',
     servicePolicy: join(folder, 'policy-rc.d'),
-    progress: (line) => told.push(line),
+    progress: (line) => reported.push(line),
     ...over,
   }
   const put = async (name: string, script: string) => {
@@ -26,7 +26,7 @@ async function emptySystem(t: Scope, over: Partial<System> = {}) {
     await chmod(file, 0o755)
     return file
   }
-  return { folder, system, told, put }
+  return { folder, system, reported, put }
 }
 
 const says = (text: RegExp) => (thrown: unknown) =>
@@ -56,7 +56,7 @@ test('what to type is said where it cannot be installed', async (t) => {
 })
 
 test('root installs the package, after reading the lists where that is needed, and no service starts', async (t) => {
-  const { system, folder, told, put } = await emptySystem(t)
+  const { system, folder, reported, put } = await emptySystem(t)
   // Knows the package only after the lists were read, and notes the answer to maintainer scripts about services.
   await put(
     'apt-get',
@@ -70,7 +70,7 @@ esac`,
   assert.equal(await provideRedisServer(system), join(folder, 'redis-server'))
   assert.equal((await readFile(join(folder, 'answer'), 'utf8')).trim(), '101')
   await assert.rejects(readFile(system.servicePolicy))
-  assert.match(told.join('\n'), /installing Debian's package.*\n.*package lists.*\n.*installed/)
+  assert.match(reported.join('\n'), /installing Debian's package.*\n.*package lists.*\n.*installed/)
 })
 
 test('a service policy that exists stays as it is', async (t) => {

@@ -24,8 +24,8 @@ test('a private server keeps an append-only file, refuses to evict, and leaves n
 })
 
 test('a server that is killed comes back on its socket with what it had answered', async (t) => {
-  const told: string[] = []
-  const server = await startPrivateRedis({ progress: (line) => told.push(line) })
+  const reported: string[] = []
+  const server = await startPrivateRedis({ progress: (line) => reported.push(line) })
   t.after(() => server.stop())
   const client = new Redis(server.url)
   client.on('error', () => {})
@@ -36,7 +36,7 @@ test('a server that is killed comes back on its socket with what it had answered
   process.kill(pid, 'SIGKILL')
   await eventually(() => server.pid !== pid, { timeoutMs: 30_000 })
   assert.equal(await client.llen('list'), 1_001)
-  assert.match(told.join('\n'), /redis-server ended \(SIGKILL\).*\nredis-server is back/)
+  assert.match(reported.join('\n'), /redis-server ended \(SIGKILL\).*\nredis-server is back/)
 })
 
 test('no other user of the machine reaches the server', async (t) => {

@@ -2,9 +2,9 @@
 import { compilePipeline } from '../../api/compile.ts'
 import { failure } from '../../api/errors.ts'
 import { parsePipeline } from '../../api/validate.ts'
+import { noLimits } from '../../operator/limits.ts'
 import { ownerReferenceOf } from '../../operator/plan/names.ts'
 import type { Observation, Observed, PipelineObject, ReadSpec } from '../../operator/plan/observed.ts'
-import { noLimits } from '../../operator/policy/limits.ts'
 import { decide } from '../../scaling/decide.ts'
 import { scalingPolicy } from '../../scaling/policy.ts'
 import { emptySample, type Sample } from '../../scaling/sample.ts'
@@ -85,7 +85,7 @@ export function observed(object: PipelineObject, more: Partial<Observed> = {}): 
       referencesEveryMs: 30_000,
       observeEveryMs: 5_000,
       numbersEveryMs: 10_000,
-      faultsEveryMs: 5_000,
+      retryEveryMs: 5_000,
       quietMs: 120_000,
       signingKey: Buffer.alloc(32, 7),
     },
@@ -95,7 +95,7 @@ export function observed(object: PipelineObject, more: Partial<Observed> = {}): 
     pods: [],
     references: [],
     observation: seen(object),
-    faults: [],
+    failures: [],
     ...more,
   }
 }

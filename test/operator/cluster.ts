@@ -1,7 +1,7 @@
 /** What operator tests share: an API server with the CRD and controllers, a user with the operator's rights, objects to look at. */
 import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { group, plural } from '../../api/crd.ts'
 import { loadPipelines } from '../../api/load.ts'
 import { loadCredentials } from '../../operator/kubernetes/credentials.ts'
@@ -9,9 +9,11 @@ import { isFailure } from '../../operator/kubernetes/errors.ts'
 import { type KubernetesObject, type ResourceType, resourcePath } from '../../operator/kubernetes/objects.ts'
 import { createTransport, type Transport } from '../../operator/kubernetes/transport.ts'
 import type { OperatorOptions } from '../../operator/options.ts'
-import { policyRule, rights } from '../../operator/rights.ts'
+import { policyRule, rbacRules } from '../../operator/rights.ts'
 import { runOperator } from '../../operator/run.ts'
 import { type ApiServer, startApiServer } from '../support/apiserver.ts'
+import { applyObjects } from '../support/applying.ts'
+import { projectCrd } from '../support/bootstrapped.ts'
 import { projectRoot } from '../support/root.ts'
 import type { Scope } from '../support/scope.ts'
 import { eventually } from '../support/wait.ts'
@@ -19,7 +21,7 @@ import { eventually } from '../support/wait.ts'
 export const consumerImage = 'registry.example/streampipeline/consumer:test'
 
 /** Exactly the rights of the operator in a namespace that it runs in and serves. */
-export const rules = rights.filter(({ flag }) => flag !== 'pod-monitor').map(policyRule)
+export const rules = rbacRules.filter(({ flag }) => flag !== 'pod-monitor').map(policyRule)
 
 export interface Cluster {
   readonly server: ApiServer
@@ -27,7 +29,8 @@ export interface Cluster {
   readonly namespaces: readonly string[]
   /** As the administrator. */
   readonly transport: Transport
-  apply(object: unknown): Promise<void>
+  /** As `kubectl apply --server-side` would. An object, a List, or YAML. */
+  apply(source: unknown): Promise<void>
   get<T extends KubernetesObject = Loose>(type: ResourceType, namespace: string, name: string): Promise<T | undefined>
   list(type: ResourceType, namespace: string): Promise<Loose[]>
   patch(type: ResourceType, namespace: string, name: string, patch: unknown, subresource?: string): Promise<void>
@@ -90,7 +93,7 @@ export async function startCluster(scope: Scope, options: ClusterOptions = {}): 
   const server = await startApiServer(scope, {
     controllers: options.controllers ?? false,
     users: { operator: [], scoped: [] },
-    manifests: [join(projectRoot, 'crds', 'streampipelines.yaml')],
+    manifests: [projectCrd],
     audit: true,
     args: options.args ?? [],
   })
@@ -101,13 +104,7 @@ export async function startCluster(scope: Scope, options: ClusterOptions = {}): 
     server,
     namespaces,
     transport,
-    async apply(object) {
-      const { code, stderr } = await server.kubectl(
-        ['apply', '-f', '-'],
-        typeof object === 'string' ? object : JSON.stringify(object),
-      )
-      if (code !== 0) throw new Error(stderr)
-    },
+    apply: (source) => applyObjects(transport, source),
     async get<T extends KubernetesObject>(type: ResourceType, namespace: string, name: string) {
       try {
         return (await transport.request({ method: 'GET', path: resourcePath(type, namespace, name) })) as T
@@ -154,6 +151,10 @@ export interface RunningOperator {
 }
 
 /** In this process, as the user `operator`, in the namespaces where that has rights, looking at Redis often. */
+/** `npm test` bundles them once (test/run.ts), with the command line: each operator starts two, in a third of the processor time. */
+const commandLine = process.env['STREAMPIPELINE_COMMAND_LINE']
+const bundledPrograms = commandLine === undefined ? {} : { programs: dirname(commandLine) }
+
 export async function startOperator(
   scope: Scope,
   cluster: Cluster,
@@ -173,8 +174,9 @@ export async function startOperator(
     observeEveryMs: 400,
     referencesEveryMs: 1_000,
     numbersEveryMs: 1_000,
-    faultsEveryMs: 1_000,
+    retryEveryMs: 1_000,
     env: {},
+    ...bundledPrograms,
     signal: stop.signal,
     log: { write: (line) => void lines.push(line) },
     onListening: (ports) => listening.resolve(ports),

@@ -35,9 +35,9 @@ test(
     await cluster.apply(minimalPipeline('dated', 'default', { redis: { url: redis.url } }))
     const reaches = (reason: string) =>
       eventually(async () => {
-        const told = conditionOf(await cluster.get<Loose>(kinds.pipelineType, 'default', 'dated'), 'Reconciled')
-        assert.equal(told?.reason, reason)
-        return told.message
+        const reported = conditionOf(await cluster.get<Loose>(kinds.pipelineType, 'default', 'dated'), 'Reconciled')
+        assert.equal(reported?.reason, reason)
+        return reported.message
       }, slow)
     assert.match(await reaches('SchemaOutdated'), /lacks spec\.suspend.*streampipeline crd/)
     await eventually(async () => {

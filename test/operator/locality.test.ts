@@ -2,7 +2,7 @@
 import '../support/leaks.ts'
 import assert from 'node:assert/strict'
 import test from 'node:test'
-import { asSeenFrom } from '../../operator/observe/locality.ts'
+import { asSeenFrom } from '../../operator/locality.ts'
 
 const server = (host: string) => ({ kind: 'Server', host, port: 6379, database: 0, label: `${host}:6379` }) as const
 

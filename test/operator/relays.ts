@@ -1,6 +1,6 @@
 /** Proxies between the operator and an API server, and the connections that they see. */
 import { once } from 'node:events'
-import { createServer as createPlainServer } from 'node:http'
+import { createServer as createPlainServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { createServer as createTlsServer, request } from 'node:https'
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -94,20 +94,23 @@ export async function startTcpRelay(scope: Scope, port: number): Promise<TcpRela
   return Object.assign(await listening(scope, server), { freeze })
 }
 
-/** Ends TLS, as the API server would, and speaks HTTP/1.1 only. */
-export async function startHttp1Front(scope: Scope, server: ApiServer): Promise<Relay> {
-  const front = createTlsServer({ ...server.identity, ALPNProtocols: ['http/1.1'] }, (incoming, response) => {
-    const { method, headers } = incoming
-    const upstream = request(`${server.url}${incoming.url}`, { method, headers, ca: server.identity.cert }, (answer) => {
-      response.writeHead(answer.statusCode ?? 502, answer.headers)
+/** Ends TLS, as the API server would, and speaks HTTP/1.1 only. Without TLS it is what `kubectl proxy` is. */
+export async function startHttp1Front(scope: Scope, server: ApiServer, { isPlain = false } = {}): Promise<Relay> {
+  const answer = (incoming: IncomingMessage, response: ServerResponse) => {
+    const { method } = incoming
+    // TLS would ask for the name that stands in it.
+    const { host: _, ...headers } = incoming.headers
+    const upstream = request(`${server.url}${incoming.url}`, { method, headers, ca: server.identity.cert }, (upper) => {
+      response.writeHead(upper.statusCode ?? 502, upper.headers)
       response.flushHeaders()
-      answer.pipe(response)
+      upper.pipe(response)
     })
     upstream.on('error', () => response.destroy())
     response.on('close', () => upstream.destroy())
     incoming.pipe(upstream)
-  })
-  return await listening(scope, front)
+  }
+  const tls = { ...server.identity, ALPNProtocols: ['http/1.1'] }
+  return await listening(scope, isPlain ? createPlainServer(answer) : createTlsServer(tls, answer))
 }
 
 export interface ConnectProxy extends Relay {
@@ -115,11 +118,21 @@ export interface ConnectProxy extends Relay {
   readonly targets: ReadonlySet<string>
 }
 
-/** An HTTP proxy that knows CONNECT alone, for those who know its password. */
-export async function startConnectProxy(scope: Scope, password: string): Promise<ConnectProxy> {
+interface ProxyOptions {
+  /** That of the user `user`; undefined: all may use it. */
+  readonly password?: string
+  /** The port on loopback to which it connects, whatever it is asked for; default: where it is asked to. */
+  readonly to?: number
+  /** The way to it is encrypted with this certificate. */
+  readonly identity?: { readonly key: string; readonly cert: string }
+}
+
+/** An HTTP proxy that knows CONNECT alone. */
+export async function startConnectProxy(scope: Scope, options: ProxyOptions = {}): Promise<ConnectProxy> {
+  const { password, to, identity } = options
   const targets = new Set<string>()
-  const expected = `Basic ${Buffer.from(`user:${password}`).toString('base64')}`
-  const proxy = createPlainServer()
+  const expected = password === undefined ? undefined : `Basic ${Buffer.from(`user:${password}`).toString('base64')}`
+  const proxy = identity === undefined ? createPlainServer() : createTlsServer(identity)
   proxy.on('connect', ({ headers, url = '' }, socket: Socket) => {
     if (headers['proxy-authorization'] !== expected) {
       socket.end('HTTP/1.1 407 Proxy Authentication Required\r\n\r\n')
@@ -127,11 +140,77 @@ export async function startConnectProxy(scope: Scope, password: string): Promise
     }
     targets.add(url)
     const { hostname, port } = new URL(`http://${url}`)
-    const onward = connect(Number(port), hostname, () => socket.write('HTTP/1.1 200 Connection established\r\n\r\n'))
+    const onward = to === undefined ? connect(Number(port), hostname) : connect(to, '127.0.0.1')
+    onward.once('connect', () => socket.write('HTTP/1.1 200 Connection established\r\n\r\n'))
     join(socket, onward)
   })
   const relay = await listening(scope, proxy)
   return Object.assign(relay, { targets })
+}
+
+/** A SOCKS5 proxy (RFC 1928), each message of which comes in two pieces. */
+export async function startSocksProxy(scope: Scope, options: Omit<ProxyOptions, 'identity'> = {}): Promise<ConnectProxy> {
+  const { password, to } = options
+  const targets = new Set<string>()
+  const proxy = createServer(async (socket) => {
+    try {
+      if (!(await loggedIn(socket, password))) return void socket.end()
+      const target = await targetOf(socket)
+      targets.add(target)
+      const { hostname, port } = new URL(`http://${target}`)
+      const onward = to === undefined ? connect(Number(port), hostname) : connect(to, '127.0.0.1')
+      await once(onward, 'connect')
+      await inPieces(socket, [5, 0, 0, 1, 127, 0, 0, 1, 0, 0])
+      join(socket, onward)
+    } catch {
+      // The client left, or asked for what cannot be reached.
+      socket.destroy()
+    }
+  })
+  const relay = await listening(scope, proxy)
+  return Object.assign(relay, { targets })
+}
+
+async function loggedIn(socket: Socket, password: string | undefined): Promise<boolean> {
+  const [, count = 0] = await take(socket, 2)
+  const offered = [...(await take(socket, count))]
+  const wanted = password === undefined ? 0 : 2
+  if (!offered.includes(wanted)) {
+    await inPieces(socket, [5, 255])
+    return false
+  }
+  await inPieces(socket, [5, wanted])
+  if (password === undefined) return true
+  await take(socket, 1)
+  const [user, secret] = [await textOf(socket), await textOf(socket)]
+  const isKnown = user === 'user' && secret === password
+  await inPieces(socket, [1, isKnown ? 0 : 1])
+  return isKnown
+}
+
+/** As a URL has it. */
+async function targetOf(socket: Socket): Promise<string> {
+  const [, , , kind = 0] = await take(socket, 4)
+  const ipv6 = async () => `[${(await take(socket, 16)).toString('hex').replace(/....(?!$)/g, '$&:')}]`
+  const host = kind === 3 ? await textOf(socket) : kind === 1 ? [...(await take(socket, 4))].join('.') : await ipv6()
+  return new URL(`http://${host}:${(await take(socket, 2)).readUInt16BE()}`).host
+}
+
+const textOf = async (socket: Socket): Promise<string> => (await take(socket, (await take(socket, 1))[0] ?? 0)).toString()
+
+async function take(socket: Socket, count: number): Promise<Buffer> {
+  for (;;) {
+    const taken = socket.read(count) as Buffer | null
+    if (taken !== null) return taken
+    if (socket.destroyed || socket.readableEnded) throw new Error('the client left')
+    await Promise.race([once(socket, 'readable'), once(socket, 'close')])
+  }
+}
+
+async function inPieces(socket: Socket, message: readonly number[]): Promise<void> {
+  socket.write(Buffer.from(message.slice(0, 1)))
+  await sleep(5)
+  socket.write(Buffer.from(message.slice(1)))
 }
 
 /** By another address or through a proxy; as the administrator unless a token is given. */

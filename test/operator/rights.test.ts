@@ -6,7 +6,7 @@ import { group, plural } from '../../api/crd.ts'
 import * as kinds from '../../operator/plan/kinds.ts'
 import { consumerName, nameLabel } from '../../operator/plan/names.ts'
 import { deletionCostAnnotation } from '../../operator/plan/victims.ts'
-import { policyRule, type Right, rights } from '../../operator/rights.ts'
+import { policyRule, type RbacRule, rbacRules } from '../../operator/rights.ts'
 import { keySpace } from '../../redis/keys.ts'
 import { formatIdentity } from '../../redis/stream/identity.ts'
 import { needsApiServer } from '../support/apiserver.ts'
@@ -37,8 +37,8 @@ const podMonitorCrd = {
   },
 }
 
-function granted(name: string, namespace: string, where: Right['where']): unknown[] {
-  const rules = rights.filter((right) => right.where === where).map(policyRule)
+function granted(name: string, namespace: string, where: RbacRule['where']): unknown[] {
+  const rules = rbacRules.filter((right) => right.where === where).map(policyRule)
   return [
     { apiVersion: `${rbac}/v1`, kind: 'Role', metadata: { name, namespace }, rules },
     {
@@ -117,6 +117,23 @@ test('every verb granted is used, and every verb used is granted', needsApiServe
       ['-1'],
     )
   }, slow)
+  // Another owner has the names of its objects already: each is read, so as to name that owner.
+  const metadata = { name: consumerName('taken'), namespace: farm }
+  const selector = { matchLabels: { app: 'another' } }
+  const taken = [
+    { apiVersion: 'v1', kind: 'ConfigMap', metadata },
+    { apiVersion: 'v1', kind: 'ServiceAccount', metadata },
+    { apiVersion: 'policy/v1', kind: 'PodDisruptionBudget', metadata, spec: { minAvailable: 1, selector } },
+    { apiVersion: 'networking.k8s.io/v1', kind: 'NetworkPolicy', metadata, spec: { podSelector: selector } },
+    { apiVersion: 'monitoring.coreos.com/v1', kind: 'PodMonitor', metadata, spec: { selector, podMetricsEndpoints: [] } },
+  ]
+  await cluster.apply({ apiVersion: 'v1', kind: 'List', items: taken })
+  await cluster.apply(minimalPipeline('taken', farm, spec))
+  await eventually(async () => {
+    const condition = conditionOf(await cluster.get<Loose>(kinds.pipelineType, farm, 'taken'), 'Reconciled')
+    assert.equal(condition?.reason, 'NameTaken', String(condition?.message))
+  }, slow)
+  await cluster.remove(kinds.pipelineType, farm, 'taken')
   // An identity of the user's own takes the place of ours.
   await cluster.patch(kinds.pipelineType, farm, 'ndvi', { spec: { consumer: { serviceAccountName: 'default' } } })
   await eventually(
@@ -132,7 +149,7 @@ test('every verb granted is used, and every verb used is granted', needsApiServe
   )
   assert.equal(await second.stop(), 0)
 
-  const table = rights.flatMap(({ where, resources, verbs }) =>
+  const table = rbacRules.flatMap(({ where, resources, verbs }) =>
     resources.flatMap((resource) => verbs.map((verb) => `${where} ${resource} ${verb}`)),
   )
   // The API server logs a watch when it has noticed that its client is gone.
@@ -153,7 +170,9 @@ test('every verb granted is used, and every verb used is granted', needsApiServe
     return found.add('Pipelines streampipelines/finalizers update')
   }
 
-  const less = rights.filter(({ where, resources }) => where === 'Pipelines' && !resources.includes('streampipelines/finalizers'))
+  const less = rbacRules.filter(
+    ({ where, resources }) => where === 'Pipelines' && !resources.includes('streampipelines/finalizers'),
+  )
   await cluster.apply({
     apiVersion: `${rbac}/v1`,
     kind: 'Role',
@@ -164,13 +183,13 @@ test('every verb granted is used, and every verb used is granted', needsApiServe
   await startOperator(t, cluster, options)
   await cluster.apply(minimalPipeline('other', farm, { redis: { url: redis.url } }))
   await eventually(async () => {
-    const told = conditionOf(await cluster.get<Loose>(kinds.pipelineType, farm, 'other'), 'Reconciled')
-    assert.equal(told?.reason, 'Forbidden', 'without update of finalizers it is refused here')
+    const reported = conditionOf(await cluster.get<Loose>(kinds.pipelineType, farm, 'other'), 'Reconciled')
+    assert.equal(reported?.reason, 'Forbidden', 'without update of finalizers it is refused here')
   }, slow)
 })
 
 test('no right lets it list Secrets or hold rights it does not name', () => {
-  for (const { resources, verbs } of rights) {
+  for (const { resources, verbs } of rbacRules) {
     if (resources.includes('secrets')) assert.ok(!verbs.some((verb) => ['list', 'watch', '*'].includes(verb)))
     assert.ok(![...resources, ...verbs].includes('*'))
   }

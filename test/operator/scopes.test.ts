@@ -3,7 +3,8 @@ import '../support/leaks.ts'
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { loadCredentials } from '../../operator/kubernetes/credentials.ts'
-import { createElector, leaseType } from '../../operator/kubernetes/elector.ts'
+import { createElector } from '../../operator/kubernetes/elector.ts'
+import { leaseType } from '../../operator/kubernetes/lease.ts'
 import { createTransport } from '../../operator/kubernetes/transport.ts'
 import * as kinds from '../../operator/plan/kinds.ts'
 import { consumerName } from '../../operator/plan/names.ts'
@@ -82,7 +83,7 @@ test(
       ).length
     const before = await writes()
     await new Promise((resolve) => setTimeout(resolve, 5_000))
-    assert.equal(await writes(), before, 'nobody writes')
+    assert.equal(await writes(), before, 'no operator writes')
     await cluster.patch(kinds.pipelineType, 'farm', 'one', { spec: { source: { batchSize: 9 } } })
     await carriedOut('farm', 'one')
 
@@ -134,7 +135,7 @@ test(
   },
 )
 
-test('a namespace that cannot be claimed is served all the same, and that is told', needsApiServer, async (t) => {
+test('a namespace that cannot be claimed is served all the same, and that is reported', needsApiServer, async (t) => {
   const { cluster, make, carriedOut, release } = await site(t, ['default', 'farm'])
   const less = rules.filter(({ resources, resourceNames }) => !resources.includes('leases') || resourceNames !== undefined)
   const role = { apiVersion: 'rbac.authorization.k8s.io/v1', kind: 'Role', metadata: { name: 'operator', namespace: 'farm' } }
@@ -161,7 +162,7 @@ test(
     const start = (identity: string, name: string | undefined) => {
       const transport = createTransport(loadCredentials(cluster.server.kubeconfig))
       const stop = new AbortController()
-      const quiet = { onFault: () => {}, onRewound: () => {} }
+      const quiet = { onFailure: () => {}, onRewound: () => {} }
       const common = { transport, clock: systemClock, namespace: 'default', identity, holdMs: 25_000, ...quiet }
       // Without a name: as earlier versions elect.
       const elector =

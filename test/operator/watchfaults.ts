@@ -15,6 +15,7 @@ import { configMapType as type } from '../../operator/plan/kinds.ts'
 import { systemClock } from '../../process/clock.ts'
 import { eventually } from '../support/wait.ts'
 import type { Cluster, Loose } from './cluster.ts'
+import { fixedSource } from './credentials.ts'
 import { seededRandom } from './election/simulation.ts'
 import { startFaultProxy } from './faultproxy.ts'
 
@@ -95,10 +96,7 @@ async function run(
   proxy: Proxy,
   { seed, random, limitMs }: { readonly seed: number; readonly random: () => number; readonly limitMs: number },
 ): Promise<number> {
-  const transport = createTransport({
-    namespace: undefined,
-    current: async () => ({ server: proxy.url, headers: {}, tls: { ca: proxy.ca } }),
-  })
+  const transport = createTransport(fixedSource({ server: proxy.url, headers: {}, tls: { ca: proxy.ca } }))
   scope.after(() => transport.close())
   const queue = createQueue(systemClock)
   const stop = new AbortController()

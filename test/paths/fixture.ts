@@ -15,7 +15,7 @@ import { createCodec } from '../../redis/payload/codec.ts'
 import { forwardTarget, streamPlace } from '../../redis/placement.ts'
 import { decodeDeadLetter } from '../../redis/record.ts'
 import { chooseForwarder, chooseSettlePath } from '../../redis/settle/choose.ts'
-import type { PathKind, SettlePath, Verdict } from '../../redis/settle/path.ts'
+import type { Disposition, PathKind, SettlePath } from '../../redis/settle/path.ts'
 import { ensureGroup } from '../../redis/stream/group.ts'
 import { type Delivery, listPending } from '../../redis/stream/pending.ts'
 import { address, pipelineWith, type SpecChanges } from '../redis/resource.ts'
@@ -103,10 +103,10 @@ export async function openPath(scope: Scope, kind: PathKind, servers: Servers, c
   await ensureGroup(streamClient, place.keys, pipeline.source)
   const first = await openSettlePath()
 
-  const judge = ({ id, fields }: Delivery): Verdict => {
+  const judge = ({ id, fields }: Delivery): Disposition => {
     const decoded = codec.decode(fields)
     const { redrives } = decoded
-    if (decoded.kind === 'Invalid') return { kind: 'Bury', id, reason: decoded.reason, error: decoded.error, redrives }
+    if (decoded.kind === 'Invalid') return { kind: 'DeadLetter', id, reason: decoded.reason, error: decoded.error, redrives }
     const { hash, data, trace, metadata, asked } = decoded
     const beside = { ...(metadata === undefined ? {} : { metadata }), ...(asked === undefined ? {} : { asked }) }
     return { kind: 'Forward', id, item: { hash, json: jsonOf(data), trace, origin: id, redrives, ...beside }, redrives }
@@ -166,7 +166,7 @@ export async function openPath(scope: Scope, kind: PathKind, servers: Servers, c
     },
     settle: async (entries: readonly Delivery[], path: SettlePath = first.path) =>
       (await path.settle(entries.map(judge))).outcomes,
-    settleWith: async (verdicts: readonly Verdict[]) => await first.path.settle(verdicts),
+    settleWith: async (verdicts: readonly Disposition[]) => await first.path.settle(verdicts),
     judge,
     pending: async () => await listPending(streamClient, place, { start: '-', count: 10_000 }),
     dead: async () =>

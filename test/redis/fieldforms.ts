@@ -15,7 +15,7 @@ export interface Form {
   /** Fields of an entry, and the data that the job gets. */
   readonly reads?: readonly (readonly [entry: Readonly<Record<string, string>>, data: Payload])[]
   /** Accepted by the schema, but the dispatcher cannot say it in text. */
-  readonly untold?: readonly Payload[]
+  readonly ambiguous?: readonly Payload[]
   /** `validate` refuses the schema, naming this property. */
   readonly undecided?: string
 }
@@ -34,15 +34,15 @@ const kind = (value: string, properties: Payload, more: Payload = {}) => ({
 })
 
 const plain: readonly Form[] = [
-  { what: 'no schema of the field', schema: {}, reads: [[{ f: '7' }, { f: '7' }]], untold: [{ f: null }] },
-  { what: 'a schema that says nothing', schema: f({}), reads: [[{ f: 'true' }, { f: 'true' }]], untold: [{ f: null }] },
-  { what: 'true', schema: f(true), accepts: [{ f: '7' }], untold: [{ f: null }] },
+  { what: 'no schema of the field', schema: {}, reads: [[{ f: '7' }, { f: '7' }]], ambiguous: [{ f: null }] },
+  { what: 'a schema that says nothing', schema: f({}), reads: [[{ f: 'true' }, { f: 'true' }]], ambiguous: [{ f: null }] },
+  { what: 'true', schema: f(true), accepts: [{ f: '7' }], ambiguous: [{ f: null }] },
   { what: 'false', schema: f(false), refuses: [{ f: 7 }, { f: 'a' }, { f: null }] },
   { what: 'integer', schema: f(integer), accepts: [{ f: 7 }, { f: -1 }], refuses: [{ f: 1.5 }, { f: null }, { f: 'a' }] },
   { what: 'number', schema: f(number), accepts: [{ f: 1.5 }, { f: 1e21 }], refuses: [{ f: true }, { f: [1] }] },
   { what: 'boolean', schema: f(boolean), accepts: [{ f: true }, { f: false }], refuses: [{ f: 1 }, { f: 'yes' }] },
   { what: 'null', schema: f(nothing), accepts: [{ f: null }], refuses: [{ f: 0 }, { f: '' }] },
-  { what: 'string', schema: f(text), accepts: [{ f: '7' }, { f: 'null' }, { f: '' }], untold: [{ f: null }] },
+  { what: 'string', schema: f(text), accepts: [{ f: '7' }, { f: 'null' }, { f: '' }], ambiguous: [{ f: null }] },
   { what: 'object', schema: f({ type: 'object' }), accepts: [{ f: { a: '1', b: [1] } }], refuses: [{ f: [1] }, { f: '{' }] },
   { what: 'array', schema: f({ type: 'array' }), accepts: [{ f: [1, '1', null] }], refuses: [{ f: { a: 1 } }] },
   {
@@ -52,7 +52,12 @@ const plain: readonly Form[] = [
     refuses: [{ f: 'a' }],
   },
   { what: 'nullable integer', schema: f({ type: ['integer', 'null'] }), accepts: [{ f: 7 }, { f: null }] },
-  { what: 'nullable text', schema: f({ type: ['string', 'null'] }), accepts: [{ f: 'a' }, { f: 'null' }], untold: [{ f: null }] },
+  {
+    what: 'nullable text',
+    schema: f({ type: ['string', 'null'] }),
+    accepts: [{ f: 'a' }, { f: 'null' }],
+    ambiguous: [{ f: null }],
+  },
   { what: 'nullable object', schema: f({ type: ['object', 'null'] }), accepts: [{ f: null }, { f: { a: null } }] },
   { what: 'text or integer', schema: f({ type: ['string', 'integer'] }), reads: [[{ f: '7' }, { f: '7' }]] },
 ]
@@ -62,7 +67,7 @@ const values: readonly Form[] = [
   { what: 'enum of number and text', schema: f({ enum: [1, 'auto'] }), accepts: [{ f: 1 }, { f: 'auto' }], refuses: [{ f: 2 }] },
   { what: 'enum of a number and its text', schema: f({ enum: [1, '1'] }), reads: [[{ f: '1' }, { f: '1' }]] },
   { what: 'enum of null and text', schema: f({ enum: [null, 'a'] }), accepts: [{ f: null }, { f: 'a' }], refuses: [{ f: 'b' }] },
-  { what: 'enum of null and "null"', schema: f({ enum: [null, 'null'] }), accepts: [{ f: 'null' }], untold: [{ f: null }] },
+  { what: 'enum of null and "null"', schema: f({ enum: [null, 'null'] }), accepts: [{ f: 'null' }], ambiguous: [{ f: null }] },
   { what: 'enum of lists', schema: f({ enum: [[1], ['a']] }), accepts: [{ f: [1] }, { f: ['a'] }], refuses: [{ f: [2] }] },
   { what: 'const number', schema: f({ const: 2 }), accepts: [{ f: 2 }], refuses: [{ f: 1 }] },
   { what: 'const boolean', schema: f({ const: true }), accepts: [{ f: true }], refuses: [{ f: false }] },
@@ -86,7 +91,7 @@ const combined: readonly Form[] = [
     schema: f({ anyOf: [number, { ...text, pattern: '^[a-z]+$' }] }),
     accepts: [{ f: 7 }, { f: 'null' }],
     refuses: [{ f: 'A' }],
-    untold: [{ f: null }],
+    ambiguous: [{ f: null }],
   },
   {
     what: 'anyOf with long text',
@@ -144,7 +149,7 @@ const referring: readonly Form[] = [
     what: '$ref to text',
     schema: f({ $ref: '#/$defs/t' }, { $defs: { t: text } }),
     accepts: [{ f: '7' }],
-    untold: [{ f: null }],
+    ambiguous: [{ f: null }],
   },
   { what: '$ref with escapes', schema: f({ $ref: '#/$defs/a~1b%20c' }, { $defs: { 'a/b c': integer } }), accepts: [{ f: 7 }] },
   {

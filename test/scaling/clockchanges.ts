@@ -79,7 +79,7 @@ function draw(random: Random, timeZone: string): Drawn {
 }
 
 /** @returns the first minute at which the schedule is not as the wall clock has it; undefined: there is none */
-export function faultAround(turnMs: number, timeZone: string, random: Random): string | undefined {
+export function problemAround(turnMs: number, timeZone: string, random: Random): string | undefined {
   const clock = wallClock(timeZone)
   const { schedule, times, weekdays } = draw(random, timeZone)
   let shown = clock(turnMs - 2 * dayMs)

@@ -29,11 +29,11 @@ describe('room for chance', () => {
     [0.01, 1 / 60, 2, 50],
   ] as const) {
     it(`is what a queue of ${slots} does: ${arrivals}/s, longer than ${longer} s`, () => {
-      const [told, seen] = [
+      const [reported, seen] = [
         waitingShare({ arrivals, perReplica: perSlot, slots: 1 }, slots, longer * 1000),
         simulated(arrivals, perSlot, slots, longer),
       ]
-      assert.ok(Math.abs(told - seen) < 0.02 + 0.25 * seen, `${told}, simulated ${seen}`)
+      assert.ok(Math.abs(reported - seen) < 0.02 + 0.25 * seen, `${reported}, simulated ${seen}`)
     })
   }
 

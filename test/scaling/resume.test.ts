@@ -224,7 +224,7 @@ const foreign = fc
   })
   .map((state) => JSON.stringify(state))
 
-describe('a state that somebody else wrote', () => {
+describe('a state that another program wrote', () => {
   it('never takes away replicas that a load needs, then or later', () => {
     fc.assert(
       fc.property(
@@ -261,14 +261,14 @@ describe('a state that somebody else wrote', () => {
 describe('a change of policy', () => {
   it('to Active goes on from what Manual ran', () => {
     const manual = policyWith({ policy: 'Manual', replicas: 8 })
-    const told = decide(
+    const reported = decide(
       stateWith({ replicas: 2, ...knows, wanted: [{ atMs: 995_000, replicas: 2 }] }),
       sampleWith({ consumers: consumers(8) }),
       manual,
     )
-    assert.deepEqual([told.replicas, told.recommended, told.state.replicas, told.state.recommended], [8, 2, 8, 2])
+    assert.deepEqual([reported.replicas, reported.recommended, reported.state.replicas, reported.state.recommended], [8, 2, 8, 2])
     const later = sampleWith({ atMs: 1_005_000, consumers: consumers(8, { at: 1_005_000 }) })
-    const active = decide(told.state, later, { ...manual, policy: 'Active', currentReplicas: 8 })
+    const active = decide(reported.state, later, { ...manual, policy: 'Active', currentReplicas: 8 })
     assert.deepEqual([active.replicas, active.limitedBy], [8, 'ScaleDown'])
     assert.match(active.reason, /hold, 8 ran lately$/)
   })

@@ -5,11 +5,11 @@ import { learnService, type Service, serviceOf } from '../../scaling/service.ts'
 import type { ScalingState } from '../../scaling/state.ts'
 import { consumers, policyWith, sampleWith } from './builders.ts'
 
-const told = (serviceMs: number, forwarded: number, count = 1) =>
+const reported = (serviceMs: number, forwarded: number, count = 1) =>
   sampleWith({ consumers: consumers(count, { serviceMs, forwarded }) })
 
 describe('how long entries take', () => {
-  it('is told by consumers according to how many entries they know, up to fifty each', () => {
+  it('is weighed by consumers according to how many entries they know, up to fifty each', () => {
     const [old] = consumers(1, { serviceMs: 100, forwarded: 5_000 })
     const [fresh] = consumers(1, { serviceMs: 10, forwarded: 5, uid: 'uid-fresh' })
     assert.ok(old !== undefined && fresh !== undefined)
@@ -17,11 +17,11 @@ describe('how long entries take', () => {
     assert.equal(serviceOf(sampleWith({ consumers: [old, fresh] }), undefined), expected)
   })
 
-  it('is what earlier consumers told where nobody is there, or knows fewer than twenty entries', () => {
+  it('is that of earlier consumers where none is there, or all know fewer than twenty entries', () => {
     const earlier: Service = { meanMs: 100, entries: 200 }
     assert.equal(serviceOf(sampleWith(), earlier), 100)
-    assert.equal(serviceOf(told(200, 5), earlier), (5 * 200 + 15 * 100) / 20)
-    assert.equal(serviceOf(told(200, 30), earlier), 200)
+    assert.equal(serviceOf(reported(200, 5), earlier), (5 * 200 + 15 * 100) / 20)
+    assert.equal(serviceOf(reported(200, 30), earlier), 200)
     assert.equal(serviceOf(sampleWith(), undefined), undefined)
   })
 
@@ -29,7 +29,7 @@ describe('how long entries take', () => {
     const settled = new Map<string, number>()
     let remembered: Service | undefined = { meanMs: 100, entries: 200 }
     for (let look = 0; look < 100; look++) {
-      remembered = learnService(remembered, told(200, 10), (uid) => settled.get(uid) ?? 0)
+      remembered = learnService(remembered, reported(200, 10), (uid) => settled.get(uid) ?? 0)
       settled.set('uid-0', 10)
     }
     assert.deepEqual(remembered, { meanMs: 105, entries: 200 })

@@ -8,7 +8,9 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import { group, plural, version } from '../../api/crd.ts'
 import { findAssets } from './assets.ts'
+import { copyBootstrapped, keepBootstrapped, takeBootstrapped } from './bootstrapped.ts'
 import { createDaemon, type Daemon, StartFailed } from './daemon.ts'
 import { kubeconfigOf, statusOf } from './kubeclient.ts'
 import { freePort } from './port.ts'
@@ -53,6 +55,8 @@ export interface KubectlRequest {
   input?: string
   /** One of `users`; default: the administrator. */
   user?: string
+  /** More variables. */
+  env?: Readonly<Record<string, string>>
 }
 
 /** One finished request of the audit log. */
@@ -84,6 +88,8 @@ export interface ApiServer {
   /** Never throws for a failure of kubectl: read `code`. */
   kubectl(args: readonly string[], request?: KubectlRequest | string): Promise<Completed>
   requests(): Promise<AuditedRequest[]>
+  /** Stops it, and keeps its files for servers of processes that this one starts. */
+  keep(target: string): Promise<void>
   readonly etcd: Daemon
   readonly apiserver: Daemon
   /** Throws when they were not asked for. */
@@ -99,9 +105,17 @@ export const startApiServer = async (scope: Scope, options: ApiServerOptions = {
     await rm(folder, { recursive: true, force: true, maxRetries: 5 })
   })
 
+  const bootstrapped = takeBootstrapped(options.manifests)
   const tokens = new Map(['admin', ...Object.keys(options.users ?? {})].map((name) => [name, randomBytes(16).toString('hex')]))
-  await writeFiles(folder, tokens, options)
-  const { port, etcd, apiserver } = await startControlPlane(assets.folder, folder, tokens.get('admin') ?? '', options, started)
+  await writeFiles(folder, tokens, options, bootstrapped !== undefined)
+  const data = (tries: number): string => join(folder, `etcd-${tries}`)
+  const { port, etcd, apiserver, tries } = await startControlPlane(assets.folder, tokens.get('admin') ?? '', options, started, {
+    folder,
+    prepare: async (attempt) => {
+      if (bootstrapped !== undefined) await copyBootstrapped(bootstrapped, folder, data(attempt))
+      return data(attempt)
+    },
+  })
   const url = `https://127.0.0.1:${port}`
   const ca = await readFile(join(folder, 'tls', 'apiserver.crt'), 'utf8')
   const caData = Buffer.from(ca).toString('base64')
@@ -117,18 +131,21 @@ export const startApiServer = async (scope: Scope, options: ApiServerOptions = {
   const admin = await user('admin')
   const program = join(assets.folder, 'kubectl')
   const kubectl: ApiServer['kubectl'] = async (args, request = {}) => {
-    const { input, user: name } = typeof request === 'string' ? { input: request } : request
+    const { input, user: name, env: more } = typeof request === 'string' ? { input: request } : request
     const { kubeconfig } = name === undefined ? admin : await user(name)
     // Its cache of what a server offers is by address, and addresses come back: each server has its own.
-    const env = { KUBECONFIG: kubeconfig, KUBECACHEDIR: join(folder, 'kubectl') }
+    const env = { KUBECONFIG: kubeconfig, KUBECACHEDIR: join(folder, 'kubectl'), ...more }
     return run(scope, args, { command: program, env, ...(input === undefined ? {} : { input }) })
   }
-  for (const manifest of options.manifests ?? []) {
+  for (const manifest of bootstrapped === undefined ? (options.manifests ?? []) : []) {
     const applied = await kubectl(['apply', '--server-side', '-f', manifest])
     if (applied.code !== 0) throw new Error(`kubectl apply -f ${manifest}: ${applied.stderr}`)
   }
   // An accepted definition is not served yet: a request that comes too soon gets "no such kind".
-  if (options.manifests !== undefined) {
+  if (bootstrapped !== undefined) {
+    const served = `${url}/apis/${group}/${version}/${plural}`
+    await eventually(async () => assert.ok(await isThere(served, ca, admin.token)), { timeoutMs: 30_000 })
+  } else if (options.manifests !== undefined) {
     const { stdout } = await kubectl(['get', 'customresourcedefinitions', '-o', 'jsonpath={.items[*].metadata.name}'])
     for (const kind of stdout.split(' ').filter((name) => name !== '')) {
       await eventually(async () => assert.equal((await kubectl(['get', kind])).code, 0), { timeoutMs: 30_000 })
@@ -156,6 +173,11 @@ export const startApiServer = async (scope: Scope, options: ApiServerOptions = {
     requests: async () => parseAudit(await readFile(join(folder, 'audit.log'), 'utf8')),
     etcd,
     apiserver,
+    async keep(target) {
+      await apiserver.stop()
+      await etcd.stop()
+      await keepBootstrapped(folder, data(tries), target)
+    },
     get controllers() {
       if (!controllers) throw new Error('startApiServer was not asked for controllers')
       return controllers
@@ -163,11 +185,21 @@ export const startApiServer = async (scope: Scope, options: ApiServerOptions = {
   }
 }
 
+/** These processes live for seconds: without collections of garbage a start takes two thirds of the processor time. */
+const seldomCollected = { GOGC: 'off', GOMEMLIMIT: '600MiB' }
+
 const isThere = async (url: string, ca: string, token: string): Promise<boolean> => (await statusOf(url, ca, token)) === 200
 
-const writeFiles = async (folder: string, tokens: ReadonlyMap<string, string>, options: ApiServerOptions): Promise<void> => {
-  const { privateKey } = await promisify(generateKeyPair)('rsa', { modulusLength: 2048 })
-  await writeFile(join(folder, 'serviceaccounts.key'), privateKey.export({ type: 'pkcs1', format: 'pem' }), { mode: 0o600 })
+const writeFiles = async (
+  folder: string,
+  tokens: ReadonlyMap<string, string>,
+  options: ApiServerOptions,
+  bootstrapped: boolean,
+): Promise<void> => {
+  if (!bootstrapped) {
+    const { privateKey } = await promisify(generateKeyPair)('rsa', { modulusLength: 2048 })
+    await writeFile(join(folder, 'serviceaccounts.key'), privateKey.export({ type: 'pkcs1', format: 'pem' }), { mode: 0o600 })
+  }
   const users: Readonly<Record<string, readonly string[]>> = { ...options.users, admin: ['system:masters'] }
   const rows = [...tokens].map(([name, token]) => {
     const groups = users[name] ?? []
@@ -178,16 +210,22 @@ const writeFiles = async (folder: string, tokens: ReadonlyMap<string, string>, o
   await writeFile(join(folder, 'audit.yaml'), JSON.stringify({ ...policy, rules: [{ level: 'Metadata' }] }))
 }
 
+interface Place {
+  readonly folder: string
+  /** Makes the folder of etcd's data for the try of that number, and returns its path. */
+  prepare(tries: number): Promise<string>
+}
+
 /** Both at once: kube-apiserver waits for etcd by itself. Ports can be taken between the look and the start, hence the tries. */
-const startControlPlane = async (bin: string, folder: string, token: string, options: ApiServerOptions, started: Daemon[]) => {
+const startControlPlane = async (bin: string, token: string, options: ApiServerOptions, started: Daemon[], place: Place) => {
   for (let tries = 1; ; tries += 1) {
     const [port, etcdPort] = [await freePort(), await freePort()]
-    const etcd = etcdDaemon(bin, join(folder, `etcd-${tries}`), etcdPort)
-    const apiserver = apiServerDaemon(bin, folder, port, etcdPort, token, options)
+    const etcd = etcdDaemon(bin, await place.prepare(tries), etcdPort)
+    const apiserver = apiServerDaemon(bin, place.folder, port, etcdPort, token, options)
     started.push(etcd, apiserver)
     const outcomes = await Promise.allSettled([etcd.start(), apiserver.start()])
     const failure = outcomes.find((outcome) => outcome.status === 'rejected')
-    if (!failure) return { port, etcd, apiserver }
+    if (!failure) return { port, etcd, apiserver, tries }
     await Promise.all([etcd.kill('SIGKILL'), apiserver.kill('SIGKILL')])
     const taken = failure.reason instanceof StartFailed && failure.reason.message.includes('address already in use')
     if (!taken || tries === 5) throw failure.reason
@@ -197,6 +235,7 @@ const startControlPlane = async (bin: string, folder: string, token: string, opt
 const etcdDaemon = (bin: string, data: string, port: number): Daemon =>
   createDaemon({
     name: 'etcd',
+    env: seldomCollected,
     command: join(bin, 'etcd'),
     args: [
       `--data-dir=${data}`,
@@ -228,6 +267,7 @@ const apiServerDaemon = (
   const audit = [`--audit-policy-file=${join(folder, 'audit.yaml')}`, `--audit-log-path=${join(folder, 'audit.log')}`]
   return createDaemon({
     name: 'kube-apiserver',
+    env: seldomCollected,
     command: join(bin, 'kube-apiserver'),
     args: [
       `--etcd-servers=http://127.0.0.1:${etcdPort}`,
@@ -261,6 +301,7 @@ const controllerManager = (
 ): Daemon =>
   createDaemon({
     name: 'kube-controller-manager',
+    env: seldomCollected,
     command: join(bin, 'kube-controller-manager'),
     args: [
       `--kubeconfig=${kubeconfig}`,

@@ -21,7 +21,7 @@ const inspect = async (pid: string, setting: string): Promise<MarkedProcess | un
     const environment = await readFile(`/proc/${pid}/environ`, 'latin1')
     if (!environment.split('\0').includes(setting)) return undefined
     const command = (await readFile(`/proc/${pid}/cmdline`, 'utf8')).split('\0').join(' ').trim()
-    // A zombie has an empty command line: it has ended, and its parent is about to be told.
+    // A zombie has an empty command line: it has ended, and its parent is about to learn it.
     return command === '' ? undefined : { pid: Number(pid), command }
   } catch {
     // Ended meanwhile, or another user's.

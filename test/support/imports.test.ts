@@ -29,7 +29,7 @@ test('a file is found through others, in a circle, by a late import; a package o
 
 test('tests of Redis and of payloads need no Kubernetes; those of the operator on an API server do', () => {
   const at = (path: string) => join(projectRoot, path)
-  const without = ['test/redis/stream.test.ts', 'test/consumer/states.test.ts', 'test/client/worker.test.ts'].map(at)
-  const within = ['test/operator/operator.test.ts', 'test/api/apiserver.test.ts'].map(at)
+  const without = ['test/scenarios/redis/stream.test.ts', 'test/consumer/states.test.ts', 'test/client/worker.test.ts'].map(at)
+  const within = ['test/scenarios/operator/operator.test.ts', 'test/scenarios/api/apiserver.test.ts'].map(at)
   assert.deepEqual(importersOf(at('test/support/assets.ts'), [...without, ...within]), within)
 })

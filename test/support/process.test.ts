@@ -23,7 +23,7 @@ test('input is read to its end', async (t) => {
   assert.equal(stdout, 'over\n')
 })
 
-test('a process that takes too long is killed and its output told', async (t) => {
+test('a process that takes too long is killed and its output reported', async (t) => {
   // A shell, which has started long before the time is up, also on a busy machine.
   const endless = run(t, ['-c', 'echo so far; exec sleep 603'], { command: 'sh', timeoutMs: 4_000 })
   await assert.rejects(endless, /took longer than 4000 ms:\nso far/)

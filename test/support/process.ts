@@ -10,7 +10,14 @@ import type { Scope } from './scope.ts'
 import { tethered } from './tether.ts'
 import { eventually } from './wait.ts'
 
-const commandLine = join(projectRoot, 'cli', 'main.ts')
+const sources = join(projectRoot, 'cli', 'main.ts')
+
+/**
+ * `npm test` bundles the command line once (test/run.ts). A test that runs alone takes the sources, and so does one that imports a module
+ * before it: that module changes others, which a bundle has inside.
+ */
+const commandLineFor = ({ env }: ProcessOptions = {}): string =>
+  env?.['NODE_OPTIONS']?.includes('--import') ? sources : (process.env['STREAMPIPELINE_COMMAND_LINE'] ?? sources)
 
 export interface ProcessOptions {
   /** The program; default: the Node that runs the test (a `node` from PATH may be too old). */
@@ -127,13 +134,13 @@ export const run = async (
 
 /** The same two for the project's own command line: `startCli(t, ['consume', …])`, `runCli(t, ['validate', …])`. */
 export const startCli = (scope: Scope, args: readonly string[], options?: ProcessOptions): Promise<RunningProcess> =>
-  startProcess(scope, [commandLine, ...args], options)
+  startProcess(scope, [commandLineFor(options), ...args], options)
 
 export const runCli = (
   scope: Scope,
   args: readonly string[],
   options?: ProcessOptions & { timeoutMs?: number },
-): Promise<Completed> => run(scope, [commandLine, ...args], options)
+): Promise<Completed> => run(scope, [commandLineFor(options), ...args], options)
 
 const killGroup = (child: ChildProcess): void => {
   if (child.pid === undefined) return

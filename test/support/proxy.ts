@@ -6,7 +6,7 @@
  * hangs or asks for a password still does. Within MULTI the refusal shows in EXEC's reply.
  */
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
-import { type Command, createSplitter, encoded } from '../crash/commands.ts'
+import { type Command, createSplitter, encoded } from '../scenarios/crash/commands.ts'
 import type { RedisServer } from './redis.ts'
 import type { Scope } from './scope.ts'
 

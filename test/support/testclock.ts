@@ -1,4 +1,4 @@
-/** A clock that only moves when told to. Timers due fire in order. */
+/** A clock that only its test moves. Timers due fire in order. */
 import type { Clock } from '../../process/clock.ts'
 
 export interface TestClock extends Clock {

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import test from 'node:test'
 import { run } from './process.ts'
 
-test('a run tells what failed where and what was skipped why, and keeps its counts for the end', async (t) => {
+test('a run reports each failure with its place and each skip with its reason, and keeps its counts for the end', async (t) => {
   const folder = await mkdtemp(join(tmpdir(), 'streampipeline-run-'))
   t.after(() => rm(folder, { recursive: true }))
   const file = join(folder, 'three.test.mjs')

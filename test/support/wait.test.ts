@@ -27,7 +27,7 @@ test('a function that only asserts passes by returning', async () => {
   assert.equal(await eventually(() => undefined), undefined)
 })
 
-test('the error tells the last reason, the time and the place of the call', async () => {
+test('the error holds the last reason, the time and the place of the call', async () => {
   const error: Error = await eventually(() => assert.fail('still blue'), { timeoutMs: 30, intervalMs: 5 }).then(
     () => assert.fail('it should have thrown'),
     (thrown: Error) => thrown,
@@ -37,16 +37,16 @@ test('the error tells the last reason, the time and the place of the call', asyn
   assert.match(error.stack ?? '', /wait\.test\.ts/)
 })
 
-test('there is no further try once nobody waits any more', async () => {
-  const nobody = new AbortController()
+test('there is no further try once the wait is cancelled', async () => {
+  const cancelled = new AbortController()
   let tries = 0
   const waiting = eventually(
     () => {
       tries += 1
-      if (tries === 2) nobody.abort()
+      if (tries === 2) cancelled.abort()
       return false
     },
-    { intervalMs: 1, signal: nobody.signal },
+    { intervalMs: 1, signal: cancelled.signal },
   )
   await assert.rejects(waiting, { name: 'AbortError' })
   assert.equal(tries, 2)

@@ -18,6 +18,12 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 app.kubernetes.io/component: operator
 {{- end }}
 
+{{- define "streampipeline-operator.testSelector" -}}
+app.kubernetes.io/name: {{ include "streampipeline-operator.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/component: test
+{{- end }}
+
 {{- define "streampipeline-operator.ownLabels" -}}
 {{ include "streampipeline-operator.selector" . }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}

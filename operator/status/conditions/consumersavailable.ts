@@ -14,7 +14,7 @@ const checks: Checks = [
     says({ observed: { deployment, object } }) {
       if (deployment !== undefined) return undefined
       const subject = `Deployment ${consumerName(object.metadata.name ?? '')}`
-      return verdict('False', 'NoDeployment', `${subject} does not exist yet; the condition Reconciled tells what it waits for`)
+      return verdict('False', 'NoDeployment', `${subject} does not exist yet; the condition Reconciled gives the reason`)
     },
   },
   { name: 'none is wanted', says: noneWanted },

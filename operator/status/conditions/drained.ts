@@ -1,6 +1,7 @@
 /** Whether the stream is empty, under mode Direct or suspend. */
+
+import { roundCount } from '../../rounding.ts'
 import type { Facts } from '../facts.ts'
-import { roundCount } from '../rounding.ts'
 import { type Checks, type Verdict, verdict } from './verdict.ts'
 
 export const drainedChecks: Checks = [

@@ -1,6 +1,6 @@
 /**
- * The summary. True means that the spec of this generation is at work: its Redis answered, its objects are applied, its template is
- * rolled out, and a consumer is ready, or none is wanted. Requested states (suspend, Direct, zero) are no faults.
+ * The summary. True means that the spec of this generation is at work: its Redis answered, its objects are applied, and its
+ * template is rolled out. A consumer is ready, or none is wanted. Requested states (suspend, Direct, zero) are no failures.
  */
 import { isPaused, reconcileAnnotation } from '../../plan/names.ts'
 import type { Facts } from '../facts.ts'

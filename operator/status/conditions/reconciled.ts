@@ -18,7 +18,7 @@ export const reconciledChecks: Checks = [
       return verdict('Unknown', 'ReconcileDisabled', `${text}. Remove it to have them reconciled`)
     },
   },
-  { name: 'the schema is outdated', says: ({ observed: { schemaFault } }) => schemaFault && failed(schemaFault) },
+  { name: 'the schema is outdated', says: ({ observed: { schemaFailure } }) => schemaFailure && failed(schemaFailure) },
   { name: 'a write failed', says: refusedWrite },
   {
     name: 'a reference is absent',
@@ -33,12 +33,12 @@ export const reconciledChecks: Checks = [
   { name: 'all match', says: () => verdict('True', 'ObjectsApplied', 'All objects match the spec') },
 ]
 
-function refusedWrite({ observed: { faults } }: Facts): Verdict | undefined {
-  const [fault] = faults
-  return fault && failed(fault.error, fault.error.code === 'NameTaken' ? '' : `${fault.subject}: `)
+function refusedWrite({ observed: { failures } }: Facts): Verdict | undefined {
+  const [first] = failures
+  return first && failed(first.error, first.error.code === 'NameTaken' ? '' : `${first.subject}: `)
 }
 
-/** While an object cannot be read, nothing is removed, and no fault is reported. */
+/** While an object cannot be read, nothing is removed, and no failure is reported. */
 function unreadReference({ observed: { references } }: Facts): Verdict | undefined {
   for (const state of references) {
     const error = state.kind === 'Unknown' ? state.error : state.kind === 'Found' ? state.doubt : undefined

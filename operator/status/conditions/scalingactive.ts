@@ -1,8 +1,8 @@
 /** Whether replicas follow the age of the backlog. */
 import { printableName } from '../../../api/printable.ts'
+import { isQueueFull } from '../../queuefull.ts'
+import { roundCount } from '../../rounding.ts'
 import type { Facts } from '../facts.ts'
-import { isQueueFull } from '../queuefull.ts'
-import { roundCount } from '../rounding.ts'
 import { type Checks, failed, type Verdict, verdict } from './verdict.ts'
 
 export const scalingActiveChecks: Checks = [
@@ -44,7 +44,7 @@ function unasked(facts: Facts): Verdict | undefined {
   if (look.kind === 'None') return verdict('Unknown', 'NotObservedYet', 'Redis is asked within a few seconds')
   if (look.kind === 'Seen') return undefined
   const said = pipelineOf(facts)?.scaling.onMetricsLoss ?? ''
-  const text = `Redis cannot be asked, so scaling.onMetricsLoss (${said}) applies; the condition RedisReachable tells why`
+  const text = `Redis cannot be asked, so scaling.onMetricsLoss (${said}) applies; the condition RedisReachable gives the cause`
   return verdict('False', 'MetricsUnavailable', text)
 }
 

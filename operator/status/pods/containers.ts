@@ -24,9 +24,9 @@ export function isOurs({ name, isInit }: Named): boolean {
   return !isInit && (name === undefined || name === ourContainer)
 }
 
-export function containerTrouble(pod: PodObject, nowMs: number): Finding | undefined {
+export function containerProblem(pod: PodObject, nowMs: number): Finding | undefined {
   const containers = containersOf(pod)
-  for (const find of [waitingTrouble, crashTrouble])
+  for (const find of [waitingProblem, crashProblem])
     for (const container of containers) {
       const found = find(pod, container, nowMs)
       if (found !== undefined) return found
@@ -46,14 +46,15 @@ const images: readonly string[] = [
 /** Reasons of a container that only waits for its turn. */
 const onItsWay: readonly string[] = ['ContainerCreating', 'PodInitializing', 'CrashLoopBackOff']
 
-function waitingTrouble(_pod: PodObject, container: Named): Finding | undefined {
+function waitingProblem(pod: PodObject, container: Named): Finding | undefined {
   const waiting = container.state?.waiting
   if (waiting?.reason === undefined || onItsWay.includes(waiting.reason)) return undefined
   const said = waiting.message === undefined || waiting.message === '' ? waiting.reason : waiting.message
   const detail = `${prefix(container)}${said}`
   if (images.includes(waiting.reason)) {
-    const ours = 'Check spec.consumer.image, imagePullSecrets and that the registry can be reached'
-    const others = `Check its image (${container.image ?? '?'}) and its pull Secrets; ${foreign}`
+    const secrets = (pod.spec?.imagePullSecrets ?? []).map(({ name = '' }) => name).join(', ') || 'the pod names none'
+    const ours = `Check spec.consumer.image, imagePullSecrets (${secrets}) and that the registry can be reached`
+    const others = `Check its image (${container.image ?? '?'}) and the pod’s imagePullSecrets (${secrets}); ${foreign}`
     return { reason: 'ImagePullFailed', detail, remedy: isOurs(container) ? ours : others }
   }
   const remedy = isOurs(container)
@@ -65,7 +66,7 @@ function waitingTrouble(_pod: PodObject, container: Named): Finding | undefined 
 const foreign = 'it is not of this pipeline: look at what adds it to pods, such as a service mesh or an admission policy'
 
 /** The container waits for a restart, has just ended, or runs again after a crash and is not ready. */
-function crashTrouble(pod: PodObject, container: Named, nowMs: number): Finding | undefined {
+function crashProblem(pod: PodObject, container: Named, nowMs: number): Finding | undefined {
   const { state, lastState } = container
   const isWaiting = state?.waiting?.reason === 'CrashLoopBackOff'
   const ended = isWaiting ? (lastState?.terminated ?? state?.terminated) : (state?.terminated ?? crashOf(container, nowMs))

@@ -1,7 +1,7 @@
 /** The cause that keeps a pod from running, in the words of a condition. */
 import type { ConditionReason } from '../reasons.ts'
 
-export interface Trouble {
+export interface PodProblem {
   readonly reason: Extract<
     ConditionReason,
     | 'ImagePullFailed'
@@ -22,4 +22,4 @@ export interface Trouble {
 }
 
 /** A finding about a pod, without the pod's name. */
-export type Finding = Omit<Trouble, 'pod'>
+export type Finding = Omit<PodProblem, 'pod'>

@@ -10,7 +10,7 @@ export function isScheduled({ spec, status }: PodObject): boolean {
 /** The default scheduler reports within a second or two. */
 const silentForMs = 60_000
 
-export function schedulingTrouble({ metadata, spec, status }: PodObject, nowMs: number): Finding | undefined {
+export function schedulingProblem({ metadata, spec, status }: PodObject, nowMs: number): Finding | undefined {
   const scheduled = status?.conditions?.find(({ type }) => type === 'PodScheduled')
   if (scheduled?.status === 'False') {
     const detail = [scheduled.message, scheduled.reason].find((text) => text !== undefined && text !== '') ?? 'not scheduled'

@@ -38,12 +38,12 @@ const byEvent: ReadonlyMap<string, keyof typeof remedies> = new Map([
   ['NodeNotReady', 'NodeLost'],
 ])
 
-export function silenceTrouble(pod: PodObject, nowMs: number, events: PodEvents): Finding | undefined {
+export function silenceProblem(pod: PodObject, nowMs: number, events: PodEvents): Finding | undefined {
   switch (events.kind) {
     case 'Read':
-      return troubleWith(pod, nowMs, events.events)
+      return problemWith(pod, nowMs, events.events)
     case 'Unread': {
-      const found = troubleWith(pod, nowMs, [])
+      const found = problemWith(pod, nowMs, [])
       // The message of the error may differ each time; its reason does not.
       const unread = `the cause is not known, since the operator cannot read its Events: ${events.error.reason}`
       return found && { ...found, detail: `${found.detail}; ${unread}` }
@@ -53,7 +53,7 @@ export function silenceTrouble(pod: PodObject, nowMs: number, events: PodEvents)
   }
 }
 
-function troubleWith(pod: PodObject, nowMs: number, events: readonly PodEvent[]): Finding | undefined {
+function problemWith(pod: PodObject, nowMs: number, events: readonly PodEvent[]): Finding | undefined {
   const { namespace = 'default', name = '' } = pod.metadata
   const describe = `kubectl describe pod -n ${namespace} ${name}`
   const fresh = events.filter(({ atMs }) => nowMs - atMs < freshMs).toSorted((a, b) => b.atMs - a.atMs)

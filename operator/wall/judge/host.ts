@@ -9,9 +9,11 @@
 import { failure, type StreamPipelineError } from '../../../api/errors.ts'
 import { isRecord, type Problem } from '../../../api/validation/problem.ts'
 import type { Clock } from '../../../process/clock.ts'
-import { type Child, startChild } from '../child.ts'
+import { createFairLine } from '../../kubernetes/fairline.ts'
+import { splitKey } from '../../kubernetes/objects.ts'
 import { createQuarantine } from '../quarantine.ts'
-import type { FromJudge, ToJudge } from './messages.ts'
+import type { FromJudge } from './messages.ts'
+import { createJudgeProcess, type JudgeProcess, type Loss } from './process.ts'
 
 interface Judge {
   /**
@@ -28,9 +30,11 @@ interface Judge {
 
 interface JudgeParts {
   readonly clock: Clock
+  /** Folder of the bundled program; default: beside this one. */
+  readonly programs?: string | undefined
   /** The pause of the document is over: it may be judged again. */
   readonly onRelease: (key: string) => void
-  readonly onFault: (error: StreamPipelineError, fields: Readonly<Record<string, unknown>>) => void
+  readonly onFailure: (error: StreamPipelineError, fields: Readonly<Record<string, unknown>>) => void
   /** Longest time for one document. */
   readonly lateMs?: number
 }
@@ -46,104 +50,45 @@ interface Case {
 
 /** A schema of a megabyte takes a tenth of that, but other processes may use the processor meanwhile. */
 const defaultLateMs = 5_000
-const idleMs = 5_000
-const mostBytes = 256 * 2 ** 20
 
 export function createJudge(parts: JudgeParts): Judge {
-  const { clock, onRelease, onFault, lateMs = defaultLateMs } = parts
+  const { clock, programs, onRelease, onFailure, lateMs = defaultLateMs } = parts
   const quarantine = createQuarantine(clock)
   /** The error and the version of each document set aside. */
   const aside = new Map<string, { readonly version: string; readonly error: StreamPipelineError }>()
-  /** Documents by namespace, in order of arrival; the first namespace is next. */
-  const lines = new Map<string, Case[]>()
-  let child: Child<ToJudge> | undefined
-  let ready = false
+  const waiting = createWaiting()
+  const judging: JudgeProcess = createJudgeProcess({ clock, programs, lateMs, onReady: proceed, onAnswer, onLost })
   let current: Case | undefined
   let ids = 0
   let closed = false
-  let cancelTimer = () => {}
-  const ending = new Set<Promise<void>>()
-
-  function next(): Case | undefined {
-    const [first] = lines
-    if (first === undefined) return undefined
-    const [namespace, line] = first
-    const taken = line.shift()
-    lines.delete(namespace)
-    // The namespace goes to the end of the round.
-    if (line.length > 0) lines.set(namespace, line)
-    return taken
-  }
 
   function proceed(): void {
     if (closed || current !== undefined) return
-    if (lines.size === 0) {
-      rest()
+    if (waiting.isEmpty) {
+      judging.rest()
       return
     }
-    if (child === undefined) child = start()
-    if (!ready) return
-    const taken = next()
-    if (taken === undefined) return
-    current = taken
-    cancelTimer()
-    const begun = child
-    cancelTimer = clock.after(lateMs, () => dismiss(begun, `it took longer than ${lateMs / 1000} s`))
-    child.send({ id: taken.id, value: taken.value })
+    if (!judging.start()) return
+    current = waiting.next()
+    if (current !== undefined) judging.send({ id: current.id, value: current.value })
   }
 
-  function start(): Child<ToJudge> {
-    const started = startChild<ToJudge, FromJudge>({
-      program: 'judge',
-      clock,
-      // The limit for a single document ends the process earlier.
-      silenceMs: 2 * lateMs,
-      mostBytes,
-      onReady() {
-        ready = true
-        proceed()
-      },
-      onMessage: ({ id, problems }) => {
-        if (current?.id !== id) return
-        current.resolve(problems)
-        current = undefined
-        proceed()
-      },
-      onEnd: ({ why, output }) => {
-        if (child === started) lost(why ?? 'it ended', output)
-      },
-    })
-    return started
+  function onAnswer({ id, problems }: FromJudge): void {
+    if (current?.id !== id) return
+    current.resolve(problems)
+    current = undefined
+    proceed()
   }
 
-  function rest(): void {
-    cancelTimer()
-    const resting = child
-    if (resting !== undefined) cancelTimer = clock.after(idleMs, () => dismiss(resting, undefined))
-  }
-
-  /** @param why fault of the document under way; undefined: no document is to blame */
-  function dismiss(gone: Child<ToJudge>, why: string | undefined): void {
-    if (child !== gone) return
-    const end = gone.end(0).finally(() => ending.delete(end))
-    ending.add(end)
-    lost(why, '')
-  }
-
-  /** @param output last output of the process, for the log */
-  function lost(why: string | undefined, output: string): void {
-    cancelTimer()
-    child = undefined
+  function onLost({ why, output, wasReady }: Loss): void {
     const blamed = current === undefined ? [] : [current]
     current = undefined
     // If no process can be started, waiting documents must not wait for ever.
-    if (!ready) blamed.push(...[...lines.values()].flat())
-    if (!ready) lines.clear()
-    ready = false
+    if (!wasReady) blamed.push(...waiting.clear())
     const fields = output === '' ? {} : { output }
     if (why !== undefined && !closed) {
       for (const each of blamed) setAside(each, why, fields)
-      if (blamed.length === 0) onFault(failure('Internal', { detail: `a process that judges specs ended: ${why}` }), fields)
+      if (blamed.length === 0) onFailure(failure('Internal', { detail: `a process that judges specs ended: ${why}` }), fields)
     }
     proceed()
   }
@@ -152,7 +97,7 @@ export function createJudge(parts: JudgeParts): Judge {
     const error = failure('SpecQuarantined', { detail })
     aside.set(key, { version, error })
     quarantine.put(key, () => onRelease(key))
-    onFault(error, { pipeline: key, ...fields })
+    onFailure(error, { pipeline: key, ...fields })
     reject(error)
   }
 
@@ -163,10 +108,7 @@ export function createJudge(parts: JudgeParts): Judge {
       if (held?.version === version && quarantine.holds(key)) throw held.error
       if (held !== undefined && held.version !== version) quarantine.forget(key)
       return await new Promise((resolve, reject) => {
-        const namespace = key.slice(0, key.indexOf('/'))
-        const line = lines.get(namespace) ?? []
-        lines.set(namespace, line)
-        line.push({ id: ++ids, key, version, value, resolve, reject })
+        waiting.add({ id: ++ids, key, version, value, resolve, reject })
         proceed()
       })
     },
@@ -176,14 +118,41 @@ export function createJudge(parts: JudgeParts): Judge {
     },
     async close() {
       closed = true
-      cancelTimer()
       quarantine.close()
       const error = failure('Closed', { what: 'judge' })
-      for (const each of [...[...lines.values()].flat(), ...(current === undefined ? [] : [current])]) each.reject(error)
-      lines.clear()
+      for (const each of [...waiting.clear(), ...(current === undefined ? [] : [current])]) each.reject(error)
       current = undefined
-      await Promise.all([child?.end(0), ...ending])
+      await judging.close()
     },
+  }
+}
+
+/** Documents that wait. The namespaces take turns, each with its oldest document. */
+function createWaiting() {
+  const line = createFairLine()
+  const cases = new Map<string, Case>()
+  return {
+    add(each: Case) {
+      // Two versions of one document may wait.
+      const place = `${splitKey(each.key).namespace}/${each.id}`
+      cases.set(place, each)
+      line.add(place)
+    },
+    next(): Case | undefined {
+      const place = line.take(() => true) ?? ''
+      const taken = cases.get(place)
+      cases.delete(place)
+      return taken
+    },
+    get isEmpty() {
+      return line.size === 0
+    },
+    clear: (): readonly Case[] =>
+      line.clear().flatMap((place) => {
+        const left = cases.get(place) ?? []
+        cases.delete(place)
+        return left
+      }),
   }
 }
 

@@ -3,7 +3,7 @@ import type { CompiledPipeline, Reference } from '../../../api/compiled.ts'
 import type { Claimant } from '../../../redis/stream/claim.ts'
 import type { Reaping } from '../../../redis/stream/reaping.ts'
 import type { RecordedDecisions } from '../../decisions.ts'
-import type { Limits } from '../../policy/limits.ts'
+import type { Limits } from '../../limits.ts'
 import type { WireError, WireObservation } from '../wire.ts'
 
 export interface LookSettings {
@@ -54,6 +54,6 @@ export type FromLooks =
   | { readonly kind: 'Changed'; readonly key: string; readonly urgent: boolean }
   | { readonly kind: 'Ask'; readonly id: number; readonly question: Question }
   | { readonly kind: 'Reaped'; readonly key: string; readonly consumer: string; readonly reaping: Reaping }
-  | { readonly kind: 'ReapingFault'; readonly key: string; readonly error: WireError }
+  | { readonly kind: 'ReapingFailure'; readonly key: string; readonly error: WireError }
   | { readonly kind: 'Decided'; readonly line: string }
-  | { readonly kind: 'Fault'; readonly key: string; readonly error: WireError }
+  | { readonly kind: 'Failure'; readonly key: string; readonly error: WireError }

@@ -7,7 +7,7 @@ import type { CompiledPipeline } from '../../../api/compiled.ts'
 import { failure } from '../../../api/errors.ts'
 import { systemClock } from '../../../process/clock.ts'
 import { createDecisionRecorder } from '../../decisions.ts'
-import { asSeenFrom } from '../../observe/locality.ts'
+import { asSeenFrom } from '../../locality.ts'
 import { createWatchers, type PipelineWatchers } from '../../observe/watchers.ts'
 import { within } from '../../policy/hosts.ts'
 import { connectToParent } from '../parent.ts'
@@ -57,9 +57,9 @@ function begin({ everyMs, quietMs, referencesEveryMs, inCluster, limits, decisio
       send({ kind: 'Looked', key, observation: wireObservation(observation, living.get(key) ?? new Set()), tookMs }),
     onChange: (key, urgent) => send({ kind: 'Changed', key, urgent }),
     onReaped: (key, consumer, reaping) => send({ kind: 'Reaped', key, consumer, reaping }),
-    onReapingFault: (key, error) => send({ kind: 'ReapingFault', key, error: wireError(error) }),
+    onReapingFailure: (key, error) => send({ kind: 'ReapingFailure', key, error: wireError(error) }),
     onDecision: decisions.made,
-    onFault: (key, thrown) => send({ kind: 'Fault', key, error: wireError(thrown) }),
+    onFailure: (key, thrown) => send({ kind: 'Failure', key, error: wireError(thrown) }),
   })
 }
 
@@ -94,7 +94,7 @@ function watch(key: string, watched: WireWatched, before: Extract<ToLooks, { kin
   const pipeline = watched.pipeline ?? pipelines.get(key)
   if (pipeline === undefined) {
     const detail = 'a pipeline was to be watched before its spec was sent'
-    send({ kind: 'Fault', key, error: wireError(failure('Internal', { detail })) })
+    send({ kind: 'Failure', key, error: wireError(failure('Internal', { detail })) })
     return
   }
   const livingPods = new Set(watched.livingPods)

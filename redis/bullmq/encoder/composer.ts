@@ -5,20 +5,27 @@ import { jobId } from '../../keys.ts'
 import type { ForwardTarget } from '../../placement.ts'
 import { type AddOptions, addScriptFor } from '../addscript.ts'
 import { dataOf, type ForwardItem } from '../item.ts'
-import { type BullQueue, headOf, jobOptionsOf, type RecordedCall, recordAdd } from '../queue.ts'
+import { headOf, jobOptionsOf } from '../joboptions.ts'
+import { type BullQueue, type RecordedCall, recordAdd } from '../queue.ts'
 import { type AddWay, byBullText, packedJob } from '../specialisedadd.ts'
 import { checkPlain, fillJson, jsonOptions, makeJsonTemplate } from './jsonoptions.ts'
-import { encodeTime, fillTemplate, type JobShape, makeTemplate, type Parts, shapeOf } from './template.ts'
+import { encodeTime, fillTemplate, type JobShape, makeTemplate, type OwnOptions } from './template.ts'
+import { createTemplates } from './templates.ts'
 
-/** One job to add: the add's three arguments; or why BullMQ refuses it. */
+/** One job to add: the add's three arguments, the first of which the specialised add lacks; or why BullMQ refuses it. */
 export type JobCall =
-  | { readonly kind: 'Add'; readonly args: Parts; readonly data: string | Buffer; readonly options: Parts }
+  | {
+      readonly kind: 'Add'
+      readonly add?: string | Buffer
+      readonly data: string | Buffer
+      readonly options: string | Buffer
+    }
   | { readonly kind: 'Refused'; readonly error: string }
 
 interface Composed {
   /** One per item, in order. */
   readonly calls: readonly JobCall[]
-  /** What is the same for all of them, as the scripts take it. */
+  /** The part that is the same for all of them, as the scripts take it. */
   readonly job: Buffer
 }
 
@@ -28,10 +35,12 @@ interface JobComposer {
   compose(items: readonly ForwardItem[]): Promise<Composed>
 }
 
-/** What differs between the two ways of adding. */
+type Fill = (item: ForwardItem, timestamp: number) => JobCall
+
+/** The difference between the two ways of adding. */
 interface Encoding {
   /** Fills in an item; undefined where its shape has no template. */
-  templateFor(shape: JobShape): Promise<((item: ForwardItem, timestamp: number) => JobCall) | undefined>
+  templateFor(shape: JobShape, own: OwnOptions | undefined): Promise<Fill | undefined>
   /** From what BullMQ would send. */
   encode(args: string | Buffer, data: string | Buffer, options: string | Buffer): JobCall
   job(timestamp: number): Buffer
@@ -51,7 +60,7 @@ export function createJobComposer(
   const script = addScriptFor(options)
   const keyCount = bull.scripts.get(script)?.keys ?? 0
   const encoding = way === 'Specialised' ? jsonEncoding(bull, target) : packedEncoding(bull, target)
-  const templates = new Map<JobShape, Awaited<ReturnType<Encoding['templateFor']>>>()
+  const templates = createTemplates(encoding.templateFor)
   let keys: readonly string[] = []
 
   const ask = async (item: ForwardItem, now: number): Promise<JobCall> => {
@@ -69,11 +78,6 @@ export function createJobComposer(
     if (call.script !== script) throw failure('Internal', { detail: `BullMQ adds with ${call.script}, not ${script}` })
   }
 
-  const templateFor = async (shape: JobShape) => {
-    if (!templates.has(shape)) templates.set(shape, await encoding.templateFor(shape))
-    return templates.get(shape)
-  }
-
   return {
     get keys() {
       return keys
@@ -82,11 +86,11 @@ export function createJobComposer(
       const timestamp = clock()
       const calls: JobCall[] = []
       for (const item of items) {
-        const shape = shapeOf(item)
-        const fill = shape === undefined ? undefined : (templates.get(shape) ?? (await templateFor(shape)))
-        // The keys are told by asking once.
+        const found = templates.find(item)
+        const fill = found instanceof Promise ? await found : found
+        // One call shows the keys.
         const asked = fill === undefined || keys.length === 0 ? await ask(item, timestamp) : undefined
-        const call = fill === undefined ? asked : fill(item, timestamp)
+        const call = fill === undefined ? asked : fill(item, headOf(target, item, timestamp).timestamp)
         if (call !== undefined) calls.push(call)
       }
       return { calls, job: encoding.job(timestamp) }
@@ -102,11 +106,11 @@ function packedEncoding({ queue }: BullQueue, target: ForwardTarget): Encoding {
     return last.time
   }
   return {
-    async templateFor(shape) {
-      const template = await makeTemplate(queue, target, shape)
+    async templateFor(shape, own) {
+      const template = await makeTemplate(queue, target, shape, own)
       return template && ((item, timestamp) => fillTemplate(template, target, item, timeOf(timestamp)))
     },
-    encode: (args, data, options) => ({ kind: 'Add', args: [args], data, options: [options] }),
+    encode: (add, data, options) => ({ kind: 'Add', add, data, options }),
     job: () => byBullText,
   }
 }
@@ -114,13 +118,15 @@ function packedEncoding({ queue }: BullQueue, target: ForwardTarget): Encoding {
 /** As the specialised add takes them: options as JSON, and nothing else. */
 function jsonEncoding({ queue }: BullQueue, target: ForwardTarget): Encoding {
   return {
-    async templateFor(shape) {
+    async templateFor(shape, own) {
+      // It takes jobs that are all alike.
+      if (own !== undefined) return undefined
       const template = await makeJsonTemplate(queue, target, shape)
-      return template && ((item) => ({ kind: 'Add', args: [fillJson(template, target, item)], data: item.json, options: [] }))
+      return template && ((item) => ({ kind: 'Add', data: item.json, options: fillJson(template, target, item) }))
     },
     encode(args, data, options) {
       checkPlain(Buffer.from(args))
-      return { kind: 'Add', args: [jsonOptions(Buffer.from(options))], data, options: [] }
+      return { kind: 'Add', data, options: jsonOptions(Buffer.from(options)) }
     },
     job: (timestamp) => packedJob(target, timestamp),
   }

@@ -1,7 +1,7 @@
 /**
- * A job's options as the JSON that BullMQ's add script stores. For the specialised add they are encoded here: unpacking and encoding them
- * took a quarter of the add's time in Redis. As template.ts does, BullMQ is asked for a few jobs, and what lies between their changing
- * parts is kept; a template is believed only when it reproduces other jobs.
+ * A job's options as the JSON that BullMQ's add script stores. For the specialised add they are encoded here: unpacking and
+ * encoding them took a quarter of the add's time in Redis. As in template.ts, BullMQ packs a few jobs, and the parts between their
+ * changing parts are kept. A template is believed only if it reproduces other jobs.
  */
 import { decode } from '@msgpack/msgpack'
 import type { Queue } from 'bullmq'
@@ -12,12 +12,12 @@ import { type ForwardItem, sumOf } from '../item.ts'
 import { type JobShape, type PartName, partsOfOptions, recordSample, samples } from './template.ts'
 
 /** Texts that stay, and after each but the last the part that changes. */
-export interface JsonTemplate {
+interface JsonTemplate {
   readonly texts: readonly string[]
   readonly parts: readonly PartName[]
 }
 
-/** @param packed as BullMQ sends them. What it leaves undefined is nil in Lua, and so no member of what its script stores. */
+/** @param packed as BullMQ sends them. A member that it leaves undefined is nil in Lua, and so no member of the stored options. */
 export function jsonOptions(packed: Buffer): string {
   return JSON.stringify(decode(packed), (_, value: unknown) => (value === null ? undefined : value))
 }
@@ -89,6 +89,9 @@ function partOf(name: PartName, { keys }: ForwardTarget, { hash, origin = '', js
     case 'trace':
       return JSON.stringify(JSON.stringify(trace))
     case 'time':
+    case 'asked':
+    case 'delay':
+      // No part of these options: requests that ask for some are not added this way.
       return ''
     default:
       return name satisfies never

@@ -2,7 +2,7 @@
   existenceIn(stream) reports whether entries of the stream exist. XRANGE copies the payload into Lua, which held Redis for half a second
   over a page of large entries. So the stream's ends, and the last id deleted from the middle, answer first.
 
-  existence.tell(id) returns
+  existence.of(id) returns
     'gone'      below the first entry, or above the last
     'likely'    above the last deleted id: it exists, unless the stream comes from a Redis before 7, whose dumps omit deleted entries
     'unknown'   between the two
@@ -18,7 +18,7 @@ local function existenceIn(stream)
     deleted = about['max-deleted-entry-id'] or last
   end
   local existence = {}
-  function existence.tell(id)
+  function existence.of(id)
     if not first or before(id, first) or before(last, id) then return 'gone' end
     return before(deleted, id) and 'likely' or 'unknown'
   end

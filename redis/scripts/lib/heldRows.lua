@@ -7,7 +7,7 @@
     'claimed'
     'dead'      XCLAIM found the entry gone; its record is written (Trimmed)
     nil and the error reply of the refused command
-  heldRows.bury(row) records a row whose entry is gone, as deadLetterTrimmed does.
+  heldRows.deadLetter(row) records a row whose entry is gone, as deadLetterTrimmed does.
   heldRows.bytes() returns the number of copied bytes.
 
   XCLAIM deletes the row of an entry that is gone. In a stream that a Redis before 7 dumped, no entry is known to exist, and a look at each
@@ -38,13 +38,13 @@ local function createHeldRows(place, now)
   local held = {}
   function held.bytes() return bytes end
   function held.locate(row)
-    local found = existence.tell(row[1])
+    local found = existence.of(row[1])
     if found == 'gone' or found == 'likely' and mayRecord() then return found end
     local there, copied = existence.look(row[1])
     bytes = bytes + copied
     return there and 'there' or 'gone'
   end
-  function held.bury(row)
+  function held.deadLetter(row)
     recordable = nil
     return deadLetterTrimmed(place, row[1], now, 0, row)
   end
@@ -52,7 +52,7 @@ local function createHeldRows(place, now)
     local taken = attempt(redis.call, 'XCLAIM', place.stream, place.group, consumer, 0, row[1], ...)
     if refused(taken) then return nil, taken end
     if #taken > 0 then return 'claimed' end
-    local outcome = held.bury(row)
+    local outcome = held.deadLetter(row)
     if refused(outcome) then return nil, outcome end
     return outcome
   end

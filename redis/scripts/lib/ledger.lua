@@ -29,7 +29,7 @@ local function seenText(seen)
   return table.concat(words, ' ')
 end
 
--- Entries after the cursor, where the two ends of the stream tell.
+-- Entries after the cursor, where the two ends of the stream show it.
 local function undelivered(info, cursor)
   if info.length == 0 or not before(cursor, info['last-entry'][1]) then return 0 end
   if before(cursor, info['first-entry'][1]) then return info.length end
@@ -45,7 +45,7 @@ local function openRemovals(info, gone, seen)
   return removed
 end
 
--- What a sum that has grown says: how many were cut unread, and how many cannot be told from entries that others took.
+-- The meaning of a sum that has grown: entries cut unread, and entries that may be cut or taken by others.
 local function cutUnread(state, seen, grown)
   local most = math.min(grown, seen.open)
   if most <= 0 then return 0, 0 end
@@ -67,15 +67,15 @@ end
 
 local function compare(state, seen, now)
   local known = state.settled + state.trimmedPending + state.group.pending + state.waiting
-  local told = state.told - state.lostBefore
+  local reported = state.reported - state.lostBefore
   if not state.base then
-    state.base, state.lostBefore = state.added - known, state.told
+    state.base, state.lostBefore = state.added - known, state.reported
   else
-    local grown = state.added - state.base - known - told
+    local grown = state.added - state.base - known - reported
     if grown > 0 then
       local cut, undecided = cutUnread(state, seen, grown)
       takeUp(state, seen, grown - cut - undecided, undecided)
-      state.told = state.told + cut
+      state.reported = state.reported + cut
       state.base = state.base + grown - cut
     elseif grown < 0 then
       state.base = state.base + grown
@@ -83,25 +83,25 @@ local function compare(state, seen, now)
       state.rebased = true
     end
   end
-  state.lost = state.told
+  state.lost = state.reported
   seen.open = 0
   seen.sumCursor, seen.sumUnread, seen.sumAdded, seen.sumAt = state.cursor, state.waiting, state.added, now
   seen.sumFloor = state.lowest and (predecessor(state.lowest) or '0-0') or state.cursor
 end
 
--- What has left the stream can be delivered no more; what is undelivered again is accounted for.
+-- Entries that have left the stream cannot be delivered any more. Entries undelivered again are accounted for.
 local function forget(state)
   if state.unaccounted + state.undecided == 0 then return end
   local first = state.info['first-entry']
   if not first or before(state.missingTo, first[1]) then
-    state.told, state.lostBefore = state.told + state.undecided, state.lostBefore + state.undecided
+    state.reported, state.lostBefore = state.reported + state.undecided, state.lostBefore + state.undecided
     state.unaccounted, state.undecided = 0, 0
   elseif not before(state.missingFrom, state.cursor) then
     state.unaccounted, state.undecided = 0, 0
   else
     state.unaccounted = math.min(state.unaccounted, state.info.length - (state.waiting or 1))
   end
-  if state.lost then state.lost = state.told end
+  if state.lost then state.lost = state.reported end
 end
 
 local function assess(stream, groupName, stats)
@@ -121,7 +121,7 @@ local function assess(stream, groupName, stats)
     state[name] = count or 0
   end
   if not held[5] then state.base = nil end
-  state.told, state.lost = state.lost, nil
+  state.reported, state.lost = state.lost, nil
   local highest = nil
   if group.pending > 0 then
     local summary = redis.call('XPENDING', stream, groupName)
@@ -145,7 +145,7 @@ local function assess(stream, groupName, stats)
 end
 
 local function record(stats, state)
-  local written = {'lost', state.told, 'lostBefore', state.lostBefore, 'seen', seenText(state.seen)}
+  local written = {'lost', state.reported, 'lostBefore', state.lostBefore, 'seen', seenText(state.seen)}
   if state.base then
     written[#written + 1] = 'base'
     written[#written + 1] = state.base

@@ -2,8 +2,8 @@
   fields(reply) turns a flat list of name and value into a table.
   refused(reply) returns the text of an error reply, or nil.
   attempt(work, …) runs `work` and returns its result, or an error reply in place of what it raised: a refusal of one write must not
-  keep the script from the next. send(…) does the same for one command, at a lower price. Redis 7.0 says of a right that a script lacks
-  only that the user cannot run the command; the reply gets the code NOPERM, by which it is known elsewhere.
+  keep the script from the next. send(…) does the same for one command, at a lower price. If the user lacks a right inside a script,
+  Redis 7.0 answers with the general code ERR. These two give that reply the code NOPERM, by which the client recognises it.
 ]]
 local function fields(reply)
   local map = {}

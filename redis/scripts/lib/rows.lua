@@ -1,8 +1,10 @@
 --[[
-  slice(list, from, count) copies a part of a list; unpack's results are limited, and batches may be long.
+  slice(list, from, count) copies a part of a list. A list made from unpack's results does not grow step by step; but these are limited to
+  some 8,000, and batches may be long.
   rows(packed, width) unpacks a MessagePack list; each call of what it returns begins an iteration, `width` values at a time. redis/scripts/packer.ts says why lists come packed.
 ]]
 local function slice(list, from, count)
+  if tonumber(count) <= 4000 then return {unpack(list, from, from + count - 1)} end
   local part = {}
   for i = 1, count do part[i] = list[from + i - 1] end
   return part

@@ -1,7 +1,7 @@
 /**
- * What the portable path knows of each distinct key of a batch, from locking it to its outcome.
+ * The portable path's state of each distinct key of a batch, from its lock to its outcome.
  *
- * Decided    nothing is to be done: a duplicate, somebody else's at the moment, or refused.
+ * Decided    nothing is to be done: a duplicate, held by another forwarder, or refused.
  * Fresh      no mark, no job: ours to add.
  * Existing   a job of this key stands for the mark, which is written anew, where missing, for what is left of the window.
  * Outlived   a job that makes way: unmarked, finished and older than the window, retained only by removeOnComplete or
@@ -16,7 +16,13 @@ import type { ForwardOutcome } from './forwarder.ts'
 export type Standing =
   | { readonly kind: 'Decided'; readonly outcome: ForwardOutcome }
   | { readonly kind: 'Fresh' }
-  | { readonly kind: 'Existing'; readonly finished: boolean; readonly marked: boolean; readonly remainingMs: number }
+  | {
+      readonly kind: 'Existing'
+      /** Whether the job is certainly in a list of the queue, or finished. */
+      readonly certain: boolean
+      readonly marked: boolean
+      readonly remainingMs: number
+    }
   | { readonly kind: 'Outlived' }
 
 /** One distinct key of a batch: the first item that has it does the work, the others share its fate. */
@@ -39,16 +45,16 @@ export function claimsOf(items: readonly ForwardItem[], scope: string, queue: st
 
 /** How a key stands by what the lock step found. @param now server time, milliseconds */
 export function standingOf({ id }: Claim, found: LockJobsStandingReply, now: number, windowMs: number): Standing {
-  const { locked, marked, foreign, holds, timestamp, finishedOn } = found
+  const { locked, marked, foreign, holds, timestamp, finishedOn, added } = found
   if (foreign !== '') return { kind: 'Decided', outcome: { kind: 'Rejected', error: foreign } }
-  const mayHang = holds === 'hash' && finishedOn === ''
+  const mayHang = holds === 'hash' && finishedOn === '' && !added
   if (marked && !mayHang) return { kind: 'Decided', outcome: { kind: 'Duplicate', jobId: id } }
   if (!locked) return { kind: 'Decided', outcome: { kind: 'Contended' } }
   if (holds === 'none') return { kind: 'Fresh' }
   const finished = finishedOn !== ''
   const remainingMs = since(finished ? finishedOn : timestamp, now) + windowMs - now
   if (finished && remainingMs <= 0) return { kind: 'Outlived' }
-  return { kind: 'Existing', finished, marked, remainingMs: Math.max(1_000, Math.ceil(remainingMs)) }
+  return { kind: 'Existing', certain: finished || added, marked, remainingMs: Math.max(1_000, Math.ceil(remainingMs)) }
 }
 
 /** A time that another program wrote into a job is believed only where it can be true; else it counts from now. */
@@ -57,7 +63,7 @@ function since(text: string, now: number): number {
   return time > 0 && time <= now ? time : now
 }
 
-/** Too much of the lock's life is gone to start adding: whoever waits for it may take over any moment. */
+/** Too much of the lock's life is gone to start adding: another forwarder that waits for it may take over any moment. */
 export function withoutWork(standing: Standing): ForwardOutcome {
   return standing.kind === 'Decided' ? standing.outcome : { kind: 'Contended' }
 }

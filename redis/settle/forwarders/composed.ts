@@ -2,17 +2,18 @@
  * The composed forwarder: mark, existing job, add and mark of a whole batch in one script on the queue's Redis. It is the
  * queue's half of the split path, and what Direct dispatch runs, so that both modes may be live during a flip.
  *
- * `WAIT` follows where the server has replicas: the stream's acknowledgement must not outlive a job and its mark that a failover
- * of the queue's Redis rolled back. Co-located pipelines have no such window: job, mark and acknowledgement share one offset.
+ * `WAIT` follows where the server has replicas. A failover of the queue's Redis may roll back a job and its mark, and the stream's
+ * acknowledgement must not outlive them. Co-located pipelines have no such window: job, mark and acknowledgement share one offset.
  */
 
 import { asFailure } from '../../../api/errors.ts'
 import { type AddOptions, type AddScript, addScriptFor } from '../../bullmq/addscript.ts'
 import { createJobComposer, type JobCall } from '../../bullmq/encoder/composer.ts'
 import type { ForwardItem } from '../../bullmq/item.ts'
-import { addOptionsOf, type BullQueue } from '../../bullmq/queue.ts'
+import { addOptionsOf } from '../../bullmq/joboptions.ts'
+import type { BullQueue } from '../../bullmq/queue.ts'
 import { type AddWay, byBullText } from '../../bullmq/specialisedadd.ts'
-import { type RedisConnection, rejectionOn } from '../../connect/connection.ts'
+import { type RedisConnection, refusalOn } from '../../connect/connection.ts'
 import { jobId } from '../../keys.ts'
 import { type ForwardTarget, queueKey } from '../../placement.ts'
 import { type ForwardJobsArguments, forwardJobsWith } from '../../scripts/generated.ts'
@@ -35,6 +36,7 @@ export function createComposedForwarder(
   /** Writers for requests with options of their own, by BullMQ's script that adds. The specialised add takes jobs that are all alike. */
   const writers = new Map<AddScript, Writer>()
   const made = (own: AddOptions, by: AddWay): Writer => ({
+    way: by,
     script: forwardJobsWith(bull.textsFor(own, by)),
     composer: createJobComposer(bull, target, by, clock, own),
   })
@@ -56,17 +58,24 @@ export function createComposedForwarder(
   }
 
   const waiting = async () => {
-    const nothing = { queue, windowMs, requestCopy, job: byBullText, items: [], data: [] }
+    const nothing = { queue, windowMs, requestCopy, job: byBullText, items: [], adds: [], data: [], options: [] }
     return (await usual.script(connection, { addKeys: [`${queue}wait`], marks: [] }, nothing)).waiting
   }
 
-  const forwardPiece = async (items: readonly ForwardItem[], writer: Writer): Promise<Forwarded> => {
+  /** Apart from the wait for the reply, which keeps alive all that its function holds. */
+  const sendPiece = async (items: readonly ForwardItem[], writer: Writer) => {
     const composed = await writer.composer.compose(items)
     const refusals = composed.calls.map((call) => (call.kind === 'Refused' ? call.error : undefined))
-    if (refusals.every((error) => error !== undefined)) {
-      return { outcomes: refusals.map((error) => ({ kind: 'Rejected', error })), waiting: await waiting() }
+    const isEmpty = refusals.every((error) => error !== undefined)
+    return { refusals, sent: isEmpty ? undefined : send(items, composed, writer) }
+  }
+
+  const forwardPiece = async (items: readonly ForwardItem[], writer: Writer): Promise<Forwarded> => {
+    const { refusals, sent } = await sendPiece(items, writer)
+    if (sent === undefined) {
+      return { outcomes: refusals.map((error = '') => ({ kind: 'Rejected', error })), waiting: await waiting() }
     }
-    const reply = await send(items, composed, writer)
+    const reply = await sent
     let next = 0
     const outcomes = items.map(({ hash }, index): ForwardOutcome => {
       const error = refusals[index]
@@ -90,6 +99,7 @@ export function createComposedForwarder(
 type Composed = Awaited<ReturnType<ReturnType<typeof createJobComposer>['compose']>>
 
 interface Writer {
+  readonly way: AddWay
   readonly script: ReturnType<typeof forwardJobsWith>
   readonly composer: ReturnType<typeof createJobComposer>
 }
@@ -101,7 +111,9 @@ async function inPieces(
   forward: (piece: readonly ForwardItem[], writer: Writer) => Promise<Forwarded>,
 ): Promise<Forwarded> {
   const groups = groupsOf(items, writerOf)
-  const pieces = groups.flatMap(({ kind, members }, group) => piecesOf(members).map((piece) => ({ piece, writer: kind, group })))
+  const pieces = groups.flatMap(({ kind, members }, group) =>
+    piecesOf(members, kind.way).map((piece) => ({ piece, writer: kind, group })),
+  )
   const results = await Promise.allSettled(pieces.map(({ piece, writer }) => forward(piece, writer)))
   const outcomes: ForwardOutcome[][] = groups.map(() => [])
   let waiting = 0
@@ -125,20 +137,24 @@ function contentsOf(
   scope: string,
   items: readonly ForwardItem[],
   calls: readonly JobCall[],
-): Pick<ForwardJobsArguments, 'items' | 'data'> {
+): Pick<ForwardJobsArguments, 'items' | 'adds' | 'data' | 'options'> {
   const rows: ForwardJobsArguments['items'][number][] = []
+  const adds: (string | Buffer)[] = []
   const data: (string | Buffer)[] = []
+  const options: (string | Buffer)[] = []
   for (const [index, { hash, origin = 'direct' }] of items.entries()) {
     const call = calls[index]
     if (call?.kind !== 'Add') continue
-    rows.push({ jobId: jobId(scope, hash), origin, add: call.args, options: call.options })
+    rows.push({ jobId: jobId(scope, hash), origin })
+    if (call.add !== undefined) adds.push(call.add)
     data.push(call.data)
+    options.push(call.options)
   }
-  return { items: rows, data }
+  return { items: rows, adds, data, options }
 }
 
 function answered(connection: RedisConnection, id: string, answer: string): ForwardOutcome {
-  if (answer.startsWith('refused:')) return { kind: 'Failed', failure: rejectionOn(connection, answer.slice('refused:'.length)) }
+  if (answer.startsWith('refused:')) return { kind: 'Failed', failure: refusalOn(connection, answer.slice('refused:'.length)) }
   if (answer === 'forwarded') return { kind: 'Forwarded', jobId: id }
   if (answer === 'duplicate') return { kind: 'Duplicate', jobId: id }
   return { kind: 'Rejected', error: answer.replace(/^rejected:/, '') }

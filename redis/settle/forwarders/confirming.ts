@@ -1,6 +1,6 @@
 /**
  * Outcomes that count once a replica has confirmed them. A batch whose confirmation failed is tried again, and then finds its own
- * marks: what it forwarded the first time is remembered, or it would be reported as a duplicate.
+ * marks. So the entries forwarded at first are remembered, or they would be reported as duplicates.
  */
 import type { ForwardItem } from '../../bullmq/item.ts'
 import type { ForwardOutcome } from './forwarder.ts'
@@ -10,10 +10,7 @@ import type { Confirmation } from './replication.ts'
 const maxRemembered = 10_000
 
 /** The outcomes, once confirmed. Throws as `Confirmation.confirm`. */
-export type Confirming = (
-  items: readonly ForwardItem[],
-  outcomes: readonly ForwardOutcome[],
-) => Promise<readonly ForwardOutcome[]>
+type Confirming = (items: readonly ForwardItem[], outcomes: readonly ForwardOutcome[]) => Promise<readonly ForwardOutcome[]>
 
 export function createConfirming({ confirm }: Confirmation): Confirming {
   const remembered = new Set<string>()

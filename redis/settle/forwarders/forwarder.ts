@@ -1,7 +1,7 @@
 /**
- * What every way of forwarding into BullMQ has in common. A forwarder takes work that is valid and has a key, and answers for
- * each item whether a job was made. It does not touch the stream: acknowledging is the consumer's step, and Direct dispatch
- * has no stream at all.
+ * The common form of every way of forwarding into BullMQ. A forwarder takes work that is valid and has a key, and answers for each
+ * item whether a job was made. It does not touch the stream: acknowledging is the consumer's step, and Direct dispatch has no
+ * stream at all.
  */
 import type { StreamPipelineError } from '../../../api/errors.ts'
 import type { ForwardItem } from '../../bullmq/item.ts'
@@ -9,7 +9,7 @@ import type { ForwardItem } from '../../bullmq/item.ts'
 export type ForwardOutcome =
   | { readonly kind: 'Forwarded'; readonly jobId: string }
   | { readonly kind: 'Duplicate'; readonly jobId: string }
-  /** Somebody else is forwarding this key right now; ask again soon. Not a failure of the entry. */
+  /** Another forwarder holds this key right now; ask again soon. Not a failure of the entry. */
   | { readonly kind: 'Contended' }
   /** BullMQ refuses this very job; trying again cannot help. */
   | { readonly kind: 'Rejected'; readonly error: string }

@@ -17,7 +17,7 @@ import type { Queue } from 'bullmq'
 import { asFailure } from '../../../api/errors.ts'
 import type { ForwardItem } from '../../bullmq/item.ts'
 import { type BullQueue, openBullQueue } from '../../bullmq/queue.ts'
-import { failureOn, type RedisConnection, rejectionOn } from '../../connect/connection.ts'
+import { failureOn, type RedisConnection, refusalOn } from '../../connect/connection.ts'
 import { replyCode } from '../../connect/replies.ts'
 import { type ForwardTarget, queueKey } from '../../placement.ts'
 import { lockJobs, releaseLocks, waitingJobs } from '../../scripts/generated.ts'
@@ -103,7 +103,7 @@ async function lock(connection: RedisConnection, target: ForwardTarget, claims: 
     },
     { token, lockTtlMs, queue: queueKey(target) },
   )
-  const held = locked.held === '' ? undefined : rejectionOn(connection, locked.held)
+  const held = locked.held === '' ? undefined : refusalOn(connection, locked.held)
   const standings = locked.standings.flatMap((found, index): Standing[] => {
     const claim = claims[index]
     if (claim === undefined) return []
@@ -123,7 +123,7 @@ async function release(
   try {
     await releaseLocks(connection, { locks: claims.map(({ item }) => keys.lock(item.hash)) }, { token })
   } catch (thrown) {
-    // What went wrong before is what the caller must hear; a lock that stays expires by itself.
+    // The caller must receive the first failure. A lock that stays expires by itself.
     if (!asFailure(thrown).retryable) throw thrown
   }
 }
@@ -142,7 +142,7 @@ async function makeWay(connection: RedisConnection, queue: Queue, target: Forwar
 
 /** A job that is in none of BullMQ's states, although it is there, was never added to the end. */
 async function examined(connection: RedisConnection, queue: Queue, claim: Claim, standing: Standing): Promise<Standing> {
-  if (standing.kind !== 'Existing' || standing.finished) return standing
+  if (standing.kind !== 'Existing' || standing.certain) return standing
   try {
     if ((await queue.getJobState(claim.id)) !== 'unknown') return standing
     // Gone by now: it was finished and removed while we asked.

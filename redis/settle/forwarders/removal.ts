@@ -1,6 +1,6 @@
 /**
- * Taking jobs out by BullMQ's public interface. The mark always goes first: were it left beside a job that is half removed, the entry
- * would end as its duplicate, and no job would be there.
+ * Taking jobs out by BullMQ's public interface. The mark always goes first. If it stayed beside a half removed job, the entry would
+ * end as its duplicate, without a job.
  */
 import type { Queue } from 'bullmq'
 import { failureOn, type RedisConnection } from '../../connect/connection.ts'
@@ -25,7 +25,7 @@ export async function removeJob(
   }
 }
 
-/** What refused the add may refuse the removal: the job stays then, as one that a worker has taken. */
+/** The cause that refused the add may refuse the removal. The job then stays, as one that a worker has taken. */
 const notRemoved = () => 0
 
 /**

@@ -1,4 +1,4 @@
-/** What a server says of its replicas. Managed servers, and proxies before servers, lack one command or the other. */
+/** A server's answer about its replicas. Managed servers, and proxies before servers, lack one command or the other. */
 import type { Redis } from 'ioredis'
 import { failureOn, type RedisConnection } from '../../connect/connection.ts'
 import { nodeOf } from '../../connect/node.ts'

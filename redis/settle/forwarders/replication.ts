@@ -1,14 +1,14 @@
 /**
- * Waiting for replicas, where the queue's server has any. The stream's acknowledgement, or the answer to a direct dispatch, must
- * not outlive a job and its mark that a failover of the queue's Redis rolled back. Where one script has job, mark and
+ * Waiting for replicas, where the queue's server has any. A failover of the queue's Redis may roll back a job and its mark. The
+ * stream's acknowledgement, or the answer to a direct dispatch, must not outlive them. Where one script has job, mark and
  * acknowledgement there is no such window: they share one offset.
  *
- * WAIT waits for what its server had done by the last command of its own connection. So it covers also what somebody else wrote
- * (a duplicate's job), and in a cluster it goes to the node of the keys. While their slot is on its way to another node it asks
- * the old one: a failover in that very moment is not covered.
+ * WAIT waits for all writes of its server up to the last command of its own connection. So it also covers writes of other
+ * connections (a duplicate's job), and in a cluster it goes to the node of the keys. While their slot is on its way to another node
+ * it asks the old one: a failover in that very moment is not covered.
  *
  * A server forgets a replica that is away, in the very case that WAIT is for. So a replica that was seen once is waited for from
- * then on: batches fail for a minute, and after that go on unconfirmed, which is reported, until a replica confirms again.
+ * then on. Batches fail for a minute. After that they go on unconfirmed, which is reported, until a replica confirms again.
  */
 import { failure, type StreamPipelineError } from '../../../api/errors.ts'
 import { failureOn, labelOf, type RedisConnection } from '../../connect/connection.ts'
@@ -22,7 +22,7 @@ export const unconfirmedPatienceMs = 60_000
 /** How often the server is asked for its replicas. */
 const watchMs = 10_000
 
-export interface ConfirmationListener {
+interface ConfirmationListener {
   /** Batches go on without confirmation, or might: why. Undefined when all is well again. */
   changed(amiss: StreamPipelineError | undefined): void
   /** A batch is acknowledged that no replica confirmed, although there is one, or was. */
@@ -34,11 +34,11 @@ export interface Confirmation {
   learn(): Promise<void>
   /** Waits until a replica has what was written last. Throws RedisNotReady when none confirms, and why Redis could not be asked. */
   confirm(): Promise<void>
-  /** What is amiss already is reported at once. */
+  /** A present problem is reported at once. */
   listen(listener: ConfirmationListener): void
 }
 
-/** What the listeners hear; one that comes later hears at once what is amiss already. */
+/** The news for listeners; a late one hears a present problem at once. */
 function createReports(connection: RedisConnection) {
   const listeners: ConfirmationListener[] = []
   let amiss: StreamPipelineError | undefined
@@ -110,7 +110,7 @@ export function createConfirmation(connection: RedisConnection, key: string, clo
   /** None confirmed. Returns once patience has run out. */
   const missed = () => {
     const now = clock()
-    // Also one that was unreachable long ago, and then fine as far as anybody looked, gets its time.
+    // Also one that was unreachable long ago, and was fine when last seen, gets its time.
     const isOld = failed === undefined || now - failed.last > unconfirmedPatienceMs
     failed = { since: isOld ? now : (failed?.since ?? now), last: now }
     lookedAt = Number.NEGATIVE_INFINITY
@@ -128,7 +128,7 @@ export function createConfirmation(connection: RedisConnection, key: string, clo
     async confirm() {
       const due = await watch()
       if (!seen && replicas !== undefined) return
-      // Where nobody knows of a replica, and where none has confirmed for long, waiting each time would cost a second a batch.
+      // Where no replica is known, and where none has confirmed for long, waiting each time would cost a second a batch.
       const patient = seen && !resigned
       const asks = waits && (patient || (due && replicas !== 0))
       if (asks && (await confirmedBy(connection, key, replicationTimeoutMs))) return confirmed()

@@ -1,15 +1,16 @@
 /**
- * The portable path's MULTI: BullMQ's own `job.addJob(multi)` for each key that is to be added, then a script that marks those whose job
- * is there, in one step. A failed member does not stop the others of a MULTI. So a job that BullMQ's script left half-made, or that got
- * no mark, is withdrawn at once: without a mark it might run, go, and be made again.
+ * The portable path's MULTI: BullMQ's own `job.addJob(multi)` for each key to be added, then a script that marks those whose job is
+ * there. All of it is one step. A failed member does not stop the others of a MULTI. So a job that BullMQ's script left half-made,
+ * or that got no mark, is withdrawn at once. Without a mark it might run, go, and be made again.
  */
 import { Job, type Queue } from 'bullmq'
 import type { ChainableCommander } from 'ioredis'
 import { failure } from '../../../api/errors.ts'
+import { clientOf } from '../../bullmq/clients.ts'
 import { dataOf } from '../../bullmq/item.ts'
-import { headOf, jobOptionsOf } from '../../bullmq/queue.ts'
+import { headOf, jobOptionsOf } from '../../bullmq/joboptions.ts'
 import { failureOn, type RedisConnection } from '../../connect/connection.ts'
-import type { ForwardTarget } from '../../placement.ts'
+import { type ForwardTarget, queueKey } from '../../placement.ts'
 import { guardJobs, markJobs } from '../../scripts/generated.ts'
 import { list } from '../../scripts/reply.ts'
 import { loadScripts } from '../../scripts/script.ts'
@@ -37,7 +38,7 @@ export async function addJobs(
   standings: readonly Standing[],
   isLate: () => boolean,
 ): Promise<readonly ForwardOutcome[]> {
-  const multi = (await queue.getBackend().client).multi()
+  const multi = (await clientOf(queue)).multi()
   const commander = commanderOf(multi)
   const outcomes: ForwardOutcome[] = []
   const added: Added[] = []
@@ -106,7 +107,8 @@ function queueMarks(
   const jobs = added.map(({ claim }) => claim.jobKey)
   const origins = added.map(({ claim }) => originOf(claim))
   const { windowMs, requestCopy = false } = target
-  markJobs(commander, { marks, jobs, guards: adding.map(({ jobKey }) => jobKey) }, { windowMs, requestCopy, origins })
+  const guards = adding.map(({ jobKey }) => jobKey)
+  markJobs(commander, { marks, jobs, guards, queue: queueKey(target) }, { windowMs, requestCopy, origins })
 }
 
 /** The claims that were guarded, and so not added. */
@@ -141,8 +143,8 @@ function commanderOf(multi: unknown): ChainableCommander {
 }
 
 /**
- * That the server takes what this way needs, before anything is added: ioredis sends SCRIPT where a server forgot a script, and
- * a MULTI that is refused half-way would leave the batch to be tried again for ever. Throws catalogued errors.
+ * Checks, before anything is added, that the server accepts the commands of this way. ioredis sends SCRIPT where a server forgot a
+ * script. A MULTI that is refused half-way would leave the batch to be tried again for ever. Throws catalogued errors.
  * @param key of the queue
  */
 export async function checkTransactions(connection: RedisConnection, key: string): Promise<void> {

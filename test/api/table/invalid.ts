@@ -139,7 +139,7 @@ const source: readonly InvalidRow[] = [
     name: 'a stream name without end',
     spec: { source: { stream: 's'.repeat(513) } },
     field: 'spec.source.stream',
-    says: 'may not be more than 512',
+    says: 'than 512',
   },
   {
     name: 'a closing brace alone',

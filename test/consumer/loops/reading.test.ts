@@ -16,7 +16,7 @@ function run(t: TestContext, slots = 2) {
   const held = createHeldEntries()
   const reads: PromiseWithResolvers<readonly Delivery[]>[] = []
   const batches: PromiseWithResolvers<void>[] = []
-  const faults: unknown[] = []
+  const crashes: unknown[] = []
   const semaphore = createSemaphore(slots)
   const loop = reading(
     {
@@ -34,7 +34,7 @@ function run(t: TestContext, slots = 2) {
         return batch.promise
       },
       observeQueue: async () => {},
-      fault: (thrown) => void faults.push(thrown),
+      crash: (thrown) => void crashes.push(thrown),
     },
     Promise.resolve(),
   )
@@ -47,7 +47,7 @@ function run(t: TestContext, slots = 2) {
     reads.at(-1)?.resolve(ids.map(entry))
     await work.pass(1)
   }
-  return { ...work, held, reads, batches, faults, answer }
+  return { ...work, held, reads, batches, crashes, answer }
 }
 
 test('the next read goes out while a batch settles, as long as a slot is free', async (t) => {
@@ -81,13 +81,13 @@ test('a failed read is an outage, and no read goes out before it ends', async (t
   assert.equal(reads.length, 2)
 })
 
-test('a defect while a batch settles is reported, and its slot stays taken', async (t) => {
-  const { pass, batches, faults, answer } = run(t)
+test('a bug while a batch settles is reported, and its slot stays taken', async (t) => {
+  const { pass, batches, crashes, answer } = run(t)
   await pass(1)
   await answer(['1-1'])
-  batches[0]?.reject(new Error('a defect'))
+  batches[0]?.reject(new Error('a bug'))
   await pass(1)
-  assert.deepEqual(faults.map(String), ['Error: a defect'])
+  assert.deepEqual(crashes.map(String), ['Error: a bug'])
 })
 
 test('a read that draining cut is no outage', async (t) => {

@@ -72,7 +72,7 @@ async function shutDown(redis: Redis, life: string): Promise<void> {
   try {
     if ((await lifeOf(once)) === life) await once.call('SHUTDOWN', 'NOSAVE', 'NOW', 'FORCE')
   } catch {
-    // Ended, or never reached: which of the two, the next look tells.
+    // Ended, or never reached: the next look shows which of the two.
   } finally {
     once.disconnect()
   }
@@ -92,13 +92,11 @@ export async function restartRedis(report: Report, traffic: Traffic, redis: Redi
     }, soonMs)
   })
   await untilStatus('settled', settled)
-  await report.capture('Redis was restarted', 'Consumers wait and go on; nobody restarts them.', [
-    'kubectl',
-    '-n',
-    pipelinesNamespace,
-    'get',
-    'pods',
-  ])
+  await report.capture(
+    'Redis was restarted',
+    'Consumers wait for Redis, and continue. None of them restarts: a restart in this output is older than that of Redis.',
+    ['kubectl', '-n', pipelinesNamespace, 'get', 'pods'],
+  )
 }
 
 export async function killLeader(report: Report, traffic: Traffic): Promise<void> {

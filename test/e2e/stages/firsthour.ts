@@ -48,7 +48,7 @@ export async function install(report: Report): Promise<void> {
   await documented(/^helm test/)
   await report.capture(
     'After helm install',
-    'Two operator pods: one leads, the other waits with warm caches.',
+    'There are two operator pods. One leads. The other one stands by, with its caches filled.',
     ['kubectl', '-n', operatorNamespace, 'get', 'pods,lease'],
     ['kubectl', 'explain', 'streampipeline.spec.scaling.targetAge'],
   )
@@ -78,7 +78,12 @@ export async function firstJob(report: Report, traffic: Traffic): Promise<void> 
     async () => assert.match(await documented(/^kubectl get streampipelines$/, pipelinesNamespace), /^ndvi .* True /m),
     60_000,
   )
-  await report.capture('The first entries are jobs', 'A few seconds after `kubectl apply -f quickstart.yaml`.', table, story)
+  await report.capture(
+    'The first entries are jobs',
+    'This is the state a few seconds after `kubectl apply -f quickstart.yaml`.',
+    table,
+    story,
+  )
 }
 
 /** Changes what consumers run by, until those that are there all run by it. */
@@ -100,7 +105,7 @@ export async function fullQueue(report: Report, traffic: Traffic): Promise<void>
     await untilDescribed(pipelineName, /Reason:\s+QueueFull/)
     await report.capture(
       'The queue is full',
-      'It holds as many jobs as `sink.bullmq.maxWaiting` allows: the rest waits in the stream, where that is cheap.',
+      'The queue holds as many waiting jobs as `sink.bullmq.maxWaiting` allows. Further entries wait in the stream, where they take less memory.',
       table,
       ['kubectl', '-n', pipelinesNamespace, 'get', 'streampipeline', pipelineName, '-o', scalingMessage],
     )
@@ -116,7 +121,7 @@ export async function fullQueue(report: Report, traffic: Traffic): Promise<void>
 }
 
 export async function burst(report: Report, traffic: Traffic): Promise<void> {
-  // Entry by entry, so that on any machine one consumer falls behind; and the queue, which nobody empties, must not be the limit.
+  // Entry by entry, so that on any machine one consumer falls behind; and the queue, which no worker empties, must not be the limit.
   await rolled({ source: { batchSize: 1 }, sink: { bullmq: { maxWaiting: 1_000_000 } } })
   const before = await traffic.jobs()
   await traffic.burst(15_000)
@@ -131,7 +136,7 @@ export async function burst(report: Report, traffic: Traffic): Promise<void> {
   report.measure('burst added to a second ready consumer', seconds(began), 's')
   await report.capture(
     'A burst: entries wait, consumers are added',
-    'More entries than one consumer clears within the target age.',
+    'More entries wait than one consumer settles within `scaling.targetAge`. The operator adds consumers.',
     table,
     story,
   )
@@ -139,30 +144,39 @@ export async function burst(report: Report, traffic: Traffic): Promise<void> {
   report.measure('burst of 15,000 entries and more forwarded', seconds(began), 's')
   assert.ok((await traffic.jobs()) > before + 10_000)
   await untilStatus('back at the minimum', ({ replicas, scaling }) => replicas === 1 && scaling?.desiredReplicas === 1, 90_000)
-  await report.capture('The backlog is gone, and so are the extra consumers', 'After `scaleDownDelay`.', table, [
-    'kubectl',
-    '-n',
-    pipelinesNamespace,
-    'get',
-    'events',
-    '--field-selector',
-    `involvedObject.name=${pipelineName}`,
-    '-o',
-    'custom-columns=TYPE:.type,REASON:.reason,MESSAGE:.message',
-  ])
+  await report.capture(
+    'The backlog is gone, and so are the extra consumers',
+    'The operator removes consumers after `scaling.scaleDownDelay`.',
+    table,
+    [
+      'kubectl',
+      '-n',
+      pipelinesNamespace,
+      'get',
+      'events',
+      '--field-selector',
+      `involvedObject.name=${pipelineName}`,
+      '-o',
+      'custom-columns=TYPE:.type,REASON:.reason,MESSAGE:.message',
+    ],
+  )
 }
 
 export async function zeroAndAwake(report: Report, traffic: Traffic): Promise<void> {
   await patch({ scaling: { minReplicas: 0, idleAfter: '5s', scaleDownDelay: '5s' } })
   await untilStatus('at zero', ({ replicas = 0, scaling }) => replicas === 0 && scaling?.desiredReplicas === 0, 60_000)
   await until(async () => (await consumerPods()).length === 0, 60_000)
-  await report.capture('Nothing to do: no consumer runs', 'With `minReplicas: 0`, after `idleAfter`.', table)
+  await report.capture(
+    'Nothing to do: no consumer runs',
+    'With `scaling.minReplicas: 0`, the operator stops the last consumer after `scaling.idleAfter`.',
+    table,
+  )
   const before = await traffic.jobs()
   const began = performance.now()
   await traffic.burst(100)
   await until(async () => (await traffic.jobs()) > before, 60_000, 100)
   report.measure('entry added at zero replicas to its job', seconds(began), 's')
-  await report.capture('Awake again', 'An entry arrived; a consumer was started for it.', table)
+  await report.capture('Awake again', 'An entry has arrived, and the operator has started a consumer for it.', table)
   await patch({ scaling: { minReplicas: 2, idleAfter: '30s', scaleDownDelay: '10s' } })
   await untilStatus('two ready', ({ readyReplicas = 0 }) => readyReplicas >= 2, 60_000)
 }

@@ -16,7 +16,14 @@ const pipeline = (name: string, more: object): object => ({
   },
 })
 
-async function told(report: Report, heading: string, text: string, name: string, more: object, pattern: RegExp): Promise<void> {
+async function reported(
+  report: Report,
+  heading: string,
+  text: string,
+  name: string,
+  more: object,
+  pattern: RegExp,
+): Promise<void> {
   await apply(pipeline(name, more), pipelinesNamespace)
   await untilDescribed(name, pattern)
   await report.capture(
@@ -30,10 +37,10 @@ async function told(report: Report, heading: string, text: string, name: string,
 
 export async function badImage(report: Report): Promise<void> {
   const image = 'nowhere.invalid/consumer:none'
-  await told(
+  await reported(
     report,
     'An image that cannot be pulled',
-    `\`spec.consumer.image: ${image}\``,
+    `\`spec.consumer.image\` is \`${image}\`, which does not exist.`,
     'badimage',
     { consumer: { image } },
     /Reason:\s+ImagePullFailed/,
@@ -42,7 +49,14 @@ export async function badImage(report: Report): Promise<void> {
 
 export async function badSecret(report: Report): Promise<void> {
   const redis = { url: 'redis://redis:6379/0', passwordFrom: { secretKeyRef: { name: 'no-such-secret', key: 'password' } } }
-  await told(report, 'A Secret that is not there', '`redis.passwordFrom` names it.', 'badsecret', { redis }, /no-such-secret/)
+  await reported(
+    report,
+    'A Secret that is not there',
+    '`spec.redis.passwordFrom` names a Secret that does not exist.',
+    'badsecret',
+    { redis },
+    /no-such-secret/,
+  )
 }
 
 export async function quota(report: Report): Promise<void> {
@@ -52,10 +66,10 @@ export async function quota(report: Report): Promise<void> {
     pipelinesNamespace,
   )
   try {
-    await told(
+    await reported(
       report,
       'A quota refuses the pods',
-      'The namespace may hold no more pods.',
+      'A ResourceQuota of the namespace allows no further pod.',
       'overquota',
       {},
       /Reason:\s+PodsRefused/,

@@ -1,12 +1,6 @@
-/**
- * Releases under traffic: uninstalled and installed again, upgraded from an earlier chart, upgraded to nothing new, to new
- * consumers.
- */
+/** Releases under traffic: upgraded to nothing new, to new consumers, removed. From the release before: upgrade.ts. */
 import assert from 'node:assert/strict'
-import { readdirSync } from 'node:fs'
-import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { projectRoot } from '../../support/root.ts'
 import { apply, get, helm, kubectl, liveObjects } from '../commands.ts'
 import { documented, notYetRun } from '../documented.ts'
 import { patience, until } from '../patience.ts'
@@ -24,21 +18,12 @@ import {
 } from '../pipeline.ts'
 import type { Report } from '../stage.ts'
 import type { Traffic } from '../traffic.ts'
-import { holder, justTwo, perSecond, under } from './faults.ts'
+import { holder, under } from './faults.ts'
 
-const predecessors = join(projectRoot, 'test', 'e2e', 'predecessors')
-const crd = 'streampipelines.streampipeline.dev'
 const wait = ['-n', operatorNamespace, '--wait', '--timeout', patience(90)] as const
 
-/** Charts that once were, oldest first. */
-export const predecessorCharts = (): readonly string[] =>
-  readdirSync(predecessors)
-    .filter((name) => name.endsWith('.tgz'))
-    .sort((a, b) => a.localeCompare(b, undefined, { numeric: true }))
-    .map((name) => join(predecessors, name))
-
 /** Pods that did not have to start anew must not: same uid, same number of restarts. */
-async function withoutRestarts(work: () => Promise<unknown>, pipeline?: string): Promise<void> {
+export async function withoutRestarts(work: () => Promise<unknown>, pipeline?: string): Promise<void> {
   const described = async () =>
     (await consumerPods(pipeline)).map((pod) => `${pod.metadata.name} ${pod.metadata.uid} ${restartsOf(pod)}`)
   const before = await described()
@@ -48,8 +33,8 @@ async function withoutRestarts(work: () => Promise<unknown>, pipeline?: string):
   if (touched.length > 0) throw new Error(`consumers were restarted for nothing: ${touched.join(', ')}`)
 }
 
-/** Until the release that is installed now has a leader, and for a while after that: before, nobody would touch a consumer. */
-async function acted(): Promise<void> {
+/** Until the release that is installed now has a leader, and for a while after that: before, no operator would touch a consumer. */
+export async function acted(): Promise<void> {
   await kubectl('-n', operatorNamespace, 'rollout', 'status', 'deployment', `--timeout=${patience(60)}`)
   await until(async () => {
     const { items } = await get<{ items: Pod[] }>('-n', operatorNamespace, 'pods')
@@ -58,39 +43,6 @@ async function acted(): Promise<void> {
     return present.some(({ metadata }) => metadata.name === leader)
   }, 40_000)
   await sleep(2_000)
-}
-
-const chartOfCrd = async (): Promise<string> =>
-  (await get<{ metadata: { labels: Record<string, string> } }>('crd', crd)).metadata.labels['helm.sh/chart'] ?? ''
-
-/** CRD, pipelines and consumers stay, and go on; the earlier chart then adopts them, the upgrade changes no consumer. */
-export async function upgradeFrom(packaged: string, version: string, traffic: Traffic): Promise<void> {
-  await justTwo()
-  await under(
-    traffic,
-    async () =>
-      await withoutRestarts(async () => {
-        await documented(/^helm uninstall streampipeline -n streampipeline$/)
-        const before = await traffic.jobs()
-        await until(async () => (await traffic.jobs()) > before + perSecond, 20_000, 200)
-        await kubectl('-n', pipelinesNamespace, 'get', 'streampipeline', 'ndvi')
-        // The images of today: what was is the chart.
-        const images = ['image', 'consumerImage'].flatMap((image) => [
-          '--set',
-          `${image}.registry=localhost,${image}.tag=${version}`,
-        ])
-        // The operator of today is not ready below an earlier definition, so this one gets the definition of today by hand.
-        await helm('install', release, packaged, ...images, '-n', operatorNamespace)
-        const earlier = await chartOfCrd()
-        const definition = join(projectRoot, 'crds', 'streampipelines.yaml')
-        await kubectl('apply', '--server-side', '--force-conflicts', '-f', definition)
-        await acted()
-        await documented(/^helm upgrade/)
-        await acted()
-        assert.notEqual(await chartOfCrd(), earlier, 'the upgrade reaches the CRD')
-      }),
-  )
-  await untilStatus('settled', settled)
 }
 
 interface Live {
@@ -120,7 +72,7 @@ async function releasedObjects(): Promise<ReadonlyMap<string, string>> {
 export async function upgradeToTheSame(report: Report): Promise<void> {
   await kubectl('-n', operatorNamespace, 'rollout', 'status', 'deployment', `--timeout=${patience(60)}`)
   const before = await releasedObjects()
-  await helm('upgrade', release, chart, ...wait)
+  await documented(/^helm upgrade/)
   const written = [...(await releasedObjects())].flatMap(([name, text]) => (before.get(name) === text ? [] : [name]))
   report.measure('objects written by an upgrade to the same', written.length, `of ${before.size}`, 0)
   assert.deepEqual(written, [])

@@ -50,7 +50,7 @@ export async function stuckRollout(report: Report): Promise<void> {
   await untilDescribed(name, /The rollout is not complete/)
   const during = (await consumerPods(name)).filter(isReady).map(({ metadata }) => metadata.uid)
   assert.deepEqual(during, before, 'the pods of the last good spec go on')
-  await report.capture('A rollout that is stuck', 'A new image cannot be pulled; the pods of the spec before go on.', [
+  await report.capture('A rollout that is stuck', 'No node can pull the new image. The pods of the earlier spec continue.', [
     'kubectl',
     '-n',
     pipelinesNamespace,
@@ -91,12 +91,12 @@ export async function foreignAutoscaler(report: Report): Promise<void> {
       const reconciled = conditions?.find(({ type }) => type === 'Reconciled')
       assert.ok(reconciled)
       assert.equal(reconciled.reason, 'Contended', reconciled.message)
-      assert.match(reconciled.message, /changed back by a HorizontalPodAutoscaler.*target the StreamPipeline/s)
+      assert.match(reconciled.message, /a HorizontalPodAutoscaler.* repeatedly changes .* back.*target the StreamPipeline/s)
     },
     120_000,
     1_000,
   )
-  await report.capture('Another autoscaler on the Deployment', 'An HPA sets the replicas that the operator set.', [
+  await report.capture('Another autoscaler on the Deployment', 'An HPA changes the replicas that the operator has set.', [
     'kubectl',
     '-n',
     pipelinesNamespace,

@@ -5,7 +5,8 @@
  */
 import { setImmediate as settled } from 'node:timers/promises'
 import { failure } from '../../../api/errors.ts'
-import { createElector, type Lease } from '../../../operator/kubernetes/elector.ts'
+import { createElector } from '../../../operator/kubernetes/elector.ts'
+import type { Lease } from '../../../operator/kubernetes/lease.ts'
 import type { Transport, WatchEvent } from '../../../operator/kubernetes/transport.ts'
 import type { Clock } from '../../../process/clock.ts'
 
@@ -77,7 +78,7 @@ export async function simulate(seed: number): Promise<Verdict> {
   function store(next: Lease): Lease {
     lease = { ...next, metadata: { ...next.metadata, uid: 'lease', resourceVersion: String(++version) } }
     const type = next.metadata.resourceVersion === undefined ? 'ADDED' : 'MODIFIED'
-    for (const tell of watches) tell({ type, object: lease })
+    for (const notify of watches) notify({ type, object: lease })
     return lease
   }
 
@@ -128,7 +129,7 @@ export async function simulate(seed: number): Promise<Verdict> {
         let wake = () => {}
         let broken = false
         const silent = !calm && random() < 0.3
-        const tell = (event: WatchEvent) => {
+        const notify = (event: WatchEvent) => {
           if (silent) return
           at(late(), () =>
             deliver(() => {
@@ -137,7 +138,7 @@ export async function simulate(seed: number): Promise<Verdict> {
             }),
           )
         }
-        watches.add(tell)
+        watches.add(notify)
         const end = () => {
           broken = true
           wake()
@@ -154,7 +155,7 @@ export async function simulate(seed: number): Promise<Verdict> {
               })
           }
         } finally {
-          watches.delete(tell)
+          watches.delete(notify)
         }
       },
       close: async () => {},
@@ -202,9 +203,9 @@ export async function simulate(seed: number): Promise<Verdict> {
   let started = 0
   const nodes = [start(`n${started++}`), start(`n${started++}`), start(`n${started++}`)]
 
-  function misfortune(): void {
+  function fault(): void {
     if (calm) return
-    at(between(500, 8_000), misfortune)
+    at(between(500, 8_000), fault)
     const node = nodes[Math.floor(random() * nodes.length)]
     if (node === undefined || node.frozen || node.crashed) return
     const fate = random()
@@ -252,7 +253,7 @@ export async function simulate(seed: number): Promise<Verdict> {
     nowMs = untilMs
   }
 
-  misfortune()
+  fault()
   await settled()
   await advance(faultyMs)
   calm = true

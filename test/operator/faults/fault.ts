@@ -32,7 +32,7 @@ export interface Fault {
   readonly type: ConditionType
   readonly reason: string
   /** Cause, object and remedy, each of which must be reported. */
-  readonly told: readonly RegExp[]
+  readonly reported: readonly RegExp[]
   readonly mend: (site: Site) => Promise<void>
 }
 

@@ -17,7 +17,7 @@ function taken(type: ResourceType, nameOf: (pipeline: string) => string, content
     before: ({ cluster, name, object }) => cluster.apply(object(type.apiVersion, type.kind, nameOf(name), content)),
     type: 'Reconciled',
     reason: 'NameTaken',
-    told: [
+    reported: [
       new RegExp(`^${type.kind} ${nameOf('f-\\d+')} exists and belongs to an unknown owner`),
       /Rename the pipeline, or delete/,
     ],
@@ -46,7 +46,7 @@ const referred: readonly Fault[] = [
     spec: ({ redis, name }) => ({ redis: { url: redis.url, usernameFrom: from(name, 'user') } }),
     type: 'Reconciled',
     reason: 'ReferenceMissing',
-    told: [
+    reported: [
       /Secret f-\d+ \(key user\), which spec\.redis\.usernameFrom refers to/,
       /there is no such Secret/,
       /Create the Secret/,
@@ -59,7 +59,7 @@ const referred: readonly Fault[] = [
     spec: ({ redis, name }) => ({ redis: { url: redis.url, usernameFrom: from(name, 'user') } }),
     type: 'RedisReachable',
     reason: 'ReferenceMissing',
-    told: [/Secret f-\d+ \(key user\)/, /the Secret has no such key/, /Create the Secret with that key/],
+    reported: [/Secret f-\d+ \(key user\)/, /the Secret has no such key/, /Create the Secret with that key/],
     mend: (site) => secret(site, { user: 'default' }),
   },
   {
@@ -67,7 +67,7 @@ const referred: readonly Fault[] = [
     spec: (site) => ({ redis: { url: secure(site), tls: { caFrom: { configMapKeyRef: { name: site.name, key: 'ca' } } } } }),
     type: 'Reconciled',
     reason: 'ReferenceMissing',
-    told: [/ConfigMap f-\d+ \(key ca\), which spec\.redis\.tls\.caFrom refers to/, /Create the ConfigMap/],
+    reported: [/ConfigMap f-\d+ \(key ca\), which spec\.redis\.tls\.caFrom refers to/, /Create the ConfigMap/],
     mend: plain,
   },
   {
@@ -76,7 +76,7 @@ const referred: readonly Fault[] = [
     spec: ({ name }) => ({ redis: { urlFrom: from(name, 'url') } }),
     type: 'RedisReachable',
     reason: 'InvalidReference',
-    told: [/spec\.redis\.urlFrom takes from Secret f-\d+ \(key url\)/, /redis:\/\/host:port/, /Correct the value in Secret/],
+    reported: [/spec\.redis\.urlFrom takes from Secret f-\d+ \(key url\)/, /redis:\/\/host:port/, /Correct the value in Secret/],
     mend: (site) => secret(site, { url: site.redis.url }),
   },
   {
@@ -85,7 +85,7 @@ const referred: readonly Fault[] = [
     spec: (site) => ({ redis: { url: secure(site), tls: { caFrom: from(site.name, 'ca') } } }),
     type: 'RedisReachable',
     reason: 'InvalidReference',
-    told: [/spec\.redis\.tls\.caFrom takes from Secret f-\d+ \(key ca\)/, /no certificate in PEM form/, /Correct the value/],
+    reported: [/spec\.redis\.tls\.caFrom takes from Secret f-\d+ \(key ca\)/, /no certificate in PEM form/, /Correct the value/],
     mend: plain,
   },
   {
@@ -96,7 +96,7 @@ const referred: readonly Fault[] = [
     }),
     type: 'RedisReachable',
     reason: 'InvalidReference',
-    told: [/spec\.redis\.tls\.certFrom takes from Secret f-\d+ \(key cert\)/, /Correct the value in Secret/],
+    reported: [/spec\.redis\.tls\.certFrom takes from Secret f-\d+ \(key cert\)/, /Correct the value in Secret/],
     mend: plain,
   },
 ]
@@ -116,11 +116,11 @@ const again = async (site: Site, consumer: object = { annotations: { mended: 'ye
   await podsBecomeReady(site)
 }
 
-const podsRefused = (name: string, told: RegExp, more: Partial<Fault> & Pick<Fault, 'mend'>): Fault => ({
+const podsRefused = (name: string, reported: RegExp, more: Partial<Fault> & Pick<Fault, 'mend'>): Fault => ({
   name,
   type: 'ConsumersAvailable',
   reason: 'PodsRefused',
-  told: [/^Deployment f-\d+-consumer: /, told, /Raise the quota, or change spec\.consumer/],
+  reported: [/^Deployment f-\d+-consumer: /, reported, /Raise the quota, or change spec\.consumer/],
   ...more,
 })
 
@@ -139,7 +139,7 @@ const limited: readonly Fault[] = [
     before: (site) => role(site, ['create', 'patch'], 'poddisruptionbudgets'),
     type: 'Reconciled',
     reason: 'Forbidden',
-    told: [/^PodDisruptionBudget f-\d+-consumer: /, /cannot patch resource "poddisruptionbudgets"/, /Role/],
+    reported: [/^PodDisruptionBudget f-\d+-consumer: /, /cannot patch resource "poddisruptionbudgets"/, /Role/],
     mend: (site) => role(site),
   },
   {
@@ -148,7 +148,7 @@ const limited: readonly Fault[] = [
     before: quota('count/deployments.apps'),
     type: 'Reconciled',
     reason: 'ApplyFailed',
-    told: [/^Deployment f-\d+-consumer: /, /exceeded quota: tight/, /quotas and admission policies name/],
+    reported: [/^Deployment f-\d+-consumer: /, /exceeded quota: tight/, /quotas and admission policies name/],
     mend: unlimited,
   },
   {
@@ -157,7 +157,7 @@ const limited: readonly Fault[] = [
     before: quota('count/configmaps'),
     type: 'Reconciled',
     reason: 'ApplyFailed',
-    told: [/^ConfigMap f-\d+-/, /exceeded quota: tight/, /quotas and admission policies name/],
+    reported: [/^ConfigMap f-\d+-/, /exceeded quota: tight/, /quotas and admission policies name/],
     mend: unlimited,
   },
   podsRefused('a quota on pods', /exceeded quota: tight/, {

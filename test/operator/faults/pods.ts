@@ -30,11 +30,11 @@ const container = (more: object) => ({
   containerStatuses: [{ name: 'consumer', image: 'i', imageID: '', ready: false, restartCount: 3, ...more }],
 })
 
-const trouble = (name: string, reason: string, told: readonly RegExp[], status: object): Fault => ({
+const trouble = (name: string, reason: string, reported: readonly RegExp[], status: object): Fault => ({
   name,
   type: 'ConsumersAvailable',
   reason,
-  told: [/^Pod f-\d+-consumer-\S+: /, ...told],
+  reported: [/^Pod f-\d+-consumer-\S+: /, ...reported],
   after: (site, pod) => say(site, pod, status),
   mend: podsBecomeReady,
 })
@@ -59,7 +59,7 @@ const crashed = { state: { waiting: { reason: 'CrashLoopBackOff', message: 'back
 const lastState = (message: string) => ({ lastState: { terminated: { exitCode: 1, reason: 'Error', message } } })
 
 /** Of kinds that a pod's status names no cause of. */
-async function tell(site: Site, pod: string, reason: string, message: string): Promise<void> {
+async function record(site: Site, pod: string, reason: string, message: string): Promise<void> {
   const found = await site.cluster.get(kinds.podType, site.namespace, pod)
   const at = new Date().toISOString().replace(/\.\d+Z/, 'Z')
   const { namespace } = site
@@ -112,14 +112,14 @@ export const podFaults: readonly Fault[] = [
     ...trouble('a volume that cannot be mounted', 'VolumeNotMounted', [/secret "absent" not found/, /Create the Secret/], {}),
     after: async (site, pod) => {
       await say(site, pod, { ...container({ state: { waiting: { reason: 'ContainerCreating' } } }), conditions: [scheduled] })
-      await tell(site, pod, 'FailedMount', 'MountVolume.SetUp failed for volume "extra" : secret "absent" not found')
+      await record(site, pod, 'FailedMount', 'MountVolume.SetUp failed for volume "extra" : secret "absent" not found')
     },
   },
   {
     name: 'a Deployment that somebody paused',
     type: 'ConsumersAvailable',
     reason: 'RolloutPaused',
-    told: [/^Deployment f-\d+-consumer: /, /spec\.paused of the Deployment is true/, /kubectl rollout resume -n default/],
+    reported: [/^Deployment f-\d+-consumer: /, /spec\.paused of the Deployment is true/, /kubectl rollout resume -n default/],
     after: async (site) => {
       await deploymentPaused(site, true)
       await site.patch({ consumer: { image: 'registry.example/another:1' } })

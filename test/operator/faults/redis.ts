@@ -16,12 +16,12 @@ const healthy = async ({ patch, redis }: Site) =>
 const secret = ({ cluster, object, name }: Site, data: Record<string, string>) =>
   cluster.apply(object('v1', 'Secret', name, { stringData: data }))
 
-const unreachable = (name: string, redis: object, reason: string, told: readonly RegExp[]): Fault => ({
+const unreachable = (name: string, redis: object, reason: string, reported: readonly RegExp[]): Fault => ({
   name,
   spec: () => ({ redis }),
   type: 'RedisReachable',
   reason,
-  told,
+  reported,
   mend: healthy,
 })
 
@@ -40,7 +40,7 @@ const wrongType = (what: string, keyOf: (site: Site) => string, actual: 'string'
   },
   type: 'RedisReachable',
   reason: 'WrongKeyType',
-  told: [
+  reported: [
     new RegExp(`holds a ${actual}, not a ${expected}`),
     /key \S*f-\d+|key sp:/,
     /choose another name in the spec, or remove the key/,
@@ -70,7 +70,7 @@ const dataFaults: readonly Fault[] = [
       void (await client.hset(keys.stats, { base: 0, settled: 0, trimmedPending: 0, lost: 12 })),
     type: 'DataIntact',
     reason: 'EntriesLost',
-    told: [/12 entries were trimmed before anybody read them/, /raise source\.retention\.maxEntries/],
+    reported: [/12 entries were trimmed before a consumer read them/, /raise source\.retention\.maxEntries/],
     mend: async ({ client, keys }) => void (await client.del(keys.stats)),
   },
   {
@@ -79,7 +79,7 @@ const dataFaults: readonly Fault[] = [
     spec: () => ({ deadLetter: { maxEntries: 1 } }),
     type: 'DataIntact',
     reason: 'DeadLettersFull',
-    told: [/dead-letter stream \{f-\d+:jobs\}:dead holds deadLetter\.maxEntries \(1\)/, /Replay or purge them/],
+    reported: [/dead-letter stream \{f-\d+:jobs\}:dead holds deadLetter\.maxEntries \(1\)/, /Replay or purge them/],
     mend: corrected({ deadLetter: { maxEntries: 10 } }),
   },
   {
@@ -88,7 +88,7 @@ const dataFaults: readonly Fault[] = [
     spec: ({ name }) => ({ sink: { bullmq: { queue: name, maxWaiting: 2 } } }),
     type: 'ScalingActive',
     reason: 'QueueFull',
-    told: [/queue f-\d+ holds 2 waiting jobs, sink\.bullmq\.maxWaiting is 2/, /Add workers, or raise maxWaiting/],
+    reported: [/queue f-\d+ holds 2 waiting jobs, sink\.bullmq\.maxWaiting is 2/, /Add workers, or raise maxWaiting/],
     mend: async ({ client, name }) => void (await client.del(`bull:${name}:wait`)),
   },
   {
@@ -96,7 +96,7 @@ const dataFaults: readonly Fault[] = [
     before: async ({ client, name }) => void (await client.hset(`bull:${name}:meta`, 'paused', '1')),
     type: 'ScalingActive',
     reason: 'QueuePaused',
-    told: [/queue f-\d+ is paused/, /Resume it with Queue\.resume/],
+    reported: [/queue f-\d+ is paused/, /Resume it with Queue\.resume/],
     mend: async ({ client, name }) => void (await client.del(`bull:${name}:meta`)),
   },
   {
@@ -108,7 +108,7 @@ const dataFaults: readonly Fault[] = [
     },
     type: 'ConsumersAvailable',
     reason: 'GroupShared',
-    told: [/shared with consumers that are not this pipeline's \(cron-job\)/, /a group of its own/],
+    reported: [/shared with consumers that are not this pipeline's \(cron-job\)/, /a group of its own/],
     mend: async ({ client, name }) => void (await client.xgroup('DELCONSUMER', `${name}:jobs`, name, 'cron-job')),
   },
 ]
@@ -155,7 +155,7 @@ export async function redisFaults(scope: Scope): Promise<readonly Fault[]> {
     password: string,
     username: string | undefined,
     port: number,
-    more: Pick<Fault, 'reason' | 'told'>,
+    more: Pick<Fault, 'reason' | 'reported'>,
   ): Fault => ({
     name,
     before: (site) => secret(site, { password, ...(username === undefined ? {} : { username }) }),
@@ -172,9 +172,9 @@ export async function redisFaults(scope: Scope): Promise<readonly Fault[]> {
   })
   const auth = {
     reason: 'RedisAuthFailed',
-    told: [/refused the user or password/, /127\.0\.0\.1:\d+/, /Correct the user and password/],
+    reported: [/refused the user or password/, /127\.0\.0\.1:\d+/, /Correct the user and password/],
   }
-  const right = (what: RegExp) => ({ reason: 'RedisPermissionDenied', told: [/lacks a right/, what, /ACL SETUSER/] })
+  const right = (what: RegExp) => ({ reason: 'RedisPermissionDenied', reported: [/lacks a right/, what, /ACL SETUSER/] })
   const weak = right(/XINFO STREAM on \S+:jobs.* \(grant .*\+xinfo\|stream/)
   const unfit = { type: 'RedisReachable', reason: 'RedisUnfit' } as const
 
@@ -192,7 +192,7 @@ export async function redisFaults(scope: Scope): Promise<readonly Fault[]> {
     }),
     type: 'RedisReachable',
     reason: 'RedisTlsFailed',
-    told: [new RegExp(`TLS handshake with Redis at 127\\.0\\.0\\.1:${tlsPort} failed`), /caFrom must hold the CA/],
+    reported: [new RegExp(`TLS handshake with Redis at 127\\.0\\.0\\.1:${tlsPort} failed`), /caFrom must hold the CA/],
     mend: async (site) => {
       await secret(site, { ca: authorities.ca.cert })
       await site.patch({ redis: { tls: { serverName: null } } })
@@ -215,7 +215,7 @@ export async function redisFaults(scope: Scope): Promise<readonly Fault[]> {
     ]),
     tls('a CA that did not sign the server', { caFrom: 'otherCa' }),
     tls('a server name that is not in the certificate', { serverName: 'elsewhere' }),
-    { ...unreachable('no password', { url: url(guarded) }, 'RedisAuthFailed', auth.told) },
+    { ...unreachable('no password', { url: url(guarded) }, 'RedisAuthFailed', auth.reported) },
     user('a wrong password', 'p4ss-bad', undefined, guarded.port, auth),
     user('a user that lacks a command', 'pw', 'weak', server.port, weak),
     {
@@ -259,14 +259,14 @@ export async function redisFaults(scope: Scope): Promise<readonly Fault[]> {
       name: 'a Redis that evicts',
       spec: () => ({ redis: { url: url(evicting) } }),
       ...unfit,
-      told: [/maxmemory-policy is allkeys-lru/, new RegExp(String(evicting.port)), /CONFIG SET maxmemory-policy noeviction/],
+      reported: [/maxmemory-policy is allkeys-lru/, new RegExp(String(evicting.port)), /CONFIG SET maxmemory-policy noeviction/],
       mend: async () => void (await evicting.client().config('SET', 'maxmemory-policy', 'noeviction')),
     },
     {
       name: 'keys in several slots of a Redis Cluster',
       spec: () => ({ redis: { url: url(node) }, deadLetter: { stream: 'elsewhere' } }),
       ...unfit,
-      told: [/node of a Redis Cluster/, /elsewhere/, /spec\.redis\.cluster/],
+      reported: [/node of a Redis Cluster/, /elsewhere/, /spec\.redis\.cluster/],
       mend: healthy,
     },
     {
@@ -274,7 +274,7 @@ export async function redisFaults(scope: Scope): Promise<readonly Fault[]> {
       spec: ({ name }) => ({ sink: { bullmq: { queue: name, redis: { url: 'redis://127.0.0.1:2/0' } } } }),
       type: 'RedisReachable',
       reason: 'RedisUnreachable',
-      told: [/127\.0\.0\.1:2/, /Check the address/],
+      reported: [/127\.0\.0\.1:2/, /Check the address/],
       mend: corrected({ sink: { bullmq: { redis: null } } }),
     },
     ...keyFaults,

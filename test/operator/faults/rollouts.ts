@@ -17,7 +17,7 @@ export const deploymentFaults: readonly StatusFault[] = [
     name: message,
     reason: 'PodsRefused',
     deployment: { status: { conditions: [failure(message)] } },
-    told: [
+    reported: [
       /^(\d of \d consumers ready; )?Deployment ndvi-consumer: /,
       plain(message),
       /Raise the quota, or change spec\.consumer.*create what is named as missing/,
@@ -30,6 +30,18 @@ export const deploymentFaults: readonly StatusFault[] = [
       spec: { paused: true },
       status: { updatedReplicas: 0, conditions: [progressing('Unknown', 'DeploymentPaused')] },
     },
-    told: [/spec\.paused of the Deployment is true/, /kubectl rollout resume -n farm deployment\/ndvi-consumer/],
+    reported: [/spec\.paused of the Deployment is true/, /kubectl rollout resume -n farm deployment\/ndvi-consumer/],
+  },
+  {
+    name: 'a Deployment that was paused after its deadline',
+    reason: 'RolloutPaused',
+    deployment: {
+      spec: { paused: true },
+      status: {
+        updatedReplicas: 0,
+        conditions: [progressing('False', 'ProgressDeadlineExceeded', 'x has timed out progressing.')],
+      },
+    },
+    reported: [/spec\.paused of the Deployment is true; x has timed out progressing/, /kubectl rollout resume -n farm/],
   },
 ]

@@ -1,37 +1,37 @@
 /** Specs that the API server takes, and that only a program, or the API server itself on the way to the Deployment, can judge. */
 import { corrected, type Fault } from './fault.ts'
 
-const invalid = (name: string, payload: object, told: RegExp): Fault => ({
+const invalid = (name: string, payload: object, reported: RegExp): Fault => ({
   name,
   spec: () => ({ payload }),
   type: 'Stalled',
   reason: 'InvalidSpec',
-  told: [told, /is not a valid StreamPipeline/, /Correct the fields named/],
+  reported: [reported, /is not a valid StreamPipeline/, /Correct the named fields/],
   mend: corrected({ payload: null }),
 })
 
-const refused = (name: string, consumer: Record<string, unknown>, told: RegExp): Fault => ({
+const refused = (name: string, consumer: Record<string, unknown>, reported: RegExp): Fault => ({
   name,
   spec: () => ({ consumer }),
   type: 'Reconciled',
   reason: 'ApplyFailed',
-  told: [told, /^Deployment f-\d+-consumer: /, /Read the answer/],
+  reported: [reported, /^Deployment f-\d+-consumer: /, /Read the answer/],
   mend: corrected({ consumer: Object.fromEntries(Object.keys(consumer).map((key) => [key, null])) }),
 })
 
-const misspelt = (name: string, consumer: Record<string, unknown>, told: RegExp): Fault => ({
-  ...refused(name, consumer, told),
+const misspelt = (name: string, consumer: Record<string, unknown>, reported: RegExp): Fault => ({
+  ...refused(name, consumer, reported),
   type: 'Stalled',
   reason: 'InvalidSpec',
-  told: [told, /no pods can be made from spec\.consumer/, /Correct the field in spec\.consumer/],
+  reported: [reported, /no pods can be made from spec\.consumer/, /Correct the field in spec\.consumer/],
 })
 
-const schedule = (name: string, wrong: object, told: RegExp): Fault => ({
+const schedule = (name: string, wrong: object, reported: RegExp): Fault => ({
   name,
   spec: () => ({ scaling: { schedules: [{ cron: '0 8 * * *', minReplicas: 2, for: '1h', ...wrong }] } }),
   type: 'Stalled',
   reason: 'InvalidSpec',
-  told: [told, /Correct the fields named/],
+  reported: [reported, /Correct the named fields/],
   mend: corrected({ scaling: { schedules: null } }),
 })
 

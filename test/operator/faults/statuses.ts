@@ -46,7 +46,7 @@ const of = (
 type Place = readonly [
   where: string,
   make: (state: ContainerState, more?: Partial<ContainerStatus>) => PodObject,
-  told: readonly RegExp[],
+  reported: readonly RegExp[],
 ]
 const foreign = /it is not of this pipeline/
 const places: readonly Place[] = [
@@ -62,14 +62,14 @@ const inEach = (
   name: string,
   reason: string,
   state: ContainerState,
-  told: readonly RegExp[],
+  reported: readonly RegExp[],
   more?: Partial<ContainerStatus>,
 ): StatusFault[] =>
   places.map(([where, make, where_]) => ({
     name: `${name}: ${where}`,
     reason,
     pod: make(state, more),
-    told: [...told, ...where_],
+    reported: [...reported, ...where_],
   }))
 const waiting = (reason: string, message = '') => ({ waiting: { reason, message } })
 
@@ -87,6 +87,29 @@ const imageFaults = images.flatMap(([reason, message]) =>
     /[Cc]heck (spec\.consumer\.image|its image \(registry\.example)/,
   ]),
 )
+
+const asked = { nodeName: 'node-7', imagePullSecrets: [{ name: 'registry' }, { name: 'mirror' }] }
+const denied = waiting('ErrImagePull', 'failed to authorize: 401 Unauthorized')
+const pullFaults: readonly StatusFault[] = [
+  {
+    name: 'a refused pull with Secrets: the consumer',
+    reason: 'ImagePullFailed',
+    pod: of([container('consumer', denied)], [], asked),
+    reported: [/401 Unauthorized/, /imagePullSecrets \(registry, mirror\)/],
+  },
+  {
+    name: 'a refused pull with Secrets: a sidecar',
+    reason: 'ImagePullFailed',
+    pod: of([up, container('istio-proxy', denied)], [], asked),
+    reported: [/imagePullSecrets \(registry, mirror\)/, foreign],
+  },
+  {
+    name: 'a refused pull without a Secret',
+    reason: 'ImagePullFailed',
+    pod: of([container('consumer', denied)]),
+    reported: [/imagePullSecrets \(the pod names none\)/],
+  },
+]
 
 const creations = [
   ['CreateContainerConfigError', 'secret "absent" not found'],
@@ -116,8 +139,8 @@ const crashes = [
 ] as const
 const logCommand = new RegExp(`kubectl logs --previous -n farm ${podName} -c (consumer|mesh-init|istio-proxy)`)
 const crashFaults = [
-  ...crashes.flatMap(([name, lastState, told]) =>
-    inEach(`crash loop, ${name}`, 'ConsumersCrashing', waiting('CrashLoopBackOff', 'back-off 5m0s'), [told, logCommand], {
+  ...crashes.flatMap(([name, lastState, reported]) =>
+    inEach(`crash loop, ${name}`, 'ConsumersCrashing', waiting('CrashLoopBackOff', 'back-off 5m0s'), [reported, logCommand], {
       lastState,
       restartCount: 5,
     }),
@@ -137,7 +160,7 @@ const crashFaults = [
     name: 'a consumer that ends by itself',
     reason: 'ConsumersCrashing',
     pod: of([container('consumer', ended(0, 'Completed'))]),
-    told: [/exit code 0: Completed/, logCommand],
+    reported: [/exit code 0: Completed/, logCommand],
   },
 ]
 
@@ -158,25 +181,25 @@ const schedulingFaults: readonly StatusFault[] = [
     name: message,
     reason: 'Unschedulable',
     pod: unschedulable(message),
-    told: [plain(message), /Make room/],
+    reported: [plain(message), /Make room/],
   })),
   {
     name: 'a scheduling gate',
     reason: 'Unschedulable',
     pod: unschedulable('Scheduling is blocked due to non-empty scheduling gates', 'SchedulingGated'),
-    told: [/scheduling gates/, /remove it/],
+    reported: [/scheduling gates/, /remove it/],
   },
   {
     name: 'an error of the scheduler',
     reason: 'Unschedulable',
     pod: unschedulable('', 'SchedulerError'),
-    told: [/SchedulerError/],
+    reported: [/SchedulerError/],
   },
   {
     name: 'no such scheduler',
     reason: 'Unschedulable',
     pod: pod({ conditions: [] }, { schedulerName: 'volcano' }),
-    told: [/schedulerName volcano/, /scheduler of that name/],
+    reported: [/schedulerName volcano/, /scheduler of that name/],
   },
 ]
 
@@ -195,14 +218,14 @@ const endingFaults: readonly StatusFault[] = [
     name: reason,
     reason: 'PodsEnded',
     pod: pod({ phase: 'Failed', reason, message }),
-    told: [new RegExp(`${reason}: ${message}`), /Look at the node/],
+    reported: [new RegExp(`${reason}: ${message}`), /Look at the node/],
   })),
-  { name: 'its containers ended well', reason: 'PodsEnded', pod: pod({ phase: 'Succeeded' }), told: [/Succeeded/] },
+  { name: 'its containers ended well', reason: 'PodsEnded', pod: pod({ phase: 'Succeeded' }), reported: [/Succeeded/] },
   {
     name: 'NodeLost',
     reason: 'NodeLost',
     pod: pod({ phase: 'Running', reason: 'NodeLost', message: 'Node node-7 which was running pod is unresponsive' }),
-    told: [/node node-7 does not answer: Node node-7 which/],
+    reported: [/node node-7 does not answer: Node node-7 which/],
   },
   {
     name: 'a silent node',
@@ -212,7 +235,7 @@ const endingFaults: readonly StatusFault[] = [
       conditions: [scheduled, condition('ContainersReady', 'True'), condition('Ready', 'False')],
       containerStatuses: [up],
     }),
-    told: [/node node-7 does not answer/, /kubectl describe node/],
+    reported: [/node node-7 does not answer/, /kubectl describe node/],
   },
 ]
 
@@ -251,14 +274,14 @@ const eventFaults: readonly StatusFault[] = [
       reason,
       pod: creating,
       events: [event('Scheduled', '', 80), event(name, message)],
-      told: [plain(message), remedy],
+      reported: [plain(message), remedy],
     },
     {
       name: `${name} of a pod that is new: ${message}`,
       reason,
       pod: young,
       events: [event(name, message, 1)],
-      told: [plain(message), remedy],
+      reported: [plain(message), remedy],
     },
   ]),
   {
@@ -266,26 +289,26 @@ const eventFaults: readonly StatusFault[] = [
     reason: 'ConsumersStuck',
     pod: creating,
     events: [event('FailedMount', 'old', 70), event('Pulling', 'Pulling image', 60)],
-    told: [/ContainerCreating for more than a minute/, /kubectl describe pod -n farm/],
+    reported: [/ContainerCreating for more than a minute/, /kubectl describe pod -n farm/],
   },
   {
     name: 'something that Events name otherwise',
     reason: 'ConsumersStuck',
     pod: creating,
     events: [event('FailedOtherwise', 'as never before')],
-    told: [/FailedOtherwise: as never before/, /kubectl describe pod/],
+    reported: [/FailedOtherwise: as never before/, /kubectl describe pod/],
   },
   {
     name: 'no Event at all',
     reason: 'ConsumersStuck',
     pod: creating,
-    told: [/ContainerCreating for more than a minute/, /kubectl describe pod/],
+    reported: [/ContainerCreating for more than a minute/, /kubectl describe pod/],
   },
   {
     name: 'a kubelet that does not take it up',
     reason: 'ConsumersStuck',
     pod: pod({ conditions: [scheduled] }),
-    told: [/node node-7 has not taken it up/],
+    reported: [/node node-7 has not taken it up/],
   },
 ]
 
@@ -296,26 +319,26 @@ const probeFaults: readonly StatusFault[] = [
     name: 'a startup probe',
     reason: 'ConsumersNotReady',
     pod: running({ started: false }),
-    told: [/startup probe does not succeed/, /kubectl logs -n farm/],
+    reported: [/startup probe does not succeed/, /kubectl logs -n farm/],
   },
   {
     name: 'a readiness probe',
     reason: 'ConsumersNotReady',
     pod: running({ started: true }),
-    told: [/readiness probe does not succeed/, /kubectl describe pod -n farm/],
+    reported: [/readiness probe does not succeed/, /kubectl describe pod -n farm/],
   },
   {
     name: 'a readiness probe, with its Event',
     reason: 'ConsumersNotReady',
     pod: running({ started: true }),
     events: [event('Unhealthy', 'Readiness probe failed: HTTP probe failed with statuscode: 503')],
-    told: [/statuscode: 503/],
+    reported: [/statuscode: 503/],
   },
   {
     name: "a sidecar's readiness probe",
     reason: 'ConsumersNotReady',
     pod: of([up, container('istio-proxy', { running: { startedAt: ago(45) } }, { started: true })]),
-    told: [/container istio-proxy runs/, /-c istio-proxy/],
+    reported: [/container istio-proxy runs/, /-c istio-proxy/],
   },
   {
     name: 'a readiness gate',
@@ -337,25 +360,26 @@ const probeFaults: readonly StatusFault[] = [
       },
       { nodeName: 'node-7', readinessGates: [{}] },
     ),
-    told: [/lb\.example\/ready/, /controller that sets/],
+    reported: [/lb\.example\/ready/, /controller that sets/],
   },
   {
     name: 'an init container that does not end',
     reason: 'ContainersInitializing',
     pod: of([initializing], [container('migrate', { running: { startedAt: ago(200) } }, { started: true })]),
-    told: [/init container migrate has run for two minutes/, /-c migrate/],
+    reported: [/init container migrate has run for two minutes/, /-c migrate/],
   },
   {
     name: 'a native sidecar that does not start',
     reason: 'ContainersInitializing',
     pod: of([initializing], [container('proxy', { running: { startedAt: ago(60) } })], sidecarSpec),
     events: [event('Unhealthy', 'Startup probe failed: connection refused')],
-    told: [/init container proxy does not start: Startup probe failed/, /-c proxy/],
+    reported: [/init container proxy does not start: Startup probe failed/, /-c proxy/],
   },
 ]
 
 export const statusFaults: readonly StatusFault[] = [
   ...imageFaults,
+  ...pullFaults,
   ...creationFaults,
   ...crashFaults,
   ...schedulingFaults,

@@ -5,7 +5,7 @@ import type { PodEvent, PodObject } from '../../../operator/plan/observed.ts'
 export interface StatusFault {
   readonly name: string
   readonly reason: string
-  readonly told: readonly RegExp[]
+  readonly reported: readonly RegExp[]
   readonly pod?: PodObject
   readonly events?: readonly PodEvent[]
   readonly deployment?: Pick<DeploymentObject, 'status' | 'spec'>

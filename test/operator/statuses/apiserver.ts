@@ -18,6 +18,10 @@ export interface Stored extends KubernetesObject {
 /** The network between an operator and the server; the history changes it. */
 export interface Network {
   down: boolean
+  /** Watches are refused, of one kind or of all. */
+  unwatched: string | undefined
+  /** Requests get no answer. Watches that are open go on. */
+  hangs: boolean
   /** Added to each write, at most. */
   slowMs: number
   /** Of requests that fail with 500 or 503, and of writes whose reply is lost. */
@@ -77,8 +81,8 @@ const requestMs = 30_000
 export function createApiServer({ time, random, admit, mayWrite, onSent, onChange }: Parts): ApiServer {
   const kinds = new Map<string, Map<string, Stored>>()
   const log: LoggedEvent[] = []
-  const watches = new Set<{ readonly plural: string; readonly tell: (event: LoggedEvent) => void; readonly cut: () => void }>()
-  const network: Network = { down: false, slowMs: 0, errors: 0, lost: 0 }
+  const watches = new Set<{ readonly plural: string; readonly notify: (event: LoggedEvent) => void; readonly cut: () => void }>()
+  const network: Network = { down: false, unwatched: undefined, hangs: false, slowMs: 0, errors: 0, lost: 0 }
   let version = 1
   let oldest = 0
   let uids = 0
@@ -113,7 +117,7 @@ export function createApiServer({ time, random, admit, mayWrite, onSent, onChang
 
   function announce(event: LoggedEvent): void {
     log.push(event)
-    for (const watch of watches) if (watch.plural === event.plural) watch.tell(event)
+    for (const watch of watches) if (watch.plural === event.plural) watch.notify(event)
   }
 
   function remove(plural: string, key: string): void {
@@ -154,6 +158,8 @@ export function createApiServer({ time, random, admit, mayWrite, onSent, onChang
     }
     const uid = body.metadata.uid
     if (uid !== undefined && live?.metadata.uid !== uid) throw live === undefined && subresource !== '' ? missing() : conflict()
+    const expected = body.metadata.resourceVersion
+    if (live !== undefined && expected !== undefined && expected !== live.metadata.resourceVersion) throw conflict()
     if (subresource === 'status') {
       if (live === undefined) throw missing()
       return put(plural, { ...live, status: body.status }, live)
@@ -189,10 +195,11 @@ export function createApiServer({ time, random, admit, mayWrite, onSent, onChang
             if (random() < 0.7) time.at(between(1, 50), () => settle(unreachable))
             return
           }
+          if (network.hangs) return
           const fate = random()
           time.at(late() + (isWrite ? between(0.3, 1) * network.slowMs : 0), () => {
-            if (network.down || signal?.aborted === true) return
-            if (fate < network.errors) return void time.at(late(), () => settle(() => reject(trouble(fate < network.errors / 2))))
+            if (network.down || network.hangs || signal?.aborted === true) return
+            if (fate < network.errors) return void time.at(late(), () => settle(() => reject(errorOf(fate < network.errors / 2))))
             const outcome = attempt(request)
             const isLost = isWrite && fate > 1 - network.lost
             if (!isLost) time.at(late(), () => settle(() => outcome(resolve, reject)))
@@ -214,10 +221,12 @@ export function createApiServer({ time, random, admit, mayWrite, onSent, onChang
         const end = () => wake()
         signal.addEventListener('abort', end, { once: true })
         const broken = failure('KubernetesUnreachable', { detail: 'the watch broke' })
-        const watch = { plural, tell: (event: LoggedEvent) => deliver(event, late()), cut: () => deliver(broken, 0) }
+        const watch = { plural, notify: (event: LoggedEvent) => deliver(event, late()), cut: () => deliver(broken, 0) }
         await new Promise<void>((resolve) => time.at(late(), () => (alive() ? resolve() : undefined)))
         if (signal.aborted) throw signal.reason
         if (network.down) throw broken
+        if (network.unwatched === plural || network.unwatched === '*')
+          throw statusFailure(403, { code: 403, reason: 'Forbidden', message: `User cannot watch ${plural}` }, `WATCH ${plural}`)
         const from = Number(query['resourceVersion'] ?? 0)
         if (from < oldest)
           throw statusFailure(410, { code: 410, reason: 'Expired', message: 'too old resource version' }, `WATCH ${plural}`)
@@ -285,7 +294,7 @@ function isSame(before: Stored, after: Stored): boolean {
   return a === b
 }
 
-function trouble(isBusy: boolean) {
+function errorOf(isBusy: boolean) {
   return statusFailure(
     isBusy ? 503 : 500,
     { code: isBusy ? 503 : 500, message: isBusy ? 'the server is overloaded' : 'etcdserver: request timed out' },

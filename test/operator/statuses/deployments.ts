@@ -1,6 +1,6 @@
 /**
  * The Deployment controller of the simulated cluster: replaces pods by its template with a surge, and reports numbers and conditions as
- * Kubernetes' own does (pkg/controller/deployment: syncRolloutStatus, DeploymentComplete, DeploymentTimedOut).
+ * Kubernetes' own does (pkg/controller/deployment: syncRolloutStatus, checkPausedConditions, DeploymentComplete, DeploymentTimedOut).
  */
 import { createHash } from 'node:crypto'
 import type { ApiServer, Stored } from './apiserver.ts'
@@ -175,7 +175,9 @@ export function createDeployments({ time, random, api, pods }: Parts): Deploymen
         ? last
         : { type: 'Progressing', status, reason, message, lastUpdateTime: stamp() }
     const wanted = spec.replicas ?? 1
-    if (spec.paused === true) return condition('Unknown', 'DeploymentPaused', 'Deployment is paused')
+    // checkPausedConditions: "If we have reported lack of progress, do not overwrite it with a paused condition."
+    if (spec.paused === true)
+      return last?.reason === 'ProgressDeadlineExceeded' ? last : condition('Unknown', 'DeploymentPaused', 'Deployment is paused')
     if (last?.reason === 'DeploymentPaused') return condition('Unknown', 'DeploymentResumed', 'Deployment is resumed')
     if (isNew)
       return { type: 'Progressing', status: 'True', reason: 'NewReplicaSetCreated', message: '', lastUpdateTime: stamp() }

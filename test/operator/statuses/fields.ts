@@ -6,7 +6,7 @@ type Json = Readonly<Record<string, unknown>>
 
 const isMap = (value: unknown): value is Json => typeof value === 'object' && value !== null && !Array.isArray(value)
 
-/** Fields that nobody owns. */
+/** Fields without an owner. */
 const identity = ['name', 'namespace', 'uid', 'resourceVersion', 'generation', 'creationTimestamp', 'managedFields']
 
 function ownable(object: KubernetesObject): Json {
@@ -123,7 +123,7 @@ function identityOf({ metadata }: KubernetesObject): Json {
   return Object.fromEntries(Object.entries(metadata).filter(([name]) => identity.includes(name)))
 }
 
-/** The object after somebody's plain update of these fields, which then are that writer's. */
+/** The object after a plain update of these fields by another writer, who then owns them. */
 export function updated(live: KubernetesObject, patch: object, manager: string, time: string): KubernetesObject {
   const after = patched(live, patch) as KubernetesObject
   const changed = ownable({ metadata: {}, ...patch } as KubernetesObject)

@@ -14,15 +14,15 @@ export interface History {
 }
 
 interface Observer {
-  readonly onDefect: (thrown: unknown) => void
+  readonly onFailure: (thrown: unknown) => void
   /** An operator begins. */
   readonly onStart: (atMs: number) => void
   /** The network begins or ends to fail. */
-  readonly onTrouble: (atMs: number) => void
+  readonly onFault: (atMs: number) => void
 }
 
-/** Time of the misfortunes, and of the calm after them: the slowest of what must notice their end looks every half minute. */
-const troubledMs = 150_000
+/** Time of the faults, and of the calm after them: the slowest of what must notice their end looks every half minute. */
+const failingMs = 150_000
 const calmMs = 80_000
 
 const states: readonly ServerState[] = ['Refused', 'Silent', 'WrongPassword', 'Loading', 'Replica', 'NoRights', 'WrongType']
@@ -33,24 +33,24 @@ const scalings: readonly Spec['scaling'][] = [
   { policy: 'Manual', minReplicas: 1, maxReplicas: 4 },
 ]
 
-export async function live(world: World, { onDefect, onStart, onTrouble }: Observer): Promise<History> {
+export async function live(world: World, { onFailure, onStart, onFault }: Observer): Promise<History> {
   const { time, random, api, redis, pods, deployments } = world
   const lines: string[] = []
   const between = (low: number, high: number) => low + (high - low) * random()
   const pick = <T>(items: readonly T[]): T => items[Math.floor(random() * items.length)] as T
-  const tell = (line: string) => void lines.push(`${(time.nowMs / 1000).toFixed(1)} s  ${line}`)
+  const note = (line: string) => void lines.push(`${(time.nowMs / 1000).toFixed(1)} s  ${line}`)
   let operator: OperatorProcess | undefined
   let calm = false
   const undo: (() => void)[] = []
 
   /** For a while, and at the end at the latest. */
   function passing(line: string, ms: number, back: () => void): void {
-    tell(`${line}, for ${(ms / 1000).toFixed(1)} s`)
+    note(`${line}, for ${(ms / 1000).toFixed(1)} s`)
     let isBack = false
     const once = () => {
       if (isBack) return
       isBack = true
-      tell(`(${line.split(' ').slice(0, 3).join(' ')} is over)`)
+      note(`(${line.split(' ').slice(0, 3).join(' ')} is over)`)
       back()
     }
     undo.push(once)
@@ -59,9 +59,9 @@ export async function live(world: World, { onDefect, onStart, onTrouble }: Obser
 
   function start(): void {
     if (operator !== undefined) return
-    tell('an operator starts')
+    note('an operator starts')
     onStart(time.nowMs)
-    operator = startOperator(world, onDefect)
+    operator = startOperator(world, onFailure)
   }
 
   const spec = (): Spec => {
@@ -76,7 +76,7 @@ export async function live(world: World, { onDefect, onStart, onTrouble }: Obser
       spec: firstSpec,
     })
   const change = (line: string, patch: object) => {
-    tell(`spec: ${line}`)
+    note(`spec: ${line}`)
     api.change('streampipelines', key, { spec: patch })
   }
   const inSpec = () => ({ server: serverOf(spec()), stream: streamOf(spec()) })
@@ -115,7 +115,7 @@ export async function live(world: World, { onDefect, onStart, onTrouble }: Obser
       }),
     () => {
       const isPaused = api.get('streampipelines', key)?.metadata.annotations?.['streampipeline.dev/reconcile'] === 'disabled'
-      tell(isPaused ? 'reconciling enabled' : 'reconciling disabled')
+      note(isPaused ? 'reconciling enabled' : 'reconciling disabled')
       api.change('streampipelines', key, {
         metadata: { annotations: { 'streampipeline.dev/reconcile': isPaused ? null : 'disabled' } },
       })
@@ -126,7 +126,7 @@ export async function live(world: World, { onDefect, onStart, onTrouble }: Obser
       const pod = pick(pods.list().filter(({ ready }) => ready))
       if (pod === undefined) return
       const [ill, ms] = [pick(['Probe', 'Crash', 'Evicted', 'Node'] as const), between(2_000, 60_000)]
-      tell(`pod ${pod.key}: ${ill} for ${(ms / 1000).toFixed(0)} s`)
+      note(`pod ${pod.key}: ${ill} for ${(ms / 1000).toFixed(0)} s`)
       pods.strike(pod.key, ill, ms)
     },
     () => {
@@ -152,31 +152,48 @@ export async function live(world: World, { onDefect, onStart, onTrouble }: Obser
   const byServer: readonly (() => void)[] = [
     () => {
       api.network.down = true
-      onTrouble(time.nowMs)
+      onFault(time.nowMs)
       api.breakWatches()
       passing('API server away', random() < 0.6 ? between(500, 6_000) : between(6_000, 45_000), () => {
         api.network.down = false
-        onTrouble(time.nowMs)
+        onFault(time.nowMs)
+      })
+    },
+    () => {
+      api.network.unwatched = pick(['*', 'pods', 'deployments', 'streampipelines', 'configmaps'])
+      onFault(time.nowMs)
+      api.breakWatches(api.network.unwatched === '*' ? undefined : api.network.unwatched)
+      passing(`watches of ${api.network.unwatched} refused`, between(2_000, 90_000), () => {
+        api.network.unwatched = undefined
+        onFault(time.nowMs)
+      })
+    },
+    () => {
+      api.network.hangs = true
+      onFault(time.nowMs)
+      passing('API server hangs', between(2_000, 40_000), () => {
+        api.network.hangs = false
+        onFault(time.nowMs)
       })
     },
     () => {
       api.network.slowMs = between(2_000, 25_000)
-      onTrouble(time.nowMs)
+      onFault(time.nowMs)
       passing(`writes slow, up to ${(api.network.slowMs / 1000).toFixed(0)} s`, between(5_000, 40_000), () => {
         api.network.slowMs = 0
       })
     },
     () => {
       Object.assign(api.network, { errors: 0.4 * random(), lost: 0.4 * random() })
-      onTrouble(time.nowMs)
+      onFault(time.nowMs)
       passing('errors and lost replies', between(5_000, 40_000), () => {
         Object.assign(api.network, { errors: 0, lost: 0 })
-        onTrouble(time.nowMs)
+        onFault(time.nowMs)
       })
     },
     () => {
       if (random() < 0.4) api.compact()
-      tell('watches break')
+      note('watches break')
       api.breakWatches(random() < 0.5 ? undefined : pick(['pods', 'deployments', 'streampipelines']))
     },
     () => {
@@ -200,18 +217,18 @@ export async function live(world: World, { onDefect, onStart, onTrouble }: Obser
     () => {
       const { server, stream } = inSpec()
       const { undelivered, lost } = redis.stream(server, stream)
-      tell(`${undelivered} entries of ${stream} trimmed`)
+      note(`${undelivered} entries of ${stream} trimmed`)
       redis.setStream(server, stream, { undelivered: 0, lost: lost + undelivered })
     },
     () => {
       world.load = pick([0, 0, 1, 20, 100])
-      tell(`load ${world.load}/s`)
+      note(`load ${world.load}/s`)
     },
     () => {
       const { server, stream } = inSpec()
       const { undelivered, added, oldestMs, dead } = redis.stream(server, stream)
       const more = Math.floor(between(1, 5_000))
-      tell(`${more} entries into ${stream}`)
+      note(`${more} entries into ${stream}`)
       redis.setStream(server, stream, {
         undelivered: undelivered + more,
         added: added + more,
@@ -244,7 +261,7 @@ export async function live(world: World, { onDefect, onStart, onTrouble }: Obser
     () => drop('configmaps'),
     () => drop('serviceaccounts'),
     () => {
-      tell('pipeline deleted')
+      note('pipeline deleted')
       api.remove('streampipelines', key)
       passing('no pipeline', between(3_000, 8_000), create)
     },
@@ -252,33 +269,33 @@ export async function live(world: World, { onDefect, onStart, onTrouble }: Obser
   const byOperator: readonly (() => void)[] = [
     () => {
       if (operator === undefined) return
-      tell('the operator is killed')
+      note('the operator is killed')
       operator.kill()
       operator = undefined
       time.at(between(500, 20_000), start)
     },
     () => {
       if (operator === undefined) return
-      tell('the operator stops')
+      note('the operator stops')
       const old = operator
       operator = undefined
       // The next one begins when this one has ended.
-      old.stop().then(() => time.at(200, start), onDefect)
+      old.stop().then(() => time.at(200, start), onFailure)
     },
     () => {
-      tell('the processes that look at Redis end')
+      note('the processes that look at Redis end')
       operator?.endLooks()
     },
   ]
 
   function edit(plural: string, what: string, patch: object): void {
-    tell(`somebody changes ${what} of ${plural}/${deploymentKey}`)
+    note(`somebody changes ${what} of ${plural}/${deploymentKey}`)
     api.change(plural, deploymentKey, patch, random() < 0.5 ? 'kubectl-edit' : 'policy')
     if (what === 'paused') undo.push(() => void api.change('deployments', deploymentKey, { spec: { paused: null } }))
   }
 
   function drop(plural: string): void {
-    tell(`somebody deletes ${plural}/${deploymentKey}`)
+    note(`somebody deletes ${plural}/${deploymentKey}`)
     api.remove(plural, deploymentKey)
   }
 
@@ -286,9 +303,9 @@ export async function live(world: World, { onDefect, onStart, onTrouble }: Obser
   const chosen = all.filter(() => random() < 0.6)
   const kinds = chosen.length === 0 ? all : chosen
   const everyMs = between(2_000, 15_000)
-  function misfortune(): void {
+  function fault(): void {
     if (calm) return
-    time.at(between(0.1, 2) * everyMs, misfortune)
+    time.at(between(0.1, 2) * everyMs, fault)
     pick(pick(kinds))()
   }
 
@@ -296,12 +313,12 @@ export async function live(world: World, { onDefect, onStart, onTrouble }: Obser
   create()
   start()
   tick(world)
-  time.at(between(2_000, 20_000), misfortune)
-  await time.runUntil(troubledMs)
+  time.at(between(2_000, 20_000), fault)
+  await time.runUntil(failingMs)
   calm = true
   for (const back of undo) back()
-  tell('calm')
-  await time.runUntil(troubledMs + calmMs)
+  note('calm')
+  await time.runUntil(failingMs + calmMs)
   operator?.kill()
   const { uid } = api.get('streampipelines', key)?.metadata ?? {}
   const status = api.get('streampipelines', key)?.status as SentStatus['status'] | undefined

@@ -9,16 +9,16 @@ import { createController, shares } from '../../../operator/kubernetes/controlle
 import { keyOf } from '../../../operator/kubernetes/objects.ts'
 import { createQueue, type WorkQueue } from '../../../operator/kubernetes/queue.ts'
 import { createRecorder } from '../../../operator/kubernetes/recorder.ts'
+import { noLimits } from '../../../operator/limits.ts'
 import { createReferenceReader } from '../../../operator/observe/referencereader.ts'
 import type { Watched } from '../../../operator/observe/watcher.ts'
 import { createWatchers, type PipelineWatchers } from '../../../operator/observe/watchers.ts'
 import { mainManager, pipelineType, podType } from '../../../operator/plan/kinds.ts'
 import type { Observation } from '../../../operator/plan/observed.ts'
-import { noLimits } from '../../../operator/policy/limits.ts'
 import { createConfirmation } from '../../../operator/reaping/confirmation.ts'
 import { createReconciler, type Reconciler } from '../../../operator/reconcile.ts'
+import { mattersTo } from '../../../operator/replica.ts'
 import { createRewind } from '../../../operator/rewind.ts'
-import { mattersTo } from '../../../operator/run.ts'
 import { observationFrom, wireObservation } from '../../../operator/wall/wire.ts'
 import { unsoundMark } from './specs.ts'
 import type { World } from './world.ts'
@@ -37,7 +37,7 @@ const everyMs = 5_000
 const quietMs = 120_000
 export const defaultImage = 'consumer:1'
 
-export function startOperator(world: World, onDefect: (thrown: unknown) => void): OperatorProcess {
+export function startOperator(world: World, onFailure: (thrown: unknown) => void): OperatorProcess {
   const { time, random, api } = world
   let living = true
   const alive = () => living
@@ -83,9 +83,10 @@ export function startOperator(world: World, onDefect: (thrown: unknown) => void)
     onBackoff: () => {},
     onView: lookAgain,
     onRewound: () => rewind.notice(),
-    onHandlerFault: onDefect,
+    onHandlerFailure: onFailure,
   })
-  const reader = createReferenceReader(transport, clock, noLimits, stop.signal)
+  const ended = new AbortController()
+  const reader = createReferenceReader(transport, clock, noLimits, ended.signal)
   const looks = createLooks(world, alive, {
     reader,
     confirmGone: createConfirmation({
@@ -93,10 +94,10 @@ export function startOperator(world: World, onDefect: (thrown: unknown) => void)
       clock,
       cached: caches.pods.get,
       isKnown: (within) => caches.views.isKnown(podType, within),
-      signal: stop.signal,
+      signal: ended.signal,
     }),
     onChange: (key, urgent) => queue.add(key, urgent ? 'Changed' : 'Observed'),
-    onDefect,
+    onFailure,
     isGone: ({ namespace, name, uid }) =>
       caches.views.isKnown(pipelineType, namespace) && caches.pipelines.get(`${namespace}/${name}`)?.metadata.uid !== uid,
   })
@@ -121,7 +122,7 @@ export function startOperator(world: World, onDefect: (thrown: unknown) => void)
         referencesEveryMs: 30_000,
         observeEveryMs: everyMs,
         numbersEveryMs: 10_000,
-        faultsEveryMs: 5_000,
+        retryEveryMs: 5_000,
         quietMs,
         signingKey: Buffer.alloc(32, 7),
       },
@@ -133,10 +134,11 @@ export function startOperator(world: World, onDefect: (thrown: unknown) => void)
     lookAgain()
     const controller = createController(queue, reconciler.reconcile, { clock, workers: 4 })
     await controller.run(stop.signal, cut.signal)
+    ended.abort()
     await looks.close()
   }
 
-  const running = Promise.all([caches.run(watching.signal), lead()]).catch(onDefect)
+  const running = Promise.all([caches.run(watching.signal), lead()]).catch(onFailure)
   return {
     async stop() {
       stop.abort()
@@ -149,6 +151,7 @@ export function startOperator(world: World, onDefect: (thrown: unknown) => void)
     },
     kill() {
       living = false
+      ended.abort()
       stop.abort()
       cut.abort()
       watching.abort()
@@ -162,7 +165,7 @@ interface LooksParts {
   readonly confirmGone: ReturnType<typeof createConfirmation>
   readonly isGone: (holder: { readonly namespace: string; readonly name: string; readonly uid: string }) => boolean
   readonly onChange: (key: string, urgent: boolean) => void
-  readonly onDefect: (thrown: unknown) => void
+  readonly onFailure: (thrown: unknown) => void
 }
 
 /** The host's side of the wall (operator/wall/looks/host.ts): it holds the last observation, and introduces it to a new process. */
@@ -187,9 +190,9 @@ function createLooks({ time, random, redis }: World, isAlive: () => boolean, par
       confirmGone: parts.confirmGone,
       claims: { cluster: 'trial', isGone: async (holder) => holder.cluster === 'trial' && parts.isGone(holder) },
       connections: redis.connections(alive),
-      alarms: () => ({ sleeps: () => {}, awake: () => {}, refusal: () => undefined, close: async () => {} }),
+      wakers: () => ({ sleeps: () => {}, awake: () => {}, refusal: () => undefined, close: async () => {} }),
       onReaped: () => {},
-      onReapingFault: () => {},
+      onReapingFailure: () => {},
       onLook(key, observation) {
         const sent = JSON.stringify(wireObservation(observation, watched.get(key)?.livingPods ?? new Set()))
         cross(() => {
@@ -198,7 +201,7 @@ function createLooks({ time, random, redis }: World, isAlive: () => boolean, par
       },
       // Behind the look that it is about: messages keep their order.
       onChange: (key, urgent) => void clock.after(7, () => parts.onChange(key, urgent)),
-      onFault: (_key, thrown) => parts.onDefect(thrown),
+      onFailure: (_key, thrown) => parts.onFailure(thrown),
     })
   }
 
@@ -222,7 +225,7 @@ function createLooks({ time, random, redis }: World, isAlive: () => boolean, par
     restart() {
       const old = inner
       inner = start()
-      old.close().catch(parts.onDefect)
+      old.close().catch(parts.onFailure)
       for (const [key, each] of watched) inner.watch(key, each, observations.get(key))
     },
   }

@@ -38,7 +38,7 @@ export interface Pods {
   list(): readonly PodTruth[]
   make(metadata: Stored['metadata'], template: string, image: string): void
   end(key: string): void
-  /** A misfortune of one pod. */
+  /** A failure of one pod. */
   strike(key: string, ill: 'Probe' | 'Crash' | 'Evicted' | 'Node', forMs: number): void
   /** No node has room for new pods. */
   full: boolean

@@ -54,6 +54,12 @@ export interface LookTruth {
   readonly ok: boolean
 }
 
+/** Heartbeats were read. A look reads them after its stream. */
+export interface HeartbeatsRead {
+  readonly atMs: number
+  readonly server: string
+}
+
 export interface RedisWorld {
   server(name: string): ServerTruth
   stream(server: string, id: string): StreamTruth
@@ -68,12 +74,13 @@ interface Parts {
   readonly random: () => number
   readonly onChange: () => void
   readonly onLook: (look: LookTruth) => void
+  readonly onHeartbeats: (read: HeartbeatsRead) => void
 }
 
 const commandMs = 3_000
 const heartbeatMs = 15_000
 
-export function createRedisWorld({ time, random, onChange, onLook }: Parts): RedisWorld {
+export function createRedisWorld({ time, random, onChange, onLook, onHeartbeats }: Parts): RedisWorld {
   let servers: ReadonlyMap<string, ServerTruth> = new Map()
   /** By stats key; kept by the servers. */
   const claims = new Map<string, { readonly uid: string; readonly holder: string }>()
@@ -193,13 +200,14 @@ export function createRedisWorld({ time, random, onChange, onLook }: Parts): Red
     return new Promise((resolve, reject) => {
       const { state } = server(name)
       const after = (ms: number, call: () => void) => time.at(ms, () => (alive() ? call() : undefined))
-      const tell = (ok: boolean) => {
+      const answer = (ok: boolean) => {
+        if (verb === 'mget' && ok) onHeartbeats({ atMs: time.nowMs, server: name })
         if (verb === 'spLookAtStream' || !ok)
           onLook({ atMs: time.nowMs, server: name, stream: `${args[1] ?? ''} ${args[5] ?? ''}`, ok })
       }
       const fail = (ms: number, message: string, errorName: string) =>
         after(ms, () => {
-          tell(false)
+          answer(false)
           reject(Object.assign(new Error(message), { name: errorName }))
         })
       if (state === 'Refused') return void fail(3, 'connect ECONNREFUSED 10.0.0.1:6379', 'Error')
@@ -210,7 +218,7 @@ export function createRedisWorld({ time, random, onChange, onLook }: Parts): Red
         if (server(name).state === 'Refused') return void fail(0, 'Connection is closed.', 'Error')
         try {
           const reply = command(name, verb, args)
-          tell(true)
+          answer(true)
           resolve(reply)
         } catch (thrown) {
           reject(thrown)

@@ -20,12 +20,12 @@ export interface Verdict {
   /** Those that said Ready=True. */
   readonly ready: number
   readonly false: readonly FalseStatus[]
-  /** Errors that nobody handled. */
-  readonly defects: readonly unknown[]
+  /** Errors without a handler. */
+  readonly unhandled: readonly unknown[]
 }
 
 export async function judgeHistory(seed: number): Promise<Verdict> {
-  const defects: unknown[] = []
+  const unhandled: unknown[] = []
   const wrong: Omit<FalseStatus, 'history' | 'seed'>[] = []
   let [statuses, ready] = [0, 0]
   const starts: number[] = []
@@ -39,9 +39,9 @@ export async function judgeHistory(seed: number): Promise<Verdict> {
   const world = createWorld(seededRandom(seed), judgeOne)
   const judge = createJudge(world, () => starts.at(-1) ?? 0)
   const { lines, standing } = await live(world, {
-    onDefect: (thrown) => void defects.push(thrown),
+    onFailure: (thrown) => void unhandled.push(thrown),
     onStart: (atMs) => void starts.push(atMs),
-    onTrouble: judge.noteTrouble,
+    onFault: judge.noteFailure,
   })
   // The status that stands at the end, after a calm.
   if (standing !== undefined) {
@@ -49,5 +49,5 @@ export async function judgeHistory(seed: number): Promise<Verdict> {
     if (claims.length > 0)
       wrong.push({ atSeconds: Math.round(standing.atMs / 100) / 10, claims: claims.map((claim) => `left standing: ${claim}`) })
   }
-  return { statuses, ready, false: wrong.map((each) => ({ seed, ...each, history: lines })), defects }
+  return { statuses, ready, false: wrong.map((each) => ({ seed, ...each, history: lines })), unhandled }
 }

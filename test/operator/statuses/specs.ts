@@ -27,16 +27,32 @@ export const firstSpec: Spec = {
 }
 
 export const specOf = (pipeline: Stored): Spec => pipeline.spec as Spec
-export const serverOf = (spec: Spec): string => new URL(spec.redis.url).hostname
+export const serverOf = (spec: Spec): string => spec.redis.url.slice('redis://'.length).split(':', 1)[0] ?? ''
 export const streamOf = (spec: Spec): string => `${spec.source.stream} ${spec.source.group}`
 export const isUnsound = (spec: Spec): boolean => JSON.stringify(spec).includes(unsoundMark)
 export const isMisspelt = (spec: Spec): boolean => JSON.stringify(spec.consumer).includes('nodeAfinity')
 
+interface Place {
+  readonly server: string
+  readonly stream: string
+  readonly owner: string
+}
+
+/** Of configuration files: each is asked for at every moment of a history. */
+const places = new Map<string, Place | undefined>()
+const mostPlaces = 1_000
+
 /** The place that a consumer with that configuration file reads from; undefined: it has none. */
-export function placeOf(
-  config: string | undefined,
-): { readonly server: string; readonly stream: string; readonly owner: string } | undefined {
+export function placeOf(config: string | undefined): Place | undefined {
   if (config === undefined) return undefined
+  if (!places.has(config)) {
+    if (places.size >= mostPlaces) places.clear()
+    places.set(config, readPlace(config))
+  }
+  return places.get(config)
+}
+
+function readPlace(config: string): Place | undefined {
   try {
     const { spec, metadata } = JSON.parse(config) as { spec: Spec; metadata: { uid: string } }
     return { server: serverOf(spec), stream: streamOf(spec), owner: metadata.uid }

@@ -5,7 +5,7 @@ import { statusFailure } from '../../../operator/kubernetes/errors.ts'
 import { type ApiServer, createApiServer, type Request, type Stored } from './apiserver.ts'
 import { createDeployments, type DeploymentSpec, type DeploymentStatus, type Deployments, templateOf } from './deployments.ts'
 import { createPods, type Pods, type PodTruth } from './pods.ts'
-import { createRedisWorld, type LookTruth, type RedisWorld, type ServerTruth } from './redis.ts'
+import { createRedisWorld, type HeartbeatsRead, type LookTruth, type RedisWorld, type ServerTruth } from './redis.ts'
 import { createTime, type Time } from './time.ts'
 
 export const namespace = 'farm'
@@ -23,6 +23,7 @@ export interface Truth {
   readonly deployment: Stored | undefined
   readonly children: Readonly<Record<'config' | 'dispatch' | 'account' | 'budget', Stored | undefined>>
   readonly secret: boolean
+  readonly refusal: Refusal | undefined
   readonly pods: readonly PodTruth[]
   readonly servers: ReadonlyMap<string, ServerTruth>
   /** As `kubectl rollout status` reports it; growth by scaling is none. */
@@ -49,6 +50,7 @@ export interface SentStatus {
   readonly status: StreamPipelineStatus
   /** The status before it, at the server. */
   readonly before: StreamPipelineStatus | undefined
+  /** Of the pipeline that it is meant for: the API server refuses it for another one of the same name. */
   readonly uid: string | undefined
 }
 
@@ -66,6 +68,7 @@ export interface World {
   /** Every state between these times. */
   during(fromMs: number, toMs: number): readonly Truth[]
   readonly looks: readonly LookTruth[]
+  readonly heartbeats: readonly HeartbeatsRead[]
   readonly refused: readonly RefusedWrite[]
   readonly sent: SentStatus[]
 }
@@ -75,9 +78,11 @@ export function createWorld(random: () => number, onStatus: (sent: SentStatus) =
   const time = createTime()
   const truths: Truth[] = []
   const looks: LookTruth[] = []
+  const heartbeats: HeartbeatsRead[] = []
   const refused: RefusedWrite[] = []
   const sent: SentStatus[] = []
   const rollouts = createRollouts()
+  let refusal: Refusal | undefined
 
   function admit(request: Request): void {
     const { plural, subresource, body } = request
@@ -93,7 +98,6 @@ export function createWorld(random: () => number, onStatus: (sent: SentStatus) =
         plural,
       )
     }
-    const { refusal } = world
     if (refusal?.plural !== plural || request.query['dryRun'] !== undefined) return
     refused.push({ atMs: time.nowMs, plural, kind: refusal.kind })
     throw statusFailure(
@@ -107,16 +111,16 @@ export function createWorld(random: () => number, onStatus: (sent: SentStatus) =
     time,
     random,
     admit,
-    mayWrite: () => world.refusal?.kind !== 'Rights',
+    mayWrite: () => refusal?.kind !== 'Rights',
     onSent({ plural, subresource, body }) {
       if (plural !== 'streampipelines' || subresource !== 'status') return
-      const { status } = body as Stored
+      const { status, metadata } = body as Stored
       const live = api.get('streampipelines', key)
       const one = {
         atMs: time.nowMs,
         status: status as StreamPipelineStatus,
         before: live?.status as StreamPipelineStatus | undefined,
-        uid: live?.metadata.uid,
+        uid: metadata.uid,
       }
       sent.push(one)
       onStatus(one)
@@ -138,7 +142,13 @@ export function createWorld(random: () => number, onStatus: (sent: SentStatus) =
     configOf: () => api.get('configmaps', deploymentKey)?.data?.['pipeline.yaml'],
   })
   const deployments = createDeployments({ time, random, api, pods })
-  const redis = createRedisWorld({ time, random, onChange: record, onLook: (look) => void looks.push(look) })
+  const redis = createRedisWorld({
+    time,
+    random,
+    onChange: record,
+    onLook: (look) => void looks.push(look),
+    onHeartbeats: (read) => void heartbeats.push(read),
+  })
 
   function record(): void {
     const atMs = time.nowMs
@@ -154,6 +164,7 @@ export function createWorld(random: () => number, onStatus: (sent: SentStatus) =
         budget: api.get('poddisruptionbudgets', deploymentKey),
       },
       secret: api.get('secrets', secretKey) !== undefined,
+      refusal,
       pods: pods.list(),
       servers: redis.all(),
       rollout: rollouts(deployment),
@@ -180,7 +191,13 @@ export function createWorld(random: () => number, onStatus: (sent: SentStatus) =
     pods,
     deployments,
     redis,
-    refusal: undefined,
+    get refusal() {
+      return refusal
+    },
+    set refusal(next) {
+      refusal = next
+      record()
+    },
     load: 0,
     now() {
       record()
@@ -191,6 +208,7 @@ export function createWorld(random: () => number, onStatus: (sent: SentStatus) =
       return truths.slice(Math.max(0, first)).filter(({ atMs }) => atMs <= toMs)
     },
     looks,
+    heartbeats,
     refused,
     sent,
   }

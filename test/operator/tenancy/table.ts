@@ -2,7 +2,7 @@
  * Objects that a user can get who may only write StreamPipelines. Each row is one thing, the limit that refuses it, and, if the
  * pod shows it, its place in the Deployment when no limit is set.
  */
-import type { LimitName } from '../../../operator/policy/limits.ts'
+import type { LimitName } from '../../../operator/limits.ts'
 
 type Json = Record<string, unknown>
 

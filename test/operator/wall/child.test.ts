@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { type TestContext, test } from 'node:test'
-import { noLimits } from '../../../operator/policy/limits.ts'
+import { noLimits } from '../../../operator/limits.ts'
 import { type ChildEnd, startChild } from '../../../operator/wall/child.ts'
 import { createLookHost } from '../../../operator/wall/looks/host.ts'
 import type { FromLooks } from '../../../operator/wall/looks/messages.ts'
@@ -117,12 +117,12 @@ test('a pipeline that was never sent is reported', async (t) => {
   child.send({ kind: 'Watch', key: 'a/b', watched: { livingPods: [] } })
   await eventually(() => {
     const [first] = messages
-    assert.ok(first?.kind === 'Fault' && first.key === 'a/b' && first.error.code === 'Internal')
+    assert.ok(first?.kind === 'Failure' && first.key === 'a/b' && first.error.code === 'Internal')
   })
 })
 
 test('the log gets the last output; the observation of a quarantined pipeline does not', async (t) => {
-  const faults: Readonly<Record<string, unknown>>[] = []
+  const failures: Readonly<Record<string, unknown>>[] = []
   const host = createLookHost({
     clock: systemClock,
     settings,
@@ -130,23 +130,24 @@ test('the log gets the last output; the observation of a quarantined pipeline do
     confirmGone: async () => false,
     pipelineGone: () => false,
     onReaped: () => undefined,
-    onReapingFault: () => undefined,
+    onReapingFailure: () => undefined,
     onChange: () => undefined,
     onDecision: () => undefined,
     onLook: () => undefined,
-    onFault: (_error, fields) => void faults.push(fields),
+    onFailure: (_error, fields) => void failures.push(fields),
   })
   t.after(() => host.close())
-  // A spec that no author can write ends each process that gets it.
-  const pipeline = { ...pipelineWith({ redis: { url: 'redis://127.0.0.1:1' } }), sink: null } as never
+  // A spec that no author can write ends each process that gets it; here it is whole.
+  const whole = pipelineWith({ redis: { url: 'redis://127.0.0.1:1' } })
+  const pipeline = { ...whole, sink: { ...whole.sink, toJSON: () => null } } as never
   host.watch('ns/bad', { pipeline, currentReplicas: 1, mode: undefined, livingPods: new Set() })
   await eventually(
     () => {
       const observation = host.observation('ns/bad')
-      assert.ok(observation.kind === 'Failed' && observation.error.code === 'LookQuarantined', JSON.stringify(faults))
+      assert.ok(observation.kind === 'Failed' && observation.error.code === 'LookQuarantined', JSON.stringify(failures))
       assert.doesNotMatch(observation.error.advice, /TypeError|program\.ts/)
     },
     { timeoutMs: 60_000 },
   )
-  assert.match(String(faults[0]?.['output']), /^TypeError/)
+  assert.match(String(failures[0]?.['output']), /^TypeError/)
 })

@@ -216,10 +216,10 @@ export const goldenCases: readonly GoldenCase[] = [
     ].map((text) => ['f', text]),
     dispatched: [{ f: { a: [1, null] } }, { f: [] }, { f: 'x' }],
   },
-  ...forms.map(({ what, schema, accepts = [], refuses = [], untold = [], reads = [] }) => ({
+  ...forms.map(({ what, schema, accepts = [], refuses = [], ambiguous = [], reads = [] }) => ({
     what: `form: ${what}`,
     payload: { schema: { type: 'object', ...schema } },
-    entries: [...[...accepts, ...refuses, ...untold].map(flat), ...reads.map(([entry]) => flat(entry))],
-    dispatched: [...accepts, ...refuses, ...untold],
+    entries: [...[...accepts, ...refuses, ...ambiguous].map(flat), ...reads.map(([entry]) => flat(entry))],
+    dispatched: [...accepts, ...refuses, ...ambiguous],
   })),
 ]

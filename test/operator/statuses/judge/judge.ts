@@ -4,12 +4,12 @@
  * last try, which comes every half minute where tries fail.
  */
 import { type Condition, type ConditionType, conditionTypes } from '../../../../api/status.ts'
-import { specOf } from '../specs.ts'
+import { type Spec, serverOf, specOf, streamOf } from '../specs.ts'
 import type { SentStatus, Truth, World } from '../world.ts'
 import { consumersAvailable, numbers, reconciled } from './objects.ts'
 import { backlog, dataIntact, drained, redisReachable, scalingActive } from './redis.ts'
 import { active, desired, transitions } from './scaling.ts'
-import { type Claim, freshMs as freshMs_, isAtPlace, isPaused, longMs, type Sight } from './sight.ts'
+import { type Claim, freshMs, isPaused, longMs, type Sight } from './sight.ts'
 import { ready, stalled, tools } from './summary.ts'
 
 const claims: Readonly<Record<string, Claim>> = {
@@ -31,22 +31,23 @@ const claims: Readonly<Record<string, Claim>> = {
 
 export interface Judge {
   /** What of it is false; empty: nothing. Undefined: the API server refuses it anyway, since its pipeline is gone. */
-  judge(sent: SentStatus, freshMs?: number): readonly string[] | undefined
+  judge(sent: SentStatus, withinMs?: number): readonly string[] | undefined
   /** The network fails from now on, or fails no more. */
-  noteTrouble(atMs: number): void
+  noteFailure(atMs: number): void
 }
 
 export function createJudge(world: World, startMs: () => number): Judge {
-  let troubleMs = Number.NEGATIVE_INFINITY
+  let failureMs = Number.NEGATIVE_INFINITY
   return {
-    noteTrouble(atMs) {
-      troubleMs = atMs
+    noteFailure(atMs) {
+      failureMs = atMs
     },
-    judge({ atMs, status, before, uid }, freshMs = freshMs_) {
+    judge({ atMs, status, before, uid }, withinMs = freshMs) {
       const all = world.during(0, atMs)
-      const fresh = world.during(atMs - freshMs, atMs)
-      const mine = fresh.filter(({ pipeline }) => pipeline !== undefined && pipeline.metadata.uid === uid)
-      if (mine.length === 0) return undefined
+      const fresh = world.during(atMs - withinMs, atMs)
+      // Its watch may report the end of the pipeline later.
+      if (fresh.at(-1)?.pipeline?.metadata.uid !== uid) return undefined
+      const mine = fresh.filter(({ pipeline }) => pipeline?.metadata.uid === uid)
       const generation = status.observedGeneration ?? -1
       const isOf = ({ pipeline }: Truth) => pipeline?.metadata.uid === uid && pipeline?.metadata.generation === generation
       // Said to be unknown.
@@ -62,13 +63,15 @@ export function createJudge(world: World, startMs: () => number): Judge {
         generation,
         spec: specOf(pipeline),
         sinceMs: first.atMs,
-        placeSinceMs: all[all.findLastIndex((truth) => !isAtPlace(truth, specOf(pipeline))) + 1]?.atMs ?? 0,
+        placeSinceMs: placeSince(world, specOf(pipeline), atMs),
+        withinMs,
         fresh,
         long: world.during(atMs - longMs, atMs),
         statesOf: world.during,
         looks: world.looks,
+        heartbeats: world.heartbeats,
         refused: world.refused,
-        isTroubled: atMs - troubleMs < 315_000,
+        mayStillFail: atMs - failureMs < 315_000,
         startMs: startMs(),
       }
       return [...form(sight), ...Object.entries(claims).flatMap(([name, claim]) => findings(name, claim, sight))]
@@ -97,6 +100,19 @@ function findings(name: string, claim: Claim, sight: Sight): string[] {
 }
 
 const byType: Readonly<Record<string, true>> = Object.fromEntries(conditionTypes.map((type) => [type, true]))
+
+/**
+ * A spec that named another stream for a while counts only if it was looked at: while watches fail, the operator does not learn of it,
+ * and looks at this stream all the while.
+ */
+function placeSince({ looks }: World, spec: Spec, atMs: number): number {
+  const [server, stream] = [serverOf(spec), streamOf(spec)]
+  // A failed command may have other arguments than those of a look.
+  const elsewhere = looks.findLastIndex(
+    (look) => look.atMs <= atMs && (look.server !== server || (look.ok && look.stream !== stream)),
+  )
+  return looks[elsewhere + 1]?.atMs ?? atMs
+}
 
 /** All conditions, of this generation. */
 function form({ status, generation, fresh }: Sight): string[] {

@@ -63,16 +63,15 @@ function matching(truth: Truth, spec: Spec): readonly boolean[] {
   ]
 }
 
-/** The Deployment and its configuration are as the spec asks for. */
-export function isConfigured(truth: Truth, spec: Spec): boolean {
-  const [deployment, config] = matching(truth, spec)
-  return deployment === true && config === true
+/** The Deployment and its configuration were as the spec asks for, each at one of these moments. */
+export function wereConfigured(truths: readonly Truth[], spec: Spec): boolean {
+  return matched(truths, spec, [0, 1])
 }
 
-/** Each object was as the spec asks for, at one of these moments. */
-function matched(truths: readonly Truth[], spec: Spec): boolean {
+/** Each object was as the spec asks for, at one of these moments. Each watch has a delay of its own. */
+function matched(truths: readonly Truth[], spec: Spec, which: readonly number[] = [0, 1, 2, 3, 4]): boolean {
   const all = truths.map((truth) => matching(truth, spec))
-  return [0, 1, 2, 3, 4].every((n) => all.some((each) => each[n] === true))
+  return which.every((n) => all.some((each) => each[n] === true))
 }
 
 export const numbers: Claim = ({ status, fresh }, of) => {
@@ -90,14 +89,14 @@ export const consumersAvailable: Claim = (sight, of): Finding => {
   const { status, reason, message } = of('ConsumersAvailable')
   const { fresh, spec } = sight
   const some = (p: (truth: Truth) => boolean) => fresh.some(p)
-  if (status === 'Unknown') return sight.isTroubled ? undefined : `unknown: ${reason}`
+  if (status === 'Unknown') return sight.mayStillFail ? undefined : `unknown: ${reason}`
   const count = /^(\d+) of (\d+) consumers ready/.exec(message)?.[1]
   if (count !== undefined && !some((truth) => readyOf(truth) === Number(count))) return `${count} were never ready`
   if (status === 'True') {
     switch (reason) {
       case 'ConsumersReady':
         if (!some((truth) => readyOf(truth) > 0)) return 'none is ready'
-        return isIll(sight) ? 'a pod, or its making, is in trouble' : undefined
+        return isIll(sight) ? 'a pod, or its making, fails' : undefined
       case 'ConsumersDegraded':
         if (!some((truth) => readyOf(truth) > 0)) return 'none is ready'
         return some(
@@ -125,7 +124,7 @@ export const consumersAvailable: Claim = (sight, of): Finding => {
   }
   if (reason === 'NoDeployment') return some(({ deployment }) => deployment === undefined) ? undefined : 'there is one'
   if (!some((truth) => readyOf(truth) === 0)) return 'some are ready'
-  if (reason === 'ConsumersStarting') return isIll(sight) ? 'a pod, or its making, is in trouble' : undefined
+  if (reason === 'ConsumersStarting') return isIll(sight) ? 'a pod, or its making, fails' : undefined
   return some((truth) => shows(truth, reason)) ? undefined : `no pod shows ${reason}`
 }
 
@@ -144,15 +143,33 @@ function isEmpty(truth: Truth, spec: Spec): boolean {
   return undelivered + pending === 0
 }
 
-const isDark = ({ status, message }: Condition) => status === 'Unknown' && message.includes('cannot be watched')
+/** Deployments or pods cannot be watched. */
+export const isDark = ({ status, message }: Condition) => status === 'Unknown' && message.includes('cannot be watched')
 
+const plurals: Readonly<Record<string, string>> = { Deployment: 'deployments', ConfigMap: 'configmaps' }
 const refusals: Readonly<Record<string, string>> = { ApplyFailed: 'Quota', Forbidden: 'Rights', InvalidSpec: 'Misspelt' }
 /** A refused write is tried again after five minutes at most. */
 const triedMs = 315_000
 
+/**
+ * The last try of that kind of object was refused so. A try may write an object twice, each time refused by another cause. The answer does
+ * not show whether a right was lacking: the operator asks for its rights, and they may change between the two.
+ */
+function wasRefused({ refused, atMs, statesOf }: Sight, reason: string, message: string): boolean {
+  const kind = refusals[reason]
+  const plural = plurals[/^\w+/.exec(message)?.[0] ?? '']
+  const writes = refused.filter((write) => write.atMs <= atMs && (plural === undefined || write.plural === plural))
+  const last = writes.at(-1)
+  if (kind === undefined || last === undefined || last.atMs < atMs - triedMs) return false
+  if (writes.some((write) => write.kind === kind && write.atMs >= last.atMs - freshMs)) return true
+  if (last.kind === 'Misspelt' || kind === 'Misspelt') return false
+  const around = statesOf(last.atMs - freshMs, last.atMs + freshMs)
+  return around.some(({ refusal }) => (refusal?.kind === 'Rights') === (kind === 'Rights'))
+}
+
 export const reconciled: Claim = (sight, of): Finding => {
-  const { status, reason } = of('Reconciled')
-  const { spec, fresh, long, atMs, refused, isTroubled } = sight
+  const { status, reason, message } = of('Reconciled')
+  const { spec, fresh, long, mayStillFail } = sight
   if (status === 'True') {
     if (fresh.every(({ pipeline }) => isPaused(pipeline))) return 'reconciling is disabled'
     if (isUnsound(spec)) return 'the spec is unsound'
@@ -164,8 +181,7 @@ export const reconciled: Claim = (sight, of): Finding => {
   if (reason === 'InvalidSpec' && isUnsound(spec)) return undefined
   if (reason === 'ReferenceMissing') return long.some(({ secret }) => !secret) ? undefined : 'no reference is missing'
   if (reason === 'InvalidSpec' && !isMisspelt(spec)) return 'the spec is sound'
-  const kind = refusals[reason]
-  if (kind !== undefined && refused.some((write) => write.kind === kind && write.atMs >= atMs - triedMs)) return undefined
+  if (wasRefused(sight, reason, message)) return undefined
   if (reason === 'Contended') return undefined
-  return isTroubled ? undefined : `nothing refused it: ${reason}`
+  return mayStillFail ? undefined : `nothing refused it: ${reason}`
 }

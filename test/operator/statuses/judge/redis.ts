@@ -46,8 +46,8 @@ export const redisReachable: Claim = (sight, of) => {
     return undefined
   }
   if (reason === 'NotObservedYet') {
-    // A look reads Secrets, and asks for vanished pods. The API server may not answer for half a minute.
-    if (isUnsound(spec) || sight.isTroubled) return undefined
+    // A look needs the Secret of this spec, which the API server may not give. For anything else looks do not wait.
+    if (isUnsound(spec) || (sight.mayStillFail && spec.redis.passwordFrom !== undefined)) return undefined
     const isKnown = last > Math.max(sinceMs, startMs) + 1_000 && last < atMs - freshMs && status === 'Unknown'
     return isKnown &&
       fresh.every((truth) => is(truth, ['Up'])) &&
@@ -62,7 +62,7 @@ export const redisReachable: Claim = (sight, of) => {
   const causes = reasons[reason]
   // The API server could not be asked for a Secret.
   if (causes === undefined)
-    return sight.isTroubled || reason === 'RedisCommandFailed' ? undefined : `a cause that is not there: ${reason}`
+    return sight.mayStillFail || reason === 'RedisCommandFailed' ? undefined : `a cause that is not there: ${reason}`
   return long.some((truth) => is(truth, causes)) ? undefined : `Redis was ${serverTruth(fresh.at(-1) as Truth, spec).state}`
 }
 
@@ -84,7 +84,7 @@ export const backlog: Claim = (sight, of) => {
         [claimed.undelivered, undelivered],
         [claimed.pending, pending],
         [claimed.deadLettered, dead],
-      ].every(([told, count]) => told === rounded(count ?? 0)) && claimed.lost === lost
+      ].every(([reported, count]) => reported === rounded(count ?? 0)) && claimed.lost === lost
     return isSame
   })
   if (!same) return `backlog ${JSON.stringify(claimed)} was not so${asOf === undefined ? '' : ` at ${asOf}`}`

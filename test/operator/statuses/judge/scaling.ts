@@ -1,15 +1,15 @@
 /** What a status claims of replicas that should be, of consumers by state, and of the times of transitions. */
+import { type Spec, serverOf } from '../specs.ts'
 import { epochMs } from '../time.ts'
 import type { Truth } from '../world.ts'
-import { answered, asOfOf, type Claim, deploymentSpec, type Finding, freshMs, type Sight, streamTruth } from './sight.ts'
+import { isDark } from './objects.ts'
+import { answered, asOfOf, type Claim, deploymentSpec, type Finding, type Sight, streamTruth } from './sight.ts'
 
-export const desired: Claim = ({ status, spec, fresh, atMs, isTroubled }, of): Finding | readonly Finding[] => {
+export const desired: Claim = ({ status, spec, fresh }, of): Finding | readonly Finding[] => {
   const wanted = status.scaling?.desiredReplicas ?? -1
   const isAsked = of('RedisReachable').status === 'True'
   const { policy, minReplicas, maxReplicas } = spec.scaling
-  // A number that was decided during a reconcile, which may be slow, is carried out by the next one.
-  const isNew = isTroubled || epochMs + atMs - Date.parse(status.scaling?.lastScaleTime ?? '') < freshMs
-  const isCarriedOut = isNew || fresh.some((truth) => truth.deployment === undefined || deploymentSpec(truth).replicas === wanted)
+  const isCarriedOut = fresh.some((truth) => truth.deployment === undefined || deploymentSpec(truth).replicas === wanted)
   return [
     of('Reconciled').status !== 'True' || isCarriedOut ? undefined : `${wanted}, and the Deployment never had that many`,
     !isAsked || !spec.suspend || wanted === 0 ? undefined : `${wanted} though it is suspended`,
@@ -23,39 +23,67 @@ export const desired: Claim = ({ status, spec, fresh, atMs, isTroubled }, of): F
 }
 
 const heartbeatMs = 15_000
+/** A look reads heartbeats within that time after its stream. */
+const readMs = 100
 
 export const active: Claim = (sight, of): Finding => {
-  const told = sight.status.consumers?.active ?? 0
-  if (sight.status.backlog === undefined) return told === 0 ? undefined : `${told} at work, and Redis was not seen`
+  const reported = sight.status.consumers?.active ?? 0
+  if (sight.status.backlog === undefined) return reported === 0 ? undefined : `${reported} at work, and Redis was not seen`
   const asOf = asOfOf(of('RedisReachable').message)
   const atMs = asOf === undefined ? undefined : Date.parse(asOf) - epochMs
-  const [fromMs, toMs] = atMs === undefined ? [sight.atMs - freshMs, sight.atMs] : [atMs - 1_000, atMs + 1_100]
+  const [fromMs, toMs] = atMs === undefined ? [sight.atMs - sight.withinMs, sight.atMs] : [atMs - 1_000, atMs + 1_100]
   const times = answered(sight)
     .map((look) => look.atMs)
     .filter((ms) => ms >= fromMs && ms <= toMs)
-  // Heartbeats end by time alone, so the count is that of a look.
-  const same = times.some((ms) => sight.statesOf(ms - 1, ms).some((truth) => isCount(truth, sight, ms, told)))
-  return same ? undefined : `${told} were never at work`
+  const isSeen = !isDark(of('ConsumersAvailable'))
+  const same = times.some((ms) => isCountOf(sight, ms, reported, isSeen))
+  return same ? undefined : `${reported} were never at work`
 }
 
-/** Consumers that beat at the look; those whose pods are gone by now may be counted out already. */
-function isCount(truth: Truth, { spec, fresh }: Sight, atMs: number, told: number): boolean {
+/** Heartbeats end by time alone, so the count is that of a look: of the consumers in its stream, whose heartbeats it read then. */
+function isCountOf(sight: Sight, lookedMs: number, reported: number, isSeen: boolean): boolean {
+  const read = sight.heartbeats.find(
+    ({ atMs, server }) => server === serverOf(sight.spec) && atMs >= lookedMs && atMs <= lookedMs + readMs,
+  )
+  const atMs = read?.atMs ?? lookedMs
+  const beats = sight.statesOf(atMs - 1, atMs)
+  return sight
+    .statesOf(lookedMs - 1, lookedMs)
+    .some((truth) => beats.some((then) => isCount(truth, beating(truth, then, sight.spec, atMs), sight, reported, isSeen)))
+}
+
+type Beating = readonly (readonly [name: string, uid: string])[]
+
+function beating(looked: Truth, read: Truth, spec: Spec, atMs: number): Beating {
+  const last = streamTruth(read, spec)?.consumers
+  return [...(streamTruth(looked, spec)?.consumers ?? [])]
+    .filter(([name]) => atMs - (last?.get(name)?.beatMs ?? Number.NEGATIVE_INFINITY) < heartbeatMs)
+    .map(([name, { uid }]) => [name, uid])
+}
+
+/**
+ * Consumers that beat at the look. Pods are watched, and the watch has a delay of its own: a pod that was there within the last seconds may
+ * be counted, and one that is gone by now may be counted out already. While they cannot be watched, a pod that another pipeline registered,
+ * a deleted namesake, cannot be known to be this one's.
+ */
+function isCount(truth: Truth, beats: Beating, { fresh }: Sight, reported: number, isSeen: boolean): boolean {
   const now = fresh.at(-1) ?? truth
   const owner = now.pipeline?.metadata.uid ?? ''
   const [then, still] = [runningIn(truth), runningIn(now)]
-  const beating = [...(streamTruth(truth, spec)?.consumers ?? [])].filter(([, { beatMs }]) => atMs - beatMs < heartbeatMs)
-  const most = beating.filter(([name, { uid }]) => uid.startsWith(`${owner}/`) || then.has(name))
-  const least = most.filter(([name]) => then.has(name) && still.has(name))
-  return told <= most.length && told >= least.length
+  const lately = new Set([truth, ...fresh].flatMap((each) => [...runningIn(each)]))
+  const isOurs = (uid: string) => uid.startsWith(`${owner}/`)
+  const most = beats.filter(([name, uid]) => isOurs(uid) || lately.has(name))
+  const least = most.filter(([name, uid]) => (isOurs(uid) || isSeen) && then.has(name) && still.has(name))
+  return reported <= most.length && reported >= least.length
 }
 
 const runningIn = ({ pods }: Truth): ReadonlySet<string> =>
   new Set(pods.filter(({ ended }) => !ended).map(({ key }) => key.slice(key.indexOf('/') + 1)))
 
 /** A transition's time moves with the status of its condition alone. */
-export const transitions: Claim = ({ status, before, atMs, isTroubled }) => {
+export const transitions: Claim = ({ status, before, atMs, mayStillFail }) => {
   // After a lost reply the operator does not know what stands at the server.
-  if (isTroubled) return undefined
+  if (mayStillFail) return undefined
   return (status.conditions ?? []).map(({ type, status: value, lastTransitionTime }) => {
     const last = before?.conditions?.find((condition) => condition.type === type)
     const ageMs = epochMs + atMs - Date.parse(lastTransitionTime)

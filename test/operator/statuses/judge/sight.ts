@@ -2,7 +2,7 @@
 import type { Condition, ConditionType, StreamPipelineStatus } from '../../../../api/status.ts'
 import type { Stored } from '../apiserver.ts'
 import type { DeploymentSpec, DeploymentStatus } from '../deployments.ts'
-import type { LookTruth, ServerTruth, StreamTruth } from '../redis.ts'
+import type { HeartbeatsRead, LookTruth, ServerTruth, StreamTruth } from '../redis.ts'
 import { type Spec, serverOf, specOf, streamOf } from '../specs.ts'
 import type { RefusedWrite, Truth } from '../world.ts'
 
@@ -15,18 +15,21 @@ export interface Sight {
   readonly spec: Spec
   /** Since when that generation has been there. */
   readonly sinceMs: number
-  /** Since when specs have named this stream of this Redis. */
+  /** Since when all looks have been at this stream of this Redis. */
   readonly placeSinceMs: number
-  /** States of the last `freshMs`. */
+  /** What the status says was so within this time. */
+  readonly withinMs: number
+  /** States of that time. */
   readonly fresh: readonly Truth[]
   /** States since the last try of something that is tried seldom after failures. */
   readonly long: readonly Truth[]
   /** Every state between two times. */
   readonly statesOf: (fromMs: number, toMs: number) => readonly Truth[]
   readonly looks: readonly LookTruth[]
+  readonly heartbeats: readonly HeartbeatsRead[]
   readonly refused: readonly RefusedWrite[]
   /** The network between operator and API server failed within the last minutes. */
-  readonly isTroubled: boolean
+  readonly mayStillFail: boolean
   /** The last start of an operator. */
   readonly startMs: number
 }

@@ -2,7 +2,7 @@
 import { kstatusOf } from '../../../support/kstatus.ts'
 import { isMisspelt, isUnsound } from '../specs.ts'
 import type { Truth } from '../world.ts'
-import { isConfigured, isIll } from './objects.ts'
+import { isIll, wereConfigured } from './objects.ts'
 import { type Claim, deploymentSpec, deploymentStatus, type Finding, isPaused, readyOf, serverTruth } from './sight.ts'
 
 export const ready: Claim = (sight, of): Finding | readonly Finding[] => {
@@ -20,12 +20,13 @@ export const ready: Claim = (sight, of): Finding | readonly Finding[] => {
   const parts = (['Reconciled', 'RedisReachable', 'ConsumersAvailable'] as const).map(of)
   if (status === 'True') {
     const isWanted = (truth: Truth) => (deploymentSpec(truth).replicas ?? 1) > 0
-    const atWork = (truth: Truth) =>
-      truth.rollout === 'Done' && isConfigured(truth, spec) && (readyOf(truth) > 0 || !isWanted(truth))
+    const isRunning = (truth: Truth) => truth.rollout === 'Done' && (readyOf(truth) > 0 || !isWanted(truth))
+    // Another writer's change of one object need not be seen when the pods are.
+    const isAtWork = fresh.some(isRunning) && wereConfigured(fresh, spec)
     return [
       parts.find((part) => part.status !== 'True') && 'a part of it is not True',
       (reason === 'Suspended') === spec.suspend ? undefined : `the reason is ${reason}`,
-      fresh.some(atWork) ? undefined : `not at work: rollout ${fresh.at(-1)?.rollout}, ${readyOf(fresh.at(-1) as Truth)} ready`,
+      isAtWork ? undefined : `not at work: rollout ${fresh.at(-1)?.rollout}, ${readyOf(fresh.at(-1) as Truth)} ready`,
       fresh.some((truth) => ['Up', 'NoRights'].includes(serverTruth(truth, spec).state)) ? undefined : 'Redis does not answer',
     ]
   }
@@ -59,6 +60,8 @@ export const stalled: Claim = (sight, of): Finding => {
     return refused.some((write) => write.atMs > atMs - 315_000) ? undefined : `nothing waits for a person: ${reason}`
   }
   if (isUnsound(spec)) return 'the spec is unsound'
+  if (status === 'Unknown')
+    return of('ConsumersAvailable').status === 'Unknown' ? undefined : 'the Deployment is known, and whether it stopped is not'
   return fresh.every(isOver) && !fresh.some(({ pipeline }) => isPaused(pipeline)) ? 'the rollout has stopped' : undefined
 }
 
