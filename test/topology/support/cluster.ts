@@ -3,6 +3,7 @@ import { Cluster, type Redis } from 'ioredis'
 import { slotOf } from '../../../redis/keys.ts'
 import { freePort } from '../../support/port.ts'
 import { type RedisServer, startRedis } from '../../support/redis.ts'
+import { replicaOnline } from '../../support/replicas.ts'
 import type { Scope } from '../../support/scope.ts'
 import { eventually } from '../../support/wait.ts'
 
@@ -99,7 +100,7 @@ async function follow(replica: Redis, primary: Redis | undefined): Promise<void>
   if (primary === undefined) return
   const id = String(await primary.call('CLUSTER', 'MYID'))
   await eventually(async () => (await replica.call('CLUSTER', 'REPLICATE', id)) === 'OK', { timeoutMs: 60_000 })
-  await eventually(async () => /master_link_status:up/.test(await replica.info('replication')), { timeoutMs: 60_000 })
+  await replicaOnline(primary)
 }
 
 async function servesAll(client: Redis): Promise<boolean> {

@@ -5,6 +5,7 @@ import type { Redis } from 'ioredis'
 import { createDaemon, type Daemon } from '../../support/daemon.ts'
 import { freePort } from '../../support/port.ts'
 import { type RedisServer, startRedis } from '../../support/redis.ts'
+import { replicaOnline } from '../../support/replicas.ts'
 import { afterAllElse, type Scope } from '../../support/scope.ts'
 import { eventually } from '../../support/wait.ts'
 
@@ -30,7 +31,7 @@ export async function startSentinels(scope: Scope, { binary, args = [] }: Sentin
   const primary = await startRedis(scope, { ...program, args })
   const replica = await startRedis(scope, { ...program, args: [...args, '--replicaof', '127.0.0.1', String(primary.port)] })
   const replicaClient = replica.client()
-  await eventually(async () => /master_link_status:up/.test(await replicaClient.info('replication')), { timeoutMs: 60_000 })
+  await replicaOnline(primary.client())
   const started = await Promise.all([0, 1, 2].map((index) => startSentinel(scope, primary, index, binary)))
   const clients = started.map(({ port }) => primary.client({ port }))
   await Promise.all(clients.map(async (client) => await eventually(() => knowsAll(client), { timeoutMs: 60_000 })))
