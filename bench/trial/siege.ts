@@ -21,7 +21,8 @@ import { writeReply } from '../../test/scenarios/hostile/kinds/replies.ts'
 import { drawSchema } from '../../test/scenarios/hostile/kinds/specs.ts'
 import { createRandom } from '../../test/scenarios/hostile/payloads.ts'
 import { startApiServer } from '../../test/support/apiserver.ts'
-import { startRedis } from '../../test/support/redis.ts'
+import { monitorOf } from '../../test/support/monitor.ts'
+import { type RedisServer, startRedis } from '../../test/support/redis.ts'
 import { projectRoot } from '../../test/support/root.ts'
 import type { Scope } from '../../test/support/scope.ts'
 import { eventually } from '../../test/support/wait.ts'
@@ -81,7 +82,7 @@ export async function runSiege(scope: Scope, { forMs, seed, progress }: SiegeOpt
   const program = await operatorProgram(scope, folder, kubeconfig)
   let operator: OperatorProcess = await program.start('besieged')
   await eventually(() => operator.stdout().includes('"leading"'), long)
-  const lateMs = await watchLooks(scope, healthy.client())
+  const lateMs = await watchLooks(scope, healthy)
   for (let n = 0; n < victims; n++) await create('victim', `v${n}`, healthy.url)
   progress('the victims are served')
   await eventually(() => lateMs.length >= victims, long)
@@ -120,9 +121,8 @@ function counts() {
 }
 
 /** The delay of each look at a victim. A look asks the type of its stream. */
-async function watchLooks(scope: Scope, client: Redis): Promise<number[]> {
-  const monitor = await client.monitor()
-  scope.after(() => monitor.disconnect())
+async function watchLooks(scope: Scope, server: RedisServer): Promise<number[]> {
+  const monitor = await monitorOf(scope, server)
   const lateMs: number[] = []
   const last = new Map<string, number>()
   monitor.on('monitor', (_: string, [command = '', key = '']: string[]) => {

@@ -11,6 +11,7 @@ import type { RedisInput } from '../../../client/lent.ts'
 import { createWorker } from '../../../client/worker.ts'
 import { streamPlace } from '../../../redis/placement.ts'
 import { pipelineWith } from '../../redis/resource.ts'
+import { monitorOf } from '../../support/monitor.ts'
 import { type ClientOptions, startRedis } from '../../support/redis.ts'
 import type { Scope } from '../../support/scope.ts'
 import { eventually } from '../../support/wait.ts'
@@ -116,15 +117,7 @@ const busy: readonly (readonly [what: string, make: () => Promise<RedisInput>, n
     },
     /subscriber mode/,
   ],
-  [
-    'that monitors',
-    async () => {
-      const monitoring = await server.client().monitor()
-      after(() => monitoring.disconnect())
-      return monitoring
-    },
-    /monitor mode/,
-  ],
+  ['that monitors', async () => await monitorOf({ after }, server), /monitor mode/],
 ]
 for (const [what, make, named] of busy) {
   test(`a connection ${what} is refused, with what to pass`, async (t) => {

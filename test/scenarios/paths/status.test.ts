@@ -10,6 +10,7 @@ import { sweeperOf } from '../../paths/failing.ts'
 import { type OpenPath, openPath, type PathChanges, pathKinds, type Servers } from '../../paths/fixture.ts'
 import { fileScope } from '../../redis/scope.ts'
 import { holdReplies } from '../../support/heldreplies.ts'
+import { monitorOf } from '../../support/monitor.ts'
 import { startRedis } from '../../support/redis.ts'
 import { eventually } from '../../support/wait.ts'
 
@@ -189,8 +190,7 @@ function suite(kind: PathKind) {
     await forward(path)
     const sent: string[] = []
     for (const server of own) {
-      const monitor = await server.client().monitor()
-      t.after(() => monitor.disconnect())
+      const monitor = await monitorOf(t, server)
       monitor.on('monitor', (_: string, args: readonly string[]) => sent.push(args.join(' ').toLowerCase()))
     }
     for (const ref of [{ entry }, { hash: hash('a') }, { hash: hash('nobody') }]) await status(ref, 100)
