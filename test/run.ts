@@ -21,10 +21,16 @@ import { seed } from './support/seed.ts'
 import { runTests, type TestReport } from './support/testrun.ts'
 import { eventually } from './support/wait.ts'
 
+interface Outcome {
+  /** A line; undefined: none. */
+  readonly failure: string | undefined
+  /** Printed once the step has ended. A step of minutes prints as it goes. */
+  readonly output?: string
+}
+
 interface Step {
   readonly name: string
-  /** The failure in a line; undefined: none. A step prints its own output. */
-  run(): Promise<string | undefined>
+  run(): Promise<Outcome>
 }
 
 const say = (line: string): void => void process.stdout.write(`${line}\n`)
@@ -44,9 +50,14 @@ const command = (name: string, args: readonly string[]): Step => ({
   name,
   run: () =>
     new Promise((settle) => {
-      const child = spawn(args[0] ?? '', args.slice(1), { cwd: projectRoot, stdio: ['ignore', 'inherit', 'inherit'] })
-      child.once('error', (error) => settle(error.message))
-      child.once('close', (code, signal) => settle(code === 0 ? undefined : `ended with ${code ?? signal}`))
+      const child = spawn(args[0] ?? '', args.slice(1), { cwd: projectRoot, stdio: ['ignore', 'pipe', 'pipe'] })
+      let output = ''
+      for (const stream of [child.stdout, child.stderr])
+        stream.setEncoding('utf8').on('data', (text: string) => {
+          output += text
+        })
+      child.once('error', (error) => settle({ failure: error.message, output }))
+      child.once('close', (code, signal) => settle({ failure: code === 0 ? undefined : `ended with ${code ?? signal}`, output }))
     }),
 })
 
@@ -138,7 +149,7 @@ const tools: Step = {
     if (startsPrograms(selected())) await bundleOnce()
     toolsAreThere = true
     say(`Seed: ${seed} (STREAMPIPELINE_SEED=${seed} npm test repeats this run's choices)`)
-    return undefined
+    return { failure: undefined }
   },
 }
 
@@ -146,9 +157,9 @@ let report: TestReport | undefined
 const tests: Step = {
   name: 'tests',
   run: async () => {
-    if (!toolsAreThere) return 'not run, because of what the step "tools" lacks'
+    if (!toolsAreThere) return { failure: 'not run, because of what the step "tools" lacks' }
     report = await runTests(selected(), options.name ?? [])
-    return report.success ? undefined : `${report.failed.length} failed: ${report.failed.join('; ')}`
+    return { failure: report.success ? undefined : `${report.failed.length} failed: ${report.failed.join('; ')}` }
   },
 }
 
@@ -167,19 +178,17 @@ const nothingLeft: Step = {
       ...processes.map(({ pid, command: line }) => `process ${pid} still ran: ${line}`),
       ...files.map((file) => `${file} was left in the temporary folder`),
     ]
-    return problems.length === 0 ? undefined : problems.join('; ')
+    return { failure: problems.length === 0 ? undefined : problems.join('; ') }
   },
 }
 
-const everything: Step[] = [
-  tools,
+/** They need no tools, so they run beside that step. */
+const checks: Step[] = [
   command('types', ['tsc', '--noEmit']),
   command('lint', ['biome', 'check', '--error-on-warnings', '.']),
   command('generated files in step', [process.execPath, 'build/generate.ts', '--check']),
-  tests,
-  nothingLeft,
 ]
-const steps = paths.length > 0 || options.name ? [tools, tests, nothingLeft] : everything
+const selection = paths.length > 0 || options.name !== undefined
 
 process.env[variable] = mark
 // A folder of this run's own, so that leftovers of a killed test file are deleted, too.
@@ -199,14 +208,41 @@ if (ownNode !== undefined && `v${ownNode}` !== process.version) {
   say(`Node ${process.version.slice(1)} of this project runs the tests, in place of this machine's ${ownNode}.`)
 }
 
-const outcomes: { name: string; seconds: string; failure: string | undefined }[] = []
-for (const { name, run } of steps) {
-  say(`\n── ${name} ${'─'.repeat(Math.max(3, 70 - name.length))}`)
+interface Ended extends Outcome {
+  readonly name: string
+  readonly seconds: string
+}
+
+async function timed({ name, run }: Step): Promise<Ended> {
   const startedAt = performance.now()
-  const failure = await run().catch((thrown: unknown) => (thrown instanceof Error ? thrown.message : String(thrown)))
-  const seconds = `${((performance.now() - startedAt) / 1000).toFixed(1)} s`
-  if (failure !== undefined) say(`${name}: ${failure}`)
-  outcomes.push({ name, seconds, failure })
+  const outcome = await run().catch((thrown: unknown) => ({ failure: thrown instanceof Error ? thrown.message : String(thrown) }))
+  return { ...outcome, name, seconds: `${((performance.now() - startedAt) / 1000).toFixed(1)} s` }
+}
+
+const heading = (name: string): void => say(`\n── ${name} ${'─'.repeat(Math.max(3, 70 - name.length))}`)
+const outcomes: Ended[] = []
+function conclude(ended: Ended): void {
+  process.stdout.write(ended.output ?? '')
+  if (ended.failure !== undefined) say(`${ended.name}: ${ended.failure}`)
+  outcomes.push(ended)
+}
+
+async function runChecks(): Promise<readonly Ended[]> {
+  const ended: Ended[] = []
+  for (const check of selection ? [] : checks) ended.push(await timed(check))
+  return ended
+}
+
+const checked = runChecks()
+heading(tools.name)
+conclude(await timed(tools))
+for (const ended of await checked) {
+  heading(ended.name)
+  conclude(ended)
+}
+for (const step of [tests, nothingLeft]) {
+  heading(step.name)
+  conclude(await timed(step))
 }
 
 say(`\n── summary ${'─'.repeat(63)}`)

@@ -30,7 +30,7 @@ function assertSound(ledger: Ledger, story: string): void {
 }
 
 test('the quick start runs every distinct request once, dead-letters the broken ones, and scales out', async (t) => {
-  const { code, stdout, stderr } = await runCli(t, [...demo, '--for', '15s'], { timeoutMs: 150_000 })
+  const { code, stdout, stderr } = await runCli(t, [...demo, '--for', '10s'], { timeoutMs: 150_000 })
   assert.equal(code, 0, `${stdout}\n${stderr}`)
   const ledger = ledgerFrom(stdout)
   assertSound(ledger, stderr)

@@ -63,8 +63,8 @@ export const runTests = async (files: readonly string[], namePatterns: readonly 
   const events = run({
     files: files.map((file) => resolve(projectRoot, file)),
     cwd: projectRoot,
-    // Two more than there are cores: many tests wait, for a lease, a lock or a server.
-    concurrency: Math.max(2, availableParallelism()) + 2,
+    // Three more than there are cores: many tests wait, for a lease, a lock or a server.
+    concurrency: Math.max(2, availableParallelism()) + 3,
     timeout: fileTimeoutMs,
     // A file's start makes much that lives for a moment. With V8's first semi-space of 1 MiB a tenth of its time is collections.
     execArgv: ['--min-semi-space-size=16'],
