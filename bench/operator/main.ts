@@ -5,10 +5,11 @@
  *   npm run bench -- operator --pipelines 1000     the figures of docs/operator.md
  *   npm run bench -- operator --quick              100 pipelines, short rest
  *   npm run --silent bench -- operator -o json     for programs: {"operator": {…}}
+ *   --of FOLDER                                    the operator and the CRD of another commit: a checkout with its packages
  */
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { loadCredentials } from '../../operator/kubernetes/credentials.ts'
@@ -29,9 +30,11 @@ const { values: options } = parseArgs({
     changes: { type: 'string', default: '200' },
     rest: { type: 'string', default: '60' },
     quick: { type: 'boolean', default: false },
+    of: { type: 'string', default: projectRoot },
     output: { type: 'string', short: 'o', default: 'table' },
   },
 })
+const checkout = resolve(options.of)
 const count = options.quick ? 100 : Number(options.pipelines)
 const changes = options.quick ? 50 : Number(options.changes)
 const restSeconds = options.quick ? 15 : Number(options.rest)
@@ -47,7 +50,7 @@ try {
   const [server, redis] = await Promise.all([
     startApiServer(scope, {
       users: { operator: ['system:masters'] },
-      manifests: [join(projectRoot, 'crds', 'streampipelines.yaml')],
+      manifests: [join(checkout, 'crds', 'streampipelines.yaml')],
       audit: true,
     }),
     startRedis(scope),
@@ -55,7 +58,7 @@ try {
   const transport = createTransport(loadCredentials(server.kubeconfig))
   scope.after(() => transport.close())
   const { kubeconfig } = await server.user('operator')
-  const program = await operatorProgram(scope, folder, kubeconfig)
+  const program = await operatorProgram(scope, folder, kubeconfig, checkout)
 
   const leading = (operator: OperatorProcess, from = 0) =>
     eventually(() => operator.stdout().slice(from).includes('"leading"'), long)

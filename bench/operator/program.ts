@@ -1,9 +1,11 @@
 /** The operator of the image: its bundle under its settings, as a process of its own. */
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { bundleAll } from '../../build/bundle.ts'
-import { mallocSettings, v8Flags } from '../../build/v8flags.ts'
+import { pathToFileURL } from 'node:url'
+import type * as Bundle from '../../build/bundle.ts'
+import type * as Flags from '../../build/v8flags.ts'
 import { type RunningProcess, startProcess } from '../../test/support/process.ts'
+import { projectRoot } from '../../test/support/root.ts'
 import type { Scope } from '../../test/support/scope.ts'
 
 export interface OperatorProcess extends RunningProcess {
@@ -14,7 +16,17 @@ interface OperatorProgram {
   start(name: string, more?: readonly string[]): Promise<OperatorProcess>
 }
 
-export async function operatorProgram(scope: Scope, folder: string, kubeconfig: string): Promise<OperatorProgram> {
+/** @param checkout of the commit whose operator runs, built by its own script and run with its own settings; default: this one */
+export async function operatorProgram(
+  scope: Scope,
+  folder: string,
+  kubeconfig: string,
+  checkout: string = projectRoot,
+): Promise<OperatorProgram> {
+  const [{ bundleAll }, { mallocSettings, v8Flags }] = await Promise.all([
+    from<typeof Bundle>(checkout, 'build/bundle.ts'),
+    from<typeof Flags>(checkout, 'build/v8flags.ts'),
+  ])
   await bundleAll(folder)
   const program = join(folder, 'operator', 'bin', 'operator.mjs')
   return {
@@ -27,6 +39,10 @@ export async function operatorProgram(scope: Scope, folder: string, kubeconfig: 
       return { ...(await startProcess(scope, [program, ...args, ...ports, ...more], { env })), startedMs }
     },
   }
+}
+
+async function from<Module>(checkout: string, path: string): Promise<Module> {
+  return (await import(pathToFileURL(join(checkout, path)).href)) as Module
 }
 
 /**
