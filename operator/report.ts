@@ -7,6 +7,7 @@ import { type StatusDue, statusDue } from './status/due.ts'
 import { eventsOf } from './status/events.ts'
 import { isOldLook, lookOf } from './status/facts.ts'
 import { isLeaving, isReady } from './status/pods/problem.ts'
+import { isTakenUp } from './status/rollout.ts'
 import { statusOf } from './status/status.ts'
 
 /** Its status and Events, with the failures of carrying the plan out. */
@@ -22,7 +23,10 @@ export interface Report {
 /** @param nowMs wall-clock milliseconds */
 export function report(observed: Observed, nowMs: number): Report {
   const status = statusOf(observed, desiredReplicas(observed, nowMs), nowMs)
-  const due = awaitedLook(observed, nowMs) ?? nextLook(observed, dueOf(observed, status, nowMs), nowMs)
+  const due =
+    awaitedLook(observed, nowMs) ??
+    awaitedController(observed, nowMs) ??
+    nextLook(observed, dueOf(observed, status, nowMs), nowMs)
   const writeStatus = due.kind === 'Now'
   const waits = [
     ...(observed.references.length > 0 ? [observed.settings.referencesEveryMs] : []),
@@ -59,6 +63,21 @@ function awaitedLook(observed: Observed, nowMs: number): StatusDue | undefined {
   const { observedGeneration } = object.status ?? {}
   const isAnother = observedGeneration !== undefined && observedGeneration !== object.metadata.generation
   const leftMs = specSinceMs + (isAnother ? lookMs : firstLookMs) - nowMs
+  return leftMs > 0 ? { kind: 'Later', afterMs: leftMs } : undefined
+}
+
+/** The Deployment controller takes a new template up in a tenth of that, where it runs. */
+const controllerMs = 1_000
+
+/**
+ * The Deployment controller is about to see the template of this spec. Its answer changes the Deployment, which queues the pipeline. Until
+ * then a status could only report that nothing is known, and each change of a spec would write one more.
+ */
+function awaitedController(observed: Observed, nowMs: number): StatusDue | undefined {
+  const { object, deployment, template, failures, specSinceMs = nowMs } = observed
+  const isReported = object.status?.observedGeneration === object.metadata.generation
+  if (isReported || failures.length > 0 || deployment === undefined || isTakenUp(deployment, template)) return undefined
+  const leftMs = specSinceMs + controllerMs - nowMs
   return leftMs > 0 ? { kind: 'Later', afterMs: leftMs } : undefined
 }
 

@@ -27,9 +27,9 @@ const deadlinePassed = 'ProgressDeadlineExceeded'
 
 /** @param template undefined: the current generation may be of another template */
 export function rolloutOf(deployment: DeploymentObject, template: WrittenTemplate | undefined): Rollout {
-  const { spec, status = {}, metadata } = deployment
-  const { observedGeneration = 0, replicas = 0, updatedReplicas = 0, availableReplicas = 0 } = status
-  if (observedGeneration < (template?.generation ?? metadata.generation ?? 0))
+  const { spec, status = {} } = deployment
+  const { replicas = 0, updatedReplicas = 0, availableReplicas = 0 } = status
+  if (!isTakenUp(deployment, template))
     return { kind: 'Underway', text: 'the Deployment controller has not taken up the last change yet' }
   const wanted = spec?.replicas ?? 1
   const earlier = Math.max(0, replicas - updatedReplicas)
@@ -45,6 +45,11 @@ export function rolloutOf(deployment: DeploymentObject, template: WrittenTemplat
     return { kind: 'Stopped', text: `${held}; ${(progressing.message ?? deadlinePassed).replace(/\.$/, '')}` }
   if (spec?.paused === true && !isWhole) return { kind: 'Paused', text: held }
   return isWhole ? { kind: 'Done', text: '' } : { kind: 'Underway', text }
+}
+
+/** Whether the Deployment controller has seen the last write of the template. */
+export function isTakenUp({ status = {}, metadata }: DeploymentObject, template: WrittenTemplate | undefined): boolean {
+  return (status.observedGeneration ?? 0) >= (template?.generation ?? metadata.generation ?? 0)
 }
 
 /** The `lastUpdateTime` of the condition that shows a rollout as done; empty where it has none. Undefined: nothing shows one. */

@@ -337,6 +337,36 @@ test('the status of a spec waits for the look at its Redis, five seconds at most
   assert.equal(reported(100, seen(changed)).writeStatus, true)
 })
 
+test('the first status of a spec waits a second for the Deployment controller, and for nothing else', () => {
+  const before = report(at(rolling(3, { ...whole, ...available })), nowMs).status
+  const changed = { ...object({}, { generation: generation + 1 }), status: before }
+  const unseen = rolling(3, { ...whole, ...available, observedGeneration: 8 })
+  const reported = (afterMs: number, more: Partial<Observed> = {}) =>
+    report(observed(changed, { observation: seen(changed), specSinceMs: nowMs, deployment: unseen, ...more }), nowMs + afterMs)
+  assert.deepEqual([reported(100).writeStatus, reported(100).requeueAfterMs], [false, 900])
+  const late = reported(1_000)
+  assert.deepEqual([late.writeStatus, late.status.conditions?.[0]?.status], [true, 'Unknown'])
+  const taken = reported(100, { deployment: rolling(3, { ...whole, ...available }) })
+  assert.deepEqual([taken.writeStatus, taken.status.conditions?.[0]?.status], [true, 'True'])
+  const scaled = reported(100, { deployment: unseen, template: { generation: 8 } })
+  assert.equal(scaled.writeStatus, true, 'the template is older than the change of replicas')
+  const refused = {
+    subject: 'Deployment ndvi-consumer',
+    error: failure('Closed', { what: 'x' }),
+  }
+  assert.equal(reported(100, { failures: [refused] }).writeStatus, true)
+  const known = {
+    ...changed,
+    status: report(observed(changed, { observation: seen(changed), deployment: unseen }), nowMs).status,
+  }
+  const later = observed(known, {
+    observation: seen(known),
+    specSinceMs: nowMs,
+    deployment: rolling(0, { observedGeneration: 8 }),
+  })
+  assert.equal(report(later, nowMs + 100).writeStatus, true, 'a status of this spec was written before')
+})
+
 test('a status waits for the next look once the last one is five seconds old, and knows nothing after half a minute', () => {
   const look = seen(one)
   const deployment = rolling(3, { ...whole, ...available })
