@@ -9,7 +9,7 @@ import { keyOf } from './kubernetes/objects.ts'
 import { acknowledgedLosses } from './plan/names.ts'
 import type { Reconciler } from './reconcile.ts'
 import { loadSigningKey } from './signingkey.ts'
-import { createTerm, isServed, type TermParts } from './term.ts'
+import { createTerm, isServed, type Term, type TermParts } from './term.ts'
 
 interface LeaderParts extends TermParts {
   /** Gets the reconciler of this term, which has to hear of changes from then on. */
@@ -33,12 +33,22 @@ export async function serveTerm(parts: LeaderParts, stop: AbortSignal, cut: Abor
 }
 
 async function serve(parts: LeaderParts, stop: AbortSignal, cut: AbortSignal): Promise<void> {
-  const { clock, caches, queue, metrics, log, scopes } = parts
-  await Promise.race([caches.views.whenSettled(), untilAborted(stop)])
+  const { caches, metrics } = parts
   const signingKey = await signingKeyOf(parts, stop)
   if (stop.aborted || signingKey === undefined) return
+  const term = createTerm(parts, signingKey)
+  try {
+    term.watchers.prepare()
+    await Promise.race([caches.views.whenSettled(), untilAborted(stop)])
+    if (!stop.aborted) await work(parts, term, stop, cut)
+  } finally {
+    metrics.read(undefined)
+    await term.close()
+  }
+}
 
-  const { reconciler, watchers, close } = createTerm(parts, signingKey)
+async function work(parts: LeaderParts, { reconciler, watchers }: Term, stop: AbortSignal, cut: AbortSignal): Promise<void> {
+  const { clock, caches, queue, metrics, log, scopes } = parts
   parts.onReconciler(reconciler)
   const served = () => caches.pipelines.list().filter(({ metadata }) => isServed(scopes, metadata.namespace ?? ''))
   metrics.read(() =>
@@ -66,8 +76,6 @@ async function serve(parts: LeaderParts, stop: AbortSignal, cut: AbortSignal): P
   } finally {
     cancelGrace()
     stop.removeEventListener('abort', startGrace)
-    metrics.read(undefined)
-    await close()
   }
 }
 

@@ -41,7 +41,7 @@ export interface TermParts {
   readonly recordDecision: (line: string) => void
 }
 
-interface Term {
+export interface Term {
   readonly reconciler: Reconciler
   readonly watchers: ReturnType<typeof createLookHost>
   close(): Promise<void>

@@ -19,7 +19,12 @@ import type { LookHostOptions } from './options.ts'
 import { createProbation } from './probation.ts'
 import { createRunningGroups, type RunningGroups } from './runninggroups.ts'
 
-export function createLookHost(options: LookHostOptions): PipelineWatchers {
+interface LookHost extends PipelineWatchers {
+  /** Pipelines are about to be watched. A process takes a fifth of a second to start, which need not pass then. */
+  prepare(): void
+}
+
+export function createLookHost(options: LookHostOptions): LookHost {
   const { clock, settings, programs } = options
   const entries = new Map<string, Entry>()
   const quarantine = createQuarantine(clock)
@@ -74,6 +79,7 @@ export function createLookHost(options: LookHostOptions): PipelineWatchers {
   }
 
   return {
+    prepare: main.prepare,
     watch(key, watched) {
       const entry = entries.get(key)
       if (entry === undefined) {

@@ -1,9 +1,9 @@
 /**
  * The main process, which looks at all pipelines but suspects and quarantined ones.
  *
- *   None ──a pipeline joins──▶ Running ──ends──▶ (its innocent pipelines join anew) Running
- *    ▲                            │                    └──it ends again and again──▶ Pausing ──▶ Running
- *    └──no pipeline is left───────┘
+ *   None ──a pipeline joins, or is about to──▶ Running ──ends──▶ (its innocent pipelines join anew) Running
+ *    ▲                                            │                    └──it ends again and again──▶ Pausing ──▶ Running
+ *    └──no pipeline is left, or none came─────────┘
  *
  * While it pauses, pipelines wait without a group.
  */
@@ -13,6 +13,8 @@ import type { RunningGroup } from './entries.ts'
 import type { RunningGroups } from './runninggroups.ts'
 
 interface MainGroup {
+  /** Pipelines are about to join: the process starts, and ends if none comes for ten seconds. */
+  prepare(): void
   join(keys: Iterable<string>): void
   is(group: RunningGroup): boolean
   /** The last end left no suspect. */
@@ -27,6 +29,7 @@ interface MainGroup {
 const restarting: Backoff = { baseMs: 500, maxMs: 30_000 }
 /** A process that lasted for so long did not fail at its start. */
 const lastedMs = 60_000
+const unusedMs = 10_000
 
 export function createMainGroup(clock: Clock, groups: () => RunningGroups): MainGroup {
   let main: RunningGroup | undefined
@@ -35,6 +38,7 @@ export function createMainGroup(clock: Clock, groups: () => RunningGroups): Main
   let unexplained = false
   let closed = false
   let cancelRestart: (() => void) | undefined
+  let cancelUnused = () => {}
 
   function join(keys: Iterable<string>): void {
     if (closed || cancelRestart !== undefined) return
@@ -45,6 +49,14 @@ export function createMainGroup(clock: Clock, groups: () => RunningGroups): Main
   }
 
   return {
+    prepare() {
+      if (closed || main !== undefined || cancelRestart !== undefined) return
+      const prepared = groups().start('Main')
+      main = prepared
+      cancelUnused = clock.after(unusedMs, () => {
+        if (main === prepared && prepared.keys.size === 0) groups().dissolve(prepared)
+      })
+    },
     join,
     is: (group) => group === main,
     get unexplained() {
@@ -68,6 +80,7 @@ export function createMainGroup(clock: Clock, groups: () => RunningGroups): Main
     },
     close() {
       closed = true
+      cancelUnused()
       cancelRestart?.()
     },
   }

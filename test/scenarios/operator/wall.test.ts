@@ -224,6 +224,23 @@ test('no process is there while there is no pipeline to look at, and none is lef
   await eventually(() => assert.deepEqual(programs(), []), slow)
 })
 
+test('a prepared process is used by the first pipeline, and ends if none comes', async (t) => {
+  const redis = await startRedis(t)
+  const { host, watched } = hostAt(t)
+  host.prepare()
+  host.prepare()
+  const prepared = programs()
+  assert.equal(prepared.length, 1)
+  host.watch('ns/p', watched('p', redis.url))
+  await eventually(() => assert.equal(host.observation('ns/p').kind, 'Seen'), slow)
+  assert.deepEqual(programs(), prepared)
+  host.unwatch('ns/p')
+  await eventually(() => assert.deepEqual(programs(), []), slow)
+  host.prepare()
+  assert.equal(programs().length, 1)
+  await eventually(() => assert.deepEqual(programs(), []), slow)
+})
+
 test('one that ends each process that looks at it is quarantined alone', async (t) => {
   const redis = await startRedis(t)
   const { host, looks, watched } = hostAt(t)
