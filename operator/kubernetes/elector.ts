@@ -47,6 +47,7 @@ export interface Elector {
 type Lead = Parameters<Elector['run']>[1]
 
 const releaseMs = 2_000
+const releaseRetryMs = 100
 
 /** Defaults filled in, and the Lease as this process knows it. */
 interface Candidate {
@@ -81,13 +82,17 @@ async function elect(candidate: Candidate, stop: AbortSignal, lead: Lead): Promi
   const closing = new AbortController()
   let wake = () => {}
   const watched = lease.watch(closing.signal, () => wake())
+  /** Also where the answer to a claim was lost. */
+  let mayHold = false
   try {
     while (!stop.aborted) {
       const startedMs = clock.now()
       let acquired = false
       try {
         acquired = await acquire(candidate, stop)
+        mayHold ||= acquired
       } catch (thrown) {
+        mayHold = true
         if (stop.aborted) break
         onFailure(asFailure(thrown))
       }
@@ -104,7 +109,7 @@ async function elect(candidate: Candidate, stop: AbortSignal, lead: Lead): Promi
     }
   } finally {
     wake = () => {}
-    await release(candidate)
+    if (mayHold) await release(candidate)
     closing.abort()
     await watched
   }
@@ -178,16 +183,27 @@ async function keep(candidate: Candidate, acquiredAtMs: number, until: AbortSign
   return true
 }
 
+/**
+ * Best effort for two seconds: without it the others wait for the Lease's duration. An interrupted write may have arrived. The next one then
+ * meets a conflict, and a look decides.
+ */
 async function release({ clock, lease, identity, onFailure }: Candidate): Promise<void> {
-  const held = lease.seen?.lease
-  if (held?.spec?.holderIdentity !== identity) return
   const deadline = new AbortController()
   const cancel = clock.after(releaseMs, () => deadline.abort())
   try {
-    await lease.write(released(held, clock.wall()), deadline.signal)
-  } catch (thrown) {
-    // Best effort: without it the others wait for the lease's duration.
-    onFailure(asFailure(thrown))
+    while (!deadline.signal.aborted) {
+      try {
+        const held = lease.seen?.lease ?? (await lease.read(deadline.signal))
+        if (held?.spec?.holderIdentity === identity) await lease.write(released(held, clock.wall()), deadline.signal)
+        return
+      } catch (thrown) {
+        const error = asFailure(thrown)
+        if (error.code === 'KubernetesConflict') lease.distrust()
+        else onFailure(error)
+        if (!error.retryable) return
+      }
+      await pause(releaseRetryMs, deadline.signal, clock.after)
+    }
   } finally {
     cancel()
   }

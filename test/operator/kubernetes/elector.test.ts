@@ -75,3 +75,58 @@ test('a Lease that was let go is taken at once, also where the answer to an earl
   await done
   assert.equal(held.spec?.holderIdentity, '')
 })
+
+const interruptions = [
+  { what: 'does not reach the server', reaches: false, stale: false },
+  { what: 'reaches the server, and its answer is lost', reaches: true, stale: false },
+  { what: 'follows a renewal whose answer was lost', reaches: false, stale: true },
+] as const
+for (const { what, reaches, stale } of interruptions) {
+  test(`a release that ${what} is tried again`, async () => {
+    const unreachable = failure('KubernetesUnreachable', { detail: 'the connection was closed' })
+    let held: Lease = { metadata: { name: 'l', namespace: 'n', resourceVersion: '1' }, spec: { holderIdentity: '' } }
+    let cuts = 0
+    let requests = 0
+    const transport: Transport = {
+      async request({ method, path, body }) {
+        if (method === 'GET' && path.endsWith('/leases')) return { items: [held], metadata: { resourceVersion: '1' } }
+        if (method === 'GET') return held
+        requests += 1
+        const { metadata, spec } = body as Lease
+        const isCut = cuts > 0 && cuts-- > 0
+        if (isCut && !reaches) throw unreachable
+        if (metadata.resourceVersion !== held.metadata.resourceVersion)
+          throw failure('KubernetesConflict', { subject: path, detail: 'changed' })
+        held = { metadata: { ...metadata, resourceVersion: String(Number(metadata.resourceVersion) + 1) }, spec: spec ?? {} }
+        if (isCut) throw unreachable
+        return held
+      },
+      async *watch(_path, _query, signal) {
+        await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
+        yield* []
+      },
+      close: async () => {},
+    }
+    const clock = createTestClock()
+    const stop = new AbortController()
+    const elector = createElector({ transport, clock, namespace: 'n', name: 'l', identity: 'we' })
+    const done = elector.run(stop.signal, async (term) => {
+      await new Promise<void>((resolve) => term.addEventListener('abort', () => resolve(), { once: true }))
+    })
+    const turns = async () => {
+      for (let turn = 0; turn < 20; turn++) await eventLoop()
+    }
+    await turns()
+    assert.equal(held.spec?.holderIdentity, 'we')
+    if (stale) held = { ...held, metadata: { ...held.metadata, resourceVersion: '9' } }
+    else cuts = 1
+    stop.abort()
+    for (let tick = 0; tick < 30; tick++) {
+      await turns()
+      clock.advance(100)
+    }
+    await done
+    assert.equal(held.spec?.holderIdentity, '')
+    assert.ok(requests <= 4, `${requests} writes`)
+  })
+}
