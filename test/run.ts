@@ -197,6 +197,10 @@ process.env.TMPDIR = temporary
 process.env[sharedVariable] = join(temporary, shared)
 // Hundreds of processes read the same sources: without it, half of a large file's start is compilation.
 process.env.NODE_COMPILE_CACHE = join(temporary, 'node-compile-cache')
+// The compiler, esbuild, kubectl and helm are programs in Go that live for seconds. Without collections of garbage they need a quarter to a
+// third less processor time. The limit makes them collect before they grow large.
+process.env.GOGC ||= 'off'
+process.env.GOMEMLIMIT ||= '2GiB'
 process.once('exit', () => rmSync(temporary, { recursive: true, force: true }))
 process.once('SIGINT', () => process.exit(130))
 process.once('SIGTERM', () => process.exit(143))
