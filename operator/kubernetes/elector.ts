@@ -82,7 +82,7 @@ async function elect(candidate: Candidate, stop: AbortSignal, lead: Lead): Promi
   const closing = new AbortController()
   let wake = () => {}
   const watched = lease.watch(closing.signal, () => wake())
-  /** Also where the answer to a claim was lost. */
+  /** A claim succeeded, or its answer was lost. */
   let mayHold = false
   try {
     while (!stop.aborted) {

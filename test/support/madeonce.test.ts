@@ -1,4 +1,4 @@
-/** What test files share is made by the first of them. */
+/** The first test file that needs a shared folder makes it; the others use it. */
 import './leaks.ts'
 import assert from 'node:assert/strict'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'

@@ -20,7 +20,7 @@ import { createProbation } from './probation.ts'
 import { createRunningGroups, type RunningGroups } from './runninggroups.ts'
 
 interface LookHost extends PipelineWatchers {
-  /** Pipelines are about to be watched. A process takes a fifth of a second to start, which need not pass then. */
+  /** Starts the process ahead of the first pipeline. A start takes a fifth of a second. */
   prepare(): void
 }
 

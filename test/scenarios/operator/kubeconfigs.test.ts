@@ -34,7 +34,7 @@ const text = ({ cluster, user, context = 'mine' }: Config): string =>
     contexts: [{ name: context, context: { cluster: 'here', user: 'me' } }],
   })
 
-/** Who the API server takes the bearer for. */
+/** The name of the user that the API server sees. */
 async function whoAmI(scope: Scope, source: CredentialSource): Promise<string> {
   const transport = createTransport(source)
   scope.after(() => transport.close())

@@ -1,6 +1,6 @@
 /**
- * What an application gets with the package: how much is installed, how long the import takes, which Node and peers it runs on, and that
- * nothing of others is changed.
+ * The package in an application: its size, the time of its import, and the releases of Node and of its peers on which it runs. It changes
+ * nothing of other packages.
  */
 import '../../support/leaks.ts'
 import assert from 'node:assert/strict'

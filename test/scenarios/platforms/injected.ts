@@ -1,4 +1,4 @@
-/** What meshes and EKS put into pods as they are created. The Deployment that wants the pods does not see it. */
+/** Containers and volumes that meshes and EKS add to pods at their creation. The Deployment does not show them. */
 import { mutating, on } from './admission.ts'
 
 export const mesh = 'mesh'

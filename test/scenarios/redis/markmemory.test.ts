@@ -1,4 +1,4 @@
-/** What a mark takes of Redis is what `validate`, the reference, status and metrics say; at the pipeline's present rate. */
+/** `validate`, the reference, status and metrics state the memory of a mark. The figure is that of Redis, at the present rate of the pipeline. */
 import '../../support/leaks.ts'
 import assert from 'node:assert/strict'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'

@@ -17,7 +17,7 @@ export interface Sight {
   readonly sinceMs: number
   /** Since when all looks have been at this stream of this Redis. */
   readonly placeSinceMs: number
-  /** What the status says was so within this time. */
+  /** Each fact in the status was true at some moment of this span. */
   readonly withinMs: number
   /** States of that time. */
   readonly fresh: readonly Truth[]
