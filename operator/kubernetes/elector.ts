@@ -190,20 +190,21 @@ async function keep(candidate: Candidate, acquiredAtMs: number, until: AbortSign
 async function release({ clock, lease, identity, onFailure }: Candidate): Promise<void> {
   const deadline = new AbortController()
   const cancel = clock.after(releaseMs, () => deadline.abort())
+  let failed: StreamPipelineError | undefined
   try {
-    while (!deadline.signal.aborted) {
+    while (!deadline.signal.aborted && failed?.retryable !== false) {
       try {
         const held = lease.seen?.lease ?? (await lease.read(deadline.signal))
         if (held?.spec?.holderIdentity === identity) await lease.write(released(held, clock.wall()), deadline.signal)
         return
       } catch (thrown) {
-        const error = asFailure(thrown)
-        if (error.code === 'KubernetesConflict') lease.distrust()
-        else onFailure(error)
-        if (!error.retryable) return
+        failed = asFailure(thrown)
+        if (failed.code === 'KubernetesConflict') lease.distrust()
       }
       await pause(releaseRetryMs, deadline.signal, clock.after)
     }
+    // Once: twenty attempts for one reason are one failure.
+    if (failed !== undefined) onFailure(failed)
   } finally {
     cancel()
   }
