@@ -217,7 +217,7 @@ function onMetricsLoss(spec: string | number): CompiledScaling['onMetricsLoss'] 
   return typeof spec === 'number' ? spec : spec === 'Max' ? 'Max' : 'Hold'
 }
 
-/** Of the defaulted section alone, as simulated scenarios have it. */
+/** Compiles a defaulted section alone, as simulated scenarios have it. */
 export function compileScaling(spec: StreamPipelineSpec['scaling']): CompiledScaling {
   return {
     policy: spec.policy,

@@ -67,7 +67,10 @@ export interface KeptBound {
   readonly least: KeptJobs
 }
 
-/** Options that producers may set for the job of one request. An absent member is refused. Times are milliseconds, ages seconds. */
+/**
+ * Options that producers may set for the job of one request. An option whose member is absent is refused. Times are milliseconds,
+ * ages seconds.
+ */
 export interface CompiledAllow {
   /** Names, or prefixes followed by `*`. */
   readonly names?: readonly string[]

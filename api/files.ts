@@ -12,13 +12,13 @@ import { type Problem, parsePipeline, validate } from './validate.ts'
 import { judgeOf, payloadRemarks } from './validation/payload-schema.ts'
 import { isRecord } from './validation/problem.ts'
 
+/** Name of the file beside a consumer's configuration with the promise: `{"targetAgeMs": 30000}`. */
+export const promiseFile = 'promise.json'
+
 /**
  * The StreamPipelines of a file; `-` reads standard input.
  * @throws UnreadableFile, InvalidPipeline
  */
-/** File beside a consumer's configuration: `{"targetAgeMs": 30000}`. */
-export const promiseFile = 'promise.json'
-
 export async function readPipelines(file: string): Promise<readonly LoadedPipeline[]> {
   return loadPipelines(await read(file), file === '-' ? 'standard input' : file)
 }

@@ -67,7 +67,8 @@ function parse(text: string, lines: LineCounter): Document[] {
 
 /**
  * Returns the StreamPipelines of a file, and ignores other kinds.
- * @throws InvalidPipeline, with line and column, for a syntax error, an ambiguous word or a file without a StreamPipeline
+ * @throws InvalidPipeline, with line and column, for a syntax error, an unquoted `yes`, `no`, `on` or `off`, or a file without a
+ * StreamPipeline
  */
 export function loadPipelines(text: string, file: string): readonly LoadedPipeline[] {
   const lines = new LineCounter()

@@ -4,7 +4,7 @@ import type { Problem } from './validation/problem.ts'
 
 const onThisHost = /^(localhost|127\.[0-9.]+|\[?::1\]?)$/i
 
-/** @param url of a target that keeps its URL elsewhere, where it is known */
+/** @param url the URL, if known, of a target that takes it from a Secret or ConfigMap */
 export function sendsPlainPassword(target: RedisTarget, url?: string): boolean {
   if (target.tls !== undefined) return false
   switch (target.kind) {

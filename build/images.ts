@@ -64,8 +64,8 @@ export function buildImage(
   const quiet = { stdio: ['ignore', 'ignore', 'inherit'] as ['ignore', 'ignore', 'inherit'] }
   switch (builder) {
     case 'buildah':
-      // Debian's buildah wants chroot isolation only for RUN, which there is none of; it must be named to work without user
-      // namespaces.
+      // Isolation matters to RUN alone, and the Dockerfile has none. But Debian's buildah works without user namespaces only if
+      // chroot isolation is named.
       execFileSync(
         'buildah',
         [...buildah, 'build', '-q', '--isolation', 'chroot', '--layers=false', ...fixed, ...options, context],

@@ -83,7 +83,7 @@ ${table(own(consumer))}
 
 ## A worker of the library
 
-These have the labels \`queue\`, \`pipeline\` and \`namespace\`. \`pipeline\` is the option of \`createWorker\`, or the queue's name without it.
+These have the labels \`queue\`, \`pipeline\` and \`namespace\`. \`pipeline\` is the option \`pipeline\` of \`createWorker\`. Its default is the queue's name.
 \`namespace\` is the option of that name. Without it, Prometheus sets the label of the scraped pod. \`job_executions_total\` also has \`outcome\`. The
 metrics of upstream services also have \`upstream\`.
 

@@ -20,7 +20,7 @@ export const payloadSections: readonly string[] = [
   '',
   '- a type in one alternative, while another alternative takes any text;',
   '- a type that only `if` or `not` gives;',
-  '- more than 256 combinations.',
+  '- more than 256 combinations of alternatives.',
   '',
   'JavaScript stores each number as a double. So the consumer refuses numbers that would change, in JSON and in fields alike:',
   '',

@@ -132,8 +132,7 @@ the file \`DIR/secret/NAME/KEY\` or \`DIR/configmap/NAME/KEY\`.
 
 - NAME and KEY must have the form that Kubernetes demands.
 - The file must be a regular file of at most 1 MiB. It must lie inside DIR, also after symbolic links are resolved.
-- The command reports every other file as \`ReferenceMissing\`, with the field that refers to it. So a resource from others cannot send
-  a file of yours to its server.
+- The command reports every other file as \`ReferenceMissing\`, with the field that refers to it. So a resource that someone else wrote cannot make the command send a file of yours to a server.
 - A value for \`urlFrom\` may be \`unix:///path/of/redis.sock\` here. The operator refuses such a value, since it would open sockets of
   the operator's own pod.
 
@@ -156,8 +155,7 @@ refuse an unfit connection with \`InvalidOption\`, before they send anything on 
 ## Servers that lack commands
 
 Managed services and proxies remove some commands. Each program works without the commands that it does not need. If the server lacks
-a command that it needs, the program refuses to start, before it adds anything, and names the command. Such services do not remove
-commands inside scripts.
+a command that it needs, the program refuses to start, before it adds anything, and names the command. A command that such a service removes for clients still works inside scripts.
 
 | Missing | Result |
 |---|---|

@@ -34,7 +34,7 @@ export function schemasSection(): string[] {
     'and problems in `$defs` without a reference to them.',
     '',
     '**Validators.** The library ajv checks payloads. It handles some schemas wrongly, so @hyperjump/json-schema checks the payloads of these. That takes',
-    'some ten times as long (3 µs in place of 0.3 µs for five properties). `validate` names the validator and the reason. Together they pass the whole',
+    'some ten times as long (3 µs in place of 0.3 µs for five properties). `validate` names the validator and the reason. Together the two validators pass the whole',
     'required suite of the standard, except for references out of the schema. ajv handles these wrongly:',
     '',
     '- `unevaluatedProperties`, `unevaluatedItems`, and a `$dynamicRef` to a name that several schemas declare;',

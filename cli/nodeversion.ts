@@ -8,7 +8,7 @@ const oldest: ReadonlyMap<number, number> = new Map([
   [20, 19],
   [22, 12],
 ])
-/** Of this major version on, every one does. */
+/** From this major version on, every Node does. */
 const oldestMajor = 24
 
 /** The complaint about a Node that is too old; undefined when it is not. */

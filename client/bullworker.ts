@@ -84,7 +84,7 @@ export async function leaveWorker({ bull, connection }: OpenWorker, running: Rea
     do {
       await Promise.allSettled(running)
       await pause(farewellMs, inTime.signal)
-      // One more may have begun whose lock was asked for before.
+      // One more handler may have begun, whose lock was requested before the close.
     } while (running.size > 0 && !inTime.signal.aborted)
   })()
   try {
@@ -101,7 +101,7 @@ export async function leaveWorker({ bull, connection }: OpenWorker, running: Rea
 async function cutOff(bull: BullWorker | undefined, connection: RedisConnection): Promise<void> {
   const ended = closeConnection(connection)
   const blocking = bull && (await blockingClientOf(bull))
-  // Its own name for the duplicate it made of ours.
+  // BullMQ has a type of its own for its duplicate of our connection.
   if (blocking !== undefined) await closeConnection(blocking as unknown as RedisConnection)
   await ended
 }

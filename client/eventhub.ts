@@ -1,6 +1,7 @@
 /**
  * The event readers of this process. All dispatchers that wait on one Redis share one reader, with one blocking connection for the streams
- * of all their queues and dead letters. The first stream opens it, and the last that ends closes it: nothing else lives in the process.
+ * of all their queues and dead letters. The first stream opens the connection, and the end of the last closes it. Without a stream
+ * nothing of this stays in the process.
  *
  * Begun     no connection is open yet.
  * Placing   a connection is open, and new streams get the position from which they are read. Nothing blocks.

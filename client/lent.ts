@@ -61,7 +61,10 @@ export function checkDatabase(option: string, actual: number, wanted: number | u
   throw failure('InvalidOption', { option, detail })
 }
 
-/** The database that the input leads to, as far as it knows. ioredis keeps one that was selected since beside the options. */
+/**
+ * The database that the input leads to, as far as it knows. If another database was selected later, ioredis keeps its number
+ * outside the options.
+ */
 export function databaseOf(input: RedisInput): number {
   if (typeof input === 'string') return parseRedisUrl(input)?.database ?? 0
   if (isCluster(input)) return 0

@@ -16,7 +16,7 @@ export interface WorkerEvents<Payload, Result> {
 interface WorkerListeners<Payload, Result> {
   /** Throws InvalidOption for an event of another name. Returns a function that ends it. */
   on<Name extends keyof WorkerEvents<Payload, Result>>(event: Name, listener: WorkerEvents<Payload, Result>[Name]): () => void
-  /** Has the events of BullMQ's worker heard. */
+  /** Passes the events of BullMQ's worker to the listeners. */
   hear(bull: BullWorker<Payload, Result | Skipped>): void
 }
 

@@ -60,7 +60,7 @@ export interface CompiledWorker<Payload extends object, Result> {
   readonly bullmq: WorkerOptions<Payload, Result>['bullmq']
 }
 
-/** BullMQ's own pause after a command that a lost connection failed, 15 s, is one that its close() waits out. */
+/** Replaces BullMQ's pause of 15 s after a connection was lost in a command: its close() would wait until that pause is over. */
 const runRetryDelay = 1_000
 
 /** Throws InvalidOption, naming the option. */

@@ -61,7 +61,7 @@ interface Rounds {
   /** Until the next round, without jitter. */
   readonly waitMs: number
   /**
-   * Time until the next round. With work it is at most a second: the stream holds the settled window and a second.
+   * Time until the next round. With work it is at most a second, so the stream holds settled entries for `settledFor` and a second.
    * @param random 0 to 1
    */
   jitteredMs(random: number): number

@@ -74,7 +74,7 @@ export function settlingFamilies(registry: Registry) {
     }),
     entries: new Counter({
       name: 'stream_consumer_entries_total',
-      help: 'Settled entries with an id that is a time.',
+      help: 'Settled entries whose id begins with a time, as generated ids do. Other ids show no age.',
       registers,
     }),
     late: new Counter({
@@ -122,7 +122,7 @@ export function streamFamilies(registry: Registry) {
     }),
     pinned: new Gauge({
       name: 'stream_consumer_retention_pinned_seconds',
-      help: 'Time for which retention has waited for one pending or unread entry: it and later ones stay in the stream. 0 without such an entry.',
+      help: 'Time for which one pending or unread entry has held up retention. That entry and all later ones stay in the stream. 0 without such an entry.',
       labelNames: ['why'],
       registers,
     }),

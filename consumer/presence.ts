@@ -103,7 +103,7 @@ export function createPresence(parts: PresenceParts): Presence {
     beat,
     renew,
     async beating(leaving) {
-      // An entry is renewed well before it is idle enough for a peer: more often than the heart beats, where that is short.
+      // An entry is renewed well before it is idle enough for a peer: more often than the heart beats, if `minIdle` is short.
       const everyMs = Math.min(heartbeatIntervalMs, parts.minIdleMs / 4)
       let beatAt = Number.NEGATIVE_INFINITY
       while (!leaving.aborted) {

@@ -91,7 +91,8 @@ export function createReclaimer(parts: ReclaimerParts): Reclaimer {
     const suspects = mine.filter(({ deliveries }) => deliveries < maxDeliveries)
     if (!(await attempts.suspects(suspects, minIdle))) return false
     const [probe] = worn
-    // Not one of our own from before: if it killed us it would do so again, before anything is read.
+    // The probe is none of our own entries from before the start (`minIdle` 0). If it killed us, it would do so again before
+    // anything is read.
     return !keep || probe === undefined || minIdle === 0 || (await attempts.all([probe], minIdle, { counts: false }))
   }
 

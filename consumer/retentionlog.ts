@@ -23,7 +23,7 @@ export function createRetentionLog(log: Logger, stream: string, group: string) {
     if (unaccounted + undecided > missing) {
       const command = redeliverCommand(stream, group, missingFrom)
       const found = unaccounted > 0 ? 'others took entries from the group' : 'entries were trimmed unread, or others took them'
-      log.warn({ unaccounted, undecided, command }, `${found}; the command has delivered again what is in the stream`)
+      log.warn({ unaccounted, undecided, command }, `${found}; run the command to have those in the stream delivered again`)
     }
     missing = unaccounted + undecided
     if (nodeEntries > largeNode && !largeLogged) {

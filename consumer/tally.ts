@@ -25,8 +25,9 @@ export function createTally(): Tally {
       totals.dead += outcomes.dead
       if (entries === 0) return
       timed += entries
-      // Weighted by entries, so that one slow straggler does not look like a slow consumer; and the plain mean of all at first,
-      // so that the first batch, which compiled everything, is not what a quiet consumer is known by for hundreds of entries.
+      // Weighted by entries, so that one slow straggler does not look like a slow consumer; and the plain mean of all at first.
+      // Otherwise the first batch, slow since code is still being compiled, would stand for a quiet consumer for hundreds of
+      // entries.
       const weight = Math.max(Math.min(0.5, entries / 500), entries / timed)
       totals.serviceMs += (durationMs / entries - totals.serviceMs) * weight
     },

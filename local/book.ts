@@ -61,7 +61,7 @@ function interruption(before: Account, after: Account): Interruption | undefined
   return after.added < before.added || counts.some((name) => after[name] < before[name]) ? 'SetBack' : undefined
 }
 
-/** Ids only grow within a stream, and one that has lost nothing shows its first. */
+/** Ids only grow within a stream, and a stream that has lost nothing still shows its first id. */
 function isNewStream(before: Account, after: Account): boolean {
   if (after.added < before.added) return true
   return after.length > 0 && after.length === after.added && isAfter(after.first, before.last)

@@ -121,7 +121,8 @@ export function createControl(parts: ControlParts): Control {
       decision = soundDecision(state, sample, policy, (thrown) => {
         failure ??= asFailure(thrown).message
         // It may come with each turn.
-        if (failure !== lastFailure) onEvent(`a scaling decision failed, and was made without its cause: ${failure}`)
+        if (failure !== lastFailure)
+          onEvent(`a scaling decision failed, and was made again without the state or sample that caused the failure: ${failure}`)
       })
       lastFailure = failure
       const name = `${pipeline.namespace}/${pipeline.name}`

@@ -103,7 +103,7 @@ function openingLines({ pipeline, before, sample, others, claim }: Seen): readon
   return [...lines, `${verb} group ${pipeline.source.group}, and each entry goes to one of them: ${describeOthers(others)}`]
 }
 
-/** A pipeline at zero has no consumer that shows it. */
+/** No consumer shows a pipeline at zero. Its claim does. */
 function claimLine({ source: { stream, group } }: Seen['pipeline'], claim: Claim | undefined): readonly string[] {
   if (claim === undefined) return []
   const { namespace, name } = claim.holder

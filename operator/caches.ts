@@ -162,7 +162,7 @@ function withScaleAndStatus(object: DeploymentObject): DeploymentObject {
   }
 }
 
-/** The mode of producers is read back; it is one line. */
+/** Of the data only the producers' mode is kept, one line, since the operator reads it back. */
 function withMode(object: ConfigMapObject): ConfigMapObject {
   const mode = object.data?.[dispatchVariable]
   return mode === undefined ? bare(object) : { ...bare(object), data: { [dispatchVariable]: mode } }

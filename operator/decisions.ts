@@ -1,6 +1,6 @@
 /**
  * The operator's decision log: lines of the form that `simulate --replay` reads, in its own log. So `kubectl logs` is all that it
- * takes to get one out. `changes` writes a line when another number is decided than before; `all` writes every decision, as a
+ * takes to get them out. `changes` writes a line when another number is decided than before; `all` writes every decision, as a
  * replay under another policy needs.
  */
 import { decisionLine, type LoggedDecision } from '../scaling/decisionlog.ts'

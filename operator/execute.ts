@@ -94,7 +94,10 @@ export function createExecute({ transport, clock, caches, applier, explain, onAd
     }
   }
 
-  /** A mark that fails is listed; the ReplicaSet controller then chooses the pods. */
+  /**
+   * If a pod cannot get its deletion cost (victims.ts), that is listed as a failure, and the ReplicaSet controller chooses the
+   * pods.
+   */
   async function scaleDeployment(run: Run): Promise<void> {
     const { observed, replicas, signal } = run
     const markings = scaler.markings(observed, replicas)
@@ -133,8 +136,8 @@ export function createExecute({ transport, clock, caches, applier, explain, onAd
 const notToWrite: readonly ErrorCode[] = ['NameTaken', 'BeingDeleted', 'Contended']
 
 /**
- * The Deployment as our two writes alone leave it. The answer to a slow write also holds the changes that others made meanwhile. A number
- * of replicas moves `generation` by one.
+ * The Deployment as our two writes alone leave it. The answer to a slow write also holds the changes that others made meanwhile. A
+ * write of the number of replicas moves `generation` by one.
  */
 function scaledFrom({ metadata }: KubernetesObject, scaled: KubernetesObject): KubernetesObject {
   return { ...scaled, metadata: { ...metadata, generation: (metadata.generation ?? 0) + 1 } }

@@ -91,7 +91,7 @@ export function createReconciler(parts: ReconcilerParts): Reconciler {
     const reported = outcome && report(outcome, clock.wall().getTime())
     const { setback } = record
     const isCurrent = reported?.writeStatus !== true || caches.views.isCurrent(object.metadata.namespace ?? '')
-    // It may last for hours. The view that is lit again queues the pipeline.
+    // The view may stay dark for hours. When it is lit again, it queues the pipeline.
     if (isPauseUnsure(observed)) return nextLook({ requeueAfterMs: settings.retryEveryMs }, setback, clock.now())
     if (outcome === undefined || reported === undefined || !isCurrent)
       return nextLook({ requeueAfterMs: waitMs }, setback, clock.now())
@@ -119,8 +119,8 @@ export function createReconciler(parts: ReconcilerParts): Reconciler {
   }
 
   /**
-   * Whether what is known now leads to the plan that this reconcile found, or left, carried out. Otherwise others have changed objects, a look
-   * has led to another number, or reconciling was disabled or enabled. Each has queued the pipeline, too.
+   * Whether what is known now leads to the plan that this reconcile carried out, or found carried out. Otherwise others have
+   * changed objects, a look has led to another number, or reconciling was disabled or enabled. Each has queued the pipeline, too.
    */
   function isCarriedOut(record: PipelineRecord, outcome: Observed, target: Target | undefined, settling: Settling): boolean {
     const now = targetOf(outcome, clock.wall().getTime())

@@ -100,7 +100,7 @@ interface Listening {
 }
 
 function cacheListeners({ log, work }: ReplicaParts, { applier, scopes, isSynced, lookAgain }: Listening) {
-  /** The first lists hold no change: nothing else would overtake it. */
+  /** Objects of the first lists are no changes: a real change overtakes them. */
   const heard = (key: string) => {
     work.touched(key)
     work.add(key, isSynced() ? 'Changed' : 'Resynced')

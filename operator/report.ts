@@ -83,7 +83,7 @@ function awaitedController(observed: Observed, nowMs: number): StatusDue | undef
 
 const againMs = 250
 
-/** A look is due or under way: until it ends the status stands, since it would rest on an old one. */
+/** A look is due or under way. Until it ends the status stands, since a new status would rest on an old look. */
 function nextLook(observed: Observed, due: StatusDue, nowMs: number): StatusDue {
   if (due.kind !== 'Now' || lookOf(observed, nowMs).kind === 'None') return due
   return isOldLook(observed, nowMs) ? { kind: 'Later', afterMs: againMs } : due

@@ -180,7 +180,7 @@ interface Recovery {
   cancel(): void
 }
 
-/** @param onOver called when the time is over, with no later beginning */
+/** @param onOver called when the time is over and `begin` was not called again */
 function createRecovery(clock: Pick<Clock, 'now' | 'after'>, onOver: () => void): Recovery {
   let begunMs = Number.NEGATIVE_INFINITY
   let cancel = () => {}

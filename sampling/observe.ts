@@ -102,8 +102,8 @@ async function seenAt(redis: RedisConnection, pipeline: CompiledPipeline): Promi
 }
 
 /**
- * Silent for longer than minIdle: whatever it holds may be claimed. Or one of ours without a heartbeat that asks for nothing
- * either. The heartbeat alone is not enough, because a Redis that is out of memory refuses heartbeats of the living.
+ * Silent for longer than minIdle: whatever it holds may be claimed. Or a registered consumer without a heartbeat that sends no
+ * command either. The heartbeat alone is not enough, because a Redis that is out of memory refuses heartbeats of the living.
  */
 function isAbsent(consumer: ConsumerSample, minIdleMs: number): boolean {
   if (consumer.idleMs > minIdleMs) return true

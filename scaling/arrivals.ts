@@ -1,13 +1,14 @@
 /**
- * The arrival rate λ, from the growth of the stream's entries-added counter. Many entries give a precise rate, and old ones a late
- * one. So the window is the shortest of 60 s to 30 min that saw 1,000 entries (3 % by chance). It grows only while older points
- * look like the same load.
+ * The arrival rate λ, from the growth of the stream's entries-added counter. The more entries, the more precise the rate; the older
+ * they are, the more the rate lags behind. So the window is the shortest of 60 s to 30 min that saw 1,000 entries (3 % by chance).
+ * It grows only while older points look like the same load.
  *
  * Before a minute has passed, the last 15 s may show a changed load. They replace the window's rate in two cases: their
  * pessimistic reading is above it in both halves, or their optimistic one below it. Pessimistic is three standard deviations below the
  * count. So a step is seen early,
- * up or down. A lucky burst of a few entries is none, nor is a batch that came at once. A batch is work, which the formula counts
- * already, and not a rate. If one quarter of a window towers above the others, the window's rate is that of the other quarters.
+ * up or down. A lucky burst of a few entries does not count as a step, nor does a batch that came at once. A batch is work, which
+ * the formula counts already, and not a rate. If one quarter of a window towers above the others, the window's rate is that of the
+ * other quarters.
  *
  * The effect of chance is measured, too: entries that come in clumps vary more than single ones (dispersion.ts).
  */
@@ -16,7 +17,7 @@ import { dispersion } from './dispersion.ts'
 
 const windowsMs = [60_000, 120_000, 300_000, 600_000, 1_200_000, 1_800_000] as const
 const enoughEntries = 1000
-/** With less history than this a rate is divided by it all the same: one early burst is not yet a rate. */
+/** With a shorter history the count is still divided by this span: one early burst is not yet a rate. */
 const leastSpanMs = 10_000
 /** Standard deviations beyond which a difference is no chance. */
 const beyondChance = 3
@@ -46,7 +47,7 @@ function between(history: readonly Arrival[], fromMs: number, untilMs: number): 
   return { entries: until.added - from.added, spanMs: until.atMs - from.atMs }
 }
 
-/** How many times the others, beyond chance, a quarter must be to count as a batch. */
+/** A quarter of the window counts as a batch if it has more than this many times the entries of the others, and chance on top. */
 const towering = 3
 
 function withoutBatch(history: readonly Arrival[], windowMs: number): Grown {
@@ -87,7 +88,7 @@ function lately(history: readonly Arrival[], scatter: number): { readonly least:
   const chance = beyondChance * Math.sqrt(scatter)
   return {
     least: Math.min(...spans.map((span) => perSecond(Math.max(0, span.entries - chance * Math.sqrt(span.entries)), span.spanMs))),
-    // A count of none may still have been one of a few.
+    // Even a count of 0 may belong to a rate of a few entries.
     most: Math.max(...spans.map((span) => perSecond(span.entries + chance * Math.sqrt(span.entries + 1), span.spanMs))),
   }
 }

@@ -36,7 +36,7 @@ interface Sum {
 export interface Capacity {
   /** Entries per second of one replica at full load, as measured. */
   readonly perSecond?: number
-  /** How many entries that is as certain as; absent in a state of an older version. */
+  /** `perSecond` is as certain as one measurement of this many entries; absent in a state of an older version. */
   readonly entries?: number
   /** Since when there has been a backlog at every sample. */
   readonly backlogSinceMs?: number
@@ -58,10 +58,10 @@ const weight = 0.3
 /** A measurement of so many entries is right within a tenth where times vary as much as their mean. */
 const enoughEntries = 100
 
-/** Standard deviations by which more than expected may be taken of what waits. */
+/** How many standard deviations more than expected may be taken from the backlog. */
 const luck = 3
 
-/** Number of entries. Where so many are expected to be taken, even luck makes them no more than `waiting`. */
+/** The largest expected number of taken entries that, even with luck, stays within `waiting`. */
 const surelyLasting = (waiting: number): number => ((Math.sqrt(luck ** 2 + 4 * waiting) - luck) / 2) ** 2
 
 /** The knowledge of another process. Measurements in the making are left out: counters are compared with what this process sees. */
@@ -74,7 +74,9 @@ export function carried({ perSecond, entries, service }: Capacity): Capacity {
   }
 }
 
-/** The service times are the most that a replica can do. It does less where it waits, but hardly by this factor. */
+/**
+ * The speed by the service times is the most that a replica can reach. A replica that waits is slower, but hardly by this factor.
+ */
 const plausible = 4
 
 /** Compares a carried measurement with consumers that have settled enough. One that cannot be right is forgotten. */
@@ -145,7 +147,10 @@ export function perReplica(capacity: Capacity, sample: Sample, concurrency: numb
   return Math.max(measured * (1 - chance), Math.min(computed, measured * (1 + chance)))
 }
 
-/** Measurements weigh as many entries as they saw, and later ones at least `weight`; one that chance cannot explain replaces all. */
+/**
+ * A measurement weighs as much as the entries that it saw, a later one at least `weight`. One that chance cannot explain replaces
+ * the earlier result.
+ */
 function refined({ perSecond, entries = enoughEntries }: Capacity, measured: number, settled: number) {
   if (perSecond === undefined) return { perSecond: measured, entries: settled }
   const changed =

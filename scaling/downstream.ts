@@ -6,12 +6,13 @@
  *   be the limit in three cases: half as many again (or more) brought less than a quarter of the expected throughput, replicas that
  *   would suffice at their best fall behind, or the queue is full. Then: Trimming.
  * - Trimming: a quarter of the replicas goes, and the throughput is measured again, and so on for as long as nothing is lost. Where
- *   the first cut already costs more than 15 % jobs have merely become heavier: back to Watching, quietly for a while. If a later
+ * the first cut already costs more than 15 % of the throughput, jobs have merely become heavier: back to Watching, quietly for a
+ * while. If a later
  *   cut costs something, replicas were the limit just then, and the speed of a single one is known. So many as the limit needs, and
  *   15 % more, are Held.
  * - Held: nothing grows beyond that. The 15 % are idle while the limit lasts; once clearly more gets through, it is gone: Watching.
- *   For the case that jobs are heavier by then, too, there is Probing after twenty minutes, then every eighty; after five where
- *   only the first cut was made.
+ * Jobs may also have become heavier, which Held cannot see. So Probing comes after twenty minutes, then every eighty; after five if
+ * only the first cut was made.
  * - Probing: 15 % more, to see whether they bring anything by now. If they do, Watching; if not, Held again, for four times as long.
  *
  * Once nothing waits any more, whatever the state, it is Watching. The lesson of a sample counts from the next decision on.
@@ -30,7 +31,7 @@ interface Level {
   readonly entries: number
 }
 
-/** A level in the making; undefined entries were not yet counted, because replicas have just come or gone. */
+/** A level in the making. Counting starts anew when replicas have come or gone. */
 interface Window {
   readonly sinceMs: number
   readonly ready: number
@@ -87,7 +88,10 @@ const levelsForMs = 900_000
 /** How many more replicas make two levels comparable, and what share of the growth they must at least have brought. */
 const comparable = 1.5
 const leastGain = 0.25
-/** The loss that a cut by a quarter may have by chance; and from where on the first one says that replicas were useful after all. */
+/**
+ * `nothing`: the loss that a cut by a quarter may show by chance. `tooMuch`: the loss at the first cut from which on replicas were
+ * useful after all.
+ */
 const nothing = 0.1
 const tooMuch = 0.15
 const unsureWaitMs = 300_000
@@ -151,7 +155,7 @@ const noneReady = -1
 
 function extended(window: Window | undefined, { sample, capacity, previousMs }: Evidence, full: boolean): Window {
   const ready = readyOf(sample)
-  // Those that leave still settle what they hold, and take the last of it with them unseen.
+  // Consumers that leave still settle what they hold, and end before a heartbeat shows the last of it.
   const leaving = sample.consumers.some(({ heartbeat }) => heartbeat?.state === 'Draining')
   if (leaving) return { sinceMs: sample.atMs, ready: noneReady, entries: 0, full, queued: sample.queueWaiting }
   if (window === undefined || window.ready !== ready || window.full !== full || previousMs === undefined) {
@@ -237,21 +241,24 @@ const cut = (ready: number, perSecond: number, cuts: number): Downstream => ({
   cuts,
 })
 
-/** @param level so few that they were the limit themselves */
+/** @param level measured with so few replicas that they were the limit themselves */
 function held(level: Level, perSecond: number, cuts: number): Downstream {
   const alone = level.perSecond / level.ready
   const replicas = Math.max(level.ready + 1, Math.ceil(((1 + probeBy) * perSecond) / alone))
   return { kind: 'Held', replicas, perSecond, alone, sinceMs: level.atMs, waitMs: cuts === 1 ? unsureWaitMs : firstWaitMs }
 }
 
-/** Those that idled for the limit work: half of what they can is more than chance brings. */
+/** Whether replicas that idled because of the limit work again: a gain of half their capacity is more than chance. */
 function isLifted({ perSecond, alone }: { readonly perSecond: number; readonly alone?: number }, level: Level): boolean {
   if (alone === undefined) return false
   const surely = level.perSecond * (1 - chance / Math.sqrt(level.entries))
   return surely > (perSecond + Math.max(perSecond, level.ready * alone)) / 2 && level.ready * alone > perSecond
 }
 
-/** Against the last level with clearly fewer replicas: had the load or the jobs changed, it was likely measured after that. */
+/**
+ * Compares with the last level that had clearly fewer replicas. If the load or the jobs changed, that level was probably measured
+ * after the change.
+ */
 function isUseless(level: Level, levels: readonly Level[]): boolean {
   const fewer = levels.findLast(({ ready }) => level.ready >= comparable * ready)
   if (fewer === undefined) return false

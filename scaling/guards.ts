@@ -52,7 +52,10 @@ const fullQueue: Guard = (proposal, { sample, state, policy }) => {
   return { replicas: state.replicas, limitedBy: 'Downstream', because }
 }
 
-/** No more than proved useful where something behind the consumers is the limit; also where entries are late: it is no help. */
+/**
+ * If something behind the consumers is the limit, no more of them than proved useful, even if entries are late: more would not
+ * help.
+ */
 const downstreamBound: Guard = (proposal, { sample, state, policy, bounds }) => {
   const useful = state.downstream === undefined ? undefined : usefulReplicas(state.downstream)
   if (useful === undefined || proposal.replicas <= useful) return proposal
@@ -90,7 +93,7 @@ const isTimeForStep = (state: ScalingState, sample: Sample, policy: ScalingPolic
   state.lastShrinkMs === undefined || sample.atMs - state.lastShrinkMs >= stepMs(policy, state.startUp)
 /** Until arrivals are known from two windows in which a step shows (arrivals.ts). */
 const leastSeenMs = 2 * stepWindowMs
-/** Until the speed of another process was compared with enough entries, if they come. */
+/** How long the load counts as unknown while a speed that another process measured has not met enough entries of ours. */
 const unprovenMs = 300_000
 const isLoadKnown = ({ sinceMs, capacity }: ScalingState, atMs: number): boolean =>
   sinceMs === undefined || atMs - sinceMs >= (capacity.carried ? unprovenMs : leastSeenMs)

@@ -88,7 +88,7 @@ function startUpOf({ typicalMs, awaiting }: StartUp, replicas: number, sample: S
   return isReady ? known : { ...known, awaiting: found(replicas, sample.atMs) }
 }
 
-/** Undefined: forgotten, since it would take away replicas, or ends at no time at all. */
+/** Undefined: the limit is forgotten, since it would take away replicas, or its stored times are impossible. */
 function limitOf(downstream: Downstream, atMs: number, replicas: number): Downstream | undefined {
   const { window, ...rest } = downstream
   if ((usefulReplicas(downstream) ?? replicas) < replicas) return undefined

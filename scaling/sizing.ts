@@ -54,7 +54,10 @@ export function neededReplicas(load: Load): Needed | undefined {
 export const clearMs = ({ startUpMs, targetMs }: Pick<Load, 'startUpMs' | 'targetMs'>): number =>
   Math.max(targetMs / 2, startUpMs)
 
-/** A wait that asks for more: a start would hardly end before half the target, and a quarter of it is always time enough. */
+/**
+ * From this wait on more replicas are requested. A start then just ends at half the target; a wait up to a quarter of the target is
+ * never too long.
+ */
 const lateMs = ({ startUpMs, targetMs }: Pick<Load, 'startUpMs' | 'targetMs'>): number =>
   Math.max(targetMs / 4, targetMs / 2 - startUpMs)
 

@@ -39,7 +39,7 @@ export function found(replicas: number, sinceMs: number): Awaiting {
   return { replicas, sinceMs, begunBefore: true }
 }
 
-/** Notes that replicas were asked for, or that fewer are now. */
+/** Notes that more replicas were requested, or that the request was lowered. */
 export function awaitReplicas(startUp: StartUp, before: number, after: number, atMs: number): StartUp {
   if (after === before) return startUp
   const { awaiting: _, ...rest } = startUp

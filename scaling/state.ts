@@ -46,7 +46,7 @@ export interface ScalingState {
   readonly outage?: Outage
   /** The numbers wanted within the last scaleDownDelay, thinned to the entries that can still be its maximum. */
   readonly wanted: readonly Wanted[]
-  /** The same with what catching up took, within the time that takes. */
+  /** The numbers wanted with the replicas for catching up, kept for the time that catching up may take. */
   readonly rush: readonly Wanted[]
   readonly lastShrinkMs?: number
   /** Last time an entry waited longer than the target. */

@@ -1,6 +1,6 @@
 /**
- * Local times of a time zone. A local time that clocks skip begins at the first instant after it. One that they show twice begins
- * the first time, with the first instant at which clocks show it or a later time.
+ * Local times of a time zone. A local time that clocks skip begins at the first instant after it. A local time that clocks show
+ * twice begins at its first occurrence: the first instant at which clocks show it or a later time.
  */
 
 interface Zone {

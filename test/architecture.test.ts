@@ -178,7 +178,7 @@ test('dependencies have exact versions, and the lock file names no host', () => 
   assert.doesNotMatch(read('package-lock.json'), /"resolved": "http/)
 })
 
-test('each package has a checksum, the Node that runs the sources too, and no install script fetches another', () => {
+test('each package has a checksum, so has the Node that runs the sources, and no install script runs', () => {
   const { packages } = JSON.parse(read('package-lock.json')) as {
     packages: Record<string, { integrity?: string; link?: true; hasInstallScript?: true; version?: string }>
   }

@@ -14,7 +14,7 @@ export interface Case {
   readonly sides: ReadonlyMap<SchemaObject, boolean>
 }
 
-/** More cases than a schema has that a person can follow. */
+/** A schema that a person can follow has fewer cases. */
 export const mostCases = 256
 
 export interface Expansion {
@@ -113,7 +113,7 @@ export function expand(root: SchemaObject, references: References): Expansion {
   return { cases, cut, conditions }
 }
 
-/** Bounds on nested references and applicators, on all that are followed, and on combined schemas: a schema may be a bomb. */
+/** Bounds on the depth of references and applicators, on their number in all, and on combined schemas: a schema may be a bomb. */
 const deepest = 100
 const mostSteps = 5_000
 const mostJoined = 200_000

@@ -93,7 +93,8 @@ function addKeywords(ajv: Ajv2020, budget: Budget): void {
     schemaType: 'boolean',
     validate: (wanted: boolean, items: readonly unknown[]) => !wanted || areUnique(items, budget),
   })
-  // ajv's own count every text's characters. A character has one or two UTF-16 units, so that its length alone decides nearly always.
+  // ajv's own keywords count the characters of every text. A character has one or two UTF-16 units, so the number of units decides
+  // nearly always.
   for (const [keyword, compile] of Object.entries({ maxLength: createMaxLength, minLength: createMinLength })) {
     ajv.removeKeyword(keyword)
     ajv.addKeyword({

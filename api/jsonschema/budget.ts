@@ -4,9 +4,11 @@
  * the count has an end.
  */
 
-/** Most references followed, or schemas evaluated where each counts: tens of milliseconds to a second. */
+/** Most references that ajv follows, or schemas that a judge of ours evaluates: tens of milliseconds to a second. */
 const maxSteps = 100_000
-/** Characters that patterns may read in linear time: seconds at most. The longest text may be read a few times beyond it. */
+/**
+ * Characters that patterns may read in linear time: seconds at most. Beyond this number, the longest text may be read a few times.
+ */
 const maxCharacters = 8 * 2 ** 20
 const readingsOfOneText = 4
 /** V8's own engine reads this many characters while the linear engine reads one. */

@@ -106,7 +106,7 @@ function unresolved(keyword: string, reference: string, found: { readonly kind: 
     case 'Remote':
       return `${said} leads out of the schema, to ${clip(found.resource ?? '', 200)}, and nothing is fetched: copy that schema into $defs, with its $id, or refer to "#/$defs/name"`
     case 'Missing':
-      return `${said} leads to no schema: correct it, or add what it names, as "#/$defs/name" needs name below $defs at the top of the schema`
+      return `${said} leads to no schema: correct it, or add the schema that it names; "#/$defs/name", for example, needs name below $defs at the top of the schema`
     default:
       return `${said} is no reference that can be followed from here: write one such as "#/$defs/name"`
   }

@@ -46,7 +46,7 @@ const rules: Readonly<Record<string, (detail: unknown) => string>> = {
   minItems: (count) => `must have at least ${plural(count, 'item')}`,
   maxItems: (count) => `must have at most ${plural(count, 'item')}`,
   uniqueItems: () => 'must have no item twice',
-  contains: () => 'must contain as many items of the kind that contains describes as the schema asks for',
+  contains: () => 'must have as many items that match the schema under contains as the schema asks for',
   minProperties: (count) => `must have at least ${plural(count, 'property').replace('propertys', 'properties')}`,
   maxProperties: (count) => `must have at most ${plural(count, 'property').replace('propertys', 'properties')}`,
   required: (name) => `must have the required property ${apostrophes(name)}`,
@@ -62,7 +62,8 @@ const rules: Readonly<Record<string, (detail: unknown) => string>> = {
   oneOf: () => 'must match exactly one of the schemas under oneOf',
   if: () => 'must match the schema under then or else, as if decides',
   'false schema': () => 'must not be there',
-  budget: () => 'takes too long to judge by the schema: it passes too many of its references, or patterns read too much',
+  budget: () =>
+    'takes too long to judge by the schema: it leads through too many references of the schema, or patterns read too much',
   depth: () => 'nests too deep to be judged by the schema',
 }
 

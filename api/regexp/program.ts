@@ -21,7 +21,7 @@ export interface Numbering {
   question(shape: Extract<Shape, { kind: 'Edge' | 'Look' }>): number
 }
 
-/** As many as `[a-z]{1,1000}` of a few classes needs; a program runs once per character. */
+/** Enough for a few classes repeated as in `[a-z]{1,1000}`. It is bounded, since a program runs once per character. */
 const mostSteps = 50_000
 
 /** Throws NotLinear where the program would be too large. */

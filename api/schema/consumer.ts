@@ -22,7 +22,7 @@ const strings = (maximum: number) => z.record(z.string(), z.string().max(maximum
 /** CPU and memory of a consumer for which neither the pipeline nor the operator's defaults state any. */
 export const standardResources = { requests: { cpu: '100m', memory: '128Mi' }, limits: { memory: '256Mi' } } as const
 
-/** Kubernetes before 1.32 takes each for a text of 3 MiB, and refuses a definition whose rule costs more than 15 of them. */
+/** Kubernetes before 1.32 takes each amount for a text of 3 MiB, and refuses a definition with a rule over more than 15 amounts. */
 const amounts = z.record(z.string(), amount()).meta({ maxProperties: 15 })
 
 export const consumerSchema = z.strictObject({

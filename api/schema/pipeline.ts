@@ -73,7 +73,7 @@ const deadLetter = z.strictObject({
 const guard = (...fields: string[]) => fields.map((field) => `!${isDuration(field)}`).join(' || ')
 const streamTag = tagOf('self.source.stream')
 
-/** A payload field sets what the pipeline lets requests set. */
+/** A payload field may set a job option only if the pipeline lets requests set it. */
 const allowedFrom = (field: string, bound: string): Rule => ({
   rule: `!has(self.payload.${field}) || (has(self.sink.bullmq.allow) && has(self.sink.bullmq.allow.${bound}))`,
   message: `payload.${field} needs its bounds: write sink.bullmq.allow.${bound}`,

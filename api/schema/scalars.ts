@@ -1,4 +1,7 @@
-/** The small types every part is made of: counts, durations, sizes, names. Each is bounded, because CEL's cost is. */
+/**
+ * The small types every part is made of: counts, durations, sizes, names. Each is bounded, because the API server bounds the cost
+ * of CEL rules.
+ */
 import { z } from 'zod'
 import { durationPattern, formatDuration, parseDuration } from '../duration.ts'
 import { dataKeyPattern, objectNamePattern } from '../names.ts'

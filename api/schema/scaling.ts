@@ -12,7 +12,7 @@ const schedule = guarded(
       message: 'write five cron fields, minute hour day month weekday, such as 0 8 * * 1-5',
       reason: 'FieldValueInvalid',
     }).describe('When the schedule begins: five cron fields.'),
-    // No default: one inside a list is a difference for ever to clients that merge three ways.
+    // No default: clients that merge three ways would see a default inside a list as a difference each time.
     timeZone: text(64).optional().describe('IANA time zone of the cron fields, such as `Europe/Lisbon`. Omitted: UTC.'),
     minReplicas: replicas.optional().describe('Replaces `minReplicas` during the schedule.'),
     maxReplicas: count(1, mostReplicas).optional().describe('Replaces `maxReplicas` during the schedule.'),

@@ -1,7 +1,7 @@
 /**
  * Checks of a schedule that no pattern can make: whether its cron fields can be read, whether they ever come true (31 February does
- * not), and whether its time zone exists. They are read as they are later (scaling/schedules.ts), field by field, so that the one
- * that is wrong can be named.
+ * not), and whether its time zone exists. The cron fields are read as at run time (scaling/schedules.ts), but one by one, so that
+ * the wrong one can be named.
  */
 import { comesTrue, cronOf } from '../cron.ts'
 import { isRecord, type Problem } from './problem.ts'
@@ -38,7 +38,7 @@ export function scheduleProblems(scaling: unknown): Problem[] {
     const { cron, timeZone } = isRecord(schedule) ? schedule : {}
     const at = (name: string) => `spec.scaling.schedules[${index}].${name}`
     const problems: Problem[] = []
-    // The schema reports a value without even the form.
+    // The schema reports a value that does not even look like five cron fields.
     const detail = typeof cron === 'string' && hasForm(cron) ? cronProblem(cron) : undefined
     if (detail !== undefined) problems.push({ field: at('cron'), message: detail, beyondServer: true })
     if (typeof timeZone === 'string' && !isTimeZone(timeZone)) {

@@ -49,7 +49,7 @@ const p99Bar = (controlP99Ms: number) => Math.max(10, 3 * controlP99Ms)
 export const barsOf = ({ ratios, latency, memory, dispatch, library }: Figures): readonly Bar[] => [
   least('ratios.overAddBulk', 'rate over `addBulk`, awaited', '×', ratios.overAddBulk, 1.15),
   least('ratios.overAddBulkPipelined', 'rate over `addBulk`, three in flight', '×', ratios.overAddBulkPipelined, 0.8),
-  least('ratios.overArticleLoopback', 'rate over the article’s loop', '×', ratios.overArticleLoopback, 12),
+  least('ratios.overArticleLoopback', 'rate over the simple loop (article)', '×', ratios.overArticleLoopback, 12),
   least('ratios.overArticle2ms', 'the same at a round trip of 2 ms', '×', ratios.overArticle2ms, 140),
   most('ratios.redisCpuOverAddBulk', 'Redis’ CPU for a job over that of `addBulk`', '×', ratios.redisCpuOverAddBulk, 1),
   most('latency.p99Ms', 'p99 from entry to job at half the peak', 'ms', latency.p99Ms, p99Bar(latency.controlP99Ms)),

@@ -130,7 +130,8 @@ async function roundTripCurve(tools: CurveTools, curves: CurvePlan): Promise<Cur
 
 async function consumersCurve(tools: CurveTools, { rounds, consumers }: CurvePlan): Promise<Curve> {
   const own = ownTask(tools)
-  // A second consumer starts when the first has worked for a while: few jobs would be gone by then.
+  // The first consumer has worked for a while before a second one starts. With twice the jobs only a small part of them is gone by
+  // then.
   const tasks = consumers.map((processes) => ({ ...own, processes, count: own.count * 2 }))
   const rates = await ratesOf(tools, rounds, tasks)
   return {

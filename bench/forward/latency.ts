@@ -35,7 +35,7 @@ interface PacedRun {
   readonly delays: Delays
   /** The consumer's whole stdout. */
   readonly output: string
-  /** When the measured entries came, to the last job: milliseconds since the consumer's start. */
+  /** From the first measured entry to the last job, in milliseconds since the consumer's start. */
   readonly measured: { readonly fromMs: number; readonly toMs: number }
 }
 

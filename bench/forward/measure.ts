@@ -1,7 +1,8 @@
 /**
  * One measurement of one contender. The source of an empty Redis is filled, then the contender's process is started, and its jobs
- * are counted from outside until all are queued and the source holds none of them: one that acknowledges late does not end early. Rate and Redis' work are taken between the first tenth and the last job, for every contender
- * alike. That excludes the start of a process, and its first, uncompiled rounds.
+ * are counted from outside until all are queued and the source holds none of them: a contender that acknowledges late is measured
+ * until it has acknowledged. Rate and Redis' work are taken between the first tenth and the last job, for every contender alike.
+ * That excludes the start of a process, and its first, uncompiled rounds.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Redis } from 'ioredis'

@@ -37,7 +37,10 @@ export function knownPeer(peer: Peer): string | undefined {
   return existsSync(folder) ? folder : undefined
 }
 
-/** Installs what is not there yet. A folder is renamed into place when it is whole, so that a broken installation is never taken for one. */
+/**
+ * Installs what is not there yet. A folder is renamed into place when it is whole, so that a broken installation is never taken for
+ * a whole one.
+ */
 export async function preparePeer(peer: Peer, progress: (line: string) => void): Promise<PeerState> {
   const { wanted, folder } = places(peer)
   if (existsSync(folder)) return { kind: 'Ready', folder }

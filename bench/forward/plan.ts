@@ -117,12 +117,12 @@ const jobs: Readonly<Record<Contender, Readonly<Record<Distance, number>>>> = {
   'queue to queue': { loopback: 16_000, '2ms': 10_000 },
 }
 
-/** A job of 64 KiB takes Redis' memory of sixty of 1 KiB, and its time of ten. */
+/** A job of 64 KiB takes as much of Redis' memory as sixty jobs of 1 KiB, and as much of its time as ten. */
 const largeShare = 0.05
 /** Of contenders that add one after the other, and of those that add batches: several batches must follow the first tenth. */
 const fewestJobs = { waits: 100, batches: 1_500 }
 
-/** Jobs of one measurement. A round trip beyond 2 ms takes fewer of those that wait for each reply. */
+/** Jobs of one measurement. Contenders that wait for each reply get fewer jobs if the round trip is beyond 2 ms. */
 export function jobsOf(plan: Plan, contender: Contender, payload: PayloadKind, tripMs: number): number {
   const distance = tripMs === 0 ? 'loopback' : '2ms'
   const waits = contender === 'article' || contender === 'article in Python'

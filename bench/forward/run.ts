@@ -99,7 +99,7 @@ export async function runPlan(
 /** The bound that `validate` states for this pipeline. */
 const budgetBytes = () => memoryNeed(compilePipeline(parsePipeline(pipelineDocument('redis://127.0.0.1')))).totalBytes
 
-/** Each round begins with another contender: what a round does to the next one meets all alike. */
+/** Each round begins with another contender, so that the effect of one run on the next falls on all alike. */
 const rotated = <T>(list: readonly T[], by: number): readonly T[] => [
   ...list.slice(by % list.length),
   ...list.slice(0, by % list.length),

@@ -28,7 +28,7 @@ export function measuredPart(report: Report): string {
     '|---|---|---|---|',
     ...report.bars.map(barLine),
     '',
-    `The p99 is that of ${numberText(report.latency.perSecond)} entries a second, half the measured peak. Its control had ${report.latency.controlP99Ms} ms. \`validate\` states ${circumstances.budgetMiB} MiB for the memory.`,
+    `The p99 is that of ${numberText(report.latency.perSecond)} entries a second, half the measured peak. The control, a bare XADD and XREADGROUP, had ${report.latency.controlP99Ms} ms. \`validate\` states ${circumstances.budgetMiB} MiB for the memory.`,
     '',
     '### Contenders',
     '',

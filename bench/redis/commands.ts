@@ -19,7 +19,7 @@ export interface BatchCost {
   readonly at: Place
   readonly batch: number
   readonly longestMs: number
-  /** The longest MULTI, to be exact the mean of those of this batch; 0 without one. */
+  /** Mean time of this batch's MULTIs, in place of the longest, which is not measured; 0 without one. */
   readonly transactionMs: number
   /** NaN where the server does not count its main thread. */
   readonly cpuMicrosecondsPerEntry: number

@@ -55,7 +55,7 @@ export async function countExecutions(
     },
     async close() {
       await worker.close(true)
-      // So does its pause of 5 s after a stalled check that failed, and nothing ends that one.
+      // BullMQ's pause of 5 s after a failed stalled check also outlives close(), and nothing ends it.
       await worker['stalledCheckerPromise']
     },
   }

@@ -61,7 +61,7 @@ export async function tryHostile(scope: Scope, { seconds, seed, progress }: Host
   }
 }
 
-/** Until then, or until there were enough, whichever comes later; not for longer than twice the time. */
+/** Tries inputs for `forMs`, or until there were enough of them, whichever is later; for twice `forMs` at most. */
 async function tryInThread(scope: Scope, seed: number, forMs: number): Promise<TriedKinds> {
   const worker = new Worker(new URL('./hostilethread.ts', import.meta.url), {
     workerData: { seed, forMs, least: forMs >= 600_000 ? leastInputs : 0 },

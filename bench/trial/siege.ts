@@ -37,7 +37,7 @@ interface SiegeResult {
 }
 
 interface SiegeOptions {
-  /** From when all stands. */
+  /** Counted from when everything is set up. */
   readonly forMs: number
   readonly seed: number
   readonly progress: (line: string) => void

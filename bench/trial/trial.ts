@@ -4,7 +4,7 @@
  *
  * Redis writes its append-only file with `appendfsync always`: every answered write is on disk, so a kill loses no promised
  * entry. With `everysec` a killed Redis may come back without its last second, since Redis writes late while a sync is under way.
- * A confirmed XADD could then be gone. No consumer can prevent that loss, and it would hide losses that one can.
+ * A confirmed XADD could then be gone. No consumer can prevent that loss, and it would hide losses that a consumer can prevent.
  */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -124,7 +124,8 @@ export async function runTrial(scope: Scope, options: TrialOptions): Promise<Tri
     const [mark, life] = await Promise.all([queue.get(marks.mark(key)), queue.pttl(marks.mark(key))])
     options.progress(`more than one job of ${key}; its mark is of entry ${mark}, for ${life} ms more`)
   }
-  // A broken entry whose reply was lost is there twice: at least, not exactly, one dead letter for each that was offered.
+  // A broken entry whose reply was lost is in the stream twice. So each that was offered must have at least one dead letter, not
+  // exactly one.
   const complete = drained && records.length - double - innocent >= broken
   return {
     // Where nothing was accepted nothing was tried.
@@ -154,7 +155,7 @@ function environmentOf(path: PathKind): Readonly<Record<string, string>> {
   return path === 'Portable' ? { NODE_OPTIONS: `--import ${join(projectRoot, 'test', 'paths', 'altered.ts')}` } : {}
 }
 
-/** Short times, so that much happens; a ceiling that repeated kills don't reach. */
+/** Short times, so that much happens; a `maxDeliveries` that repeated kills do not reach. */
 function trialDocument(url: string, queueUrl: string | undefined) {
   const document = pipelineDocument(url)
   const { sink, source, ...spec } = document.spec

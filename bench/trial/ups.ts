@@ -112,7 +112,7 @@ async function startLane(scope: Scope, random: () => number): Promise<Lane> {
   }
 }
 
-/** Short times, a queue without a worker that never fills, and a ceiling that repeated kills do not reach. */
+/** Short times, a queue that has no worker and never counts as full, and a `maxDeliveries` that repeated kills do not reach. */
 function document(url: string, stream: string, group: string, queue: string) {
   return {
     apiVersion: 'streampipeline.dev/v1alpha1',

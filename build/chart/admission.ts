@@ -93,7 +93,7 @@ spec:
         resources: [streampipelines]
         scope: '*'
   matchConditions:
-    # Labels, annotations and finalizers of what is older than a limit may still change.
+    # Labels, annotations and finalizers of a pipeline that is older than a limit may still change.
     - name: spec-changes
       expression: request.operation == 'CREATE' || object.spec != oldObject.spec
   variables:

@@ -52,7 +52,7 @@ const promises: readonly AlertRule[] = [
     'StreamPipelinePromiseBurningFast',
     'critical',
     'Many entries are late',
-    `Late entries of ${pipeline} use up the error budget at {{ $value | humanize }} times its rate.`,
+    `Late entries of ${pipeline} use up the error budget {{ $value | humanize }} times as fast as promised.`,
     `${burn('%burnFastLong%')} > %fastBurn% and ${burn('%burnFastShort%')} > %fastBurn%`,
     '%soon%',
   ),
@@ -60,7 +60,7 @@ const promises: readonly AlertRule[] = [
     'StreamPipelinePromiseBurningSlowly',
     'warning',
     'Some entries are late, for hours',
-    `Late entries of ${pipeline} use up the error budget at {{ $value | humanize }} times its rate.`,
+    `Late entries of ${pipeline} use up the error budget {{ $value | humanize }} times as fast as promised.`,
     `${burn('%burnSlowLong%')} > %slowBurn% and ${burn('%burnSlowShort%')} > %slowBurn%`,
     // A new series has no long past: a few late entries at a start would be all there is.
     '%long%',
@@ -149,7 +149,7 @@ const health: readonly AlertRule[] = [
     'StreamPipelineAtMaximum',
     'warning',
     'A pipeline needs all the consumers it may have, for long',
-    `${pipeline} has run at scaling.maxReplicas ({{ $value }}) for the whole time. There is no room for more load.`,
+    `${pipeline} has run at scaling.maxReplicas ({{ $value }}) all that time. There is no room for more load.`,
     'max by (namespace, pipeline) (streampipeline_desired_replicas) >= max by (namespace, pipeline) (streampipeline_max_replicas) > ' +
       'max by (namespace, pipeline) (streampipeline_min_replicas)',
     '%atMaximum%',
@@ -206,7 +206,7 @@ const operator: readonly AlertRule[] = [
     'critical',
     'No operator pod leads',
     'Pipelines keep moving entries, but nothing is scaled, repaired or reported.',
-    // A release each: the leader of one does nothing for another. Where there is not one series, there is no release to group by.
+    // One result per release: the leader of one does nothing for another. Without any series there is no release to group by.
     'sum by (namespace, job) (leader_election_master_status{name="streampipeline"}) < 1 or ' +
       'absent(leader_election_master_status{name="streampipeline"})',
     '%soon%',

@@ -69,7 +69,7 @@ function chartManifest(version: string): object {
   }
 }
 
-/** The icon itself: its owner could change an address on the network. */
+/** The icon itself, as a data URI: the content at an address could change. */
 const iconAddress = () => `data:image/svg+xml;base64,${readFileSync(join(root, chart, 'icon.svg')).toString('base64')}`
 
 function valuesYaml(fields: Fields, indent = ''): string {

@@ -236,7 +236,7 @@ export const values: Readonly<Record<string, Value | ValueGroup>> = {
       ...Object.fromEntries(listLimits.map((limit) => [limit.value, limitList(limit)])),
       restrictedPods: flag('Refuse pods that violate the pod security standard `restricted`.', false),
       localRedis: value(
-        'Whether Redis may be at the operator’s own host or link, or at a cloud’s metadata service: `allow` or `refuse`.',
+        'Whether Redis may be at a loopback or link-local address of the operator, or at a cloud’s metadata service: `allow` or `refuse`.',
         'refuse',
         {
           enum: ['allow', 'refuse'],
@@ -245,7 +245,7 @@ export const values: Readonly<Record<string, Value | ValueGroup>> = {
       secretLabel: text('Label (`KEY` or `KEY=VALUE`) that a Secret must have before a pipeline may name it; empty: none.', '', {
         pattern: '^[A-Za-z0-9./_-]*(=[A-Za-z0-9._-]*)?$',
       }),
-      manyTeams: flag('Leave details about servers that are not Redis out of status. The operator logs them.', false),
+      manyTeams: flag('Keep details about servers that do not speak as Redis out of the status. The operator logs them.', false),
     },
   ),
   metrics: group('Metrics for Prometheus.', {

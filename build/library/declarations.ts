@@ -15,12 +15,12 @@ export interface Member {
 
 export interface Declaration {
   readonly name: string
-  /** `class` is one of interfaces' form. */
+  /** A class is listed in the form of an interface. */
   readonly kind: 'function' | 'interface' | 'type'
   /** As a caller writes it: the call of a function, the name of a type with its parameters. */
   readonly head: string
   readonly doc: string
-  /** Name of what an interface has beside its own members. */
+  /** Name of the interface that it extends. */
   readonly beyond: string | undefined
   readonly members: readonly Member[]
   /** Of a type: what it stands for. */
@@ -43,7 +43,7 @@ export function libraryExports(): readonly Declaration[] {
 
 function declared(name: string, file: string): Declaration {
   const source = readFileSync(join(root, file), 'utf8')
-  // A function that its first call loads has the type and the docstring of the one that it calls.
+  // A function that loads another at its first call has the type and the docstring of that one.
   const [, behind] = new RegExp(`^export const ${name}: typeof import\\('([^']+)'\\)\\.${name} =`, 'm').exec(source) ?? []
   if (behind !== undefined) return declared(name, posix.join(posix.dirname(file), behind))
   const lines = source.split('\n')

@@ -66,7 +66,7 @@ function compile(folder: string, sources: readonly string[]): void {
   if (status !== 0) throw new Error('the sources do not compile')
 }
 
-/** The compiler writes out the type of a constant, where it would repeat an alias by its name. */
+/** For a constant the compiler writes the type out; for an alias it would only repeat the name. */
 const written = `type Plain<T> = T extends string | number | boolean | null | undefined
   ? T
   : T extends (infer Member)[]

@@ -1,6 +1,6 @@
 /**
- * The chart's package. helm stamps one with the time of its making; a package made by tar is the same to it. Where the address of
- * the repository is known, the package names it as home and source.
+ * The chart's package. helm stamps a package with the time of its making. So tar makes it, which helm accepts as well. Where the
+ * address of the repository is known, the package names it as home and source.
  */
 import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'

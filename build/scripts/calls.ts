@@ -155,7 +155,7 @@ function composedCall(header: Header, type: string, reply: string): string {
   const { statements, keys, args } = sent(header)
   return `export type ${type} = (connection: RedisConnection${parametersOf(header, type)}) => Promise<${reply}>
 
-/** ${summary} Throws catalogued errors. @param bull BullMQ's own text, where it goes */
+/** ${summary} Throws catalogued errors. @param bull the texts of BullMQ that the script includes */
 export function ${name}With(bull: BullTexts): ${type} {
   const script = defineScript('${name}', withBullTexts(${name}Lua, bull))
   return (connection${header.keys.length > 0 ? ', keys' : ''}${header.args.length > 0 ? ', args' : ''}) => {

@@ -55,7 +55,7 @@ export function luaOf({ header, includes, body }: Source, parts: Parts): Lua {
 
 export const partOf = (name: string, parts: Parts): string => sent(parts.part(name).body, parts)
 
-/** The text as a server gets it: with its tables, without comments and empty lines. Its last line ends. */
+/** The text as a server gets it: with its tables, without comments and empty lines. It ends with a line break. */
 function sent(text: string, parts: Parts): string {
   const filled = `${text.trimEnd()}\n`.replaceAll(/^.*-- @table (\w+)$/gm, (_, name: string) => parts.table(name))
   return filled.replaceAll(/^\s*--(?! @bullmq).*\n/gm, '').replaceAll(/\n{2,}/g, '\n')

@@ -62,11 +62,11 @@ export function registerOperator(program: Command): void {
     .addOption(
       new Option(
         '--local-redis <which>',
-        'whether Redis may be at the operator’s own host or link, or at a metadata service (default: refuse in a pod, else allow)',
+        'whether Redis may be at a loopback or link-local address, or at a metadata service (default: refuse in a pod, else allow)',
       ).choices(['allow', 'refuse']),
     )
     .option('--secret-label <label>', 'label, KEY or KEY=VALUE, that a Secret must have before a pipeline may name it')
-    .option('--many-teams', 'leave details about servers that are not Redis out of status')
+    .option('--many-teams', 'keep details about servers that do not speak as Redis out of the status')
     .addOption(
       new Option('--log-level <level>', 'lowest level to log').choices(['debug', 'info', 'warn', 'error']).default('info'),
     )

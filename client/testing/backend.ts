@@ -24,7 +24,7 @@ export interface Backend {
   forward(item: ForwardItem): 'forwarded' | 'duplicate'
   /** Settles what is unread. */
   consume(): Consumed
-  /** Has a job that BullMQ gave up become a dead letter. */
+  /** Makes a dead letter of a job that BullMQ gave up. */
   capture(job: StoredJob): void
   /** Puts the entry of a dead letter back into the stream. */
   replay(id: string): TestReplay

@@ -52,7 +52,7 @@ export interface TestPipeline<Payload extends object> {
   readonly config: DispatchConfig
   /** The interface of `createDispatcher`. `waitFor` begins with what is due, as `drain` does. */
   readonly dispatcher: Dispatcher<Payload>
-  /** Has these handlers run the jobs, in place of earlier ones. */
+  /** From now on these handlers run the jobs, in place of earlier ones. */
   worker<Result>(
     execute: Handler<Payload, Result> | Handlers<Payload, Result>,
     options?: TestWorkerOptions<Payload>,

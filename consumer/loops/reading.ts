@@ -52,7 +52,8 @@ async function readInto(parts: ReadingParts, free: () => void): Promise<void> {
     parts.clock.now(),
   )
   if (entries.length === 0) free()
-  // Later in this turn, so that the next read is sent first. Behind this batch, Redis would have nothing to do while the batch is decoded.
+  // Later in this turn, so that the next read is sent first. A read sent only after this batch is decoded would leave Redis idle
+  // meanwhile.
   else setImmediate(() => void parts.settle(entries).then(free, parts.crash))
 }
 

@@ -1,6 +1,6 @@
 /**
- * How many requests have come by when. The pace is a steady trickle with bursts, as when a new satellite pass is published and
- * every farm is run again. A burst is more than one consumer clears within the quick start's target age.
+ * How many requests have arrived by a given time. The pace is a steady trickle with bursts, as when a new satellite pass is
+ * published and every farm is run again. A burst is more than one consumer clears within the quick start's target age.
  */
 
 const steadyPerSecond = 60

@@ -108,7 +108,7 @@ export function createApplier(transport: Transport, manager: string, clock: Pick
         refuseContest(id, entry, request)
         refuseFight(id, request)
       }
-      // The state before the apply shows another writer's changes of the same content.
+      // If our content is that of before, another writer made the difference: the state before the apply shows it.
       const before = isChanged && entry.hash === hash ? await readLive(transport, request, signal) : undefined
       if (entry === undefined && cached !== undefined && isOwnedBy(cached, owner) && isAsApplied(cached, desired, hash)) {
         ledger.note(id, cached, owner, hash)

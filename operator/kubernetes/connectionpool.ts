@@ -52,7 +52,7 @@ export function createConnectionPool(source: CredentialSource, timeoutMs: number
   function connectionsFor(current: Credentials): Connections {
     if (closed !== undefined) throw failure('KubernetesUnreachable', { detail: `${current.server}: the operator stops` })
     const protocol = http1Only.has(current.server) ? 'http/1.1' : 'h2'
-    // The same object is asked with for seconds: its PEMs are not gone through at every request.
+    // Requests pass the same object for some seconds, so its PEMs are not gone through at every request.
     if (connections?.of[0] === current && connections.of[1] === protocol) return connections.held
     const of = [current, protocol] as const
     const fingerprint = JSON.stringify([current.server, current.proxy, current.tls, protocol])

@@ -36,7 +36,7 @@ export class OnlyHttp1 extends Error {}
 /** Below the API server's default of 100 streams per connection. */
 const streamsPerConnection = 90
 const headersTimeout = 30_000
-/** Between two renewals of the Lease nothing may be sent: a handshake each time is more than the request. */
+/** Often nothing is sent between two renewals of the Lease. A handshake for each would cost more than the request. */
 const idleMs = 300_000
 
 /** @param timeoutMs longest silence within the answer to a request; a watch may be silent, since the server and pings show its end */

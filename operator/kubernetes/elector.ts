@@ -96,7 +96,7 @@ async function elect(candidate: Candidate, stop: AbortSignal, lead: Lead): Promi
         if (stop.aborted) break
         onFailure(asFailure(thrown))
       }
-      // An answer that came too late is no term of office: the time counts from before it was asked for.
+      // A claim whose answer came too late begins no term: the term counts from before the request was sent.
       if (acquired && clock.now() < startedMs + renewDeadlineMs) {
         await serve(candidate, startedMs, stop, lead)
         continue
@@ -116,8 +116,8 @@ async function elect(candidate: Candidate, stop: AbortSignal, lead: Lead): Promi
 }
 
 /**
- * The end of a Lease is awaited without jitter: of two that come at once the server refuses one. One that could be taken already was tried
- * for just now.
+ * The end of a Lease is awaited without jitter: of two that come at once the server refuses one. A Lease that could be taken
+ * already was tried just now.
  */
 function nextTryInMs({ clock, lease, retryMs }: Candidate): number {
   const expiresMs = lease.seen === undefined ? 0 : takeableInMs(lease.seen, clock.now())
@@ -184,8 +184,8 @@ async function keep(candidate: Candidate, acquiredAtMs: number, until: AbortSign
 }
 
 /**
- * Best effort for two seconds: without it the others wait for the Lease's duration. An interrupted write may have arrived. The next one then
- * meets a conflict, and a look decides.
+ * Best effort for two seconds: without it the others wait for the Lease's duration. An interrupted write may have arrived. The next
+ * write then meets a conflict, and another read of the Lease decides.
  */
 async function release({ clock, lease, identity, onFailure }: Candidate): Promise<void> {
   const deadline = new AbortController()

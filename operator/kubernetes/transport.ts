@@ -50,7 +50,7 @@ export function createTransport(source: CredentialSource, options: TransportOpti
   const onResponse = options.onResponse ?? (() => {})
   const pool = createConnectionPool(source, timeoutMs)
 
-  /** @param through which of the connections, asked again where the first answer was OnlyHttp1 */
+  /** @param through chooses the connection. It is called again if the first answer was OnlyHttp1 */
   async function send(request: KubernetesRequest, through: (c: Connections) => Dispatcher, signal: AbortSignal) {
     const current = await pool.credentials()
     const body = request.body === undefined ? undefined : JSON.stringify(request.body)

@@ -167,7 +167,7 @@ export const families: readonly Family[] = [
   ),
   sampled(
     'redis_stream_retention_pinned_seconds',
-    'Time for which retention has waited for one pending or unread entry: it and later ones stay in the stream. 0 without such an entry.',
+    'Time for which one pending or unread entry has held up retention. That entry and all later ones stay in the stream. 0 without such an entry.',
     ({ atMs, pin }) => (pin === undefined ? 0 : Math.max(0, atMs - pin.sinceMs) / 1000),
   ),
   sampled(

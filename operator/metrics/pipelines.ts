@@ -11,7 +11,7 @@ import { type Counts, families, type PipelineReading } from './families.ts'
 export interface PipelineMetrics {
   looked(key: string, observation: Observation, tookMs: number): void
   forgotten(key: string): void
-  /** Where readings come from at a scrape; none: nothing is reported, as of a standby. */
+  /** Where readings come from at a scrape; undefined: nothing is reported, as on a standby. */
   read(source: (() => readonly PipelineReading[]) | undefined): void
   /** In the text format of Prometheus. Lets other work in between, so that no scrape holds the loop for long. */
   text(): Promise<string>

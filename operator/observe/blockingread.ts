@@ -7,8 +7,8 @@
  *   Reading  blocked, for some seconds at a time. `end` ends it early by CLIENT UNBLOCK; where the user may not do that, reads are shorter.
  *            Left by the reply, to Open, and by `hangUp`.
  *
- * The reader needs no entry's bytes, but XREAD sends them. A reply larger than a wake-up may be is cut off (RedisReplyRefused), and its
- * connection is closed. The reader then asks for entry ids alone, on the observer's connection.
+ * The reader needs no entry's bytes, but XREAD sends them. A reply beyond the size of a wake-up is cut off (RedisReplyRefused), and
+ * its connection is closed. The reader then asks for entry ids alone, on the observer's connection.
  *
  * If Redis refuses the read (no right to XREAD, a key of another type), the streams are tried one by one.
  */

@@ -23,7 +23,9 @@ export interface RedisLease {
   readonly address: RedisAddress
   /** Equal for equal addresses; holds no secret. */
   readonly id: string
-  /** Looks over this connection: a thousand that begin together would outlast the time limit of their own commands. */
+  /**
+   * Limits the looks that share this connection: a thousand that begin together would outlast the time limit of their own commands.
+   */
   readonly looks: Semaphore
   /**
    * Whether the server takes writes and is set up as it must be; asked once every two seconds for all that look over this connection.

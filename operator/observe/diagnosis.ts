@@ -1,6 +1,6 @@
 /**
- * From what a look at Redis failed with to what a person has to change. A reply such as WRONGTYPE or MOVED names neither the key
- * nor the field of the spec; asking once more finds them.
+ * Turns the failure of a look at Redis into the change that a person has to make. A reply such as WRONGTYPE or MOVED names neither
+ * the key nor the field of the spec; asking once more finds them.
  */
 import { Cluster, Redis } from 'ioredis'
 import type { CompiledPipeline } from '../../api/compiled.ts'

@@ -19,7 +19,7 @@ export function idlePipelineOf(
   observation: Observation,
 ): IdlePipeline | undefined {
   if (observation.kind !== 'Seen' || observation.decision.replicas > 0 || suspend) return undefined
-  // Under Direct a late entry un-drains, also where a person sets the number.
+  // Under Direct a late entry brings a consumer back, also where a person sets the number.
   if (scaling.policy === 'Manual' && mode === 'Stream') return undefined
   const { lastId } = observation.sample
   return lastId === undefined ? undefined : { stream: source.stream, afterId: lastId }
@@ -58,7 +58,8 @@ export function wokenBy(reply: unknown, idlePipelines: ReadonlyMap<string, IdleP
     if (Array.isArray(item) && typeof item[0] === 'string') arrived.add(item[0])
     else if (at % 2 === 0) arrived.add(item)
   }
-  // Where several sleep on a stream, an entry new to one may be known to another, for whom a later one may have come: all look.
+  // Several pipelines may sleep on one stream. An entry that is new to one may be known to another, which may have got a later
+  // entry. So all of them look.
   return [...idlePipelines].filter(([, { stream }]) => arrived.has(stream)).map(([key]) => key)
 }
 

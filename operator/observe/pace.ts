@@ -15,7 +15,10 @@ export function pauseMs(everyMs: number, failures: number, isFirst: boolean, ran
   return everyMs * spread * slowness(failures)
 }
 
-/** Ended before it began, it does not begin. Signals would do, but each look would leave several, finalizers and all, to be collected. */
+/**
+ * A pause that is ended before it begins does not begin. Signals would do, but each look would leave several, finalizers and all,
+ * to be collected.
+ */
 export function createPause(clock: Pick<Clock, 'after'>) {
   let ended = false
   let wake = () => {}

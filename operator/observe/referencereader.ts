@@ -159,7 +159,8 @@ export function createReferenceReader(
     const reading = readingOf(namespace, reference)
     const now = clock.now()
     const isFresh = reading.answer !== undefined && now - reading.answer.atMs < maxAgeMs
-    // A read under way is young enough, unless the caller wants a younger answer. An API server that hangs would collect these.
+    // A read under way is young enough, unless the caller wants a younger answer. Otherwise such reads would pile up at an API
+    // server that hangs.
     const isEnough = now - reading.askedMs < Math.max(1, maxAgeMs) || reading.reads >= mostReads
     if (reading.underway !== undefined && isEnough) await answered(reading, reading.underway)
     else if (!isFresh && now >= (reading.doubt?.againMs ?? now)) {

@@ -90,7 +90,7 @@ export function createWaker({ clock, lease, onWake }: WakerParts): Waker {
   }
 
   function wake(key: string, armed: ReadonlyMap<string, IdlePipeline>): void {
-    // Looked at meanwhile, it knows of an entry that came before; a later one wakes it in the next read.
+    // The pipeline was looked at meanwhile, and that look saw any earlier entry. A later entry wakes it in the next read.
     if (idlePipelines.get(key) !== armed.get(key)) return
     if (idlePipelines.delete(key)) onWake(key)
   }
@@ -115,7 +115,7 @@ export function createWaker({ clock, lease, onWake }: WakerParts): Waker {
       if (refused.isFresh(key)) return
       refused.delete(key)
       const before = idlePipelines.get(key)
-      // The read under way waits for it already, from an id that wakes it for the same entries.
+      // The read under way waits for this pipeline already, from an id at which the same entries wake it.
       if (before?.stream === idlePipeline.stream) return
       idlePipelines.set(key, idlePipeline)
       incomplete = true

@@ -236,7 +236,7 @@ export const policyRules: readonly PolicyRule[] = [
     limit: 'restrictedPods',
     field: 'spec.consumer.annotations',
     expression: "!variables.annotations.exists(k, k.startsWith('container.apparmor.security.beta.kubernetes.io/'))",
-    detail: 'an AppArmor profile is named in securityContext.appArmorProfile',
+    detail: 'name an AppArmor profile in securityContext.appArmorProfile instead',
   },
   {
     limit: 'redisHosts',
@@ -256,7 +256,7 @@ export const policyRules: readonly PolicyRule[] = [
     limit: 'localRedis',
     field: 'spec.redis and spec.sink.bullmq.redis',
     expression: `variables.hosts.all(h, h != 'localhost' && !h.endsWith('.localhost') && !${oddAddress} && (!${isLiteral} || !${listLiteral(localNetworks)}.exists(n, cidr(n).containsIP(h))))`,
-    detail: 'a host may not be an address of the operator’s own host or link, or of a metadata service',
+    detail: 'a host may not be a loopback or link-local address of the operator, or a metadata service',
   },
   {
     limit: 'signingSecret',

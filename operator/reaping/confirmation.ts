@@ -41,7 +41,7 @@ interface Bucket {
   readonly atMs: number
 }
 
-/** A question under way. Each uid has one, since the pod was registered before it began. */
+/** A question under way. One for each uid is enough for all that ask: the pod was registered before the question began. */
 interface Question {
   readonly askedMs: number
   readonly answer: Promise<boolean>

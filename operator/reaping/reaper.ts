@@ -45,7 +45,7 @@ type Verdict =
   | { readonly kind: 'Gone' }
   | { readonly kind: 'Vanished'; readonly as: VanishedConsumer }
 
-/** Those that the last look did not get to come first. */
+/** Those that the last look did not reach come first. */
 function turnOf(all: readonly Suspect[], first: string | undefined): readonly Suspect[] {
   const found = all.findIndex(({ uid }) => uid === first)
   const begin = Math.max(0, found)
@@ -157,7 +157,7 @@ function isNews(reaping: Reaping): boolean {
   return reaping.kind === 'Gone' || (reaping.kind === 'Released' && reaping.entries + reaping.trimmed > 0)
 }
 
-/** XCLAIM marks the name as just seen, so that for a while a look takes what the dead hold for held by the living. */
+/** XCLAIM marks the name as just seen, so for a while a look counts entries of dead consumers as held by living ones. */
 function orphanedWith(sample: Sample, vanished: readonly VanishedConsumer[]): number {
   const left = vanished.reduce((sum, { release, pending }) => sum + (release.kind === 'Awaited' ? 0 : pending), 0)
   return Math.max(sample.orphaned, Math.min(left, sample.pending) - sample.quarantined)

@@ -10,8 +10,8 @@
  * A Deployment that is paused or resumed after its deadline keeps the condition, so its rollout stays Stopped.
  *
  * Scaling moves `generation` as a template does. So the observed generation must reach that of the last write of the template, if known.
- * A Deployment that goes back to the template before, and made no pods in between, keeps `NewReplicaSetAvailable` of the first time. So a
- * condition that is as old as that shows nothing until every consumer was available once (record.ts).
+ * A Deployment may return to its previous template before another one made pods. It then keeps `NewReplicaSetAvailable` of that
+ * template's first rollout. So a condition that old proves nothing until every consumer was available once (record.ts).
  */
 import type { DeploymentObject } from '../plan/deployment.ts'
 import type { WrittenTemplate } from '../plan/observed.ts'

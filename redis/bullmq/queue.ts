@@ -26,7 +26,10 @@ export type BullScripts = ReadonlyMap<string, BullScript>
 export interface BullQueue {
   readonly queue: Queue
   readonly scripts: BullScripts
-  /** The text of the add for jobs of these options, where that adds them, and of the removal, for scripts that hold them. */
+  /**
+   * BullMQ's texts for a script that includes them: the removal's and, if BullMQ's own text adds the jobs, the add's for these
+   * options.
+   */
   textsFor(options: AddOptions, way: AddWay): BullTexts
   close(): Promise<void>
 }

@@ -104,7 +104,7 @@ function replyReader(socket: Duplex, connection: Redis, reading: ReplyReading): 
   const sinks = reading.takesEntries === true ? createEntrySinks() : undefined
   let refused = false
   let begunMs: number | undefined
-  /** Of the piece that is being read. */
+  /** Whether the piece that is being read has completed a reply. */
   let completed = false
 
   function refuse(error: StreamPipelineError): void {

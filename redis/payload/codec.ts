@@ -95,8 +95,8 @@ function checkKey({ idempotencyKey = [] }: CompiledPayload, plain: PayloadObject
 }
 
 /**
- * Whether a worker receives the given payload unchanged. A number, boolean, list or object where the schema allows text arrives as its
- * text, as before. Null is refused, since no reader could distinguish it from the text "null".
+ * Whether a worker receives the given payload unchanged. A number, boolean, list or object where the schema allows text arrives as
+ * its text. Null is refused, since no reader could distinguish it from the text "null".
  */
 function checkArrival(given: PayloadObject, data: PayloadObject, sure: boolean): void {
   for (const name of Object.keys(given)) {

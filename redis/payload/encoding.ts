@@ -88,7 +88,7 @@ function flatCopy(given: object): PayloadObject | undefined {
   const copy: Record<string, unknown> = {}
   for (const name of Object.keys(given)) {
     const value: unknown = Reflect.get(given, name)
-    // JSON writes -0 as 0. An assignment to __proto__ is none.
+    // JSON writes -0 as 0. An assignment to __proto__ would make no member.
     const isSame = typeof value === 'number' ? Number.isFinite(value) && !Object.is(value, -0) : isPlain(value)
     if (!isSame || name === '__proto__') return undefined
     copy[name] = value

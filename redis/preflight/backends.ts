@@ -58,7 +58,10 @@ function streamKeys({ source, deadLetter }: Pick<CompiledPipeline, 'source' | 'd
   ]
 }
 
-/** Of all pipelines that use it. Throws RedisUnfit, or why Redis could not be asked. */
+/**
+ * Checks the version and eviction policy of a server, once for all pipelines that use it. Throws RedisUnfit, or why Redis could not
+ * be asked.
+ */
 export async function checkServer(connection: RedisConnection): Promise<void> {
   // Only what is looked at, and one by one: a server that is too old takes no more at a time.
   const ask = () => Promise.all(['server', 'memory'].map((section) => connection.call('INFO', section)))

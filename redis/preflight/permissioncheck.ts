@@ -39,7 +39,7 @@ const inquiries = {
   queue: { Server: queueInquiry('Server'), Cluster: queueInquiry('Cluster') },
   operator: inquiry(({ only }) => only === 'Operator', everywhere),
   portable: inquiry(({ only }) => only === 'Portable', everywhere),
-  /** Beside all else that is done there: where everything is refused, it is the key that is missing. */
+  /** Asks for the ordinary rights of these places, too. If every command at a place is refused, the user lacks its key. */
   replay: inquiry(
     ({ only }) => only === undefined || only === 'Replay',
     (place) => !isQueuePlace(place),

@@ -99,7 +99,7 @@ function longCall(sha: string, keys: readonly string[], args: readonly ScriptArg
   }
 }
 
-/** Of a number of parts or a length as `$12\r\n`, and of the line end behind a text. */
+/** Most bytes around a part's text: a count or length such as `$12\r\n`, and the line end. */
 const mostAround = 16
 const [star, dollar, zero, carriageReturn, lineFeed] = [42, 36, 48, 13, 10]
 const noMore = { count: 0, parts: Buffer.alloc(0) }

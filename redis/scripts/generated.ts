@@ -1138,7 +1138,7 @@ return refused(removed) and removed or {'begun', former or ''}
 
 export type CancelRequest = (connection: RedisConnection, keys: CancelRequestKeys, args: CancelRequestArguments) => Promise<CancelRequestReply>
 
-/** Cancels a request whose job has not begun: its key is marked, so that no entry of it is forwarded, and its job is removed. The mark goes first. A forwarder that comes later finds it; one that came before has made the job that is removed here. A job that BullMQ does not remove keeps the mark that it had. Throws catalogued errors. @param bull BullMQ's own text, where it goes */
+/** Cancels a request whose job has not begun: its key is marked, so that no entry of it is forwarded, and its job is removed. The mark goes first. A forwarder that comes later finds it; one that came before has made the job that is removed here. A job that BullMQ does not remove keeps the mark that it had. Throws catalogued errors. @param bull the texts of BullMQ that the script includes */
 export function cancelRequestWith(bull: BullTexts): CancelRequest {
   const script = defineScript('cancelRequest', withBullTexts(cancelRequestLua, bull))
   return (connection, keys, args) => {
@@ -1218,7 +1218,7 @@ return refused(outcome) and outcome or {outcome}
 
 export type CaptureJob = (connection: RedisConnection, keys: CaptureJobKeys, args: CaptureJobArguments) => Promise<CaptureJobReply>
 
-/** Makes a failed job a dead letter and removes it, in one step; where stream and queue are together. The first write is the note `spRecorded`, still empty. If Redis refuses it, nothing has happened. If Redis takes the empty note, it also takes the full one after the record. Throws catalogued errors. @param bull BullMQ's own text, where it goes */
+/** Makes a failed job a dead letter and removes it, in one step; where stream and queue are together. The first write is the note `spRecorded`, still empty. If Redis refuses it, nothing has happened. If Redis takes the empty note, it also takes the full one after the record. Throws catalogued errors. @param bull the texts of BullMQ that the script includes */
 export function captureJobWith(bull: BullTexts): CaptureJob {
   const script = defineScript('captureJob', withBullTexts(captureJobLua, bull))
   return (connection, keys, args) => {
@@ -1438,7 +1438,7 @@ return refused(stop) and stop or {stop or 'clear'}
 
 export type ClearReplay = (connection: RedisConnection, keys: ClearReplayKeys, args: ClearReplayArguments) => Promise<ClearReplayReply>
 
-/** The queue's half of a replay, where the queue is elsewhere: removes what would swallow the new entry as a duplicate. Throws catalogued errors. @param bull BullMQ's own text, where it goes */
+/** The queue's half of a replay, where the queue is elsewhere: removes what would swallow the new entry as a duplicate. Throws catalogued errors. @param bull the texts of BullMQ that the script includes */
 export function clearReplayWith(bull: BullTexts): ClearReplay {
   const script = defineScript('clearReplay', withBullTexts(clearReplayLua, bull))
   return (connection, keys, args) => {
@@ -1806,7 +1806,7 @@ return {standingOf(queue, id, finishedOn) and 1 or 0}
 
 export type FailedJobStands = (connection: RedisConnection, keys: FailedJobStandsKeys, args: FailedJobStandsArguments) => Promise<FailedJobStandsReply>
 
-/** Whether a failed job is still to be captured; where the queue is elsewhere. Throws catalogued errors. @param bull BullMQ's own text, where it goes */
+/** Whether a failed job is still to be captured; where the queue is elsewhere. Throws catalogued errors. @param bull the texts of BullMQ that the script includes */
 export function failedJobStandsWith(bull: BullTexts): FailedJobStands {
   const script = defineScript('failedJobStands', withBullTexts(failedJobStandsLua, bull))
   return (connection, keys, args) => {
@@ -1890,7 +1890,7 @@ return {state.waiting + added, outcomes}
 
 export type ForwardJobs = (connection: RedisConnection, keys: ForwardJobsKeys, args: ForwardJobsArguments) => Promise<ForwardJobsReply>
 
-/** Forwards many items into the queue, without a stream: the queue's half of the split path, and Direct dispatch. Throws catalogued errors. @param bull BullMQ's own text, where it goes */
+/** Forwards many items into the queue, without a stream: the queue's half of the split path, and Direct dispatch. Throws catalogued errors. @param bull the texts of BullMQ that the script includes */
 export function forwardJobsWith(bull: BullTexts): ForwardJobs {
   const script = defineScript('forwardJobs', withBullTexts(forwardJobsLua, bull))
   return (connection, keys, args) => {
@@ -1923,7 +1923,7 @@ return {guarded}
 
 const guardJobsScript = defineScript('guardJobs', guardJobsLua)
 
-/** The portable path, first command of its MULTI: it blocks the following adds for keys that were marked since the last look. A forwarder may have stalled for longer than its lock lives. Another forwarder's job of the key may then have come, run and gone. BullMQ's add takes a hash in the place of the job for the job, and adds nothing. markJobs removes the hash in the same MULTI, so no client sees it. The script need not check the lock: a forwarder that adds also marks in the same step, and this script finds the mark. Appends it to a MULTI. */
+/** The portable path, first command of its MULTI: it blocks the following adds for keys that were marked since the last look. A forwarder may have stalled for longer than its lock lives. Another forwarder's job of the key may then have come, run and gone. If a hash is where the job would be, BullMQ's add takes it for the job, and adds nothing. markJobs removes the hash in the same MULTI, so no client sees it. The script need not check the lock: a forwarder that adds also marks in the same step, and this script finds the mark. Appends it to a MULTI. */
 export function guardJobs(multi: ChainableCommander, keys: GuardJobsKeys): void {
   guardJobsScript.queue(multi, [...keys.marks, ...keys.jobs], [keys.marks.length])
 }
@@ -2220,7 +2220,7 @@ return mayNotClear(queue, id, mark) or {standing}
 
 export type LookAtJob = (connection: RedisConnection, keys: LookAtJobKeys, args: LookAtJobArguments) => Promise<LookAtJobReply>
 
-/** How a job stands to a replay, where BullMQ's own interface has to remove it because its scripts are not known. Throws catalogued errors. @param bull BullMQ's own text, where it goes */
+/** How a job stands to a replay, where BullMQ's own interface has to remove it because its scripts are not known. Throws catalogued errors. @param bull the texts of BullMQ that the script includes */
 export function lookAtJobWith(bull: BullTexts): LookAtJob {
   const script = defineScript('lookAtJob', withBullTexts(lookAtJobLua, bull))
   return (connection, keys, args) => {
@@ -3089,7 +3089,7 @@ return {added}
 
 export type ReplayDeadLetter = (connection: RedisConnection, keys: ReplayDeadLetterKeys, args: ReplayDeadLetterArguments) => Promise<ReplayDeadLetterReply>
 
-/** A replay in one step, where stream and queue are together. Two at once give one new entry and one `gone`. Throws catalogued errors. @param bull BullMQ's own text, where it goes */
+/** A replay in one step, where stream and queue are together. Two at once give one new entry and one `gone`. Throws catalogued errors. @param bull the texts of BullMQ that the script includes */
 export function replayDeadLetterWith(bull: BullTexts): ReplayDeadLetter {
   const script = defineScript('replayDeadLetter', withBullTexts(replayDeadLetterLua, bull))
   return (connection, keys, args) => {
@@ -3715,7 +3715,7 @@ return {state.waiting + added, added < total and outcomes or {}, lettered}
 
 export type SettleAtomically = (connection: RedisConnection, keys: SettleAtomicallyKeys, args: SettleAtomicallyArguments) => Promise<SettleAtomicallyReply>
 
-/** The atomic path: forwards and dead-letters the entries of a piece of a batch, and acknowledges them, in one step. Entries that were read together are neighbours in the pending list, so one XPENDING answers for nearly all. The entries that it misses (entries of others in between, ids out of order) are looked up one by one. Throws catalogued errors. @param bull BullMQ's own text, where it goes */
+/** The atomic path: forwards and dead-letters the entries of a piece of a batch, and acknowledges them, in one step. Entries that were read together are neighbours in the pending list, so one XPENDING answers for nearly all. The entries that it misses (entries of others in between, ids out of order) are looked up one by one. Throws catalogued errors. @param bull the texts of BullMQ that the script includes */
 export function settleAtomicallyWith(bull: BullTexts): SettleAtomically {
   const script = defineScript('settleAtomically', withBullTexts(settleAtomicallyLua, bull))
   return (connection, keys, args) => {
@@ -3770,7 +3770,7 @@ return refused(outcome) and outcome or {outcome}
 
 export type TakeFailedJob = (connection: RedisConnection, keys: TakeFailedJobKeys, args: TakeFailedJobArguments) => Promise<TakeFailedJobReply>
 
-/** Removes a failed job that has been recorded, or notes in it that it was; where the queue is elsewhere. Throws catalogued errors. @param bull BullMQ's own text, where it goes */
+/** Removes a failed job that has been recorded, or notes in it that it was; where the queue is elsewhere. Throws catalogued errors. @param bull the texts of BullMQ that the script includes */
 export function takeFailedJobWith(bull: BullTexts): TakeFailedJob {
   const script = defineScript('takeFailedJob', withBullTexts(takeFailedJobLua, bull))
   return (connection, keys, args) => {

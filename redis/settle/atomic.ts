@@ -64,7 +64,7 @@ export function createAtomicPath(
     return { reply, final: steps.map(({ verdict }) => verdict) }
   }
 
-  /** Apart from the wait for the reply, which keeps alive all that its function holds. */
+  /** A function of its own: the one that waits for the reply keeps alive all that it holds. */
   const sendPiece = async (verdicts: readonly Disposition[], writer: Writer) => {
     const items = verdicts.flatMap((verdict) => (verdict.kind === 'Forward' ? [verdict.item] : []))
     const { calls, job } = await writer.composer.compose(items)

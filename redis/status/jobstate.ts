@@ -9,7 +9,7 @@ import { type ForwardTarget, queueKey } from '../placement.ts'
 
 export type JobState =
   | ('Waiting' | 'Prioritized' | 'Delayed' | 'WaitingChildren' | 'Active')
-  /** Its worker is gone: BullMQ moves the job back soon. */
+  /** Stalled: its worker is gone, and BullMQ moves the job back soon. */
   | ('Stalled' | 'Completed')
   /** Its last attempt failed. */
   | 'Failed'

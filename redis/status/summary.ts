@@ -54,7 +54,7 @@ export interface Gathered {
 
 export function summary(target: ForwardTarget, { hash, entry, queue, dead: records }: Gathered): RequestStatus {
   const { job, mark, forwardedAt } = queue
-  // A record is of this request while nothing came after it: a replay deletes it.
+  // A replay deletes the record. So a record that is there is the last that happened to this request.
   const [dead] = records.toSorted((a, b) => b.deadAt - a.deadAt)
   const duplicateOf = entry !== undefined && mark !== undefined && isEntryId(mark) && mark !== entry.id ? mark : undefined
   const current = { entry, job, dead, mark }

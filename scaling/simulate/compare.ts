@@ -78,7 +78,7 @@ export interface ScenarioResult extends BaselineResult {
   readonly loadReversalsPerHour: number
   readonly oracle: { readonly overTargetPercent: number; readonly replicaHours: number }
   readonly baselines: Readonly<Record<BaselineName, BaselineResult>>
-  /** Decisions that quarantined entries changed. */
+  /** Decisions changed by quarantined entries. */
   readonly poisonMoved: number
   readonly blindDecisions: number
   readonly blindShrinks: number

@@ -13,7 +13,7 @@ const stabilisationSeconds = 300
 
 interface Horizontal {
   /**
-   * @param ratio measured through wanted
+   * @param ratio the measured value divided by the wanted one
    * @param pods the ratio multiplies them
    */
   scale(current: number, ratio: number, pods: number, at: number): number

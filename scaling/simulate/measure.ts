@@ -70,9 +70,9 @@ export function mostUnready({ desired, ready }: Run): number {
 }
 
 export interface UselessPods {
-  /** Settled through what the cap allows, from five minutes after the overload began. */
+  /** Settled entries divided by those that the cap allows, from five minutes after the overload began. */
   readonly throughput: number
-  /** Mean replicas asked for, in the same time, through those that suffice for the cap. */
+  /** Mean number of requested replicas in that time, divided by the number that suffices for the cap. */
   readonly replicasOverUseful: number
 }
 

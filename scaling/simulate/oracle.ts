@@ -27,7 +27,7 @@ interface OracleRun {
 const slacks = [0.8, 0.6, 0.4] as const
 const extras = [1, 1.05, 1.12, 1.25] as const
 const frugalExtras = [1, 1.06] as const
-/** The cost of whole numbers above fractions, before fewer of them are tried now and then. */
+/** If rounding up costs more than this factor over fractions, an alternation of the whole numbers above and below is tried. */
 const roundingShare = 1.03
 /** Where something behind the replicas is the limit, a failed attempt that left so many late is not saved by more of them. */
 const hopeless = 0.5
@@ -77,7 +77,7 @@ function neededShares(scenario: Scenario, load: Load, slack: number, extra: numb
   })
 }
 
-/** Within the bounds, and no more than what is behind takes: more is of no use. */
+/** Within the bounds, and no more than the limit behind the consumers can use. */
 function whole({ scaling, downstream, queue, service, slots }: Scenario, replicas: number): number {
   const behind = Math.min(downstream?.perSecond ?? Number.POSITIVE_INFINITY, queue?.perSecond ?? Number.POSITIVE_INFINITY)
   const most = behind === Number.POSITIVE_INFINITY ? scaling.maxReplicas : Math.ceil((behind * service.mean) / slots)
@@ -156,8 +156,8 @@ function startedInTime({ startUp }: Scenario, needed: Float64Array): Float64Arra
 }
 
 /**
- * Whether any controller that does not know the future could keep the target. The judge knows the present load exactly, with a
- * fifth to spare, and requests the maximum as soon as anything has waited for two seconds.
+ * Whether any controller that does not know the future could keep the target. A reference controller shows it. It knows the present
+ * load exactly, keeps a fifth to spare, and requests the maximum as soon as anything has waited for two seconds.
  */
 export function runReference(scenario: Scenario, load: Load, seed: number): Run {
   const { scaling, service, slots } = scenario

@@ -171,7 +171,8 @@ function consumersOf({ pods, slots, at }: View, atMs: number): ConsumerSample[] 
       idleMs: 0,
       heartbeat: {
         uid,
-        // Every other is a second old. What it tells is of this moment all the same, two looks being as far apart as their beats.
+        // Every second heartbeat is dated a second back, but holds the values of this moment: looks are as far apart as beats, so
+        // intervals agree.
         at: atMs - (pod.id % 2) * 1000,
         state: pod.state,
         inFlight,

@@ -87,7 +87,7 @@ export function serve(cluster: Cluster, from: number, until: number): void {
     const fresh = backlog.head < arrivals.length ? (arrivals[backlog.head] as number) : Number.POSITIVE_INFINITY
     const takesAgain = again !== undefined && again.readyAt <= Math.max(free, fresh)
     const ready = Math.max(free, takesAgain ? again.readyAt : fresh)
-    // The queue is asked about the present second only: it is emptied as far as it was asked about.
+    // Callers ask about times of the present second only: the call also empties the queue up to that time.
     if (ready >= until) return
     const start = roomAt(cluster, ready)
     if (start >= until) return

@@ -46,8 +46,8 @@ function notes(results: readonly ScenarioResult[]): string[] {
   const over = sum(({ replicaHours }) => replicaHours) / sum(({ oracle }) => oracle.replicaHours)
   const bound = results.flatMap(({ name, uselessPods }) => (uselessPods === undefined ? [] : [{ name, ...uselessPods }]))
   return [
-    `late: entries taken later than the target. Baselines: late % / × oracle. * nothing was adjusted to it. Seeds: 1 to ${first.seeds}.`,
-    `All scenarios together: ${over.toFixed(2)} × the oracle's replica-hours. Decisions that quarantined entries changed: ${sum((r) => r.poisonMoved)}.`,
+    `late: entries taken later than the target. Baselines: late % / × oracle. *: the model was not tuned on this scenario. Seeds: 1 to ${first.seeds}.`,
+    `All scenarios together: ${over.toFixed(2)} × the oracle's replica-hours. Decisions changed by quarantined entries: ${sum((r) => r.poisonMoved)}.`,
     `Decisions without metrics: ${sum((r) => r.blindDecisions)}, of which ${sum((r) => r.blindShrinks)} took replicas away.`,
     ...(sum((r) => r.restarts) === 0
       ? []

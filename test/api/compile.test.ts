@@ -57,7 +57,7 @@ test('the smallest pipeline gets every default', () => {
   })
 })
 
-test('ways to Redis become one of four, references with the field that names them', () => {
+test('each way to Redis becomes one of four kinds, and a reference keeps the field that names it', () => {
   const secretKeyRef = { name: 's', key: 'k' }
   const reference = (field: string, kind = 'Secret') => ({ kind, name: 's', key: 'k', field })
   const rows: readonly (readonly [Json, object])[] = [

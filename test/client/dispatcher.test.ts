@@ -211,7 +211,10 @@ for (const { what, options, code, message } of [
   })
 }
 
-/** Whether the work ends before a timer of so long: that of a bound in it is due earlier, however long the process stood still. */
+/**
+ * Whether the work ends before a timer of `ms`. The work's own bound has an earlier timer, which fires first even after the process
+ * stood still.
+ */
 const endsWithin = (ms: number, work: Promise<unknown>) => Promise.race([work.then(() => true), delay(ms, false, { ref: false })])
 
 for (const mode of ['Stream', 'Direct'] as const) {

@@ -27,7 +27,7 @@ test('a held lock is refused to others, with what is left of it, until it is rel
   assert.equal(await redis.exists('refused'), 0)
 })
 
-// Lives of seconds: a holder that stands still for a whole one has lost the lock, and reports that.
+// The times to live are seconds: a holder that stands still for one of them has lost the lock, and reports that.
 test('it outlives its time to live by renewal', async () => {
   const redis = server.client()
   const { lock, losses } = await hold(redis, 'renewed', 4_000)
@@ -70,7 +70,7 @@ test('it is lost when Redis gives no answer for the whole of its life', async (t
   await lock.release()
 })
 
-test('its name keeps out of the queue’s own keys and in their slot', () => {
+test('its name is none of the queue’s own keys, and lies in their slot', () => {
   assert.equal(executionLock('bull', 'ndvi', 'e-1'), 'sp:{bull:ndvi}:exec:ndvi:e-1')
   assert.equal(executionLock('bull{ndvi:jobs}', 'ndvi', 'e-1'), 'sp:{ndvi:jobs}:exec:ndvi:e-1')
 })

@@ -26,7 +26,7 @@ const shortened = {
 
 /** Names of pipelines, each with its part in the drills. */
 export const names = {
-  /** Works, and gets what makes alerts of entries. */
+  /** At work; gets the entries that make alerts fire. */
   main: 'main',
   /** Its entries arrive late. Nobody else adds to it, or older ids would be refused. */
   late: 'late',

@@ -9,7 +9,7 @@ export interface Report {
   /** A line under the stage that runs. */
   note(text: string): void
   /**
-   * A figure for the table; with a bar, one that must hold: seconds only where the machine has nothing else to do (patience.ts).
+   * A figure for the table. With a bar it must keep the bar, in seconds only if the machine does nothing else (patience.ts).
    */
   measure(what: string, value: number, unit: string, bar?: number): void
   /** Notes a command and its output under a heading. */
@@ -81,7 +81,10 @@ export function createReport(): Report {
   }
 }
 
-/** The user knows what they applied, and describe prints it with every default: left out. So is which resolver this machine has. */
+/**
+ * The user knows what they applied, and describe prints it with every default: left out. The address of this machine's resolver is
+ * left out as well.
+ */
 function withoutSpec(text: string): string {
   return text.replace(/^Spec:\n(?: .*\n)+/m, 'Spec:\n  ...\n').replaceAll(/ on [0-9.]+:53\b/g, '')
 }

@@ -150,11 +150,14 @@ export interface RunningOperator {
   stop(): Promise<number>
 }
 
-/** In this process, as the user `operator`, in the namespaces where that has rights, looking at Redis often. */
-/** `npm test` bundles them once (test/run.ts), with the command line: each operator starts two, in a third of the processor time. */
+/**
+ * `npm test` bundles the programs behind the operator's wall once (test/run.ts), with the command line. Each operator starts two of
+ * them. As bundles they need a third of the processor time.
+ */
 const commandLine = process.env['STREAMPIPELINE_COMMAND_LINE']
 const bundledPrograms = commandLine === undefined ? {} : { programs: dirname(commandLine) }
 
+/** Starts an operator in this process, as the user `operator`, in the namespaces where that user has rights. It looks at Redis often. */
 export async function startOperator(
   scope: Scope,
   cluster: Cluster,

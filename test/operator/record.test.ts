@@ -45,7 +45,7 @@ test('a write that moves no generation changes no template, also where the cache
   assert.equal(templateWritten(trimmed, deployment(5, 'a', 2)), undefined)
 })
 
-test('the condition that stood before a template was written counts again once that template was whole', () => {
+test('the condition from before a template was written counts again once all pods of that template were available', () => {
   const before = deployment(4, 'b', 2, 'u', pods(4, 2, 2))
   const written = templateWritten(before, deployment(5, 'a', 2, 'u', pods(4, 2, 2)))
   assert.deepEqual(written, { uid: 'u', generation: 5, standingSince: since })

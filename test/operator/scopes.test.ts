@@ -87,7 +87,7 @@ test(
     await cluster.patch(kinds.pipelineType, 'farm', 'one', { spec: { source: { batchSize: 9 } } })
     await carriedOut('farm', 'one')
 
-    // Another namespace with a pipeline is whose claim comes first; neither is served by both.
+    // Another namespace with a pipeline belongs to the release that claims it first. Both serve no namespace together.
     await make('mill', 'two')
     await carriedOut('mill', 'two')
     assert.equal(await elder.stop(), 0)

@@ -1,6 +1,6 @@
 /**
- * Forms in which a schema types the fields of an entry. Each form has accepted and refused payloads. Where text and values differ
- * by other fields only, or not at all, it also has the outcome for an entry of a foreign producer.
+ * Forms in which a schema types the fields of an entry. Each form has accepted and refused payloads. If other fields alone show
+ * whether a field is a text, or nothing does, it also has the outcome for an entry of a foreign producer.
  */
 type Payload = Readonly<Record<string, unknown>>
 

@@ -61,7 +61,7 @@ describe('the arrival rate', () => {
     assert.ok(noise(1000) > 0.95 * noise(370))
   })
 
-  it('calls ten times the variance chance where entries come in tens', () => {
+  it('takes ten times the variance for chance where entries come in tens', () => {
     // 0, 1 or 2 clumps a tick, in no order.
     const clumps = (size: number) => arrivalRate(history(120, (tick) => size * (((tick * 7919) % 31) % 3))).noise
     const ratio = clumps(10) / clumps(1)

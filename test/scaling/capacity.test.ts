@@ -39,7 +39,7 @@ describe('what one replica clears', () => {
     assert.equal(perReplica({ marks: {} }, sample, 5), 25)
   })
 
-  it('rises where entries became clearly quicker since, and falls where they became slower only as far as chance', () => {
+  it('rises where entries became clearly quicker; where they became slower, falls no further than chance explains', () => {
     const capacity: Capacity = { marks: {}, perSecond: 10, serviceMs: 400 }
     const speed = (serviceMs: number) => perReplica(capacity, sampleWith({ consumers: consumers(1, { serviceMs }) }), 4)
     assert.deepEqual([speed(200), speed(400), speed(800)], [20, 10, 9])
@@ -55,7 +55,7 @@ describe('what one replica clears', () => {
     assert.deepEqual([speed(10.5, 100), speed(9.5, 100), speed(8, 100), speed(8, 10_000)], [10, 10, 8.8, 8.08])
   })
 
-  it('counts a stretch only if what waited at its beginning could hardly be cleared within', () => {
+  it('counts a stretch only if what waited at its beginning could hardly be cleared during it', () => {
     const learned = (waiting: number): Capacity => {
       let capacity: Capacity = { marks: {} }
       for (let tick = 0; tick <= 10; tick++) {

@@ -45,14 +45,14 @@ const rows: readonly Row[] = [
     reason: /^oldest 41s > 30s target; 3 pods clear 300\/s, arrivals 150\/s: 4$/,
   },
   {
-    name: 'a young backlog that what runs clears in time adds nothing',
+    name: 'a young backlog adds no replicas if the running ones clear it in time',
     state: { replicas: 2, ...knows, ...arriving(100) },
     sample: { entriesAdded: 6_000, undelivered: 200, undeliveredAgeMs: 1_000, consumers: consumers(2) },
     replicas: 2,
     reason: /hold$/,
   },
   {
-    name: 'a young backlog that what runs cannot clear in time grows before anything is late',
+    name: 'a young backlog that the running replicas cannot clear in time adds replicas before anything is late',
     state: { replicas: 1, ...knows },
     sample: { undelivered: 6_000, undeliveredAgeMs: 1_000, consumers: consumers(1) },
     replicas: 4,
@@ -176,7 +176,7 @@ const rows: readonly Row[] = [
     limitedBy: 'ScaleDown',
   },
   {
-    name: 'without scaleDownDelay keeps what was needed for four starts and drains',
+    name: 'without scaleDownDelay keeps a needed number for as long as four starts and drains take',
     state: { replicas: 4, ...knows, startUp: { typicalMs: 15_000 }, wanted: [{ atMs: 945_000, replicas: 4 }] },
     sample: { consumers: consumers(4) },
     policy: { scaleDownDelayMs: undefined },

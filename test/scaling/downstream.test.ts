@@ -77,7 +77,7 @@ describe('a limit behind the consumers', () => {
     assert.deepEqual(seen, { ...trimming, best: seen.best })
   })
 
-  it('takes a first cut back that cost a lot: jobs merely became heavier', () => {
+  it('takes back a first cut if it cost a lot: jobs merely became heavier', () => {
     const seen = after(trimming, [{ ready: 15, perSecond: 38 }])
     assert.equal(seen.kind, 'Watching')
     assert.ok(seen.kind === 'Watching' && seen.quietUntilMs !== undefined)
@@ -105,7 +105,7 @@ describe('a limit behind the consumers', () => {
 
   const idling: Downstream = { kind: 'Held', replicas: 12, perSecond: 50, alone: 5, sinceMs: 1_000_000, waitMs: 1_200_000 }
 
-  it('is over where those that idled for it work', () => {
+  it('is over once the replicas that idled because of it work again', () => {
     assert.equal(after(idling, [{ ready: 12, perSecond: 60, seconds: 305 }]).kind, 'Watching')
   })
 

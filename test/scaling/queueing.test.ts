@@ -44,7 +44,7 @@ describe('room for chance', () => {
     assert.ok(room(0.3, 1 / 10) > 2)
   })
 
-  it('lets entries wait for as long in 2 % of the time, for any load, and grows with it', () => {
+  it('lets at most 2 % of the entries wait longer than given, at any load, and grows with the load', () => {
     fc.assert(
       fc.property(
         fc.double({ min: 0.001, max: 10_000, noNaN: true }),

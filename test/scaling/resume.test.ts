@@ -48,7 +48,7 @@ describe('a state that another process left', () => {
     assert.deepEqual([replicas(990_000), replicas(800_000), replicas(2_000_000)], [5, 3, 3])
   })
 
-  it('is gone on with where another process decided more during a silence', () => {
+  it('goes on from the larger number that another process decided during a silence', () => {
     const sample = sampleWith({ consumers: consumers(10) })
     const policy = policyWith({ currentReplicas: 10, maxReplicas: 20 })
     const decided = (atMs: number) =>

@@ -4,7 +4,7 @@ import { describe, it } from 'node:test'
 import { isDue, parseScalingState } from '../../scaling/storedstate.ts'
 import { stateWith } from './builders.ts'
 
-/** As the release before three numbers were kept apart wrote it. */
+/** As written by the last release that did not keep three numbers apart. */
 const old = {
   version: 1,
   atMs: 1_000_000,

@@ -13,8 +13,8 @@ import { eventually } from './wait.ts'
 const sources = join(projectRoot, 'cli', 'main.ts')
 
 /**
- * `npm test` bundles the command line once (test/run.ts). A test that runs alone takes the sources, and so does one that imports a module
- * before it: that module changes others, which a bundle has inside.
+ * `npm test` bundles the command line once (test/run.ts). A test that runs alone takes the sources, and so does one that preloads a
+ * module with `--import`: such a module changes others, which a bundle has inside.
  */
 const commandLineFor = ({ env }: ProcessOptions = {}): string =>
   env?.['NODE_OPTIONS']?.includes('--import') ? sources : (process.env['STREAMPIPELINE_COMMAND_LINE'] ?? sources)

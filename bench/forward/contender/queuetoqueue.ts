@@ -1,6 +1,6 @@
 /**
  * A BullMQ worker that adds each job of one queue to another, under the request's own id, which removes duplicates. It moves 100 jobs at once,
- * and no job is kept in the first queue: more of either gains nothing.
+ * and the first queue keeps no finished job. More jobs at once, or kept jobs, gain nothing.
  */
 import { Queue, Worker } from 'bullmq'
 import { Redis } from 'ioredis'

@@ -39,7 +39,7 @@ function unwatched({ observed: { dark = [], deployment }, ready, replicas }: Fac
     kind === deploymentType.kind ? known || deployment === undefined : kind === podType.kind && (known || replicas > 0),
   )
   if (unseen === undefined) return undefined
-  const last = unseen.known ? ` since ${ready} of ${replicas} consumers were ready` : ''
+  const last = unseen.known ? `; when last seen, ${ready} of ${replicas} consumers were ready` : ''
   return unknown(unseen.error, `${unseen.subject} cannot be watched${last}: `)
 }
 

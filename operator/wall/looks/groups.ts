@@ -2,10 +2,11 @@
  * Decides which pipelines share a process, and which are suspected when one ends. Nothing shows which pipeline ended it. But only a few
  * had a look under way, and of two halves only one ends its process again.
  *
- *   Main all that are not suspected. When its process ends, pipelines with a look under way are suspected. If none had one, and
- *              this happened twice, each half of all is suspected. The others go on at once in another process Suspected pipelines
- *              of which one ended a process, apart from the others. When their process ends, each half gets its own; when it lasts,
- *              they go back to the main group Quarantine a pipeline that ended a process alone
+ * - Main: all that are not suspected. When its process ends, pipelines with a look under way are suspected. If none had one, and this
+ *   happened twice, each half of all is suspected. The others go on at once in another process.
+ * - Suspected: pipelines of which one ended a process, apart from the others. When their process ends, each half gets its own; when it
+ *   lasts, they go back to the main group.
+ * - Quarantine: a pipeline that ended a process alone.
  *
  * A pure function of the group and the event. The host (host.ts) starts and ends processes accordingly.
  */

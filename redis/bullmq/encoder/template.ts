@@ -32,7 +32,7 @@ type Parts = readonly (string | Uint8Array)[]
 /** Which parts a job has; each combination has its own template. Undefined: one that none is kept for. */
 export type JobShape = 'Entry' | 'TracedEntry' | 'Direct' | 'TracedDirect'
 
-/** The parts that all requests of one template share. A delay above 0 stands for every other. */
+/** The parts that all requests of one template share. This delay stands for all delays above 0, which share one template. */
 export interface OwnOptions {
   readonly name?: string
   readonly options: Asked['options']
@@ -104,7 +104,7 @@ interface Sample {
   readonly timestamp: number
 }
 
-/** Delays whose numbers take as many bytes as each other delay's. */
+/** Delays of every encoded size: any other delay takes as many bytes as one of these. */
 const delays: readonly number[] = [1_516_993_677, 5, 60_000, 31_536_000_000, 200]
 const askedSamples: readonly (readonly string[])[] = [
   ['sp-key', 'asked for q'],

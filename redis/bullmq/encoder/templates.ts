@@ -6,7 +6,7 @@
 import type { ForwardItem } from '../item.ts'
 import { type JobShape, type OwnOptions, shapeOf } from './template.ts'
 
-/** Making a template asks BullMQ for a few jobs, which so many asked for singly cost, too. */
+/** Making a template asks BullMQ for a few jobs. Asking for this many jobs one by one costs as much. */
 const worthwhile = 3
 /** Of one composer; a template takes about a kilobyte. */
 const mostOwn = 500

@@ -8,7 +8,7 @@
   firstSeen (ms), redrives; of failed jobs also stacktrace, and altered: the payload is not known to be what came in.
   now: the server's time, ms; asked for where it is not given.
   index: what the keys begin with that lead from the hash of an idempotency key, or from an entry's id where there is none, to the id of the
-  newest record. They live for a week: status then finds a record by a bounded search alone.
+  newest record. They live for a week. After it status finds a record by a bounded search alone.
 
   WRITES
     1 XADD deadLetters   a refusal is returned, and nothing was written

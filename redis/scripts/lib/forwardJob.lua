@@ -1,7 +1,7 @@
 --[[
   One job per key, decided first and written afterwards. `queue` is the prefix of the queue's keys, with its last colon. `adder` adds
-  (bullAdd.lua, specialisedAdd.lua). Items go by their number in lists, and the usual case, an item that is added and marked, has no place
-  in most of them: a table for each item, or one more list that grows, would cost more than most commands.
+  (bullAdd.lua, specialisedAdd.lua). Facts of an item stand in lists, under the item's number. Most lists hold nothing for the usual
+  case, an item that is added and marked: a table for each item, or one more list that grows, would cost more than most commands.
 
   standingIn(keys, marks) says whether any of these jobs or marks exists: one command each in place of one per item. In most scripts none
   does. All types of the queue's keys must have been checked before the first item is decided.
@@ -15,7 +15,7 @@
   forwarding.decide(index) decides, in the order of the numbers, of which some may be left out. It finds one of
     'duplicate'   a mark, or another item of this script, stands for the key
     'existing'    a job stands for it, finished within the window or still in one of the queue's lists; the mark is written again for
-                  the rest of the window (a second at least), counted from the job's finish, or from its making until then.
+                  the rest of the window (a second at least), counted from the job's finish. Before it finishes, its making counts.
                   Lists of up to a thousand jobs are searched. The search of longer ones would hold Redis, so the job's own note
                   decides (spAdded). It was written where the job was put into a list, and BullMQ moves it from there in one step, or deletes it.
                   Only a job without that note, of an earlier release, is searched there as well, and gets the note when found
@@ -96,7 +96,8 @@ local function createForwarding(queue, adder, items, how)
     if present == 'finished' then
       local removed = bullRemove(queue .. id, id, queue)
       if refused(removed) then return removed end
-      -- What BullMQ would not remove (a lock left behind) must not be taken for the job that is added now, nor stay in another list.
+      -- BullMQ removes no job with a lock that was left behind. Such a job must not be taken for the job that is added now, nor
+      -- stay in another list.
       for _, set in ipairs({'completed', 'failed'}) do call('ZREM', queue .. set, id) end
     end
     call('DEL', queue .. id)

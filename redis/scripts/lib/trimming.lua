@@ -42,8 +42,8 @@ local function trimNodes(stream, how, bound, budget, most, bytes)
     limit = limit * 2
   end
 end
--- The id at which an exact step ends, and whether there are more than `rest` entries before the bound. An entry that is looked at is
--- copied, whatever its size: so it looks at few where the first is large, and at a few first.
+-- The id at which an exact step ends, and whether there are more than `rest` entries before the bound. A look at an entry copies
+-- it, whatever its size. So the search reads a few entries first, and fewer in all if these are large.
 local function exactEnd(stream, bound, most, rest, bytes)
   local count = math.min(most, math.max(1, math.floor(exactBytes / bytes)))
   local page = redis.call('XRANGE', stream, '-', '+', 'COUNT', math.min(16, count + 1))

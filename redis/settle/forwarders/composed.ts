@@ -62,7 +62,7 @@ export function createComposedForwarder(
     return (await usual.script(connection, { addKeys: [`${queue}wait`], marks: [] }, nothing)).waiting
   }
 
-  /** Apart from the wait for the reply, which keeps alive all that its function holds. */
+  /** A function of its own: the one that waits for the reply keeps alive all that it holds. */
   const sendPiece = async (items: readonly ForwardItem[], writer: Writer) => {
     const composed = await writer.composer.compose(items)
     const refusals = composed.calls.map((call) => (call.kind === 'Refused' ? call.error : undefined))

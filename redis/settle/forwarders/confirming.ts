@@ -6,7 +6,10 @@ import type { ForwardItem } from '../../bullmq/item.ts'
 import type { ForwardOutcome } from './forwarder.ts'
 import type { Confirmation } from './replication.ts'
 
-/** Beyond these the oldest are forgotten: what is not tried again stays, and a count of duplicates may be wrong. */
+/**
+ * Items beyond these are forgotten, the oldest first, since an item that is never tried again would stay. A count of duplicates may
+ * then be wrong.
+ */
 const maxRemembered = 10_000
 
 /** The outcomes, once confirmed. Throws as `Confirmation.confirm`. */

@@ -140,7 +140,7 @@ async function makeWay(connection: RedisConnection, queue: Queue, target: Forwar
   }
 }
 
-/** A job that is in none of BullMQ's states, although it is there, was never added to the end. */
+/** A job whose hash is there, but that is in none of BullMQ's states, was never added completely. */
 async function examined(connection: RedisConnection, queue: Queue, claim: Claim, standing: Standing): Promise<Standing> {
   if (standing.kind !== 'Existing' || standing.certain) return standing
   try {

@@ -17,7 +17,8 @@ export async function removeJob(
   try {
     await connection.del(target.keys.mark(item.hash))
     await queue.remove(id)
-    // What BullMQ would not remove (a lock left behind) must not be taken for the job that is added now, nor stay in another list.
+    // BullMQ removes no job with a lock that was left behind. Such a job must not be taken for the job that is added now, nor stay
+    // in another list.
     for (const set of ['completed', 'failed']) await connection.zrem(queueKey(target) + set, id)
     await connection.del(jobKey)
   } catch (thrown) {

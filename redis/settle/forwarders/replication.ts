@@ -110,7 +110,7 @@ export function createConfirmation(connection: RedisConnection, key: string, clo
   /** None confirmed. Returns once patience has run out. */
   const missed = () => {
     const now = clock()
-    // Also one that was unreachable long ago, and was fine when last seen, gets its time.
+    // A replica that was unreachable long ago, and was fine when last seen, gets the full time again.
     const isOld = failed === undefined || now - failed.last > unconfirmedPatienceMs
     failed = { since: isOld ? now : (failed?.since ?? now), last: now }
     lookedAt = Number.NEGATIVE_INFINITY

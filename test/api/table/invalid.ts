@@ -1,6 +1,6 @@
 /**
- * Resources that are refused: by the API server and by `validate`, for the same field, both naming the remedy. `alone` rows are
- * beyond the API server, which stores them.
+ * Resources that are refused: by the API server and by `validate`, for the same field, both naming the remedy. `validate` alone
+ * refuses the rows of `invalidBeyondServer`: the API server stores them.
  */
 import { onCluster, type Row } from './resource.ts'
 
@@ -290,7 +290,7 @@ const payload: readonly InvalidRow[] = [
     says: 'at least 1 items',
   },
   {
-    name: 'more ignored fields than are looked for',
+    name: 'more ignored fields than the 32 allowed',
     spec: { payload: { ignoreFields: Array.from({ length: 33 }, (_, index) => `f${index}`) } },
     field: 'spec.payload.ignoreFields',
     says: 'at most 32 items',

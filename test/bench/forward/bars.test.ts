@@ -31,7 +31,7 @@ test('each figure is missed just beyond its bar', () => {
   }
 })
 
-test('a tail of the machine says nothing about the consumer: three times the control is kept', () => {
+test('a slow machine is not blamed on the consumer: a p99 of three times the control’s keeps the bar', () => {
   const tail = (p99Ms: number) => ({ ...good, latency: { p50Ms: 2, p99Ms, controlP99Ms: 12 } })
   assert.deepEqual(missed(tail(36)), [])
   assert.deepEqual(missed(tail(37)), ['latency.p99Ms'])

@@ -15,7 +15,7 @@ export interface Clockwork {
   drain(): void
 }
 
-/** Running from the start. Half of each jitter: 1 × the interval. */
+/** The lifecycle is Running from the start. Each jitter is at its middle: 1 × the interval. */
 export function createClockwork(random = 0.5, maxWaiting = 100): Clockwork {
   const clock = createTestClock(() => random)
   const lifecycle = createLifecycle(maxWaiting, clock.now)

@@ -73,7 +73,7 @@ test('a nudge brings a round from the oldest entry on, at once', async (t) => {
   ])
 })
 
-test('after an outage the others get their time; a nudge is kept for the round after it', async (t) => {
+test('after an outage the others get time to renew their entries; a nudge is kept for the round after that time', async (t) => {
   const { pass, recovered, nudges, fail, answer, rounds } = run(t)
   recovered()
   await pass(5_000)
@@ -88,7 +88,7 @@ test('after an outage the others get their time; a nudge is kept for the round a
   assert.deepEqual(rounds[1], { atMs: 35_000 + renewalMs, fromStart: true })
 })
 
-test('an outage that begins within that time starts it anew', async (t) => {
+test('an outage within the time for renewals starts this time anew', async (t) => {
   const { pass, recovered, fail, answer, times } = run(t)
   recovered()
   await pass(1_000)

@@ -9,7 +9,7 @@ import { createClockwork } from './clockwork.ts'
 const untouched = new Proxy({}, { get: (_, name) => assert.fail(`the loop used ${String(name)}`) }) as TidyingParts['connection']
 
 for (const settled of [0, 5]) {
-  test(`an outage costs a turn of the loop a second, with ${settled} entries settled before`, async () => {
+  test(`in an outage the loop turns once a second, with ${settled} entries settled before`, async () => {
     const work = createClockwork()
     let turns = 0
     const clock: TidyingParts['clock'] = {

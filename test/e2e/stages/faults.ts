@@ -66,7 +66,7 @@ const lifeOf = async (redis: Redis): Promise<string> => /^run_id:(\w+)/m.exec(aw
 
 /** Asks that life to end, over a way that may break before it is asked. */
 async function shutDown(redis: Redis, life: string): Promise<void> {
-  // The answer is the broken connection; sent again by a client that finds back, it would end the next server too.
+  // A broken connection answers SHUTDOWN. A client that reconnects would send the command again, and end the next server too.
   const once = redis.duplicate({ autoResendUnfulfilledCommands: false, retryStrategy: () => null })
   once.on('error', () => undefined)
   try {
@@ -136,7 +136,7 @@ export async function justTwo(): Promise<void> {
 
 /** Operator, consumers and Redis, all of one node and at one time, while entries are added and forwarded. */
 export async function killNode(report: Report, traffic: Traffic): Promise<void> {
-  // None is added or taken away between the look at what is there and its end.
+  // No consumer comes or goes between the list of pods and their end.
   await justTwo()
   await under(traffic, async () => {
     const everywhere = await Promise.all(

@@ -86,7 +86,7 @@ export async function firstJob(report: Report, traffic: Traffic): Promise<void> 
   )
 }
 
-/** Changes what consumers run by, until those that are there all run by it. */
+/** Changes the consumers' configuration, and waits until all consumers were started with it. */
 async function rolled(spec: object): Promise<void> {
   const before = new Set((await consumerPods()).map(({ metadata }) => metadata.uid))
   await patch(spec)
@@ -126,7 +126,7 @@ export async function burst(report: Report, traffic: Traffic): Promise<void> {
   const before = await traffic.jobs()
   await traffic.burst(15_000)
   const began = performance.now()
-  // As long as it takes: how much a single consumer clears in that time depends on the machine.
+  // The flow lasts until a second consumer is ready: how much a single one clears until then depends on the machine.
   const growing = traffic.flow(perSecondOfBurst)
   try {
     await untilStatus('grown', ({ readyReplicas = 0 }) => readyReplicas >= 2, 60_000)

@@ -55,7 +55,7 @@ interface Live {
 }
 
 /**
- * Each object of the release with all that a write changes; but controllers may report its status at any time, in its own writes.
+ * Each object of the release with all that a write changes, apart from the status, which controllers may write at any time.
  */
 async function releasedObjects(): Promise<ReadonlyMap<string, string>> {
   const objects = await liveObjects<Live>(await helm('get', 'manifest', release, '-n', operatorNamespace))

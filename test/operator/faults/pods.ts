@@ -58,7 +58,7 @@ const other = (name: string, more: object) => ({
 const crashed = { state: { waiting: { reason: 'CrashLoopBackOff', message: 'back-off' } } }
 const lastState = (message: string) => ({ lastState: { terminated: { exitCode: 1, reason: 'Error', message } } })
 
-/** Of kinds that a pod's status names no cause of. */
+/** Writes an Event of the kubelet, for faults whose cause the pod's status does not name. */
 async function record(site: Site, pod: string, reason: string, message: string): Promise<void> {
   const found = await site.cluster.get(kinds.podType, site.namespace, pod)
   const at = new Date().toISOString().replace(/\.\d+Z/, 'Z')

@@ -242,27 +242,30 @@ test('while an operator runs', needsApiServer, async (suite) => {
     assert.equal(made?.metadata.ownerReferences?.[0]?.uid, (await pipeline('late'))?.metadata.uid)
   })
 
-  await suite.test('an operator that cannot know of ours and changes an object back is reported, and not fought', async () => {
-    await make('fought')
-    await reason('fought', 'ObjectsApplied')
-    const rival = async () => {
-      const map = await cluster.get<Loose>(kinds.configMapType, 'default', consumerName('fought'))
-      if (map?.metadata.annotations?.[appliedAnnotation] === 'rival') return 0
-      const metadata = { annotations: { [appliedAnnotation]: 'rival' } }
-      await cluster.patch(kinds.configMapType, 'default', consumerName('fought'), {
-        metadata,
-        data: { 'pipeline.yaml': 'theirs' },
-      })
-      return 1
-    }
-    let changed = 0
-    const until = performance.now() + 15_000
-    while (performance.now() < until) {
-      changed += await rival()
-      await new Promise((resolve) => setTimeout(resolve, 20))
-    }
-    await reason('fought', 'Contended')
-    assert.ok(changed <= 8, `${changed} rounds`)
-  })
+  await suite.test(
+    'an operator that does not know of this one and keeps changing an object back is reported, and not fought',
+    async () => {
+      await make('fought')
+      await reason('fought', 'ObjectsApplied')
+      const rival = async () => {
+        const map = await cluster.get<Loose>(kinds.configMapType, 'default', consumerName('fought'))
+        if (map?.metadata.annotations?.[appliedAnnotation] === 'rival') return 0
+        const metadata = { annotations: { [appliedAnnotation]: 'rival' } }
+        await cluster.patch(kinds.configMapType, 'default', consumerName('fought'), {
+          metadata,
+          data: { 'pipeline.yaml': 'theirs' },
+        })
+        return 1
+      }
+      let changed = 0
+      const until = performance.now() + 15_000
+      while (performance.now() < until) {
+        changed += await rival()
+        await new Promise((resolve) => setTimeout(resolve, 20))
+      }
+      await reason('fought', 'Contended')
+      assert.ok(changed <= 8, `${changed} rounds`)
+    },
+  )
   assert.equal(await operator.stop(), 0)
 })

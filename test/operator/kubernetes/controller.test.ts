@@ -37,7 +37,7 @@ test('a turn of the event loop is ten milliseconds of work, however many workers
   assert.ok(longestMs <= 10 + 2 * workers, `${longestMs} ms in one turn`)
 })
 
-test('while statuses of what was observed are written, what changed and what is gone through again is served', async () => {
+test('while statuses of Observed keys are written, Changed and Resynced keys are served', async () => {
   const clock = createTestClock()
   const queue = createQueue(clock)
   const stop = new AbortController()

@@ -78,7 +78,7 @@ test('plugins and an API server', needsApiServer, async (suite) => {
   })
 
   await suite.test(
-    'a token without an end is asked for again once the API server refuses it, by many requests once',
+    'a token without an end is requested again when the API server refuses it, once for many requests',
     async (t) => {
       const plugin = await pluginOf(t, printed({ token: 'revoked' }))
       const file = await configOf(plugin, { server: server.url, 'certificate-authority-data': server.caData })

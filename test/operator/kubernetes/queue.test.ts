@@ -119,7 +119,7 @@ test('what changed is served before what was observed, that before the rest, and
   assert.deepEqual(order, ['c1', 'r3', 'o1', 'r4', 'r1', 'r2'])
 })
 
-test('a taker that leaves a priority to others has the key as soon as that is more urgent', async () => {
+test('a taker that does not take one priority gets a waiting key as soon as the key is more urgent', async () => {
   const queue = createQueue(createTestClock())
   const taken: (string | undefined)[] = []
   const waiting = queue.take(['Changed', 'Resynced']).then((each) => taken.push(each?.key))

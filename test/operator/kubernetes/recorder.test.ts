@@ -40,6 +40,6 @@ test('what an API server does not take is given up in time, and counted, also wh
     const started = performance.now()
     assert.equal(await recorder.close(AbortSignal.timeout(200)), 50)
     assert.ok(performance.now() - started < 8_000)
-    assert.deepEqual(failures, [], 'one line for all of them is enough, and that is for who closes')
+    assert.deepEqual(failures, [], 'one line in the log is enough for all of them, and the caller of close() writes it')
   }
 })

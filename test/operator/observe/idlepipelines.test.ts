@@ -38,7 +38,7 @@ test('one that runs, is suspended, or obeys its user is not woken by an entry', 
   assert.equal(found({ scaling: { policy: 'Manual' }, replicas: 0 }), undefined)
 })
 
-test('under Direct a late entry wakes, with any owner of the replica count', () => {
+test('under Direct a late entry wakes the pipeline, whoever owns the replica count', () => {
   assert.ok(found({ mode: 'Direct', scaling: { policy: 'Manual' } }))
   assert.ok(found({ mode: 'Direct' }))
 })

@@ -135,7 +135,7 @@ const restricted = async (client: Redis, ...rules: string[]) =>
   void (await client.call('ACL', 'SETUSER', 'observer', 'reset', 'on', '>secret', ...rules))
 const asObserver = { username: 'observer', password: 'secret' }
 
-test('a user without XREAD: reported for each, and nothing rings', async (t) => {
+test('a user without XREAD: reported for each sleeping pipeline, and none is woken', async (t) => {
   const redis = await startRedis(t)
   const client = redis.client()
   await restricted(client, '~*', '+@all', '-xread')

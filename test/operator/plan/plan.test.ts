@@ -127,7 +127,7 @@ test('a changed Secret rolls the pods; the signature depends on the key and show
   assert.doesNotMatch(JSON.stringify(plan(one, nowMs)), /"one"/)
 })
 
-test('without a Secret it refers to a pipeline gets everything but the Deployment and its configuration', () => {
+test('a pipeline whose Secret is missing gets everything but the Deployment and its configuration', () => {
   const error = failure('ReferenceMissing', { ...reference, detail: 'there is no such Secret in farm' })
   const o = observed(pipelineObject(), { references: [{ kind: 'Absent', reference, error }] })
   assert.deepEqual(names(o), ['ConfigMap ndvi-dispatch', 'PodDisruptionBudget ndvi-consumer', 'ServiceAccount ndvi-consumer'])
@@ -209,7 +209,7 @@ for (const [sentence, mode, published, ready, answers, expected] of publishes) {
   })
 }
 
-test('suspended, a pipeline sends no consumer to its stream, though consumers are still there; a rollback does not wait', () => {
+test('a suspended pipeline sends no producer to its stream, though consumers still run; a rollback does not wait', () => {
   const published = (mode: string, was: string) => {
     const object = pipelineObject({ mode, suspend: true })
     const dispatch = { metadata: {}, data: { [dispatchVariable]: JSON.stringify({ mode: was }) } }
@@ -291,7 +291,7 @@ test('where an administrator says in which networks Redis is, consumers get no f
   ])
 })
 
-test('a security context is laid over the restricted one, and never the container’s', () => {
+test('a security context is laid over the pod’s restricted one, and never changes the container’s', () => {
   const context = (securityContext?: object) => {
     const deployment = child(
       observed(pipelineObject({ consumer: securityContext === undefined ? {} : { securityContext } })),

@@ -184,7 +184,7 @@ test('what was released is work to be done, for scaling, at once', async () => {
   assert.equal(rest.orphaned, 4)
 })
 
-test('when its pod went is known if it went while the operator looked', async () => {
+test('the operator knows the time at which a pod went if it was looking then', async () => {
   const { look } = reaperWith(async () => true)
   const seen = [await consumer('c', 1, 'Atomic')]
   await look(seen, ['c-uid'])

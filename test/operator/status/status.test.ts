@@ -175,7 +175,7 @@ const rows: readonly Row[] = [
     'ConsumersAvailable',
     'Unknown',
     'Forbidden',
-    /^deployments in farm cannot be watched since 1 of 1 consumers were ready: /,
+    /^deployments in farm cannot be watched; when last seen, 1 of 1 consumers were ready: /,
   ],
   [
     'pipelines that cannot be watched any more',

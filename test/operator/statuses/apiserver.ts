@@ -24,7 +24,7 @@ export interface Network {
   hangs: boolean
   /** Added to each write, at most. */
   slowMs: number
-  /** Of requests that fail with 500 or 503, and of writes whose reply is lost. */
+  /** `errors`: the share of requests that fail with 500 or 503. `lost`: the share of writes whose reply is lost. */
   errors: number
   lost: number
 }

@@ -43,7 +43,7 @@ export async function live(world: World, { onFailure, onStart, onFault }: Observ
   let calm = false
   const undo: (() => void)[] = []
 
-  /** For a while, and at the end at the latest. */
+  /** Undone after `ms`, or at the end of the history at the latest. */
   function passing(line: string, ms: number, back: () => void): void {
     note(`${line}, for ${(ms / 1000).toFixed(1)} s`)
     let isBack = false

@@ -26,9 +26,9 @@ export interface Truth {
   readonly refusal: Refusal | undefined
   readonly pods: readonly PodTruth[]
   readonly servers: ReadonlyMap<string, ServerTruth>
-  /** As `kubectl rollout status` reports it; growth by scaling is none. */
+  /** As a `kubectl rollout status` that remembers the last finished rollout: growth by scaling is no rollout. */
   readonly rollout: Rollout
-  /** As it reports it now: growth is a rollout, too. */
+  /** As a fresh `kubectl rollout status` reports it: growth counts, too. */
   readonly isRolling: boolean
 }
 

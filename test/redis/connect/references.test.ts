@@ -208,7 +208,7 @@ test('a Unix socket is named by files of this machine alone', async (t) => {
   const found = await resolveTarget(target, read)
   assert.deepEqual([found.kind, found.label], ['Server', 'unix:///run/my redis.sock'])
   assert.ok(found.kind === 'Server' && found.socket === '/run/my redis.sock')
-  // As the operator reads: a Secret of a namespace chooses no socket of its pod.
+  // Read as the operator reads it: a tenant's Secret chooses no socket in the operator's pod.
   await assert.rejects(
     resolveTarget(target, async () => 'unix:///run/redis.sock'),
     /InvalidReference|cannot be used/,

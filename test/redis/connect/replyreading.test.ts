@@ -126,7 +126,7 @@ function limited(port: number, ms: number): Redis {
   return connection
 }
 
-test('a server that becomes one fails the command under way, and the connection heals', async (t) => {
+test('a server that turns hostile fails the command under way, and the connection recovers once the server is sound', async (t) => {
   let hostile = true
   const port = await enemy(t, (socket, asked) => {
     const commands = asked.toString().match(/\*\d+\r\n/g) ?? []

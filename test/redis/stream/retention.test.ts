@@ -184,7 +184,7 @@ test('the entry that retention waits for is reported: whose it is, why, and for 
   assert.equal((await retain({ ignoredGroups: ['audit'] })).pin, undefined)
 })
 
-test('a group that lags behind what is not old enough yet holds nothing back', async () => {
+test('a group that has not read entries too young for trimming holds nothing back', async () => {
   const { retain } = await lay('younger')
   assert.equal((await retain({ settledForMs: 20 * hour })).pin, undefined)
 })

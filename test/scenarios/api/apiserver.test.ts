@@ -196,7 +196,7 @@ test('the API server and validate', needsApiServer, async (top) => {
   })
 })
 
-/** The server names no field in its message that rules were not run. */
+/** If the server could not run rules, it says so in a message that names no field. */
 function fieldsOf(problems: readonly Pick<Problem, 'field'>[]): readonly string[] {
   return [...new Set(problems.map(({ field }) => field))].filter((field) => field !== '<nil>').sort()
 }

@@ -153,7 +153,7 @@ test('both judge alike', () => {
         const exact = compilePayloadSchema({ ...schema, unevaluatedProperties: true })
         for (const payload of payloads) {
           const [ours, theirs] = [fast.violation(payload), exact.violation(payload)]
-          // Without end for one, which had decided before it came there, and not for the other.
+          // A circle of references, which one validator follows without end. The other decides before it comes there.
           if ([ours, theirs].some((said) => said !== undefined && /too (?:long|deep)/.test(said))) circles += 1
           else
             assert.equal(

@@ -37,7 +37,7 @@ for (const remnant of ['nothing', 'half'] as const) {
     const cut = proxy.cutNextRead(remnant)
     await add(30)
     assert.ok((await cut).length > 0, 'entries pending that nobody holds')
-    // Some seconds later they are taken up again: a test that is held up sees none.
+    // Some seconds later the consumer takes them up again, so a test that is held up finds none pending.
     for (const row of await pending()) assert.deepEqual([row.consumer, row.deliveries], ['pod-0', 1])
     // The loss does not stop the flow.
     await add(20, 30)

@@ -180,7 +180,7 @@ test('two consumers share the work, and one’s hand-over wakes the other', asyn
   const [one] = await Promise.all([start('pod-0'), start('pod-1')])
   await add(1_000)
   await eventually(async () => (await waiting()) === 1_000)
-  // One is in the group from its first read on, and the other may have taken all before.
+  // A consumer is in the group from its first read on. One of the two may take everything before the other reads.
   await eventually(async () => assert.deepEqual(await names(), ['pod-0', 'pod-1']))
   await one.stop()
   await add(500, 1_000)

@@ -1,7 +1,7 @@
 /**
  * One boundary. It lays the scenario, lets a consumer run up to the boundary, kills it, and lets the worker execute the queued
- * jobs. A second consumer then finishes, the worker executes the rest, and the result is checked. A run that ends before its
- * boundary was whole: there are no more boundaries.
+ * jobs. A second consumer then finishes, the worker executes the rest, and the result is checked. If a run ends before its boundary
+ * is reached, there are no more boundaries.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { PathKind } from '../../../redis/settle/path.ts'

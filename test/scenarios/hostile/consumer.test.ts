@@ -18,8 +18,7 @@ const cases = Number(process.env['STREAMPIPELINE_CASES'] ?? 3_000)
 
 /**
  * Most the process may ever have held: 128 MiB of its own, and of each batch in flight (3 of them) its bytes, as read, decoded
- * and on their way out again; a batch is near `batchBytes` (here 1 MiB), but the first ones of large entries may be sixteen of
- * them.
+ * and on their way out again; a batch is near `batchBytes` (here 1 MiB), but the first batches may have sixteen large entries.
  */
 const maxResidentMiB = 320
 

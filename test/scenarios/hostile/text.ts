@@ -4,7 +4,7 @@
  */
 import type { Random } from './kind.ts'
 
-/** The medium for which a line of output is judged. */
+/** Kinds of readers of a line of output, by the characters that they obey. */
 const ranges: readonly (readonly [what: string, from: number, to: number])[] = [
   ['a C0 control', 0x00, 0x1f],
   ['DEL or a C1 control', 0x7f, 0x9f],

@@ -77,7 +77,7 @@ test('200 pipelines at silent servers share the places of their namespace; a nei
   const pipelineAt = (url: string, n: number) => pipelineWith({ redis: { url }, source: { stream: `p${n}:jobs`, group: 'g' } })
   const watch = (key: string, pipeline: CompiledPipeline) =>
     host.watch(key, { pipeline, currentReplicas: 1, mode: undefined, livingPods: new Set() })
-  // Compiled before: that takes this process, which notes the times of looks, a second.
+  // Compiled beforehand: compiling keeps this process busy for a second, and it notes the times of looks.
   const silent = Array.from({ length: crowd }, (_, n) => pipelineAt(`redis://127.0.1.${n + 1}:${silence.port}`, n))
   watch('farm/neighbour', pipelineAt(redis.url, crowd))
   const longestGap = (fromMs: number) => {
@@ -144,7 +144,7 @@ test('a connection that gave its place up works again at its next use', async (t
   await eventually(async () => assert.equal(await clients(), 0))
 })
 
-test('of one namespace so many servers are waited at for entries; beyond that the reason is reported', async (t) => {
+test('the operator waits for entries at so many servers of one namespace; beyond that the reason is reported', async (t) => {
   const redis = await startRedis(t)
   const connections = createConnections(systemClock)
   const wakers = createWakers({ clock: systemClock, onWake: () => undefined, most: 2 })

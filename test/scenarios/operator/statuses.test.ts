@@ -180,7 +180,7 @@ test('an API server that answers requests and refuses every watch does not leave
   for (const pod of world.pods.list()) world.pods.strike(pod.key, 'Crash', 300_000)
   await world.time.runUntil(60_000)
   assert.deepEqual([last('Ready').status, last('ConsumersAvailable').status], ['Unknown', 'Unknown'])
-  assert.match(last('ConsumersAvailable').message, /cannot be watched since 1 of 1 consumers were ready/)
+  assert.match(last('ConsumersAvailable').message, /cannot be watched; when last seen, 1 of 1 consumers were ready/)
   assert.ok((sent[0]?.atMs ?? 0) < 55_000, String(sent[0]?.atMs))
   world.api.network.unwatched = undefined
   await world.time.runUntil(100_000)

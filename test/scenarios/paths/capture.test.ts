@@ -56,7 +56,7 @@ function suite(kind: PathKind) {
   const open = (t: TestContext, changes: PathChanges = {}) =>
     openPath(t, kind, servers, { jobOptions: { attempts: 1, removeOnFail: false }, ...changes })
 
-  test('a failed job becomes a record with the bytes of its entry, and goes where BullMQ’s removal is known', async (t) => {
+  test('a failed job becomes a record with the bytes of its entry, and is removed if BullMQ’s removal is known', async (t) => {
     const path = await open(t)
     const binaryName = Buffer.from('name ä\u0000')
     const id = await path.put('k', 'a', binaryName, 'value \u0001', 'sp-redrives', '2', 'traceparent', '00-ab-cd-01')

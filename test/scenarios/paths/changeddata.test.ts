@@ -70,7 +70,7 @@ function suite(kind: PathKind) {
     })
   }
 
-  test('data that was written anew without a change is no altered request, nor is one that decoding writes otherwise', async (t) => {
+  test('data that was written again unchanged is no altered request, nor is data that decoding writes in another form', async (t) => {
     const schema = { type: 'object', properties: { k: { type: 'string' }, farm: { type: 'number' } } }
     const path = await openPath(t, kind, servers, {
       jobOptions: { attempts: 1, removeOnFail: false },

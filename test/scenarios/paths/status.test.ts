@@ -53,7 +53,7 @@ function work(t: TestContext, path: OpenPath, run: (data: { k: string }) => Prom
 for (const kind of pathKinds) describe(`${kind}:`, () => suite(kind))
 
 function suite(kind: PathKind) {
-  test('before it is forwarded: unread and held by its entry, without trace by its key unless it is searched', async (t) => {
+  test('before it is forwarded: by entry unread, then held; by key without trace unless the stream is searched', async (t) => {
     const { path, hash, status, byKey } = await open(t, kind)
     const entry = await path.put('k', 'a')
     assert.equal((await byKey('a')).state, 'Unknown')

@@ -61,7 +61,7 @@ for (const kind of pathKinds) {
     assert.equal(await stream.hget(place.keys.stats, 'settled'), '2')
   })
 
-  test(`${kind}: rolled back to before the read: gone is not settled, the entries come again`, async (t) => {
+  test(`${kind}: rolled back to before the read: the outcome “gone” does not count as settled, and the entries come again`, async (t) => {
     const servers = await startServers(t)
     const path = await openPath(t, kind, servers)
     const { putKeys, read, settle, live, pending, stream, place } = path
@@ -103,7 +103,7 @@ test('Split: only the stream rolled back: duplicate, no second execution', async
   await save(servers)
   await path.settle(entries)
   await eventually(() => seen.length === 2)
-  // Each is described at its beginning.
+  // `seen` has a job when it begins: wait until the jobs have also ended.
   await eventually(async () => (await path.live()).length === 0)
   await rollBack(servers, 'stream', path)
   assert.deepEqual(kindsOf(await path.settle(entries)), ['duplicate', 'duplicate'])

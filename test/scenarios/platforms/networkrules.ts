@@ -109,7 +109,7 @@ function fits({ namespaces = {} }: Network, peer: Peer, place: Place, own: strin
   return isThere && selects(peer.podSelector ?? {}, place.labels)
 }
 
-/** Plugins differ on addresses of pods. Those that do not count here count nowhere. */
+/** Plugins differ on whether an ipBlock covers addresses of pods. Here it never does. */
 function inBlock({ cidr, except = [] }: NonNullable<Peer['ipBlock']>, ip: string): boolean {
   const family = (address: string) => (isIP(address) === 6 ? 'ipv6' : 'ipv4')
   const within = (range: string) => {

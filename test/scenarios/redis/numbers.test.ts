@@ -86,7 +86,7 @@ for (const text of held) {
   })
 }
 
-test('every double goes through as printf prints it with 17 digits, and is refused with one in the last of 18', () => {
+test('every double goes through as printf prints it with 17 digits, and is refused with an 18th digit of 1', () => {
   const double = fc.double({ noNaN: true, noDefaultInfinity: true })
   fc.assert(
     fc.property(double, (value) => {

@@ -123,7 +123,7 @@ test('what a dispatcher takes is what a consumer reads', () => {
         for (const [name, sent] of Object.entries(plain)) {
           const arrived: unknown = decoded.data[name]
           if (typeof sent === typeof arrived) assert.deepEqual(arrived, sent)
-          // Text that no text may stand for, given by mistake for the value that it spells.
+          // A text where the schema allows none, given by mistake for the value that it spells.
           else if (typeof sent === 'string') assert.equal(JSON.stringify(arrived), JSON.stringify(JSON.parse(sent)))
           else {
             assert.notEqual(sent, null)

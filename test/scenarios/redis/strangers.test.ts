@@ -3,7 +3,8 @@
  * cursor, trim and delete. RUNS and SEED choose how many histories and which.
  *
  * After each step: loss never falls, and never counts entries in the stream. Entries in the stream that strangers took count as
- * unaccounted or undecided, until the cursor is set back. A step that begins and ends with a sum is counted exactly.
+ * unaccounted or undecided, until the cursor is set back. A step is counted exactly if the ledger states the loss before and after
+ * it.
  */
 
 import assert from 'node:assert/strict'

@@ -43,14 +43,14 @@ poison: {entries: 30, from: 1m, until: 3m}
 )
 
 describe('simulated scaling', () => {
-  it('has at least fourteen scenarios, some of which nothing was adjusted to', () => {
+  it('has at least fourteen scenarios, some of which the model was not tuned on', () => {
     assert.ok(scenarios.length >= 14)
     assert.ok(scenarios.filter(({ heldOut }) => heldOut).length >= 2)
     assert.equal(new Set(scenarios.map(({ name }) => name)).size, scenarios.length)
   })
 
   for (const scenario of scenarios) {
-    it(`${scenario.name}: ${infeasible.has(scenario.name) ? '' : 'at most 1 % late, '}poison moves nothing, blind never fewer`, () => {
+    it(`${scenario.name}: ${infeasible.has(scenario.name) ? '' : 'at most 1 % late, '}poisoned entries change no decision, and without metrics the number never falls`, () => {
       for (const seed of seeds) {
         const load = drawLoad(scenario, seed)
         const { run, breaches } = runOurs(scenario, load, seed)
@@ -160,7 +160,7 @@ describe('the simulator', () => {
     const { waits } = simulate(ending, load, { every: 1, decide: (view) => waiting.push(view.queueWaiting) && 4 }, 3)
     assert.ok(waits.every((waited) => waited >= 0))
     assert.ok(Math.max(...waiting) <= 201, 'no more than the limit')
-    assert.equal(waiting.at(-1), 0, 'and what nobody adds to empties')
+    assert.equal(waiting.at(-1), 0, 'and a queue to which nothing is added becomes empty')
   })
 
   it('lets no replica take anything while Redis is away, replicas that start meanwhile included', () => {

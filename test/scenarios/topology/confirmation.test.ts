@@ -64,7 +64,7 @@ async function openServers(t: TestContext, { refuse = [], replica: wanted = true
 const notConfirmed = { code: 'RedisNotReady' }
 
 for (const how of ['SIGSTOP', 'SIGKILL'] as const) {
-  test(`a replica that is ended by ${how} is awaited for a minute, then missed aloud, and welcome back`, async (t) => {
+  test(`a replica that is ended by ${how} is awaited for a minute, then reported as missing, and counted again when it comes back`, async (t) => {
     const servers = await openServers(t, {})
     await servers.confirm()
     await servers.replica?.kill(how)

@@ -114,7 +114,7 @@ for (const mode of ['Stream', 'Direct'] as const) {
     t.diagnostic(`${arrived} arrived`)
     // The bound, and the requests under way when it was reached.
     assert.ok(arrived >= 2 && arrived < maxUnanswered + 2_000, `${arrived} of ${total} arrived late`)
-    // All together or none: a machine that stands still for half a second may keep them from it once.
+    // All must succeed in one try. A machine that stands still for half a second may spoil a try.
     let tries = 0
     await eventually(async () => {
       tries += 1

@@ -128,7 +128,7 @@ export const consumersAvailable: Claim = (sight, of): Finding => {
   return some((truth) => shows(truth, reason)) ? undefined : `no pod shows ${reason}`
 }
 
-/** A consumer of another owner beats, or, as the last that did, holds the entries. */
+/** A consumer of another owner beats, or was the last to beat and still holds entries. */
 function shares(truth: Truth, spec: Spec): boolean {
   const { consumers = new Map<string, { uid: string; beatMs: number }>(), pending = 0 } = streamTruth(truth, spec) ?? {}
   const owner = truth.pipeline?.metadata.uid ?? ''

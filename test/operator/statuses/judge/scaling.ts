@@ -40,7 +40,10 @@ export const active: Claim = (sight, of): Finding => {
   return same ? undefined : `${reported} were never at work`
 }
 
-/** Heartbeats end by time alone, so the count is that of a look: of the consumers in its stream, whose heartbeats it read then. */
+/**
+ * Heartbeats expire without a change that could be seen, so the count is that of a look: of the consumers that the look found, and
+ * whose heartbeats it read.
+ */
 function isCountOf(sight: Sight, lookedMs: number, reported: number, isSeen: boolean): boolean {
   const read = sight.heartbeats.find(
     ({ atMs, server }) => server === serverOf(sight.spec) && atMs >= lookedMs && atMs <= lookedMs + readMs,
@@ -63,8 +66,8 @@ function beating(looked: Truth, read: Truth, spec: Spec, atMs: number): Beating 
 
 /**
  * Consumers that beat at the look. Pods are watched, and the watch has a delay of its own: a pod that was there within the last seconds may
- * be counted, and one that is gone by now may be counted out already. While they cannot be watched, a pod that another pipeline registered,
- * a deleted namesake, cannot be known to be this one's.
+ * be counted, and one that is gone by now may be counted out already. While pods cannot be watched, the operator cannot know a pod
+ * for this pipeline's if a deleted pipeline of the same name registered it.
  */
 function isCount(truth: Truth, beats: Beating, { fresh }: Sight, reported: number, isSeen: boolean): boolean {
   const now = fresh.at(-1) ?? truth

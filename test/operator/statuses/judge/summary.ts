@@ -21,7 +21,7 @@ export const ready: Claim = (sight, of): Finding | readonly Finding[] => {
   if (status === 'True') {
     const isWanted = (truth: Truth) => (deploymentSpec(truth).replicas ?? 1) > 0
     const isRunning = (truth: Truth) => truth.rollout === 'Done' && (readyOf(truth) > 0 || !isWanted(truth))
-    // Another writer's change of one object need not be seen when the pods are.
+    // The operator may see another writer's change of an object later than the pods.
     const isAtWork = fresh.some(isRunning) && wereConfigured(fresh, spec)
     return [
       parts.find((part) => part.status !== 'True') && 'a part of it is not True',

@@ -181,7 +181,7 @@ const bytesAtRandom: HostileKind = hostileKind({
   draw: (random) => random.bytes(1 + random.below(200)),
   judge(bytes) {
     const { refusal, most } = readAll(bytes, [], lookLimits)
-    // Nothing that is random makes a whole look.
+    // Random bytes never make all replies of a look.
     return most > 1_000 && refusal === undefined ? `it holds ${most} bytes` : undefined
   },
 })

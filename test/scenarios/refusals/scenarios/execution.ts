@@ -5,7 +5,10 @@ import type { Scenario } from '../scene.ts'
 
 const token = 'mine'
 
-/** In the slot and under the rights of the marks: the worker's own user is the application's. */
+/**
+ * The lock has the slot and the prefix of the marks, so that the consumer's rights cover it. A real worker has the application's
+ * user.
+ */
 const lockOf = ({ path }: World) => `${path.target.keys.prefix}exec:job`
 
 function locking(

@@ -79,7 +79,7 @@ export const dispatchingDirectly: Scenario = {
   },
 }
 
-/** No other job repairs the omissions of one job's add, such as BullMQ's marker. */
+/** A single entry: the add of another job could repair what the refused add left out, such as BullMQ's marker. */
 const settlingOne = (state: 'fresh' | 'outlived' | 'hanging'): Scenario => ({
   name: `settle one ${state} entry`,
   variants: ['plain', 'delayed', 'prioritised', 'lifo'],
