@@ -4,8 +4,8 @@
  * is linear in the schema's size.
  */
 import ajvFormats from 'ajv-formats'
-import { compilePattern } from '../validation/pattern.ts'
 import { isRecord } from '../validation/problem.ts'
+import type { CountedPatterns } from './countedpatterns.ts'
 import type { References, SchemaObject } from './references.ts'
 import { deepest } from './types.ts'
 
@@ -14,18 +14,7 @@ type Acceptance = (schema: unknown, text: string) => boolean
 /** Longer texts match no format: the patterns of some formats take quadratic time. */
 const longestFormatted = 2_048
 
-export function createAcceptance(references: References): Acceptance {
-  const patterns = new Map<string, { test(text: string): boolean }>()
-
-  const matches = (pattern: string, text: string) => {
-    let compiled = patterns.get(pattern)
-    if (compiled === undefined) {
-      compiled = compilePattern(pattern)
-      patterns.set(pattern, compiled)
-    }
-    return compiled.test(text)
-  }
-
+export function createAcceptance(references: References, matches: CountedPatterns): Acceptance {
   return (start, text) => {
     const judged = new Map<SchemaObject, boolean>()
     let depth = 0

@@ -1,7 +1,8 @@
 /** How one property is read in one case: the schemas that its value must satisfy, and whether these allow text. */
-import { compilePattern } from '../validation/pattern.ts'
+
 import { isRecord } from '../validation/problem.ts'
 import type { Case } from './cases.ts'
+import type { CountedPatterns } from './countedpatterns.ts'
 import type { References, SchemaObject } from './references.ts'
 import { anyType, type TypeReader, type Types, typeBits } from './types.ts'
 
@@ -23,17 +24,11 @@ interface MemberReader {
 
 const free: Reading = { kind: 'Text', mentioned: false, types: anyType }
 
-export function createMemberReader({ typesOf, takesEveryText }: TypeReader, references: References): MemberReader {
-  const matchers = new Map<string, { test(text: string): boolean }>()
-  const matches = (pattern: string, name: string) => {
-    let matcher = matchers.get(pattern)
-    if (matcher === undefined) {
-      matcher = compilePattern(pattern)
-      matchers.set(pattern, matcher)
-    }
-    return matcher.test(name)
-  }
-
+export function createMemberReader(
+  { typesOf, takesEveryText }: TypeReader,
+  references: References,
+  matches: CountedPatterns,
+): MemberReader {
   const named = (schema: SchemaObject, name: string): unknown[] => {
     const { properties, patternProperties, additionalProperties } = schema
     const found: unknown[] = []

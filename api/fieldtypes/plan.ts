@@ -4,6 +4,7 @@
  */
 import { createAcceptance } from './acceptance.ts'
 import { type Case, type Condition, type Expansion, expand } from './cases.ts'
+import { createCountedPatterns } from './countedpatterns.ts'
 import { createMemberReader, namesOf, type Reading, requiredOf } from './members.ts'
 import { createReferences, type SchemaObject } from './references.ts'
 import { createTypeReader } from './types.ts'
@@ -40,11 +41,13 @@ function casesOf(schema: SchemaObject, { cases, cut }: Expansion): readonly Case
 const rememberedNames = 1_024
 const longestRemembered = 64
 
-export function createFieldPlan(schema: SchemaObject): FieldPlan {
+/** @param read counts the characters that patterns read, and may throw BudgetSpent; default: no bound, for names of the schema itself */
+export function createFieldPlan(schema: SchemaObject, read: (characters: number) => void = () => {}): FieldPlan {
   const references = createReferences(schema)
   const expansion = expand(schema, references)
-  const members = createMemberReader(createTypeReader(references), references)
-  const takes = createAcceptance(references)
+  const matches = createCountedPatterns(read)
+  const members = createMemberReader(createTypeReader(references), references, matches)
+  const takes = createAcceptance(references, matches)
   const cases = casesOf(schema, expansion)
   const known = new Map<string, (Reading | undefined)[]>()
   const marks: (Marks | undefined)[] = []

@@ -10,6 +10,7 @@
  */
 import { createFieldPlan, type FieldPlan } from '../../api/fieldtypes/plan.ts'
 import { isHeld, numberForm } from '../../api/heldnumbers.ts'
+import { createBudget } from '../../api/jsonschema/budget.ts'
 import { type EntryFields, show, Unreadable } from './fields.ts'
 import { parseExactly } from './json.ts'
 
@@ -21,7 +22,7 @@ interface Interpretation {
   readonly others?: () => Iterable<PayloadObject>
 }
 
-/** Throws Unreadable for JSON that JavaScript cannot hold without loss. */
+/** Throws Unreadable for JSON that JavaScript cannot hold without loss, and BudgetSpent where the schema's patterns read too much. */
 export type Coercion = (entry: EntryFields) => Interpretation
 
 /** Alternatives tried for one entry, after all as text and all as values. */
@@ -29,8 +30,16 @@ const mostTries = 16
 
 export function createCoercion(schema: PayloadObject | undefined): Coercion {
   if (schema === undefined) return ({ names, texts }) => ({ data: assemble(names, texts) })
-  const plan = createFieldPlan(schema)
-  return plan.cases.length === 1 ? (entry) => ({ data: readBy(plan, entry) }) : (entry) => readAmong(plan, entry)
+  const budget = createBudget()
+  const plan = createFieldPlan(schema, budget.read)
+  const read =
+    plan.cases.length === 1
+      ? (entry: EntryFields) => ({ data: readBy(plan, entry) })
+      : (entry: EntryFields) => readAmong(plan, entry)
+  return (entry) => {
+    budget.start()
+    return read(entry)
+  }
 }
 
 /** With one case, each field is read by itself. */

@@ -1,5 +1,7 @@
 /** From the texts of an entry to a payload object and the texts of its key, before validation. */
 import type { CompiledPayload } from '../../api/compiled.ts'
+import { BudgetSpent } from '../../api/jsonschema/budget.ts'
+import { describeViolation, tooCostly } from '../../api/jsonschema/verdict.ts'
 import type { DeadLetterReason } from '../record.ts'
 import { type Coercion, createCoercion } from './coercion.ts'
 import { type EntryFields, show } from './fields.ts'
@@ -38,7 +40,7 @@ function createFieldsParser(payload: CompiledPayload): (entry: EntryFields) => P
   const coerce: Coercion = createCoercion(payload.schema)
   return (entry) => {
     const { names, texts } = entry
-    const { data, others } = coerce(entry)
+    const { data, others } = interpreted(coerce, entry)
     const pairs = () => names.map((name, index) => [name, texts[index]] as const)
     return {
       data,
@@ -46,6 +48,15 @@ function createFieldsParser(payload: CompiledPayload): (entry: EntryFields) => P
       keyText: (name, chosen) => (chosen[name] === null && Object.hasOwn(chosen, name) ? nothing : texts[names.indexOf(name)]),
       whole: () => JSON.stringify(pairs().sort(([a], [b]) => (a < b ? -1 : 1))),
     }
+  }
+}
+
+function interpreted(coerce: Coercion, entry: EntryFields): ReturnType<Coercion> {
+  try {
+    return coerce(entry)
+  } catch (thrown) {
+    if (thrown instanceof BudgetSpent) throw new Refusal('SchemaViolation', describeViolation(tooCostly))
+    throw thrown
   }
 }
 
