@@ -16,8 +16,8 @@ import { optionsFor } from './dispatchoptions.ts'
 import { createLinks } from './links.ts'
 import type { DispatcherOptions } from './options.ts'
 import { createDeadline } from './overdue.ts'
-import { createPlans } from './plan.ts'
-import { checkAll, type DispatchOptions, prepareAll } from './prepare.ts'
+import { createPlans, type Plan } from './plan.ts'
+import { checkAll, type DispatchOptions, type Prepared, prepareAll } from './prepare.ts'
 import type { RequestName } from './requestname.ts'
 import type { PayloadIn, StandardSchema } from './standardschema.ts'
 import { type StatusOptions, statusOf } from './status.ts'
@@ -105,41 +105,44 @@ export function createDispatcher<
     const plan = await plans.current()
     if (options.schema !== undefined) await checkAll(options.schema, payloads)
     const prepared = prepareAll(plan, payloads, optionsOf)
-    const results: DispatchResult[] = []
-    if (pinned !== 'Direct') {
-      const ids = await addToStream(
-        await links.stream(),
-        {
-          stream: plan.config.stream,
-          modeKey: pinned === undefined ? plan.keys.mode : undefined,
-          mode: pinned ?? plan.config.mode,
-          maxEntries: plan.config.maxEntries,
-          consumers: plan.keys,
-        },
-        prepared,
-      )
-      for (const [index, id] of ids.entries()) {
-        const key = prepared[index]?.hash ?? ''
-        results.push({ mode: 'Stream', id, jobId: jobId(plan.config.scope, key), key })
-      }
-    }
-    const rest = prepared.slice(results.length).map(({ item }) => item())
-    if (rest.length === 0) return results
-    const outcomes = await addDirectly(await links.forwarder(plan), rest, signal())
-    for (const [index, outcome] of outcomes.entries()) {
-      results.push({ mode: 'Direct', ...outcome, key: rest[index]?.hash ?? '' })
-    }
-    return results
+    const added = pinned === 'Direct' ? [] : await streamed(plan, prepared)
+    const items = prepared.flatMap(({ item }, index) => (added[index] === undefined ? item() : []))
+    if (items.length === 0) return added.filter((result) => result !== undefined)
+    const outcomes = await addDirectly(await links.forwarder(plan), items, signal())
+    const direct = outcomes.map((outcome, at): DispatchResult => ({ mode: 'Direct', ...outcome, key: items[at]?.hash ?? '' }))
+    let next = 0
+    return prepared.flatMap((_, index) => added[index] ?? direct[next++] ?? [])
   }
 
-  /** Counted among what `close` waits for. */
-  async function tracked<T>(call: Promise<T>): Promise<T> {
+  /** Undefined: not added, because the mode in Redis was Direct. */
+  async function streamed(plan: Plan, prepared: readonly Prepared[]): Promise<readonly (DispatchResult | undefined)[]> {
+    const { config, keys } = plan
+    const adding = addToStream(
+      await links.stream(),
+      {
+        stream: config.stream,
+        modeKey: pinned === undefined ? keys.mode : undefined,
+        mode: pinned ?? config.mode,
+        maxEntries: config.maxEntries,
+        consumers: keys,
+      },
+      prepared,
+    )
+    // The server adds the entries meanwhile.
+    const hashes = prepared.map(({ hash }) => hash())
+    const ids = await adding
+    return hashes.map((key, index) => {
+      const id = ids[index]
+      return id === undefined ? undefined : { mode: 'Stream', id, jobId: jobId(config.scope, key), key }
+    })
+  }
+
+  /** Counted among what `close` waits for. No async function: each one lengthens a dispatch. */
+  function tracked<T>(call: Promise<T>): Promise<T> {
     underWay.add(call)
-    try {
-      return await call
-    } finally {
-      underWay.delete(call)
-    }
+    const ended = () => void underWay.delete(call)
+    call.then(ended, ended)
+    return call
   }
 
   async function dispatchMany(payloads: readonly object[], options: DispatchOptions | readonly DispatchOptions[] = {}) {
@@ -149,11 +152,7 @@ export function createDispatcher<
   }
 
   return {
-    async dispatch(payload, more) {
-      const [result] = await dispatchMany([payload], more)
-      if (result === undefined) throw failure('Internal', { detail: 'a payload was left without a result' })
-      return result
-    },
+    dispatch: (payload, more) => dispatchMany([payload], more).then(onlyOne),
     dispatchMany,
     async status(name, options = {}) {
       if (closed !== undefined) throw failure('Closed', { what: 'dispatcher' })
@@ -179,6 +178,11 @@ export function createDispatcher<
       return closed
     },
   }
+}
+
+function onlyOne([result]: readonly DispatchResult[]): DispatchResult {
+  if (result === undefined) throw failure('Internal', { detail: 'a payload was left without a result' })
+  return result
 }
 
 function pinnedMode(given: string | undefined): DispatchMode | undefined {

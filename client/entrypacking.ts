@@ -1,4 +1,8 @@
-/** Entries as the arguments of dispatchAdd.lua: few large ones, since each argument costs client and server more than a short value. */
+/**
+ * Entries as the arguments of dispatchAdd.lua: few large ones, since each argument costs client and server more than a short value.
+ * Names, and values that all entries of one shape have in common, are sent once with the shape: each text that enters Lua costs the server
+ * more than its copy into the stream.
+ */
 import { createPacker } from '../redis/scripts/packer.ts'
 
 /** Arguments of the script. */
@@ -8,6 +12,16 @@ interface PackedEntries {
   readonly texts: readonly string[]
 }
 
+/** The field names of entries, in their order. */
+interface Shape {
+  readonly number: number
+  /** Of the first entry. */
+  readonly flat: readonly string[]
+  /** Indexes in an entry of the values in which entries differ. */
+  readonly varying: number[]
+  entries: number
+}
+
 /** From here on a value travels as an argument of its own: Redis would hash and copy its bytes twice. */
 const longCharacters = 512
 /** Of a text in the list, beside its bytes. */
@@ -15,17 +29,14 @@ const headerBytes = 5
 
 /** @param entries field, value, … of each */
 export function packEntries(entries: readonly (readonly string[])[]): PackedEntries {
-  const shapes = createPacker(1_024)
+  const { shapes, shapeOf } = surveyed(entries)
   const packed = createPacker(capacityFor(entries))
   const texts: string[] = []
-  const known = new Map<string, number>()
-  let last: readonly string[] = []
-  let shape = 0
-  for (const flat of entries) {
-    if (shape === 0 || !haveSameNames(last, flat)) shape = shapeOf(flat)
-    last = flat
-    packed.integer(shape)
-    for (let at = 1; at < flat.length; at += 2) {
+  for (const [index, flat] of entries.entries()) {
+    const shape = shapeOf[index]
+    if (shape === undefined) continue
+    packed.integer(shape.number)
+    for (const at of shape.varying) {
       const value = flat[at] ?? ''
       if (value.length < longCharacters) packed.text(value)
       else {
@@ -34,19 +45,54 @@ export function packEntries(entries: readonly (readonly string[])[]): PackedEntr
       }
     }
   }
+  return { shapes: packShapes(shapes), entries: packed.finish(), texts }
+}
 
-  function shapeOf(flat: readonly string[]): number {
-    const names = flat.filter((_, at) => at % 2 === 0)
-    const name = JSON.stringify(names)
-    const found = known.get(name)
-    if (found !== undefined) return found
-    known.set(name, known.size + 1)
-    shapes.integer(names.length)
-    for (const each of names) shapes.text(each)
-    return known.size
+function surveyed(entries: readonly (readonly string[])[]) {
+  const known = new Map<string, Shape>()
+  let shape: Shape | undefined
+  const shapeOf = entries.map((flat) => {
+    if (shape === undefined || !haveSameNames(shape.flat, flat)) shape = shapeNamed(flat)
+    shape.entries += 1
+    noteDifferences(shape, flat)
+    return shape
+  })
+  const shapes = [...known.values()]
+  for (const each of shapes) if (each.entries === 1) each.varying.push(...valueIndexes(each.flat))
+
+  function shapeNamed(flat: readonly string[]): Shape {
+    const name = JSON.stringify(flat.filter((_, at) => at % 2 === 0))
+    const found = known.get(name) ?? { number: known.size + 1, flat, varying: [], entries: 0 }
+    known.set(name, found)
+    return found
   }
+  return { shapes, shapeOf }
+}
 
-  return { shapes: shapes.finish(), entries: packed.finish(), texts }
+const valueIndexes = (flat: readonly string[]) => flat.flatMap((_, at) => (at % 2 === 1 ? [at] : []))
+
+function noteDifferences({ flat: first, varying }: Shape, flat: readonly string[]): void {
+  if (flat === first) return
+  for (let at = 1, place = 0; at < flat.length; at += 2) {
+    if (varying[place] === at) place += 1
+    else if (flat[at] !== first[at]) {
+      varying.splice(place, 0, at)
+      place += 1
+    }
+  }
+}
+
+function packShapes(shapes: readonly Shape[]): Buffer {
+  const packed = createPacker(1_024)
+  for (const { flat, varying } of shapes) {
+    packed.integer(flat.length / 2)
+    for (let at = 0; at < flat.length; at += 2) {
+      packed.text(flat[at] ?? '')
+      if (varying.includes(at + 1)) packed.integer(0)
+      else packed.text(flat[at + 1] ?? '')
+    }
+  }
+  return packed.finish()
 }
 
 /** Enough for values of one byte per character: room for three is asked for with each value. */

@@ -17,7 +17,7 @@ import { isClustered, type Lease, leaseConnection, nameOf, type RedisSource, red
 
 export interface Links {
   /** The connection to the stream's Redis; nothing is sent by making it. */
-  stream(): Promise<RedisConnection>
+  stream(): RedisConnection | Promise<RedisConnection>
   /** The connection to the queue's Redis. Throws InvalidOption where it is another one and not given. */
   queue(plan: Plan): Promise<RedisConnection>
   /** Where a stream of events lies, beside the pipeline's stream or its queue. Throws InvalidOption as `queue`. */
@@ -54,6 +54,7 @@ export function createLinks({ redis, queueRedis, refs, pipeline, onError }: Link
   const forwarders: Forwarder[] = []
   const queues = new Map<string, Promise<BullQueue>>()
   let latestConnection: RedisConnection | undefined
+  let streamConnection: RedisConnection | undefined
 
   const connectionOf = async (lease: Lazy<Lease>) => {
     const { connection } = await lease.get()
@@ -94,7 +95,12 @@ export function createLinks({ redis, queueRedis, refs, pipeline, onError }: Link
   }
 
   return {
-    stream: async () => await connectionOf(streamLease),
+    /** No promise once the connection is there: each one lengthens a dispatch. */
+    stream() {
+      if (streamConnection === undefined) return connectionOf(streamLease).then((made) => (streamConnection = made))
+      latestConnection = streamConnection
+      return streamConnection
+    },
     queue: queueConnection,
     events(side, { config }, stream) {
       const source = side === 'Queue' && config.queueElsewhere ? queueSource : streamSource

@@ -25,42 +25,39 @@ export function createDeadline(timeoutMs: number, label: () => string): Deadline
   let running = 0
   const unreachable = (detail: string) => failure('RedisUnreachable', { address: label(), detail })
 
-  /** No race: that would make three promises more, and each dispatch waits for them. */
-  const within = <T>(work: (signal: () => AbortSignal) => Promise<T>): Promise<T> =>
-    new Promise<T>((resolve, reject) => {
-      const begun = performance.now()
-      const signal = () => AbortSignal.timeout(Math.max(0, Math.floor(begun + timeoutMs * 0.8 - performance.now())))
-      const timer = setTimeout(() => reject(unreachable(`no answer within ${timeoutMs} ms`)), timeoutMs)
-      work(signal).then(
-        (answer) => {
-          clearTimeout(timer)
-          resolve(answer)
-        },
-        (thrown: unknown) => {
-          clearTimeout(timer)
-          reject(thrown)
-        },
-      )
-    })
-
   return {
-    async run(payloads, work) {
+    /** No race and no async function: each would make promises more, and a dispatch waits for them. */
+    run(payloads, work) {
       if (unanswered >= maxUnanswered && running > 0) {
-        throw unreachable(`${unanswered} payloads were not answered; one call at a time is let through until one is`)
+        const detail = `${unanswered} payloads were not answered; one call at a time is let through until one is`
+        return Promise.reject(unreachable(detail))
       }
       running += 1
-      try {
-        const answer = await within(work)
-        unanswered = 0
-        return answer
-      } catch (thrown) {
-        const error = asFailure(thrown)
-        if (error.code === 'RedisUnreachable') unanswered += payloads
-        else if (isAnswer(error)) unanswered = 0
-        throw error
-      } finally {
-        running -= 1
-      }
+      return new Promise((resolve, reject) => {
+        const begun = performance.now()
+        const signal = () => AbortSignal.timeout(Math.max(0, Math.floor(begun + timeoutMs * 0.8 - performance.now())))
+        let over = false
+        const end = () => {
+          if (over) return false
+          over = true
+          running -= 1
+          clearTimeout(timer)
+          return true
+        }
+        const fail = (thrown: unknown) => {
+          if (!end()) return
+          const error = asFailure(thrown)
+          if (error.code === 'RedisUnreachable') unanswered += payloads
+          else if (isAnswer(error)) unanswered = 0
+          reject(error)
+        }
+        const timer = setTimeout(() => fail(unreachable(`no answer within ${timeoutMs} ms`)), timeoutMs)
+        work(signal).then((answer) => {
+          if (!end()) return
+          unanswered = 0
+          resolve(answer)
+        }, fail)
+      })
     },
   }
 }

@@ -27,7 +27,7 @@ interface Plans {
   /** The pipeline it was made from; undefined when it was made from a dispatch configuration. */
   readonly pipeline: CompiledPipeline | undefined
   /** The plan in force now; the same object as long as the configuration is the same. */
-  current(): Promise<Plan>
+  current(): Plan | Promise<Plan>
   /** The plan of a configuration that was given, and not mounted. */
   now(): Plan
 }
@@ -59,7 +59,7 @@ export function createPlans({ pipeline, config, schema, env, onError }: PlanOpti
   }
   const compiled = pipeline === undefined ? undefined : 'spec' in pipeline ? compiledOf(pipeline) : pipeline
   const plan = planOf(compiled === undefined ? givenConfig(config, env) : dispatchConfigOf(compiled))
-  return { pipeline: compiled, current: async () => plan, now: () => plan }
+  return { pipeline: compiled, current: () => plan, now: () => plan }
 }
 
 function unread(): never {

@@ -1,6 +1,7 @@
 /** A request before it is sent: checked, and in the two forms in which it may go. */
 import { asFailure, failure, type StreamPipelineError } from '../api/errors.ts'
 import { type ForwardItem, jsonOf } from '../redis/bullmq/item.ts'
+import { hashOfKey } from '../redis/payload/decoder.ts'
 import type { Trace } from '../redis/payload/fields.ts'
 import { fieldsOf, type RequestOptions } from '../redis/payload/request.ts'
 import type { Plan } from './plan.ts'
@@ -14,13 +15,14 @@ export interface DispatchOptions extends RequestOptions {
   readonly tracestate?: string | undefined
 }
 
-interface Prepared {
+/** A checked request. */
+export interface Prepared {
   /** The entry: field, value, … */
   readonly flat: readonly string[]
   /** Whether the request sets options of its job. */
   readonly hasOptions: boolean
   /** Hash of the idempotency key. */
-  readonly hash: string
+  readonly hash: () => string
   /** The job, for Direct mode. Made when it is asked for: in Stream mode the consumer makes it. */
   readonly item: () => ForwardItem
 }
@@ -70,8 +72,13 @@ function extrasOf(plan: Plan, options: DispatchOptions): Extras {
 /** Both forms of a payload, the job's taken from the entry's, so that they cannot differ. */
 function prepare(plan: Plan, payload: object, { trace: sent, fields }: Extras): Prepared {
   const { flat, decoded } = plan.codec.encodeAndDecode(payload, sent, fields)
-  const { hash, data, trace, asked } = decoded
-  const item = () => ({ hash, json: jsonOf(data), trace, ...(asked === undefined ? {} : { asked }) })
+  const { key, data, trace, asked } = decoded
+  let made: string | undefined
+  const hash = () => {
+    made ??= hashOfKey(key)
+    return made
+  }
+  const item = () => ({ hash: hash(), json: jsonOf(data), trace, ...(asked === undefined ? {} : { asked }) })
   return { flat, hasOptions: (asked?.fields.length ?? 0) > 0, hash, item }
 }
 

@@ -40,7 +40,8 @@ export function createTestDispatcher<Payload extends object>(parts: TestDispatch
     open()
     const optionsOf = optionsFor(options, payloads.length)
     if (schema !== undefined) await checkAll(schema, payloads)
-    return prepareAll(plan, payloads, optionsOf).map(({ flat, hash, item }): DispatchResult => {
+    return prepareAll(plan, payloads, optionsOf).map(({ flat, hash: hashed, item }): DispatchResult => {
+      const hash = hashed()
       const ids = { jobId: jobId(target.keys.scope, hash), key: hash }
       if (mode() === 'Stream') return { mode: 'Stream', id: backend().append(flat), ...ids }
       return { mode: 'Direct', outcome: backend().forward(item()), ...ids }

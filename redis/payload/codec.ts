@@ -6,7 +6,7 @@
 import type { CompiledAllow, CompiledPayload } from '../../api/compiled.ts'
 import { failure } from '../../api/errors.ts'
 import type { FieldList } from '../reply/fieldlist.ts'
-import { createDecoder, type Decoded, type Valid } from './decoder.ts'
+import { createDecoder, type Decoded, type Judged } from './decoder.ts'
 import { createEncoder } from './encoding.ts'
 import { createFieldSorter, isReserved, show, type Trace } from './fields.ts'
 import type { PayloadObject } from './parsing.ts'
@@ -14,7 +14,7 @@ import { bringsKey } from './request.ts'
 
 interface Encoded {
   readonly flat: string[]
-  readonly decoded: Valid
+  readonly decoded: Judged
 }
 
 export interface Codec {
@@ -35,7 +35,7 @@ export interface Codec {
 
 /** @param allow what requests may set; undefined: nothing */
 export function createCodec(payload: CompiledPayload, allow?: CompiledAllow): Codec {
-  const { decode, hashOf } = createDecoder(payload, allow)
+  const { decode, judge, hashOf } = createDecoder(payload, allow)
   const encoder = createEncoder(payload)
   const sort = createFieldSorter(payload)
 
@@ -61,7 +61,7 @@ export function createCodec(payload: CompiledPayload, allow?: CompiledAllow): Co
       if (trace.traceparent !== undefined) flat.push('traceparent', trace.traceparent)
       if (trace.tracestate !== undefined) flat.push('tracestate', trace.tracestate)
       flat.push(...options)
-      return { flat, checked: decode(flat) }
+      return { flat, checked: judge(flat) }
     }
     const first = tried(encoder.members(plain))
     const other = first.checked.kind === 'Invalid' ? encoder.spelledOut(plain) : undefined

@@ -37,8 +37,16 @@ export interface Valid {
   readonly redrives: number
 }
 
-/** Sure: the first reading of the text was valid, and no other was tried. */
-type Judged = Valid & { readonly sure: boolean }
+/** Before the hash of its key is made: a producer makes it while the server adds the entry. */
+export interface Judged extends Omit<Valid, 'hash'> {
+  readonly key: Key
+  /** The first reading of the text was valid, and no other was tried. */
+  readonly sure: boolean
+}
+
+type Key = { readonly kind: 'Values'; readonly values: readonly string[] } | { readonly kind: 'Given'; readonly key: string }
+
+export const hashOfKey = (key: Key): string => (key.kind === 'Values' ? keyHash(key.values) : givenKeyHash(key.key))
 
 interface Invalid {
   readonly kind: 'Invalid'
@@ -51,7 +59,8 @@ export type Decoded = Valid | Invalid
 
 interface Decoder {
   /** @param entry field, value, … */
-  decode(entry: Fields): Judged | Invalid
+  decode(entry: Fields): Decoded
+  judge(entry: Fields): Judged | Invalid
   /** Hash of the idempotency key of an entry, whatever the schema says of it; undefined where it has no key. */
   hashOf(entry: Fields): string | undefined
 }
@@ -82,7 +91,7 @@ export function createDecoder(payload: CompiledPayload, allow?: CompiledAllow): 
     throw new Refusal('SchemaViolation', broken)
   }
 
-  const judge = (envelope: Envelope): Judged => {
+  const judgedOf = (envelope: Envelope): Judged => {
     checkSize(payload, envelope)
     const fields = envelope.fields()
     const parsed = parse(fields)
@@ -90,19 +99,21 @@ export function createDecoder(payload: CompiledPayload, allow?: CompiledAllow): 
     const data = broken === undefined ? parsed.data : searched(parsed, broken)
     const derived = takesFromPayload ? derivedFrom(payload, data) : []
     const asked = envelope.options === undefined && derived.length === 0 ? undefined : askedIn(envelope.options, allow, derived)
-    const hash = asked?.key === undefined ? keyHash(keyValues(payload, parsed, data)) : givenKeyHash(asked.key)
+    const given = asked?.key
+    const key: Key =
+      given === undefined ? { kind: 'Values', values: keyValues(payload, parsed, data) } : { kind: 'Given', key: given }
     const { redrives, trace } = envelope
     const { metadata } = fields
-    const judged = { kind: 'Valid', data, hash, trace, redrives, sure: broken === undefined } as const
+    const judged = { kind: 'Valid', data, key, trace, redrives, sure: broken === undefined } as const
     if (metadata === undefined && asked === undefined) return judged
     return { ...judged, ...(metadata === undefined ? {} : { metadata }), ...(asked === undefined ? {} : { asked }) }
   }
 
-  function decode(entry: Fields): Judged | Invalid {
+  function judge(entry: Fields): Judged | Invalid {
     const envelope = read(entry)
     const { redrives } = envelope
     try {
-      return judge(envelope)
+      return judgedOf(envelope)
     } catch (thrown) {
       if (thrown instanceof Refusal) return { kind: 'Invalid', reason: thrown.reason, error: printable(thrown.message), redrives }
       if (thrown instanceof Unreadable)
@@ -112,7 +123,15 @@ export function createDecoder(payload: CompiledPayload, allow?: CompiledAllow): 
   }
 
   return {
-    decode,
+    judge,
+    decode(entry) {
+      const judged = judge(entry)
+      if (judged.kind === 'Invalid') return judged
+      const { data, key, trace, redrives, metadata, asked } = judged
+      const valid = { kind: 'Valid', data, hash: hashOfKey(key), trace, redrives } as const
+      if (metadata === undefined && asked === undefined) return valid
+      return { ...valid, ...(metadata === undefined ? {} : { metadata }), ...(asked === undefined ? {} : { asked }) }
+    },
     hashOf(entry) {
       try {
         const parsed = parse(read(entry).fields())

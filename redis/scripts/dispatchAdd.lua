@@ -5,7 +5,8 @@
   Consumers of a release that does not know options of a request drop them silently. So do consumers whose pipeline allows none. So options
   are added only while every registered consumer with a heartbeat says in it that it takes them.
 
-  Entries of one call mostly have the same fields. So names are sent once for each shape, and an entry names its shape.
+  Entries of one call mostly have the same fields. So names are sent once for each shape, and an entry names its shape. Values that all
+  entries of a shape share are sent with the shape, too.
 
   KEYS
     stream      stream
@@ -17,8 +18,9 @@
                           needs the right to write those
     heartbeats  text      what the keys of heartbeats begin with
     maxEntries  integer   approximate bound of the stream's length; 0 for none
-    shapes      bytes     MessagePack list, per shape: the number of its fields, and their names
-    entries     bytes     MessagePack list, per entry: number of its shape, from 1 on, and the values; 0 for the next of the texts
+    shapes      bytes     MessagePack list, per shape: the number of its fields; per field its name, and its value or 0: entries differ
+    entries     bytes     MessagePack list, per entry: number of its shape, from 1 on, and the values in which entries of the shape
+                          differ; 0 for the next of the texts
     texts       text[]    long values, which would be copied twice if they were packed
 
   REPLY
@@ -48,23 +50,28 @@ local rows, at = {}, 1
 while at <= #shapes do
   local row = {unpack(first)}
   local begun = #row
-  for i = 1, shapes[at] do row[begun + 2 * i - 1], row[begun + 2 * i] = shapes[at + i], '' end
-  rows[#rows + 1] = {arguments = row, value = begun + 2, last = #row}
-  at = at + shapes[at] + 1
+  local differing = {}
+  for i = 1, 2 * shapes[at], 2 do
+    local value = shapes[at + i + 1]
+    row[begun + i], row[begun + i + 1] = shapes[at + i], value
+    if value == 0 then differing[#differing + 1] = begun + i + 1 end
+  end
+  rows[#rows + 1] = {arguments = row, differing = differing, last = #row}
+  at = at + 2 * shapes[at] + 1
 end
 local ids, long = {}, 0
 at = 1
 while at <= #entries do
   local row = rows[entries[at]]
-  local arguments, last = row.arguments, row.last
-  for i = row.value, last, 2 do
+  local arguments, last, differing = row.arguments, row.last, row.differing
+  for i = 1, #differing do
     at = at + 1
     local value = entries[at]
     if value == 0 then
       long = long + 1
       value = texts[long]
     end
-    arguments[i] = value
+    arguments[differing[i]] = value
   end
   ids[#ids + 1] = redis.call('XADD', stream, unpack(arguments, 1, last))
   at = at + 1

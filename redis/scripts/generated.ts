@@ -1555,9 +1555,9 @@ export interface DispatchAddArguments {
   readonly heartbeats: string
   /** approximate bound of the stream's length; 0 for none */
   readonly maxEntries: number
-  /** MessagePack list, per shape: the number of its fields, and their names */
+  /** MessagePack list, per shape: the number of its fields; per field its name, and its value or 0: entries differ */
   readonly shapes: string | Buffer
-  /** MessagePack list, per entry: number of its shape, from 1 on, and the values; 0 for the next of the texts */
+  /** MessagePack list, per entry: number of its shape, from 1 on, and the values in which entries of the shape */
   readonly entries: string | Buffer
   /** long values, which would be copied twice if they were packed */
   readonly texts: readonly string[]
@@ -1596,23 +1596,28 @@ local rows, at = {}, 1
 while at <= #shapes do
   local row = {unpack(first)}
   local begun = #row
-  for i = 1, shapes[at] do row[begun + 2 * i - 1], row[begun + 2 * i] = shapes[at + i], '' end
-  rows[#rows + 1] = {arguments = row, value = begun + 2, last = #row}
-  at = at + shapes[at] + 1
+  local differing = {}
+  for i = 1, 2 * shapes[at], 2 do
+    local value = shapes[at + i + 1]
+    row[begun + i], row[begun + i + 1] = shapes[at + i], value
+    if value == 0 then differing[#differing + 1] = begun + i + 1 end
+  end
+  rows[#rows + 1] = {arguments = row, differing = differing, last = #row}
+  at = at + 2 * shapes[at] + 1
 end
 local ids, long = {}, 0
 at = 1
 while at <= #entries do
   local row = rows[entries[at]]
-  local arguments, last = row.arguments, row.last
-  for i = row.value, last, 2 do
+  local arguments, last, differing = row.arguments, row.last, row.differing
+  for i = 1, #differing do
     at = at + 1
     local value = entries[at]
     if value == 0 then
       long = long + 1
       value = texts[long]
     end
-    arguments[i] = value
+    arguments[differing[i]] = value
   end
   ids[#ids + 1] = redis.call('XADD', stream, unpack(arguments, 1, last))
   at = at + 1
@@ -1622,7 +1627,7 @@ return {table.concat(ids, ' '), ''}
 
 const dispatchAddScript = defineScript('dispatchAdd', dispatchAddLua)
 
-/** Adds entries in Stream mode. It reads the mode that the operator keeps in Redis and adds in one step, so that whatever is dispatched after a flip goes the new way, and nothing goes both. Consumers of a release that does not know options of a request drop them silently. So do consumers whose pipeline allows none. So options are added only while every registered consumer with a heartbeat says in it that it takes them. Entries of one call mostly have the same fields. So names are sent once for each shape, and an entry names its shape. Throws catalogued errors. */
+/** Adds entries in Stream mode. It reads the mode that the operator keeps in Redis and adds in one step, so that whatever is dispatched after a flip goes the new way, and nothing goes both. Consumers of a release that does not know options of a request drop them silently. So do consumers whose pipeline allows none. So options are added only while every registered consumer with a heartbeat says in it that it takes them. Entries of one call mostly have the same fields. So names are sent once for each shape, and an entry names its shape. Values that all entries of a shape share are sent with the shape, too. Throws catalogued errors. */
 export function dispatchAdd(connection: RedisConnection, keys: DispatchAddKeys, args: DispatchAddArguments): Promise<DispatchAddReply> {
   return dispatchAddScript.run(connection, [keys.stream, ...keys.modeKeys], [args.mode, args.registry, args.heartbeats, args.maxEntries, args.shapes, args.entries, ...args.texts]).then(decodeDispatchAdd)
 }
