@@ -60,7 +60,7 @@ export type KeptJobs =
   | { readonly count: number; readonly age?: number }
   | { readonly age: number; readonly count?: number }
 
-/** How a request may keep its own job: `least` is what the pipeline keeps of all jobs. */
+/** Bound on what a request may set for the removal of its job. It must keep at least `least`, which is what the pipeline keeps. */
 export interface KeptBound {
   /** Whether the job may be removed as soon as it ends. */
   readonly atOnce: boolean

@@ -160,14 +160,14 @@ export const errorCatalogue = {
       'let pipelines share a server and its user, or move some to another namespace; until then the operator notices the first entry of this pipeline some seconds late',
   },
   LookQuarantined: {
-    message: 'the operator has suspended its looks at Redis, since the process that looked ended: {detail}',
+    message: 'the operator has suspended its looks at Redis, since the process for these looks has ended: {detail}',
     kind: 'Retryable',
     reason: 'LookQuarantined',
     remedy:
       'check the servers that spec.redis and sink.bullmq.redis name, and the content of the keys of this pipeline; the operator tries again by itself, at most five minutes later',
   },
   SpecQuarantined: {
-    message: 'the operator has suspended its check of the spec, since the process that checked it ended: {detail}',
+    message: 'the operator has suspended its check of the spec, since the process for this check has ended: {detail}',
     kind: 'Retryable',
     reason: 'SpecQuarantined',
     remedy:

@@ -12,7 +12,10 @@ import { type Problem, parsePipeline, validate } from './validate.ts'
 import { judgeOf, payloadRemarks } from './validation/payload-schema.ts'
 import { isRecord } from './validation/problem.ts'
 
-/** Name of the file beside a consumer's configuration with the promise: `{"targetAgeMs": 30000}`. */
+/**
+ * Name of the file that holds the promise, which is `scaling.targetAge`: `{"targetAgeMs": 30000}`. It lies beside a consumer's
+ * configuration.
+ */
 export const promiseFile = 'promise.json'
 
 /**

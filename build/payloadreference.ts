@@ -39,7 +39,7 @@ export const payloadSections: readonly string[] = [
   '',
   '- With `allowEmptyKey: true` an empty text is a valid key, unless the schema refuses it. A text of blanks is always valid, and so are `0` and',
   '  `false`.',
-  '- For a list or an object, the key has the text under Fields, and the value under Json.',
+  '- A list or an object counts by its text under Fields. Under Json it counts by its value: the order of an object’s members does not matter.',
   '- The key keeps its fields apart: `a,b` and `c` make another key than `a` and `b,c`.',
   '- A number and its text make the same key. Under Fields the spelling counts: `1.0` makes another key than `1`.',
   '',

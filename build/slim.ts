@@ -4,7 +4,8 @@
  * - Unused modules are omitted: the models of every Kubernetes API, client-node's own connections, all of undici but pools, and
  *   zod's
  *   messages in fifty languages. Of client-node only its reading of kubeconfigs and tokens is used.
- * - Node's own modules are loaded by function. An `import` evaluates every property that a module exports: `node:http` then loads
+ * - Node's own modules are loaded by a call of `process.getBuiltinModule`, in place of an `import`. An `import` evaluates every
+ * property that a module exports: `node:http` then loads
  *   Node's
  *   WebSocket with a whole copy of undici, and `node:tls` parses the root certificates.
  * - Node's modules that most processes never use are loaded at the first use of one of their functions: TLS, child processes, and others.

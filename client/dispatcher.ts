@@ -63,7 +63,7 @@ export interface Dispatcher<Payload extends object> {
   ): Promise<readonly DispatchResult[]>
   /**
    * Reports where a request is, and its outcome. It needs at most five round trips for an id or hash. The cost of its commands does not
-   * grow with the stream or the queue. Throws InvalidOption for a name that can be no request's, and errors of the catalogue.
+   * grow with the stream or the queue. Throws InvalidOption for a name that no request can have, and errors of the catalogue.
    */
   status(name: RequestName, options?: StatusOptions): Promise<RequestStatus>
   /**

@@ -35,8 +35,8 @@ export interface DispatcherOptions {
   readonly timeoutMs?: number
   /**
    * Receives failures that do not fail a call. Among them are a mounted configuration that is unreadable (the last one stays in force),
-   * `SchemaDiffers`, `PortableForwarding` (the composed script cannot add jobs), and `ReplicationUnconfirmed` (no replica confirms direct
-   * dispatches). Default: `process.emitWarning`.
+   * `SchemaDiffers`, `PortableForwarding` (the dispatcher adds jobs by the portable path), and `ReplicationUnconfirmed` (no replica
+   * confirms direct dispatches). Default: `process.emitWarning`.
    */
   readonly onError?: (error: StreamPipelineError) => void
   /** Default `process.env`. */

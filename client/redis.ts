@@ -30,7 +30,7 @@ export type RedisSource =
 /**
  * @param option the name under which it was passed
  * @param instead the pipeline's own target, which the connection replaces. Both must lead to one database: no consumer reads the
- * keys of another Throws InvalidOption for what cannot be used.
+ * keys of another. Throws InvalidOption for what cannot be used.
  */
 export function redisSource(input: unknown, option: string, instead?: Named): RedisSource {
   const given = checkInput(input, option)

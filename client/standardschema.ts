@@ -71,7 +71,10 @@ export async function checkBy(schema: StandardSchema, payload: unknown): Promise
   throw failure('PayloadRejected', { detail: `${path === '' ? 'the payload' : quotedName(path)}: ${issue.message}` })
 }
 
-/** Keywords that say nothing about which payloads are valid, or that exporters add to the one form alone. */
+/**
+ * Keywords that say nothing about which payloads are valid, or that exporters add to only one of the two exports, of input and of
+ * output.
+ */
 const annotations = new Set([
   '$schema',
   '$id',

@@ -63,9 +63,9 @@ export function templateFound(deployment: DeploymentObject | undefined): Pipelin
 }
 
 /**
- * The record after an apply; undefined: the write left the template as it was, and its rollout goes on, or has stopped. It undid
- * another writer's number of replicas, or changed metadata alone. Where `generation` moved by more than this write, another
- * template may have come between.
+ * The record after an apply; undefined: the write left the template as it was, so the template's rollout goes on or stays stopped.
+ * Such a write undid another writer's number of replicas, or changed metadata alone. Where `generation` moved by more than this
+ * write, another template may have come between.
  */
 export function templateWritten(before: DeploymentObject | undefined, after: DeploymentObject): TemplateRecord | undefined {
   const { uid = '', generation = 0 } = after.metadata

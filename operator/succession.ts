@@ -1,8 +1,8 @@
 /**
  * The election of one release's leader. Each release has a Lease of its own. Earlier versions used one fixed name, so that two
  * releases in a namespace were one. During an upgrade both kinds of processes run, and no process may work beside an earlier
- * version's leader. So the holder of its own Lease takes the fixed one too. It holds it for as long as a rollout may last, and
- * watches it from then on.
+ * version's leader. So the process that holds its release's own Lease takes the fixed Lease too. It holds it for as long as a
+ * rollout may last, and watches it from then on.
  *
  * Identities of this version end in `@` and the Lease of their release, so that releases of this version do not wait for each other:
  *

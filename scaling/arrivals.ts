@@ -1,7 +1,7 @@
 /**
  * The arrival rate λ, from the growth of the stream's entries-added counter. The more entries, the more precise the rate; the older
- * they are, the more the rate lags behind. So the window is the shortest of 60 s to 30 min that saw 1,000 entries (3 % by chance).
- * It grows only while older points look like the same load.
+ * they are, the more the rate lags behind. So the window is the shortest of 60 s to 30 min that saw 1,000 entries (chance changes
+ * such a count by 3 %). It grows only while older points look like the same load.
  *
  * Before a minute has passed, the last 15 s may show a changed load. They replace the window's rate in two cases: their
  * pessimistic reading is above it in both halves, or their optimistic one below it. Pessimistic is three standard deviations below the

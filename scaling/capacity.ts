@@ -4,14 +4,15 @@
  * - measured: the growth of a consumer's settled counter between two of its heartbeats. It counts only where the consumer was
  *   Running, and the oldest entry has waited since before the first of them. Then it could not have been idle. So its throughput is
  *   its capacity, with all that a model forgets, such as a shared Redis or CPU. Growth and time are summed over consumers and
- *   samples until enough entries were settled. Jobs of a minute settle none in most intervals, and those count, too. If entries
- *   have become quicker since, the measured rate is raised. Otherwise it would stay too low for ever: only a backlog measures anew,
- *   and too many replicas leave none. It is never lowered in this way.
+ * samples until enough entries were settled. If a job takes a minute, most intervals settle no entry. These intervals count, too.
+ * If entries
+ * have become quicker since, the measured rate is raised. Otherwise it would stay too low for ever. A new measurement needs a
+ * backlog, and too many replicas leave none. It is never lowered in this way.
  * - computed: concurrency / service time, the service time from the heartbeats. It is used until something was measured. After
  *   that it may move the measured rate by the error that chance explains, which is a tenth for a hundred entries.
  *
- * A stretch counts only if the backlog at its beginning could hardly be cleared within it. Otherwise the stretches in which
- * replicas were quick enough to clear the backlog would be missing, and the rest are slower than replicas are.
+ * A stretch counts only if the backlog at its beginning could hardly be cleared within it. Otherwise only the stretches in which
+ * replicas did not clear the backlog would count. Their rate is lower than that of all stretches.
  *
  * A sample is learned from after its decision. So, all else equal, a sample with more work never makes replicas
  * look faster, and more work never asks for fewer of them.
@@ -40,7 +41,7 @@ export interface Capacity {
   readonly entries?: number
   /** Since when there has been a backlog at every sample. */
   readonly backlogSinceMs?: number
-  /** Until when what waited at the last sample keeps all replicas busy, even if they are lucky. */
+  /** Until this time the entries that waited at the last sample keep all replicas busy, even if these are lucky. */
   readonly deepUntilMs?: number
   readonly sum?: Sum
   /** The heartbeats' mean service time when that was measured. */

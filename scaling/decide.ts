@@ -5,7 +5,7 @@
  * In order: suspend outranks everything. Without a sample nothing is known, so nothing shrinks. A clock that went back, or a long
  * silence, restarts whatever was timed. Then the formula (sizing.ts) proposes and the guards (guards.ts) hold it back. Under Manual
  * the same is computed and reported as `recommended`, and the decision is spec.replicas. Under mode Direct the lower bound is zero.
- * Once nothing is left, that outranks Manual, too.
+ * Once a pipeline in mode Direct is drained, this zero outranks Manual, too.
  *
  * Between `entered` and `concluded` a state's `replicas` is the model's own number. In kept states it is the decided one.
  */

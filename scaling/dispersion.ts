@@ -1,7 +1,7 @@
 /**
  * The index of dispersion of arrivals: the variance of a count divided by its mean. It is 1 for a Poisson stream, and about n for one
  * that comes in clumps of n. It uses neighbouring counts, so that a growing load does not look erratic. It takes the median of
- * their differences, so that a step does not, nor a batch now and then.
+ * their differences, so that a step or an occasional batch does not look erratic, either.
  */
 import type { Arrival } from './arrivalhistory.ts'
 

@@ -8,8 +8,8 @@
  * - Trimming: a quarter of the replicas goes, and the throughput is measured again, and so on for as long as nothing is lost. Where
  * the first cut already costs more than 15 % of the throughput, jobs have merely become heavier: back to Watching, quietly for a
  * while. If a later
- *   cut costs something, replicas were the limit just then, and the speed of a single one is known. So many as the limit needs, and
- *   15 % more, are Held.
+ * cut costs something, replicas were the limit just then, and the speed of a single one is known. The state is then Held, with as
+ * many replicas as the limit needs, and 15 % more.
  * - Held: nothing grows beyond that. The 15 % are idle while the limit lasts; once clearly more gets through, it is gone: Watching.
  * Jobs may also have become heavier, which Held cannot see. So Probing comes after twenty minutes, then every eighty; after five if
  * only the first cut was made.
@@ -89,8 +89,8 @@ const levelsForMs = 900_000
 const comparable = 1.5
 const leastGain = 0.25
 /**
- * `nothing`: the loss that a cut by a quarter may show by chance. `tooMuch`: the loss at the first cut from which on replicas were
- * useful after all.
+ * `nothing`: the loss that a cut by a quarter may show by chance. `tooMuch`: if the first cut loses more than this, the removed
+ * replicas were useful after all.
  */
 const nothing = 0.1
 const tooMuch = 0.15

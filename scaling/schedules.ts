@@ -3,7 +3,7 @@
  * for `for`, as time elapses. At a change of clocks it begins as zonetime.ts has it: in the skipped hour at the first instant after, in
  * the repeated hour once. Where several are active the larger bound holds; a minimum above the maximum in force raises that, too.
  *
- * No time is searched for beyond `for`, however seldom an expression comes true.
+ * The search for the last beginning goes back little further than `for`, however seldom an expression comes true.
  */
 import type { CompiledSchedule } from '../api/compiled.ts'
 import { cronOf } from '../api/cron.ts'

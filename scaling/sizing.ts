@@ -45,7 +45,7 @@ export function neededReplicas(load: Load): Needed | undefined {
   if (perReplica === undefined || perReplica <= 0) return undefined
   const keepUp = Math.max(load.arrivals / (utilisation(load) * perReplica), chanceReplicas({ ...load, perReplica }, lateMs(load)))
   if (!isTriggered(load, perReplica)) return { keepUp, catchUp: 0 }
-  // The room that keeping up leaves clears some of it.
+  // The spare capacity of `keepUp` clears a part of the backlog.
   const room = keepUp - load.arrivals / perReplica
   return { keepUp, catchUp: Math.max(0, (work * 1000) / (clearMs(load) * perReplica) - room) }
 }

@@ -1,7 +1,7 @@
 /**
  * Whether a text satisfies a schema. The question arises where a field may be text or another type, as in `anyOf: [{format: email}, {type:
- * integer}]`. Few keywords apply to a text, and none of them leads into it. Each schema is therefore judged at most once per text: the cost
- * is linear in the schema's size.
+ * integer}]`. Few keywords apply to a text, and none of them judges a part of it. Each schema is therefore judged at most once per
+ * text: the cost is linear in the schema's size.
  */
 import ajvFormats from 'ajv-formats'
 import { isRecord } from '../validation/problem.ts'

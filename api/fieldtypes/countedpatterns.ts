@@ -4,7 +4,7 @@ import { compilePattern } from '../validation/pattern.ts'
 
 export type CountedPatterns = (pattern: string, text: string) => boolean
 
-/** @param read counts characters at the cost of a pattern in linear time, and may throw BudgetSpent */
+/** @param read counts characters, each at the cost of one reading by the linear engine. It may throw BudgetSpent */
 export function createCountedPatterns(read: (characters: number) => void): CountedPatterns {
   const compiled = new Map<string, ReturnType<typeof compilePattern>>()
   return (pattern, text) => {

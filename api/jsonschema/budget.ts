@@ -11,7 +11,7 @@ const maxSteps = 100_000
  */
 const maxCharacters = 8 * 2 ** 20
 const readingsOfOneText = 4
-/** V8's own engine reads this many characters while the linear engine reads one. */
+/** Cost of one character in V8's own engine. In the linear engine it costs 1: V8 reads 32 characters in that time. */
 const native = 1 / 32
 
 export const costOf = (matcher: RegExp | { readonly readings: number }): number =>
@@ -22,7 +22,7 @@ export class BudgetSpent extends Error {}
 export interface Budget {
   start(): void
   step(): void
-  /** Counts characters, each at the cost of a pattern in linear time. */
+  /** Counts characters, each at the cost of one reading by the linear engine. */
   read(characters: number): void
   /** Counts characters that are only passed over: formats, serialized values. */
   scan(characters: number): void

@@ -25,7 +25,10 @@ interface Why {
   readonly path: SchemaPath
 }
 
-/** More members than ajv nests without exhausting the stack. Members that are cut into pieces have no such bound (ajvschema.ts). */
+/**
+ * With more members than this, ajv may exhaust the stack, since it nests them. Members that are cut into pieces have no such bound
+ * (ajvschema.ts).
+ */
 const maxMembers = 300
 const uncut = new Set([
   'oneOf',

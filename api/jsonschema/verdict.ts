@@ -60,7 +60,7 @@ const rules: Readonly<Record<string, (detail: unknown) => string>> = {
   not: () => 'must not match the schema under not',
   anyOf: () => 'must match one of the schemas under anyOf',
   oneOf: () => 'must match exactly one of the schemas under oneOf',
-  if: () => 'must match the schema under then or else, as if decides',
+  if: () => 'must match the schema under "then" or "else", whichever "if" selects',
   'false schema': () => 'must not be there',
   budget: () =>
     'takes too long to judge by the schema: it leads through too many references of the schema, or patterns read too much',

@@ -35,7 +35,7 @@ function words(found: Undecided): string {
     case 'OneAlternative':
       return `encoding: Fields cannot determine whether ${JSON.stringify(found.name)} is text: one alternative gives its type, another takes any text. Give its type in properties beside the alternatives, give each alternative a const of its own in a required property, or write encoding: Json`
     case 'Condition':
-      return `encoding: Fields cannot determine whether ${JSON.stringify(found.name)} is text: only if or not gives its type, and text is taken as text. Give its type in properties too, or write encoding: Json`
+      return `encoding: Fields cannot determine whether ${JSON.stringify(found.name)} is text: only "if" or "not" gives its type, and text is taken as text. Give its type in properties too, or write encoding: Json`
     case 'TooManyCases':
       return `encoding: Fields follows at most ${found.most} combinations of anyOf, oneOf, if and dependentSchemas: write fewer, or write encoding: Json`
     default:

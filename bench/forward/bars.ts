@@ -58,8 +58,8 @@ export const barsOf = ({ ratios, latency, memory, dispatch, library }: Figures):
   most('dispatch.overXadd', '`dispatch` over a bare XADD', '×', dispatch.overXadd, 2),
   most('dispatch.overXadd2ms', 'the same at a round trip of 2 ms', '×', dispatch.overXadd2ms, 1.05),
   least('dispatch.manyOverPipelined', 'rate of `dispatchMany` over pipelined XADDs', '×', dispatch.manyOverPipelined, 0.7),
-  most('library.importMs', 'import beyond that of the peers', 'ms', library.importMs, 100),
-  most('library.installedMiB', 'installed beyond the peers', 'MiB', library.installedMiB, 15),
+  most('library.importMs', 'import beyond that of the peer dependencies', 'ms', library.importMs, 100),
+  most('library.installedMiB', 'installed beyond the peer dependencies', 'MiB', library.installedMiB, 15),
 ]
 
 export const judgeBars = (bars: readonly Bar[], judgement: Judgement): readonly Judged[] =>

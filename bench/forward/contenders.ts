@@ -39,7 +39,7 @@ export const kinds: Readonly<Record<Contender, Kind>> = {
   article: {
     source: 'Entries',
     about:
-      'the loop of the article in TypeScript: it reads 100 entries, and for each awaits lock, add, release and acknowledgement',
+      'the loop that articles about Redis Streams and BullMQ show, in TypeScript: it reads 100 entries, and for each awaits lock, add, release and acknowledgement',
   },
   'article in Python': {
     source: 'Entries',

@@ -65,7 +65,10 @@ async function installModules(folder: string): Promise<void> {
   await run('npm', ['install', ...options, ...modules], { cwd: folder, timeout: withinMs })
 }
 
-/** Packages go beside a virtual environment that may move: no script of it is used but the interpreter, which is a link. */
+/**
+ * Installs the packages in a virtual environment, which is renamed afterwards. That breaks its scripts, but the bench uses only the
+ * interpreter, which is a link.
+ */
 async function installPython(folder: string): Promise<void> {
   await run('python3', ['-m', 'venv', '--symlinks', folder], { timeout: withinMs })
   const options = ['--quiet', '--disable-pip-version-check', '--no-input']

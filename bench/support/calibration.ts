@@ -24,9 +24,15 @@ export type Calibration = readonly LoopTime[]
 
 export type Judgement = { readonly judged: true } | { readonly judged: false; readonly reason: string }
 
-/** Of most calibrations. A program that computes half of the time on one of the processors goes beyond it. */
+/**
+ * The limit of contention, which most calibrations must keep. A program that uses one of the processors half of the time goes
+ * beyond it.
+ */
 const mostContention = 1.15
-/** Slowest of most calibrations over the median. */
+/**
+ * The limit of drift, which most calibrations must keep: the CPU time of a calibration's slowest loop, over the median of these
+ * times.
+ */
 const mostDrift = 1.25
 /** Of calibrations that must keep the limits. The rest may be a single disturbance, which medians over rounds leave out. */
 const share = 0.8

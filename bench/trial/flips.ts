@@ -1,7 +1,7 @@
 /**
  * Rollback at speed: the mode of a pipeline is flipped again and again while applications dispatch. Two of them follow the mode in Redis; one is
- * pinned to each mode, as pods of an earlier rollout are. Producers ask again for work of one another, so that equal keys go both ways at
- * once. Every key that was accepted must be executed as exactly one job, with its options.
+ * pinned to each mode, as pods of an earlier rollout are. Producers also repeat recent requests of one another, so that equal keys
+ * go both ways at once. Every key that was accepted must be executed as exactly one job, with its options.
  */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'

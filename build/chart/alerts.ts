@@ -39,7 +39,7 @@ const pipeline = '{{ $labels.namespace }}/{{ $labels.pipeline }}'
 /** Every client of the API server counts its requests under client-go's name; ours come from a target that reports our Lease, too. */
 export const ofOperators = 'and on (job, instance) leader_election_master_status{name="streampipeline"}'
 
-/** Late entries of all, over a window, as a multiple of what the objective allows. */
+/** The share of late entries in a window, as a multiple of the share that the objective allows. */
 const burn = (window: string): string =>
   `(sum by (namespace, pipeline) (rate(stream_consumer_late_entries_total[${window}])) / ` +
   `sum by (namespace, pipeline) (rate(stream_consumer_entries_total[${window}]))) / (1 - %objective%)`

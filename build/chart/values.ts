@@ -245,7 +245,10 @@ export const values: Readonly<Record<string, Value | ValueGroup>> = {
       secretLabel: text('Label (`KEY` or `KEY=VALUE`) that a Secret must have before a pipeline may name it; empty: none.', '', {
         pattern: '^[A-Za-z0-9./_-]*(=[A-Za-z0-9._-]*)?$',
       }),
-      manyTeams: flag('Keep details about servers that do not speak as Redis out of the status. The operator logs them.', false),
+      manyTeams: flag(
+        'If a server does not answer as Redis does, keep the details out of the status. The operator logs them.',
+        false,
+      ),
     },
   ),
   metrics: group('Metrics for Prometheus.', {

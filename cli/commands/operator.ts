@@ -66,7 +66,7 @@ export function registerOperator(program: Command): void {
       ).choices(['allow', 'refuse']),
     )
     .option('--secret-label <label>', 'label, KEY or KEY=VALUE, that a Secret must have before a pipeline may name it')
-    .option('--many-teams', 'keep details about servers that do not speak as Redis out of the status')
+    .option('--many-teams', 'if a server does not answer as Redis does, keep the details out of the status')
     .addOption(
       new Option('--log-level <level>', 'lowest level to log').choices(['debug', 'info', 'warn', 'error']).default('info'),
     )

@@ -15,8 +15,9 @@ export const workers = 16
 /** Workers that one namespace may use. Three slow namespaces leave some workers to the others. */
 export const shares: Shares = { Changed: 5, Observed: 3, Resynced: 5 }
 /**
- * Half of the workers leave observations to the others. An observation ends in a write of a status. After a start there are a
- * thousand such writes. Meanwhile what changes is served at once, and all keys are gone through for the first time.
+ * Half of the workers take no observations, and leave them to the other half. An observation ends in a write of a status. After a
+ * start there are a thousand such writes. Meanwhile the first half serves changes at once, and goes through all keys for the first
+ * time.
  */
 const forOthers: Priority = 'Observed'
 const besidesOthers = priorities.filter((priority) => priority !== forOthers)

@@ -116,8 +116,8 @@ async function elect(candidate: Candidate, stop: AbortSignal, lead: Lead): Promi
 }
 
 /**
- * The end of a Lease is awaited without jitter: of two that come at once the server refuses one. A Lease that could be taken
- * already was tried just now.
+ * A standby waits for the end of a Lease without jitter: of two that come at once, the server refuses one. If the Lease can be
+ * taken already, this process has just tried in vain, and waits with jitter.
  */
 function nextTryInMs({ clock, lease, retryMs }: Candidate): number {
   const expiresMs = lease.seen === undefined ? 0 : takeableInMs(lease.seen, clock.now())

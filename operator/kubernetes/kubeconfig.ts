@@ -98,7 +98,10 @@ function withoutOutdone(fields: Fields, names: readonly string[]): Fields {
   return Object.fromEntries(Object.entries(fields).filter(([name]) => !outdone.has(name)))
 }
 
-/** client-node takes HTTP only where it need not verify, and makes agents for proxies, which are not used. */
+/**
+ * client-node accepts an `http:` server only with insecure-skip-tls-verify. For a proxy-url it would make an agent, which the
+ * transport does not use.
+ */
 function clusterForClientNode({ 'proxy-url': _, ...fields }: Fields): Fields {
   const plain = textOf(fields['server']).startsWith('http:') ? { 'insecure-skip-tls-verify': true } : {}
   return { ...withoutOutdone(fields, ['certificate-authority']), ...plain }

@@ -3,8 +3,8 @@
  * included. So a changed password is another address. The new connection is made, and the old one goes with its last user.
  *
  * A tenant may name thousands of servers. So each namespace has a bounded number of places for open connections (places.ts). A
- * connection is used between `enter` and the function that it returns. Outside of that it may be closed, and one that opens at its
- * next use replaces it.
+ * connection is used between `enter` and the function that it returns. Outside of that it may be closed. The next use then opens a
+ * new one.
  */
 import { createHash } from 'node:crypto'
 import type { Redis } from 'ioredis'

@@ -16,8 +16,8 @@ export function pauseMs(everyMs: number, failures: number, isFirst: boolean, ran
 }
 
 /**
- * A pause that is ended before it begins does not begin. Signals would do, but each look would leave several, finalizers and all,
- * to be collected.
+ * A pause that is ended before it begins does not begin. AbortSignals would do, but each look would leave several of them to the
+ * garbage collector.
  */
 export function createPause(clock: Pick<Clock, 'after'>) {
   let ended = false

@@ -85,7 +85,7 @@ export function createScalingMemory(
   }
 }
 
-/** Blind decisions may be on their way to the Deployment. */
+/** Decisions made without a sample may not have reached the Deployment yet, so the larger number counts as running. */
 function running(policy: ScalingPolicy, state: ScalingState | undefined): ScalingPolicy {
   const { currentReplicas } = policy
   if (state === undefined || currentReplicas === undefined) return policy

@@ -66,7 +66,7 @@ export function createTrial({ clock, checkEveryMs, claims }: TrialParts): Try {
   }
 }
 
-/** Throws StreamClaimed if another pipeline holds the stream, which then stays unmarked. */
+/** Throws StreamClaimed if another pipeline holds the stream. The mode is then not written to it. */
 async function claimStream(
   { uid, namespace, name, source }: CompiledPipeline,
   connection: RedisConnection,

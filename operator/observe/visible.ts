@@ -1,4 +1,7 @@
-/** The part of an observation that status shows. Equal texts read the same in status, so an idle pipeline is not reconciled at each look. */
+/**
+ * The part of an observation that status shows, as one text. While this text stays equal, status would read the same. So an idle
+ * pipeline is not reconciled at each look.
+ */
 import type { Observation } from '../plan/observed.ts'
 import { isQueueFull } from '../queuefull.ts'
 import { roundAge, roundCount } from '../rounding.ts'

@@ -173,7 +173,7 @@ interface Sampling {
   readonly maxAgeMs: number
 }
 
-/** @param leaves gets the end of each further use of a connection */
+/** @param leaves collects the functions that end uses of connections; this function adds one for each use that it begins */
 async function sampled(
   { pipeline, mode }: Watched,
   lease: RedisLease,

@@ -28,7 +28,10 @@ function withoutLaterDefaults(spec: Fields): Fields {
   )
 }
 
-/** JSON, which is YAML to every version of it, and a hundred times cheaper to write: at a start it is written for each pipeline. */
+/**
+ * Written as JSON, which consumers of every version read as YAML. JSON is a hundred times cheaper to write, and at a start the
+ * operator writes it for each pipeline.
+ */
 export function consumerConfig(resource: StreamPipeline): string {
   const { mode: _mode, suspend: _suspend, replicas: _replicas, scaling: _scaling, consumer, ...moving } = resource.spec
   const { name, namespace, uid } = resource.metadata

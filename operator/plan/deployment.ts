@@ -70,8 +70,8 @@ function deploymentSpec(input: DeploymentInput): Json {
 }
 
 /**
- * The user's fields over the restricted defaults, so that a group for volumes does not make the pod run as root. A pipeline that only
- * names user 0 has run as root so far, and goes on.
+ * The restricted defaults, each of which a field of the user replaces. So a user who sets only `fsGroup` keeps `runAsNonRoot`. A
+ * pipeline that only names user 0 has run as root so far, and still does.
  */
 function podSecurity(given: Json = {}): Json {
   const root = given['runAsUser'] === 0

@@ -17,7 +17,7 @@ interface IntactVerdict {
   readonly message: string
 }
 
-/** An entry that holds for less is a backlog on its way. */
+/** An entry that holds up retention for less time is part of a backlog that consumers are working off. */
 const pinnedForMs = 600_000
 
 /** @param acknowledged lost entries that a person knows of */

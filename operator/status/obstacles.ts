@@ -51,7 +51,7 @@ function refused({ status }: DeploymentObject, subject: string): Obstacle | unde
   const failure = status?.conditions?.find((each) => each.type === 'ReplicaFailure' && each.status === 'True')
   if (failure === undefined) return undefined
   const remedy =
-    'Raise the quota, or change spec.consumer so that the named policy admits the pods; create an object that is named as missing'
+    'Raise the quota, or change spec.consumer so that the named policy admits the pods; if an object is missing, create it'
   return { reason: 'PodsRefused', text: `${subject}: ${failure.message ?? failure.reason ?? 'its pods are refused'}. ${remedy}` }
 }
 

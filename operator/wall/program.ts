@@ -1,6 +1,7 @@
 /**
- * Programs behind the second wall: processes for work whose memory or CPU a tenant chooses. Threads would not do. Limits of a thread
- * bound neither its buffers nor its peaks, and an endless loop in native code cannot be ended.
+ * Programs behind the second wall (docs/decisions/two-walls.md): child processes for work whose memory or CPU a tenant chooses.
+ * Threads would not do. Limits of a thread bound neither its buffers nor its peaks, and an endless loop in native code cannot be
+ * ended.
  *
  * As sources and as compiled JavaScript each program is a file here. In the image all sources are one bundle, and the programs lie beside
  * it.

@@ -104,7 +104,7 @@ export async function recordAdd(
   }
   try {
     const job = new Job(queue, name, data, options, options.jobId)
-    // Not by option: that one would be kept in the job.
+    // Set here and not by the option `timestamp`, which BullMQ would keep among the job's options.
     job.timestamp = timestamp
     await job.addJob(recorder as unknown as Transaction)
   } catch (thrown) {

@@ -134,7 +134,8 @@ function publicClearing({ queue, placement: { target } }: DeadLetterParts): Clea
       await bull.queue.remove(id, { removeChildren: false })
       return (await queue.exists(key + id)) === 0
     } catch (thrown) {
-      // Refused half-way it may have left its set: in none it would count as unfinished for ever.
+      // A removal that was refused half-way may have taken the job out of its set. A job in no set would count as unfinished for
+      // ever.
       if ((await queue.exists(key + id)) === 1) {
         for (const [index, set] of sets.entries()) {
           const score = scores[index]

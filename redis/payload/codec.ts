@@ -107,7 +107,7 @@ function checkArrival(given: PayloadObject, data: PayloadObject, sure: boolean):
         `field ${show(name)} is null where the schema allows text, and would arrive as the text "null"; leave it out`,
       )
     }
-    // The field was read among alternatives, of which two readings may both be valid.
+    // The schema has alternatives for the field, and both readings of its text may be valid.
     if (!sure && (typeof arrives === 'string') !== (typeof value === 'string')) {
       throw rejected(
         `field ${show(name)} could be text or not by the schema's alternatives; give each of them a const of its own`,

@@ -24,7 +24,7 @@ import { type Asked, type Derived, derivedFrom, readRequest } from './request.ts
 import { createTextReader } from './textfields.ts'
 import { createValidator } from './validator.ts'
 
-export interface Valid {
+interface Valid {
   readonly kind: 'Valid'
   readonly data: PayloadObject
   /** Hash of the idempotency key. */

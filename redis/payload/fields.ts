@@ -141,7 +141,7 @@ export function createFieldReader(sort: FieldSorter): (list: FieldList) => Envel
 export const rememberedPlaces = 64
 export const rememberedBytes = 64
 
-/** Names are short: this is done before a call out of JavaScript has begun. */
+/** Names are short: this loop ends before a native comparison, such as Buffer's, would begin. */
 function isSame(name: Buffer, source: Buffer, begin: number, end: number): boolean {
   if (name.length !== end - begin) return false
   for (let i = 0; i < name.length; i++) if (name[i] !== source[begin + i]) return false

@@ -104,7 +104,10 @@ function readKept(text: string): KeptJobs | undefined {
   return count === undefined ? { age } : isCount(count) ? { age, count } : undefined
 }
 
-/** BullMQ removes by the options of the job that ends, whichever jobs are beyond them. So a request may only keep more. */
+/**
+ * When a job ends, BullMQ applies that job's options to all finished jobs, and removes those beyond its limits. So a request may
+ * only keep more than the pipeline does.
+ */
 function keptBeyond(value: KeptJobs, bound: KeptBound | undefined, field: string): string | undefined {
   if (bound === undefined) return notAllowed(field)
   if (value === false) return undefined
@@ -199,7 +202,7 @@ export const bringsKey = (flat: readonly string[]): boolean =>
 /** Whether an entry's field carries an option. */
 export const isOptionField = (field: string): boolean => optionOfField.has(field)
 
-const ofFlow = 'it is of a job in a flow: dispatch in a worker, or add flows with BullMQ'
+const ofFlow = 'only a job in a flow has it: dispatch in the worker of such a job, or add flows with BullMQ'
 const ofScheduler = 'BullMQ’s job schedulers set it: let a scheduled job’s worker dispatch'
 
 /** BullMQ's options that no request may set, and what to do instead. A new option of BullMQ fails to compile here. */

@@ -1,7 +1,7 @@
 /**
  * Asks a server whether its user has the rights of a pipeline, before anything is done. A missing right in the middle of a script
- * would leave half of its work done. Asked is `redis.acl_check_cmd`, from a script: what a user may do, it may ask, while ACL
- * DRYRUN is for administrators.
+ * would leave half of its work done. A script asks by `redis.acl_check_cmd`. Any user may ask for its own rights in this way, while
+ * ACL DRYRUN is for administrators.
  *
  * The questions are packed once, and a pipeline brings only its keys. An operator checks a thousand pipelines by a hundred
  * questions each, every half minute.
@@ -123,7 +123,7 @@ async function check(
   throw failure('RedisPermissionDenied', { detail: `at ${labelOf(connection)}, ${describe(pipeline, questions, denied)}` })
 }
 
-/** A place where nothing is allowed lacks its key; a command that is refused elsewhere too is itself missing. */
+/** Where every command at a place is refused, the user lacks the right to the key. Where only some are, it lacks these commands. */
 function describe(pipeline: CompiledPipeline, questions: readonly Question[], denied: ReadonlySet<Question | undefined>): string {
   const keyOf = keysOf(pipeline)
   const patternOf = patternsOf(pipeline)

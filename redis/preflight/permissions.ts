@@ -29,7 +29,10 @@ export interface AclPermission {
 }
 
 const servers = ['StreamServer', 'QueueServer'] as const
-/** The self-test at start does in scratch queues beside the marks what is later done in the queue. */
+/**
+ * The self-test at start sends the queue's commands to scratch queues, whose keys lie beside the marks. So both places need the
+ * same rights.
+ */
 const queue = ['Queue', 'Marks'] as const
 
 export const aclPermissions: readonly AclPermission[] = [

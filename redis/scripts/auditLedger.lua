@@ -12,7 +12,7 @@
     lost          integer?   entries lost unread so far; nothing while it cannot be known without counting
     unaccounted   integer    entries that other hands took and that are still in the stream, at most
     undecided     integer    entries cut unread or taken by other hands; counts do not say which
-    from          text       id before the first of both; empty without any
+    from          text       id before the first unaccounted or undecided entry; empty without any
     since         integer    server time, ms, after which they went; 0 without any
 
   WRITES

@@ -1030,7 +1030,7 @@ export interface AuditLedgerReply {
   readonly unaccounted: number
   /** entries cut unread or taken by other hands; counts do not say which */
   readonly undecided: number
-  /** id before the first of both; empty without any */
+  /** id before the first unaccounted or undecided entry; empty without any */
   readonly from: string
   /** server time, ms, after which they went; 0 without any */
   readonly since: number
@@ -1928,7 +1928,7 @@ return {guarded}
 
 const guardJobsScript = defineScript('guardJobs', guardJobsLua)
 
-/** The portable path, first command of its MULTI: it blocks the following adds for keys that were marked since the last look. A forwarder may have stalled for longer than its lock lives. Another forwarder's job of the key may then have come, run and gone. If a hash is where the job would be, BullMQ's add takes it for the job, and adds nothing. markJobs removes the hash in the same MULTI, so no client sees it. The script need not check the lock: a forwarder that adds also marks in the same step, and this script finds the mark. Appends it to a MULTI. */
+/** The portable path, first command of its MULTI: it blocks the following adds for keys that were marked since the last look. A forwarder may have stalled for longer than its lock lives. Another forwarder's job of the key may then have come, run and gone. So this script writes a hash where the job would be. BullMQ's add takes the hash for the job, and adds nothing. markJobs removes the hash in the same MULTI, so no client sees it. The script need not check the lock: a forwarder that adds also marks in the same step, and this script finds the mark. Appends it to a MULTI. */
 export function guardJobs(multi: ChainableCommander, keys: GuardJobsKeys): void {
   guardJobsScript.queue(multi, [...keys.marks, ...keys.jobs], [keys.marks.length])
 }

@@ -1,7 +1,9 @@
 --[[
   The portable path, first command of its MULTI: it blocks the following adds for keys that were marked since the last look. A forwarder may
-  have stalled for longer than its lock lives. Another forwarder's job of the key may then have come, run and gone. If a hash is where the job would be, BullMQ's add takes it for the job, and adds nothing. markJobs removes the hash in the same MULTI, so no client sees it. The
-  script need not check the lock: a forwarder that adds also marks in the same step, and this script finds the mark.
+  have stalled for longer than its lock lives. Another forwarder's job of the key may then have come, run and gone. So this script
+  writes a hash where the job would be. BullMQ's add takes the hash for the job, and adds nothing. markJobs removes the hash in
+  the same MULTI, so no client sees it. The script need not check the lock: a forwarder that adds also marks in the same step, and
+  this script finds the mark.
 
   MULTI
 

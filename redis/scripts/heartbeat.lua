@@ -34,7 +34,8 @@ for _, row in ipairs(summary[4] or {}) do if row[1] == consumer then held = tonu
 local floor = nil
 if summary[1] > 0 then
   local ms, seq = string.match(summary[2], '^(%d+)-(%d+)$')
-  -- Lua's numbers are exact to 15 digits: below a longer one a lower floor is taken, or the last one stays.
+  -- Lua's numbers are exact to 15 digits. If the second part is longer, the floor is an id of the millisecond before. If the first
+  -- part is longer too, the last floor stays.
   if #seq <= 15 and seq ~= '0' then floor = ms .. '-' .. digits(seq - 1)
   elseif #ms <= 15 and ms ~= '0' then floor = digits(ms - 1) .. '-18446744073709551615' end
 else

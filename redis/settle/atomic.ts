@@ -55,7 +55,7 @@ export function createAtomicPath(
     },
   }
 
-  /** Keeps of the steps only the verdicts: the rest need not outlive the sending. */
+  /** Of the steps it keeps only the verdicts: the rest need not outlive the sending. */
   const send = (steps: readonly Step[], job: Buffer, { script, composer }: Writer) => {
     const marks = steps.flatMap((step) => (step.call === undefined ? [] : [target.keys.mark(step.verdict.item.hash)]))
     const [firstId, lastId] = [steps[0]?.verdict.id ?? '', steps.at(-1)?.verdict.id ?? '']
@@ -178,7 +178,7 @@ function inOrder(final: readonly Disposition[], { forwarded, lettered }: SettleA
   )
 }
 
-/** Why some entries stay pending. That of a job goes before that of a record, which may be only a lack of room. */
+/** Why some entries stay pending. The refusal of a job is reported before that of a record, which may be only a lack of room. */
 function failureIn(connection: RedisConnection, place: Placement['place'], texts: readonly string[]) {
   const refused = texts.find((text) => text.startsWith('refused:'))
   if (refused !== undefined) return refusalOn(connection, refused.slice('refused:'.length))

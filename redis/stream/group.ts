@@ -12,7 +12,7 @@ export type GroupOutcome = { readonly kind: 'created' | 'recreated' | 'exists'; 
 
 /**
  * Creates stream and group where they are missing. Throws catalogued errors; WRONGTYPE shows as RedisCommandFailed.
- * @param existed the caller has seen the group: FLUSHALL takes the stats that say so along with it
+ * @param existed the caller has seen the group. The stats say so too, but FLUSHALL deletes them together with the group
  */
 export async function ensureGroup(
   connection: RedisConnection,

@@ -1,13 +1,14 @@
 /**
- * The ledger: how many entries were lost unread. Redis counts every entry ever added. Later every entry of the group is settled,
- * dead-lettered as trimmed while pending, pending, or undelivered. The same scripts sum the returns of XACK. Entries missing from
- * that sum went otherwise:
+ * The ledger: how many entries were lost unread. Redis counts every entry ever added. Each of them should be in one of four states:
+ * settled, pending, undelivered, or trimmed while pending, which makes it a dead letter. The scripts that settle entries sum the
+ * returns of XACK. Entries that are in none of these states are missing:
  *
  *     missing = entries-added − base − settled − trimmedPending − pending − undelivered
  *
  * The obvious formula over `entries-read` was NULL in a quarter of random histories, and sometimes wrong. This one was right in all
  * of 60,000. Undelivered is known without counting if it is zero, or if the stream's first entry lies past the group's cursor. Only
- * cuts that pass the cursor lose entries unread. So the sum is formed just then.
+ * cuts that pass the cursor lose entries unread. After such a cut the first entry lies past the cursor, so undelivered is known.
+ * The sum is formed only when undelivered is known.
  *
  * A newly missing entry was either cut unread (lost), or taken: acknowledged by another program, forgotten by XGROUP DELCONSUMER,
  * skipped by XGROUP SETID. Taken entries are *unaccounted* while they are in the stream. At most as many were cut as left the
@@ -17,7 +18,8 @@
  *    raises max-deleted-entry-id, so a look at both is proof; retention counts what it trims itself.
  * 2. The cursor has not moved: nothing was read, so the missing undelivered ones were cut. Exact.
  * 3. Nothing at or below the cursor is in the stream any more: they count as cut.
- * 4. Otherwise counts cannot tell: *undecided*, between two times. Once the last of them has left the stream they count as lost.
+ * 4. Otherwise counts cannot tell: the entries are *undecided*. They went between the two observations. Once the last of them has
+ * left the stream they count as lost.
  *
  * The rest goes into `base`, so that the sum goes on exactly. A sum that falls (SETID backward, a restored stream) is rebased and
  * counted in `rebases`; what was lost before stays. Unaccounted entries end by leaving the stream, or by being undelivered again.

@@ -29,7 +29,10 @@ const extras = [1, 1.05, 1.12, 1.25] as const
 const frugalExtras = [1, 1.06] as const
 /** If rounding up costs more than this factor over fractions, an alternation of the whole numbers above and below is tried. */
 const roundingShare = 1.03
-/** Where something behind the replicas is the limit, a failed attempt that left so many late is not saved by more of them. */
+/**
+ * If something behind the replicas is the limit, and an attempt left more than this share of the entries late, more replicas do not
+ * help.
+ */
 const hopeless = 0.5
 
 export function runOracle(scenario: Scenario, load: Load, seed: number): OracleRun {

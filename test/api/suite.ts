@@ -1,6 +1,6 @@
 /**
- * The required tests of JSON Schema 2020-12 as payloads are judged: each schema below a property, with an `$id` where it has none
- * (so that `#` is still the schema), each value as that property's.
+ * The required tests of JSON Schema 2020-12, in the form of payloads. Each schema stands below a property, and each value is that
+ * property's value. A schema without an `$id` gets one, so that `#` is still the schema.
  */
 import { globSync, readFileSync } from 'node:fs'
 import { basename, join } from 'node:path'

@@ -303,7 +303,7 @@ test('closing does not wait for a Redis that is away', async (t) => {
   assert.ok(await Promise.race([worker.close().then(() => true), delay(10_000, false, { ref: false })]))
 })
 
-test('closing waits for a job that runs while Redis is away, not for Redis to take its lock back', async (t) => {
+test('closing waits for a job that runs while Redis is away, not for the release of the lock of that job', async (t) => {
   const own = await startRedis(t)
   t.after(() => own.start())
   const { name, add } = openQueue(t, own)

@@ -13,7 +13,7 @@ import { startRedis } from '../support/redis.ts'
 
 /** More than one trim takes away: a few seconds of one consumer's work. */
 const many = 35_000
-/** Trimming is approximate, by nodes of a stream: so many entries have one by default. */
+/** Approximate trimming removes whole nodes of a stream. By default a node holds so many entries. */
 const nodeEntries = 100
 
 let redis: Redis

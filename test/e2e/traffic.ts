@@ -9,7 +9,7 @@ import { createLoad } from '../../local/demo/load.ts'
 
 export interface Ledger {
   readonly entries: number
-  /** Distinct valid requests added; the next four are where each of them is, the first that applies. */
+  /** Distinct valid requests added. Each of them counts in one of the next four numbers: the first that applies. */
   readonly requests: number
   readonly enqueued: number
   /** In the stream, and no consumer has read it. */

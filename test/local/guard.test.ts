@@ -63,7 +63,7 @@ test('a frozen child ends as well, and a guard that is killed is replaced', asyn
   const guard = (await guardNow()) ?? 0
   process.kill(guard, 'SIGKILL')
   await eventually(async () => ![undefined, guard].includes(await guardNow()), patience)
-  // It is seen before it knows its processes.
+  // The test sees the new guard before that guard knows which processes it guards.
   await sleep(500)
   parent.signal('SIGKILL')
   await eventually(async () => (await Promise.all(pids.map(isRunning))).every((running) => !running), patience)
@@ -79,7 +79,7 @@ test('a guard lets go of what has ended or is left, and ends on request', async 
   assert.ok(child.running(), 'it was left')
 })
 
-test('a mark distinguishes a process from a later one, and from one of another space', async () => {
+test('a mark distinguishes a process from a later one, and from one of another host, boot or PID namespace', async () => {
   const mark = await markOf(process.pid)
   assert.ok(mark)
   assert.equal(await stateOf(mark), 'Running')

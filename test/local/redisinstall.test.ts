@@ -57,7 +57,7 @@ test('what to type is said where it cannot be installed', async (t) => {
 
 test('root installs the package, after reading the lists where that is needed, and no service starts', async (t) => {
   const { system, folder, reported, put } = await emptySystem(t)
-  // Knows the package only after the lists were read, and notes the answer to maintainer scripts about services.
+  // This apt-get knows the package only after it has read the lists. It notes whether policy-rc.d lets a service start.
   await put(
     'apt-get',
     `cd ${folder}; case "$*" in

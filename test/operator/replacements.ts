@@ -55,7 +55,7 @@ export async function tryReplacements(
       apiVersion: 'v1',
       kind: 'Pod',
       metadata: { name: pod, namespace: 'default', labels: { [nameLabel]: name } },
-      // Bound to a node, or its deletion would be immediate, as by a kubelet.
+      // The pod is bound to a node, as a pod with a kubelet is. Otherwise its deletion would be immediate.
       spec: { nodeName: 'node-1', automountServiceAccountToken: false, containers: [{ name: 'consumer', image: 'consumer' }] },
     }
     const made = (await cluster.transport.request({ method: 'POST', path: path(), body })) as { metadata: { uid: string } }
@@ -123,7 +123,7 @@ export async function tryReplacements(
   }
 
   assert.deepEqual(await client.keys(`${keys.consumer('')}*`), [keys.consumer(peer)], 'no heartbeat is left')
-  // Its clock is Redis's.
+  // Redis measures idle times by its own clock: hence the 20 ms.
   const elapsedMs = performance.now() - begunMs - 20
   for (const [consumer, ids] of [...foreign, [peer, own] as const]) {
     const rows = (await client.xpending(stream, group, '-', '+', 10, consumer)) as [string, string, number, number][]

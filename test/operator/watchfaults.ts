@@ -33,7 +33,7 @@ export interface WatchFaultsResult {
   readonly failures: readonly { readonly seed: number; readonly error: Error }[]
   /** Counts by fault of the proxy. */
   readonly misdeeds: Readonly<Record<string, number>>
-  /** Times from the end of the faults until a cache was right, half of all runs and the longest. */
+  /** Times from the end of the faults until a cache was right: the median of all runs, and the longest. */
   readonly medianMs: number
   readonly slowestMs: number
   /** At once, in any run. */

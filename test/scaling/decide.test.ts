@@ -66,7 +66,7 @@ const rows: readonly Row[] = [
     reason: /40 needed, 10 is the maximum$/,
   },
   {
-    name: 'unknown speed doubles while entries age',
+    name: 'at an unknown speed the number doubles while entries age',
     state: { replicas: 2 },
     sample: { undelivered: 10, undeliveredAgeMs: 10_000, consumers: consumers(2, { serviceMs: 0 }) },
     replicas: 4,
@@ -85,7 +85,7 @@ const rows: readonly Row[] = [
     replicas: 2,
   },
   {
-    name: 'unknown speed doubles those that became ready, not those that were asked for',
+    name: 'at an unknown speed the number of ready replicas is doubled, not the number that was asked for',
     state: { replicas: 5, startUp: { awaiting: { replicas: 5, sinceMs: 800_000 } } },
     sample: { undelivered: 10, undeliveredAgeMs: 100_000, consumers: consumers(3, { serviceMs: 0 }) },
     replicas: 6,

@@ -4,7 +4,7 @@ import { describe, it } from 'node:test'
 import { isDue, parseScalingState } from '../../scaling/storedstate.ts'
 import { stateWith } from './builders.ts'
 
-/** As written by the last release that did not keep three numbers apart. */
+/** As the last release wrote it that did not keep `recommended` and `deployed` apart from `replicas`. */
 const old = {
   version: 1,
   atMs: 1_000_000,

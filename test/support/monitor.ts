@@ -4,8 +4,8 @@ import type { RedisServer } from './redis.ts'
 import type { Scope } from './scope.ts'
 
 /**
- * A connection in monitor mode, closed when the scope ends. `monitor` of ioredis copies the connection. The first one must be ready by
- * then: ioredis takes a reported command that arrives together with the OK for an unexpected reply.
+ * A connection in monitor mode, closed when the scope ends. `monitor` of ioredis copies the connection. The first one must be ready
+ * by then. Otherwise a reported command may arrive together with the OK, and ioredis calls it an unexpected reply.
  */
 export const monitorOf = async (scope: Scope, server: RedisServer): Promise<Redis> => {
   const client = server.client()

@@ -31,7 +31,7 @@ export interface RunningGroups {
 
 /** A garbage collection of a full heap takes a tenth of that. A halt of the whole machine is detected separately. */
 const silenceMs = 5_000
-/** More than a thousand pipelines need, with the largest replies under way. */
+/** Above the need of a thousand pipelines with the largest replies under way. */
 const mostBytes = 224 * 2 ** 20
 const endGraceMs = 5_000
 export function createRunningGroups(parts: RunningGroupsParts): RunningGroups {

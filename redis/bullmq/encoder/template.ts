@@ -32,7 +32,9 @@ type Parts = readonly (string | Uint8Array)[]
 /** Which parts a job has; each combination has its own template. Undefined: one that none is kept for. */
 export type JobShape = 'Entry' | 'TracedEntry' | 'Direct' | 'TracedDirect'
 
-/** The parts that all requests of one template share. This delay stands for all delays above 0, which share one template. */
+/**
+ * The parts that all requests of one template share. A delay in `options` stands for all delays above 0, which share one template.
+ */
 export interface OwnOptions {
   readonly name?: string
   readonly options: Asked['options']

@@ -7,8 +7,9 @@
   record: originalId, stream, group, consumer, deliveries, reason, error, payload (MessagePack of field, value, …), idempotencyKey,
   firstSeen (ms), redrives; of failed jobs also stacktrace, and altered: the payload is not known to be what came in.
   now: the server's time, ms; asked for where it is not given.
-  index: what the keys begin with that lead from the hash of an idempotency key, or from an entry's id where there is none, to the id of the
-  newest record. They live for a week. After it status finds a record by a bounded search alone.
+  index: prefix of the index's keys. Such a key ends with the hash of an idempotency key, or with an entry's id where there is no
+  hash. It holds the id of the newest record, and lives for a week. After that week, `status` finds a record only by a bounded
+  search.
 
   WRITES
     1 XADD deadLetters   a refusal is returned, and nothing was written

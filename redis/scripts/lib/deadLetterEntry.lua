@@ -2,7 +2,7 @@
   Dead letters of pending entries, decided first and written afterwards.
 
   createLetters(place) begins; place: stream, deadLetters, stats, group, max. The keys of the index stand beside stats.
-  letters.decide(id, letter) reads what the record needs from the server's own copy of the entry, and returns 'dead', 'gone' (not
+  letters.decide(id, letter, row) reads what the record needs from the server's own copy of the entry, and returns 'dead', 'gone' (not
   pending any more, or not as overdue as demanded) or an error reply. letter: reason, error, hash, redrives, and minIdleMs and
   minDeliveries (default 0), which leave alone an entry that a consumer may be working on. row: its pending row, where it is known.
   letters.write(now) writes what was decided. It returns the ids whose record was written, and a table id → error reply.

@@ -1,7 +1,8 @@
 --[[
   before(a, b) compares two entry ids. Each part may have up to 20 digits, more than a Lua number holds: long ones are compared as text.
-  successor(id) returns the next id. predecessor(id) returns the one before, or a lower one, or nil: below a part of more than 15 digits,
-  to which Lua's numbers are exact, it takes the largest that it can write.
+  successor(id) returns the next id. predecessor(id) returns the id before, a lower id, or nil. Lua's numbers are exact to 15 digits
+  only. So where the second part is longer, it returns the last id of the millisecond before; where the first part is too long as
+  well, nil.
 ]]
 local function before(a, b)
   local ms, seq = string.match(a, '^(%d+)-(%d+)$')

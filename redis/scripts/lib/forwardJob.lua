@@ -25,9 +25,11 @@
     'refused'     the queue is held (queueKeys.lua)
   Times that other programs wrote into a job are believed only where they can be true.
   forwarding.makeWay(), after all are decided, removes the jobs that make way.
-  forwarding.add(index, add, data, options), then, for each in its order, begins the job of an item that is to be added.
-  forwarding.finish() does the rest for all. It returns how many were forwarded, and a list: per item that was decided 'forwarded',
-  'duplicate', 'rejected:<why>', or an error reply: then no job of it is left; BullMQ's events and counters are not taken back.
+  forwarding.add(index, add, data, options) comes next, once per item, in the order of the numbers. It begins the job if the item is
+  to be added.
+  forwarding.finish() does the rest for all. It returns the number of forwarded items, and a list. For each decided
+  item the list holds 'forwarded', 'duplicate', 'rejected:<why>' or an error reply. After an error reply no job of the item is left;
+  BullMQ's events and counters are not taken back.
 
   WRITES
     1 BullMQ's removal, ZREM, DEL job, per job that makes way   a refusal is returned, and what is left of the job is removed

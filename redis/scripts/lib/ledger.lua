@@ -133,7 +133,7 @@ local function assess(stream, groupName, stats)
     sumCursor = '?', sumUnread = 0, sumAdded = state.added, sumFloor = '0-0', sumAt = now
   }
   seen.open = seen.open + openRemovals(info, gone, seen)
-  -- Set back: what lies behind may be read and taken anew.
+  -- XGROUP SETID has set the cursor back: the entries after it may be read and taken anew.
   if before(state.cursor, seen.sumFloor) then seen.sumFloor = state.cursor end
   seen.cursor, seen.gone = state.cursor, gone
   state.waiting, state.seen = undelivered(info, state.cursor), seen

@@ -1,4 +1,4 @@
 --[[
-  isLong(queue) says whether a search of the queue's waiting jobs would cost more than a few others of a script's commands together.
+  isLong(queue) says whether more than 1,000 jobs wait in the queue. To search so many costs more than several other commands of a script.
 ]]
 local function isLong(queue) return redis.call('LLEN', queue .. 'wait') + redis.call('LLEN', queue .. 'paused') > 1000 end

@@ -6,7 +6,8 @@
 
   heldQueue(queue) returns an error reply while a BullMQ before 6 has paused the queue, or nil. Those move the waiting jobs to
   `paused` and rename the list back when they resume: a job that was added to `wait` in between would be in no list.
-  holdOf(queue, moved, paused, version) is the same for one that has read whether `paused` exists, and these fields of `meta`.
+  holdOf(queue, moved, paused, version) is the same for a caller that has read these values already. moved: whether the list
+  `paused` exists; paused and version: fields of `meta`.
 ]]
 local function wrongType(key, expected)
   local actual = redis.call('TYPE', key).ok

@@ -6,7 +6,8 @@
   Counting comes first, since a count can be taken back and an acknowledgement cannot. Out of memory the order is reversed: Redis then
   accepts XACK, and after it the counts.
 
-  Entries that another consumer has acknowledged are taken from the duplicates first: that consumer had forwarded them.
+  Entries that another consumer has acknowledged are subtracted from the count of duplicates first: that consumer had forwarded
+  them.
 
   WRITES
     1 HINCRBY stats settled, dead, duplicates, forwarded

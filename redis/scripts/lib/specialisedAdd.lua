@@ -18,8 +18,9 @@
     3 INCRBY id                       a refusal is returned, and all jobs are deleted again
     4 XADD events, two per job        a refusal is returned, and all jobs are deleted again
     5 INCRBY pc, of prioritised jobs  a refusal is returned, and all jobs are deleted again
-    6 ZADD marker a refusal is returned, and all jobs are deleted again; a marker that stays without a job wakes a worker once 7
-    LPUSH or RPUSH wait, ZADD prioritized, ZADD delayed, one for all a refusal is returned, and all jobs are deleted again
+    6 ZADD marker                     a refusal is returned, and all jobs are deleted again
+    7 LPUSH or RPUSH wait, ZADD prioritized, ZADD delayed, one for all
+                                      a refusal is returned, and all jobs are deleted again; the marker stays, and wakes a worker once
 ]]
 -- @include replies
 -- @include forgetJob

@@ -10,7 +10,8 @@
  * 3. locks released, each only while it still holds our token.
  *
  * A crash anywhere leaves at most locks, which expire. A forwarder may stall between 1 and 2 for longer than the lock's life. It then finds
- * the other forwarder's mark within the MULTI, and adds nothing. The earlier look at the clock spares a command that would add nothing.
+ * the other forwarder's mark within the MULTI, and adds nothing. Before the MULTI the forwarder checks the clock (`isLate`), which
+ * spares a MULTI that would add nothing.
  */
 import { randomUUID } from 'node:crypto'
 import type { Queue } from 'bullmq'

@@ -33,7 +33,7 @@ const viaCluster: Json = { url: null, cluster: { nodes: ['redis-0.redis:6379'] }
 /** A patch of spec that moves the pipeline to a Redis Cluster. */
 export const onCluster = (spec: Json): Json => patched({ redis: viaCluster }, spec)
 
-/** In a row, where null would take the field out: a null in the document. */
+/** Stands for a null in the document, since a null in a row takes the field out. */
 export const literalNull = '(null)'
 
 function withNulls(value: Json): Json {

@@ -5,7 +5,7 @@ import { regaining } from '../../../consumer/loops/regaining.ts'
 import { heartbeatIntervalMs } from '../../../redis/stream/registry.ts'
 import { createClockwork } from './clockwork.ts'
 
-test('with each heartbeat: lost entries when some are missing, withheld ones while there are any, nothing during an outage', async () => {
+test('with each heartbeat lost entries are regained when some are missing, withheld ones are tried again, and an outage stops both', async () => {
   const work = createClockwork()
   const done: string[] = []
   const held = { withheld: 0 }

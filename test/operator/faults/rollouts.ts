@@ -20,7 +20,7 @@ export const deploymentFaults: readonly StatusFault[] = [
     reported: [
       /^(\d of \d consumers ready; )?Deployment ndvi-consumer: /,
       plain(message),
-      /Raise the quota, or change spec\.consumer.*create what is named as missing/,
+      /Raise the quota, or change spec\.consumer.*if an object is missing, create it/,
     ],
   })),
   {

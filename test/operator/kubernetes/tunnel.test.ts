@@ -88,14 +88,17 @@ test('ways through proxies', needsApiServer, async (suite) => {
       assert.equal(byHttp.accepted, before)
     })
 
-  await suite.test('a server on loopback needs no exception, and proxy-url needs none to be taken', async (t) => {
-    const env = { HTTPS_PROXY: 'http://127.0.0.1:1', HTTP_PROXY: 'http://127.0.0.1:1' }
-    const file = await fileOf(t, { server: server.url, ...trusted }, server.token)
-    assert.equal(await failureOfKubectl(server, file, env), undefined)
-    assert.equal(await failureOfOurs(file, env), undefined)
-    const proxied = { server: server.url, ...trusted, 'proxy-url': `http://127.0.0.1:${byHttp.port}` }
-    await reachedBy(t, proxied, byHttp, { ...env, NO_PROXY: '*' })
-  })
+  await suite.test(
+    'a server on loopback is reached directly without NO_PROXY, and through proxy-url whatever NO_PROXY says',
+    async (t) => {
+      const env = { HTTPS_PROXY: 'http://127.0.0.1:1', HTTP_PROXY: 'http://127.0.0.1:1' }
+      const file = await fileOf(t, { server: server.url, ...trusted }, server.token)
+      assert.equal(await failureOfKubectl(server, file, env), undefined)
+      assert.equal(await failureOfOurs(file, env), undefined)
+      const proxied = { server: server.url, ...trusted, 'proxy-url': `http://127.0.0.1:${byHttp.port}` }
+      await reachedBy(t, proxied, byHttp, { ...env, NO_PROXY: '*' })
+    },
+  )
 
   await suite.test('proxy-url may be SOCKS5, which resolves the name of the server', async (t) => {
     const cluster = { ...named, 'proxy-url': `socks5://user:s3cret%2F@127.0.0.1:${bySocks.port}` }

@@ -167,7 +167,7 @@ test('a key the user may not read, or of another type, spoils only its own waker
   await wakes('good')
 })
 
-test('a user who may not end reads: newcomers are waited for soon', async (t) => {
+test('a user who may not unblock a read: pipelines that fall asleep later are soon waited for', async (t) => {
   const redis = await startRedis(t)
   const client = redis.client()
   await restricted(client, '~*', '+@all', '-client|unblock', '-client|id')

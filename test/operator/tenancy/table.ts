@@ -214,7 +214,7 @@ export const refused: readonly Row[] = [
   },
 ]
 
-/** Cases that names and networks leave open, with those two limits off. */
+/** Hosts that `localRedis` alone refuses: the limits `redisHosts` and `redisNetworks` are off. */
 export const refusedLocally: readonly string[] = [
   ...[
     '127.0.0.1',

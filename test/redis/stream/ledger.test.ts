@@ -218,7 +218,7 @@ test('a flushed server, a stream of an older time, and another last id make no n
   assert.deepEqual(await ledger(), { lost: 0, unaccounted: 0, undecided: 0, from: '', since: 0 })
 })
 
-test('XSETID with other ENTRIESADDED looks like entries that went unread: undecided, and lost once nothing that old is in the stream', async (t) => {
+test('after XSETID with another ENTRIESADDED the missing entries are undecided, and lost once the stream holds none that old', async (t) => {
   const { redis, stream, ids, read, ledger, add, lost } = await tenUnread(t)
   await read('mine')
   await redis.call('XSETID', stream, ids.at(-1) ?? '', 'ENTRIESADDED', '14', 'MAXDELETEDID', '0-0')

@@ -1,6 +1,7 @@
 /**
- * The definition on the oldest Kubernetes that is supported. Its API server takes an int-or-string for a text of three MiB, since it does not
- * heed the length, and refuses a rule of more than ten million steps. Newer ones estimate less.
+ * The definition on the oldest Kubernetes that is supported. Its API server estimates the steps of each rule, and refuses a rule of
+ * more than ten million. It does not heed the length of an int-or-string, and so reckons with a text of three MiB. Newer API
+ * servers estimate less.
  */
 import '../../support/leaks.ts'
 import assert from 'node:assert/strict'

@@ -1,4 +1,7 @@
-/** Connections that an application lends: each kind works as its own would, or is refused with the kind to pass instead. */
+/**
+ * Connections that an application lends: each kind works as a connection of the library would, or is refused with the kind to pass
+ * instead.
+ */
 import '../../support/leaks.ts'
 import assert from 'node:assert/strict'
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'

@@ -1,4 +1,7 @@
-/** The circuit is open: entries over the ceiling are kept, and tried one at a time, instead of dead-lettered. */
+/**
+ * The circuit is open: entries that were delivered `maxDeliveries` times are kept, and tried one at a time, instead of
+ * dead-lettered.
+ */
 import '../../support/leaks.ts'
 import assert from 'node:assert/strict'
 import { before, test } from 'node:test'
@@ -23,7 +26,7 @@ test('the state is believed while it is fresh, and only when it says Open', () =
   for (const text of ['', 'null', '{', '[]', '3', '{"outage":{"kind":"Open"}}']) assert.equal(opensCircuit(text, 1), false, text)
 })
 
-/** One is tried in each second: more than can be before the test has looked. */
+/** A consumer tries one entry each second. So many it cannot have tried before the test has looked. */
 const count = 30
 
 async function worn(t: Parameters<typeof openPipeline>[0], name: string) {

@@ -24,7 +24,7 @@ test('large nodes of the stream are reported at start', async (t) => {
 /** Entries that approximate trimming leaves. */
 const remnant = 230
 
-test('at the highest rate of a consumer the stream holds the settled window and a second, and its backlog', async (t) => {
+test('at the highest rate of a consumer the stream holds its backlog, and what was settled within settledFor and a second', async (t) => {
   const server = await startRedis(t)
   const { start, redis, place, pipeline } = openPipeline(t, server, {
     source: { stream: 'fast', retention: { settledFor: '2s' } },

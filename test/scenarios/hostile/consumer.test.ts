@@ -17,8 +17,9 @@ import { createRandom, hostileFields, names } from './payloads.ts'
 const cases = Number(process.env['STREAMPIPELINE_CASES'] ?? 3_000)
 
 /**
- * Most the process may ever have held: 128 MiB of its own, and of each batch in flight (3 of them) its bytes, as read, decoded
- * and on their way out again; a batch is near `batchBytes` (here 1 MiB), but the first batches may have sixteen large entries.
+ * The most memory that the process may ever have held. It is 128 MiB of its own, and the bytes of the 3 batches in flight: as they
+ * are read, as they are decoded, and as they go out again. A batch is near `batchBytes` (here 1 MiB), but the first batches may
+ * have sixteen large entries.
  */
 const maxResidentMiB = 320
 

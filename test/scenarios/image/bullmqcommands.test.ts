@@ -32,7 +32,7 @@ for (const { kind, add } of forwardWays) {
         const { queueClient, jobKey, mark, queueKey, id } = path
         assert.deepEqual(await settled(path, 'a', 'b', 'c'), ['forwarded', 'forwarded', 'forwarded'])
         await queueClient.del(mark('a'), mark('b'), mark('c'))
-        // Waits, without a note of that; finished long ago; left half-made.
+        // Job a waits, without a note of that. Job b finished long ago. Job c was left half-made.
         await queueClient.hdel(jobKey('a'), 'spAdded')
         await queueClient.hset(jobKey('b'), { timestamp: 1, finishedOn: 1 })
         await queueClient.zadd(`${queueKey}completed`, 1, id('b'))

@@ -460,7 +460,7 @@ test('the operator on an API server', needsControllers, async (suite) => {
   })
 
   await suite.test(
-    'the longest name: pods are found by label; evictions go one by one, and of those that are not ready at once',
+    'the longest name: pods are found by label; ready pods are evicted one by one, and pods that are not ready without delay',
     async () => {
       const name = `p${'-123456789'.repeat(5)}x`
       assert.equal(name.length, 52)

@@ -86,7 +86,7 @@ for (const version of [oldest, '22.12.0', '24.0.0']) {
     const cli = join(installed.folder, 'dist', 'cli', 'main.mjs')
     const validated = await run(t, [cli, 'validate', example], { command })
     assert.equal(validated.code, 0, validated.stderr)
-    // Where most could be lacking. The newest runs it in other tests.
+    // `up` runs on the oldest Node, which could lack most. Other tests run it on the newest.
     if (version !== oldest) return
     const options = ['--redis', 'private', '--demo', '--for', '2s', '-o', 'json']
     const up = await run(t, [cli, 'up', '-f', example, ...options], { command, timeoutMs: 90_000 })

@@ -86,7 +86,7 @@ function suite(kind: PathKind) {
     assert.deepEqual([letter?.altered, letter?.payload.map(String)], [undefined, ['k', 'a', 'farm', '12']])
   })
 
-  test('jobs of an earlier release have no sum: their key is what a change is seen by', async (t) => {
+  test('jobs of an earlier release have no checksum: a change is found by their key', async (t) => {
     const path = await openPath(t, kind, servers, { jobOptions: { attempts: 1, removeOnFail: false } })
     await path.putKeys('same', 'other')
     await path.settle(await path.read())

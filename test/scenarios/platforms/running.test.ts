@@ -207,7 +207,8 @@ test('platforms', { skip: needsControllers.skip || needsMutatingPolicies.skip, t
     await eventually(() => assert.ok(second.lines.some((line) => line.includes('"leading"'))), slow)
     await sleep(4_000)
     await restful(cluster)
-    // Where fields of a Deployment are rewritten, the new one cannot see that it is as it was applied: it applies it once, in vain.
+    // Where a platform rewrites a Deployment, the new operator cannot see that nothing has changed. It applies the Deployment once,
+    // in vain.
     assert.deepEqual(
       (await writes(cluster)).slice(written).filter((each) => !each.includes(` deployments ${autopilot}/`)),
       [],

@@ -213,7 +213,7 @@ test('a record that was made from changed data says so, and is replayed only wit
   assert.equal(await kept(), 1)
 })
 
-test('records are read by bytes as well as by number, whatever comes after what', async (t) => {
+test('a page of records is bounded by bytes as well as by number, in whatever order small and large records come', async (t) => {
   const { redis, place } = await setUp(t, [])
   const sizes = [...Array.from({ length: 900 }, () => 10), ...Array.from({ length: 30 }, () => 2 ** 20), 5, 5, 5]
   const batch = redis.pipeline()

@@ -37,7 +37,7 @@ test('fields beside a document are refused unless they are named, and the messag
   assert.match(refused({ ...document, ignoreFields: ['*'] }, ...body, ...body), /"body" occurs twice/)
 })
 
-test('what is left out may be any bytes, any number of times, and counts for no more than bytes', () => {
+test('what is left out may be any bytes, any number of times, and counts towards maxBytes, not towards maxFields', () => {
   const many = Array.from({ length: 500 }, () => ['x-a', Buffer.from([0xff])]).flat()
   valid({ ...document, ignoreFields: ['x-*'], maxFields: 1 }, ...many, ...body)
   assert.match(refused({ ...document, ignoreFields: ['x-*'], maxBytes: 1_000 }, ...many, ...body), /payload\.maxBytes/)

@@ -108,7 +108,7 @@ describe('the group', () => {
     assert.deepEqual(await read('a', 10), ids)
   })
 
-  test('a floor beyond what the stream holds belongs to another life of it', async () => {
+  test('a group that is made again begins at 0 if its remembered floor lies beyond the last id of the stream', async () => {
     await ensureGroup(redis, keys, source)
     await add(3)
     await read('a', 3)

@@ -64,7 +64,7 @@ function namesOf({ path }: World, { expected, keys = [] }: Play): (text: string)
 
 function callOf(reported: string): Call {
   const [, script = '', run, call, place, command = '', key = ''] = reported.split('|')
-  // The key's last part; a token is named after the failure's time, and a dead letter's key may be after its entry.
+  // The key's last part. A token has the time of the failure in its name, and a dead letter's key may have the id of its entry.
   const shown = (/:((?:mark:|lock:)?[\w<>-]+)$/.exec(key)?.[1] ?? key).replace(/\d{13}(?:-\d+)?/, 'TIME')
   return {
     script,

@@ -179,7 +179,7 @@ describe('the simulator', () => {
     assert.ok(oracle.replicaSeconds < ours.replicaSeconds)
   })
 
-  it('counts no turns of batches that would come after the end', () => {
+  it('counts no reversals of the load for batches that would come after the end', () => {
     const late: Scenario = { ...small, arrivals: [{ kind: 'Batches', entries: 5, every: 60, from: 3600 }] }
     assert.equal(loadReversals(late), 0)
   })

@@ -66,8 +66,8 @@ function beating(looked: Truth, read: Truth, spec: Spec, atMs: number): Beating 
 
 /**
  * Consumers that beat at the look. Pods are watched, and the watch has a delay of its own: a pod that was there within the last seconds may
- * be counted, and one that is gone by now may be counted out already. While pods cannot be watched, the operator cannot know a pod
- * for this pipeline's if a deleted pipeline of the same name registered it.
+ * be counted, and one that is gone by now may be counted out already. A deleted pipeline of the same name may have registered a
+ * pod. While pods cannot be watched, the operator cannot know that such a pod belongs to this pipeline.
  */
 function isCount(truth: Truth, beats: Beating, { fresh }: Sight, reported: number, isSeen: boolean): boolean {
   const now = fresh.at(-1) ?? truth
