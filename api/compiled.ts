@@ -170,7 +170,7 @@ export interface CompiledPipeline {
     readonly stream: string
     readonly maxEntries: number
     readonly failedJobs: 'Capture' | 'Leave'
-    /** Jobs keep their data as it came, for the dead letter of one whose worker changed it. */
+    /** Each job keeps its data as it came. If a worker changes the data and the job fails, its dead letter has this copy. */
     readonly requestCopy: boolean
   }
   readonly sink: CompiledSink

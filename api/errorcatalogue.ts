@@ -347,7 +347,7 @@ export const errorCatalogue = {
     kind: 'Retryable',
     reason: 'Contended',
     remedy:
-      'stop that writer from changing this {kind}, and set the wanted values in spec.consumer; while it must change them, annotate the StreamPipeline with streampipeline.dev/reconcile: disabled',
+      'stop that writer from changing this {kind}, and set the wanted values in spec.consumer; as long as that writer has to change this {kind}, annotate the StreamPipeline with streampipeline.dev/reconcile: disabled',
   },
   RedisServerMissing: {
     message: 'no redis-server program was found: {detail}',

@@ -70,7 +70,10 @@ export function createLinks({ redis, queueRedis, refs, pipeline, onError }: Link
     return await connectionOf(lease)
   }
 
-  /** By the consumers' own rule: while a flip overlaps, both sides must go the same way. */
+  /**
+   * By the consumers' own rule. While the mode changes, consumers and direct dispatch may forward at once, and must go the same
+   * way.
+   */
   const choose = async (connection: RedisConnection, config: DispatchConfig) => {
     const { chooseForwarder } = await import('../redis/settle/choose.ts')
     const { forwarder, fallback, confirmation } = await chooseForwarder(connection, targetOf(config))

@@ -50,7 +50,7 @@ export function createListening(links: Links, hearing: Hearing): Listening {
     ]
     current = { place, readers }
     leave(former)
-    // Waits for requests of the former place look by themselves from now on.
+    // From now on each wait for a request of the former place looks at the state by itself.
     if (former.length > 0) hearing.resumed()
     return readers
   }

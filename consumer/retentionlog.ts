@@ -3,12 +3,12 @@ import type { Logger } from 'pino'
 import { redeliverCommand } from '../redis/stream/ledger.ts'
 import type { RetentionReport } from '../redis/stream/retention.ts'
 
-/** An entry that holds for less is a backlog on its way. */
+/** An entry that holds up retention for less time is part of a backlog that consumers are working off. */
 const pinnedForMs = 60_000
 /** Looking at the first entry of a node of so many, all deleted, takes a quarter of a millisecond, and that several times a round. */
 const largeNode = 5_000
 
-/** The numbers of entries that went another way come with the command that has them delivered again. */
+/** A line about unaccounted or undecided entries also has the command that has those in the stream delivered again. */
 export function createRetentionLog(log: Logger, stream: string, group: string) {
   let pinned = ''
   let missing = 0

@@ -126,7 +126,7 @@ function readJson(text: string, origin: string): unknown {
   }
 }
 
-/** The dispatch configuration of a pipeline. Pure. @param mode what is published, while a flip waits for its time */
+/** The dispatch configuration of a pipeline. Pure. @param mode the mode that producers get; it may lag behind the pipeline's own */
 export function dispatchConfigOf(pipeline: CompiledPipeline, mode: DispatchMode = pipeline.mode): DispatchConfig {
   const { source, payload, sink, deadLetter } = pipeline
   const { stream, group, queueElsewhere, ...target } = targetFields(pipeline)

@@ -50,7 +50,7 @@ export interface KeySpace {
   dead(name: string): string
   /** Hash: consumer name → uid of the process that registered it. */
   readonly consumers: string
-  /** Hash: ledger and floors that must survive pods. */
+  /** Hash: what must survive pods, such as the ledger and the group's floor, from which a lost group is made again. */
   readonly stats: string
   /** Hash: dead letters whose entry went back and whose record is still to be deleted, and the id of the new entry. */
   readonly replays: string

@@ -63,7 +63,10 @@ export function targetFields({ source, sink, idempotency, deadLetter }: Compiled
   }
 }
 
-/** Consumers and direct dispatch derive the target here: while a flip overlaps, both must use the same keys. */
+/**
+ * Consumers and direct dispatch derive the target here. While the mode changes, both may forward at once, and must use the same
+ * keys.
+ */
 export function targetOf(fields: TargetFields): ForwardTarget {
   const { stream, group, queue, prefix, jobName, jobOptions, windowMs, lockTtlMs, queueElsewhere, requestCopy = false } = fields
   const keys = keySpace(stream, group, queueElsewhere ? `${prefix}:${queue}` : stream)

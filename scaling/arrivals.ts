@@ -3,11 +3,11 @@
  * they are, the more the rate lags behind. So the window is the shortest of 60 s to 30 min that saw 1,000 entries (chance changes
  * such a count by 3 %). It grows only while older points look like the same load.
  *
- * Before a minute has passed, the last 15 s may show a changed load. They replace the window's rate in two cases: their
- * pessimistic reading is above it in both halves, or their optimistic one below it. Pessimistic is three standard deviations below the
- * count. So a step is seen early,
- * up or down. A lucky burst of a few entries does not count as a step, nor does a batch that came at once. A batch is work, which
- * the formula counts already, and not a rate. If one quarter of a window towers above the others, the window's rate is that of the
+ * A changed load shows in the last 15 s before it shows in the shortest window. Their rate replaces the window's rate in two cases.
+ * Its pessimistic reading is above the window's rate in both halves of the 15 s, or its optimistic reading is below. The
+ * pessimistic reading is three standard deviations below the count, the optimistic one three above. So a step is seen early, up or
+ * down. A lucky burst of a few entries does not count as a step, nor does a batch that came at once. A batch is work, which the
+ * formula counts already, and not a rate. If one quarter of a window towers above the others, the window's rate is that of the
  * other quarters.
  *
  * The effect of chance is measured, too: entries that come in clumps vary more than single ones (dispersion.ts).

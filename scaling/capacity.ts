@@ -14,7 +14,7 @@
  * A stretch counts only if the backlog at its beginning could hardly be cleared within it. Otherwise only the stretches in which
  * replicas did not clear the backlog would count. Their rate is lower than that of all stretches.
  *
- * A sample is learned from after its decision. So, all else equal, a sample with more work never makes replicas
+ * The model learns from a sample only after the decision on it. So, all else equal, a sample with more work never makes replicas
  * look faster, and more work never asks for fewer of them.
  */
 import { readyOf, type Sample } from './sample.ts'

@@ -117,7 +117,8 @@ function decideSeeing(before: ScalingState, sample: Sample, policy: ScalingPolic
   })
   const current = clamp(timed.replicas, bounds)
   const wanted = needed === undefined ? explore(timed, sample, policy, ready) : wholeReplicas(needed, current, rate.noise)
-  // Catching up needs its replicas once. So only the number that keeps up is remembered against shrinking.
+  // Replicas for catching up are needed only until the backlog is cleared. So `state.wanted`, which delays shrinking, remembers
+  // only the number that keeps up.
   const lasting = needed === undefined ? wanted : wholeReplicas({ ...needed, catchUp: 0 }, current, rate.noise)
   const state: ScalingState = {
     ...timed,

@@ -3,13 +3,12 @@
  * longer in front of it, and fewer would do as much. Nothing reports that, so the scaler tries it out, as a person would:
  *
  * - Watching: while entries wait for long, the throughput is measured at each number of ready replicas. Something behind them may
- *   be the limit in three cases: half as many again (or more) brought less than a quarter of the expected throughput, replicas that
- *   would suffice at their best fall behind, or the queue is full. Then: Trimming.
- * - Trimming: a quarter of the replicas goes, and the throughput is measured again, and so on for as long as nothing is lost. Where
+ * be the limit in three cases. An increase of the replicas by half or more brought less than a quarter of the expected throughput.
+ * Or the replicas fall behind, although so many would suffice at their best speed. Or the queue is full. Then: Trimming.
+ * - Trimming: a quarter of the replicas goes, and the throughput is measured again, and so on until a cut costs throughput. Where
  * the first cut already costs more than 15 % of the throughput, jobs have merely become heavier: back to Watching, quietly for a
- * while. If a later
- * cut costs something, replicas were the limit just then, and the speed of a single one is known. The state is then Held, with as
- * many replicas as the limit needs, and 15 % more.
+ * while. If a later cut costs something, replicas were the limit just then, and the speed of a single one is known. The state is
+ * then Held, with as many replicas as the limit needs, and 15 % more.
  * - Held: nothing grows beyond that. The 15 % are idle while the limit lasts; once clearly more gets through, it is gone: Watching.
  * Jobs may also have become heavier, which Held cannot see. So Probing comes after twenty minutes, then every eighty; after five if
  * only the first cut was made.

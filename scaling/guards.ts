@@ -87,13 +87,16 @@ const nothingStarts: Guard = (proposal, { sample, state }) => {
   return { replicas, limitedBy: 'StartUp', because: `hold, none of ${replicas} has become ready in ${formatAge(forMs)}` }
 }
 
-/** How long after an entry was late nothing shrinks. */
+/** After an entry was late, the number of replicas does not shrink for this long. */
 const calmMs = (policy: ScalingPolicy) => Math.min(60_000, 2 * policy.targetAgeMs)
 const isTimeForStep = (state: ScalingState, sample: Sample, policy: ScalingPolicy): boolean =>
   state.lastShrinkMs === undefined || sample.atMs - state.lastShrinkMs >= stepMs(policy, state.startUp)
 /** Until arrivals are known from two windows in which a step shows (arrivals.ts). */
 const leastSeenMs = 2 * stepWindowMs
-/** How long the load counts as unknown while a speed that another process measured has not met enough entries of ours. */
+/**
+ * The speed may come from another process. Until enough of our own entries confirm it, the load counts as unknown, for this long at
+ * most.
+ */
 const unprovenMs = 300_000
 const isLoadKnown = ({ sinceMs, capacity }: ScalingState, atMs: number): boolean =>
   sinceMs === undefined || atMs - sinceMs >= (capacity.carried ? unprovenMs : leastSeenMs)
@@ -104,7 +107,7 @@ const shrinkSlowly: Guard = (proposal, { sample, state, policy }) => {
   const hold = (because: string): Proposal => ({ replicas, limitedBy: 'ScaleDown', because: `hold, ${because}` })
   if (sample.undeliveredAgeMs > policy.targetAgeMs / 2) return hold('the oldest entry is past half the target')
   if (state.lastLateMs !== undefined && sample.atMs - state.lastLateMs < calmMs(policy)) return hold('entries were late just now')
-  if (!isLoadKnown(state, sample.atMs)) return hold('the load has not been seen for long')
+  if (!isLoadKnown(state, sample.atMs)) return hold('the load has been seen for a short time only')
   const floor = Math.max(proposal.replicas, windowMaximum(state.wanted))
   if (windowMaximum(state.rush) >= replicas) return hold('what waited is being cleared')
   if (floor >= replicas) return hold(`${floor} ${ranLately(state.wanted, floor) ? 'ran' : 'were needed'} lately`)

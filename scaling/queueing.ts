@@ -29,7 +29,7 @@ export function waitingShare({ arrivals, perReplica, slots }: Flow, replicas: nu
 /** Replicas, fractional, with which chance alone rarely lets an entry wait for longer. */
 export function chanceReplicas(flow: Flow, longerMs: number): number {
   if (flow.arrivals === 0) return 0
-  // If entries always had to wait, so many would do.
+  // Even if every entry had to wait, this many replicas beyond the mean would suffice. They bound the search.
   const room = (Math.log(1 / share) * 1000) / (longerMs * flow.perReplica)
   let few = flow.arrivals / flow.perReplica
   let many = few + room

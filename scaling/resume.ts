@@ -4,8 +4,8 @@
  *
  * - The Deployment's number is what the next decision starts from, and stays until the load has been seen for long enough. A fresh state
  *   may know of more, which were decided and not yet carried out.
- * - Times in the future and lists out of order are dropped, and all that depends on a clock once the state is old.
- * - A limit behind the consumers below the running number is forgotten: it would take replicas away without a sample.
+ * - Times in the future and lists out of order are dropped. If the state is old, all that depends on a clock is dropped, too.
+ * - A limit behind the consumers is forgotten if it is below the running number. It would take replicas away without a sample.
  * - The measured speed is compared with the service times of the running consumers as soon as these are known (capacity.ts).
  */
 import type { Arrival } from './arrivalhistory.ts'

@@ -55,8 +55,8 @@ export const clearMs = ({ startUpMs, targetMs }: Pick<Load, 'startUpMs' | 'targe
   Math.max(targetMs / 2, startUpMs)
 
 /**
- * From this wait on more replicas are requested. A start then just ends at half the target; a wait up to a quarter of the target is
- * never too long.
+ * If a wait exceeds this time, more replicas are requested. A start then just ends at half the target; a wait up to a quarter of
+ * the target is never too long.
  */
 const lateMs = ({ startUpMs, targetMs }: Pick<Load, 'startUpMs' | 'targetMs'>): number =>
   Math.max(targetMs / 4, targetMs / 2 - startUpMs)

@@ -23,7 +23,10 @@ const patience = 3
 
 export const startUpMs = (startUp: StartUp): number => startUp.typicalMs ?? assumedMs
 
-/** Notes that awaited replicas became ready, or that none is. @param running replicas that should be ready by and by */
+/**
+ * Notes that awaited replicas became ready, or that none of the running ones is ready. @param running replicas that should be ready
+ * by and by
+ */
 export function learnStartUp(startUp: StartUp, ready: number, running: number, atMs: number): StartUp {
   const { awaiting, typicalMs } = startUp
   if (awaiting === undefined) return ready > 0 || running === 0 ? startUp : { ...startUp, awaiting: found(running, atMs) }

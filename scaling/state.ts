@@ -70,7 +70,7 @@ export function initialState(sample: Sample | undefined, policy: ScalingPolicy):
   // Windows are empty without a sample, which is the only clock: the first one starts them.
   if (sample === undefined) return { ...first, startUp: {}, wanted: [] }
   const { atMs } = sample
-  // Fewer are asked for so far, so these start now.
+  // The Deployment asks for fewer replicas so far, so the missing ones start now.
   const awaiting = (policy.currentReplicas ?? 0) < replicas ? { replicas, sinceMs: atMs } : found(replicas, atMs)
   return {
     ...first,

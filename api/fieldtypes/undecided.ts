@@ -57,7 +57,7 @@ function openNames(plan: FieldPlan): string[] {
 
 /**
  * Whether every field of an entry of this case may be text. It is false where a required field is no text: such an entry is read as values.
- * @param everywhere fields that are no text in any case, and so distinguish no case
+ * @param everywhere fields that every case reads as a value. They distinguish no case
  */
 function takesAnyText({ marks, reading }: FieldPlan, at: number, everywhere: ReadonlySet<string>): boolean {
   return !marks(at).required.some((name) => !everywhere.has(name) && reading(at, name).kind === 'Value')

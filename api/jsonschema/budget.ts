@@ -7,7 +7,7 @@
 /** Most references that ajv follows, or schemas that a judge of ours evaluates: tens of milliseconds to a second. */
 const maxSteps = 100_000
 /**
- * Characters that patterns may read in linear time: seconds at most. Beyond this number, the longest text may be read a few times.
+ * Characters that patterns may read in linear time: seconds at most. In addition, patterns may read the longest text a few times.
  */
 const maxCharacters = 8 * 2 ** 20
 const readingsOfOneText = 4

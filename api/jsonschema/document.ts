@@ -8,7 +8,7 @@ import { createNames } from './names.ts'
 import { innerOf, isSchema, type SchemaNode, type SchemaValue } from './node.ts'
 import { standardSchema } from './standard.ts'
 
-/** Target of a reference. Dynamic: the outermost resource that declares the name, or the node where none does. */
+/** Target of a reference. `anchor`: the name in the reference, if it names the node by an anchor. */
 type Found =
   | { readonly kind: 'Node'; readonly node: SchemaNode; readonly anchor?: string }
   | { readonly kind: 'Remote'; readonly resource: string }

@@ -28,7 +28,7 @@ type Compared = Pick<Report, 'judged' | 'reason' | 'rounds'>
 
 export function compare(now: Compared, committed: Compared): Comparison {
   if (!now.judged) return { kind: 'NotJudged', reason: now.reason ?? '' }
-  if (!committed.judged) return { kind: 'NotJudged', reason: `of the committed run: ${committed.reason ?? ''}` }
+  if (!committed.judged) return { kind: 'NotJudged', reason: `the committed run was not judged: ${committed.reason ?? ''}` }
   const common = Object.keys(committed.rounds).filter((figure) => (now.rounds[figure] ?? []).length > 0)
   const fallen = common.flatMap((figure) => {
     const [before = [], after = []] = [committed.rounds[figure], now.rounds[figure]]

@@ -48,7 +48,7 @@ const progress = (line: string) => console.error(line)
 /** With a committed run that was not judged there is nothing to compare, and nothing to measure for it. */
 const committed = options.compare ? readRun() : undefined
 if (committed?.judged === false) {
-  progress(comparisonText({ kind: 'NotJudged', reason: `of the committed run: ${committed.reason ?? ''}` }))
+  progress(comparisonText({ kind: 'NotJudged', reason: `the committed run was not judged: ${committed.reason ?? ''}` }))
   process.exit()
 }
 

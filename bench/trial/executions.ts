@@ -42,7 +42,7 @@ export async function countExecutions(
       lockDuration: 3_000,
       stalledInterval: 1_000,
       maxStalledCount: 1_000_000,
-      // BullMQ's own 15 s after a command that failed are a timer that outlives close().
+      // By default BullMQ waits 15 s after a failed command. That timer outlives close().
       runRetryDelay: 1_000,
     },
   )

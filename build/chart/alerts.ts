@@ -98,7 +98,7 @@ const data: readonly AlertRule[] = [
     'StreamPipelineEntriesLost',
     'critical',
     'Entries were trimmed before a consumer read them',
-    `{{ $value | humanize }} entries of ${pipeline} are lost and not acknowledged.`,
+    `{{ $value | humanize }} entries of ${pipeline} are lost, and the annotation streampipeline.dev/acknowledged-losses does not count them yet.`,
     // A level, not an increase: a new leader begins a new series.
     'max by (namespace, pipeline) (redis_stream_unacknowledged_lost_entries) > 0',
   ),

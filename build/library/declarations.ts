@@ -1,6 +1,7 @@
 /**
  * The exports of the library, read from the text of its sources: names of client/index.ts, their declarations, members and docstrings. The
- * formatter gives each declaration its form, so lines are enough: a member begins at two blanks, a declaration ends at none.
+ * formatter gives each declaration its form, so reading by lines is enough. The first line of a member is indented by two blanks.
+ * The last line of a declaration is not indented.
  */
 import { readFileSync } from 'node:fs'
 import { join, posix } from 'node:path'

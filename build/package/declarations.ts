@@ -83,7 +83,7 @@ function membersOf(declaration: string): ReadonlyMap<string, string> {
   return new Map(members.map(([, name = '', type = '']) => [name, type]))
 }
 
-/** Paths with `.js`, which only some resolvers find otherwise, and without zod. */
+/** The declaration without zod. Its paths end with `.js`, since only some resolvers find other ones. */
 function plain(declaration: string, writtenOut: ReadonlyMap<string, string>): string {
   const found = declaration.replaceAll(/((?:from |import\()(["'])\.[^"']*)\.ts\2/g, '$1.js$2')
   if (!/^import .*['"]zod['"];$/m.test(found)) return found

@@ -1,6 +1,6 @@
 /**
- * The sources load some modules at their first use, by a `require` of their own, which a bundler cannot follow. In a bundle its `require`
- * takes their place: it evaluates the module at that moment, from the same file.
+ * The sources load some modules at their first use, by a `require` of their own, which a bundler cannot follow. In a bundle, the
+ * bundle's `require` replaces it. That `require` evaluates the module at that moment, from the same file.
  */
 import { readFileSync } from 'node:fs'
 import type { Plugin } from 'esbuild'

@@ -194,7 +194,7 @@ async function sampled(
 
 /**
  * The first consumer would make a group that starts at the end, and would find nothing new in it. And without a group nothing is
- * ever new to a sleeping pipeline. So where no consumer is to run the group is made here. Returns the refusal, if any.
+ * ever new to a sleeping pipeline. So the group is made here while no consumer is to run. Returns the refusal, if any.
  */
 async function madeGroup(pipeline: CompiledPipeline, connection: RedisConnection, sample: Sample, decision: Decision) {
   const { source, scaling, suspend } = pipeline

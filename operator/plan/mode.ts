@@ -1,7 +1,7 @@
 /**
  * The mode that producers get, which may lag behind `spec.mode`. Direct is published at once, since a rollback must not wait.
- * Stream is published only when Redis answers and a consumer is ready, or none is wanted at rest. So no producer is sent to a
- * stream without a reader. A pipeline that was never published has the mode of its spec.
+ * Stream is published only when Redis takes writes. A consumer must be ready, too, unless the spec allows a pipeline at rest to
+ * have none. So no producer is sent to a stream without a reader. A pipeline that was never published has the mode of its spec.
  */
 import type { CompiledPipeline } from '../../api/compiled.ts'
 import { publishedMode } from './dispatch.ts'

@@ -266,7 +266,10 @@ export const policyRules: readonly PolicyRule[] = [
   },
 ]
 
-/** The variables of lists in rules. Some differ from the limit's name, which a part of the pipeline has. */
+/**
+ * The variables of lists in rules. Where the limit's name is already the variable of a part of the pipeline, the list has another
+ * name.
+ */
 export const listVariable: Readonly<Record<LimitName, string>> = {
   images: 'images',
   volumes: 'allowedVolumes',

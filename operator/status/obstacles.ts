@@ -80,7 +80,7 @@ function ofPods(
   return reasons.flatMap((reason) => {
     const [first, ...others] = problems.filter((problem) => problem.reason === reason)
     if (first === undefined) return []
-    const more = others.length === 0 ? '' : ` (so are ${others.length} more)`
+    const more = others.length === 0 ? '' : ` (the same holds for ${others.length} more)`
     const room = reason === 'Unschedulable' ? inTheWay(deployment) : ''
     return [{ reason, text: `Pod ${first.pod}: ${first.detail}${more}. ${first.remedy}${room}` }]
   })

@@ -67,7 +67,10 @@ function replyReading(role: ConnectionRole, label: string): ReplyReading {
 /** Doubling from 50 ms to 2 s, with a random half so that many pods don't come back in step. */
 const retryStrategy = (times: number) => Math.min(2_000, 50 * 2 ** Math.min(times, 6)) * (0.5 + Math.random() / 2)
 
-/** A replica that was promoted away answers READONLY: the address now leads elsewhere, so connect anew. */
+/**
+ * A server that was the master and is now a replica answers READONLY. The address may lead to the new master by now, so connect
+ * anew.
+ */
 const reconnectOnError = (error: Error) => replyCode(error) === 'READONLY'
 
 const labels = new WeakMap<RedisConnection, string>()

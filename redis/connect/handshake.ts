@@ -61,8 +61,8 @@ function refusedDatabase(address: string, database: string, code: string, thrown
 }
 
 /**
- * Commands that were in flight when a connection was lost are sent again when the next one is ready. Where its set-up is refused it
- * never is, and ioredis keeps them for ever.
+ * ioredis keeps the commands that were in flight when a connection was lost, and sends them again when the next connection is
+ * ready. If the server refuses the set-up of that connection, it never becomes ready, and ioredis keeps the commands for ever.
  */
 function failUnfulfilled(connection: Redis, error: Error): void {
   const kept: unknown = Reflect.get(connection, 'prevCommandQueue')

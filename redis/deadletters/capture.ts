@@ -51,7 +51,10 @@ interface SweeperParts {
   readonly scripts: BullScripts | undefined
 }
 
-/** How long a token of another Redis keeps a failure from being recorded again, at least. A job is removed right after its record. */
+/**
+ * Least life of a token. Where the queue is in another Redis, it keeps a failure from being recorded again. A job is removed right
+ * after its record.
+ */
 const leastTokenTtlMs = 24 * 60 * 60_000
 
 export function createSweeper(parts: SweeperParts): Sweeper {

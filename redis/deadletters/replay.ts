@@ -10,8 +10,8 @@
  * The job that still has this id is examined first. A job that BullMQ has not finished would run beside the replayed one, so the record
  * stays (`busy`). A finished job is removed, or it would swallow the new entry as a duplicate. Where BullMQ's scripts are unknown, its
  * public interface removes the job. A job that another program retries at that moment is removed too; the new entry does its work. BullMQ
- * removes no running job. After a failed child is removed, its parent no longer waits for it, as BullMQ's removal always does. To keep the
- * parent waiting, retry the job in BullMQ instead.
+ * removes no running job. BullMQ's removal of a failed child also releases its parent, which then no longer waits for the child. To
+ * keep the parent waiting, retry the job in BullMQ instead.
  */
 
 import { failure } from '../../api/errors.ts'

@@ -101,7 +101,7 @@ export const aclPermissions: readonly AclPermission[] = [
     command: 'xdel',
     on: ['DeadLetters'],
     only: 'Replay',
-    why: 'to delete records that were replayed or purged, or that belong to a refused acknowledgement',
+    why: 'to delete records that were replayed or purged, and records whose entries could not be acknowledged',
   },
   { command: 'watch', on: ['Helpers'], only: 'Replay', why: 'to replay entries of thousands of fields' },
   { command: 'multi', on: ['StreamServer'], only: 'Replay', why: 'to replay entries of thousands of fields' },

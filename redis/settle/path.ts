@@ -4,9 +4,9 @@
  *
  * Atomic    stream, dead letters and queue in one slot of one server: everything in one script per batch. The pending list is
  *           the lock; there is no between.
- * Split     the queue elsewhere: one script with the queue (mark, existing job, add, mark), `WAIT` for its replicas, then one
- *           with the stream. A crash between ends as `duplicate`.
- * Portable  a BullMQ whose scripts are unknown: lock, MULTI, release with the queue, then one script with the stream. A crash
+ * Split the queue elsewhere: one script with the queue (it looks for mark and job, adds, and marks), `WAIT` for its replicas, then
+ * one with the stream. A crash between ends as `duplicate`. Portable a BullMQ whose scripts are unknown: lock, MULTI, release with
+ * the queue, then one script with the stream. A crash
  *           between ends as `duplicate`; portable.ts describes its lock-expiry window.
  */
 

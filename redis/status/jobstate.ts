@@ -1,6 +1,7 @@
 /**
  * The queue's side of a request: its mark and its job. BullMQ's own `getState` looks through the waiting list, whose length is the
- * backlog. Here a job that is in none of the sets and not at work waits; nothing that is asked grows with the queue.
+ * backlog. Here a job counts as waiting if it is neither in one of the sets nor active. No command asked here costs more as the
+ * queue grows.
  */
 import { memberOf } from '../bullmq/item.ts'
 import type { RedisConnection } from '../connect/connection.ts'

@@ -1,6 +1,6 @@
 /**
- * Other scalers of the same consumers, each with its published defaults and the same bounds. None sees the quarantine;
- * without metrics all of them hold, which is what each of them does.
+ * Other scalers of the same consumers, each with its published defaults and the same bounds. None sees the quarantine. Without
+ * metrics all of them hold here, as the real scalers do.
  */
 import type { Bounds } from '../policy.ts'
 import { createHorizontal, syncSeconds } from './horizontal.ts'

@@ -35,8 +35,8 @@ export function reversalsOf(curve: ArrayLike<number>): number {
 }
 
 /**
- * Turns that the load itself makes: of its mean, where it goes back by more than a fifth. A batch or a redeployment's outage is
- * one up and one down.
+ * Changes of direction that the load itself makes. Its mean changes direction where it goes back by more than a fifth. A batch or a
+ * redeployment's outage is one up and one down.
  */
 export function loadReversals(scenario: Scenario): number {
   const { duration, redisOutages } = scenario

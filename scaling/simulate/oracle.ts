@@ -1,10 +1,10 @@
 /**
  * The oracle knows every arrival and service time beforehand. It requests the fewest replicas that still take each entry within the
  * target, with the same start-up, bounds and cluster. The work done by a time must lie between the arrivals until then and the
- * arrivals until one target earlier. The path of least change through that channel (a taut string) needs the fewest starts. It runs
- * in the same cluster, with whole replicas. Where rounding up costs something, their number alternates between the whole numbers
- * above and below that path. Where more than 1 % is late then, the path is raised a little, up to a limit. Our cost is divided by
- * its cost.
+ * arrivals until one target earlier. The path of least change through that channel (a taut string) needs the fewest starts. The
+ * oracle runs in the same cluster, with whole replicas. Where rounding up costs something, their number alternates between the
+ * whole numbers above and below that path. Where more than 1 % is late then, the path is raised a little, up to a limit. Our cost
+ * is divided by its cost.
  */
 import { intensityAt, type Load } from './load.ts'
 import { lateShare } from './measure.ts'

@@ -171,8 +171,8 @@ function consumersOf({ pods, slots, at }: View, atMs: number): ConsumerSample[] 
       idleMs: 0,
       heartbeat: {
         uid,
-        // Every second heartbeat is dated a second back, but holds the values of this moment: looks are as far apart as beats, so
-        // intervals agree.
+        // The heartbeats of every other replica are dated one second earlier, but hold the values of this moment. Looks are as far
+        // apart as heartbeats, so the intervals agree.
         at: atMs - (pod.id % 2) * 1000,
         state: pod.state,
         inFlight,

@@ -44,7 +44,10 @@ export function replayPlot(title: string, decisions: readonly ReplayedDecision[]
   return drawing(title, panels, duration)
 }
 
-/** Decisions with metrics, in the order of time. A server's clock that was set back ends none. */
+/**
+ * Decisions with metrics, in the order of time. After a server's clock was set back, decisions are left out until the clock passes
+ * the last drawn time.
+ */
 function pointsOf(decisions: readonly ReplayedDecision[]): readonly Point[] {
   const points: Point[] = []
   let first: number | undefined

@@ -11,7 +11,7 @@ import { pipelineWith } from '../redis/resource.ts'
 import { fileScope } from '../redis/scope.ts'
 import { startRedis } from '../support/redis.ts'
 
-/** More than one trim takes away: a few seconds of one consumer's work. */
+/** More entries than a single trim removes: a few seconds of one consumer's work. */
 const many = 35_000
 /** Approximate trimming removes whole nodes of a stream. By default a node holds so many entries. */
 const nodeEntries = 100

@@ -33,7 +33,10 @@ interface Outcome {
   readonly stopped: Set<string>
 }
 
-/** Waits until each alert of the drill fires, or does not; what does not become so is reported, not thrown. */
+/**
+ * Waits until each alert of the drill fires, or, with `isFiring` false, until each has stopped. An alert that does not is reported.
+ * Nothing is thrown.
+ */
 async function become(scene: Scene, { alerts, fault }: Drill, isFiring: boolean, into: Set<string>): Promise<void> {
   for (const alert of alerts) {
     try {
@@ -47,7 +50,7 @@ async function become(scene: Scene, { alerts, fault }: Drill, isFiring: boolean,
 }
 
 async function performOne(scene: Scene, drill: Drill, { fired, stopped }: Outcome): Promise<void> {
-  // What fires already shows nothing about this fault.
+  // An alert that fires before the fault would prove nothing about it. So the drill waits until none fires.
   await eventually(async () => {
     const firing = await scene.prometheus.firing()
     return drill.alerts.every((alert) => !firing.has(alert))

@@ -83,7 +83,10 @@ async function images(): Promise<void> {
   await Promise.all(loaded)
 }
 
-/** A status may be older than the last entries, so the stream itself is waited for; the rest is then reported as such. */
+/**
+ * A status may be older than the last entries, so this waits until the stream itself is settled. Entries that are still in it after
+ * a minute stand in the ledger that is returned.
+ */
 async function settledLedger(traffic: Traffic): Promise<Ledger> {
   const settled = async () => {
     const { undelivered, pending } = await traffic.ledger()

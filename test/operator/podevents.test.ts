@@ -27,63 +27,67 @@ const stuck = (wall: number): PodObject => ({
   },
 })
 
-test('Events that cannot be read are reported once, paced, and read again when they can be', needsApiServer, async (t) => {
-  const cluster = await startCluster(t)
-  const proxy = await startRefusingProxy(t, cluster.server)
-  const transport = createTransport(loadCredentials(await proxy.kubeconfig('operator')))
-  t.after(() => transport.close())
-  const clock = createTestClock()
-  const pod = stuck(clock.wall().getTime())
-  await cluster.apply({
-    apiVersion: 'v1',
-    kind: 'Event',
-    metadata: { name: 'p-1.1', namespace: 'default' },
-    involvedObject: { kind: 'Pod', namespace: 'default', name: 'p-1', uid: pod.metadata.uid ?? '' },
-    reason: 'FailedMount',
-    message: 'secret "ca" not found',
-    type: 'Warning',
-    lastTimestamp: at(clock.wall().getTime()).replace(/\.\d+/, ''),
-  } as never)
-  const reported: string[] = []
-  const reader = createPodEventReader({
-    transport,
-    clock,
-    onUnread: (namespace: string, { code }: StreamPipelineError) => void reported.push(`${namespace} ${code}`),
-  })
-  const asked = () => proxy.asked.filter(({ path }) => path.includes('/events')).length
-  const read = async (): Promise<PodEvents | undefined> =>
-    (await reader.read([pod], new AbortController().signal)).get(pod.metadata.uid ?? '')
+test(
+  'Events that cannot be read are asked for each half minute, reported once, and read again when they can be',
+  needsApiServer,
+  async (t) => {
+    const cluster = await startCluster(t)
+    const proxy = await startRefusingProxy(t, cluster.server)
+    const transport = createTransport(loadCredentials(await proxy.kubeconfig('operator')))
+    t.after(() => transport.close())
+    const clock = createTestClock()
+    const pod = stuck(clock.wall().getTime())
+    await cluster.apply({
+      apiVersion: 'v1',
+      kind: 'Event',
+      metadata: { name: 'p-1.1', namespace: 'default' },
+      involvedObject: { kind: 'Pod', namespace: 'default', name: 'p-1', uid: pod.metadata.uid ?? '' },
+      reason: 'FailedMount',
+      message: 'secret "ca" not found',
+      type: 'Warning',
+      lastTimestamp: at(clock.wall().getTime()).replace(/\.\d+/, ''),
+    } as never)
+    const reported: string[] = []
+    const reader = createPodEventReader({
+      transport,
+      clock,
+      onUnread: (namespace: string, { code }: StreamPipelineError) => void reported.push(`${namespace} ${code}`),
+    })
+    const asked = () => proxy.asked.filter(({ path }) => path.includes('/events')).length
+    const read = async (): Promise<PodEvents | undefined> =>
+      (await reader.read([pod], new AbortController().signal)).get(pod.metadata.uid ?? '')
 
-  proxy.rule = ({ path }) => (path.includes('/events') ? { code: 403, reason: 'Forbidden' } : undefined)
-  for (let seconds = 0; seconds < 300; seconds += 5) {
+    proxy.rule = ({ path }) => (path.includes('/events') ? { code: 403, reason: 'Forbidden' } : undefined)
+    for (let seconds = 0; seconds < 300; seconds += 5) {
+      const events = await read()
+      assert.ok(events?.kind === 'Unread' && events.error.code === 'KubernetesForbidden')
+      clock.advance(5_000)
+    }
+    assert.deepEqual(reported, ['default KubernetesForbidden'])
+    assert.equal(asked(), 10)
+    proxy.rule = ({ path }) => (path.includes('/events') ? { code: 500, reason: 'InternalError' } : undefined)
+    for (let seconds = 0; seconds < 900; seconds += 5) {
+      await read()
+      clock.advance(5_000)
+    }
+    assert.deepEqual(reported.slice(1), ['default KubernetesBusy', 'default KubernetesBusy'])
+
+    proxy.rule = () => undefined
+    clock.advance(30_000)
     const events = await read()
-    assert.ok(events?.kind === 'Unread' && events.error.code === 'KubernetesForbidden')
-    clock.advance(5_000)
-  }
-  assert.deepEqual(reported, ['default KubernetesForbidden'])
-  assert.equal(asked(), 10)
-  proxy.rule = ({ path }) => (path.includes('/events') ? { code: 500, reason: 'InternalError' } : undefined)
-  for (let seconds = 0; seconds < 900; seconds += 5) {
-    await read()
-    clock.advance(5_000)
-  }
-  assert.deepEqual(reported.slice(1), ['default KubernetesBusy', 'default KubernetesBusy'])
-
-  proxy.rule = () => undefined
-  clock.advance(30_000)
-  const events = await read()
-  assert.ok(events?.kind === 'Read')
-  assert.deepEqual(
-    events.events.map(({ reason, message }) => [reason, message]),
-    [['FailedMount', 'secret "ca" not found']],
-  )
-  // A short failure changes nothing.
-  proxy.rule = ({ path }) => (path.includes('/events') ? { code: 500, reason: 'InternalError' } : undefined)
-  clock.advance(20_000)
-  assert.equal((await read())?.kind, 'Read')
-  clock.advance(120_000)
-  assert.equal((await read())?.kind, 'Unread')
-})
+    assert.ok(events?.kind === 'Read')
+    assert.deepEqual(
+      events.events.map(({ reason, message }) => [reason, message]),
+      [['FailedMount', 'secret "ca" not found']],
+    )
+    // A short failure changes nothing.
+    proxy.rule = ({ path }) => (path.includes('/events') ? { code: 500, reason: 'InternalError' } : undefined)
+    clock.advance(20_000)
+    assert.equal((await read())?.kind, 'Read')
+    clock.advance(120_000)
+    assert.equal((await read())?.kind, 'Unread')
+  },
+)
 
 test('status reports such a cause as unknown, with the reason', () => {
   const object = pipelineObject({ scaling: { policy: 'Manual' }, replicas: 1 })

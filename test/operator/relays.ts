@@ -98,7 +98,7 @@ export async function startTcpRelay(scope: Scope, port: number): Promise<TcpRela
 export async function startHttp1Front(scope: Scope, server: ApiServer, { isPlain = false } = {}): Promise<Relay> {
   const answer = (incoming: IncomingMessage, response: ServerResponse) => {
     const { method } = incoming
-    // TLS would ask for the name that stands in it.
+    // If the `host` header were passed on, the TLS client would ask the server for that name.
     const { host: _, ...headers } = incoming.headers
     const upstream = request(`${server.url}${incoming.url}`, { method, headers, ca: server.identity.cert }, (upper) => {
       response.writeHead(upper.statusCode ?? 502, upper.headers)

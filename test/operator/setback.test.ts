@@ -139,7 +139,8 @@ test('what a namespace refuses costs little, and its neighbour nothing', needsCo
   proxy.rule = () => undefined
   await reason('default', 'slow', 'ObjectsApplied')
 
-  // The spec is corrected: at once. The quota is gone: when it is due, at the latest.
+  // After a correction of the spec the operator tries again at once. After the removal of the quota alone it tries when the next
+  // try is due, at the latest.
   await cluster.remove(quota, 'tight', 'q')
   const startedMs = performance.now()
   await cluster.patch(kinds.pipelineType, 'tight', 'p0', { spec: { source: { batchSize: 9 } } })

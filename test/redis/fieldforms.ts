@@ -1,6 +1,6 @@
 /**
- * Forms in which a schema types the fields of an entry. Each form has accepted and refused payloads. If other fields alone show
- * whether a field is a text, or nothing does, it also has the outcome for an entry of a foreign producer.
+ * Forms in which a schema types the fields of an entry. Each form has accepted and refused payloads. Sometimes only other fields,
+ * or none, show whether a field is a text. Such a form also has the outcome for an entry of a foreign producer.
  */
 type Payload = Readonly<Record<string, unknown>>
 

@@ -244,7 +244,7 @@ const rows: readonly Row[] = [
     policy: { scaleDownDelayMs: 0 },
     replicas: 4,
     limitedBy: 'ScaleDown',
-    reason: /hold, the load has not been seen for long$/,
+    reason: /hold, the load has been seen for a short time only$/,
   },
   {
     name: 'a first decision without state does not shrink what it finds',

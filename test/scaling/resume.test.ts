@@ -38,7 +38,7 @@ describe('a state that another process left', () => {
     const policy = policyWith({ currentReplicas: 10, maxReplicas: 20 })
     const decision = decide(resumed(old, sample, policy), sample, policy)
     assert.equal(decision.replicas, 10)
-    assert.match(decision.reason, /hold, the load has not been seen for long$/)
+    assert.match(decision.reason, /hold, the load has been seen for a short time only$/)
   })
 
   it('knows of more that was decided and not carried out, while it is fresh', () => {

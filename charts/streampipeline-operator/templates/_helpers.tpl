@@ -31,7 +31,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 
-{{- /* Labels and annotations of an object: a dict of root and, for this object only, labels and annotations. */ -}}
+{{- /* Labels and annotations of an object. The argument is a dict: root, and the labels and annotations of this object only. */ -}}
 {{- define "streampipeline-operator.metadata" -}}
 {{- $values := .root.Values -}}
 {{- $own := fromYaml (include "streampipeline-operator.ownLabels" .root) -}}
@@ -51,7 +51,7 @@ annotations:
 {{- end -}}
 {{- end }}
 
-{{- /* A list of one of the image groups and the root. */ -}}
+{{- /* The full name of an image. The argument is a list: one of the image groups of the values, then the root. */ -}}
 {{- define "streampipeline-operator.image" -}}
 {{- $image := index . 0 -}}
 {{- $root := index . 1 -}}

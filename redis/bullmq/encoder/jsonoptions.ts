@@ -91,7 +91,7 @@ function partOf(name: PartName, { keys }: ForwardTarget, { hash, origin = '', js
     case 'time':
     case 'asked':
     case 'delay':
-      // No part of these options: requests that ask for some are not added this way.
+      // These options have none of these parts: the specialised add takes no request with options of its own.
       return ''
     default:
       return name satisfies never

@@ -29,7 +29,7 @@ interface JobTemplate {
 /** Text or bytes that make up one argument. */
 type Parts = readonly (string | Uint8Array)[]
 
-/** Which parts a job has; each combination has its own template. Undefined: one that none is kept for. */
+/** Which parts a job has. Each combination has its own template. `shapeOf` returns undefined for a combination without one. */
 export type JobShape = 'Entry' | 'TracedEntry' | 'Direct' | 'TracedDirect'
 
 /**

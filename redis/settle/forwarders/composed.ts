@@ -1,6 +1,7 @@
 /**
- * The composed forwarder: mark, existing job, add and mark of a whole batch in one script on the queue's Redis. It is the
- * queue's half of the split path, and what Direct dispatch runs, so that both modes may be live during a flip.
+ * The composed forwarder: one script on the queue's Redis for a whole batch. It looks for the mark and the job of each key, adds
+ * the missing jobs, and marks their keys. It is the queue's half of the split path, and what Direct dispatch runs, so that both
+ * modes may be live during a flip.
  *
  * `WAIT` follows where the server has replicas. A failover of the queue's Redis may roll back a job and its mark, and the stream's
  * acknowledgement must not outlive them. Co-located pipelines have no such window: job, mark and acknowledgement share one offset.

@@ -50,7 +50,7 @@ function namesIn(text: string): readonly string[] {
 
 interface Title {
   readonly parts: readonly string[]
-  /** It is to be done, or skipped for good. */
+  /** The test is marked `todo`, or is always skipped. */
   readonly idle: boolean
 }
 
@@ -75,7 +75,10 @@ function listedTitles(source: string): readonly string[] {
 
 const escaped = (text: string) => text.replaceAll(/[$()*+.?[\\\]^{|}]/g, '\\$&')
 
-/** Whether a test of this title is in the source, and runs. A word in place of an expression must stand in the source. */
+/**
+ * Whether a test of this title is in the source, and runs. Where the title in the source has an expression, `title` has `…`, or a
+ * word that stands in the source.
+ */
 export function holds(source: string, title: string): boolean {
   if (listedTitles(source).includes(title)) return true
   return titlesIn(source).some(({ parts, idle }) => {

@@ -13,7 +13,7 @@ const sample = (contender: Contender, round: number, perSecond: number, more: Pa
   ...more,
 })
 
-/** In each round the machine is another, but the ratio is 2, 3 and 4. */
+/** Each round has a machine of another speed. The ratios of the three rounds are 2, 3 and 4. */
 const samples: readonly Sample[] = [
   ...[1, 2, 3].flatMap((round) => [
     sample('streampipeline', round, 1_000 * round * (round + 1), { redisMicroseconds: 15, peakResidentBytes: round * 2 ** 20 }),

@@ -70,7 +70,8 @@ export async function firstJob(report: Report, traffic: Traffic): Promise<void> 
     ({ conditions = [], backlog }) =>
       conditions.some(({ type, status }) => type === 'Ready' && status === 'True') && settled({ backlog: backlog ?? {} }),
   )
-  // One that was added for what waited meanwhile has perhaps not started.
+  // The operator may have added a second consumer for the backlog, and that one may not have started yet. So this takes a pod that
+  // is ready.
   const pod = await until(async () => (await consumerPods()).find(isReady) ?? false, 60_000)
   const cold = await coldStart(pipelinesNamespace, pod.metadata.name, 'running')
   report.measure('consumer process started to running', cold ?? Number.NaN, 's', 1)

@@ -144,28 +144,32 @@ for (const keepsOwners of [false, true])
     },
   )
 
-test('with a garbage collector about, both kinds end with their objects, owned', needsControllers, async (t) => {
-  const { cluster, pipeline, make, reason, childrenOf, owned } = await site(t, ['garbage-collector-controller'])
-  await startOperator(t, cluster)
-  for (const [name, keepsOwners] of [
-    ['velero', false],
-    ['plain', true],
-  ] as const) {
-    await make(name)
-    await reason(name, 'ObjectsApplied')
-    const all = (await childrenOf(name)).map((each) => backedUp(each, keepsOwners))
-    const resource = backedUp(await pipeline(name), keepsOwners)
-    await cluster.remove(kinds.pipelineType, 'default', name)
-    await eventually(async () => assert.ok((await childrenOf(name)).every((each) => each === undefined)), slow)
-    await create(cluster, all)
-    await create(cluster, [resource])
-    await reason(name, 'ObjectsApplied')
-    await eventually(() => owned(name), slow)
-    // Nor does it come for them later.
-    await new Promise((resolve) => setTimeout(resolve, 3_000))
-    await owned(name)
-  }
-})
+test(
+  'while a garbage collector runs, restored pipelines keep their objects and own them again, from both kinds of backups',
+  needsControllers,
+  async (t) => {
+    const { cluster, pipeline, make, reason, childrenOf, owned } = await site(t, ['garbage-collector-controller'])
+    await startOperator(t, cluster)
+    for (const [name, keepsOwners] of [
+      ['velero', false],
+      ['plain', true],
+    ] as const) {
+      await make(name)
+      await reason(name, 'ObjectsApplied')
+      const all = (await childrenOf(name)).map((each) => backedUp(each, keepsOwners))
+      const resource = backedUp(await pipeline(name), keepsOwners)
+      await cluster.remove(kinds.pipelineType, 'default', name)
+      await eventually(async () => assert.ok((await childrenOf(name)).every((each) => each === undefined)), slow)
+      await create(cluster, all)
+      await create(cluster, [resource])
+      await reason(name, 'ObjectsApplied')
+      await eventually(() => owned(name), slow)
+      // Nor does it come for them later.
+      await new Promise((resolve) => setTimeout(resolve, 3_000))
+      await owned(name)
+    }
+  },
+)
 
 test('while an operator runs', needsApiServer, async (suite) => {
   const { cluster, pipeline, make, reason, childrenOf, owned } = await site(suite, false)

@@ -39,7 +39,7 @@ test('a pod lives until it is gone or all its containers have ended', () => {
   assert.deepEqual([...livingPods(pods)], ['pending-uid', 'running-uid', 'unknown-uid', 'terminating-uid'])
 })
 
-test('suspected is who is registered as a pod of this pipeline that does not live', () => {
+test('a consumer is suspected if it is registered as a pod of this pipeline, and that pod does not live', () => {
   const consumers: ConsumerSample[] = [
     { name: 'alive', uid: `${uid}/alive-uid`, pending: 1, idleMs: 1 },
     { name: 'gone', uid: `${uid}/gone-uid`, pending: 0, idleMs: 1 },

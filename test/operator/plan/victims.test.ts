@@ -63,7 +63,7 @@ const drawnPods = fc.array(
   { maxLength: 12 },
 )
 
-test('the pod that the ReplicaSet controller then deletes held no more than any pod that stays in the same stage of its start', () => {
+test('a pod that the ReplicaSet controller then deletes held no more entries than any remaining pod in the same stage of its start', () => {
   fc.assert(
     fc.property(drawnPods, fc.integer({ min: 1, max: 12 }), (drawn, replicas) => {
       const pods = drawn.map(podOf)

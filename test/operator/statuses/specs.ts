@@ -38,7 +38,7 @@ interface Place {
   readonly owner: string
 }
 
-/** Of configuration files: each is asked for at every moment of a history. */
+/** The place that each configuration file names. They are kept, since a history looks up the same files at every moment. */
 const places = new Map<string, Place | undefined>()
 const mostPlaces = 1_000
 

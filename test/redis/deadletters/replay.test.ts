@@ -128,7 +128,7 @@ for (const placement of ['together', 'elsewhere'] as const) {
     ['small', undefined],
     ['large', manyFields.map(String)],
   ] as const) {
-    test(`a replay that Redis has no memory or no place for leaves the record: ${size} (${placement})`, async (t) => {
+    test(`a replay leaves the record if Redis is out of memory, or if the stream’s key holds another type: ${size} (${placement})`, async (t) => {
       const { stream, place, letters, bull } = await setUp(placement, fields)
       t.after(() => bull.close())
       const record = await first(letters)

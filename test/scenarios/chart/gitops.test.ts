@@ -77,7 +77,7 @@ test('the ConfigMap for Argo CD holds the health check, and Lua runs it', async 
 })
 
 test(
-  'fields that the example has Argo CD ignore are of the resource, and their change is no difference',
+  'the example tells Argo CD to ignore fields that the resource has, and a change of them is no difference',
   needsApiServer,
   async (t) => {
     const [ignored] = at(pipelineApplication, 'spec.ignoreDifferences') as readonly {

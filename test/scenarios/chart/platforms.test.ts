@@ -51,7 +51,7 @@ test('one registry and its secrets, set by a parent chart, hold for both images 
   assert.ok(args(manifests).some((arg) => arg.startsWith('--consumer-image=registry.example.com/streampipeline/consumer:')))
 })
 
-test('by default images are of a registry that has no owner', needsHelm, async (t) => {
+test('by default images name localhost, a registry that belongs to nobody', needsHelm, async (t) => {
   for (const pod of pods(await render(t)))
     assert.match(String(at(pod, 'spec.containers.0.image')), /^localhost\/streampipeline\//)
 })

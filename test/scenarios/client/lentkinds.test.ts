@@ -145,7 +145,7 @@ test('a worker works in the database that its connection has selected', async (t
   await eventually(() => assert.deepEqual(done, [{ k: '1' }]))
 })
 
-test('a connection that its refused SELECT left in database 0 is not the pipeline’s', async (t) => {
+test('a connection that is in database 0 because its SELECT was refused is not accepted for another database', async (t) => {
   const far = pipelineWith({ url: `${server.url}/99` })
   const dispatcher = createDispatcher({ pipeline: far, mode: 'Stream', redis: server.client({ db: 99 }), ...silent })
   t.after(() => dispatcher.close())

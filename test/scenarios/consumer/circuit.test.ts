@@ -26,7 +26,7 @@ test('the state is believed while it is fresh, and only when it says Open', () =
   for (const text of ['', 'null', '{', '[]', '3', '{"outage":{"kind":"Open"}}']) assert.equal(opensCircuit(text, 1), false, text)
 })
 
-/** A consumer tries one entry each second. So many it cannot have tried before the test has looked. */
+/** A consumer tries one entry each second. It cannot have tried all of these before the test looks. */
 const count = 30
 
 async function worn(t: Parameters<typeof openPipeline>[0], name: string) {

@@ -63,7 +63,7 @@ test(
       assert.equal(await client.get(keys.mode), 'Direct')
     }, slow)
 
-    // One of the former owner's name is another pipeline.
+    // A new pipeline under the former owner's name is a different pipeline. It does not get the claim back.
     await cluster.apply(minimalPipeline('owner', 'default', shared))
     await eventually(
       async () =>

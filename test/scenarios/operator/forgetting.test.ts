@@ -104,7 +104,7 @@ test('the reason of a deleted pipeline is logged again for one of the same name'
   assert.equal(lines.length, 2)
 })
 
-test('an API server went back to an earlier state: once closed, the handler of this forgets nothing, and leaves no timer', () => {
+test('the handler of an API server that went back to an earlier state forgets nothing once it is closed, and leaves no timer', () => {
   const clock = createTestClock()
   const calls: string[] = []
   const rewind = createRewind({ clock, relist: () => void calls.push('relist'), forget: () => void calls.push('forget') })

@@ -28,7 +28,7 @@ test('a first entry scales at once: a tenth of the trial (npm run trial -- --wak
 test('sleeping pipelines, seldom looked at', needsApiServer, async (suite) => {
   const [cluster, redis] = await Promise.all([startCluster(suite), startRedis(suite)])
   const client = redis.client()
-  // So seldom that only an waker can be the reason.
+  // So seldom that only a waker can be the reason.
   const operator = await startOperator(suite, cluster, { observeEveryMs: 60_000 })
   const deployment = (name: string) => cluster.get<Loose>(kinds.deploymentType, 'default', consumerName(name))
   const replicas = async (name: string) => at(await deployment(name), 'spec.replicas')

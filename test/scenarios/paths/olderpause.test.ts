@@ -67,7 +67,7 @@ function suite(kind: PathKind) {
     )
   })
 
-  test('while the queue is paused so an entry stays pending as QueueHeld, and a duplicate is settled', async (t) => {
+  test('during such a pause an entry stays pending as QueueHeld, and a duplicate is settled', async (t) => {
     const path = await openPath(t, kind, servers)
     await path.putKeys('known')
     await path.settle(await path.read())

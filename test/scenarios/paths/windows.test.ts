@@ -24,7 +24,7 @@ const startServers = async (t: TestContext): Promise<Servers> => {
 /** Goes back to the last save, as after a crash that lost later writes, or a failover to a lagging replica. */
 async function rollBack({ stream, queue }: Servers, which: 'stream' | 'queue' | 'both', { connections }: OpenPath) {
   for (const server of which === 'both' ? [stream, queue] : [which === 'stream' ? stream : queue]) await server.restart('SIGKILL')
-  // An attempt to connect from before its return may fail only now, with the commands that wait for it.
+  // A connection attempt that began before the server was back may fail only now. The commands that wait for it then fail, too.
   for (const connection of [connections.stream, connections.queue]) await eventually(() => connection.ping())
 }
 

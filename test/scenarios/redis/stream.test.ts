@@ -99,7 +99,7 @@ describe('the group', () => {
     assert.deepEqual(await read('b', 100), ids.slice(3))
   })
 
-  test('after FLUSHALL it begins at 0 for who has seen it, even with startFrom End', async () => {
+  test('after FLUSHALL the group begins at 0 if the caller has seen it before, even with startFrom End', async () => {
     const end = { ...source, startFrom: 'End' as const }
     await ensureGroup(redis, keys, end)
     await redis.flushall()

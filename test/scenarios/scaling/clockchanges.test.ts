@@ -81,7 +81,7 @@ describe('a schedule at a change of clocks', () => {
 })
 
 describe('a local time', () => {
-  it('begins no earlier than the local times before it, at the first instant at which clocks show it or a later one', () => {
+  it('begins at the first instant at which clocks show it or a later time, and never before an earlier local time begins', () => {
     for (const name of ['Europe/Lisbon', 'America/Havana', 'Pacific/Apia', 'Asia/Kolkata']) {
       const zone = zoneOf(name)
       assert.ok(zone !== undefined)

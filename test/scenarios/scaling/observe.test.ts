@@ -100,7 +100,7 @@ describe('observe, on a real Redis', () => {
     assert.equal(sample.oldestAgeMs, sample.pendingAgeMs)
   })
 
-  it('sets entries delivered three times apart, from count and from age', async () => {
+  it('counts entries that were delivered three times as quarantined, and leaves them out of the age', async () => {
     const { atMs } = await look()
     await redis.xadd(stream, `${atMs - 90_000}-0`, 'a', '1')
     await redis.xadd(stream, `${atMs - 30_000}-0`, 'a', '1')

@@ -172,7 +172,7 @@ describe('the simulator', () => {
     assert.ok(taken.every((at) => !(at > 0 && at < from + lasting)))
   })
 
-  it('lets the oracle keep the target for less than any other that keeps it', () => {
+  it('lets the oracle keep the target with fewer replica seconds than our decisions need', () => {
     const { oracle, oracleKeeps, ours } = runTrial(small, 5)
     assert.ok(oracleKeeps)
     assert.ok(oracle.late / oracle.entries <= 0.01)

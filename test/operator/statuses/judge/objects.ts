@@ -152,8 +152,9 @@ const refusals: Readonly<Record<string, string>> = { ApplyFailed: 'Quota', Forbi
 const triedMs = 315_000
 
 /**
- * The last try of that kind of object was refused so. A try may write an object twice, each time refused by another cause. The answer does
- * not show whether a right was lacking: the operator asks for its rights, and they may change between the two.
+ * Whether the API server refused the last write of that kind of object for this reason. One try may write an object twice, and each
+ * write may be refused for another reason. The answer to a write does not show whether a right was lacking. The operator asks for
+ * its rights afterwards, and they may have changed by then.
  */
 function wasRefused({ refused, atMs, statesOf }: Sight, reason: string, message: string): boolean {
   const kind = refusals[reason]

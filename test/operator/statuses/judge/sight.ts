@@ -73,7 +73,7 @@ export function rounded(count: number): number {
   return count <= 100 ? count : Number(count.toPrecision(3))
 }
 
-/** The time of the look that numbers are of, where they are not of the last one. */
+/** If the numbers of a status come from an earlier look than the last: the time of that look. Otherwise undefined. */
 export const asOfOf = (message: string): string | undefined => /as of (\S+Z)$/.exec(message)?.[1]
 
 /** States of the look that began in that second. */
