@@ -4,9 +4,8 @@
  *
  * - An integer is held where the double equals it: `9007199254740992` is, `9007199254740993` is not, in any spelling.
  * - A decimal fraction is held where it has at most 17 significant digits: a double is printed so (`%.17g`) to be read back.
- * - From 10^17 on, a double is printed with an exponent, and so a number with an exponent counts as a printed double. Such a number
- * is held if the
- *   nearest double, printed with as many digits, is the same text. So `1e23` is held, though no double equals it.
+ * - From 10^17 on, a double is printed with an exponent, and so a number with an exponent counts as a printed double. Such a number is
+ *   held if the nearest double, printed with as many digits, is the same text. So `1e23` is held, though no double equals it.
  * - A number that overflows is not held, and only zero may become zero.
  */
 

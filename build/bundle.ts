@@ -36,7 +36,7 @@ export async function bundleAll(folder: string = bundleFolder): Promise<readonly
   try {
     return await Promise.all(imageNames.map(async (name) => await bundle(name, join(folder, name))))
   } finally {
-    // Its service process would live on.
+    // Without this call, esbuild's service process would live on.
     await stop()
   }
 }

@@ -25,7 +25,7 @@ try {
   const inputs = await bundlePackage(output)
   await writeNotices(join(output, 'licenses.txt'), inputs)
 } finally {
-  // Its service process would live on.
+  // Without this call, esbuild's service process would live on.
   await stop()
 }
 chmodSync(join(output, 'cli', 'main.mjs'), 0o755)

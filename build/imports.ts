@@ -1,4 +1,7 @@
-/** The imports between source files, read from their text. Types count: a reader of a file needs both. */
+/**
+ * The imports between source files, read from their text. Imports of types count too: a reader of a file also needs the files that
+ * declare its types.
+ */
 import { globSync, readFileSync } from 'node:fs'
 import { join, posix } from 'node:path'
 import { root } from './root.ts'

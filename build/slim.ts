@@ -4,10 +4,9 @@
  * - Unused modules are omitted: the models of every Kubernetes API, client-node's own connections, all of undici but pools, and
  *   zod's
  *   messages in fifty languages. Of client-node only its reading of kubeconfigs and tokens is used.
- * - Node's own modules are loaded by a call of `process.getBuiltinModule`, in place of an `import`. An `import` evaluates every
- * property that a module exports: `node:http` then loads
- *   Node's
- *   WebSocket with a whole copy of undici, and `node:tls` parses the root certificates.
+ * - Node's own modules are loaded by a call of `process.getBuiltinModule`, in place of an `import`. An `import` evaluates every property
+ *   that a module exports: `node:http` then loads Node's WebSocket with a whole copy of undici, and `node:tls` parses the root
+ *   certificates.
  * - Node's modules that most processes never use are loaded at the first use of one of their functions: TLS, child processes, and others.
  *   Loading them all took 8 MiB.
  * - Of BullMQ's Lua scripts the consumer's bundle has those that a queue needs. A worker's would be another megabyte.

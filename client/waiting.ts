@@ -23,7 +23,7 @@ export interface WaitOptions {
 }
 
 interface Waiting {
-  /** Has the waits of this dispatcher look at the state: something happened of which no event speaks. */
+  /** Makes the waits of this dispatcher look at the state: something happened of which no event speaks. */
   stir(): void
   /** Throws as `status`, Closed when the dispatcher is closed meanwhile, and the signal's reason. */
   wait(plan: Plan, name: RequestName, options: WaitOptions): Promise<WaitOutcome>

@@ -26,8 +26,8 @@ export function createTally(): Tally {
       if (entries === 0) return
       timed += entries
       // Weighted by entries, so that one slow straggler does not look like a slow consumer; and the plain mean of all at first.
-      // Otherwise the first batch, slow since code is still being compiled, would stand for a quiet consumer for hundreds of
-      // entries.
+      // Otherwise the first batch, slow since code is still being compiled, would decide the mean of a quiet consumer for hundreds
+      // of entries.
       const weight = Math.max(Math.min(0.5, entries / 500), entries / timed)
       totals.serviceMs += (durationMs / entries - totals.serviceMs) * weight
     },

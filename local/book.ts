@@ -73,7 +73,7 @@ function isAfter(id: string, than: string): boolean {
   return ms > thanMs || (ms === thanMs && seq > thanSeq)
 }
 
-/** Where the new life began to count. */
+/** The counts at which the new chapter begins. */
 function openingOf(how: Interruption, before: Account, after: Account): Account {
   switch (how) {
     case 'Emptied':
@@ -110,7 +110,7 @@ export interface Reckoning {
   readonly lost: number
   /** Entries that other programs took from the group. */
   readonly taken: number
-  /** Settled by consumers of another version, which do not count how. */
+  /** Settled by consumers of another version, which do not count outcomes. */
   readonly otherwise: number
   /** Missing from the sum of the account; 0 as far as it can be checked. */
   readonly unexplained: number

@@ -52,7 +52,7 @@ export async function startChild(command: string, args: readonly string[], optio
     options.onLine?.(line)
   }
   const exited = new Promise<Exit>((resolve) => child.once('close', (code, signal) => resolve({ code, signal })))
-  // By 'exit', not by 'close': after it the system may give the number to another process.
+  // By 'exit', not by 'close', which comes later: after 'exit' the system may give the process id to another process.
   child.once('exit', () => child.pid !== undefined && options.guard?.leave(child.pid))
   child.stdin?.on('error', () => undefined) // nothing is written
   readLines(child, keep)

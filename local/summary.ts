@@ -12,7 +12,7 @@ interface Remarks {
   readonly lost?: number
   /** Entries that other programs took from the group. */
   readonly taken?: number
-  /** Settled by consumers of another version, which do not count how. */
+  /** Settled by consumers of another version, which do not count outcomes. */
   readonly settledOtherwise?: number
   /** Entries missing from the account: it is wrong by so many. */
   readonly unexplained?: number
@@ -110,7 +110,7 @@ function remarkRows({ lost = 0, taken = 0, settledOtherwise = 0, unexplained = 0
   const rows: Row[] = [
     ['lost', grouped(lost), 'cut from the stream unread'],
     ['taken by others', grouped(taken), 'acknowledged or skipped by other programs, or cut unread'],
-    ['settled otherwise', grouped(settledOtherwise), 'by consumers of another version, which do not count how'],
+    ['settled otherwise', grouped(settledOtherwise), 'by consumers of another version, which do not count outcomes'],
     ['unexplained', grouped(unexplained), 'the account does not add up by so many entries'],
     ['other consumers', grouped(otherConsumers.length), 'read the group too; the numbers above are of all'],
   ]

@@ -4,8 +4,8 @@
  * back-off, and is reported only when it lasts.
  *
  *   (none) ──failures──▶ Setback 1 ──due, failures──▶ Setback 2 ──…──▶ Setback n (5 min)
- * ▲ ──something watched changed──▶ due `retryEveryMs` after the last try; the pauses start anew
- *                          └── another spec, target, child or reference: at once
+ *   any Setback ──something watched changed──▶ due `retryEveryMs` after the last try; the pauses start anew
+ *   any Setback ──another spec, target, child or reference──▶ due at once
  */
 import type { StreamPipelineError } from '../api/errors.ts'
 import { backoffMs } from '../process/backoff.ts'

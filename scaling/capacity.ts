@@ -1,13 +1,12 @@
 /**
  * The rate μ that one replica clears per second. Two sources:
  *
- * - measured: the growth of a consumer's settled counter between two of its heartbeats. It counts only where the consumer was
- *   Running, and the oldest entry has waited since before the first of them. Then it could not have been idle. So its throughput is
- *   its capacity, with all that a model forgets, such as a shared Redis or CPU. Growth and time are summed over consumers and
- * samples until enough entries were settled. If a job takes a minute, most intervals settle no entry. These intervals count, too.
- * If entries
- * have become quicker since, the measured rate is raised. Otherwise it would stay too low for ever. A new measurement needs a
- * backlog, and too many replicas leave none. It is never lowered in this way.
+ * - measured: the growth of a consumer's settled counter between two of its heartbeats. It counts only where the consumer was Running,
+ *   and the oldest entry has waited since before the first of them. Then it could not have been idle. So its throughput is its capacity,
+ *   with all that a model forgets, such as a shared Redis or CPU. Growth and time are summed over consumers and samples until enough
+ *   entries were settled. If a job takes a minute, most intervals settle no entry. These intervals count, too. If entries have become
+ *   quicker since, the measured rate is raised. Otherwise it would stay too low for ever. A new measurement needs a backlog, and too many
+ *   replicas leave none. It is never lowered in this way.
  * - computed: concurrency / service time, the service time from the heartbeats. It is used until something was measured. After
  *   that it may move the measured rate by the error that chance explains, which is a tenth for a hundred entries.
  *
@@ -59,7 +58,7 @@ const weight = 0.3
 /** A measurement of so many entries is right within a tenth where times vary as much as their mean. */
 const enoughEntries = 100
 
-/** How many standard deviations more than expected may be taken from the backlog. */
+/** Replicas may take more entries from the backlog than expected: more by this many standard deviations. */
 const luck = 3
 
 /** The largest expected number of taken entries that, even with luck, stays within `waiting`. */

@@ -33,8 +33,8 @@ interface DecisionLog {
 }
 
 /**
- * Begins a log, over one that may be there. Each line is written at once: one comes every few seconds, and the last ones before a
- * crash are those that are looked for.
+ * Begins a log. It overwrites a file of that name. Each line is written at once: one comes every few seconds, and the last ones
+ * before a crash are those that are looked for.
  * @throws InvalidOption
  */
 export function openDecisionLog(file: string): DecisionLog {

@@ -2,16 +2,16 @@
  * Whether something behind the consumers is the limit: a service they share, a database, the queue. Then more of them only wait
  * longer in front of it, and fewer would do as much. Nothing reports that, so the scaler tries it out, as a person would:
  *
- * - Watching: while entries wait for long, the throughput is measured at each number of ready replicas. Something behind them may
- * be the limit in three cases. An increase of the replicas by half or more brought less than a quarter of the expected throughput.
- * Or the replicas fall behind, although so many would suffice at their best speed. Or the queue is full. Then: Trimming.
- * - Trimming: a quarter of the replicas goes, and the throughput is measured again, and so on until a cut costs throughput. Where
- * the first cut already costs more than 15 % of the throughput, jobs have merely become heavier: back to Watching, quietly for a
- * while. If a later cut costs something, replicas were the limit just then, and the speed of a single one is known. The state is
- * then Held, with as many replicas as the limit needs, and 15 % more.
- * - Held: nothing grows beyond that. The 15 % are idle while the limit lasts; once clearly more gets through, it is gone: Watching.
- * Jobs may also have become heavier, which Held cannot see. So Probing comes after twenty minutes, then every eighty; after five if
- * only the first cut was made.
+ * - Watching: while entries wait for long, the throughput is measured at each number of ready replicas. Something behind them may be the
+ *   limit in three cases. An increase of the replicas by half or more brought less than a quarter of the expected throughput. Or the
+ *   replicas fall behind, although so many would suffice at their best speed. Or the queue is full. Then: Trimming.
+ * - Trimming: a quarter of the replicas goes, and the throughput is measured again, and so on until a cut costs throughput. Where the
+ *   first cut already costs more than 15 % of the throughput, jobs have merely become heavier: back to Watching, quietly for a while. If
+ *   a later cut costs something, replicas were the limit just then, and the speed of a single one is known. The state is then Held, with
+ *   as many replicas as the limit needs, and 15 % more.
+ * - Held: nothing grows beyond that. The 15 % are idle while the limit lasts. Once clearly more gets through, the limit is gone:
+ *   Watching. Jobs may also have become heavier, which Held cannot see. So Probing comes after twenty minutes, then every eighty; after
+ *   five if only the first cut was made.
  * - Probing: 15 % more, to see whether they bring anything by now. If they do, Watching; if not, Held again, for four times as long.
  *
  * Once nothing waits any more, whatever the state, it is Watching. The lesson of a sample counts from the next decision on.
@@ -149,7 +149,7 @@ function bestSpeed({ best }: Downstream, { sample, perReplica }: Evidence): numb
   return Math.max(best * 0.999, speed)
 }
 
-/** No number of ready replicas: the next look begins a window of its own. */
+/** A value that no number of ready replicas equals. The next look therefore begins a new window. */
 const noneReady = -1
 
 function extended(window: Window | undefined, { sample, capacity, previousMs }: Evidence, full: boolean): Window {

@@ -2,8 +2,9 @@
  * Room for chance. Even under an even load entries wait now and then, because several came at once or took long. Under an equal
  * load, fewer and longer jobs wait longer. A number of replicas for the mean alone would go up and down by chance.
  *
- * Entries are assumed to come one by one, and to vary as much as their mean (M/M/c). Sakasegawa's approximation of Erlang's formula
- * gives the share of time in which one would wait. The waiting time falls off exponentially with the room there is.
+ * The model is M/M/c: entries come one by one, and the standard deviation of their service times equals the mean. Sakasegawa's
+ * approximation of Erlang's formula gives the share of time in which one would wait. The waiting time falls off exponentially with
+ * the room there is.
  */
 
 interface Flow {

@@ -6,7 +6,7 @@
 interface Zone {
   /** Milliseconds that clocks of the zone are ahead of UTC. */
   offsetMs(atMs: number): number
-  /** The last turn of its clocks that was looked for: it is needed again and again for a day. */
+  /** The turn of its clocks that was found last. For about a day around it, each call needs that turn again. */
   turn: Turn | undefined
 }
 

@@ -84,7 +84,7 @@ function watching(budget: Budget, note: Note): Plugin {
     afterSchema(_, instance, context, valid) {
       if (valid) return
       context.violation ??= { place: placeOf(instance), keyword: 'false schema', detail: undefined }
-      // The outermost failure is left last.
+      // The evaluator ends with the outermost failed schema. Its violation is the one that stays.
       note.violation = context.violation
     },
   }

@@ -10,7 +10,7 @@ export function defaulted(value: unknown, structure: Structure): unknown {
   }
   if (!isRecord(value)) return value
   const { properties = {}, additionalProperties } = structure
-  // A map until the end: a document may have a field called __proto__, and must not reach ours by it.
+  // A map until the end: a document may have a field called __proto__. In an object, that field would set the object's prototype.
   const result = new Map<string, unknown>()
   for (const [name, inner] of Object.entries(value)) {
     const known = Object.hasOwn(properties, name) ? properties[name] : additionalProperties

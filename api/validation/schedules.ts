@@ -15,7 +15,7 @@ const fields = [
   ['weekday', '0 to 7 or sun to sat'],
 ] as const
 
-/** Stands for a time that is drawn anew each time it is read. */
+/** The letter h in a cron field. cron-parser replaces it by a random time, another one at each reading. */
 const drawn = /(?:^|[^a-z])h(?:[^a-z]|$)/i
 
 /** The problem of five cron fields; undefined: none. */

@@ -37,7 +37,7 @@ export interface Plan {
 
 export const roundTripMs = 2
 
-/** All that have ratios; within three minutes on a quiet machine. */
+/** The measurements of all figures that have bars (bars.ts); within three minutes on a quiet machine. */
 export const quickPlan: Plan = {
   name: 'quick',
   payloads: ['1KiB'],

@@ -15,7 +15,7 @@
  *   npm run trial -- --statuses 10000        so many random histories of a pipeline: no status may be false
  *   npm run trial -- --up 100                so many runs of `up`, each ended at random by signals, or with its Redis killed
  *   npm run trial -- --clock-changes         schedules around each change of clocks, in all zones, over twenty years
- * npm run trial -- --refusals each call of each script refused; only some with --share 0.02, --path Split, --only replay;
+ *   npm run trial -- --refusals              each call of each script refused; only some with --share 0.02, --path Split, --only replay;
  *                                          --add BullMQ: with jobs added by BullMQ's own text
  *   npm run trial -- --hostile --seconds 600 hostile servers, specs and keys: many in process, and a tenant against its neighbours
  *   npm run --silent trial -- -o json        for programs

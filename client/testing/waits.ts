@@ -1,4 +1,4 @@
-/** Waits for requests of a test pipeline. Time that the test fakes ends them too. */
+/** Waits for requests of a test pipeline. They also end when the time that the test fakes is up. */
 import { failure } from '../../api/errors.ts'
 import type { RequestStatus } from '../../redis/status/summary.ts'
 import { outcomeOf, type WaitOutcome } from '../verdicts.ts'

@@ -157,7 +157,7 @@ async function keep(candidate: Candidate, acquiredAtMs: number, until: AbortSign
   const { clock, lease, identity, renewDeadlineMs, retryMs, onFailure, claim } = candidate
   let renewedAtMs = acquiredAtMs
   while (!until.aborted) {
-    // Before and after the wait: a process that was frozen must not act for another while when it wakes.
+    // Checked before and after the wait: a process that was frozen must stop acting as soon as it wakes.
     if (clock.now() >= renewedAtMs + renewDeadlineMs) return false
     await pause(Math.min(retryMs, renewedAtMs + renewDeadlineMs - clock.now()), until, clock.after)
     if (until.aborted) break

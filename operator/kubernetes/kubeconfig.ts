@@ -129,7 +129,10 @@ function refuseContradiction(cluster: Fields): void {
 function refuseUnsupported(user: Fields): void {
   const odd = unsupported.find((name) => user[name] !== undefined && user[name] !== null)
   if (odd !== undefined)
-    throw failure('InvalidOption', { option: 'kubeconfig', detail: `its user has ${odd}, which is not supported: use as alone` })
+    throw failure('InvalidOption', {
+      option: 'kubeconfig',
+      detail: `its user has ${odd}, which is not supported: use "as" alone`,
+    })
 }
 
 const anonymous = 'anonymous'

@@ -1,8 +1,8 @@
 /**
  * Selects the pods that go in a scale-down. The ReplicaSet controller chooses by the state of pods, and does not know their work.
- * `controller.kubernetes.io/pod-deletion-cost` adds that. Before the number is lowered, the pods that are to go, just as many, get
- * a cost below all others. The pod with the fewest pending entries gets the lowest. So as little work as possible is interrupted,
- * drained and handed back.
+ * `controller.kubernetes.io/pod-deletion-cost` adds that. Before the number is lowered by n, the n pods that are to go get a cost
+ * below all others. The pod with the fewest pending entries gets the lowest. So as little work as possible is interrupted, drained
+ * and handed back.
  *
  * Cost counts only between pods that are alike in being scheduled, running and ready, in this order (kubernetes/kubernetes,
  * pkg/controller/controller_utils.go, ActivePodsWithRanks). The same order is kept here: a pod that is not ready goes first anyway.

@@ -1,7 +1,8 @@
 /**
  * Status reports why Redis cannot be reached, and so reveals the server at an address: a refusal, silence, another protocol, a certificate.
  * Teams that share an operator could scan ports with it. So with `--many-teams` status gives one text for all these causes. The
- * operator's log keeps the reason, for the administrator. Errors after an answer as Redis are reported as before.
+ * operator's log keeps the reason, for the administrator. Once a server has answered as a Redis does, status reports its errors
+ * with their reasons.
  */
 import { failure, type StreamPipelineError } from '../../api/errors.ts'
 import type { Observation } from '../plan/observed.ts'

@@ -288,7 +288,9 @@ export async function close(connection: RedisConnection): Promise<void> {
   await ended
 }
 
-/** A cluster forgets to end when it is cut off while it connects or waits to: its last attempt has to run out first. */
+/**
+ * A cluster that is cut off while it connects, or while it waits to connect, forgets to end. Its last attempt has to run out first.
+ */
 function endCluster(cluster: Cluster): void {
   const cut = () => cluster.disconnect()
   switch (cluster.status) {

@@ -65,7 +65,10 @@ export function endNodesCleanly(cluster: Cluster): void {
   }
 }
 
-/** A connection that was not ended can fail twice too: for a certificate that the server missed, and for its reset. */
+/**
+ * A connection that was not ended can fail twice, too. The server demands a client certificate that is missing, and then resets the
+ * connection.
+ */
 export function outliveSecondError(connection: Redis): void {
   connection.on('error', () => void connection.stream?.on('error', ignoreLastWords))
 }

@@ -2,10 +2,11 @@
  * The content of a failed job's hash, in the form of its dead letter. Anybody who may write to the queue may have written there:
  * what is no number is taken for 0, what is no JSON for text.
  *
- * The request is the entry's own bytes while the stream holds them; the script that records looks for that. Behind it come the copy
- * that the forwarder left in the job (`spRequest`, with `deadLetter.requestCopy`), and the job's data. Workers may change that:
- * BullMQ documents it for steps. So the forwarder leaves a sum of the data in the job's options; data of another sum is `altered`.
- * A job without a sum, from an earlier release, is judged by its idempotency key alone.
+ * The request is the entry's own bytes while the stream holds them; the script that records looks for that. If the stream no longer
+ * holds it, the copy that the forwarder left in the job counts (`spRequest`, with `deadLetter.requestCopy`). Without a copy the
+ * job's data counts. Workers may change that data: BullMQ documents it for steps. So the forwarder leaves a sum of the data in the
+ * job's options; data of another sum is `altered`. A job without a sum, from an earlier release, is judged by its idempotency key
+ * alone.
  */
 import { encode } from '@msgpack/msgpack'
 import { askedFieldsOf, memberOf, metadataOf, sumOf } from '../bullmq/item.ts'

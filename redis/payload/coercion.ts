@@ -168,7 +168,7 @@ const shortForm = /^-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?$/
 
 const none: Other = { kind: 'None', why: '' }
 
-/** The text itself, for validation to refuse, where it spells no other value or a number that would change. */
+/** The value that the text spells. If it spells none, or a number that would change, the text itself: validation refuses it. */
 function typed(name: string, text: string): unknown {
   const other = otherReading(text)
   if (other.kind === 'Unfit') throw new Unreadable(`field ${show(name)} ${other.why}`)

@@ -195,7 +195,10 @@ export function createFieldSorter({ encoding, field, ignoreFields = [], metadata
   }
 }
 
-/** A replacement character is either the sender's own or the decoder's; only then is it worth a second look. */
+/**
+ * The decoder turns invalid UTF-8 into a replacement character. The sender may also have sent that character. So only a text that
+ * has one is checked.
+ */
 export function textOf(given: Buffer | string, name: string): string {
   return typeof given === 'string' ? given : textIn(given, 0, given.length, name)
 }

@@ -2,12 +2,12 @@
  * How a batch of entries is settled, stream and queue together. Three ways, one meaning; what differs is where a crash may
  * fall between two steps, and what then makes the second attempt harmless:
  *
- * Atomic    stream, dead letters and queue in one slot of one server: everything in one script per batch. The pending list is
- *           the lock; there is no between.
- * Split the queue elsewhere: one script with the queue (it looks for mark and job, adds, and marks), `WAIT` for its replicas, then
- * one with the stream. A crash between ends as `duplicate`. Portable a BullMQ whose scripts are unknown: lock, MULTI, release with
- * the queue, then one script with the stream. A crash
- *           between ends as `duplicate`; portable.ts describes its lock-expiry window.
+ * - Atomic: stream, dead letters and queue are in one slot of one server. One script does everything for a batch. The pending list is the
+ *   lock. There is no moment in between.
+ * - Split: the queue is elsewhere. One script with the queue looks for mark and job, adds, and marks. `WAIT` for its replicas follows, then
+ *   one script with the stream. After a crash in between the entry ends as `duplicate`.
+ * - Portable: the scripts of BullMQ are unknown. Lock, MULTI and release with the queue come first, then one script with the stream. After a
+ *   crash in between the entry ends as `duplicate`; portable.ts describes its lock-expiry window.
  */
 
 import type { StreamPipelineError } from '../../api/errors.ts'

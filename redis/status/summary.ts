@@ -4,7 +4,10 @@ import type { ForwardTarget } from '../placement.ts'
 import type { DeadStatus, EntryStatus } from './entrystate.ts'
 import { isEntryId, type JobState, type JobStatus, type QueueLook } from './jobstate.ts'
 
-/** The state of the job while Redis holds it. Before the job is made, and after it is gone: */
+/**
+ * While Redis holds the job, this is the job's state (JobState). The other values apply before the job is made, and after it is
+ * gone.
+ */
 export type RequestState =
   | JobState
   /** In the stream; no consumer has read it. */

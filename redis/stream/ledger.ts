@@ -11,19 +11,20 @@
  * The sum is formed only when undelivered is known.
  *
  * A newly missing entry was either cut unread (lost), or taken: acknowledged by another program, forgotten by XGROUP DELCONSUMER,
- * skipped by XGROUP SETID. Taken entries are *unaccounted* while they are in the stream. At most as many were cut as left the
- * stream, and Redis counts those too (entries-added − length). So, since the sum before:
+ * skipped by XGROUP SETID. Taken entries are *unaccounted* while they are in the stream. No more entries can have been cut than
+ * have left the stream. Redis counts those that left, too (entries-added − length). So, since the sum before:
  *
- * 1. Nothing left the stream, or only entries at or below the cursor: all were taken. Head trims pass the first entry, XDEL
- *    raises max-deleted-entry-id, so a look at both is proof; retention counts what it trims itself.
+ * 1. Nothing left the stream, or only entries at or below the cursor: all were taken. A trim at the head raises the id of the first
+ *    entry, and XDEL raises max-deleted-entry-id. So these two ids are proof; retention counts what it trims itself.
  * 2. The cursor has not moved: nothing was read, so the missing undelivered ones were cut. Exact.
  * 3. Nothing at or below the cursor is in the stream any more: they count as cut.
- * 4. Otherwise counts cannot tell: the entries are *undecided*. They went between the two observations. Once the last of them has
- * left the stream they count as lost.
+ * 4. Otherwise counts cannot tell: the entries are *undecided*. They went between the two observations. Once the last of them has left the
+ *    stream they count as lost.
  *
- * The rest goes into `base`, so that the sum goes on exactly. A sum that falls (SETID backward, a restored stream) is rebased and
- * counted in `rebases`; what was lost before stays. Unaccounted entries end by leaving the stream, or by being undelivered again.
- * XSETID with a larger ENTRIESADDED looks like unread entries: they are undecided, and finally count as lost.
+ * Taken and undecided entries are added to `base`, so that later sums stay exact. A sum that falls (SETID backward, a restored
+ * stream) is rebased and counted in `rebases`; what was lost before stays. Unaccounted entries end by leaving the stream, or by
+ * being undelivered again. XSETID with a larger ENTRIESADDED looks like unread entries: they are undecided, and finally count as
+ * lost.
  */
 
 import { redisWord } from '../../api/quoting.ts'

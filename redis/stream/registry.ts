@@ -3,8 +3,8 @@
  * name is. The registry outlives the process: by it the operator distinguishes its own vanished consumers from foreign ones, whose names
  * and entries it must never touch.
  *
- * The same script keeps the group's floor (see group.ts). It returns the nudge, the number of entries that the server thinks the
- * consumer holds, and the server's time.
+ * The script that writes the heartbeat also keeps the group's floor (see group.ts). It returns the nudge, the number of entries
+ * that the server thinks the consumer holds, and the server's time.
  */
 
 import { failureOn, type RedisConnection } from '../connect/connection.ts'

@@ -15,7 +15,7 @@ export interface Load {
 
 type Arrivals = Scenario['arrivals'][number]
 
-/** Entries per second that a part of the load adds on average at a time; batches count over five seconds. */
+/** Mean entries per second that a part of the load adds at the time `at`. Batches are left out. */
 function partAt(part: Arrivals, at: number): number {
   switch (part.kind) {
     case 'Constant':

@@ -11,7 +11,7 @@ import type { Pod } from './pods.ts'
 import { deliverAgain } from './queue.ts'
 import { dropFirst, putBackFirst, rebuild } from './slots.ts'
 
-/** An entry's end, noticed late but with its own numbers. */
+/** Settles the entry of a slot. The call comes later than the entry's end, but counts it at the true time of that end. */
 export function settleSlot(cluster: Cluster, slot: number): void {
   const { slots, backlog, load, settled } = cluster
   const { poison } = cluster.scenario

@@ -16,7 +16,7 @@ import { eventually } from '../support/wait.ts'
 /** Processes start in between. */
 const patience = { timeoutMs: 30_000 }
 
-test('what a consumer held that is killed is forwarded within two seconds, though reclaim.minIdle is a minute', async (t) => {
+test('the entry of a killed consumer is forwarded within two seconds, though reclaim.minIdle is a minute', async (t) => {
   const server = await startRedis(t)
   const redis = server.client()
   const spec = {

@@ -89,7 +89,8 @@ local function compare(state, seen, now)
   seen.sumFloor = state.lowest and (predecessor(state.lowest) or '0-0') or state.cursor
 end
 
--- Entries that have left the stream cannot be delivered any more. Entries undelivered again are accounted for.
+-- Entries that have left the stream cannot be delivered any more. Entries that XGROUP SETID has made undelivered again count as
+-- accounted for.
 local function forget(state)
   if state.unaccounted + state.undecided == 0 then return end
   local first = state.info['first-entry']

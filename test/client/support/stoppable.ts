@@ -3,7 +3,8 @@
  *
  *   stoppable.ts URL QUEUE guarded|heedless
  *
- * Its handler takes half a second, and then writes its result for good: guarded, through `upstream`; heedless, just so.
+ * Its handler takes half a second, and then writes its result for good. A guarded worker writes through `upstream`. A heedless one
+ * writes directly.
  */
 import { setTimeout as delay } from 'node:timers/promises'
 import { Redis } from 'ioredis'

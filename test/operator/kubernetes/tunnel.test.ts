@@ -110,7 +110,7 @@ test('ways through proxies', needsApiServer, async (suite) => {
     assert.match(String(await failureOfOurs(without, {})), /the proxy 127\.0\.0\.1 wants another kind of login/)
   })
 
-  await suite.test('what is no SOCKS proxy, or leaves, is named', async (t) => {
+  await suite.test('a proxy that does not speak SOCKS5, or closes the connection, is named', async (t) => {
     const front = await startHttp1Front(t, server, { isPlain: true })
     const file = await fileOf(t, { ...named, 'proxy-url': `socks5://127.0.0.1:${front.port}` }, server.token)
     assert.match(String(await failureOfOurs(file, {})), /the proxy 127\.0\.0\.1 (does not speak SOCKS5|closed the connection)/)

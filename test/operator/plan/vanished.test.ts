@@ -97,7 +97,7 @@ test('foreign consumers are reported by name, a few of them; our own, our pods a
   assert.match(text([{ name: 'x', uid: 'other/p', pending: 0, idleMs: 1, heartbeat: heartbeat('Atomic', 'other/p') }]), /\(x\)/)
 })
 
-test('a consumer of another owner is not counted by a pod whose watch failed', () => {
+test('while pods cannot be watched, no pod makes a consumer of another owner count as active', () => {
   const other = { name: 'x', uid: 'other/p', pending: 0, idleMs: 1, heartbeat: heartbeat('Atomic', 'other/p') }
   const error = failure('KubernetesForbidden', { detail: 'no' })
   const activeWith = (dark: readonly DarkKind[]) =>

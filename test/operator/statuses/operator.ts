@@ -199,7 +199,7 @@ function createLooks({ time, random, redis }: World, isAlive: () => boolean, par
           if (watched.has(key)) observations.set(key, observationFrom(JSON.parse(sent)))
         })
       },
-      // Behind the look that it is about: messages keep their order.
+      // An observation crosses the wall within 6 ms. The news of its change comes after 7 ms, since messages keep their order.
       onChange: (key, urgent) => void clock.after(7, () => parts.onChange(key, urgent)),
       onFailure: (_key, thrown) => parts.onFailure(thrown),
     })

@@ -137,7 +137,8 @@ test('the log gets the last output; the observation of a quarantined pipeline do
     onFailure: (_error, fields) => void failures.push(fields),
   })
   t.after(() => host.close())
-  // A spec that no author can write ends each process that gets it; here it is whole.
+  // No author can write such a spec: its sink becomes null on the way to the process, and ends that process. In this process it is
+  // whole.
   const whole = pipelineWith({ redis: { url: 'redis://127.0.0.1:1' } })
   const pipeline = { ...whole, sink: { ...whole.sink, toJSON: () => null } } as never
   host.watch('ns/bad', { pipeline, currentReplicas: 1, mode: undefined, livingPods: new Set() })

@@ -50,7 +50,7 @@ test('it passes on when it was not renewed for ten minutes, and not before', asy
   assert.equal(await codeOf('g3', 'b'), undefined)
 })
 
-test('what others wrote there is no claim for ever, and is never shown', async () => {
+test('a text that another program wrote in place of a claim keeps no pipeline out for ever, and is never shown', async () => {
   const { stats } = keySpace('jobs', 'g4')
   for (const text of ['x', '1 2', '99999999999999999999 u {}', `${Date.now() + 86_400_000} u {}`, '']) {
     await server.client().hset(stats, 'owner', text)

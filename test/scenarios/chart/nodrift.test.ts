@@ -1,6 +1,6 @@
 /**
  * What was applied once is not changed by the next apply: of every example, of the CRD and of the chart, by `kubectl apply`, by
- * `kubectl diff` and by server-side apply. A GitOps tool would see a difference for ever.
+ * `kubectl diff` and by server-side apply. Otherwise a GitOps tool would see a difference for ever.
  */
 import '../../support/leaks.ts'
 import assert from 'node:assert/strict'

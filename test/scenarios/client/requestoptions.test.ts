@@ -127,7 +127,7 @@ test('a list may have options for each payload; a problem names the payload', as
   await assert.rejects(dispatcher.dispatchMany(payloads, [{}]), fails('InvalidOption', /1 options for 2 payloads/))
 })
 
-test('a consumer that takes no options keeps them from the stream, and only them', async (t) => {
+test('while one consumer takes no options, a request with options does not enter the stream, and one without does', async (t) => {
   const redis = server.client()
   await redis.hset(keys.consumers, { one: 'pod/1', two: 'pod/2', gone: 'pod/3' })
   await redis.set(keys.consumer('one'), '{"at":1,"uid":"pod/1","takesOptions":true}')

@@ -17,7 +17,7 @@ before(async () => {
 
 const never = new AbortController().signal
 
-test('the first value of the counter is where it stands, a later one is a nudge, taken once', async () => {
+test('the first value of the counter is no nudge; a later, different value is one, and ends one wait', async () => {
   const nudges = createNudges()
   nudges.heard('7')
   assert.equal(await nudges.next(1, never), false)

@@ -10,7 +10,7 @@ import { eventually } from '../../support/wait.ts'
 
 const patience = { timeoutMs: 60_000 }
 
-test('a second signal names itself as the reason, for each consumer, and not a line that one logged', async (t) => {
+test('after a second signal each consumer is reported as killed on request, and no line of its log is quoted as the reason', async (t) => {
   const server = await startRedis(t)
   const up = await startCli(t, ['up', '-f', await pipelineFile(t, server.url), '-o', 'json'])
   const [, consumer = ''] = await up.output(/consumer ndvi-1 started \(pid (\d+)\)/, patience)

@@ -1,7 +1,7 @@
 /**
  * docs/backup.md, typed as it stands. Pipelines move into an empty cluster, where a backup tool restored their objects without owners:
- * the signing key passes the claim on their streams. Then the operator's namespace is lost: with the key no consumer restarts, without
- * it each does once.
+ * with the signing key they need not wait for the claim of their earlier life on their streams. Then the operator's namespace is
+ * lost: with the key no consumer restarts, without it each does once.
  */
 import '../../support/leaks.ts'
 import assert from 'node:assert/strict'

@@ -90,7 +90,7 @@ test('namespaces of which every reconcile hangs leave workers to the others', as
   await running
 })
 
-test('of one namespace so many requests are under way, the rest wait in line; Leases never wait', async () => {
+test('a namespace has only a limited number of requests under way, and the rest wait in line; Leases never wait', async () => {
   const asked: string[] = []
   const answer = Promise.withResolvers<void>()
   const inner: Transport = {

@@ -107,7 +107,7 @@ test('kubeconfigs', needsApiServer, async (suite) => {
   })
 
   await suite.test(
-    'a plugin is found beside its file, asked with its surroundings, and again once its token has ended',
+    'a plugin is found beside its file, gets its environment, and runs again once its token has ended',
     async (t) => {
       const folder = await folderOf(t)
       const command = join(folder, 'plugin')

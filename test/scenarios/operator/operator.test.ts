@@ -751,7 +751,7 @@ test('the operator on an API server', needsControllers, async (suite) => {
   })
 
   await suite.test(
-    'a pipeline deleted while no operator runs is gone with its objects; what comes back with one is new',
+    'a pipeline deleted while no operator runs is gone with its objects; a later one of its name counts as new',
     async (t) => {
       const client = redis.client()
       const keys = keySpace('flip:jobs', 'flip')

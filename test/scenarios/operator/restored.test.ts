@@ -15,7 +15,7 @@ import { eventually } from '../../support/wait.ts'
 
 const slow = { timeoutMs: 90_000 }
 
-test('a list is the truth: older versions, and what is not in it', () => {
+test('a list is the truth: it replaces newer versions by older ones, and removes what is not in it', () => {
   const changes: StoreChange<KubernetesObject>[] = []
   const trimmedForm = ({ metadata }: KubernetesObject): KubernetesObject => ({ metadata })
   const store = createStore<KubernetesObject>({ trimmedForm, handlers: [(change) => changes.push(change)] })
@@ -26,7 +26,7 @@ test('a list is the truth: older versions, and what is not in it', () => {
   assert.equal(at(store.get('a/x'), 'data'), undefined)
   store.remove(thing('gone', '210', 'new'))
   store.replace([thing('x', '100', 'old')])
-  assert.deepEqual(store.get('a/x'), thing('x', '100', 'old'), 'whole again: what it was condensed after is no more')
+  assert.deepEqual(store.get('a/x'), thing('x', '100', 'old'), 'whole again: the version that was condensed no longer exists')
   store.set(thing('x', '150', 'newer'))
   store.set(thing('gone', '160', 'again'))
   assert.deepEqual([at(store.get('a/x'), 'data'), at(store.get('a/gone'), 'data')], ['newer', 'again'])

@@ -144,7 +144,7 @@ test('a connection that gave its place up works again at its next use', async (t
   await eventually(async () => assert.equal(await clients(), 0))
 })
 
-test('the operator waits for entries at so many servers of one namespace; beyond that the reason is reported', async (t) => {
+test('the operator waits for entries at a limited number of servers of one namespace; for further ones it reports the reason', async (t) => {
   const redis = await startRedis(t)
   const connections = createConnections(systemClock)
   const wakers = createWakers({ clock: systemClock, onWake: () => undefined, most: 2 })

@@ -181,7 +181,7 @@ for (const [script, belongs] of [
 const pairsOf = (flat: readonly string[]) =>
   Array.from({ length: flat.length / 2 }, (_, at): [string, string] => [flat[2 * at] ?? '', flat[2 * at + 1] ?? ''])
 
-test('templates of options are made when the same have come before, for every delay and key, and forgotten at a bound', async () => {
+test('a template is made when the same options have come a few times; it serves every delay and key, and is forgotten at a bound', async () => {
   const made: string[] = []
   const templates = createTemplates(async (shape, own) => {
     made.push(`${shape} ${JSON.stringify(own)}`)
@@ -232,7 +232,7 @@ test('every shape has a template', async (t) => {
   }
 })
 
-test('where a changing part cannot be distinguished from what stays there is no template, and BullMQ is asked', async (t) => {
+test('if a changing part cannot be distinguished from a fixed one, no template is made, and BullMQ is asked', async (t) => {
   const { bull, target } = await open(t, {})
   const model = jobId(target.keys.scope, 'q'.repeat(43))
   const ambiguous = { ...target, jobName: model }

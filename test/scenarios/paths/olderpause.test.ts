@@ -88,7 +88,7 @@ function suite(kind: PathKind) {
     await pauseAsBullmq5(path.queueClient, path.queueKey)
     await path.putKeys('early')
     assert.deepEqual(kindsOf(await path.settle(await path.read())), ['forwarded'])
-    // That BullMQ adds to the list that it pauses into.
+    // BullMQ 5 itself adds to the list `paused`.
     await path.queueClient.lpush(`${path.queueKey}paused`, 'theirs')
     await path.putKeys('late')
     await assert.rejects(path.settle(await path.read()), { code: 'QueueHeld' })

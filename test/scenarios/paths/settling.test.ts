@@ -345,7 +345,7 @@ function suite(kind: PathKind) {
     assert.deepEqual(await pending(), [])
   })
 
-  test('each key of the queue of another type while it runs: nothing is written; mended, all goes through once', async (t) => {
+  test('each key of the queue gets another type in turn, between two batches: nothing is written; mended, all goes through once', async (t) => {
     const { putKeys, read, settle, queueClient, stream, queueKey, pending, live, target } = await open(t)
     const seen = async () => await Promise.all([stream, queueClient].map((client) => digest(client, `*${target.queue}*`)))
     await putKeys('a')

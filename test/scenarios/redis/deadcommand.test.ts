@@ -171,7 +171,7 @@ test('records are purged while Redis is out of memory: that frees some', async (
   assert.equal(await kept(), 0)
 })
 
-describe('a record that another program spoilt keeps no command from the others', () => {
+describe('a record that another program spoilt stops no command from working on the other records', () => {
   const payloads: [what: string, payload: Buffer][] = [
     ['no MessagePack', Buffer.from('not msgpack')],
     ['cut off', Buffer.from([0x94, 0xa1, 0x6e])],

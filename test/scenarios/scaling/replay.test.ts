@@ -37,7 +37,7 @@ describe('a replayed log', () => {
     assert.equal(recordedReplicaHours, 3)
   })
 
-  it('obeys the other section also in fields that only the recorded one sets', () => {
+  it('omits, under another policy, the scaling fields that only the recorded policy sets', () => {
     const { scaleDownDelayMs, ...asked } = policyWith({ maxReplicas: 10 })
     assert.equal(scaleDownDelayMs, 300_000)
     const samples = Array.from({ length: 30 }, (_, i) => {

@@ -67,7 +67,7 @@ describe('simulated scaling', () => {
   }
 
   for (const name of limited) {
-    it(`${name}: nearly all that can be had, with few more replicas than are of use`, () => {
+    it(`${name}: settles nearly all that can be settled, with few more replicas than are of use`, () => {
       const scenario = named(name)
       const { run } = runOurs(scenario, drawLoad(scenario, 101), 101)
       const useless = uselessPods(scenario, run)

@@ -65,7 +65,7 @@ export const stalled: Claim = (sight, of): Finding => {
   return fresh.every(isOver) && !fresh.some(({ pipeline }) => isPaused(pipeline)) ? 'the rollout has stopped' : undefined
 }
 
-/** kstatus' rules: by them `helm --wait` and Flux go. */
+/** The rules of kstatus, by which `helm --wait` and Flux judge. */
 export const tools: Claim = ({ status, generation }, of): Finding => {
   const verdict = kstatusOf({ metadata: { generation }, status })
   const expected = of('Stalled').status === 'True' ? 'Failed' : of('Ready').status === 'True' ? 'Current' : 'InProgress'
