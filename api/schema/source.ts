@@ -26,7 +26,7 @@ export const sourceSchema = guarded(
       .enum(['Beginning', 'End'])
       .default('Beginning')
       .describe(
-        'Where a group starts to read if it has never existed. Beginning: the first one in the stream. End: the first one that is added after the group is made.',
+        'Where a group starts to read if it has never existed. Beginning: at the first entry in the stream. End: at the first entry that is added after the group is made.',
       ),
     batchSize: count(1, 1000).default(100).describe('Most entries of one read.'),
     batchBytes: size(64 * 2 ** 20)

@@ -7,7 +7,7 @@ import { tryKinds } from './kind.ts'
 import { allKinds } from './kinds/all.ts'
 import { createRandom } from './payloads.ts'
 
-const each = 3_000
+const each = 1_500
 
 for (const kind of allKinds) {
   test(`${kind.name}: none does harm`, () => {
