@@ -1,6 +1,7 @@
 /**
- * Names in commands that a person pastes: into redis-cli, into a shell around it, into an ACL file. A plain name stays bare. Any other is
- * quoted so that each of them reads one word. Redis treats single quotes as a shell does.
+ * Names in commands that a person pastes: into redis-cli, into a shell around it, into an ACL file. A plain name stays bare. Any
+ * other is quoted so that redis-cli, the shell and the ACL file each take it for one word. Redis treats single quotes as a shell
+ * does.
  */
 import { printable } from './printable.ts'
 

@@ -26,7 +26,7 @@ export function createDeadline(timeoutMs: number, label: () => string): Deadline
   const unreachable = (detail: string) => failure('RedisUnreachable', { address: label(), detail })
 
   return {
-    /** No race and no async function: each would make promises more, and a dispatch waits for them. */
+    /** No race and no async function: each would add promises, and a dispatch waits for them. */
     run(payloads, work) {
       if (unanswered >= maxUnanswered && running > 0) {
         const detail = `${unanswered} payloads were not answered; one call at a time is let through until one is`

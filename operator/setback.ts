@@ -32,7 +32,10 @@ const patience = 6
 const patienceMs = 5_000
 /** Longest pause, in multiples of `retryEveryMs`: 5 s to 5 min. */
 const longestFactor = 60
-/** Longest pause if no write was refused, 5 s to 30 s: no watch reports the removal of another owner's object. */
+/**
+ * Longest pause if each failed object belongs to another owner or is being deleted, 5 s to 30 s. No watch reports the removal of
+ * another owner's object.
+ */
 const soonerFactor = 6
 
 export function setbackOf(

@@ -3,7 +3,7 @@
  *
  * A change costs a start and a drain. A starting replica does not work yet. A draining one takes no new entries, and runs until its
  * own are settled. A needed number is kept for four times the sum. So at most a fifth of the replicas' time is spent on changes, in any
- * rhythm of the load. While the time of a start is not known, it may be any. The needed number is then kept for five minutes.
+ * rhythm of the load. While the time of a start is not known, the needed number is kept for the longest time, five minutes.
  * `scaleDownDelay`, where it is set, is obeyed instead.
  *
  * A step down may be a mistake. It is noticed a couple of looks later, and put right one start later. Until then surplus entries

@@ -7,7 +7,7 @@ export interface ScalingPolicy extends CompiledScaling {
   readonly mode: 'Stream' | 'Direct'
   /** spec.replicas: what runs under policy Manual. */
   readonly replicas: number
-  /** Jobs the queue may hold before more consumers stop making sense. */
+  /** Jobs that the queue may hold. Beyond that number, additional consumers are of no use. */
   readonly maxWaiting: number
   /** Batches one consumer has in flight at full load; with the service time, its speed. */
   readonly concurrency: number

@@ -51,7 +51,7 @@ export function lint(node: SchemaNode): Finding[] {
 
 function unknownKeyword(keyword: string, held: unknown, schema: Readonly<Record<string, unknown>>): Said[] {
   if (keyword === '$async') {
-    return [refused('$async is of ajv, not of JSON Schema, and payloads are judged at once: drop it')]
+    return [refused('$async is of ajv, not of JSON Schema, and payloads are judged synchronously: drop it')]
   }
   if (keyword === '$recursiveRef') {
     return [refused('$recursiveRef is of JSON Schema 2019-09: write $dynamicRef, or $ref where nothing extends the schema')]

@@ -26,7 +26,7 @@ export interface Lane {
   readonly server: RedisServer
   readonly client: Redis
   readonly file: string
-  /** For its temporary files: other runs on this machine are not of this lane. */
+  /** The runs of this lane put their temporary files here, apart from those of other runs on this machine. */
   readonly folder: string
   readonly stream: string
   readonly group: string

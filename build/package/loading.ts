@@ -54,7 +54,10 @@ export const aside: Plugin = {
   },
 }
 
-/** The bundle has no import that the hook would answer, and Node 20 has no hooks. */
+/**
+ * Takes `registerHooks` out of api/jsonschema/library.ts. The bundle has no import that its hook would answer, and Node 20 has no
+ * hooks.
+ */
 function withoutHooks(source: string): string {
   const changed = source.replace(/^ {2}const hooks = registerHooks\(\{[\s\S]*?^ {2}\}\)$/m, '').replace('hooks.deregister()', '')
   if (!changed.includes("require('@hyperjump/") || /\bhooks\b/.test(changed.replace(/\/\*[\s\S]*?\*\//g, '')))

@@ -26,7 +26,7 @@ export interface ExecPlugin {
 
 const apiVersions = ['client.authentication.k8s.io/v1', 'client.authentication.k8s.io/v1beta1']
 const longestMs = 60_000
-/** Of the plugin's own words, in an error. */
+/** Most characters of the plugin's error output that an error quotes. */
 const mostText = 500
 /** Characters of its output. A token and a certificate with its key have some 10,000. */
 const mostOutput = 2 ** 20
@@ -35,7 +35,7 @@ const textOf = (value: unknown): string => (typeof value === 'string' ? value : 
 
 /**
  * @param exec the field of that name of the kubeconfig's user, its command located
- * @param cluster the one of the current context, in the form of a plugin, for plugins that want it
+ * @param cluster the cluster of the current context, in the form that plugins get; only plugins that ask for it get it
  * @throws InvalidOption for a plugin that kubectl would not run without a terminal either
  */
 export function createExecPlugin(exec: Fields, cluster: () => Fields): ExecPlugin {

@@ -2,10 +2,12 @@
  * A kubeconfig as kubectl reads it. client-node knows certificates, passwords, tokens and OIDC. This closes the gaps, so that both talk to the
  * same cluster as the same user:
  *
- * - Of several files in KUBECONFIG the first that has a name, or a current context, decides. Missing ones are skipped.
+ * - KUBECONFIG may list several files. If more than one has an entry of some name, the first of them decides. The first file that
+ * names a current context decides on that. Missing ones are skipped.
  * - A relative path starts at the folder of its file: certificates, keys, `tokenFile`, and a plugin's command with a slash in it.
  * - Data in the file wins over the path of a file.
- * - `tokenFile`, plugins and proxies are left to tokenfile.ts, execplugin.ts and tunnel.ts: client-node keeps what the API server refused.
+ * - `tokenFile`, plugins and proxies are left to tokenfile.ts, execplugin.ts and tunnel.ts: client-node would go on with
+ * credentials that the API server has refused.
  *
  * https://kubernetes.io/docs/concepts/configuration/organize-cluster-access-kubeconfig/
  */

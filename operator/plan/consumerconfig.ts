@@ -10,7 +10,8 @@ type Fields = Readonly<Record<string, unknown>>
 
 /**
  * Fields whose default, false, is not written. Consumers of an earlier release, which `spec.consumer.image` may name, refuse a field that
- * they do not know, and any change of the file restarts them. A field that comes with a default belongs here.
+ * they do not know, and any change of the file restarts them. A field that a later release adds with the default false belongs
+ * here.
  */
 export const laterDefaults: readonly (readonly [part: string, field: string])[] = [
   ['deadLetter', 'requestCopy'],

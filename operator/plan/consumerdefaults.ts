@@ -78,7 +78,7 @@ function joined<Item extends Named>(defaults: readonly Item[], own: readonly Ite
   return [...defaults.filter((item) => own.every((each) => each[key] !== item[key])), ...own]
 }
 
-/** A constraint that selects no pods would spread nothing: it gets the pipeline's. */
+/** A constraint without a `labelSelector` would spread nothing. It gets the selector of the pipeline's pods. */
 const spreading = (constraint: Named, pipeline: string): Named =>
   'labelSelector' in constraint ? constraint : { ...constraint, labelSelector: { matchLabels: selectorLabels(pipeline) } }
 

@@ -135,7 +135,10 @@ function keysOf(
   return [...parts, ...ofJobs]
 }
 
-/** Options are compared parsed: the order of their members varies. BullMQ keeps among them a time that was given with them. */
+/**
+ * Options are compared parsed: the order of their members varies. BullMQ keeps a `timestamp` that was given as an option among
+ * them. It is left out here.
+ */
 function contentOf(found: ReadKeysFoundReply | undefined): unknown {
   if (found?.type !== 'hash') return found
   const hash: Record<string, unknown> = {}

@@ -399,7 +399,7 @@ test('a caller’s connection that queues nothing: the outcome of a run is still
   assert.equal(runs, 1)
 })
 
-test('a caller’s limits of time do not end BullMQ’s waits: no job lies until another one comes', async (t) => {
+test('a caller’s time limits do not end BullMQ’s waits: no job has to wait for the next one to be taken', async (t) => {
   const { name, add } = openQueue(t)
   const executed: string[] = []
   await startWorker(t, {

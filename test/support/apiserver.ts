@@ -88,7 +88,7 @@ export interface ApiServer {
   /** Never throws for a failure of kubectl: read `code`. */
   kubectl(args: readonly string[], request?: KubectlRequest | string): Promise<Completed>
   requests(): Promise<AuditedRequest[]>
-  /** Stops it, and keeps its files for servers of processes that this one starts. */
+  /** Stops the server, and keeps its files for servers that the child processes of this process start. */
   keep(target: string): Promise<void>
   readonly etcd: Daemon
   readonly apiserver: Daemon

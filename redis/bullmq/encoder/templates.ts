@@ -21,7 +21,7 @@ type Own<Fill> =
   | { readonly kind: 'Making'; readonly fill: Promise<Fill | undefined> }
   | { readonly kind: 'Made'; readonly fill: Fill | undefined }
 
-/** @param make undefined where what BullMQ sends cannot be foreseen */
+/** @param make returns undefined where BullMQ's arguments cannot be foreseen */
 export function createTemplates<Fill>(
   make: (shape: JobShape, own: OwnOptions | undefined) => Promise<Fill | undefined>,
 ): Templates<Fill> {

@@ -4,7 +4,7 @@
 
   existence.of(id) returns
     'gone'      below the first entry, or above the last
-    'likely'    above the last deleted id: it exists, unless the stream comes from a Redis before 7, whose dumps omit deleted entries
+    'likely'    above the last deleted id: it exists, unless the stream comes from a Redis before 7, whose dumps do not hold that id
     'unknown'   between the two
   existence.look(id) returns true or false, and the bytes copied for the answer.
 ]]

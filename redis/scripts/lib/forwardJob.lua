@@ -15,10 +15,11 @@
   forwarding.decide(index) decides, in the order of the numbers, of which some may be left out. It finds one of
     'duplicate'   a mark, or another item of this script, stands for the key
     'existing'    a job stands for it, finished within the window or still in one of the queue's lists; the mark is written again for
-                  the rest of the window (a second at least), counted from the job's finish. Before it finishes, its making counts.
+                  the rest of the window (a second at least), counted from the job's finish. For an unfinished job it counts from when the job was made.
                   Lists of up to a thousand jobs are searched. The search of longer ones would hold Redis, so the job's own note
-                  decides (spAdded). It was written where the job was put into a list, and BullMQ moves it from there in one step, or deletes it.
-                  Only a job without that note, of an earlier release, is searched there as well, and gets the note when found
+                  decides (spAdded). The script that put the job into a list wrote the note. BullMQ moves the job out of that list
+                  in one step, or deletes it. Only a job without that note, of an earlier release, is searched there as well, and
+                  gets the note when found
     'add'         to be added. A job makes way that was finished longer ago. So does one that an aborted add left in no list: no
                   worker would ever take it
     'rejected'    the key of the mark, the job or its lock holds something else; an error would stop its whole batch for ever

@@ -23,7 +23,7 @@ export const unconfirmedPatienceMs = 60_000
 const watchMs = 10_000
 
 interface ConfirmationListener {
-  /** Batches go on without confirmation, or might: why. Undefined when all is well again. */
+  /** Batches go on, or might go on, without confirmation. `amiss` says why. Undefined: all is well again. */
   changed(amiss: StreamPipelineError | undefined): void
   /** A batch is acknowledged that no replica confirmed, although there is one, or was. */
   unconfirmed(): void

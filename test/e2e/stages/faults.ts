@@ -64,7 +64,7 @@ export async function killConsumers(traffic: Traffic): Promise<void> {
 /** Which life of the server answers. */
 const lifeOf = async (redis: Redis): Promise<string> => /^run_id:(\w+)/m.exec(await redis.info('server'))?.[1] ?? ''
 
-/** Asks that life to end, over a way that may break before it is asked. */
+/** Asks that life of the server to end. The tunnel may break before the request arrives. */
 async function shutDown(redis: Redis, life: string): Promise<void> {
   // A broken connection answers SHUTDOWN. A client that reconnects would send the command again, and end the next server too.
   const once = redis.duplicate({ autoResendUnfulfilledCommands: false, retryStrategy: () => null })
@@ -101,7 +101,7 @@ export async function restartRedis(report: Report, traffic: Traffic, redis: Redi
 
 export async function killLeader(report: Report, traffic: Traffic): Promise<void> {
   await under(traffic, async () => {
-    // Nobody, for a moment, where a late API server has cost the leader its Lease.
+    // A slow API server may have cost the leader its Lease. Then nobody leads for a moment, and this waits for a leader.
     const before = await until(holder, soonMs)
     const began = performance.now()
     await crash(operatorNamespace, before.split('_')[0] ?? '')

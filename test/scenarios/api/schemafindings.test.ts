@@ -230,7 +230,7 @@ for (const [what, schema, valid, invalid] of tolerated) {
   })
 }
 
-test('a problem in what judges stops a consumer too', () => {
+test('a problem in a part of the schema that judges payloads stops a consumer too', () => {
   for (const member of [{ typ: 'string' }, { $ref: 'https://x.test/' }, { pattern: '(a)\\1' }, { type: 'strng' }]) {
     assert.throws(() => parsePipeline(documentOf(about(member))), { code: 'InvalidPipeline' })
     assert.throws(() => compilePayloadSchema(about(member)), /^Error: schema\.properties\.amount\./)

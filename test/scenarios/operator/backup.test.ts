@@ -1,7 +1,7 @@
 /**
  * docs/backup.md, typed as it stands. Pipelines move into an empty cluster, where a backup tool restored their objects without owners:
- * with the signing key they need not wait for the claim of their earlier life on their streams. Then the operator's namespace is
- * lost: with the key no consumer restarts, without it each does once.
+ * with the signing key they need not wait until the claim of their earlier life on their streams ends. Then the operator's
+ * namespace is lost: with the key no consumer restarts, without it each does once.
  */
 import '../../support/leaks.ts'
 import assert from 'node:assert/strict'
@@ -102,7 +102,7 @@ test('the commands of docs/backup.md restore pipelines, and the key of the opera
     assert.equal(code, 0, stderr)
   }
 
-  await t.test('without the key a restored pipeline waits for the claim of its earlier life', async () => {
+  await t.test('without the key a restored pipeline waits until the claim of its earlier life ends', async () => {
     for (const each of [own, 'farm']) await empty.apply(namespace(each))
     operator = await operate(t, empty)
     const { code, stderr } = await empty.server.kubectl(['create', '-f', join(folder, 'pipelines.yaml')])

@@ -48,7 +48,7 @@ test('an object that went and came again is whole', () => {
   assert.equal(store.get('farm/n')?.text, 'new')
 })
 
-test('the echo of an object that is held already reaches no handler; a list reports it, as a resync', () => {
+test('the echo of an object that the store holds reaches no handler; a list reports the object, as a resync', () => {
   const { store, changes } = storeOfNotes()
   store.set(note('1', 'long'))
   store.set(note('1', 'long'))

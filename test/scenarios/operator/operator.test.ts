@@ -95,7 +95,7 @@ test('the operator on an API server', needsControllers, async (suite) => {
   /** … and the heartbeat of a consumer in Redis: it is at work, one entry a second per slot. */
   const beat = async (name: string, client: Redis) => {
     const keys = keySpace(`${name}:jobs`, name)
-    // Of one: by the time there is a pod there may be several.
+    // The heartbeat is that of one pod. Several pods may exist by now.
     const [pod] = await podsOf(name)
     const { name: consumer = '', uid: life = '' } = pod?.metadata ?? {}
     const uid = formatIdentity({ owner: (await pipeline(name))?.metadata.uid ?? '', life })

@@ -111,7 +111,8 @@ for (const versions of others) {
     await cp(join(folder, 'node_modules'), join(place, 'node_modules'), { recursive: true })
     const copy = join(place, 'node_modules', 'streampipeline')
     await cp(installed.folder, copy, { recursive: true })
-    // Of packages with one name and version TypeScript reads only the first, which stands beside other peers.
+    // Of several packages with the same name and version TypeScript reads only the first. That one stands beside other peers, so
+    // this copy gets a version of its own.
     const manifest = join(copy, 'package.json')
     const { version, ...rest } = JSON.parse(await readFile(manifest, 'utf8')) as { version: string }
     await writeFile(manifest, JSON.stringify({ ...rest, version: `${version}-beside.${versions.bullmq}` }))

@@ -130,7 +130,7 @@ function suite(kind: PathKind) {
     assert.deepEqual((await path.dead()).map(({ error }) => error).toSorted(), ['job stalled more than allowable limit', 'never'])
   })
 
-  test('a job that its handler delayed, rate-limited or has wait for children has not failed, and is not captured', async (t) => {
+  test('a job whose handler delays it, rate-limits it or lets it wait for children has not failed, and is not captured', async (t) => {
     const path = await open(t)
     await path.putKeys('delayed', 'parent', 'limited')
     await path.settle(await path.read())

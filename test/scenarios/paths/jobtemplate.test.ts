@@ -174,7 +174,7 @@ for (const [script, belongs] of [
     await composer.compose(batch)
     const bullMq = t.mock.method(Job.prototype, 'addJob')
     await composer.compose(batch)
-    assert.equal(bullMq.mock.callCount(), 0, 'BullMQ is asked for requests whose like has come before')
+    assert.equal(bullMq.mock.callCount(), 0, 'BullMQ still composes requests although requests with the same options came before')
   })
 }
 

@@ -136,7 +136,7 @@ test('platforms', { skip: needsControllers.skip || needsMutatingPolicies.skip, t
       assert.ok(present.length >= count && present.every(shows), JSON.stringify(present.map((pod) => at(pod, 'spec'))))
     }, slow)
 
-  /** There is no kubelet: what it says of a pod that runs. */
+  /** There is no kubelet. In its place this loop writes the status of a pod that runs. */
   const stop = new AbortController()
   const kubelet = (async () => {
     while (!stop.signal.aborted) {

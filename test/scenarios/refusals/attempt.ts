@@ -13,8 +13,8 @@ import { consumeNew, consumePending, type Executed, expireLocks, work } from './
 export interface Ended {
   readonly problems: readonly Problem[]
   /**
-   * What BullMQ's event stream says otherwise than after a run that nothing refuses. That is no failure: the stream is a history,
-   * and no command takes an announcement back, or makes it good without the job's being added again.
+   * How BullMQ's event stream differs from that of a run without a refusal. That is no failure, since the stream is a history. No
+   * command takes an announcement back. A missing one comes only if the job is added again.
    */
   readonly events: readonly string[]
 }

@@ -1,4 +1,6 @@
-/** Two servers with the wire before them. The default user, as which the product comes, gets the documented rights and no other. */
+/**
+ * Two servers with the wire before them. The product connects as the default user, which gets the documented rights and no other.
+ */
 import type { Redis } from 'ioredis'
 import { openBullQueue } from '../../../redis/bullmq/queue.ts'
 import { close, connect } from '../../../redis/connect/connection.ts'

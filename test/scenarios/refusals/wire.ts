@@ -10,8 +10,8 @@ import { type Command, encoded, wordsOf } from '../crash/commands.ts'
 import { type BullTexts, type Instrumented, instrumented, shaOf } from './instrument.ts'
 
 /**
- * Within one run of a script, at one of its calls: `NOPERM`, `WRONGTYPE`. From before a run on: the server is out of memory (`OOM`)
- * or a replica (`READONLY`), or the user lacks the right to a command (`RIGHT`).
+ * `NOPERM` and `WRONGTYPE` refuse one call within one run of a script. The others begin before a run and last: the server is out of
+ * memory (`OOM`) or a replica (`READONLY`), or the user lacks the right to a command (`RIGHT`).
  */
 export type Kind = 'NOPERM' | 'WRONGTYPE' | 'OOM' | 'READONLY' | 'RIGHT'
 

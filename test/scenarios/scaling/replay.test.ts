@@ -22,7 +22,7 @@ function logged(begin: ScalingState | undefined, samples: readonly Sample[], pol
 }
 
 describe('a replayed log', () => {
-  it('counts what ran until the next decision, not what that decided', () => {
+  it('counts the replicas that ran until the next decision, not those that the next one asked for', () => {
     const hourMs = 3_600_000
     const backlog = { undelivered: 10_000, undeliveredAgeMs: 60_000, entriesAdded: 10_000 }
     const samples = [
