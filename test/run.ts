@@ -36,8 +36,8 @@ interface Step {
 const say = (line: string): void => void process.stdout.write(`${line}\n`)
 const variable = 'STREAMPIPELINE_TEST_RUN'
 const mark = randomUUID()
-const bootstrapped = 'bootstrapped'
 const packed = 'package'
+const servers = 'servers'
 const shared = 'shared'
 
 const { values: options, positionals: paths } = parseArgs({
@@ -95,7 +95,7 @@ async function kubernetes(): Promise<void> {
   if (assets.kind === 'Found') {
     process.env.KUBEBUILDER_ASSETS = assets.folder
     say(`Kubernetes: ${assets.folder} (${assets.origin})`)
-    await bootstrapOnce()
+    await startServersOnce()
   } else {
     say(`NO KUBERNETES, ITS TESTS WILL BE SKIPPED: ${assets.reason}`)
   }
@@ -103,20 +103,19 @@ async function kubernetes(): Promise<void> {
 
 /** Few test files start more servers. */
 const controlPlanes = 3
+/** So many of them run on. Of the files that run at once, one or two start servers of their own. */
+const lendable = 3
 
-/** Most servers of the tests start on a copy of one that has started once: half the processor time. */
-async function bootstrapOnce(): Promise<void> {
-  const { startApiServer } = await import('./support/apiserver.ts')
-  const { numbered, offerBootstrapped, projectCrd } = await import('./support/bootstrapped.ts')
-  const folder = join(temporary, bootstrapped)
-  const keepOne = async (number: number) => {
-    const ends: (() => Promise<void> | void)[] = []
-    const server = await startApiServer({ after: (hook) => void ends.push(() => hook(undefined)) }, { manifests: [projectCrd] })
-    await server.keep(numbered(folder, number))
-    for (const end of ends) await end()
-  }
-  await Promise.all(Array.from({ length: controlPlanes }, (_, number) => keepOne(number)))
-  offerBootstrapped(folder)
+const borrowersIn = (files: readonly string[]): readonly string[] =>
+  files.filter((file) => /\bborrow(?:ApiServer|Cluster)\b/.test(readFileSync(join(projectRoot, file), 'utf8')))
+
+let endLent = async (): Promise<void> => undefined
+
+/** A server that starts on a copy needs half the processor time of a first start, and one that is borrowed a twentieth. */
+async function startServersOnce(): Promise<void> {
+  const { shareServers } = await import('./support/sharedservers.ts')
+  const lent = Math.min(lendable, borrowersIn(selected()).length)
+  endLent = await shareServers(join(temporary, servers), { kept: controlPlanes, lent })
 }
 
 /**
@@ -158,7 +157,11 @@ const tests: Step = {
   name: 'tests',
   run: async () => {
     if (!toolsAreThere) return { failure: 'not run, because of what the step "tools" lacks' }
-    report = await runTests(selected(), options.name ?? [])
+    const borrowers = new Set(borrowersIn(selected()))
+    report = await runTests(selected(), options.name ?? [], (file) => {
+      // Idle servers need processor time, too. The next step awaits their end, and reports a failure of it.
+      if (borrowers.delete(file) && borrowers.size === 0) endLent().catch(() => undefined)
+    })
     return { failure: report.success ? undefined : `${report.failed.length} failed: ${report.failed.join('; ')}` }
   },
 }
@@ -166,13 +169,14 @@ const tests: Step = {
 const nothingLeft: Step = {
   name: 'nothing left running',
   run: async () => {
+    await endLent()
     const left = () => markedProcesses(variable, mark)
     await eventually(async () => (await left()).length === 0, { timeoutMs: 10_000 }).catch(() => undefined)
     const processes = await left()
     endProcesses(processes)
     // npm and the compiler let Node keep compiled code there.
     const files = readdirSync(temporary).filter(
-      (file) => file !== 'node-compile-cache' && ![bootstrapped, packed, shared].includes(file),
+      (file) => file !== 'node-compile-cache' && ![packed, servers, shared].includes(file),
     )
     const problems = [
       ...processes.map(({ pid, command: line }) => `process ${pid} still ran: ${line}`),

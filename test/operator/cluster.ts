@@ -11,11 +11,11 @@ import { createTransport, type Transport } from '../../operator/kubernetes/trans
 import type { OperatorOptions } from '../../operator/options.ts'
 import { policyRule, rbacRules } from '../../operator/rights.ts'
 import { runOperator } from '../../operator/run.ts'
-import { type ApiServer, startApiServer } from '../support/apiserver.ts'
+import { borrowApiServer, type OwnApiServer, ordinary, startApiServer } from '../support/apiserver.ts'
 import { applyObjects } from '../support/applying.ts'
-import { projectCrd } from '../support/bootstrapped.ts'
 import { projectRoot } from '../support/root.ts'
 import type { Scope } from '../support/scope.ts'
+import type { ApiServer } from '../support/serveraccess.ts'
 import { eventually } from '../support/wait.ts'
 
 export const consumerImage = 'registry.example/streampipeline/consumer:test'
@@ -39,6 +39,11 @@ export interface Cluster {
   permits(user: string, right: RequestedRight, allowed?: boolean): Promise<void>
 }
 
+/** One whose server its test started. */
+export interface OwnCluster extends Cluster {
+  readonly server: OwnApiServer
+}
+
 /** As RBAC names it; no namespace: in all. */
 export interface RequestedRight {
   readonly verb: string
@@ -56,15 +61,18 @@ export function at(object: unknown, path: string): unknown {
   return path.split('.').reduce<unknown>((value, part) => (value as Record<string, unknown> | undefined)?.[part], object)
 }
 
-export interface ClusterOptions {
-  readonly controllers?: boolean | readonly string[]
-  /** More of kube-apiserver's arguments. */
-  readonly args?: readonly string[]
+interface ClusterOptions {
   /**
    * Where the user `operator` has its rights, by Roles alone, and which `startOperator` serves; made where they do not exist.
    * None: in all of them, by a ClusterRole. Default: `default`.
    */
   readonly namespaces?: readonly string[]
+}
+
+interface OwnClusterOptions extends ClusterOptions {
+  readonly controllers?: boolean | readonly string[]
+  /** More of kube-apiserver's arguments. */
+  readonly args?: readonly string[]
 }
 
 const rbac = 'rbac.authorization.k8s.io'
@@ -89,17 +97,21 @@ function grants(namespaces: readonly string[]): unknown[] {
   return [...made, ...namespaces.flatMap((namespace) => bound('', { name: 'operator', namespace }))]
 }
 
-export async function startCluster(scope: Scope, options: ClusterOptions = {}): Promise<Cluster> {
-  const server = await startApiServer(scope, {
-    controllers: options.controllers ?? false,
-    users: { operator: [], scoped: [] },
-    manifests: [projectCrd],
-    audit: true,
-    args: options.args ?? [],
-  })
+/** For tests that make objects and run operators. What a test did there, the next one does not see: `borrowApiServer`. */
+export async function borrowCluster(scope: Scope, { namespaces = ['default'] }: ClusterOptions = {}): Promise<Cluster> {
+  return await prepared(scope, await borrowApiServer(scope), namespaces)
+}
+
+/** For tests that need controllers or arguments, or that end or pause the server: `startApiServer`. */
+export async function startCluster(scope: Scope, options: OwnClusterOptions = {}): Promise<OwnCluster> {
+  const { controllers = false, args = [], namespaces = ['default'] } = options
+  const server = await startApiServer(scope, { ...ordinary, controllers, args })
+  return { ...(await prepared(scope, server, namespaces)), server }
+}
+
+async function prepared(scope: Scope, server: ApiServer, namespaces: readonly string[]): Promise<Cluster> {
   const transport = createTransport(loadCredentials(server.kubeconfig))
   scope.after(() => transport.close())
-  const namespaces = options.namespaces ?? ['default']
   const cluster: Cluster = {
     server,
     namespaces,

@@ -8,7 +8,7 @@ import * as kinds from '../../operator/plan/kinds.ts'
 import { needsApiServer } from '../support/apiserver.ts'
 import { startRedis } from '../support/redis.ts'
 import { eventually } from '../support/wait.ts'
-import { conditionOf, type Loose, minimalPipeline, startCluster, startOperator } from './cluster.ts'
+import { borrowCluster, conditionOf, type Loose, minimalPipeline, startOperator } from './cluster.ts'
 
 const slow = { timeoutMs: 60_000 }
 
@@ -23,7 +23,7 @@ test(
   'an older CustomResourceDefinition makes it not ready, says so in describe, and is forgiven once it is replaced',
   needsApiServer,
   async (t) => {
-    const [cluster, redis] = await Promise.all([startCluster(t), startRedis(t)])
+    const [cluster, redis] = await Promise.all([borrowCluster(t), startRedis(t)])
     const whole = crd() as unknown as { spec: { versions: { schema: { openAPIV3Schema: Tree } }[] } }
     const old = structuredClone(whole)
     const spec = old.spec.versions[0]?.schema.openAPIV3Schema.properties?.['spec']

@@ -17,7 +17,7 @@ import { runCli } from '../support/process.ts'
 import { startRedis } from '../support/redis.ts'
 import { eventually } from '../support/wait.ts'
 import { pipelineObject, read, sample } from './builder.ts'
-import { at, type Loose, minimalPipeline, startCluster, startOperator } from './cluster.ts'
+import { at, borrowCluster, type Loose, minimalPipeline, startOperator } from './cluster.ts'
 
 function made(replicas: number, currentReplicas: number): MadeDecision {
   const policy = scalingPolicy(read(pipelineObject()).pipeline, currentReplicas)
@@ -53,7 +53,7 @@ test(
   "what kubectl logs shows of the operator's decisions is replayed, as recorded and under another policy",
   needsApiServer,
   async (t) => {
-    const [cluster, redis] = await Promise.all([startCluster(t), startRedis(t)])
+    const [cluster, redis] = await Promise.all([borrowCluster(t), startRedis(t)])
     const operator = await startOperator(t, cluster, { decisionLog: 'all', logLevel: 'debug' })
     const scaling = { minReplicas: 0, maxReplicas: 4, targetAge: '1s' }
     const client = redis.client()

@@ -11,8 +11,8 @@ import { constants, createSecureServer, type Http2Session, type ServerHttp2Strea
 import { request } from 'node:https'
 import type { AddressInfo, Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { ApiServer } from '../support/apiserver.ts'
 import type { Scope } from '../support/scope.ts'
+import type { ApiServer } from '../support/serveraccess.ts'
 
 export interface FaultProxy {
   readonly url: string
@@ -56,6 +56,8 @@ export async function startFaultProxy(scope: Scope, server: ApiServer, random: (
   }
 
   function pass(stream: ServerHttp2Stream, method: string, path: string, isWatch: boolean): void {
+    // Nobody would read the answer, and its connection would stay.
+    if (stream.destroyed || stream.closed) return
     const headers = { authorization: `Bearer ${server.token}`, accept: 'application/json' }
     const upstream = request(`${server.url}${path}`, { method, headers, ca: server.identity.cert }, (answer) => {
       begin(stream, answer.statusCode ?? 502)

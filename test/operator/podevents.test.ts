@@ -11,7 +11,7 @@ import { report } from '../../operator/report.ts'
 import { needsApiServer } from '../support/apiserver.ts'
 import { createTestClock } from '../support/testclock.ts'
 import { deploymentObject, nowMs, observed, pipelineObject, seen } from './builder.ts'
-import { startCluster } from './cluster.ts'
+import { borrowCluster } from './cluster.ts'
 import { startRefusingProxy } from './refusingproxy.ts'
 
 const at = (ms: number) => new Date(ms).toISOString()
@@ -31,7 +31,7 @@ test(
   'Events that cannot be read are asked for each half minute, reported once, and read again when they can be',
   needsApiServer,
   async (t) => {
-    const cluster = await startCluster(t)
+    const cluster = await borrowCluster(t)
     const proxy = await startRefusingProxy(t, cluster.server)
     const transport = createTransport(loadCredentials(await proxy.kubeconfig('operator')))
     t.after(() => transport.close())

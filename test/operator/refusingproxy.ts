@@ -8,9 +8,9 @@ import { constants, createSecureServer, type ServerHttp2Stream } from 'node:http
 import { Agent, request } from 'node:https'
 import type { AddressInfo, Socket } from 'node:net'
 import { dirname, join } from 'node:path'
-import type { ApiServer } from '../support/apiserver.ts'
 import { kubeconfigOf } from '../support/kubeclient.ts'
 import type { Scope } from '../support/scope.ts'
+import type { ApiServer } from '../support/serveraccess.ts'
 
 export interface Asked {
   readonly method: string

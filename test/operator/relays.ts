@@ -4,9 +4,9 @@ import { createServer as createPlainServer, type IncomingMessage, type ServerRes
 import { createServer as createTlsServer, request } from 'node:https'
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { ApiServer } from '../support/apiserver.ts'
 import { kubeconfigOf } from '../support/kubeclient.ts'
 import type { Scope } from '../support/scope.ts'
+import type { ApiServer } from '../support/serveraccess.ts'
 
 export interface Relay {
   readonly port: number

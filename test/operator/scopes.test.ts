@@ -16,12 +16,12 @@ import { startRedis } from '../support/redis.ts'
 import { eventually } from '../support/wait.ts'
 import {
   at,
+  borrowCluster,
   conditionOf,
   type Loose,
   minimalPipeline,
   type RunningOperator,
   rules,
-  startCluster,
   startOperator,
 } from './cluster.ts'
 
@@ -36,7 +36,7 @@ async function answer({ ports }: RunningOperator, path: 'readyz' | 'metrics'): P
 }
 
 async function site(t: TestContext, namespaces: readonly string[] = []) {
-  const [cluster, redis] = await Promise.all([startCluster(t, { namespaces }), startRedis(t)])
+  const [cluster, redis] = await Promise.all([borrowCluster(t, { namespaces }), startRedis(t)])
   for (const name of ['first', 'second', 'farm', 'mill'])
     if (!namespaces.includes(name)) await cluster.apply({ apiVersion: 'v1', kind: 'Namespace', metadata: { name } })
   const make = (namespace: string, name: string) =>
@@ -156,7 +156,7 @@ test(
   'an upgrade from the fixed Lease: an earlier leader is awaited, none works beside a later one',
   needsApiServer,
   async (t) => {
-    const cluster = await startCluster(t)
+    const cluster = await borrowCluster(t)
     const working = new Set<string>()
     let together = 0
     const start = (identity: string, name: string | undefined) => {

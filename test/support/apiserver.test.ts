@@ -1,7 +1,7 @@
 import './leaks.ts'
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { needsApiServer, needsControllers, startApiServer } from './apiserver.ts'
+import { needsApiServer, needsControllers, ordinary, startApiServer } from './apiserver.ts'
 import { eventually } from './wait.ts'
 
 const configMap = (name: string, owner?: { name: string; uid: string }): string =>
@@ -13,7 +13,7 @@ const configMap = (name: string, owner?: { name: string; uid: string }): string 
 
 describe('a private API server', () => {
   test('takes objects from the administrator and refuses a user without rights', needsApiServer, async (t) => {
-    const server = await startApiServer(t, { users: { stranger: ['visitors'] }, audit: true })
+    const server = await startApiServer(t, { ...ordinary, users: { stranger: ['visitors'] } })
     assert.equal((await server.kubectl(['apply', '-f', '-'], { input: configMap('mine') })).code, 0)
     const refused = await server.kubectl(['get', 'configmap', 'mine'], { user: 'stranger' })
     assert.equal(refused.code, 1)
@@ -30,7 +30,7 @@ describe('a private API server', () => {
   })
 
   test('keeps its objects and its address over a crash', needsApiServer, async (t) => {
-    const server = await startApiServer(t)
+    const server = await startApiServer(t, ordinary)
     await server.kubectl(['create', 'configmap', 'kept'])
     await server.apiserver.kill()
     assert.match((await server.kubectl(['get', 'configmap', 'kept'])).stderr, /refused/)
@@ -39,7 +39,7 @@ describe('a private API server', () => {
   })
 
   test('collects what an owner leaves behind when it has controllers', needsControllers, async (t) => {
-    const server = await startApiServer(t, { controllers: true })
+    const server = await startApiServer(t, { ...ordinary, controllers: true })
     await server.kubectl(['create', 'configmap', 'owner'])
     const { stdout: uid } = await server.kubectl(['get', 'configmap', 'owner', '-o', 'jsonpath={.metadata.uid}'])
     await server.kubectl(['apply', '-f', '-'], configMap('owned', { name: 'owner', uid }))

@@ -10,12 +10,13 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { group, plural, version } from '../../api/crd.ts'
 import { findAssets } from './assets.ts'
-import { copyBootstrapped, keepBootstrapped, takeBootstrapped } from './bootstrapped.ts'
+import { copyBootstrapped, keepBootstrapped, projectCrd, returnNumber, takeBootstrapped } from './bootstrapped.ts'
 import { createDaemon, type Daemon, StartFailed } from './daemon.ts'
-import { kubeconfigOf, statusOf } from './kubeclient.ts'
+import { statusOf } from './kubeclient.ts'
 import { freePort } from './port.ts'
-import { type Completed, run } from './process.ts'
 import { afterAllElse, type Scope } from './scope.ts'
+import { type ApiServer, accessTo, type ServerPlace } from './serveraccess.ts'
+import { borrowServer } from './serverpool.ts'
 import { eventually } from './wait.ts'
 
 const assets = await findAssets(process.env)
@@ -28,6 +29,11 @@ export const needsControllers: { skip: string | false } =
   assets.kind === 'Found' && !assets.controllers
     ? { skip: `${assets.folder} has no kube-controller-manager: use another KUBEBUILDER_ASSETS` }
     : needsApiServer
+
+const programs = (): string => {
+  if (assets.kind === 'Found') return assets.folder
+  throw new Error(`${assets.reason} (mark the test with needsApiServer to have it skipped)`)
+}
 
 /** Controllers that operator tests need: owner references, rollouts, budgets, the default service account. */
 const usualControllers = ['garbage-collector', 'namespace', 'deployment', 'replicaset', 'serviceaccount', 'disruption'].map(
@@ -50,45 +56,10 @@ export interface ApiServerOptions {
   args?: readonly string[]
 }
 
-export interface KubectlRequest {
-  /** For `-f -`. */
-  input?: string
-  /** One of `users`; default: the administrator. */
-  user?: string
-  /** More variables. */
-  env?: Readonly<Record<string, string>>
-}
-
-/** One finished request of the audit log. */
-export interface AuditedRequest {
-  readonly user: string
-  readonly userAgent: string
-  /** As RBAC has it: get, list, watch, create, update, patch, delete, deletecollection. */
-  readonly verb: string
-  readonly uri: string
-  readonly resource: string
-  readonly subresource: string
-  readonly namespace: string
-  readonly name: string
-  readonly code: number
-}
-
-export interface ApiServer {
-  readonly url: string
-  readonly port: number
-  /** Base64 of the PEM, as a kubeconfig holds it. */
-  readonly caData: string
-  /** Its own key and certificate for 127.0.0.1, with which something before it can pass for it. */
-  readonly identity: { readonly key: string; readonly cert: string }
-  /** The administrator's (group system:masters). */
-  readonly token: string
-  /** Path of the administrator's kubeconfig file; its namespace is `default`. */
-  readonly kubeconfig: string
-  user(name: string): Promise<{ token: string; kubeconfig: string }>
-  /** Never throws for a failure of kubectl: read `code`. */
-  kubectl(args: readonly string[], request?: KubectlRequest | string): Promise<Completed>
-  requests(): Promise<AuditedRequest[]>
-  /** Stops the server, and keeps its files for servers that the child processes of this process start. */
+/** One that its test started, and may pause, end and restart. */
+export interface OwnApiServer extends ApiServer {
+  readonly place: ServerPlace
+  /** Stops its etcd, and keeps its files for servers that the child processes of this process start. */
   keep(target: string): Promise<void>
   readonly etcd: Daemon
   readonly apiserver: Daemon
@@ -96,55 +67,53 @@ export interface ApiServer {
   readonly controllers: Daemon
 }
 
-export const startApiServer = async (scope: Scope, options: ApiServerOptions = {}): Promise<ApiServer> => {
-  if (assets.kind === 'Missing') throw new Error(`${assets.reason} (mark the test with needsApiServer to have it skipped)`)
+/** What most tests need. */
+export const ordinary = {
+  manifests: [projectCrd],
+  audit: true,
+  users: { operator: [], scoped: [], reader: [], writer: [] },
+} satisfies ApiServerOptions
+
+/**
+ * A server with the project's kind, an audit log, and the users `operator`, `scoped`, `reader` and `writer`. It is one that `npm test`
+ * keeps running, if one is free: no object of an earlier test shows. Else it is started.
+ */
+export const borrowApiServer = async (scope: Scope): Promise<ApiServer> =>
+  (await borrowServer(scope, join(programs(), 'kubectl'))) ?? startApiServer(scope, ordinary)
+
+/** For a test that needs other options than `borrowApiServer` has, that ends or pauses its server, or that works on the kind itself. */
+export const startApiServer = async (scope: Scope, options: ApiServerOptions = {}): Promise<OwnApiServer> => {
+  const bin = programs()
   const folder = await mkdtemp(join(tmpdir(), 'streampipeline-kube-'))
   const started: Daemon[] = []
+  const bootstrapped = takeBootstrapped(options.manifests)
   afterAllElse(scope, async () => {
     await Promise.all(started.map((daemon) => daemon.kill('SIGKILL')))
+    if (bootstrapped !== undefined) returnNumber(bootstrapped.number)
     await rm(folder, { recursive: true, force: true, maxRetries: 5 })
   })
 
-  const bootstrapped = takeBootstrapped(options.manifests)
   const tokens = new Map(['admin', ...Object.keys(options.users ?? {})].map((name) => [name, randomBytes(16).toString('hex')]))
   await writeFiles(folder, tokens, options, bootstrapped !== undefined)
   const data = (tries: number): string => join(folder, `etcd-${tries}`)
-  const { port, etcd, apiserver, tries } = await startControlPlane(assets.folder, tokens.get('admin') ?? '', options, started, {
+  const { port, etcdPort, etcd, apiserver, tries } = await startControlPlane(bin, tokens.get('admin') ?? '', options, started, {
     folder,
     prepare: async (attempt) => {
-      if (bootstrapped !== undefined) await copyBootstrapped(bootstrapped, folder, data(attempt))
+      if (bootstrapped !== undefined) await copyBootstrapped(bootstrapped.folder, folder, data(attempt))
       return data(attempt)
     },
   })
-  const url = `https://127.0.0.1:${port}`
-  const ca = await readFile(join(folder, 'tls', 'apiserver.crt'), 'utf8')
-  const caData = Buffer.from(ca).toString('base64')
-  const identity = { key: await readFile(join(folder, 'tls', 'apiserver.key'), 'utf8'), cert: ca }
-
-  const user = async (name: string): Promise<{ token: string; kubeconfig: string }> => {
-    const token = tokens.get(name)
-    if (token === undefined) throw new Error(`no user ${name}: name it in startApiServer's users`)
-    const kubeconfig = join(folder, `${name}.kubeconfig`)
-    await writeFile(kubeconfig, kubeconfigOf(url, caData, name, token), { mode: 0o600 })
-    return { token, kubeconfig }
-  }
-  const admin = await user('admin')
-  const program = join(assets.folder, 'kubectl')
-  const kubectl: ApiServer['kubectl'] = async (args, request = {}) => {
-    const { input, user: name, env: more } = typeof request === 'string' ? { input: request } : request
-    const { kubeconfig } = name === undefined ? admin : await user(name)
-    // Its cache of what a server offers is by address, and addresses come back: each server has its own.
-    const env = { KUBECONFIG: kubeconfig, KUBECACHEDIR: join(folder, 'kubectl'), ...more }
-    return run(scope, args, { command: program, env, ...(input === undefined ? {} : { input }) })
-  }
+  const place: ServerPlace = { port, etcdPort, folder, tokens: Object.fromEntries(tokens) }
+  const access = await accessTo(scope, { place, kubectl: join(bin, 'kubectl'), folder })
+  const { url, kubectl } = access
+  const there = (path: string): Promise<boolean> => isThere(`${url}${path}`, access.identity.cert, access.token)
   for (const manifest of bootstrapped === undefined ? (options.manifests ?? []) : []) {
     const applied = await kubectl(['apply', '--server-side', '-f', manifest])
     if (applied.code !== 0) throw new Error(`kubectl apply -f ${manifest}: ${applied.stderr}`)
   }
   // An accepted definition is not served yet: a request that comes too soon gets "no such kind".
   if (bootstrapped !== undefined) {
-    const served = `${url}/apis/${group}/${version}/${plural}`
-    await eventually(async () => assert.ok(await isThere(served, ca, admin.token)), { timeoutMs: 30_000 })
+    await eventually(async () => assert.ok(await there(`/apis/${group}/${version}/${plural}`)), { timeoutMs: 30_000 })
   } else if (options.manifests !== undefined) {
     const { stdout } = await kubectl(['get', 'customresourcedefinitions', '-o', 'jsonpath={.items[*].metadata.name}'])
     for (const kind of stdout.split(' ').filter((name) => name !== '')) {
@@ -153,8 +122,8 @@ export const startApiServer = async (scope: Scope, options: ApiServerOptions = {
   }
 
   const controllers = options.controllers
-    ? controllerManager(assets.folder, folder, admin.kubeconfig, options.controllers, () =>
-        isThere(`${url}/api/v1/namespaces/default/serviceaccounts/default`, ca, admin.token),
+    ? controllerManager(bin, folder, access.kubeconfig, options.controllers, () =>
+        there('/api/v1/namespaces/default/serviceaccounts/default'),
       )
     : undefined
   if (controllers) {
@@ -162,19 +131,11 @@ export const startApiServer = async (scope: Scope, options: ApiServerOptions = {
     await controllers.start()
   }
   return {
-    url,
-    port,
-    caData,
-    identity,
-    token: admin.token,
-    kubeconfig: admin.kubeconfig,
-    user,
-    kubectl,
-    requests: async () => parseAudit(await readFile(join(folder, 'audit.log'), 'utf8')),
+    ...access,
+    place,
     etcd,
     apiserver,
     async keep(target) {
-      await apiserver.stop()
       await etcd.stop()
       await keepBootstrapped(folder, data(tries), target)
     },
@@ -225,7 +186,7 @@ const startControlPlane = async (bin: string, token: string, options: ApiServerO
     started.push(etcd, apiserver)
     const outcomes = await Promise.allSettled([etcd.start(), apiserver.start()])
     const failure = outcomes.find((outcome) => outcome.status === 'rejected')
-    if (!failure) return { port, etcd, apiserver, tries }
+    if (!failure) return { port, etcdPort, etcd, apiserver, tries }
     await Promise.all([etcd.kill('SIGKILL'), apiserver.kill('SIGKILL')])
     const taken = failure.reason instanceof StartFailed && failure.reason.message.includes('address already in use')
     if (!taken || tries === 5) throw failure.reason
@@ -264,7 +225,12 @@ const apiServerDaemon = (
     const server = `https://127.0.0.1:${port}`
     return (await isThere(`${server}/readyz`, ca, token)) && isThere(`${server}/api/v1/namespaces/default`, ca, token)
   }
-  const audit = [`--audit-policy-file=${join(folder, 'audit.yaml')}`, `--audit-log-path=${join(folder, 'audit.log')}`]
+  const audit = [
+    `--audit-policy-file=${join(folder, 'audit.yaml')}`,
+    `--audit-log-path=${join(folder, 'audit.log')}`,
+    // MB. Readers know places in the file, which must not begin anew.
+    '--audit-log-maxsize=100000',
+  ]
   return createDaemon({
     name: 'kube-apiserver',
     env: seldomCollected,
@@ -316,30 +282,3 @@ const controllerManager = (
     ready,
     timeoutMs: 60_000,
   })
-
-interface AuditEvent {
-  user: { username: string }
-  userAgent?: string
-  verb: string
-  requestURI: string
-  objectRef?: { resource?: string; subresource?: string; namespace?: string; name?: string }
-  responseStatus?: { code?: number }
-}
-
-/** Its last line may still be on its way into the file. */
-const parseAudit = (log: string): AuditedRequest[] =>
-  log
-    .split('\n')
-    .slice(0, -1)
-    .map((line) => JSON.parse(line) as AuditEvent)
-    .map(({ user, userAgent = '', verb, requestURI, objectRef = {}, responseStatus = {} }) => ({
-      user: user.username,
-      userAgent,
-      verb,
-      uri: requestURI,
-      resource: objectRef.resource ?? '',
-      subresource: objectRef.subresource ?? '',
-      namespace: objectRef.namespace ?? '',
-      name: objectRef.name ?? '',
-      code: responseStatus.code ?? 0,
-    }))

@@ -28,8 +28,12 @@ const fileTimeoutMs = 420_000
 
 const closingLine = /^(tests|suites|pass|fail|cancelled|skipped|todo|duration_ms) [\d.]+$/
 
-/** Prints as it goes. `files` are relative to the project. */
-export const runTests = async (files: readonly string[], namePatterns: readonly string[]): Promise<TestReport> => {
+/** Prints as it goes. `files` are relative to the project, and so is the file that has ended. */
+export const runTests = async (
+  files: readonly string[],
+  namePatterns: readonly string[],
+  onEnded: (file: string) => void = () => undefined,
+): Promise<TestReport> => {
   const closing: string[] = []
   const failed: string[] = []
   const skipped = new Map<string, string[]>()
@@ -53,8 +57,11 @@ export const runTests = async (files: readonly string[], namePatterns: readonly 
         return false
       case 'test:summary':
         success &&= event.data.success
-        if (event.data.file !== undefined)
-          durations.push({ file: relative(projectRoot, event.data.file), seconds: event.data.duration_ms / 1_000 })
+        if (event.data.file !== undefined) {
+          const file = relative(projectRoot, event.data.file)
+          durations.push({ file, seconds: event.data.duration_ms / 1_000 })
+          onEnded(file)
+        }
         return true
       default:
         return true

@@ -15,7 +15,7 @@ import { startCli } from '../../support/process.ts'
 import { startRedis } from '../../support/redis.ts'
 import type { Scope } from '../../support/scope.ts'
 import { eventually } from '../../support/wait.ts'
-import { at, conditionOf, type Loose, minimalPipeline, startCluster, startOperator } from '../cluster.ts'
+import { at, borrowCluster, conditionOf, type Loose, minimalPipeline, startOperator } from '../cluster.ts'
 import { kubeconfigBy, startConnectProxy, startHttp1Front, startTcpRelay } from '../relays.ts'
 
 const leaseType = { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', plural: 'leases' }
@@ -46,7 +46,7 @@ async function watchAndAsk(transport: Transport, watches: number): Promise<void>
 }
 
 test('the ways to an API server', needsApiServer, async (suite) => {
-  const [cluster, redis] = await Promise.all([startCluster(suite), startRedis(suite)])
+  const [cluster, redis] = await Promise.all([borrowCluster(suite), startRedis(suite)])
   const { server } = cluster
   const { token } = await server.user('operator')
 

@@ -8,14 +8,14 @@ import { consumerName, dispatchName } from '../../../operator/plan/names.ts'
 import { needsApiServer } from '../../support/apiserver.ts'
 import { startRedis } from '../../support/redis.ts'
 import { eventually } from '../../support/wait.ts'
-import { at, conditionOf, type Loose, minimalPipeline, startCluster, startOperator } from '../cluster.ts'
+import { at, borrowCluster, conditionOf, type Loose, minimalPipeline, startOperator } from '../cluster.ts'
 import { startRefusingProxy } from '../refusingproxy.ts'
 
 const slow = { timeoutMs: 60_000, intervalMs: 100 }
 const name = 'drifting'
 
 test('children changed or deleted at any moment of a slow reconcile are mended', needsApiServer, async (t) => {
-  const [cluster, redis] = await Promise.all([startCluster(t), startRedis(t)])
+  const [cluster, redis] = await Promise.all([borrowCluster(t), startRedis(t)])
   const proxy = await startRefusingProxy(t, cluster.server)
   await startOperator(t, cluster, { kubeconfig: await proxy.kubeconfig('operator') })
   await cluster.apply(minimalPipeline(name, 'default', { redis: { url: redis.url } }))

@@ -8,7 +8,7 @@ import { test } from 'node:test'
 import { loadCredentials } from '../../../operator/kubernetes/credentials.ts'
 import { createExecPlugin } from '../../../operator/kubernetes/execplugin.ts'
 import { createTransport } from '../../../operator/kubernetes/transport.ts'
-import { needsApiServer, startApiServer } from '../../support/apiserver.ts'
+import { borrowApiServer, needsApiServer } from '../../support/apiserver.ts'
 import type { Scope } from '../../support/scope.ts'
 import { eventually } from '../../support/wait.ts'
 
@@ -41,7 +41,7 @@ const printed = (status: object, version = apiVersion): string =>
 const noCluster = () => ({})
 
 test('plugins and an API server', needsApiServer, async (suite) => {
-  const server = await startApiServer(suite, { users: { reader: [] } })
+  const server = await borrowApiServer(suite)
   const { token: reader } = await server.user('reader')
 
   async function configOf({ folder, exec }: Plugin, cluster: object): Promise<string> {

@@ -7,8 +7,9 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { loadCredentials } from '../../../operator/kubernetes/credentials.ts'
 import { createTransport } from '../../../operator/kubernetes/transport.ts'
-import { type ApiServer, needsApiServer, startApiServer } from '../../support/apiserver.ts'
+import { borrowApiServer, needsApiServer } from '../../support/apiserver.ts'
 import type { Scope } from '../../support/scope.ts'
+import type { ApiServer } from '../../support/serveraccess.ts'
 import { type ConnectProxy, startConnectProxy, startHttp1Front, startSocksProxy } from '../relays.ts'
 
 type Variables = Readonly<Record<string, string>>
@@ -46,7 +47,7 @@ async function failureOfKubectl(server: ApiServer, file: string, env: Variables)
 }
 
 test('ways through proxies', needsApiServer, async (suite) => {
-  const server = await startApiServer(suite)
+  const server = await borrowApiServer(suite)
   const { cert } = server.identity
   const trusted = { 'certificate-authority-data': server.caData }
   /** The certificate has this name, and no name server knows it: only a proxy leads there. */

@@ -15,14 +15,14 @@ import { startCli } from '../../support/process.ts'
 import { startRedis } from '../../support/redis.ts'
 import { shortest } from '../../support/shortest.ts'
 import { eventually } from '../../support/wait.ts'
-import { at, conditionOf, type Loose, minimalPipeline, startCluster, startOperator } from '../cluster.ts'
+import { at, borrowCluster, conditionOf, type Loose, minimalPipeline, startOperator } from '../cluster.ts'
 import { tryReplacements } from '../replacements.ts'
 
 const slow = { timeoutMs: 60_000 }
 const minIdleMs = 60_000
 
 test('vanished pods, on an API server', needsApiServer, async (suite) => {
-  const [cluster, redis] = await Promise.all([startCluster(suite, { namespaces: [] }), startRedis(suite)])
+  const [cluster, redis] = await Promise.all([borrowCluster(suite, { namespaces: [] }), startRedis(suite)])
   const client = redis.client()
   // The controller that makes it does not run here, and pods are refused without it.
   await cluster.apply({ apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: 'default', namespace: 'default' } })

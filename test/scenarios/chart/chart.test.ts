@@ -9,7 +9,7 @@ import { crd } from '../../../api/crd.ts'
 import { alertGroups, runbookName } from '../../../build/chart/alerts.ts'
 import { dashboard } from '../../../build/chart/dashboard.ts'
 import { policyRule, rbacRules } from '../../../operator/rights.ts'
-import { needsApiServer, startApiServer } from '../../support/apiserver.ts'
+import { needsApiServer, ordinary, startApiServer } from '../../support/apiserver.ts'
 import { projectRoot } from '../../support/root.ts'
 import { eventually } from '../../support/wait.ts'
 import { chartFolder, everything, helm, type Manifest, monitoringKinds, needsHelm, render, template } from './chart.ts'
@@ -215,7 +215,7 @@ test('who may scrape the operator can be named', needsHelm, async (t) => {
 const skip = needsHelm.skip || needsApiServer.skip
 
 test('a real API server takes all of it, in a namespace that enforces restricted pods', { skip }, async (t) => {
-  const server = await startApiServer(t, { controllers: ['serviceaccount-controller'] })
+  const server = await startApiServer(t, { ...ordinary, controllers: ['serviceaccount-controller'] })
   const namespaces = ['ops', 'farm'].map((name) => ({
     apiVersion: 'v1',
     kind: 'Namespace',

@@ -12,7 +12,7 @@ import { parse, parseAllDocuments, stringify } from 'yaml'
 import { crd } from '../../../api/crd.ts'
 import { argocdHealth } from '../../../build/chart/argocd.ts'
 import { at } from '../../operator/cluster.ts'
-import { needsApiServer, startApiServer } from '../../support/apiserver.ts'
+import { borrowApiServer, needsApiServer } from '../../support/apiserver.ts'
 import { startRedis } from '../../support/redis.ts'
 import { projectRoot } from '../../support/root.ts'
 import { chartFolder, helm, type Manifest, needsHelm } from './chart.ts'
@@ -91,7 +91,7 @@ test(
     for (const pointer of ignored?.jsonPointers ?? [])
       assert.ok(at(schema, `properties${pointer.replaceAll('/', '.properties.').slice('.properties'.length)}`), pointer)
 
-    const server = await startApiServer(t, { manifests: [join(projectRoot, 'crds', 'streampipelines.yaml')] })
+    const server = await borrowApiServer(t)
     const kubectl = async (args: readonly string[], input = '') => await server.kubectl([...args], input)
     // As Argo CD applies with ServerSideApply and RespectIgnoreDifferences: without the fields that it ignores.
     const quickstart = await readFile(join(projectRoot, 'examples', 'quickstart.yaml'), 'utf8')

@@ -9,8 +9,9 @@ import { join } from 'node:path'
 import test from 'node:test'
 import { parseAllDocuments } from 'yaml'
 import { crd } from '../../../api/crd.ts'
-import { type ApiServer, needsApiServer, startApiServer } from '../../support/apiserver.ts'
+import { needsApiServer, startApiServer } from '../../support/apiserver.ts'
 import { projectRoot } from '../../support/root.ts'
+import type { ApiServer } from '../../support/serveraccess.ts'
 import { everything, type Manifest, monitoringKinds, needsHelm, render } from './chart.ts'
 
 const list = (items: readonly unknown[]) => JSON.stringify({ apiVersion: 'v1', kind: 'List', items })

@@ -5,7 +5,7 @@ import test from 'node:test'
 import { desiredChildren } from '../../../operator/plan/children.ts'
 import { observed, pipelineObject, read } from '../../operator/builder.ts'
 import { at } from '../../operator/cluster.ts'
-import { needsApiServer, startApiServer } from '../../support/apiserver.ts'
+import { needsApiServer, ordinary, startApiServer } from '../../support/apiserver.ts'
 import { eventually } from '../../support/wait.ts'
 import { needsMutatingPolicies } from '../platforms/admission.ts'
 import { isAssigned, openShiftAssigns, openShiftNamespace, openShiftRefuses } from '../platforms/openshift.ts'
@@ -24,7 +24,7 @@ const asPod = (name: string, template: unknown) => ({
 const skip = needsHelm.skip || needsApiServer.skip || needsMutatingPolicies.skip
 
 test('restricted-v2 of OpenShift admits every pod, with default values', { skip }, async (t) => {
-  const server = await startApiServer(t, { controllers: ['serviceaccount-controller'] })
+  const server = await startApiServer(t, { ...ordinary, controllers: ['serviceaccount-controller'] })
   const create = async (object: unknown) =>
     await server.kubectl(['create', '--dry-run=server', '-o', 'json', '-f', '-'], JSON.stringify(object))
   const { code, stderr } = await server.kubectl(

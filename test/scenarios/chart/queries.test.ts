@@ -16,7 +16,7 @@ import { stringify } from 'yaml'
 import { filledGroups } from '../../../build/chart/alerts.ts'
 import { dashboard } from '../../../build/chart/dashboard.ts'
 import { createWorkerMetrics } from '../../../client/metrics.ts'
-import { quickstart, startCluster, startOperator } from '../../operator/cluster.ts'
+import { borrowCluster, quickstart, startOperator } from '../../operator/cluster.ts'
 import { needsApiServer } from '../../support/apiserver.ts'
 import { freePort } from '../../support/port.ts'
 import { startCli, startProcess } from '../../support/process.ts'
@@ -87,7 +87,7 @@ test('a real Prometheus answers every query of the dashboard and evaluates every
   skip,
   timeout: 400_000,
 }, async (t) => {
-  const [server, cluster] = await Promise.all([startRedis(t), startCluster(t)])
+  const [server, cluster] = await Promise.all([startRedis(t), borrowCluster(t)])
   const redis = new Redis(server.port)
   t.after(() => redis.disconnect())
   const resource = await quickstart(name, 'default', { redis: { url: `redis://127.0.0.1:${server.port}/0` } })

@@ -13,7 +13,7 @@ import { kind, validate } from '../../../api/index.ts'
 import { parseScenario } from '../../../scaling/simulate/scenario.ts'
 import { blocksOf } from '../../api/support/printed.ts'
 import { resourceWith } from '../../redis/resource.ts'
-import { needsApiServer, startApiServer } from '../../support/apiserver.ts'
+import { borrowApiServer, needsApiServer } from '../../support/apiserver.ts'
 import { projectRoot } from '../../support/root.ts'
 
 interface Document {
@@ -99,7 +99,7 @@ test('`validate` takes the fragments of a spec that README and docs print', () =
 test('an API server takes the other objects that README and docs print', needsApiServer, async (t) => {
   const printed = sorts.object ?? []
   assert.ok(printed.length > 0, 'none')
-  const server = await startApiServer(t)
+  const server = await borrowApiServer(t)
   assert.equal((await server.kubectl(['create', 'namespace', 'team-a'])).code, 0)
   for (const { place, text, content } of printed) {
     const { namespace } = content['metadata'] as { readonly namespace?: string }
@@ -112,7 +112,7 @@ test('an API server takes the other objects that README and docs print', needsAp
 test('an API server takes the fragments of Pods that README and docs print', needsApiServer, async (t) => {
   const printed = sorts.pod ?? []
   assert.ok(printed.length > 0, 'none')
-  const server = await startApiServer(t)
+  const server = await borrowApiServer(t)
   const take = async (fragment: Readonly<Record<string, unknown>>) => {
     const containers = [{ name: 'c', image: 'i' }]
     const pod = { apiVersion: 'v1', kind: 'Pod', metadata: { name: 'p' }, spec: { containers, ...fragment } }

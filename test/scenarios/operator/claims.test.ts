@@ -5,7 +5,7 @@ import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import * as kinds from '../../../operator/plan/kinds.ts'
 import { keySpace } from '../../../redis/keys.ts'
-import { conditionOf, type Loose, minimalPipeline, startCluster, startOperator } from '../../operator/cluster.ts'
+import { borrowCluster, conditionOf, type Loose, minimalPipeline, startOperator } from '../../operator/cluster.ts'
 import { needsApiServer } from '../../support/apiserver.ts'
 import { startRedis } from '../../support/redis.ts'
 import { eventually } from '../../support/wait.ts'
@@ -16,7 +16,7 @@ test(
   'the younger of two pipelines on one stream is refused by name; when the owner is deleted it takes over',
   needsApiServer,
   async (t) => {
-    const [cluster, redis] = await Promise.all([startCluster(t, { namespaces: ['default', 'stranger'] }), startRedis(t)])
+    const [cluster, redis] = await Promise.all([borrowCluster(t, { namespaces: ['default', 'stranger'] }), startRedis(t)])
     const client = redis.client()
     const keys = keySpace('shared:jobs', 'shared')
     await startOperator(t, cluster)

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import * as kinds from '../../../operator/plan/kinds.ts'
 import { consumerName } from '../../../operator/plan/names.ts'
-import { at, conditionOf, type Loose, minimalPipeline, startCluster, startOperator } from '../../operator/cluster.ts'
+import { at, borrowCluster, conditionOf, type Loose, minimalPipeline, startOperator } from '../../operator/cluster.ts'
 import { startRefusingProxy } from '../../operator/refusingproxy.ts'
 import { needsApiServer } from '../../support/apiserver.ts'
 import { startRedis } from '../../support/redis.ts'
@@ -13,7 +13,7 @@ import { eventually } from '../../support/wait.ts'
 const slow = { timeoutMs: 90_000 }
 
 test('while Secrets cannot be read all goes on by what was last read of them', needsApiServer, async (t) => {
-  const [cluster, redis] = await Promise.all([startCluster(t), startRedis(t)])
+  const [cluster, redis] = await Promise.all([borrowCluster(t), startRedis(t)])
   const proxy = await startRefusingProxy(t, cluster.server)
   const kubeconfig = await proxy.kubeconfig('operator')
   const options = { kubeconfig, networkPolicy: true, retryEveryMs: 2_000 }

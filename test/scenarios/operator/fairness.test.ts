@@ -13,7 +13,7 @@ import * as kinds from '../../../operator/plan/kinds.ts'
 import { nameLabel } from '../../../operator/plan/names.ts'
 import { keySpace } from '../../../redis/keys.ts'
 import { formatIdentity } from '../../../redis/stream/identity.ts'
-import { conditionOf, type Loose, minimalPipeline, startCluster, startOperator } from '../../operator/cluster.ts'
+import { borrowCluster, conditionOf, type Loose, minimalPipeline, startOperator } from '../../operator/cluster.ts'
 import { startRefusingProxy } from '../../operator/refusingproxy.ts'
 import { needsApiServer } from '../../support/apiserver.ts'
 import { startRedis } from '../../support/redis.ts'
@@ -125,7 +125,7 @@ test(
   'hundreds of invented consumers cost few requests and no neighbour anything, and are gone in the end',
   needsApiServer,
   async (t) => {
-    const [cluster, redis] = await Promise.all([startCluster(t, { namespaces: ['default', 'crowd'] }), startRedis(t)])
+    const [cluster, redis] = await Promise.all([borrowCluster(t, { namespaces: ['default', 'crowd'] }), startRedis(t)])
     const proxy = await startRefusingProxy(t, cluster.server)
     const client = redis.client()
     const source = (stream: string) => ({ redis: { url: redis.url }, source: { stream, group: 'g' } })

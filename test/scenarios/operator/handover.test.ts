@@ -7,7 +7,7 @@ import { consumerName } from '../../../operator/plan/names.ts'
 import { keySpace } from '../../../redis/keys.ts'
 import { parseDecisionLog } from '../../../scaling/decisionlog.ts'
 import { parseScalingState } from '../../../scaling/storedstate.ts'
-import { at, minimalPipeline, startCluster, startOperator } from '../../operator/cluster.ts'
+import { at, borrowCluster, minimalPipeline, startOperator } from '../../operator/cluster.ts'
 import { needsApiServer } from '../../support/apiserver.ts'
 import { startRedis } from '../../support/redis.ts'
 import { eventually } from '../../support/wait.ts'
@@ -15,7 +15,7 @@ import { eventually } from '../../support/wait.ts'
 const patience = { timeoutMs: 60_000 }
 
 test('an operator that takes over keeps what the Deployment runs, whatever state it finds', needsApiServer, async (t) => {
-  const [cluster, redis] = await Promise.all([startCluster(t), startRedis(t)])
+  const [cluster, redis] = await Promise.all([borrowCluster(t), startRedis(t)])
   const client = redis.client()
   const { stats } = keySpace('ndvi:jobs', 'ndvi')
   const numbers = async () => {

@@ -9,8 +9,9 @@ import { StreamPipelineError } from '../../../api/errors.ts'
 import { type CredentialSource, loadCredentials } from '../../../operator/kubernetes/credentials.ts'
 import { mergedKubeconfig } from '../../../operator/kubernetes/kubeconfig.ts'
 import { createTransport } from '../../../operator/kubernetes/transport.ts'
-import { type ApiServer, needsApiServer, startApiServer } from '../../support/apiserver.ts'
+import { borrowApiServer, needsApiServer } from '../../support/apiserver.ts'
 import type { Scope } from '../../support/scope.ts'
+import type { ApiServer } from '../../support/serveraccess.ts'
 
 async function folderOf(scope: Scope): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'streampipeline-kubeconfigs-'))
@@ -67,7 +68,7 @@ printf '{"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential",
 `
 
 test('kubeconfigs', needsApiServer, async (suite) => {
-  const server = await startApiServer(suite, { users: { reader: [], writer: [] } })
+  const server = await borrowApiServer(suite)
   const [reader, writer] = await Promise.all(['reader', 'writer'].map(async (name) => (await server.user(name)).token))
   const cluster = { server: server.url, 'certificate-authority-data': server.caData }
 

@@ -6,7 +6,7 @@ import { runWakes } from '../../../bench/trial/wake.ts'
 import * as kinds from '../../../operator/plan/kinds.ts'
 import { consumerName } from '../../../operator/plan/names.ts'
 import { keySpace } from '../../../redis/keys.ts'
-import { at, conditionOf, type Loose, minimalPipeline, startCluster, startOperator } from '../../operator/cluster.ts'
+import { at, borrowCluster, conditionOf, type Loose, minimalPipeline, startOperator } from '../../operator/cluster.ts'
 import { needsApiServer } from '../../support/apiserver.ts'
 import { startRedis } from '../../support/redis.ts'
 import { seed } from '../../support/seed.ts'
@@ -26,7 +26,7 @@ test('a first entry scales at once: a tenth of the trial (npm run trial -- --wak
 })
 
 test('sleeping pipelines, seldom looked at', needsApiServer, async (suite) => {
-  const [cluster, redis] = await Promise.all([startCluster(suite), startRedis(suite)])
+  const [cluster, redis] = await Promise.all([borrowCluster(suite), startRedis(suite)])
   const client = redis.client()
   // So seldom that only a waker can be the reason.
   const operator = await startOperator(suite, cluster, { observeEveryMs: 60_000 })

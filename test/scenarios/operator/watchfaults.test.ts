@@ -2,7 +2,7 @@
 import '../../support/leaks.ts'
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { startCluster } from '../../operator/cluster.ts'
+import { borrowCluster } from '../../operator/cluster.ts'
 import { tryWatchFaults } from '../../operator/watchfaults.ts'
 import { needsApiServer } from '../../support/apiserver.ts'
 import { seed } from '../../support/seed.ts'
@@ -13,7 +13,7 @@ test(
   async (t) => {
     // In the trial each has five seconds; here half of them may meet a moment in which the machine stands still.
     const options = { runs: 16, seed, limitMs: 30_000 }
-    const { failures, misdeeds, medianMs, slowestMs } = await tryWatchFaults(await startCluster(t), options)
+    const { failures, misdeeds, medianMs, slowestMs } = await tryWatchFaults(await borrowCluster(t), options)
     t.diagnostic(`${JSON.stringify(misdeeds)}, ${slowestMs} ms at most`)
     if (failures[0] !== undefined) throw new Error(`seed ${failures[0].seed}`, { cause: failures[0].error })
     assert.ok(medianMs > 0 && medianMs <= 5_000, `${medianMs} ms`)

@@ -3,7 +3,7 @@ import '../../support/leaks.ts'
 import assert from 'node:assert/strict'
 import { networkInterfaces } from 'node:os'
 import { test } from 'node:test'
-import { at, startCluster, startOperator } from '../../operator/cluster.ts'
+import { at, borrowCluster, startCluster, startOperator } from '../../operator/cluster.ts'
 import { needsApiServer } from '../../support/apiserver.ts'
 import { needsHelm, render } from '../chart/chart.ts'
 
@@ -30,7 +30,7 @@ test('the Service has the families that the cluster gives', { skip: needsHelm.sk
 test('an operator that is given a port alone listens on both', {
   skip: needsApiServer.skip || (!hasIpv6 && 'this machine has no IPv6'),
 }, async (t) => {
-  const cluster = await startCluster(t)
+  const cluster = await borrowCluster(t)
   const operator = await startOperator(t, cluster, { health: ':0', metrics: ':0' })
   const { health } = await operator.ports
   for (const host of ['127.0.0.1', '[::1]'])

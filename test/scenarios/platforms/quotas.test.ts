@@ -12,7 +12,8 @@ import { desiredChildren } from '../../../operator/plan/children.ts'
 import { compileConsumerDefaults } from '../../../operator/plan/consumerdefaults.ts'
 import { observed, pipelineObject, read } from '../../operator/builder.ts'
 import { at } from '../../operator/cluster.ts'
-import { type ApiServer, needsControllers, startApiServer } from '../../support/apiserver.ts'
+import { needsControllers, ordinary, startApiServer } from '../../support/apiserver.ts'
+import type { ApiServer } from '../../support/serveraccess.ts'
 import { eventually } from '../../support/wait.ts'
 import { needsHelm, render } from '../chart/chart.ts'
 
@@ -99,6 +100,7 @@ test('quotas', { skip: needsHelm.skip || needsControllers.skip, timeout: 300_000
   const config = join(folder, 'admission.yaml')
   await writeFile(config, JSON.stringify(limitedClasses))
   const server = await startApiServer(suite, {
+    ...ordinary,
     controllers: ['serviceaccount-controller', 'resourcequota-controller'],
     args: [`--admission-control-config-file=${config}`],
   })

@@ -8,7 +8,7 @@ import { parse } from 'yaml'
 import { group, kind, version } from '../../../api/schema/pipeline.ts'
 import { createPipelineMetrics } from '../../../operator/metrics/pipelines.ts'
 import { pipelineObject, seen } from '../../operator/builder.ts'
-import { needsApiServer, startApiServer } from '../../support/apiserver.ts'
+import { borrowApiServer, needsApiServer } from '../../support/apiserver.ts'
 import { projectRoot } from '../../support/root.ts'
 import { eventually } from '../../support/wait.ts'
 
@@ -58,7 +58,9 @@ describe('the examples of others that obey the recommendation', () => {
     needsApiServer,
     async (t) => {
       const definition = join(projectRoot, 'test', 'scaling', 'fixture', 'scaledobjects.yaml')
-      const server = await startApiServer(t, { manifests: [definition] })
+      const server = await borrowApiServer(t)
+      const defined = await server.kubectl(['apply', '--server-side', '-f', definition])
+      assert.equal(defined.code, 0, defined.stderr)
       const established = await server.kubectl([
         'wait',
         '--for=condition=Established',

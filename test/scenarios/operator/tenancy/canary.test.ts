@@ -11,7 +11,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import * as kinds from '../../../../operator/plan/kinds.ts'
-import { conditionOf, consumerImage, minimalPipeline, startCluster } from '../../../operator/cluster.ts'
+import { borrowCluster, conditionOf, consumerImage, minimalPipeline } from '../../../operator/cluster.ts'
 import { needsApiServer } from '../../../support/apiserver.ts'
 import { freePort } from '../../../support/port.ts'
 import { startRedis } from '../../../support/redis.ts'
@@ -96,7 +96,7 @@ async function redisOf(t: TestContext): Promise<Readonly<Record<string, object>>
 
 test('the value of a Secret comes out nowhere', needsApiServer, async (t) => {
   const data = { user: 'a-user', word: canary, escape: `redis://user:${canary}%E0@127.0.0.1:1` }
-  const [cluster, redis] = await Promise.all([startCluster(t), redisOf(t)])
+  const [cluster, redis] = await Promise.all([borrowCluster(t), redisOf(t)])
   await cluster.apply({ apiVersion: 'v1', kind: 'Secret', metadata: { name: 'canary', namespace: 'default' }, stringData: data })
   for (const [name, target] of Object.entries(redis)) await cluster.apply(minimalPipeline(name, 'default', { redis: target }))
   const metrics = await freePort()

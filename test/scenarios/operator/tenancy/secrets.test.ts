@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { createServer, type Socket } from 'node:net'
 import { type TestContext, test } from 'node:test'
 import * as kinds from '../../../../operator/plan/kinds.ts'
-import { conditionOf, minimalPipeline, startCluster, startOperator } from '../../../operator/cluster.ts'
+import { borrowCluster, conditionOf, minimalPipeline, startOperator } from '../../../operator/cluster.ts'
 import { needsApiServer } from '../../../support/apiserver.ts'
 import { freePort } from '../../../support/port.ts'
 import { startRedis } from '../../../support/redis.ts'
@@ -43,7 +43,7 @@ const secretNamed = (name: string, data: Record<string, string>, labels: Record<
 const from = (name: string, key: string) => ({ secretKeyRef: { name, key } })
 
 test('a pipeline gets the Secrets that are for pipelines, and no others', needsApiServer, async (t) => {
-  const [cluster, redis, sink] = await Promise.all([startCluster(t), startRedis(t), peer(t)])
+  const [cluster, redis, sink] = await Promise.all([borrowCluster(t), startRedis(t), peer(t)])
   const limits = { secretLabel: 'streampipeline.dev/for=pipelines', localRedis: 'allow' }
   await cluster.apply(secretNamed('db', { password: 'hunter2-not-readable', url: redis.url }))
   await startOperator(t, cluster, { limits })
@@ -89,7 +89,7 @@ test('a pipeline gets the Secrets that are for pipelines, and no others', needsA
 })
 
 test('a url that only a Secret holds is judged before anything is connected to', needsApiServer, async (t) => {
-  const [cluster, sink] = await Promise.all([startCluster(t), peer(t)])
+  const [cluster, sink] = await Promise.all([borrowCluster(t), peer(t)])
   await cluster.apply(secretNamed('db', { url: sink.url.replace('//', '//user:s3cret@') }))
   await startOperator(t, cluster, { limits: { localRedis: 'refuse', redisHosts: '*.{namespace}.svc,127.0.0.1' } })
   await cluster.apply(minimalPipeline('local', 'default', { redis: { urlFrom: from('db', 'url') } }))
@@ -100,7 +100,7 @@ test('a url that only a Secret holds is judged before anything is connected to',
 })
 
 test('where many teams read status, peers that are no Redis are reported alike', needsApiServer, async (t) => {
-  const cluster = await startCluster(t)
+  const cluster = await borrowCluster(t)
   const banner = await peer(t, (socket) => socket.write('SSH-2.0-OpenSSH_9.9\r\n'))
   const pop = await peer(t, (socket) => socket.write('+OK POP3 ready\r\n'))
   const silent = await peer(t)
