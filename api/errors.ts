@@ -1,6 +1,6 @@
 /**
- * The error catalogue. Every failure that a person can meet has one entry here. The entry has a stable code, a message, the
- * condition reason and the remedy. It also says whether a retry can help. Foreign errors are Redis replies, Kubernetes Status
+ * The one class of errors. Every failure that a person can meet has one entry in the catalogue (errorcatalogue.ts). The entry has a
+ * stable code, a message, the condition reason and the remedy. It also says whether a retry can help. Foreign errors are Redis replies, Kubernetes Status
  * objects and Node's system errors. Each becomes one of these once, at the edge, with `cause` set. All other code branches on
  * `code` and `retryable`, never on text. Codes are never reused once retired.
  *

@@ -21,7 +21,7 @@ export function generated(): ReadonlyMap<string, string> {
     ['crds/streampipelines.yaml', `# ${notice}\n${stringify(crd(), { aliasDuplicateObjects: false, lineWidth: 0 })}`],
     [
       'docs/conditions.md',
-      `<!-- Generated from operator/status/reasons.ts and api/errorcatalogue.ts by \`npm run generate\`; change it there. -->\n${conditions()}`,
+      `<!-- Generated from operator/status/reasons.ts, api/status.ts and api/errorcatalogue.ts by \`npm run generate\`; change it there. Messages: operator/status/conditions/. -->\n${conditions()}`,
     ],
     ['docs/reference.md', `<!-- ${notice} -->\n${reference()}`],
     [

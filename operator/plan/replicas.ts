@@ -1,5 +1,5 @@
 /**
- * The writer of the number. The main manager must not own `spec.replicas`, or it would undo the scaler. But a Deployment created
+ * The number of consumers that the Deployment gets, and the owner of that field. The main manager must not own `spec.replicas`, or it would undo the scaler. But a Deployment created
  * without the field starts one pod even where zero is meant, and the field falls back to one if its only owner drops it. Hence the
  * sequence at creation: the main manager creates with N, the scaler applies N, and the main manager drops the field. After that
  * each applies its own part only.
