@@ -100,7 +100,7 @@ export const listLimits: readonly ListLimit[] = [
 export interface Limits extends Readonly<Partial<Record<LimitName, readonly string[]>>> {
   /** Whether pods must meet the pod security standard `restricted`. */
   readonly restrictedPods: boolean
-  /** Whether Redis may be at the operator's own host, its link, or a metadata service. */
+  /** Whether Redis may be at a loopback or link-local address of the operator, or at a metadata service. */
   readonly localRedis: boolean
   /** A label that each Secret named by a pipeline must carry; undefined: none. */
   readonly secretLabel?: SecretLabel

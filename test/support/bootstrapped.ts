@@ -11,7 +11,7 @@ import { projectRoot } from './root.ts'
 
 export const projectCrd = join(projectRoot, 'crds', 'streampipelines.yaml')
 
-const variable = 'STREAMPIPELINE_BOOTSTRAPPED'
+export const bootstrappedVariable = 'STREAMPIPELINE_BOOTSTRAPPED'
 const parts = ['tls', 'serviceaccounts.key'] as const
 const inUse = new Set<number>()
 
@@ -29,7 +29,7 @@ export const returnNumber = (number: number): void => void inUse.delete(number)
 
 /** What to copy for a server with these manifests, until `returnNumber`; undefined: it starts from nothing. */
 export const takeBootstrapped = (manifests: readonly string[] | undefined): { folder: string; number: number } | undefined => {
-  const folder = process.env[variable]
+  const folder = process.env[bootstrappedVariable]
   if (folder === undefined || manifests?.length !== 1 || manifests[0] !== projectCrd) return undefined
   for (let number = 0; existsSync(numbered(folder, number)); number += 1)
     if (claimNumber(number)) return { folder: numbered(folder, number), number }
@@ -56,5 +56,5 @@ export const keepBootstrapped = async (folder: string, data: string, target: str
 
 /** From now on servers of this process, and of those that it starts, take copies from there. */
 export const offerBootstrapped = (folder: string): void => {
-  process.env[variable] = folder
+  process.env[bootstrappedVariable] = folder
 }

@@ -97,7 +97,7 @@ test('a borrowed API server', needsApiServer, async (suite) => {
   const lent = await pool(suite)
   // Where those that are killed leave their files.
   const folder = await mkdtemp(join(tmpdir(), 'streampipeline-borrowers-'))
-  suite.after(async () => await rm(folder, { recursive: true, force: true }))
+  suite.after(async () => await rm(folder, { recursive: true, force: true, maxRetries: 5 }))
   const startBorrower = (t: Scope) => startProcess(t, ['--input-type=module', '-e', borrower], { env: { TMPDIR: folder } })
 
   await suite.test('shows nothing of the borrower before', async () => {

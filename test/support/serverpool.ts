@@ -80,15 +80,26 @@ const refused = (name: string): [string, PropertyDescriptor] => [
 ]
 
 /** Their effect outlives them: admission reads policies anew each second, and remembers quotas for half a minute. */
-const remembered =
-  /^(?:(?:validating|mutating)(?:admissionpolic|webhook)|(?:resourcequota|limitrange|apiservice|flowschema)s$|priorityl)/
+const remembered: ReadonlySet<string> = new Set([
+  'apiservices',
+  'flowschemas',
+  'limitranges',
+  'mutatingadmissionpolicies',
+  'mutatingadmissionpolicybindings',
+  'mutatingwebhookconfigurations',
+  'prioritylevelconfigurations',
+  'resourcequotas',
+  'validatingadmissionpolicies',
+  'validatingadmissionpolicybindings',
+  'validatingwebhookconfigurations',
+])
 
 /** Resources that the borrower has written, and of which something may remain. */
 const lasting = (requests: readonly AuditedRequest[]): readonly string[] => [
   ...new Set(
     requests
       .filter(({ verb, uri, code }) => code < 300 && !['get', 'list', 'watch'].includes(verb) && !/[?&]dryRun=/.test(uri))
-      .filter(({ resource, user }) => remembered.test(resource) && user !== 'system:apiserver')
+      .filter(({ resource, user }) => remembered.has(resource) && user !== 'system:apiserver')
       .map(({ resource }) => resource),
   ),
 ]
