@@ -8,7 +8,10 @@ export interface Stopping {
   readonly drain: AbortSignal
   /** Aborted by the second. */
   readonly force: AbortSignal
-  /** Stops listening. */
+  /**
+   * The run is over. Signals change nothing any more, but still reach this code: by default they would replace the exit code of a process
+   * that is about to end. The third of all still ends it.
+   */
   release(): void
 }
 
@@ -21,9 +24,11 @@ export function listenForSignals(onSignal: (count: number) => void): Stopping {
   const drain = new AbortController()
   const force = new AbortController()
   let count = 0
+  let isOver = false
   const heard = () => {
     count++
     if (count > 2) process.exit(forcedExit)
+    if (isOver) return
     onSignal(count)
     if (count === 1) drain.abort()
     else force.abort()
@@ -33,7 +38,7 @@ export function listenForSignals(onSignal: (count: number) => void): Stopping {
     drain: drain.signal,
     force: force.signal,
     release() {
-      for (const signal of signals) process.off(signal, heard)
+      isOver = true
     },
   }
 }

@@ -34,7 +34,7 @@ test('checkov fails nothing but what the chart’s README argues', {
   await writeFile(join(folder, 'objects.yaml'), manifests.map((manifest) => stringify(manifest)).join('---\n'))
   await copyFile(join(projectRoot, 'Dockerfile'), join(folder, 'Dockerfile'))
   const args = ['-d', folder, '--framework', 'kubernetes', 'dockerfile', '--compact', '--soft-fail', '-o', 'json']
-  const { stdout, stderr } = await run(t, args, { command: checkov ?? 'checkov', timeoutMs: 280_000 })
+  const { stdout, stderr } = await run(t, args, { command: checkov ?? 'checkov', env: { TMPDIR: folder }, timeoutMs: 280_000 })
   assert.ok(stdout.startsWith('['), stderr.slice(-2_000))
   const reports = JSON.parse(stdout) as readonly Report[]
   const failed = reports.flatMap(({ results }) => results.failed_checks.map(({ check_id: id }) => id))
