@@ -106,16 +106,15 @@ export function createDispatcher<
     if (options.schema !== undefined) await checkAll(options.schema, payloads)
     const prepared = prepareAll(plan, payloads, optionsOf)
     const added = pinned === 'Direct' ? [] : await streamed(plan, prepared)
-    const items = prepared.flatMap(({ item }, index) => (added[index] === undefined ? item() : []))
-    if (items.length === 0) return added.filter((result) => result !== undefined)
-    const outcomes = await addDirectly(await links.forwarder(plan), items, signal())
-    const direct = outcomes.map((outcome, at): DispatchResult => ({ mode: 'Direct', ...outcome, key: items[at]?.hash ?? '' }))
-    let next = 0
-    return prepared.flatMap((_, index) => added[index] ?? direct[next++] ?? [])
+    const rest = prepared.slice(added.length).map(({ item }) => item())
+    if (rest.length === 0) return added
+    const outcomes = await addDirectly(await links.forwarder(plan), rest, signal())
+    const direct = outcomes.map((outcome, at): DispatchResult => ({ mode: 'Direct', ...outcome, key: rest[at]?.hash ?? '' }))
+    return [...added, ...direct]
   }
 
-  /** Undefined: not added, because the mode in Redis was Direct. */
-  async function streamed(plan: Plan, prepared: readonly Prepared[]): Promise<readonly (DispatchResult | undefined)[]> {
+  /** Those that were added before the mode in Redis was Direct. */
+  async function streamed(plan: Plan, prepared: readonly Prepared[]): Promise<readonly DispatchResult[]> {
     const { config, keys } = plan
     const adding = addToStream(
       await links.stream(),
@@ -130,10 +129,9 @@ export function createDispatcher<
     )
     // The server adds the entries meanwhile.
     const hashes = prepared.map(({ hash }) => hash())
-    const ids = await adding
-    return hashes.map((key, index) => {
-      const id = ids[index]
-      return id === undefined ? undefined : { mode: 'Stream', id, jobId: jobId(config.scope, key), key }
+    return (await adding).map((id, index) => {
+      const key = hashes[index] ?? ''
+      return { mode: 'Stream', id, jobId: jobId(config.scope, key), key }
     })
   }
 

@@ -11,10 +11,8 @@ import { dispatchAdd, dispatchOne } from '../redis/scripts/generated.ts'
 import { packEntries } from './entrypacking.ts'
 
 /** Bounds of one script: it holds Redis while it runs. */
-const chunkEntries = 100
+const chunkEntries = 250
 const chunkCharacters = 1_000_000
-/** Redis adds the entries of one script while the client packs those of the next. */
-const mostUnderWay = 8
 
 interface StreamAdd {
   readonly stream: string
@@ -33,51 +31,24 @@ interface StreamEntry {
   readonly hasOptions: boolean
 }
 
-/** Of one script. */
-type Outcome =
-  | { readonly kind: 'Added'; readonly ids: readonly string[] }
-  /** The mode in Redis is Direct. */
-  | { readonly kind: 'NotAdded'; readonly entries: number }
-  | { readonly kind: 'Failed'; readonly error: unknown }
-
 /**
- * Adds entries in order and returns their ids. The mode in Redis may be Direct, or become so in between: entries that were not added have no
- * id, or are missing at the end.
- * Throws OptionsNotTaken and catalogued errors; entries of other chunks may then be in the stream.
+ * Adds entries in order and returns their ids. It returns fewer ids than entries when the mode in Redis became
+ * Direct in between; the rest is not added. Throws OptionsNotTaken and catalogued errors; entries of earlier chunks are then in the stream.
  */
 export async function addToStream(
   connection: RedisConnection,
   add: StreamAdd,
   entries: readonly StreamEntry[],
-): Promise<readonly (string | undefined)[]> {
+): Promise<readonly string[]> {
   const [alone] = entries
   if (alone !== undefined && entries.length === 1 && !alone.hasOptions) return await addOne(connection, add, alone)
-  const sent: Promise<Outcome>[] = []
+  const ids: string[] = []
   for (const chunk of chunksOf(entries)) {
-    const earlier = sent[sent.length - mostUnderWay]
-    if (earlier !== undefined && (await earlier).kind !== 'Added') break
-    sent.push(outcomeOf(addChunk(connection, add, chunk), chunk.length))
+    const added = await addChunk(connection, add, chunk)
+    if (added.length === 0) return ids
+    ids.push(...added)
   }
-  return (await Promise.all(sent)).flatMap((outcome): readonly (string | undefined)[] => {
-    switch (outcome.kind) {
-      case 'Added':
-        return outcome.ids
-      case 'NotAdded':
-        return Array.from({ length: outcome.entries }, () => undefined)
-      case 'Failed':
-        throw outcome.error
-      default:
-        return outcome satisfies never
-    }
-  })
-}
-
-/** Never rejects: a later chunk may fail before an earlier one is awaited. */
-function outcomeOf(added: Promise<readonly string[]>, entries: number): Promise<Outcome> {
-  return added.then(
-    (ids) => (ids.length > 0 ? { kind: 'Added', ids } : { kind: 'NotAdded', entries }),
-    (error: unknown) => ({ kind: 'Failed', error }),
-  )
+  return ids
 }
 
 const modeKeysOf = ({ modeKey }: StreamAdd): readonly string[] => (modeKey === undefined ? [] : [modeKey])

@@ -60,6 +60,7 @@ export type Decoded = Valid | Invalid
 interface Decoder {
   /** @param entry field, value, … */
   decode(entry: Fields): Decoded
+  /** The same, for a producer: without the hash, and with whether the first reading was valid. */
   judge(entry: Fields): Judged | Invalid
   /** Hash of the idempotency key of an entry, whatever the schema says of it; undefined where it has no key. */
   hashOf(entry: Fields): string | undefined

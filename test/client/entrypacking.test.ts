@@ -35,6 +35,30 @@ const mixed = [
   Array.from({ length: 1_000 }, (_, at) => `${at}`),
 ]
 
+const shared = [
+  ['short', 'same', 'long', long, 'empty', '', 'zero', '0', 'own', '1'],
+  ['short', 'same', 'long', long, 'empty', '', 'zero', '0', 'own', '2'],
+  ['short', 'same', 'long', long, 'empty', '', 'zero', '0', 'own', '1'],
+]
+
+for (const [what, entries] of [
+  ['values that all entries share', shared],
+  ['entries that are all the same', Array.from({ length: 3 }, () => shared[0] ?? [])],
+  [
+    'values that only the last entry has otherwise',
+    [...shared, ['short', 'other', 'long', '', 'empty', long, 'zero', '', 'own', '3']],
+  ],
+  ['shared values of two shapes in turn', [...shared, ...mixed.slice(0, 3), ...shared]],
+] as const) {
+  test(what, async () => {
+    const ids = await add(entries)
+    assert.deepEqual(
+      await redis.xrange(stream, '-', '+'),
+      entries.map((flat, at) => [ids[at], flat]),
+    )
+  })
+}
+
 test('entries of many shapes, short and long, in order', async () => {
   const ids = await add(mixed)
   assert.deepEqual(
