@@ -1,5 +1,4 @@
 /** How one property is read in one case: the schemas that its value must satisfy, and whether these allow text. */
-
 import { isRecord } from '../validation/problem.ts'
 import type { Case } from './cases.ts'
 import type { CountedPatterns } from './countedpatterns.ts'

@@ -52,7 +52,7 @@ const promises: readonly AlertRule[] = [
     'StreamPipelinePromiseBurningFast',
     'critical',
     'Many entries are late',
-    `Late entries of ${pipeline} use up the error budget {{ $value | humanize }} times as fast as promised.`,
+    `Late entries of ${pipeline} use up the error budget {{ $value | humanize }} times as fast as the objective allows.`,
     `${burn('%burnFastLong%')} > %fastBurn% and ${burn('%burnFastShort%')} > %fastBurn%`,
     '%soon%',
   ),
@@ -60,7 +60,7 @@ const promises: readonly AlertRule[] = [
     'StreamPipelinePromiseBurningSlowly',
     'warning',
     'Some entries are late, for hours',
-    `Late entries of ${pipeline} use up the error budget {{ $value | humanize }} times as fast as promised.`,
+    `Late entries of ${pipeline} use up the error budget {{ $value | humanize }} times as fast as the objective allows.`,
     `${burn('%burnSlowLong%')} > %slowBurn% and ${burn('%burnSlowShort%')} > %slowBurn%`,
     // A new series has no long past: a few late entries at a start would be all there is.
     '%long%',

@@ -24,7 +24,7 @@
     per job:
     1 SET mark            a refusal leaves a job without a mark; the client withdraws it
     2 HSET job spRequest  a refusal leaves a job without its copy; the client withdraws it
-    3 HSET job spAdded a refusal leaves a job without the note; BullMQ is then asked for the job's state
+    3 HSET job spAdded    a refusal leaves a job without the note; BullMQ is then asked for the job's state
 ]]
 -- @include replies
 -- The adds before it put each job at an end of a list, or into a set.

@@ -46,8 +46,8 @@
   WRITES
     1 forwardJob's (lib/forwardJob.lua)              a refused job leaves nothing behind, and its entry stays pending
     2 XADD deadLetters, per letter                   a refusal leaves that entry pending
-    3 acknowledge's (lib/settled.lua)                a refusal leaves everything pending: the next attempt settles entries that have jobs as duplicates; records are deleted
-                                                     again, if that is not refused as well
+    3 acknowledge's (lib/settled.lua)                a refusal leaves everything pending: the next attempt settles entries that have
+                                                     jobs as duplicates; records are deleted again, if that is not refused as well
 ]]
 -- @include queueState
 -- @include forwardJob

@@ -8,6 +8,7 @@ import { Redis } from 'ioredis'
 import { StreamPipelineError } from '../../api/errors.ts'
 import { startPrivateRedis } from '../../local/redisserver.ts'
 import { startProcess } from '../support/process.ts'
+import { restoreVariable } from '../support/variable.ts'
 import { eventually } from '../support/wait.ts'
 
 test('a private server keeps an append-only file, refuses to evict, and leaves nothing behind', async (t) => {
@@ -83,12 +84,8 @@ async function portsOf(pid: number): Promise<string[]> {
 test('a folder whose path is too long for a socket is refused, with what to set', async (t) => {
   const long = await mkdtemp(join(tmpdir(), 'x'.repeat(90)))
   t.after(() => rm(long, { recursive: true }))
-  const before = process.env['TMPDIR']
+  restoreVariable(t, 'TMPDIR')
   process.env['TMPDIR'] = long
-  t.after(() => {
-    if (before === undefined) delete process.env['TMPDIR']
-    else process.env['TMPDIR'] = before
-  })
   await assert.rejects(startPrivateRedis(), (thrown) => {
     assert.ok(thrown instanceof StreamPipelineError && thrown.code === 'InvalidOption')
     assert.match(thrown.message, /TMPDIR: .*name a shorter folder/)

@@ -97,12 +97,12 @@ function grants(namespaces: readonly string[]): unknown[] {
   return [...made, ...namespaces.flatMap((namespace) => bound('', { name: 'operator', namespace }))]
 }
 
-/** For tests that make objects and run operators. What a test did there, the next one does not see: `borrowApiServer`. */
+/** A cluster on a borrowed API server, for tests that make objects and run operators. The next borrower sees none of these objects. */
 export async function borrowCluster(scope: Scope, { namespaces = ['default'] }: ClusterOptions = {}): Promise<Cluster> {
   return await prepared(scope, await borrowApiServer(scope), namespaces)
 }
 
-/** For tests that need controllers or arguments, or that end or pause the server: `startApiServer`. */
+/** A cluster on a server of its own, for tests that need controllers or arguments, or that end or pause the server. */
 export async function startCluster(scope: Scope, options: OwnClusterOptions = {}): Promise<OwnCluster> {
   const { controllers = false, args = [], namespaces = ['default'] } = options
   const server = await startApiServer(scope, { ...ordinary, controllers, args })

@@ -1,6 +1,6 @@
 /**
- * What an API server holds and serves before a test uses it, and the return to it. The keys of etcd are put back behind the server's back.
- * Then the server must have noticed, since it decides by caches: the objects that lists come from, the rights, and the kinds.
+ * The baseline of an API server is its state before a test uses it. A return to the baseline writes the former keys into etcd directly, past
+ * the server. The server decides by its caches. So the return ends only when the caches of objects, rights and kinds have the new keys.
  */
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'

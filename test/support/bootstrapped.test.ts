@@ -14,15 +14,12 @@ import {
   returnNumber,
   takeBootstrapped,
 } from './bootstrapped.ts'
+import { restoreVariable } from './variable.ts'
 
 test('a number is taken once until it is returned, by a copy or by a borrowed server', async (t) => {
   const folder = await mkdtemp(join(tmpdir(), 'streampipeline-bootstrapped-'))
-  const before = process.env[bootstrappedVariable]
-  t.after(async () => {
-    if (before === undefined) delete process.env[bootstrappedVariable]
-    else process.env[bootstrappedVariable] = before
-    await rm(folder, { recursive: true })
-  })
+  restoreVariable(t, bootstrappedVariable)
+  t.after(async () => await rm(folder, { recursive: true }))
   offerBootstrapped(folder)
   for (const number of [0, 1, 2]) await mkdir(numbered(folder, number))
   const take = () => takeBootstrapped([projectCrd])?.number

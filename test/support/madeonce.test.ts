@@ -7,17 +7,14 @@ import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { madeOnce, sharedVariable } from './madeonce.ts'
+import { restoreVariable } from './variable.ts'
 
 /** The folder of a run, in place of that of the present one. */
 async function sharedFolder(t: TestContext): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), 'streampipeline-shared-'))
-  const before = process.env[sharedVariable]
+  restoreVariable(t, sharedVariable)
   process.env[sharedVariable] = join(folder, 'shared')
-  t.after(async () => {
-    if (before === undefined) delete process.env[sharedVariable]
-    else process.env[sharedVariable] = before
-    await rm(folder, { recursive: true })
-  })
+  t.after(async () => await rm(folder, { recursive: true }))
 }
 
 test('the first makes it, and the others wait until it is whole', async (t) => {

@@ -12,6 +12,7 @@ import { projectRoot } from './root.ts'
 import type { Scope } from './scope.ts'
 import type { ApiServer } from './serveraccess.ts'
 import { describeServer, poolVariable } from './serverpool.ts'
+import { restoreVariable } from './variable.ts'
 import { eventually } from './wait.ts'
 
 const list = (items: readonly object[]): string => JSON.stringify({ apiVersion: 'v1', kind: 'List', items })
@@ -28,7 +29,7 @@ const pipeline = {
   },
 }
 
-/** What an earlier borrower may have done: objects in old and new namespaces, rights, an Event, a kind, and changes of what was there. */
+/** Deeds of an earlier borrower. It makes objects in old and new namespaces, rights, an Event and a kind, and it changes existing objects. */
 const doings = list([
   { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'farm' } },
   { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'default', labels: { marked: 'yes' } } },
@@ -66,12 +67,8 @@ async function done(server: ApiServer, args: readonly string[], input = ''): Pro
 /** The pool's only server, in place of those of `npm test`. */
 async function pool(t: TestContext): Promise<ApiServer> {
   const folder = await mkdtemp(join(tmpdir(), 'streampipeline-pool-'))
-  const before = process.env[poolVariable]
-  t.after(async () => {
-    if (before === undefined) delete process.env[poolVariable]
-    else process.env[poolVariable] = before
-    await rm(folder, { recursive: true })
-  })
+  restoreVariable(t, poolVariable)
+  t.after(async () => await rm(folder, { recursive: true }))
   const server = await startApiServer(t, ordinary)
   // No server of this process has that number.
   await describeServer(folder, 99, server.place)

@@ -15,7 +15,8 @@
   forwarding.decide(index) decides, in the order of the numbers, of which some may be left out. It finds one of
     'duplicate'   a mark, or another item of this script, stands for the key
     'existing'    a job stands for it, finished within the window or still in one of the queue's lists; the mark is written again for
-                  the rest of the window (a second at least), counted from the job's finish. For an unfinished job it counts from when the job was made.
+                  the rest of the window (a second at least), counted from the job's finish. For an unfinished job it counts from when the
+                  job was made.
                   Lists of up to a thousand jobs are searched. The search of longer ones would hold Redis, so the job's own note
                   decides (spAdded). The script that put the job into a list wrote the note. BullMQ moves the job out of that list
                   in one step, or deletes it. Only a job without that note, of an earlier release, is searched there as well, and
