@@ -37,6 +37,7 @@ const say = (line: string): void => void process.stdout.write(`${line}\n`)
 const variable = 'STREAMPIPELINE_TEST_RUN'
 const mark = randomUUID()
 const packed = 'package'
+const dependencies = 'dependencies'
 const servers = 'servers'
 const shared = 'shared'
 
@@ -119,17 +120,24 @@ async function startServersOnce(): Promise<void> {
 }
 
 /**
- * Tests start the command line some five hundred times. As a bundle, as in the package and the images, it needs two thirds of the processor
- * time of a start from the sources.
+ * Tests start the command line some four hundred times. As a bundle, as in the package and the images, it needs two thirds of the processor
+ * time of a start from the sources. The tests' own processes get bundles of the dependencies with many modules.
  */
 async function bundleOnce(): Promise<void> {
-  const [{ bundleCommandLine }, { stop }] = await Promise.all([import('../build/package/bundles.ts'), import('esbuild')])
+  const [{ bundleCommandLine }, { bundleDependencies }, { bundlesVariable }, { stop }] = await Promise.all([
+    import('../build/package/bundles.ts'),
+    import('./support/dependencybundles.ts'),
+    import('./support/dependencyhooks.ts'),
+    import('esbuild'),
+  ])
   const folder = join(temporary, packed)
   try {
-    await bundleCommandLine(join(folder, 'dist'))
+    if (startsPrograms(selected())) await bundleCommandLine(join(folder, 'dist'))
+    process.env[bundlesVariable] = JSON.stringify(await bundleDependencies(join(temporary, dependencies)))
   } finally {
     await stop()
   }
+  if (!startsPrograms(selected())) return
   for (const name of ['package.json', 'examples']) symlinkSync(join(projectRoot, name), join(folder, name))
   process.env.STREAMPIPELINE_COMMAND_LINE = join(folder, 'dist', 'cli', 'main.mjs')
 }
@@ -145,7 +153,7 @@ const tools: Step = {
     process.env.REDIS_SERVER ||= await provideRedisServer(thisSystem(say))
     say(`Redis: ${process.env.REDIS_SERVER}`)
     process.env.STREAMPIPELINE_SEED = String(seed)
-    if (startsPrograms(selected())) await bundleOnce()
+    await bundleOnce()
     toolsAreThere = true
     say(`Seed: ${seed} (STREAMPIPELINE_SEED=${seed} npm test repeats this run's choices)`)
     return { failure: undefined }
@@ -176,7 +184,7 @@ const nothingLeft: Step = {
     endProcesses(processes)
     // npm and the compiler let Node keep compiled code there.
     const files = readdirSync(temporary).filter(
-      (file) => file !== 'node-compile-cache' && ![packed, servers, shared].includes(file),
+      (file) => file !== 'node-compile-cache' && ![packed, dependencies, servers, shared].includes(file),
     )
     const problems = [
       ...processes.map(({ pid, command: line }) => `process ${pid} still ran: ${line}`),

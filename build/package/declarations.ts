@@ -14,7 +14,7 @@ const known = new Set(['bullmq', 'ioredis', 'prom-client'])
 const inferred = /^export type (\w+) = z\.(?:input|output|infer)<typeof \w+>;$/gm
 const imported = /(?:\bfrom|\bimport\()\s*["']([^"']+)["']/g
 
-/** Throws where the compiler reports an error, or a declaration names a package that an application lacks. */
+/** Throws where the compiler cannot write a declaration, or a declaration names a package that an application lacks. */
 export function writeDeclarations(output: string, entries: readonly string[]): void {
   const cache = join(root, '.cache')
   mkdirSync(cache, { recursive: true })
@@ -53,6 +53,8 @@ function compile(folder: string, sources: readonly string[]): void {
     compilerOptions: {
       declaration: true,
       emitDeclarationOnly: true,
+      // `npm run types` checks. Without it this takes a quarter of the time, and each `npm ci` waits for it.
+      noCheck: true,
       noErrorTruncation: true,
       rootDir: root,
       outDir: join(folder, 'out'),

@@ -1,5 +1,5 @@
 /** Every command, in the order of the help. */
-import type { Command } from 'commander'
+import type { RegisterCommand } from '../program.ts'
 import { registerConsume } from './consume.ts'
 import { registerCrd } from './crd.ts'
 import { registerDead } from './dead.ts'
@@ -10,7 +10,7 @@ import { registerTypes } from './types.ts'
 import { registerUp } from './up.ts'
 import { registerValidate } from './validate.ts'
 
-export const commands: readonly ((program: Command) => void)[] = [
+export const commands: readonly RegisterCommand[] = [
   ...[
     registerValidate,
     registerUp,

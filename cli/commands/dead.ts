@@ -6,6 +6,7 @@ import { printable, printableJson, printableLines } from '../../api/printable.ts
 import type { Records } from '../../redis/deadletters/records.ts'
 import type { DeadLetters, ReplayOutcome } from '../../redis/deadletters/replay.ts'
 import { type DeadLetter, type DeadLetterReason, deadLetterReasons } from '../../redis/record.ts'
+import type { Terminal } from '../terminal.ts'
 
 interface DeadFlags {
   readonly file: string
@@ -28,14 +29,15 @@ function count(text: string): number {
   return given
 }
 
-export function registerDead(program: Command): void {
+export function registerDead(program: Command, terminal: Terminal): void {
+  const output = outputOn(terminal)
   const dead = program.command('dead').description('list, show, replay and purge the dead letters of a pipeline')
   common(dead.command('list').description('print one line for each dead letter, oldest first'))
     .addOption(reasonOption())
     .option('--limit <count>', 'largest number of dead letters to print', count, 100)
-    .action(async (flags: DeadFlags) => await withRecords(flags, async (letters) => await list(letters, flags)))
+    .action(async (flags: DeadFlags) => await withRecords(flags, async (letters) => await list(letters, flags, output)))
   common(dead.command('show').description('print one dead letter with its payload').argument('<id>')).action(
-    async (id: string, flags: DeadFlags) => await withRecords(flags, async (letters) => await show(letters, id)),
+    async (id: string, flags: DeadFlags) => await withRecords(flags, async (letters) => await show(letters, id, output)),
   )
   selection(
     dead
@@ -45,10 +47,11 @@ export function registerDead(program: Command): void {
     .option('--altered', 'also replay failed jobs whose data a worker changed; the payload may differ from the request')
     .action(
       async (ids: string[], flags: DeadFlags) =>
-        await withDeadLetters(flags, async (letters) => await replay(letters, ids, flags)),
+        await withDeadLetters(flags, async (letters) => await replay(letters, ids, flags, output)),
     )
   selection(dead.command('purge').description('delete dead letters for good')).action(
-    async (ids: string[], flags: DeadFlags) => await withRecords(flags, async (letters) => await purge(letters, ids, flags)),
+    async (ids: string[], flags: DeadFlags) =>
+      await withRecords(flags, async (letters) => await purge(letters, ids, flags, output)),
   )
 }
 
@@ -100,11 +103,11 @@ async function withDeadLetters(flags: DeadFlags, work: (letters: DeadLetters) =>
   })
 }
 
-async function list(letters: Records, flags: DeadFlags): Promise<void> {
+async function list(letters: Records, flags: DeadFlags, { print, printJson, remark }: Output): Promise<void> {
   const records: DeadLetter[] = []
   for await (const record of letters.list(filterOf(flags))) {
     if (records.length === flags.limit) {
-      process.stderr.write(`these are the oldest ${flags.limit}; --limit COUNT shows more\n`)
+      remark(`these are the oldest ${flags.limit}; --limit COUNT shows more`)
       break
     }
     records.push(record)
@@ -121,13 +124,18 @@ async function list(letters: Records, flags: DeadFlags): Promise<void> {
   }
 }
 
-async function show(letters: Records, id: string): Promise<void> {
+async function show(letters: Records, id: string, { printJson }: Output): Promise<void> {
   const record = await letters.show(id)
   if (record === undefined) throw failure('InvalidOption', { option: 'ID', detail: `there is no dead letter ${id}` })
   printJson(plain(record), 2)
 }
 
-async function replay(letters: DeadLetters, ids: readonly string[], flags: DeadFlags): Promise<void> {
+async function replay(
+  letters: DeadLetters,
+  ids: readonly string[],
+  flags: DeadFlags,
+  { print, printJson }: Output,
+): Promise<void> {
   const outcomes: ({ readonly record: string } & (ReplayOutcome | { readonly kind: 'would be replayed' }))[] = []
   for (const record of await selected(letters, ids, flags)) {
     const outcome = flags.dryRun
@@ -140,7 +148,7 @@ async function replay(letters: DeadLetters, ids: readonly string[], flags: DeadF
   else if (outcomes.length === 0) print('no dead letters')
 }
 
-async function purge(letters: Records, ids: readonly string[], flags: DeadFlags): Promise<void> {
+async function purge(letters: Records, ids: readonly string[], flags: DeadFlags, { print, printJson }: Output): Promise<void> {
   const records = await selected(letters, ids, flags)
   let purged = 0
   for (let at = 0; at < records.length && !flags.dryRun; at += purgedAtOnce) {
@@ -223,11 +231,14 @@ function row(id: string, reason: string, tries: string, redrives: string, age: s
   return `${id.padEnd(21)} ${reason.padEnd(16)} ${tries.padStart(5)} ${redrives.padStart(8)} ${age.padStart(7)}  ${printable(inOneLine(error), mostError)}`
 }
 
-function print(text: string): void {
-  process.stdout.write(`${printableLines(text)}\n`)
+function outputOn({ out, err }: Terminal) {
+  return {
+    print: (text: string) => out(`${printableLines(text)}\n`),
+    /** Escapes are JSON's own, so that a reader gets the same values. */
+    printJson: (value: unknown, indent?: number) => out(`${printableJson(JSON.stringify(value, undefined, indent))}\n`),
+    /** For the reader, and not part of the result. */
+    remark: (text: string) => err(`${text}\n`),
+  }
 }
 
-/** Escapes are JSON's own, so that a reader gets the same values. */
-function printJson(value: unknown, indent?: number): void {
-  process.stdout.write(`${printableJson(JSON.stringify(value, undefined, indent))}\n`)
-}
+type Output = ReturnType<typeof outputOn>

@@ -2,6 +2,7 @@ import type { Command } from 'commander'
 import { InvalidArgumentError, Option } from 'commander'
 import { printableJson, printableLines } from '../../api/printable.ts'
 import type { SimulateOptions } from '../../scaling/simulate/run.ts'
+import type { Terminal } from '../terminal.ts'
 
 const mostSeeds = 10_000
 
@@ -16,7 +17,7 @@ function seeds(text: string): number {
 const printed = (format: SimulateOptions['output'], text: string) =>
   format === 'json' ? printableJson(text) : printableLines(text)
 
-export function registerSimulate(program: Command): void {
+export function registerSimulate(program: Command, terminal: Terminal): void {
   program
     .command('simulate')
     .description(
@@ -33,6 +34,6 @@ export function registerSimulate(program: Command): void {
     .addOption(new Option('-o, --output <format>', 'output format').choices(['table', 'json', 'markdown']).default('table'))
     .action(async (options: SimulateOptions) => {
       const { runSimulate } = await import('../../scaling/simulate/run.ts')
-      process.exitCode = await runSimulate(options, (text) => process.stdout.write(`${printed(options.output, text)}\n`))
+      terminal.endWith(await runSimulate(options, (text) => terminal.out(`${printed(options.output, text)}\n`)))
     })
 }

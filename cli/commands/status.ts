@@ -3,6 +3,7 @@ import { type Command, InvalidArgumentError, Option } from 'commander'
 import { failure } from '../../api/errors.ts'
 import { printable, printableJson, printableLines } from '../../api/printable.ts'
 import type { RequestStatus } from '../../redis/status/summary.ts'
+import type { Terminal } from '../terminal.ts'
 
 interface StatusFlags {
   readonly file: string
@@ -18,7 +19,7 @@ function scanCount(text: string): number {
   return given
 }
 
-export function registerStatus(program: Command): void {
+export function registerStatus(program: Command, terminal: Terminal): void {
   program
     .command('status')
     .description('show one request: its entry, job, result or dead letter')
@@ -38,8 +39,8 @@ export function registerStatus(program: Command): void {
     .addOption(new Option('-o, --output <format>', 'output format').choices(['text', 'json']).default('text'))
     .action(async (request: string[], flags: StatusFlags) => {
       const status = await find(request, flags)
-      if (flags.output === 'json') process.stdout.write(`${printableJson(JSON.stringify(status, undefined, 2))}\n`)
-      else process.stdout.write(`${printableLines(textOf(status))}\n`)
+      if (flags.output === 'json') terminal.out(`${printableJson(JSON.stringify(status, undefined, 2))}\n`)
+      else terminal.out(`${printableLines(textOf(status))}\n`)
     })
 }
 

@@ -2,6 +2,7 @@
 import { writeFile } from 'node:fs/promises'
 import type { Command } from 'commander'
 import { failure } from '../../api/errors.ts'
+import type { Terminal } from '../terminal.ts'
 
 interface TypesFlags {
   readonly file: string
@@ -9,7 +10,7 @@ interface TypesFlags {
   readonly out?: string
 }
 
-export function registerTypes(program: Command): void {
+export function registerTypes(program: Command, terminal: Terminal): void {
   program
     .command('types')
     .description("print the TypeScript type of a pipeline's payloads, from its schema")
@@ -23,7 +24,7 @@ export function registerTypes(program: Command): void {
       ])
       const { name, payload } = await choosePipeline(flags)
       const text = payloadTypes(name, payload.schema)
-      if (flags.out === undefined) process.stdout.write(text)
+      if (flags.out === undefined) terminal.out(text)
       else await write(flags.out, text)
     })
 }

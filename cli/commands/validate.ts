@@ -2,11 +2,11 @@ import type { Command } from 'commander'
 import { Option } from 'commander'
 import { exitCodes } from '../../api/exitcodes.ts'
 import { mostMessage, printable, printableJson } from '../../api/printable.ts'
-
-const print = (line: string) => process.stdout.write(`${printable(line, mostMessage)}\n`)
+import type { Terminal } from '../terminal.ts'
 
 /** Exit codes: 0 every resource is valid (warnings change nothing), 1 at least one is not, 64 the file cannot be read. */
-export function registerValidate(program: Command): void {
+export function registerValidate(program: Command, terminal: Terminal): void {
+  const print = (line: string) => terminal.out(`${printable(line, mostMessage)}\n`)
   program
     .command('validate')
     .description('check StreamPipelines offline, as the API server would')
@@ -16,7 +16,7 @@ export function registerValidate(program: Command): void {
       const { validateFile } = await import('../../api/files.ts')
       const reports = await Promise.all(files.map(validateFile))
       const valid = reports.every(({ problems }) => problems.length === 0)
-      if (output === 'json') process.stdout.write(`${printableJson(JSON.stringify({ valid, files: reports }, undefined, 2))}\n`)
+      if (output === 'json') terminal.out(`${printableJson(JSON.stringify({ valid, files: reports }, undefined, 2))}\n`)
       else {
         for (const { file, resources, problems, remarks } of reports) {
           for (const problem of problems) print(problem)
@@ -28,6 +28,6 @@ export function registerValidate(program: Command): void {
           for (const remark of remarks) print(`warning: ${remark}`)
         }
       }
-      process.exitCode = valid ? exitCodes.done : exitCodes.invalid
+      terminal.endWith(valid ? exitCodes.done : exitCodes.invalid)
     })
 }

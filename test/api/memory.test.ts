@@ -9,7 +9,7 @@ import { compilePipeline } from '../../api/compile.ts'
 import { imageHeapBytes, memoryNeed } from '../../api/memory.ts'
 import { parsePipeline } from '../../api/validate.ts'
 import { v8Flags } from '../../build/v8flags.ts'
-import { runCli } from '../support/process.ts'
+import { runHere } from '../support/commandline.ts'
 import { type Json, resourceOf } from './table/resource.ts'
 
 const mebi = 2 ** 20
@@ -68,13 +68,13 @@ for (const [what, spec, says] of warnings) {
     t.after(() => rm(folder, { recursive: true }))
     const file = join(folder, 'pipeline.yaml')
     await writeFile(file, JSON.stringify(resourceOf({ name: what, spec })))
-    const { code, stdout } = await runCli(t, ['validate', file])
+    const { code, stdout } = await runHere(['validate', file])
     assert.equal(code, 0)
     const [verdict = '', ...reported] = stdout.trimEnd().split('\n')
     assert.match(verdict, /: default\/ndvi is valid; a consumer of it needs up to \d+Mi of memory: 128Mi, and 8 times/)
     assert.equal(reported.length, says.length, stdout)
     for (const [index, line] of reported.toSorted().entries()) assert.match(line, says[index] ?? /never/)
-    const json = JSON.parse((await runCli(t, ['validate', '-o', 'json', file])).stdout)
+    const json = JSON.parse((await runHere(['validate', '-o', 'json', file])).stdout)
     assert.equal(json.files[0].remarks.length, says.length)
     assert.match(json.files[0].resources[0].memory, /^up to \d+Mi/)
   })
@@ -111,10 +111,10 @@ for (const [what, spec, says] of copies) {
     t.after(() => rm(folder, { recursive: true }))
     const file = join(folder, 'pipeline.yaml')
     await writeFile(file, JSON.stringify(resourceOf({ name: what, spec })))
-    const { code, stdout } = await runCli(t, ['validate', file])
+    const { code, stdout } = await runHere(['validate', file])
     assert.equal(code, 0)
     const reported = stdout.split('\n').find((line) => line.includes('copies of requests'))
-    const json = JSON.parse((await runCli(t, ['validate', '-o', 'json', file])).stdout)
+    const json = JSON.parse((await runHere(['validate', '-o', 'json', file])).stdout)
     const phrase = json.files[0].resources[0].queueMemory
     if (says === undefined) assert.deepEqual([reported, phrase], [undefined, undefined])
     else {

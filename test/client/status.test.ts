@@ -8,7 +8,7 @@ import { after, test } from 'node:test'
 import { StreamPipelineError } from '../../api/errors.ts'
 import { createDispatcher } from '../../client/dispatcher.ts'
 import { createWorker } from '../../client/worker.ts'
-import { runCli } from '../support/process.ts'
+import { runHere } from '../support/commandline.ts'
 import { startRedis } from '../support/redis.ts'
 import { eventually } from '../support/wait.ts'
 import { type NdviRequest, ndviPipeline, ndviRequest, startConsumer } from './ndvi.ts'
@@ -25,7 +25,7 @@ test('a request is found by its result, ids and keys, from the stream to the res
   t.after(() => rm(folder, { recursive: true }))
   const file = join(folder, 'pipeline.yaml')
   await writeFile(file, JSON.stringify(pipeline))
-  const cli = async (...args: string[]) => await runCli(t, ['status', '-f', file, ...args])
+  const cli = async (...args: string[]) => await runHere(['status', '-f', file, ...args])
 
   const request = ndviRequest(7)
   const result = await dispatcher.dispatch(request)

@@ -13,7 +13,7 @@ import { decide } from '../../scaling/decide.ts'
 import { parseDecisionLog } from '../../scaling/decisionlog.ts'
 import { scalingPolicy } from '../../scaling/policy.ts'
 import { needsApiServer } from '../support/apiserver.ts'
-import { runCli } from '../support/process.ts'
+import { runHere } from '../support/commandline.ts'
 import { startRedis } from '../support/redis.ts'
 import { eventually } from '../support/wait.ts'
 import { pipelineObject, read, sample } from './builder.ts'
@@ -90,7 +90,7 @@ test(
       other,
       JSON.stringify(minimalPipeline('late', 'default', { redis: { url: redis.url }, scaling: { ...scaling, maxReplicas: 1 } })),
     )
-    const simulate = async (...args: string[]) => await runCli(t, ['simulate', '--replay', log, ...args])
+    const simulate = async (...args: string[]) => await runHere(['simulate', '--replay', log, ...args])
 
     const several = await simulate()
     assert.equal(several.code, 64, several.stderr)

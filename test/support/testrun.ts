@@ -3,7 +3,7 @@
  * last.
  */
 import { availableParallelism } from 'node:os'
-import { relative, resolve } from 'node:path'
+import { join, relative, resolve } from 'node:path'
 import { Transform } from 'node:stream'
 import { finished } from 'node:stream/promises'
 import { run } from 'node:test'
@@ -74,7 +74,7 @@ export const runTests = async (
     concurrency: Math.max(2, availableParallelism()) + 3,
     timeout: fileTimeoutMs,
     // A file's start makes much that lives for a moment. With V8's first semi-space of 1 MiB a tenth of its time is collections.
-    execArgv: ['--min-semi-space-size=16'],
+    execArgv: ['--min-semi-space-size=16', '--import', join(projectRoot, 'test', 'support', 'dependencyhooks.ts')],
     ...(namePatterns.length > 0 ? { testNamePatterns: [...namePatterns] } : {}),
   })
   const kept = new Transform({

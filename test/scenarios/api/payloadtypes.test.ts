@@ -1,11 +1,12 @@
 /** `streampipeline types`: what it writes is TypeScript, and takes and refuses what the schema does, as far as a type can. */
+import { runHere } from '../../support/commandline.ts'
 import '../../support/leaks.ts'
 import assert from 'node:assert/strict'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
-import { run, runCli } from '../../support/process.ts'
+import { run } from '../../support/process.ts'
 import { projectRoot } from '../../support/root.ts'
 
 const schema = {
@@ -86,7 +87,7 @@ async function folderWith(t: TestContext, payload: object) {
 test('the compiler takes what it writes, and it separates valid payloads from others', async (t) => {
   const folder = await folderWith(t, { encoding: 'Json', field: 'payload', schema })
   const out = join(folder, 'ndvi.d.ts')
-  const { code, stderr } = await runCli(t, ['types', '-f', join(folder, 'pipeline.yaml'), '--out', out])
+  const { code, stderr } = await runHere(['types', '-f', join(folder, 'pipeline.yaml'), '--out', out])
   assert.equal(code, 0, stderr)
   assert.match(await readFile(out, 'utf8'), /Number of the farm\. \*\/\n {2}readonly farm: number/)
   await writeFile(join(folder, 'use.ts'), use)
@@ -103,11 +104,8 @@ test('the compiler takes what it writes, and it separates valid payloads from ot
 test('without a schema a payload is any object; a place that cannot be written is named', async (t) => {
   const folder = await folderWith(t, {})
   const file = join(folder, 'pipeline.yaml')
-  assert.match(
-    (await runCli(t, ['types', '-f', file])).stdout,
-    /export type NdviJobsPayload = Readonly<Record<string, unknown>>\n/,
-  )
-  const { code, stderr } = await runCli(t, ['types', '-f', file, '--out', join(folder, 'no', 'where.d.ts')])
+  assert.match((await runHere(['types', '-f', file])).stdout, /export type NdviJobsPayload = Readonly<Record<string, unknown>>\n/)
+  const { code, stderr } = await runHere(['types', '-f', file, '--out', join(folder, 'no', 'where.d.ts')])
   assert.notEqual(code, 0)
   assert.match(stderr, /--out: ENOENT/)
 })

@@ -12,7 +12,7 @@ import { compilePayloadSchema, validate } from '../../../api/index.ts'
 import { createCodec } from '../../../redis/payload/codec.ts'
 import { foreign, suite } from '../../api/suite.ts'
 import { payloadWith, resourceWith } from '../../redis/resource.ts'
-import { runCli } from '../../support/process.ts'
+import { runHere } from '../../support/commandline.ts'
 
 const local = suite.filter(({ name }) => !foreign.has(name))
 const payloadOf = (schema: object) => ({ encoding: 'Json', field: 'p', schema })
@@ -85,7 +85,7 @@ test('`streampipeline validate`: schemas refused 0', async (t) => {
   const file = join(folder, 'suite.json')
   const items = local.map(({ schema }) => resourceWith({ payload: payloadOf(schema) }))
   await writeFile(file, JSON.stringify({ apiVersion: 'v1', kind: 'List', items }))
-  const { stdout } = await runCli(t, ['validate', file])
+  const { stdout } = await runHere(['validate', file])
   const valid = stdout.split('\n').filter((line) => line.includes(' is valid; ')).length
   t.diagnostic(`accepted by the command: ${valid} of ${local.length}`)
   assert.equal(valid, local.length)

@@ -11,6 +11,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { Command, CommanderError } from 'commander'
 import { commands as registered } from '../../../cli/commands/all.ts'
+import { processTerminal } from '../../../cli/terminal.ts'
 import { blocksOf, type Printed, spans } from '../../api/support/printed.ts'
 import { commandsOf } from '../../api/support/shell.ts'
 import { projectRoot } from '../../support/root.ts'
@@ -34,7 +35,7 @@ function ownArguments(words: readonly string[]): readonly string[] | undefined |
 /** Why the command line refuses the words; undefined when it does not. Nothing runs. */
 async function refusal(words: readonly string[]): Promise<CommanderError | undefined> {
   const program = new Command('streampipeline')
-  for (const register of registered) register(program)
+  for (const register of registered) register(program, processTerminal)
   const quiet = (command: Command) => {
     command.exitOverride().configureOutput({ writeErr: () => undefined, writeOut: () => undefined })
     if (command.commands.length === 0) command.action(() => undefined)

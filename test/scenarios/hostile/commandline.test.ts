@@ -1,4 +1,5 @@
 /** Hostile text through the command line: on a terminal, in a CI log, as JSON, and in commands that it prints to paste. */
+import { runHere } from '../../support/commandline.ts'
 import '../../support/leaks.ts'
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
@@ -60,7 +61,7 @@ test('dead letters with hostile text in every field, and spoilt ones, are listed
     await add([text(), text()]),
     await add(['payload', Buffer.from([0xc1])]),
   ]
-  const dead = async (command: string, ...args: string[]) => await runCli(t, ['dead', command, '-f', file, ...args])
+  const dead = async (command: string, ...args: string[]) => await runHere(['dead', command, '-f', file, ...args])
   const listed = await dead('list')
   assert.equal(listed.code, 0, listed.stderr)
   judged(listed)

@@ -17,8 +17,8 @@ import { createRecords } from '../../../redis/deadletters/records.ts'
 import { streamPlace } from '../../../redis/placement.ts'
 import { settleEntries } from '../../../redis/stream/settlement.ts'
 import { resourceWith, type SpecChanges } from '../../redis/resource.ts'
+import { runHere } from '../../support/commandline.ts'
 import { freePort } from '../../support/port.ts'
-import { runCli } from '../../support/process.ts'
 import { startRedis } from '../../support/redis.ts'
 import { eventually } from '../../support/wait.ts'
 
@@ -43,7 +43,7 @@ async function setUp(t: TestContext, reasons: readonly string[], changes: SpecCh
   t.after(async () => await rm(folder, { recursive: true }))
   const file = join(folder, 'pipeline.yaml')
   await writeFile(file, stringify(resource))
-  const dead = async (command: string, ...args: string[]) => await runCli(t, ['dead', command, '-f', file, ...args])
+  const dead = async (command: string, ...args: string[]) => await runHere(['dead', command, '-f', file, ...args])
   return { redis, place, dead, file, port: server.port, kept: async () => await redis.xlen(place.deadLetters) }
 }
 

@@ -10,7 +10,7 @@ import { bytesPerMark } from '../../../bench/redis/marks.ts'
 import { families } from '../../../operator/metrics/families.ts'
 import { resourceOf } from '../../api/table/resource.ts'
 import { pipelineWith } from '../../redis/resource.ts'
-import { runCli } from '../../support/process.ts'
+import { runHere } from '../../support/commandline.ts'
 
 test('a mark on a real server takes what is said, within a tenth', async (t) => {
   const bytes = await bytesPerMark(30_000)
@@ -35,13 +35,13 @@ test('validate says what marks cost for the window of the resource', async (t) =
   t.after(() => rm(folder, { recursive: true }))
   const file = join(folder, 'pipeline.yaml')
   await writeFile(file, JSON.stringify(resourceOf({ name: 'marks', spec: { idempotency: { window: '48h' } } })))
-  const { code, stdout } = await runCli(t, ['validate', file])
+  const { code, stdout } = await runHere(['validate', file])
   assert.equal(code, 0)
   assert.match(
     stdout,
     /is valid; a consumer of it needs .*; a mark takes 213 bytes of the queue's Redis for 48h .*: 35\.1Mi at one/,
   )
-  const json = JSON.parse((await runCli(t, ['validate', '-o', 'json', file])).stdout)
+  const json = JSON.parse((await runHere(['validate', '-o', 'json', file])).stdout)
   assert.equal(json.files[0].resources[0].markMemory, describeMarks(2 * 86_400_000))
 })
 
