@@ -1,7 +1,7 @@
 import './leaks.ts'
 import assert from 'node:assert/strict'
-import { describe, test } from 'node:test'
-import { needsApiServer, needsControllers, ordinary, startApiServer } from './apiserver.ts'
+import { test } from 'node:test'
+import { needsControllers, ordinary, startApiServer } from './apiserver.ts'
 import { eventually } from './wait.ts'
 
 const configMap = (name: string, owner?: { name: string; uid: string }): string =>
@@ -11,9 +11,10 @@ const configMap = (name: string, owner?: { name: string; uid: string }): string 
     metadata: { name, ...(owner ? { ownerReferences: [{ apiVersion: 'v1', kind: 'ConfigMap', ...owner }] } : {}) },
   })
 
-describe('a private API server', () => {
-  test('takes objects from the administrator and refuses a user without rights', needsApiServer, async (t) => {
-    const server = await startApiServer(t, { ...ordinary, users: { stranger: ['visitors'] } })
+test('a private API server', needsControllers, async (suite) => {
+  const server = await startApiServer(suite, { ...ordinary, users: { stranger: ['visitors'] }, controllers: true })
+
+  await suite.test('takes objects from the administrator and refuses a user without rights', async () => {
     assert.equal((await server.kubectl(['apply', '-f', '-'], { input: configMap('mine') })).code, 0)
     const refused = await server.kubectl(['get', 'configmap', 'mine'], { user: 'stranger' })
     assert.equal(refused.code, 1)
@@ -29,21 +30,18 @@ describe('a private API server', () => {
     )
   })
 
-  test('keeps its objects and its address over a crash', needsApiServer, async (t) => {
-    const server = await startApiServer(t, ordinary)
-    await server.kubectl(['create', 'configmap', 'kept'])
-    await server.apiserver.kill()
-    assert.match((await server.kubectl(['get', 'configmap', 'kept'])).stderr, /refused/)
-    await server.apiserver.start()
-    assert.equal((await server.kubectl(['get', 'configmap', 'kept'])).code, 0)
-  })
-
-  test('collects what an owner leaves behind when it has controllers', needsControllers, async (t) => {
-    const server = await startApiServer(t, { ...ordinary, controllers: true })
+  await suite.test('collects what an owner leaves behind when it has controllers', async () => {
     await server.kubectl(['create', 'configmap', 'owner'])
     const { stdout: uid } = await server.kubectl(['get', 'configmap', 'owner', '-o', 'jsonpath={.metadata.uid}'])
     await server.kubectl(['apply', '-f', '-'], configMap('owned', { name: 'owner', uid }))
     await server.kubectl(['delete', 'configmap', 'owner'])
     await eventually(async () => (await server.kubectl(['get', 'configmap', 'owned'])).code === 1, { timeoutMs: 60_000 })
+  })
+
+  await suite.test('keeps its objects and its address over a crash', async () => {
+    await server.apiserver.kill()
+    assert.match((await server.kubectl(['get', 'configmap', 'mine'])).stderr, /refused/)
+    await server.apiserver.start()
+    assert.equal((await server.kubectl(['get', 'configmap', 'mine'])).code, 0)
   })
 })
