@@ -1,7 +1,6 @@
 /**
  * Dependencies as one file each, for test files under `npm test`. A package of hundreds of modules costs each of 300 processes up to half a
- * second of processor time, and its bundle a twentieth. Of client-node and undici the bundles hold the parts that the operator's bundle
- * holds. dependencyhooks.ts, which each test file preloads, puts them in place.
+ * second of processor time, and its bundle a twentieth. Of client-node the bundle holds the part that the operator's bundle holds. dependencyhooks.ts, which each test file preloads, puts them in place.
  */
 import { join } from 'node:path'
 import { build } from 'esbuild'
@@ -11,7 +10,6 @@ import { projectRoot } from './root.ts'
 /** Packages of many modules, by the names under which the project imports them. None keeps a state that another package shares. */
 const bundled = [
   '@kubernetes/client-node',
-  'undici',
   'zod',
   'yaml',
   'ajv',
@@ -21,10 +19,9 @@ const bundled = [
   'cron-parser',
 ] as const
 
-/** Imported by tests for more than the bundles of the product hold. */
+/** The names that the bundle of the operator holds. */
 const partsOf: Readonly<Record<string, readonly string[]>> = {
   '@kubernetes/client-node': ['KubeConfig'],
-  undici: ['Pool', 'buildConnector'],
 }
 
 const banner = "const require = process.getBuiltinModule('node:module').createRequire(import.meta.url);"

@@ -1,4 +1,7 @@
-/** Puts the bundles of dependencybundles.ts in the place of the packages. The project's own imports alone go there. */
+/**
+ * Puts the bundles of dependencybundles.ts in the place of the packages. Only imports of the project's own modules
+ * go there. A `require.resolve` still finds the package.
+ */
 import { registerHooks } from 'node:module'
 import { pathToFileURL } from 'node:url'
 
@@ -13,7 +16,8 @@ if (given !== undefined) {
   registerHooks({
     resolve(specifier, context, next) {
       const url = urls.get(specifier)
-      if (url === undefined || context.parentURL?.includes('/node_modules/') === true) return next(specifier, context)
+      if (url === undefined || !context.conditions.includes('import')) return next(specifier, context)
+      if (context.parentURL?.includes('/node_modules/') === true) return next(specifier, context)
       return { url, format: 'module', shortCircuit: true }
     },
   })
