@@ -1,8 +1,9 @@
 /**
- * `npm test`: everything that one machine can check. Each step has a heading. A failed step does not stop later ones; the exit
- * code is then 1. The tests come last, and their counts are the last lines of the output.
+ * `npm test`: what a change of the code needs. Each step has a heading. A failed step does not stop later ones; the exit code is then 1.
+ * The tests come last, and their counts are the last lines of the output.
  *
- *   npm test                          all of it
+ *   npm test                          types, lint, generated files, and all tests but those of a release
+ *   npm run test:all                  those of a release, too: the package, installed on each Node, equal bytes of two builds, the images
  *   npm test -- test/consumer         only these tests (files or folders)
  *   npm test -- --name 'a | pattern'  only tests of such names
  */
@@ -43,7 +44,7 @@ const shared = 'shared'
 
 const { values: options, positionals: paths } = parseArgs({
   allowPositionals: true,
-  options: { name: { type: 'string', multiple: true } },
+  options: { name: { type: 'string', multiple: true }, all: { type: 'boolean' } },
 })
 
 /** A program that prints its findings, and fails by its exit code. */
@@ -69,11 +70,19 @@ const patientFiles = new Set(
   ),
 )
 
+/** They install packages, build releases twice, and run other releases of Node. CI runs them for every change. */
+const releaseFolders = ['test/scenarios/package/', 'test/scenarios/image/']
+const ofRelease = (file: string): boolean => releaseFolders.some((folder) => file.startsWith(folder))
+
 const selected = (): string[] => {
   const all = globSync('test/**/*.test.ts', { cwd: projectRoot, exclude: ['test/scenarios/package/fixture/**'] }).sort()
   const wanted = paths.map((path) => relative(projectRoot, resolve(path)))
   for (const path of wanted) if (!existsSync(join(projectRoot, path))) throw new Error(`no such file or folder: ${path}`)
-  const chosen = all.filter((file) => wanted.length === 0 || wanted.some((path) => file === path || file.startsWith(`${path}/`)))
+  const chosen = all.filter((file) =>
+    wanted.length === 0
+      ? options.all === true || !ofRelease(file)
+      : wanted.some((path) => file === path || file.startsWith(`${path}/`)),
+  )
   if (chosen.length === 0) throw new Error(`no test files in ${wanted.join(', ')}`)
   // The long ones first, so that none is left to run alone at the end: those with an API server, then by size.
   const weight = (file: string): number =>
@@ -266,6 +275,8 @@ for (const { reason, names } of report?.skipped ?? []) {
   say(`SKIPPED ${names.length}: ${reason}`)
   for (const name of names) say(`    ${name}`)
 }
+if (options.all !== true && paths.length === 0)
+  say(`LEFT OUT: tests of a release, in ${releaseFolders.join(' and ')}: npm run test:all`)
 if ((report?.slowest.length ?? 0) > 1) {
   say('The slowest files:')
   for (const { file, seconds } of report?.slowest ?? []) say(`    ${seconds.toFixed(1).padStart(6)} s  ${file}`)
