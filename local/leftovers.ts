@@ -1,4 +1,4 @@
-/** The remains of a demo run in Redis, read at its end: for its ledger, and to know when everything is finished. */
+/** The remains of a demo run in Redis, read at its end: for its outcomes, and to know when everything is finished. */
 import type { CompiledPipeline } from '../api/compiled.ts'
 import { failureOn, type RedisConnection } from '../redis/connect/connection.ts'
 import { createRecords } from '../redis/deadletters/records.ts'

@@ -17,7 +17,7 @@ import { type Account, readAccount } from '../redis/stream/account.ts'
 import { closeBook, type Reckoning, reckon } from './book.ts'
 import { type Control, tickMs } from './control.ts'
 import type { Demo } from './demo/demo.ts'
-import { ledgerOf } from './demo/ledger.ts'
+import { outcomesOf } from './demo/outcomes.ts'
 import type { FileWatch } from './filewatch.ts'
 import type { Fleet } from './fleet.ts'
 import { type RunDeadLetters, unfinishedJobs, unsettledEntries } from './leftovers.ts'
@@ -135,7 +135,7 @@ async function finishDemo(session: Session, demo: Demo): Promise<((reckoning: Re
   const scope = scopeOf(pipeline.source.stream, pipeline.source.group)
   return (reckoning) => ({
     kind: 'Demo',
-    ledger: ledgerOf({
+    outcomes: outcomesOf({
       ...{ scope, keys, executions, skipped, deadKeys },
       entries: reckoning.entries,
       maxReplicas: control.maxReplicas,

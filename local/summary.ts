@@ -1,7 +1,7 @@
 /** The summary of a run at its end: an object for programs, a few lines for people. */
 import { formatAge } from '../api/duration.ts'
 import type { Interruption, Reckoning } from './book.ts'
-import type { Ledger } from './demo/ledger.ts'
+import type { Outcomes } from './demo/outcomes.ts'
 import { grouped } from './numbers.ts'
 
 /** Rows that are absent where they would be zero. */
@@ -34,7 +34,7 @@ interface Moved extends Remarks {
 }
 
 export type Summary =
-  | { readonly kind: 'Demo'; readonly ledger: Ledger; readonly remarks: Remarks; readonly deadLettersGo: boolean }
+  | { readonly kind: 'Demo'; readonly outcomes: Outcomes; readonly remarks: Remarks; readonly deadLettersGo: boolean }
   | { readonly kind: 'Moved'; readonly moved: Moved }
 
 export function remarksOf(reckoning: Reckoning, others: ReadonlySet<string>): Remarks {
@@ -59,7 +59,7 @@ export function movedOf(reckoning: Reckoning, maxReplicas: number, others: Reado
 
 /** One JSON object in one line. */
 export function summaryJson(summary: Summary): string {
-  return JSON.stringify(summary.kind === 'Demo' ? { ...summary.ledger, ...summary.remarks } : summary.moved)
+  return JSON.stringify(summary.kind === 'Demo' ? { ...summary.outcomes, ...summary.remarks } : summary.moved)
 }
 
 export function summaryText(summary: Summary, elapsedMs: number): string {
@@ -76,18 +76,26 @@ export function summaryText(summary: Summary, elapsedMs: number): string {
 
 type Row = readonly [string, string, string]
 
-function demoRows({ ledger, remarks, deadLettersGo }: Extract<Summary, { kind: 'Demo' }>): Row[] {
+function demoRows({ outcomes, remarks, deadLettersGo }: Extract<Summary, { kind: 'Demo' }>): Row[] {
   return [
-    ['entries added', grouped(ledger.entries), `${grouped(ledger.uniqueKeys)} distinct requests, the others repeats or broken`],
+    [
+      'entries added',
+      grouped(outcomes.entries),
+      `${grouped(outcomes.uniqueKeys)} distinct requests, the others repeats or broken`,
+    ],
     [
       'jobs executed',
-      grouped(ledger.jobs),
-      ledger.duplicateJobs === 0 ? 'each exactly once' : `and ${grouped(ledger.duplicateJobs)} executions too many`,
+      grouped(outcomes.jobs),
+      outcomes.duplicateJobs === 0 ? 'each exactly once' : `and ${grouped(outcomes.duplicateJobs)} executions too many`,
     ],
-    ['dead letters', grouped(ledger.deadLetters), deadLettersGo && ledger.deadLetters > 0 ? 'gone with the private Redis' : ''],
-    ['lost', grouped(ledger.lost), ledger.lost === 0 ? '' : 'distinct requests neither executed nor dead-lettered'],
+    [
+      'dead letters',
+      grouped(outcomes.deadLetters),
+      deadLettersGo && outcomes.deadLetters > 0 ? 'gone with the private Redis' : '',
+    ],
+    ['lost', grouped(outcomes.lost), outcomes.lost === 0 ? '' : 'distinct requests neither executed nor dead-lettered'],
     ...remarkRows({ ...remarks, lost: 0 }),
-    ['most replicas', grouped(ledger.maxReplicas), 'consumers at work at the same time'],
+    ['most replicas', grouped(outcomes.maxReplicas), 'consumers at work at the same time'],
   ]
 }
 
@@ -137,4 +145,4 @@ export function describeInterruption(how: Interruption, left: number): string {
 
 /** Whether a demo kept its promise: nothing lost, nothing run twice. */
 export const isSound = (summary: Summary): boolean =>
-  summary.kind !== 'Demo' || (summary.ledger.lost === 0 && summary.ledger.duplicateJobs === 0)
+  summary.kind !== 'Demo' || (summary.outcomes.lost === 0 && summary.outcomes.duplicateJobs === 0)

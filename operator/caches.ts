@@ -121,7 +121,7 @@ export function createCaches(options: CachesOptions): Caches {
 
 /**
  * Keeps the identity and our own metadata of an object that is as it should be. They suffice to notice another writer's change
- * (ledger.ts). The content would take most of the operator's memory.
+ * (lastapplies.ts). The content would take most of the operator's memory.
  */
 function bare<T extends KubernetesObject>({ apiVersion, kind, metadata }: T): T {
   const { name, namespace, uid, resourceVersion, generation, deletionTimestamp, labels, ownerReferences, annotations } = metadata

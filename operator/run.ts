@@ -5,6 +5,7 @@
  */
 import { systemClock } from '../process/clock.ts'
 import { createLogger, printableDestination, standardOutput } from '../process/logger.ts'
+import { createInstance } from './instance.ts'
 import { shares } from './kubernetes/controller.ts'
 import { loadCredentials } from './kubernetes/credentials.ts'
 import { createQueue } from './kubernetes/queue.ts'
@@ -12,7 +13,6 @@ import { serveTerm } from './leader.ts'
 import { createLeaderWork } from './leaderwork.ts'
 import { createMetrics } from './metrics/metrics.ts'
 import { compileOptions, type OperatorOptions } from './options.ts'
-import { createReplica } from './replica.ts'
 import { serveHttp } from './servers.ts'
 
 const lastEventsMs = 3_000
@@ -31,27 +31,27 @@ export async function runOperator(options: OperatorOptions): Promise<number> {
   const clock = systemClock
   const metrics = createMetrics()
   const work = createLeaderWork()
-  const replica = createReplica({ clock, log, metrics, options: compiled, namespace, credentials, work })
-  const { transport, caches, scopes, compatibility, recorder } = replica
+  const instance = createInstance({ clock, log, metrics, options: compiled, namespace, credentials, work })
+  const { transport, caches, scopes, compatibility, recorder } = instance
   metrics.measure({
     depth: () => work.depth,
     longestRunningMs: work.longestRunningMs,
     unfinishedMs: work.unfinishedMs,
   })
   metrics.cover({ views: caches.views.states, theirs: scopes.theirs })
-  const servers = await serveHttp({ options: compiled, metrics, work, replica })
+  const servers = await serveHttp({ options: compiled, metrics, work, instance })
   options.onListening?.(servers.ports)
   log.info({ namespaces: compiled.namespaces, namespace, identity: compiled.identity }, 'operator started')
 
   const watching = new AbortController()
   const reflecting = Promise.all([caches, compatibility, scopes].map((part) => part.run(watching.signal)))
   try {
-    await replica.elector.run(options.signal, async (term, cut) => {
+    await instance.elector.run(options.signal, async (term, cut) => {
       log.info('leading')
       metrics.leading(true)
       const queue = createQueue(clock, metrics.queue, shares)
       work.begin(queue)
-      const parts = { ...replica, clock, queue, metrics, log, options: compiled, namespace, recordDecision }
+      const parts = { ...instance, clock, queue, metrics, log, options: compiled, namespace, recordDecision }
       try {
         await serveTerm({ ...parts, onReconciler: work.lead }, term, cut)
       } finally {
@@ -65,7 +65,7 @@ export async function runOperator(options: OperatorOptions): Promise<number> {
     const events = await recorder.close(AbortSignal.timeout(lastEventsMs))
     if (events > 0) log.warn({ events }, 'the API server did not take the last Events in time')
     watching.abort()
-    replica.rewind.close()
+    instance.rewind.close()
     await reflecting
     await servers.close()
     await transport.close()

@@ -1,17 +1,17 @@
 /** The HTTP servers of the operator: `/livez` and `/healthz`, `/readyz`, and `/metrics`. */
 import { listen } from '../process/httpserver.ts'
+import type { Instance } from './instance.ts'
 import type { LeaderWork } from './leaderwork.ts'
 import type { OperatorMetrics } from './metrics/metrics.ts'
 import type { CompiledOperatorOptions } from './options.ts'
 import { pipelineType } from './plan/kinds.ts'
 import { readiness } from './readiness.ts'
-import type { Replica } from './replica.ts'
 
 interface ServedParts {
   readonly options: CompiledOperatorOptions
   readonly metrics: OperatorMetrics
   readonly work: LeaderWork
-  readonly replica: Pick<Replica, 'caches' | 'compatibility' | 'scopes'>
+  readonly instance: Pick<Instance, 'caches' | 'compatibility' | 'scopes'>
 }
 
 interface Servers {
@@ -19,8 +19,8 @@ interface Servers {
   close(): Promise<void>
 }
 
-export async function serveHttp({ options, metrics, work, replica }: ServedParts): Promise<Servers> {
-  const { caches, compatibility, scopes } = replica
+export async function serveHttp({ options, metrics, work, instance }: ServedParts): Promise<Servers> {
+  const { caches, compatibility, scopes } = instance
   const live = () => (work.longestRunningMs() > options.wedgedMs ? { code: 500, body: 'wedged\n' } : { code: 200, body: 'ok\n' })
   const ready = () => {
     const { state } = compatibility

@@ -7,8 +7,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Redis } from 'ioredis'
 import { compilePipeline } from '../../api/compile.ts'
 import { parsePipeline } from '../../api/validate.ts'
-import { ledgerOf } from '../../local/demo/ledger.ts'
 import { randomFrom } from '../../local/demo/load.ts'
+import { outcomesOf } from '../../local/demo/outcomes.ts'
 import { type KubernetesObject, resourcePath } from '../../operator/kubernetes/objects.ts'
 import { pipelineType } from '../../operator/plan/kinds.ts'
 import { nameLabel } from '../../operator/plan/names.ts'
@@ -149,7 +149,7 @@ async function upAndDown(trial: PipelineTrial, name: string) {
   await eventually(async () => await isDrained(client, name), patience)
   const keys = Array.from({ length: added }, (_, n) => keyHash([payload('200B', n).request_hash]))
   const counted = { executions: executions.jobs(), skipped: 0, deadKeys: [], maxReplicas: most }
-  const ledger = ledgerOf({ scope: scopeOf(`${name}:jobs`, name), entries: added, keys, ...counted })
+  const ledger = outcomesOf({ scope: scopeOf(`${name}:jobs`, name), entries: added, keys, ...counted })
   return { ...ledger, strangeJobs: counted.executions.length - ledger.jobs }
 }
 

@@ -12,8 +12,8 @@ import { join } from 'node:path'
 import type { Redis } from 'ioredis'
 import { compilePipeline } from '../../api/compile.ts'
 import { parsePipeline } from '../../api/validate.ts'
-import { ledgerOf } from '../../local/demo/ledger.ts'
 import { randomFrom } from '../../local/demo/load.ts'
+import { outcomesOf } from '../../local/demo/outcomes.ts'
 import { jobId } from '../../redis/keys.ts'
 import { streamPlace, targetFields, targetOf } from '../../redis/placement.ts'
 import { decodeDeadLetter } from '../../redis/record.ts'
@@ -103,7 +103,7 @@ export async function runTrial(scope: Scope, options: TrialOptions): Promise<Tri
   const drainSeconds = (performance.now() - drainBegan) / 1_000
   const records = (await stream.xrangeBuffer(place.deadLetters, '-', '+')).map(([id, flat]) => decodeDeadLetter(String(id), flat))
   const entries = Number((await describeStream(stream, place.stream))['entries-added'])
-  const { uniqueKeys, jobs, duplicateJobs, lost } = ledgerOf({
+  const { uniqueKeys, jobs, duplicateJobs, lost } = outcomesOf({
     scope: place.keys.scope,
     entries,
     keys: [...keys],

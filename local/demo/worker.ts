@@ -1,6 +1,6 @@
 /**
  * The demo's BullMQ worker, a thread of its own. It runs each job once and remembers the keys, in place of an application's
- * database. The ledger is made from its counts.
+ * database. The outcomes are made from its counts.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parentPort, workerData } from 'node:worker_threads'
@@ -48,7 +48,7 @@ async function work(): Promise<void> {
       total++
       return { ndvi }
     },
-    // Redis may be away in a demo of recovery. The ledger shows the outcome.
+    // Redis may be away in a demo of recovery. The outcomes show it.
     onError: () => {},
     bullmq: { stalledInterval: 5_000, lockDuration: 10_000 },
   })

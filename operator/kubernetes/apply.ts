@@ -5,7 +5,7 @@
  * of others. So the first apply of a name in this process creates the object and touches no other, or reads the live object and judges its
  * owner (firstapply.ts). Later applies carry the object's uid, so that the server refuses to touch a namesake.
  *
- * The ledger (ledger.ts) keeps each apply and its result. The same content is not sent again over an object that no other writer has
+ * lastapplies.ts keeps each apply and its result. The same content is not sent again over an object that no other writer has
  * changed. After a restart the object's own stamp serves instead (drift.ts).
  */
 import { createHash } from 'node:crypto'
@@ -16,7 +16,7 @@ import { createContests, losersOf, unknownWriter } from './contests.ts'
 import { isAsApplied, stamped } from './drift.ts'
 import { isFailure } from './errors.ts'
 import { createFirstApply } from './firstapply.ts'
-import { changedSince, createLedger, type Entry, stampOf } from './ledger.ts'
+import { changedSince, createLastApplies, type Entry, stampOf } from './lastapplies.ts'
 import { readLive } from './live.ts'
 import { compareVersions, type KubernetesObject, keyOf, type OwnerReference, type ResourceType } from './objects.ts'
 import { type ApplyStage, serverSideApply } from './serversideapply.ts'
@@ -59,14 +59,14 @@ export interface Applier {
 }
 
 export function createApplier(transport: Transport, manager: string, clock: Pick<Clock, 'now'> = systemClock): Applier {
-  const ledger = createLedger()
+  const lastApplies = createLastApplies()
   const contests = createContests()
   const first = createFirstApply(transport, manager)
   const idOf = (type: ResourceType, key: string) => `${type.apiVersion}/${type.plural}/${key}`
 
-  /** The entry of the ledger, as far as it still holds. */
+  /** The last apply, as far as it still holds. */
   function remembered(id: string, { cached, owner }: ApplyRequest): Entry | undefined {
-    const entry = ledger.get(id)
+    const entry = lastApplies.get(id)
     // A new owner of the same name starts anew: the children of its predecessor have to be judged.
     if (entry?.ownerUid !== owner.uid) return undefined
     const isNews = cached !== undefined && compareVersions(cached.metadata.resourceVersion ?? '', entry.resourceVersion) > 0
@@ -76,7 +76,7 @@ export function createApplier(transport: Transport, manager: string, clock: Pick
   /** Throws if another process of ours keeps applying other content over our applies. */
   function refuseContest(id: string, { uid, hash }: Entry, { cached, type }: ApplyRequest): void {
     const stamp = cached?.metadata.uid === uid ? stampOf(cached) : undefined
-    if (stamp === undefined || stamp === hash || !ledger.contested(id, clock.now())) return
+    if (stamp === undefined || stamp === hash || !lastApplies.contested(id, clock.now())) return
     throw failure('Contended', { kind: type.kind, name: cached?.metadata.name ?? '' })
   }
 
@@ -111,7 +111,7 @@ export function createApplier(transport: Transport, manager: string, clock: Pick
       // If our content is that of before, another writer made the difference: the state before the apply shows it.
       const before = isChanged && entry.hash === hash ? await readLive(transport, request, signal) : undefined
       if (entry === undefined && cached !== undefined && isOwnedBy(cached, owner) && isAsApplied(cached, desired, hash)) {
-        ledger.note(id, cached, owner, hash)
+        lastApplies.note(id, cached, owner, hash)
         return { kind: 'Skipped' }
       }
 
@@ -129,22 +129,22 @@ export function createApplier(transport: Transport, manager: string, clock: Pick
         }
       } catch (thrown) {
         // The name has another object now, or the server's view moved on: look at the live state first next time.
-        if (isFailure(thrown, 'KubernetesConflict') || isFailure(thrown, 'KubernetesNotFound')) ledger.forget(id)
+        if (isFailure(thrown, 'KubernetesConflict') || isFailure(thrown, 'KubernetesNotFound')) lastApplies.forget(id)
         throw thrown
       }
       noteFight(id, before, object)
-      ledger.note(id, object, owner, hash)
+      lastApplies.note(id, object, owner, hash)
       return { kind: 'Applied', object, created: begun?.created ?? false, adopted: begun?.adopted ?? false }
     },
     forget(type, key, uid) {
       const id = idOf(type, key)
-      if (uid !== undefined && ledger.get(id)?.uid !== uid) return
-      ledger.drop(id)
+      if (uid !== undefined && lastApplies.get(id)?.uid !== uid) return
+      lastApplies.drop(id)
       contests.drop(id)
       first.forget(id)
     },
     forgetAll() {
-      ledger.clear()
+      lastApplies.clear()
       contests.clear()
       first.clear()
     },

@@ -16,7 +16,7 @@ import type { Sample } from '../../scaling/sample.ts'
 import { soundDecision } from '../../scaling/sounddecision.ts'
 import type { ScalingState } from '../../scaling/state.ts'
 import { isDue } from '../../scaling/storedstate.ts'
-import type { MadeDecision } from '../decisions.ts'
+import type { MadeDecision } from '../decisionrecorder.ts'
 import { readScalingState, writeScalingState } from './scalingstate.ts'
 
 /** Where a state is kept. */

@@ -1264,15 +1264,15 @@ export function checkAcl(connection: RedisConnection, args: CheckAclArguments): 
   return checkAclScript.run(connection, [], [args.questions, ...args.keys]).then(decodeCheckAcl)
 }
 
-// claim.lua
+// claimPending.lua
 
-export interface ClaimKeys {
+export interface ClaimPendingKeys {
   readonly stream: string
   readonly deadLetters: string
   readonly stats: string
 }
 
-export interface ClaimArguments {
+export interface ClaimPendingArguments {
   readonly group: string
   /** who takes over */
   readonly consumer: string
@@ -1288,7 +1288,7 @@ export interface ClaimArguments {
   readonly ids: readonly string[]
 }
 
-export interface ClaimClaimedReply {
+export interface ClaimPendingClaimedReply {
   readonly id: string
   /** field, value, … */
   readonly fields: readonly Buffer[]
@@ -1296,26 +1296,26 @@ export interface ClaimClaimedReply {
   readonly deliveries: number
 }
 
-export interface ClaimReply {
+export interface ClaimPendingReply {
   /** entries that became dead letters */
   readonly trimmed: number
-  readonly claimed: readonly ClaimClaimedReply[]
+  readonly claimed: readonly ClaimPendingClaimedReply[]
   /** why a record could not be written, or an entry claimed; empty when none was refused */
   readonly refusal: string
   /** ids dealt with, from the first on */
   readonly seen: number
 }
 
-function decodeClaimClaimed(reply: unknown): ClaimClaimedReply {
-  const at = list(reply, 'claim')
-  return { id: text(at[0], 'claim'), fields: buffers(at[1], 'claim'), deliveries: integer(at[2], 'claim') }
+function decodeClaimPendingClaimed(reply: unknown): ClaimPendingClaimedReply {
+  const at = list(reply, 'claimPending')
+  return { id: text(at[0], 'claimPending'), fields: buffers(at[1], 'claimPending'), deliveries: integer(at[2], 'claimPending') }
 }
-function decodeClaim(reply: unknown): ClaimReply {
-  const at = list(reply, 'claim')
-  return { trimmed: integer(at[0], 'claim'), claimed: list(at[1], 'claim').map(decodeClaimClaimed), refusal: text(at[2], 'claim'), seen: integer(at[3], 'claim') }
+function decodeClaimPending(reply: unknown): ClaimPendingReply {
+  const at = list(reply, 'claimPending')
+  return { trimmed: integer(at[0], 'claimPending'), claimed: list(at[1], 'claimPending').map(decodeClaimPendingClaimed), refusal: text(at[2], 'claimPending'), seen: integer(at[3], 'claimPending') }
 }
 
-const claimLua = rowsPart + clockPart + repliesPart + deadLetterPart + deadLetterEntryPart + trimmedEntryPart + `local stream, deadLetters, stats = KEYS[1], KEYS[2], KEYS[3]
+const claimPendingLua = rowsPart + clockPart + repliesPart + deadLetterPart + deadLetterEntryPart + trimmedEntryPart + `local stream, deadLetters, stats = KEYS[1], KEYS[2], KEYS[3]
 local group, consumer, minIdleMs, maxDeadLetters, counts, own, maxBytes = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5] == '1', ARGV[6] == '1', tonumber(ARGV[7])
 local ids = slice(ARGV, 8, #ARGV - (8) + 1)
 redis.call('HSET', stats, 'group', group)
@@ -1351,11 +1351,11 @@ end
 return {trimmed, claimed, refusal, seen}
 `
 
-const claimScript = defineScript('claim', claimLua)
+const claimPendingScript = defineScript('claimPending', claimPendingLua)
 
 /** Takes over pending entries, just before an attempt at them. Entries that the stream no longer holds become dead letters (Trimmed): XCLAIM would delete their pending rows silently. A record that cannot be written stops nothing: what has been claimed by then has its count raised and must be attempted. Throws catalogued errors. */
-export function claim(connection: RedisConnection, keys: ClaimKeys, args: ClaimArguments): Promise<ClaimReply> {
-  return claimScript.runBuffer(connection, [keys.stream, keys.deadLetters, keys.stats], [args.group, args.consumer, args.minIdleMs, args.maxDeadLetters, args.counts ? 1 : 0, args.own ? 1 : 0, args.maxBytes, ...args.ids]).then(decodeClaim)
+export function claimPending(connection: RedisConnection, keys: ClaimPendingKeys, args: ClaimPendingArguments): Promise<ClaimPendingReply> {
+  return claimPendingScript.runBuffer(connection, [keys.stream, keys.deadLetters, keys.stats], [args.group, args.consumer, args.minIdleMs, args.maxDeadLetters, args.counts ? 1 : 0, args.own ? 1 : 0, args.maxBytes, ...args.ids]).then(decodeClaimPending)
 }
 
 // claimStream.lua

@@ -13,7 +13,7 @@ import type { StreamPipelineError } from '../../api/errors.ts'
 import { failureOn, type RedisConnection, refusalOn } from '../connect/connection.ts'
 import type { StreamPlace } from '../placement.ts'
 import type { FieldList } from '../reply/fieldlist.ts'
-import { countDeliveries as callCountDeliveries, claim, handBack, renew } from '../scripts/generated.ts'
+import { countDeliveries as callCountDeliveries, claimPending, handBack, renew } from '../scripts/generated.ts'
 import { unwritable } from './settlement.ts'
 
 /** An entry as delivered: id, flat list field, value, …, and how often it has been delivered, this time included. */
@@ -92,7 +92,7 @@ export async function claimEntries(
   }: { readonly counts?: boolean; readonly own?: boolean; readonly maxBytes?: number } = {},
 ): Promise<Claimed> {
   const { stream, deadLetters, group, maxDeadLetters } = place
-  const { trimmed, claimed, refusal, seen } = await claim(
+  const { trimmed, claimed, refusal, seen } = await claimPending(
     connection,
     { stream, deadLetters, stats: place.keys.stats },
     { group, consumer, minIdleMs, maxDeadLetters, counts, own, maxBytes, ids },

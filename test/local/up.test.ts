@@ -4,7 +4,7 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { test } from 'node:test'
-import type { Ledger } from '../../local/demo/ledger.ts'
+import type { Outcomes } from '../../local/demo/outcomes.ts'
 import { freePort } from '../support/port.ts'
 import { runCli, startCli } from '../support/process.ts'
 import { startRedis } from '../support/redis.ts'
@@ -16,25 +16,25 @@ const patience = { timeoutMs: 60_000 }
 
 const demo = ['up', '-f', 'examples/quickstart.yaml', '--redis', 'private', '--demo', '-o', 'json']
 
-function ledgerFrom(stdout: string): Ledger {
+function outcomesFrom(stdout: string): Outcomes {
   assert.equal(stdout.trim().split('\n').length, 1, `one line alone, not:\n${stdout}`)
-  return JSON.parse(stdout) as Ledger
+  return JSON.parse(stdout) as Outcomes
 }
 
-function assertSound(ledger: Ledger, story: string): void {
-  assert.equal(ledger.lost, 0, story)
-  assert.equal(ledger.duplicateJobs, 0, story)
-  assert.equal(ledger.jobs, ledger.uniqueKeys, story)
-  assert.ok(ledger.entries > ledger.uniqueKeys + ledger.deadLetters, `some are repeats: ${JSON.stringify(ledger)}`)
-  assert.ok(ledger.deadLetters > 0, `some are broken: ${JSON.stringify(ledger)}`)
+function assertSound(outcomes: Outcomes, story: string): void {
+  assert.equal(outcomes.lost, 0, story)
+  assert.equal(outcomes.duplicateJobs, 0, story)
+  assert.equal(outcomes.jobs, outcomes.uniqueKeys, story)
+  assert.ok(outcomes.entries > outcomes.uniqueKeys + outcomes.deadLetters, `some are repeats: ${JSON.stringify(outcomes)}`)
+  assert.ok(outcomes.deadLetters > 0, `some are broken: ${JSON.stringify(outcomes)}`)
 }
 
 test('the quick start runs every distinct request once, dead-letters the broken ones, and scales out', async (t) => {
   const { code, stdout, stderr } = await runCli(t, [...demo, '--for', '10s'], { timeoutMs: 150_000 })
   assert.equal(code, 0, `${stdout}\n${stderr}`)
-  const ledger = ledgerFrom(stdout)
-  assertSound(ledger, stderr)
-  assert.ok(ledger.maxReplicas >= 2, stderr)
+  const outcomes = outcomesFrom(stdout)
+  assertSound(outcomes, stderr)
+  assert.ok(outcomes.maxReplicas >= 2, stderr)
   assert.match(stderr, /replicas \d -> \d: oldest /)
 })
 
@@ -50,7 +50,7 @@ test('a killed consumer and a killed Redis lose nothing and repeat nothing', asy
   await up.output(/redis-server is back/, patience)
   const { code } = await up.stop('SIGINT', 120_000)
   assert.equal(code, 0, `${up.stdout()}\n${up.stderr()}`)
-  assertSound(ledgerFrom(up.stdout()), up.stderr())
+  assertSound(outcomesFrom(up.stdout()), up.stderr())
 })
 
 /** The quick start, pointed at another Redis, with a single consumer however late that starts. */

@@ -2,7 +2,7 @@
 import type { CompiledPipeline, Reference } from '../../../api/compiled.ts'
 import type { Claimant } from '../../../redis/stream/claim.ts'
 import type { Reaping } from '../../../redis/stream/reaping.ts'
-import type { RecordedDecisions } from '../../decisions.ts'
+import type { RecordedDecisions } from '../../decisionrecorder.ts'
 import type { Limits } from '../../limits.ts'
 import type { WireError, WireObservation } from '../wire.ts'
 

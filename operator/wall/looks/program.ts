@@ -6,7 +6,7 @@
 import type { CompiledPipeline } from '../../../api/compiled.ts'
 import { failure } from '../../../api/errors.ts'
 import { systemClock } from '../../../process/clock.ts'
-import { createDecisionRecorder } from '../../decisions.ts'
+import { createDecisionRecorder } from '../../decisionrecorder.ts'
 import { asSeenFrom } from '../../locality.ts'
 import { createWatchers, type PipelineWatchers } from '../../observe/watchers.ts'
 import { within } from '../../policy/hosts.ts'

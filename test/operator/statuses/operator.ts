@@ -4,6 +4,7 @@
  * in the form in which the wall would send them, and as late.
  */
 import { createCaches } from '../../../operator/caches.ts'
+import { mattersTo } from '../../../operator/instance.ts'
 import { createApplier } from '../../../operator/kubernetes/apply.ts'
 import { createController, shares } from '../../../operator/kubernetes/controller.ts'
 import { keyOf } from '../../../operator/kubernetes/objects.ts'
@@ -17,7 +18,6 @@ import { mainManager, pipelineType, podType } from '../../../operator/plan/kinds
 import type { Observation } from '../../../operator/plan/observed.ts'
 import { createConfirmation } from '../../../operator/reaping/confirmation.ts'
 import { createReconciler, type Reconciler } from '../../../operator/reconcile.ts'
-import { mattersTo } from '../../../operator/replica.ts'
 import { createRewind } from '../../../operator/rewind.ts'
 import { observationFrom, wireObservation } from '../../../operator/wall/wire.ts'
 import { unsoundMark } from './specs.ts'

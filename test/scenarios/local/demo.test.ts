@@ -4,9 +4,9 @@ import fc from 'fast-check'
 import { compilePipeline } from '../../../api/compile.ts'
 import { readPipelines } from '../../../api/files.ts'
 import { parsePipeline } from '../../../api/validate.ts'
-import { ledgerOf, type Measured } from '../../../local/demo/ledger.ts'
 import { createLoad } from '../../../local/demo/load.ts'
 import { meanNdvi } from '../../../local/demo/ndvi.ts'
+import { type Measured, outcomesOf } from '../../../local/demo/outcomes.ts'
 import { dueBy } from '../../../local/demo/pace.ts'
 import { jobId } from '../../../redis/keys.ts'
 import { createCodec } from '../../../redis/payload/codec.ts'
@@ -55,7 +55,7 @@ describe('the demo’s load', () => {
   })
 })
 
-describe('the ledger', () => {
+describe('the outcomes', () => {
   const scope = 'scope'
   const measured = (over: Partial<Measured>): Measured => ({
     scope,
@@ -73,7 +73,7 @@ describe('the ledger', () => {
       [jobId(scope, 'a'), 3],
       [jobId(scope, 'before this run'), 5],
     ] as const
-    assert.deepEqual(ledgerOf(measured({ executions, deadKeys: ['b', ''], skipped: 1 })), {
+    assert.deepEqual(outcomesOf(measured({ executions, deadKeys: ['b', ''], skipped: 1 })), {
       entries: 10,
       uniqueKeys: 3,
       jobs: 1,

@@ -17,7 +17,7 @@ export interface Measured {
   readonly maxReplicas: number
 }
 
-export interface Ledger {
+export interface Outcomes {
   /** Entries the stream accepted. */
   readonly entries: number
   /** Distinct idempotency keys among the valid ones. */
@@ -35,7 +35,7 @@ export interface Ledger {
   readonly skippedJobs: number
 }
 
-export function ledgerOf(measured: Measured): Ledger {
+export function outcomesOf(measured: Measured): Outcomes {
   const executions = new Map(measured.executions)
   const dead = new Set(measured.deadKeys)
   const keys = new Set(measured.keys)

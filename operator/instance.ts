@@ -1,5 +1,5 @@
 /**
- * The parts that run on every replica of the operator, leader or standby: connection, caches and scopes, the check of the served
+ * The parts that run in every instance of the operator, leader or standby: connection, caches and scopes, the check of the served
  * schema, the recorder of Events, and the election. Their changes go to the leader's work.
  */
 import type { Logger } from 'pino'
@@ -23,7 +23,7 @@ import type { Standing } from './scope.ts'
 import { createScopes, type Scopes } from './scopes.ts'
 import { createSuccession } from './succession.ts'
 
-interface ReplicaParts {
+interface InstanceParts {
   readonly clock: Clock
   readonly log: Logger
   readonly metrics: OperatorMetrics
@@ -33,7 +33,7 @@ interface ReplicaParts {
   readonly work: LeaderWork
 }
 
-export interface Replica extends ReturnType<typeof apiParts> {
+export interface Instance extends ReturnType<typeof apiParts> {
   readonly transport: Transport
   readonly applier: Applier
   readonly rewind: ReturnType<typeof createRewind>
@@ -41,7 +41,7 @@ export interface Replica extends ReturnType<typeof apiParts> {
   readonly caches: Caches
 }
 
-export function createReplica(parts: ReplicaParts): Replica {
+export function createInstance(parts: InstanceParts): Instance {
   const { clock, log, options, namespace, work } = parts
   const transport = createFairTransport(createTransport(parts.credentials, { onResponse: parts.metrics.responded }))
   const applier = createApplier(transport, mainManager)
@@ -99,7 +99,7 @@ interface Listening {
   readonly lookAgain: (namespace?: string) => void
 }
 
-function cacheListeners({ log, work }: ReplicaParts, { applier, scopes, isSynced, lookAgain }: Listening) {
+function cacheListeners({ log, work }: InstanceParts, { applier, scopes, isSynced, lookAgain }: Listening) {
   /** Objects of the first lists are no changes: a real change overtakes them. */
   const heard = (key: string) => {
     work.touched(key)
@@ -134,7 +134,7 @@ interface ApiParts {
 }
 
 /** The parts that ask the API server by themselves. */
-function apiParts({ clock, log, options, namespace, work }: ReplicaParts, { transport, caches, onRewound }: ApiParts) {
+function apiParts({ clock, log, options, namespace, work }: InstanceParts, { transport, caches, onRewound }: ApiParts) {
   const recorder = createRecorder({
     transport,
     clock,

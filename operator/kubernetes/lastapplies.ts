@@ -16,7 +16,7 @@ export interface Entry {
   readonly generation: number | undefined
 }
 
-interface Ledger {
+interface LastApplies {
   get(id: string): Entry | undefined
   /** `object` is as it should be, with or without a write. */
   note(id: string, object: KubernetesObject, owner: OwnerReference, hash: string): void
@@ -34,7 +34,7 @@ interface Ledger {
 const mostChanges = 4
 const withinMs = 300_000
 
-export function createLedger(): Ledger {
+export function createLastApplies(): LastApplies {
   const entries = new Map<string, Entry>()
   /** Times of other writers' changes, by object. */
   const changes = new Map<string, readonly number[]>()
