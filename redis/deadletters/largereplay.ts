@@ -10,7 +10,7 @@ import { failure } from '../../api/errors.ts'
 import { close, failureOn, labelOf, type RedisConnection } from '../connect/connection.ts'
 import { nodeOf } from '../connect/node.ts'
 import { decodeDeadLetter } from '../record.ts'
-import { beginLargeReplay, endLargeReplay, lookAtReplay } from '../scripts/generated.ts'
+import { beginLargeReplay, endLargeReplay, lookAtReplay, restoreDeadLetter } from '../scripts/generated.ts'
 import { list, text } from '../scripts/reply.ts'
 
 interface ReplayKeys {
@@ -21,7 +21,7 @@ interface ReplayKeys {
 
 const mostTries = 10
 
-/** The new entry's id, or why there is none: `gone`. Throws catalogued errors. */
+/** Returns the new entry's id, or the outcome of lookAtReplay.lua that leaves nothing to replay. Throws catalogued errors. */
 export async function restoreLarge(stream: RedisConnection, keys: ReplayKeys, id: string): Promise<string> {
   const own = (await nodeOf(stream, keys.stream)).duplicate()
   own.on('error', ignoreConnectionError)
@@ -29,7 +29,9 @@ export async function restoreLarge(stream: RedisConnection, keys: ReplayKeys, id
     for (let tries = 0; tries < mostTries; tries++) {
       await own.watch(keys.replays)
       const { outcome } = await lookAtReplay(own, keys, { id })
-      if (outcome !== 'large') return outcome
+      // Another replay has added the entry, and could not delete the record.
+      const answer = outcome === 'again' ? (await restoreDeadLetter(own, keys, { id })).outcome : outcome
+      if (answer !== 'large') return answer
       const added = await restoreOnce(own, keys, id)
       if (added !== undefined) return added
     }

@@ -101,8 +101,15 @@ function outcomeOf(answer: string, job: string): ReplayOutcome {
     case 'damaged':
       return { kind: answer, damage: 'its payload is no list of fields and values' }
     default:
-      return foreignKey(answer, job) ?? { kind: 'replayed', id: answer }
+      if (entryId.test(answer)) return { kind: 'replayed', id: answer }
+      return foreignKey(answer, job) ?? raiseUnexpected(answer)
   }
+}
+
+const entryId = /^\d+-\d+$/
+
+function raiseUnexpected(answer: string): never {
+  throw failure('Internal', { detail: `a replay ended with ${JSON.stringify(answer)}` })
 }
 
 /** From an answer such as `foreign:list:bull:ndvi:42`. Only a job is a hash. */

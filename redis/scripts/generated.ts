@@ -664,7 +664,7 @@ local function readReplay(deadLetters, replays, id)
   local found = redis.call('XRANGE', deadLetters, id, id)[1]
   if not found then return {outcome = 'gone'} end
   local added = redis.call('HGET', replays, id)
-  if added and added ~= '' then return {outcome = 'again', added = added} end
+  if added and added ~= '' and string.sub(added, 1, 6) ~= 'after ' then return {outcome = 'again', added = added} end
   local record = fields(found[2])
   if (record.payload or '') == '' then return {outcome = 'empty'} end
   local readable, flat, more = pcall(cmsgpack.unpack, record.payload)

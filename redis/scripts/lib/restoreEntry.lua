@@ -7,6 +7,8 @@
 
   `replays` is a hash: id of a record → id of the new entry, which is empty until that was added. The note is written before the entry
   and again after it. A replay that cannot delete its record is thereby known to have added its entry, and a repeat only deletes.
+  `after …` is the note that beginLargeReplay leaves until endLargeReplay runs: whether there is an entry is unknown, so a repeat adds. The
+  consumer forwards one of two entries of a key.
 
   WRITES
     1 noteReplay: HSET replays ''          a refusal leaves everything as it was; only here may Redis be out of memory
@@ -23,7 +25,7 @@ local function readReplay(deadLetters, replays, id)
   local found = redis.call('XRANGE', deadLetters, id, id)[1]
   if not found then return {outcome = 'gone'} end
   local added = redis.call('HGET', replays, id)
-  if added and added ~= '' then return {outcome = 'again', added = added} end
+  if added and added ~= '' and string.sub(added, 1, 6) ~= 'after ' then return {outcome = 'again', added = added} end
   local record = fields(found[2])
   if (record.payload or '') == '' then return {outcome = 'empty'} end
   local readable, flat, more = pcall(cmsgpack.unpack, record.payload)

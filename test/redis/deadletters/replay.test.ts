@@ -6,6 +6,7 @@ import { Queue } from 'bullmq'
 import type { Redis } from 'ioredis'
 import { StreamPipelineError } from '../../../api/errors.ts'
 import { openBullQueue } from '../../../redis/bullmq/queue.ts'
+import { restoreLarge } from '../../../redis/deadletters/largereplay.ts'
 import { createDeadLetters, type DeadLetters } from '../../../redis/deadletters/replay.ts'
 import { jobId, keySpace } from '../../../redis/keys.ts'
 import { beginLargeReplay, endLargeReplay } from '../../../redis/scripts/generated.ts'
@@ -235,6 +236,30 @@ test('an entry that the stream refused in the middle of a large replay leaves it
   assert.deepEqual([await stream.xlen(place.stream), await stream.xlen(place.deadLetters)], [1, 1])
   assert.equal(await stream.exists(place.keys.replays), 0)
 })
+
+test('a large replay that looks again after another one has added the entry deletes the record, and returns the id of the entry', async (t) => {
+  const { stream, place, bull } = await setUp('together', Array.from({ length: 10_000 }, String))
+  t.after(() => bull.close())
+  const [found] = await stream.xrange(place.deadLetters, '-', '+')
+  const id = found?.[0] ?? ''
+  await stream.hset(place.keys.replays, id, '9-9')
+  const keys = { stream: place.stream, deadLetters: place.deadLetters, replays: place.keys.replays }
+  assert.equal(await restoreLarge(stream, keys, id), '9-9')
+  assert.deepEqual([await stream.xlen(place.stream), await stream.xlen(place.deadLetters)], [1, 0])
+  assert.equal(await stream.exists(place.keys.replays), 0)
+})
+
+for (const placement of ['together', 'elsewhere'] as const)
+  test(`the note of a large replay that ended between its commands is no entry: the replay adds it (${placement})`, async (t) => {
+    const { stream, place, letters, bull } = await setUp(placement, Array.from({ length: 10_000 }, String))
+    t.after(() => bull.close())
+    const record = await first(letters)
+    await stream.hset(place.keys.replays, record.id, 'after 1-1')
+    const outcome = await letters.replay(record)
+    const [, entry] = await stream.xrange(place.stream, '-', '+')
+    assert.deepEqual(outcome, { kind: 'replayed', id: entry?.[0] })
+    assert.deepEqual([await stream.xlen(place.stream), await stream.xlen(place.deadLetters)], [2, 0])
+  })
 
 const flat = (...items: unknown[]) => Buffer.from(encode(items))
 const spoilt: [what: string, changes: Readonly<Record<string, string | Buffer>>, says: RegExp][] = [
