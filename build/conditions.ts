@@ -71,8 +71,8 @@ Two more Events are \`Ready\` (Normal, when the condition becomes True) and \`Sc
 Operator, consumer, library and command line share one catalogue. The code is stable, and is part of logs and exceptions.
 Conditions and Events have the reason.
 
-*Retried*: whether a repetition may succeed without a change. While the operator has an error that is not retried, the pipeline's
-condition \`Stalled\` is True.
+*Retried*: yes if the same call may succeed later, although its caller changed nothing. While the operator has an error that is
+not retried, the pipeline's condition \`Stalled\` is True.
 
 ${table(['Code', 'Reason', 'Retried', 'Message', 'Remedy'], errors)}
 `

@@ -67,8 +67,9 @@ export interface Dispatcher<Payload extends object> {
    */
   status(name: RequestName, options?: StatusOptions): Promise<RequestStatus>
   /**
-   * Cancels a request that has not begun. It takes the same names as `status`. Its key then stays taken for `idempotency.window`: an
-   * entry of it that is still in the stream ends as a duplicate, and so does another dispatch. Throws like `status`.
+   * Cancels a request that has not begun. It takes a result, an id, a hash or a key, as `status` does. The key of the request then stays
+   * taken for `idempotency.window`: an entry of it that is still in the stream ends as a duplicate, and so does another dispatch. Throws
+   * like `status`.
    */
   cancel(name: RequestName, options?: StatusOptions): Promise<CancelOutcome>
   /**

@@ -17,7 +17,8 @@ export const conditionReasons = {
   Progressing: {
     types: ['Stalled', 'Ready'],
     tone: 'Good',
-    meaning: 'Of Stalled: no manual action is required. Of Ready: the rollout of the consumers is under way.',
+    meaning:
+      'Of Stalled: the operator goes on by itself, once any cause that Ready names is gone. Of Ready: the rollout of the consumers is under way.',
   },
   ProgressDeadlineExceeded: {
     types: ['Stalled', 'Ready'],

@@ -94,7 +94,7 @@ export async function restartRedis(report: Report, traffic: Traffic, redis: Redi
   await untilStatus('settled', settled)
   await report.capture(
     'Redis was restarted',
-    'Consumers wait for Redis, and continue. None of them restarts: a restart in this output is older than that of Redis.',
+    'Consumers wait for Redis, and continue. None of them restarts for that. If the output counts a restart of a consumer, it happened before Redis restarted.',
     ['kubectl', '-n', pipelinesNamespace, 'get', 'pods'],
   )
 }

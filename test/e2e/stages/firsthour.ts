@@ -48,7 +48,7 @@ export async function install(report: Report): Promise<void> {
   await documented(/^helm test/)
   await report.capture(
     'After helm install',
-    'There are two operator pods. One leads. The other one stands by, with its caches filled.',
+    'There are two operator pods. One leads. The other one stands by, with its caches filled. The Lease names a pod that is gone until another pod takes it over.',
     ['kubectl', '-n', operatorNamespace, 'get', 'pods,lease'],
     ['kubectl', 'explain', 'streampipeline.spec.scaling.targetAge'],
   )
@@ -106,7 +106,7 @@ export async function fullQueue(report: Report, traffic: Traffic): Promise<void>
     await untilDescribed(pipelineName, /Reason:\s+QueueFull/)
     await report.capture(
       'The queue is full',
-      'The queue holds as many waiting jobs as `sink.bullmq.maxWaiting` allows. Further entries wait in the stream, where they take less memory.',
+      'Consumers stop reading once more than `sink.bullmq.maxWaiting` jobs wait. They read again below 80 % of it. Until then, entries wait in the stream, where they take less memory.',
       table,
       ['kubectl', '-n', pipelinesNamespace, 'get', 'streampipeline', pipelineName, '-o', scalingMessage],
     )
