@@ -14,7 +14,16 @@ import { childLabels, consumerName, dispatchName } from '../../../operator/plan/
 import { needsApiServer, needsControllers } from '../../support/apiserver.ts'
 import { startRedis } from '../../support/redis.ts'
 import { eventually } from '../../support/wait.ts'
-import { at, type Cluster, conditionOf, type Loose, minimalPipeline, startCluster, startOperator } from '../cluster.ts'
+import {
+  at,
+  borrowCluster,
+  type Cluster,
+  conditionOf,
+  type Loose,
+  minimalPipeline,
+  startCluster,
+  startOperator,
+} from '../cluster.ts'
 
 const slow = { timeoutMs: 60_000 }
 const children: readonly (readonly [ResourceType, (pipeline: string) => string])[] = [
@@ -63,8 +72,9 @@ for (const [name, live, kind] of cases) {
   })
 }
 
-async function site(t: TestContext, controllers: boolean | readonly string[]) {
-  const [cluster, redis] = await Promise.all([startCluster(t, { controllers }), startRedis(t)])
+async function site(t: TestContext, controllers?: readonly string[]) {
+  const started: Promise<Cluster> = controllers === undefined ? borrowCluster(t) : startCluster(t, { controllers })
+  const [cluster, redis] = await Promise.all([started, startRedis(t)])
   const pipeline = (name: string) => cluster.get<Loose>(kinds.pipelineType, 'default', name)
   const make = (name: string, spec: object = {}) =>
     cluster.apply(minimalPipeline(name, 'default', { redis: { url: redis.url }, ...spec }))
@@ -108,7 +118,7 @@ for (const keepsOwners of [false, true])
     `a backup ${keepsOwners ? 'with the owners of its time' : 'without owners'} is taken over, and made what the spec says`,
     needsApiServer,
     async (t) => {
-      const { cluster, pipeline, make, reason, childrenOf, owned } = await site(t, false)
+      const { cluster, pipeline, make, reason, childrenOf, owned } = await site(t)
       const first = await startOperator(t, cluster)
       await make('back', { consumer: { env: [{ name: 'EARLIER', value: 'yes' }] } })
       await reason('back', 'ObjectsApplied')
@@ -172,7 +182,7 @@ test(
 )
 
 test('while an operator runs', needsApiServer, async (suite) => {
-  const { cluster, pipeline, make, reason, childrenOf, owned } = await site(suite, false)
+  const { cluster, pipeline, make, reason, childrenOf, owned } = await site(suite)
   const operator = await startOperator(suite, cluster)
   const json = async (type: ResourceType, name: string, patch: object) => {
     const { code, stderr } = await cluster.server.kubectl([

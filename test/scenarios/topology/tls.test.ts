@@ -11,7 +11,7 @@ import { setImmediate, setTimeout as sleep } from 'node:timers/promises'
 import { createDispatcher } from '../../../client/dispatcher.ts'
 import { pipelineType } from '../../../operator/plan/kinds.ts'
 import { close, connect, open } from '../../../redis/connect/connection.ts'
-import { conditionOf, type Loose, minimalPipeline, startCluster } from '../../operator/cluster.ts'
+import { borrowCluster, conditionOf, type Loose, minimalPipeline } from '../../operator/cluster.ts'
 import { fileScope } from '../../redis/scope.ts'
 import { needsApiServer } from '../../support/apiserver.ts'
 import { freePort } from '../../support/port.ts'
@@ -97,7 +97,7 @@ test('a private authority that NODE_EXTRA_CA_CERTS names, for consumers and the 
 })
 
 test('a private authority that NODE_EXTRA_CA_CERTS names, for the operator', needsApiServer, async (t) => {
-  const cluster = await startCluster(t)
+  const cluster = await borrowCluster(t)
   const { ca, client } = certificates
   const stringData = { 'tls.crt': client.cert, 'tls.key': client.key }
   await cluster.apply({ apiVersion: 'v1', kind: 'Secret', metadata: { name: 'redis-tls', namespace: 'default' }, stringData })
