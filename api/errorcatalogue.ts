@@ -31,7 +31,7 @@ export const errorCatalogue = {
     message: '{option}: {detail}',
     kind: 'Terminal',
     reason: 'InvalidOption',
-    remedy: 'correct the option; --help lists the accepted forms',
+    remedy: 'correct the option; --help lists the options of a command, docs/library.md those of the library',
   },
   ReferenceMissing: {
     message: '{kind} {name} (key {key}), which {field} refers to, is missing: {detail}',
@@ -99,7 +99,8 @@ export const errorCatalogue = {
     message: 'Redis at {address} answers {reply}: {detail}',
     kind: 'Retryable',
     reason: 'RedisNotReady',
-    remedy: 'no action is needed: entries stay in the stream, and consumers go on when Redis accepts commands again',
+    remedy:
+      'wait: entries stay in the stream, and consumers go on when Redis accepts commands again; repeat a failed call of the library later; if the address leads to a replica, correct it',
   },
   RedisOutOfMemory: {
     message: 'Redis at {address} is out of memory: {detail}',
@@ -234,7 +235,7 @@ export const errorCatalogue = {
     message: 'the worker has no handler for jobs named {name}; it has {known}',
     kind: 'Retryable',
     reason: 'HandlerMissing',
-    remedy: 'deploy a worker with that handler, or add a handler named *: BullMQ tries the job again while it has attempts left',
+    remedy: 'deploy a worker with that handler, or with one named `*`; until its attempts end, BullMQ tries the job again',
   },
   ExecutionLockLost: {
     message: 'the execution lock of job {job} was lost while it ran',

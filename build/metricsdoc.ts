@@ -55,6 +55,7 @@ you can join them. Some have more labels:
 | \`streampipeline_scaling_decisions_total\` | \`reason\` |
 
 \`streampipeline_observe_duration_seconds\` has no labels: it is of all pipelines together.
+[The three paths](guarantees.md#the-three-paths) explains the values of \`path\`.
 
 ${table([...families, ...own(pipelines)])}
 
@@ -78,6 +79,9 @@ An entry is late if a consumer settled it later than \`scaling.targetAge\` after
 | \`stream_consumer_job_add\` | \`way\` |
 | \`stream_consumer_retention_pinned_seconds\`, \`stream_consumer_trimmed_total\` | \`why\` |
 | \`stream_consumer_settled_total\` | \`outcome\` |
+
+[The three paths](guarantees.md#the-three-paths) explains Atomic, Split and Portable. [How jobs are added](guarantees.md#how-jobs-are-added)
+explains Specialised and BullMQ.
 
 ${table(own(consumer))}
 

@@ -66,8 +66,8 @@ They also check the types of all keys, and the rights of their user. They report
 | \`sink.bullmq.redis\` | Another Redis for the queue: another server, another cluster, or another slot of the same cluster. A consumer adds the jobs first, and then acknowledges the entries. If the queue's server has replicas, one of them confirms each batch (\`WAIT\`) before the acknowledgement. |
 | \`tls\` | \`caFrom\` for a private authority, \`certFrom\` and \`keyFrom\` for a client certificate, \`serverName\` if the certificate has another name than the address. |
 
-A failover takes back entries, jobs and marks that the old master had not replicated, all together. A producer loses an \`XADD\` that
-was not replicated, unless it waited for a replica (\`WAIT\`). Every use of Redis has this limit.
+A failover takes back entries, jobs and marks that the old master had not replicated. If one Redis holds all three, it takes
+them back together. A producer loses an \`XADD\` that was not replicated, unless it waited for a replica (\`WAIT\`). Every use of Redis has this limit.
 
 If the server lacks the database, or the user lacks \`SELECT\`, the connection fails, at start and after each reconnect. No program
 writes to database 0 instead.
@@ -139,8 +139,8 @@ the file \`DIR/secret/NAME/KEY\` or \`DIR/configmap/NAME/KEY\`.
 ## A connection that the application lends
 
 \`createDispatcher\` and \`createWorker\` take a URL, or a connection of ioredis. They accept the majors 4 to 6, from any installed copy,
-and a Cluster too. For a URL the library opens a connection of the ioredis that the application installs, 5.11 or 6. Both functions
-refuse an unfit connection with \`InvalidOption\`, before they send anything on it:
+and a Cluster too. For a URL the library opens a connection of the ioredis that the application installs, 5.11 or 6. This table
+shows what both functions do. *Refused at once* means \`InvalidOption\`, before they send any command on the connection:
 
 | Connection | Result |
 |---|---|
@@ -154,8 +154,9 @@ refuse an unfit connection with \`InvalidOption\`, before they send anything on 
 
 ## Servers that lack commands
 
-Managed services and proxies remove some commands. Each program works without the commands that it does not need. If the server lacks
-a command that it needs, the program refuses to start, before it adds anything, and names the command. A command that such a service removes for clients still works inside scripts.
+Managed services and proxies remove some commands. Each program works without the commands that it does not need. A program refuses to
+start if the server lacks a command that the program needs. It names the command, and adds nothing. A
+command that such a service removes for clients still works inside scripts.
 
 | Missing | Result |
 |---|---|
@@ -198,8 +199,8 @@ claim.
 
 ## Every command
 
-The pipeline's user needs these commands. A command appears twice if it has a second use. If only one program or one path needs
-the command, its name is at the end of the purpose.
+The pipeline's user needs these commands. A command appears twice if it has a second use. If only one program or path needs a
+command, the purpose ends with that program or path. [Words](architecture.md#words) explains ledger, registry, self-test and scratch keys.
 
 | Command | For |
 |---|---|

@@ -7,6 +7,7 @@ import { payloadSections } from './payloadreference.ts'
 import { schemasSection } from './schemasdoc.ts'
 
 const escaped = (text: string) => text.replaceAll('|', '\\|').replaceAll('\n', ' ')
+const linked = (text: string) => text.replaceAll('the portable path', '[the portable path](guarantees.md#the-three-paths)')
 const code = (value: unknown) => `\`${typeof value === 'string' ? value : JSON.stringify(value)}\``
 
 /** The type of durations and sizes, by the rule on their form. Another rule has the bounds. */
@@ -56,7 +57,9 @@ function repeatsFields({ default: value, properties = {} }: Structure): boolean 
 function rows(field: Structure, path: string, required: boolean): string[] {
   const whether = required ? '**required**' : defaultOf(field)
   const own =
-    path === '' ? [] : [`| \`${path}\` | ${typeOf(field)}${bounds(field)} | ${whether} | ${escaped(field.description ?? '')} |`]
+    path === ''
+      ? []
+      : [`| \`${path}\` | ${typeOf(field)}${bounds(field)} | ${whether} | ${linked(escaped(field.description ?? ''))} |`]
   if (isReference(field) || (isRedis(field) && path !== 'redis')) return own
   const list = field.type === 'array' && field.items !== undefined
   const holder = list && field.items !== undefined ? field.items : field
@@ -116,7 +119,8 @@ export function reference(): string {
     '- A duration is a string such as `500ms`, `30s` or `1h30m`, without days and fractions.',
     '- A size is a number of bytes, or a Kubernetes quantity such as `256Ki`, without fractions.',
     '- The API server refuses unknown fields.',
-    '- For emergency patches there is the annotation `streampipeline.dev/reconcile: disabled`. The operator then does not change its objects.',
+    '- For emergency patches there is the annotation `streampipeline.dev/reconcile: disabled`. On a pipeline with it, the operator changes none of',
+    "  that pipeline's objects.",
     '',
     '## Check a file',
     '',
@@ -169,7 +173,8 @@ export function reference(): string {
     '',
     '## status',
     '',
-    'The operator writes the status. It rounds most numbers. While Redis answers, numbers are at most ten seconds old. [Metrics](metrics.md) have exact values.',
+    'The operator writes the status. It rounds most numbers. While Redis answers, its numbers are at most five seconds old when the',
+    'operator writes them. If only numbers change, the operator writes at most every ten seconds. [Metrics](metrics.md) have exact values.',
     '',
     '| Field | Type | | |',
     '|---|---|---|---|',

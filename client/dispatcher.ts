@@ -63,18 +63,19 @@ export interface Dispatcher<Payload extends object> {
   ): Promise<readonly DispatchResult[]>
   /**
    * Reports where a request is, and its outcome. It needs at most five round trips for an id or hash. The cost of its commands does not
-   * grow with the stream or the queue. Throws InvalidOption for a name that no request can have, and errors of the catalogue.
+   * grow with the stream or the queue. It throws InvalidOption for a name that no request can have. If Redis fails, it throws
+   * RedisUnreachable and other errors of Redis.
    */
   status(name: RequestName, options?: StatusOptions): Promise<RequestStatus>
   /**
    * Cancels a request that has not begun. It takes a result, an id, a hash or a key, as `status` does. The key of the request then stays
-   * taken for `idempotency.window`: an entry of it that is still in the stream ends as a duplicate, and so does another dispatch. Throws
-   * like `status`.
+   * taken for `idempotency.window`. An entry with this key is then a duplicate, whether it is still in the stream or dispatched later. It
+   * throws as `status` does.
    */
   cancel(name: RequestName, options?: StatusOptions): Promise<CancelOutcome>
   /**
    * Waits for the outcome of a request. Events come through one connection for each Redis, which all dispatchers of the process share.
-   * Throws like `status`, Closed if the dispatcher is closed meanwhile, and the signal's reason.
+   * It throws as `status` does. It throws Closed if the dispatcher closes, and the signal's reason if the signal aborts.
    */
   waitFor(name: RequestName, options?: WaitOptions): Promise<WaitOutcome>
   /** Waits for calls under way, then disconnects. Ends every `waitFor`. Idempotent. A closed dispatcher cannot be used again. */

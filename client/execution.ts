@@ -28,7 +28,7 @@ export interface ExecutionContext<Payload> {
   readonly job: WorkerJob<Payload>
   /** The entry's metadata fields (`payload.metadataFields`); may be empty. */
   readonly metadata: Readonly<Record<string, string>>
-  /** The idempotency key whose execution lock is held. It is the job's id unless the worker's option `key` derives another. */
+  /** The worker locks the execution under this key. Default: the job's id. The worker's option `key` may derive another. */
   readonly key: string
   /** Aborts when the lock is lost (reason: ExecutionLockLost) or the job is cancelled. Pass it to every long call. */
   readonly signal: AbortSignal

@@ -11,8 +11,8 @@ import { parseRedisUrl } from '../redis/connect/references.ts'
 import { replyCode } from '../redis/connect/replies.ts'
 
 /**
- * `redis://[user:password@]host:port/database` (`rediss:` for TLS), or an ioredis connection. The library uses a
- * connection as it is, and never closes it.
+ * `redis://[user:password@]host:port/database` (`rediss:` for TLS), or an ioredis connection. A dispatcher uses a
+ * connection as it is. A worker duplicates it. Neither closes it.
  */
 export type RedisInput = string | RedisConnection
 

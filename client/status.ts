@@ -8,8 +8,8 @@ import { nameless, type RequestName, refsOf } from './requestname.ts'
 
 export interface StatusOptions {
   /**
-   * Number of the newest entries and dead letters to search if no index leads to the request; 1,000 at most. Default 0. A key finds a
-   * request only after it was forwarded or became a dead letter.
+   * Number of the newest entries and dead letters to search if no index leads to the request; 1,000 at most. Default 0.
+   * Without `scan`, a key finds only requests that were forwarded or became dead letters.
    */
   readonly scan?: number | undefined
 }

@@ -19,7 +19,7 @@ export interface WorkerOptions<Payload extends object, Result> {
   readonly namespace?: string
   /** The queue's key prefix: `spec.sink.bullmq.prefix`. Default `bull`. */
   readonly prefix?: string
-  /** The queue's Redis. The worker duplicates a given connection, without its time limits, and never closes it. */
+  /** The queue's Redis. The worker duplicates a given connection, without its time limits. It never closes the given one. */
   readonly redis: RedisInput
   /** Types the payload. The worker does not check it again: the dispatcher and the consumer have checked it. */
   readonly schema?: StandardSchema<Payload>
@@ -30,7 +30,7 @@ export interface WorkerOptions<Payload extends object, Result> {
   readonly execute: Handler<Payload, Result> | Handlers<Payload, Result>
   /** Returns true if your own records show that the work is done. The job then completes without a run. Default: never. */
   readonly isTerminal?: (payload: Payload, context: ExecutionContext<Payload>) => Promise<boolean> | boolean
-  /** The idempotency key of a job. Default: its id, which StreamPipeline derives from the payload's key. */
+  /** The key under which the worker locks a job's execution. Default: the job's id, which StreamPipeline derives from the payload's key. */
   readonly key?: (job: WorkerJob<Payload>) => string
   /** Life of the execution lock, in milliseconds. The worker renews it after a third of that. Default 30,000; at least 300. */
   readonly lockTtlMs?: number

@@ -51,7 +51,7 @@ export function stateFamilies(registry: Registry) {
     }),
     jobAdd: new Gauge({
       name: 'stream_consumer_job_add',
-      help: '1 for the way in use of adding jobs: many at once (Specialised), or one by one by BullMQ’s own script (BullMQ).',
+      help: '1 for how the consumer adds jobs: many at once (Specialised), or one by one with BullMQ’s own script (BullMQ). 0 for the other.',
       labelNames: ['way'],
       registers,
     }),
@@ -116,7 +116,7 @@ export function streamFamilies(registry: Registry) {
   const families = {
     retained: new Counter({
       name: 'stream_consumer_trimmed_total',
-      help: 'Entries that this consumer trimmed: settled long enough ago, or over source.retention.maxEntries.',
+      help: 'Entries that this consumer trimmed: settled by every group and older than source.retention.settledFor, or over source.retention.maxEntries.',
       labelNames: ['why'],
       registers,
     }),

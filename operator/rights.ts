@@ -61,7 +61,7 @@ export const rbacRules: readonly RbacRule[] = [
     apiGroups: ['networking.k8s.io'],
     resources: ['networkpolicies'],
     verbs: [...applied, 'delete'],
-    why: 'for the network policies of consumers; without --network-policy, to delete those made earlier',
+    why: 'for the network policies of consumers; if networkPolicy.consumers is false, the operator deletes the policies that it made earlier',
   },
   {
     where: 'Pipelines',
@@ -104,7 +104,7 @@ export const rbacRules: readonly RbacRule[] = [
     apiGroups: ['coordination.k8s.io'],
     resources: ['leases'],
     verbs: ['create'],
-    why: 'to claim the namespace, so that no other release works against it',
+    why: 'to claim the namespace, so that no other release serves it, too',
   },
   {
     where: 'Pipelines',

@@ -26,7 +26,9 @@ const longestName = 52
 const reclaim = z.strictObject({
   minIdle: duration('1s', '24h')
     .default('60s')
-    .describe('Another consumer takes an entry over after its holder has given no sign of life for this long.'),
+    .describe(
+      'Another consumer takes an entry over after its holder has given no sign of life for this long. If the operator sees that the pod is gone, other consumers do not wait that long.',
+    ),
   interval: duration('100ms', '1h').default('15s').describe('Time between two checks for such entries.'),
 })
 

@@ -59,7 +59,7 @@ export const scalingSchema = guarded(
     })
       .default('Hold')
       .describe(
-        'Replicas while the operator cannot measure the backlog: `Hold` (no change), `Max`, or a number. It removes none meanwhile.',
+        'Replicas while the operator cannot measure the backlog: `Hold` (no change), `Max`, or a number. The operator removes no consumer meanwhile: a number below the present one changes nothing.',
       ),
     schedules: z
       .array(schedule)

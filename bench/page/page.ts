@@ -18,8 +18,8 @@ export function measuredPart(report: Report): string {
   const { circumstances, curves, skipped } = report
   const { form, processors, node, redis } = circumstances
   return [
-    `A run of the ${form} form: ${processors} processors held load, Redis and contenders; Node ${node.slice(1)}, Redis ${redis}.`,
-    'Each figure is a median over rounds.',
+    `A run of the ${form} form. Load, Redis and contenders shared ${processors} processors. Node was ${node.slice(1)}, Redis was ${redis}.`,
+    'Each figure is a median over rounds. A *bar* is the target for a figure. [Contenders](#contenders) explains the other ways.',
     report.judged
       ? 'The machine was quiet.'
       : `**This run is not judged: ${report.reason}.** Its figures show the form of the page, and nothing about speed.`,
@@ -28,7 +28,7 @@ export function measuredPart(report: Report): string {
     '|---|---|---|---|',
     ...report.bars.map(barLine),
     '',
-    `The p99 is that of ${numberText(report.latency.perSecond)} entries a second, half the measured peak. The control, a bare XADD and XREADGROUP, had ${report.latency.controlP99Ms} ms. \`validate\` states ${circumstances.budgetMiB} MiB for the memory.`,
+    `The p99 is that of ${numberText(report.latency.perSecond)} entries a second, half the measured peak. The control, a bare XADD and XREADGROUP, had ${report.latency.controlP99Ms} ms. For a consumer with the defaults (payloads up to 256 KiB), \`validate\` states ${circumstances.budgetMiB} MiB of memory.`,
     '',
     '### Contenders',
     '',

@@ -7,7 +7,10 @@ interface AlertSetting {
 /** Durations as Prometheus writes them. */
 export const alertWindows = {
   burnFastLong: { default: '1h', description: 'Long window of the fast burn rate.' },
-  burnFastShort: { default: '5m', description: 'Short window of the fast burn rate. It ends the alert soon after the cause.' },
+  burnFastShort: {
+    default: '5m',
+    description: 'Short window of the fast burn rate. It ends the alert soon after the cause is gone.',
+  },
   burnSlowLong: { default: '6h', description: 'Long window of the slow burn rate.' },
   burnSlowShort: { default: '30m', description: 'Short window of the slow burn rate.' },
   recent: { default: '10m', description: 'Window for rates of consumers and of reconciles.' },

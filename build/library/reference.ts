@@ -14,7 +14,8 @@ const prose = (doc: string) =>
     doc
       .replaceAll(/@param (\w+)/g, '*$1*:')
       .replaceAll('@throws', 'Throws')
-      .replaceAll(/\{@link (\w+)\}/g, '$1'),
+      .replaceAll(/\{@link (\w+)\}/g, '$1')
+      .replaceAll('the portable path', '[the portable path](guarantees.md#the-three-paths)'),
   ).trim()
 
 /** A docstring outside a table: its prose, then its example, which is indented by four spaces. */

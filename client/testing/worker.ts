@@ -18,7 +18,7 @@ import type { StoredJob, TestQueue } from './queue.ts'
 export interface TestWorkerOptions<Payload> {
   /** True when this work is finished already, by your own records: the job then completes without a run. Default: never. */
   readonly isTerminal?: (payload: Payload, context: ExecutionContext<Payload>) => Promise<boolean> | boolean
-  /** The idempotency key of a job. Default: its id. */
+  /** The key under which the worker locks a job's execution. Default: the job's id. */
   readonly key?: (job: WorkerJob<Payload>) => string
   /** Where metrics are registered. Default: a registry of its own. */
   readonly registry?: Registry

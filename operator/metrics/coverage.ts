@@ -27,7 +27,7 @@ export function createCoverageMetrics(registry: Registry): CoverageMetrics {
   })
   new Gauge({
     name: 'streampipeline_operator_standing_back',
-    help: '1 for each namespace that another release serves; the label holder names it.',
+    help: '1 for each namespace that another release serves. The label holder names that other release.',
     labelNames: ['namespace', 'holder'],
     registers,
     collect() {

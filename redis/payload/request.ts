@@ -16,7 +16,7 @@ export interface RequestOptions {
   readonly name?: string | undefined
   /** Milliseconds from dispatch, the time in the stream included. */
   readonly delay?: number | undefined
-  /** 1 goes first. It orders the jobs of the queue; the stream keeps the order of dispatch. */
+  /** BullMQ runs jobs without priority (0) first, then 1, 2 and so on. The stream keeps the order of dispatch. */
   readonly priority?: number | undefined
   /** Number of attempts, 1 or more. */
   readonly attempts?: number | undefined

@@ -67,7 +67,7 @@
     - watch
     - create
     - patch
-# for the network policies of consumers; without --network-policy, to delete those made earlier
+# for the network policies of consumers; if networkPolicy.consumers is false, the operator deletes the policies that it made earlier
 - apiGroups:
     - networking.k8s.io
   resources:
@@ -124,7 +124,7 @@
   verbs:
     - create
     - patch
-# to claim the namespace, so that no other release works against it
+# to claim the namespace, so that no other release serves it, too
 - apiGroups:
     - coordination.k8s.io
   resources:
