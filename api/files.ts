@@ -61,9 +61,9 @@ export type CheckedResource = CheckedHead & (Needs | { readonly [Need in keyof N
 export interface FileReport {
   readonly file: string
   readonly resources: readonly CheckedResource[]
-  /** Every reason why the file is not YAML at all, and every problem of its resources, as `FILE:LINE: FIELD: MESSAGE`. */
+  /** Every problem of its resources, as `FILE:LINE: FIELD: MESSAGE`. A file that cannot be loaded has one: its error's message. */
   readonly problems: readonly string[]
-  /** Every remark on its resources, in the same form. */
+  /** Every remark on its resources, as `FILE:LINE: FIELD: MESSAGE`. */
   readonly remarks: readonly string[]
 }
 

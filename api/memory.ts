@@ -1,8 +1,8 @@
 /**
  * How much memory a consumer may need, worked out from the spec. It holds batches and little else, so their size counts. A batch
  * comes near `batchBytes`. It can be sixteen entries of `maxBytes`, where those are more, since the first read does not know how
- * large entries are. It never has more than `batchSize` entries. Several are in flight, and a payload is there several times over:
- * as read, decoded, as text again, packed for the script, and as garbage.
+ * large entries are. It never has more than `batchSize` entries. A consumer has several batches in flight, and holds each payload
+ * several times over: as read, decoded, as text again, packed for the script, and as garbage.
  *
  * The factors are upper bounds of measurements: JSON of many small members, 256 KiB to 1 MiB each, in three batches. Beside the
  * process itself they took 4 to 7 times the batches, and 2 to 4 times in V8's heap. A payload made to be large when decoded

@@ -1,5 +1,5 @@
 /**
- * Every problem of a document. The API server's verdict comes first. `beyondServer` adds the parts that only a program can judge: the
+ * Every problem of a document. The API server's verdict comes first. `costlyProblems` adds what only a program can judge: the
  * payload's JSON Schema, schedules and their time zones.
  */
 import { type Admission, admit as admitAsServer, shown } from './admission.ts'

@@ -22,7 +22,7 @@ interface Shape {
   entries: number
 }
 
-/** From here on a value travels as an argument of its own: Redis would hash and copy its bytes twice. */
+/** A value of this length travels as an argument of its own: in the list, Redis would hash and copy its bytes twice. */
 const longCharacters = 512
 /** Of a text in the list, beside its bytes. */
 const headerBytes = 5

@@ -1,5 +1,5 @@
 /**
- * The event readers of this process. All dispatchers that wait on one Redis share one reader, with one blocking connection for the streams
+ * The event hubs of this process. All dispatchers that wait on one Redis share one hub, with one blocking connection for the streams
  * of all their queues and dead letters. The first stream opens the connection, and the end of the last closes it. Without a stream
  * nothing of this stays in the process.
  *
@@ -7,7 +7,7 @@
  * Placing   a connection is open, and new streams get the position from which they are read. Nothing blocks.
  * Reading   XREAD blocks for all streams. A stream that is added ends this state: the connection is closed, and Begun follows. Positions
  *           stay, so no event is missed.
- * Ended     no stream is left, and the connection is closed. The next stream makes another reader.
+ * Ended     no stream is left, and the connection is closed. The next stream makes another hub.
  */
 import { pause } from '../process/pause.ts'
 import { close, type RedisConnection } from '../redis/connect/connection.ts'
@@ -18,7 +18,7 @@ import { createEventStreams, type EventListener } from './eventstreams.ts'
 export interface EventPlace {
   /** Equal for streams that one connection can read. */
   readonly name: string
-  /** Makes a connection that waits for Redis without bound. The reader closes it. */
+  /** Makes a connection that waits for Redis without bound. The hub closes it. */
   readonly open: () => Promise<RedisConnection>
 }
 
@@ -35,7 +35,7 @@ interface Hub {
 
 const retryMs = 1_000
 
-/** The readers that are not Ended, by the names of their places. */
+/** The hubs that are not Ended, by the names of their places. */
 const hubs = new Map<string, Hub>()
 
 /** Reads a stream of events until it is stopped. */

@@ -7,7 +7,7 @@
 import { asFailure, failure, type StreamPipelineError } from '../api/errors.ts'
 import { replyCode } from '../redis/connect/replies.ts'
 
-/** Number of payloads sent since the last answer. From this number on, calls are let through one at a time. */
+/** Payloads of calls that failed as unreachable since the last answer. From this number on, calls pass one at a time. */
 export const maxUnanswered = 1_000
 
 interface Deadline {

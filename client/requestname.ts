@@ -25,7 +25,7 @@ export function refsOf({ config }: Plan, name: RequestName): readonly RequestRef
   return [{ ...(id === undefined ? {} : { entry: id }), ...(key === undefined ? {} : { hash: key }) }]
 }
 
-/** The failure of a name of no form that leads to a request. */
+/** The failure for a name that has the form of no id, hash or key. */
 export function nameless() {
   const detail = 'give the id of an entry or job, or the idempotency key: as many values as payload.idempotencyKey has fields'
   return failure('InvalidOption', { option: 'status', detail })

@@ -1,6 +1,7 @@
 /**
- * The application's own schema: zod, valibot, ArkType or any other that follows Standard Schema and exports JSON Schema. It gives the payload
- * its type, and is checked before anything is sent. On a cluster the resource owns the schema, so where the two differ that is reported.
+ * The application's own schema: zod, valibot, ArkType or any other that follows Standard Schema and exports JSON Schema. It types
+ * the payload. The dispatcher checks the payload against it before it sends anything. On a cluster the resource owns the schema, so
+ * where the two differ that is reported.
  */
 import { failure } from '../api/errors.ts'
 import { quotedName } from '../api/printable.ts'

@@ -14,7 +14,7 @@ export interface StatusOptions {
   readonly scan?: number | undefined
 }
 
-/** Throws InvalidOption for a name of no form that leads to a request, and catalogued errors. */
+/** Throws InvalidOption for a name that has the form of no id, hash or key, and catalogued errors. */
 export async function statusOf(links: Links, plan: Plan, name: RequestName, { scan = 0 }: StatusOptions): Promise<RequestStatus> {
   const { config, codec, keys } = plan
   const [stream, queue] = await Promise.all([links.stream(), links.queue(plan)])

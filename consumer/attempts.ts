@@ -90,7 +90,7 @@ export function createAttempts(parts: AttemptParts): Attempts {
       return 0
     }
     try {
-      // Without a time to wait for, entries are ours by name or not at all.
+      // With `minIdleMs` 0 the script claims only entries that are pending under our name.
       const how = { counts, own: minIdleMs === 0, maxBytes: limits.batchBytes }
       const { claimed, trimmed, seen, refusal } = await claimEntries(connection, place, consumer, minIdleMs, ids, how)
       held.add(

@@ -1,6 +1,6 @@
 /**
- * Every consumer's periodic work beside moving entries: retention with its ledger, and the sweep of failed jobs. No consumer leads: both
- * are single scripts, which find nothing left to do where another consumer was first.
+ * Every consumer's periodic work beside moving entries: retention with its ledger, and the sweep of failed jobs. No consumer leads.
+ * Several consumers may run both at once: their scripts find nothing left to do where another consumer was first.
  *
  * Retention runs each second while it has work: it trimmed entries, entries were settled, or `maxEntries` bounds the stream, which may grow
  * without readers. Otherwise it rests for longer and longer, until an entry is settled. Once an hour it removes names that local processes

@@ -84,7 +84,7 @@ export function settlingFamilies(registry: Registry) {
     }),
     reclaimed: new Counter({
       name: 'stream_consumer_reclaimed_total',
-      help: 'Entries that this consumer took over from others.',
+      help: 'Pending entries that this consumer claimed for another attempt, its own included.',
       registers,
     }),
     deadLetters: new Counter({

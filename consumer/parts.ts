@@ -19,7 +19,7 @@ export interface ConsumerParts {
   readonly place: StreamPlace
   /** Name in the group: the pod's or host's. */
   readonly name: string
-  /** Which life of that name this is: the pod's uid, or cluster, host and process start. */
+  /** Owner and life of this consumer: pipeline and pod, or supervisor and process (redis/stream/identity.ts). */
   readonly uid: string
   readonly connections: ConsumerConnections
   /** Chooses and proves the way of settling; asked at start, when the connections are open. */
@@ -40,7 +40,10 @@ export interface ConsumerConnections {
 /** The events of a consumer. Metrics and logs are observers; each takes the events that it needs. */
 export interface ConsumerObserver {
   stateChanged?(state: ConsumerState, previous: ConsumerState): void
-  /** @param fallback why it is not the composed way @param add how jobs are added; undefined on the portable path */
+  /**
+   * @param fallback why the consumer settles by the portable path; undefined on the others
+   * @param add how jobs are added; undefined on the portable path
+   */
   pathChosen?(kind: PathKind, fallback: string | undefined, add: AddChoice | undefined): void
   /** @param amiss why batches go on, or might go on, without a replica's confirmation; undefined: all is well again */
   confirmationChanged?(amiss: StreamPipelineError | undefined): void

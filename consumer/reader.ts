@@ -70,8 +70,8 @@ export function createReader(
     }, blockMs + overdueMs)
     try {
       const node = await nodeOf(blocking, stream)
-      // A node has no socket before it connects, and has its old one after it lost its connection. In both cases the read goes on
-      // another socket.
+      // A node has no socket before it connects, and has its old one after it lost its connection. In both cases ioredis sends
+      // the read on another socket.
       if (known !== undefined && node.status === 'ready' && known.socket === node.stream) blockedAs = known
       else {
         // Both in one round trip: the id is known before the read can end.

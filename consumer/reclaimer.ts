@@ -2,11 +2,12 @@
  * Reclaim: entries whose holder died, hung or gave them back. Each round pages through the entries that have been idle for `minIdle`, with
  * a cursor that is kept between rounds. An entry leaves its page in one of these ways, by its count of deliveries:
  *
- * - At or over the ceiling: it becomes a dead letter on the server, without being fetched. While the scaler's circuit is open, nothing
- *   succeeds anywhere. The entries are then kept, and each round attempts one of them, uncounted, to see whether it succeeds again.
+ * - At or over the ceiling: it becomes a dead letter on the server, without being fetched. While the scaler's circuit
+ *   breaker is open (scaling/outage.ts), nothing succeeds anywhere. The entries are then kept, and each round attempts one of them,
+ *   uncounted, to see whether it succeeds again.
  * - Below it: it is attempted, fewest deliveries first (attempts.ts).
  *
- * The first round after a start also takes this consumer's own entries, however fresh. A restarted container keeps its name, and no
+ * After a start, `recoverOwn` first takes up this consumer's own entries, however fresh. A restarted container keeps its name, and no
  * other consumer will hold them. The same holds for entries that were delivered to us in a reply that never arrived. Nothing
  * attempted those, so taking them up does not raise their count.
  */

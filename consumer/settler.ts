@@ -29,7 +29,7 @@ export interface BatchReport {
   readonly entries: number
   readonly outcomes: Readonly<Record<SettledOutcome, number>>
   readonly dead: readonly DeadReport[]
-  /** Ids of these entries. */
+  /** Ids of the entries that `entries` counts. */
   readonly settled: readonly string[]
   readonly durationMs: number
   /** Entries that stay pending, since the dead-letter stream is full. */
@@ -140,7 +140,7 @@ export function createSettler(parts: SettlerParts): Settler {
     }
   }
 
-  /** Decodes a batch, and gives its memory back: that of the reading connection serves the next reply. */
+  /** Decodes a batch, and gives its memory back to the reading connection for the next reply. */
   const judged = async (batch: readonly Delivery[]): Promise<readonly Disposition[]> => {
     const verdicts = batch.map(judge)
     for (const { fields } of batch) if ('table' in fields) fields.table.release()

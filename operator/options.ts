@@ -125,7 +125,7 @@ export function compileOptions(options: OperatorOptions): CompiledOperatorOption
   const odd = namespaces.find((name) => !namespaceForm.test(name))
   if (odd !== undefined) throw failure('InvalidOption', { option: '--namespaces', detail: `${odd} is no name of a namespace` })
   if (options.consumerImage === '')
-    throw failure('InvalidOption', { option: '--consumer-image', detail: 'it names the image consumers run' })
+    throw failure('InvalidOption', { option: '--consumer-image', detail: 'it is empty: name the image that consumers run' })
   const logLevel = (options.logLevel ?? 'info').toLowerCase()
   if (!logLevels.includes(logLevel))
     throw failure('InvalidOption', { option: '--log-level', detail: `${options.logLevel} is none of ${logLevels.join(', ')}` })

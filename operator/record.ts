@@ -55,7 +55,7 @@ export function createRecords(nowMs: () => number, retryEveryMs: number): Pipeli
   }
 }
 
-/** The first record in this process: the Deployment before this run scaled it. */
+/** The first record in this process. It is made from the Deployment as found, before this process scales it. */
 export function templateFound(deployment: DeploymentObject | undefined): PipelineRecord['template'] {
   if (deployment === undefined) return undefined
   const { uid = '', generation = 0 } = deployment.metadata

@@ -122,7 +122,7 @@ export function createTerm(parts: TermParts, signingKey: Buffer): Term {
 const logFailure = (log: Logger) => (error: Error, fields: object) =>
   log.error({ ...fields, err: error }, 'a process behind the wall failed')
 
-/** They go to another process. */
+/** The operator sends these settings to the processes that look at Redis. */
 function lookSettings(options: CompiledOperatorOptions, limits: Limits, signingKey: Buffer) {
   return {
     everyMs: options.observeEveryMs,

@@ -72,7 +72,7 @@ const dispatchConfig = z
     allow: allow.exactOptional(),
     /** How long an equal idempotency key counts as the same request, from its forwarding. */
     windowMs: count,
-    /** Life of the lock under which a direct dispatch adds. */
+    /** A direct dispatch on the portable path locks each key for this long at most. */
     lockTtlMs: z.int().min(1),
     /** Whether jobs keep their data as it came, beside what workers may change; absent: they don't. */
     requestCopy: z.boolean().exactOptional(),

@@ -42,7 +42,7 @@ export interface KeySpace {
   readonly prefix: string
   /** String: this idempotency key was forwarded; expires after the window. */
   mark(hash: string): string
-  /** String, a token: a forwarder holds this key right now (portable path and Direct dispatch). */
+  /** String, a token: a forwarder on the portable path, of a consumer or a direct dispatch, holds this key now. */
   lock(hash: string): string
   /** String, JSON: heartbeat of one consumer; expires. */
   consumer(name: string): string

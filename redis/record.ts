@@ -48,7 +48,7 @@ export interface DeadLetter {
   readonly stacktrace?: string
   /** Of a failed job: the payload was made from the job's data, which is not what the job was forwarded with. */
   readonly altered?: boolean
-  /** Why the record cannot be read; its fields are then as well as they could be read. */
+  /** Why the record cannot be read whole; its fields then hold what could be read. */
   readonly damage?: string
   /** Of a damaged record: field, value, … as Redis holds them. */
   readonly raw?: readonly Buffer[]

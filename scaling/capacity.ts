@@ -6,12 +6,13 @@
  *   with all that a model forgets, such as a shared Redis or CPU. Growth and time are summed over consumers and samples until enough
  *   entries were settled. If a job takes a minute, most intervals settle no entry. These intervals count, too. If entries have become
  *   quicker since, the measured rate is raised. Otherwise it would stay too low for ever. A new measurement needs a backlog, and too many
- *   replicas leave none. It is never lowered in this way.
+ *   replicas leave none. Longer service times never lower the measured rate in this way.
  * - computed: concurrency / service time, the service time from the heartbeats. It is used until something was measured. After
  *   that it may move the measured rate by the error that chance explains, which is a tenth for a hundred entries.
  *
- * A stretch counts only if the backlog at its beginning could hardly be cleared within it. Otherwise only the stretches in which
- * replicas did not clear the backlog would count. Their rate is lower than that of all stretches.
+ * A stretch counts only if the backlog at its beginning could hardly be cleared within it. A stretch that ends without a
+ * backlog cannot count, since replicas may have been idle. So of stretches with a small backlog only slow ones would count, and the
+ * rate would be too low.
  *
  * The model learns from a sample only after the decision on it. So, all else equal, a sample with more work never makes replicas
  * look faster, and more work never asks for fewer of them.

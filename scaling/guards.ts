@@ -91,7 +91,7 @@ const nothingStarts: Guard = (proposal, { sample, state }) => {
 const calmMs = (policy: ScalingPolicy) => Math.min(60_000, 2 * policy.targetAgeMs)
 const isTimeForStep = (state: ScalingState, sample: Sample, policy: ScalingPolicy): boolean =>
   state.lastShrinkMs === undefined || sample.atMs - state.lastShrinkMs >= stepMs(policy, state.startUp)
-/** Until arrivals are known from two windows in which a step shows (arrivals.ts). */
+/** The number of replicas does not shrink until the scaler has seen arrivals for two step windows (arrivals.ts). */
 const leastSeenMs = 2 * stepWindowMs
 /**
  * The speed may come from another process. Until enough of our own entries confirm it, the load counts as unknown, for this long at

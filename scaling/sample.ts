@@ -35,7 +35,7 @@ export interface Sample {
   readonly pendingAgeMs: number
   /** Pending entries that no consumer works on: their consumer is gone or they have been idle for longer than reclaim.minIdle. */
   readonly orphaned: number
-  /** Pending entries delivered three times or more: reported, alarmed, never scaled on. */
+  /** Pending entries delivered three times or more: reported, alarmed. They are work only while the scaler readmits them (outage.ts). */
   readonly quarantined: number
   /** The larger of undeliveredAgeMs and pendingAgeMs: how long the oldest healthy entry has waited. */
   readonly oldestAgeMs: number

@@ -44,7 +44,7 @@ export interface ScalingState {
   readonly downstream?: Downstream
   /** Everything fails, or did until just now; absent: no sign of it. */
   readonly outage?: Outage
-  /** The numbers wanted within the last scaleDownDelay, thinned to the entries that can still be its maximum. */
+  /** Numbers wanted within the keeping time (keeping.ts), thinned to those that can still be its maximum. */
   readonly wanted: readonly Wanted[]
   /** The numbers wanted with the replicas for catching up, kept for the time that catching up may take. */
   readonly rush: readonly Wanted[]
@@ -80,7 +80,7 @@ export function initialState(sample: Sample | undefined, policy: ScalingPolicy):
   }
 }
 
-/** The model keeps what it learned. All timers start anew, and nothing shrinks for one scaleDownDelay. */
+/** The model keeps what it learned. All timers start anew, and nothing shrinks for the keeping time (keeping.ts). */
 export function restartWindows(state: ScalingState, atMs: number): ScalingState {
   const { lastShrinkMs: _, lastLateMs: __, idleSinceMs: ___, downstream: ____, ...rest } = state
   return {

@@ -19,7 +19,7 @@ interface Opinion {
   readonly survey?: Survey
 }
 
-/** The last compiled schema is kept: a caller that checks a resource is about to use it. */
+/** `consider` keeps its last opinion: a caller that checks a resource compiles the same schema next. */
 let considered: { readonly text: string; readonly opinion: Opinion } | undefined
 
 /** All findings about a schema, and the validator it gets. This compiles nothing. */

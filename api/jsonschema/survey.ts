@@ -64,7 +64,7 @@ export function survey(schema: SchemaValue): Survey {
   }
 }
 
-/** A finding's path ends with the keyword, or a name in it. The schema in question is one or two steps up. */
+/** A finding's path ends at the schema in question, or one or two steps below it: at a keyword, or at a name in one. */
 function eased(finding: Finding, judging: ReadonlySet<string>): Finding {
   if (finding.weight !== 'Unusable') return finding
   const { path } = finding

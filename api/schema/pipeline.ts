@@ -139,7 +139,7 @@ const specRules: readonly Rule[] = [
     reason: 'FieldValueInvalid',
   },
   {
-    // Back to the default is let through: that is what dropping the field from a manifest looks like.
+    // The rule allows a change back to 1, the default: dropping the field from a manifest looks like that.
     rule: "self.scaling.policy != 'Active' || oldSelf.scaling.policy != 'Active' || self.replicas == oldSelf.replicas || self.replicas == 1",
     message:
       'replicas has no effect while scaling.policy is Active: set scaling.policy: Manual first, or change scaling.minReplicas and maxReplicas',

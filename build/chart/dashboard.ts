@@ -44,7 +44,7 @@ const panels: readonly Panel[] = [
     description: 'Running and wanted consumers.',
     unit: 'short',
     queries: [
-      { expr: `${byPipeline} (streampipeline_replicas{${chosen}})`, legend: '{{pipeline}} there are' },
+      { expr: `${byPipeline} (streampipeline_replicas{${chosen}})`, legend: '{{pipeline}} existing' },
       { expr: `${byPipeline} (streampipeline_desired_replicas{${chosen}})`, legend: '{{pipeline}} desired' },
     ],
   },

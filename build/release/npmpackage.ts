@@ -1,6 +1,5 @@
 /**
- * The npm package. npm says what belongs into it; the modes of its files would be those of the checkout, so the archive is made
- * anew.
+ * The npm package. npm lists the files that belong in it. Their modes would be those of the checkout, so the archive is made anew.
  */
 import { execFileSync } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'

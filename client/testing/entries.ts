@@ -15,7 +15,7 @@ interface Entries {
   find(id: string | undefined): StoredEntry | undefined
   /** The newest entry of a key, among so many of the newest. */
   search(hash: string, scanned: number): StoredEntry | undefined
-  /** Hash of the entry's key; undefined of one that no codec reads. */
+  /** Hash of the entry's key; undefined where the codec refuses the entry. */
   hashOf(entry: StoredEntry): string | undefined
 }
 

@@ -1,7 +1,7 @@
 /**
  * The connections to one API server under one set of TLS material. Over TLS they speak HTTP/2. One connection carries all requests,
- * another all watches, so a burst of writes never waits behind long-lived streams. A pool left to itself would open more of them
- * after every interruption. If there are more watches than a connection has streams, one more connection is opened for watches.
+ * another all watches, so a burst of writes never waits behind long-lived streams. Left to itself, a pool would open more
+ * connections after every interruption. If there are more watches than a connection has streams, one more connection is opened for watches.
  *
  * On HTTP/1.1 a request behind a watch would wait for the watch's end. So each watch has its own connection, and requests share as
  * many as they need. HTTP/1.1 is spoken without TLS, and through a proxy that ends TLS and speaks nothing newer. The latter shows

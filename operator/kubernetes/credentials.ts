@@ -153,7 +153,8 @@ const podFolder = '/var/run/secrets/kubernetes.io/serviceaccount'
 function inCluster(env: Environment): MergedKubeconfig {
   const { KUBERNETES_SERVICE_HOST: host = '', KUBERNETES_SERVICE_PORT: port = '443', KUBECONFIG: listed = '' } = env
   if (host === '') {
-    const detail = listed === '' ? 'it does not exist, and no pod runs this' : 'KUBECONFIG names no file that exists'
+    const detail =
+      listed === '' ? 'it does not exist, and this process does not run in a pod' : 'KUBECONFIG names no file that exists'
     throw failure('UnreadableFile', { file: listed === '' ? usualFile() : listed, detail })
   }
   const server = `https://${host.includes(':') ? `[${host}]` : host}:${port}`

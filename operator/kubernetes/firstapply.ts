@@ -5,8 +5,8 @@
  * An apply that names a `resourceVersion` is refused with a conflict if the live object has another version. An absent object it creates.
  * So a version that no object has makes an apply that only creates. It spares the read before it, and leaves no gap between the two.
  *
- * A refusal means that the name is in use, or may be: then the live object is read, too. That name is not tried again, or a pipeline whose
- * names are another owner's would send a write in vain at each try.
+ * A refusal means that the name is in use, or may be: then the live object is read, too. The applier does not try
+ * to create that name again. Otherwise a pipeline whose names another owner uses would send a write in vain at each try.
  */
 import type { ErrorCode } from '../../api/errors.ts'
 import { isFailure } from './errors.ts'

@@ -43,7 +43,7 @@ export function createLag(
 ): Lag {
   let outage: WatchOutage | undefined
   let behindSinceMs: number | undefined
-  /** The server refused the last watch, or it broke. */
+  /** True from the opening of a watch until the server closes a watch in order. */
   let watchFailed = false
   /** The first and the last answer to a list since the outage began. */
   let answered: { readonly sinceMs: number; readonly lastMs: number } | undefined

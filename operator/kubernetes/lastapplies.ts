@@ -1,6 +1,7 @@
 /**
  * The last apply of this process to each object: its owner, its content, and the resulting version. It answers two questions about
- * an object in the caches. Has another writer changed it since? Does another writer change it back again and again?
+ * an object in the caches. Has another writer changed it since? Does another process with our field manager change it back again and
+ * again?
  *
  * A change shows in `generation`, which status writes do not move. It shows in `resourceVersion` for a kind without a generation. Our own
  * metadata, labels, annotations and the owner reference, move neither and are compared.
@@ -36,7 +37,7 @@ const withinMs = 300_000
 
 export function createLastApplies(): LastApplies {
   const entries = new Map<string, Entry>()
-  /** Times of other writers' changes, by object. */
+  /** By object: the times at which another process with our field manager changed it. */
   const changes = new Map<string, readonly number[]>()
   return {
     get: (id) => entries.get(id),

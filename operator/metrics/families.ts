@@ -24,7 +24,7 @@ export interface PipelineReading {
 export interface Counts {
   readonly decisions: Map<string, number>
   lost: number
-  /** The last number that Redis gave: it is absolute, a counter only grows. */
+  /** The last number that Redis gave. It is absolute and may fall: only its growth is added to `lost`. */
   lostBefore: number
 }
 
@@ -140,7 +140,7 @@ export const families: readonly Family[] = [
   {
     name: 'redis_stream_dead_letter_max_entries',
     type: 'gauge',
-    help: 'Most dead letters: deadLetter.maxEntries. At this number no further entry becomes one.',
+    help: 'Limit of the dead letters: deadLetter.maxEntries. At this limit no further entry becomes one.',
     values: ({ pipeline }) => (pipeline === undefined ? [] : [['', pipeline.deadLetter.maxEntries]]),
   },
   decided('streampipeline_desired_replicas', 'Consumers that should run.', 'replicas'),

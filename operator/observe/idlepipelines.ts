@@ -26,7 +26,8 @@ export function idlePipelineOf(
 }
 
 /**
- * Which idlePipelines one blocking read can wait for: all of a server's, in a cluster all of a slot's (over two it is CROSSSLOT).
+ * Pipelines with equal keys share one blocking read: all of a server's, in a cluster all of a slot's. Redis refuses a read over two
+ * slots with CROSSSLOT.
  * @param redis distinguishes one Redis from another
  */
 export function readKeyOf(redis: string, kind: 'Server' | 'Sentinel' | 'Cluster', stream: string): string {

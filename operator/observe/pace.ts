@@ -7,7 +7,7 @@ const slowest = 6
 const slowness = (failures: number): number => Math.min(slowest, Math.max(1, failures - patient + 1))
 
 /**
- * After a start all pipelines have looked within a second or two, and would again every few seconds: at first they are spread out.
+ * After a start the operator looks at all pipelines within a second or two. Unequal first pauses spread the later looks.
  * @param failures in a row
  */
 export function pauseMs(everyMs: number, failures: number, isFirst: boolean, random: number): number {

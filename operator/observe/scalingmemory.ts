@@ -3,7 +3,8 @@
  * another stream. It is written when the decided number or the circuit breaker changes, every half minute, and at the end. So the
  * next leader goes on from the last decision.
  *
- *   Unread ──read──▶ Found ──first sample──▶ Resumed       in each state, a decision without a sample keeps the number
+ *   Unread ──read──▶ Found ──first sample──▶ Resumed       in each state, a decision without a sample keeps the number,
+ *                                                          or raises it by onMetricsLoss
  */
 import { asFailure } from '../../api/errors.ts'
 import type { Clock } from '../../process/clock.ts'

@@ -68,7 +68,7 @@ interface Entry {
   watched: Watched
   readonly watcher: PipelineWatcher
   readonly stop: AbortController
-  /** Ends the pause between two looks, or lets the next one begin at once when there is none yet. */
+  /** Ends the pause between two looks. During a look, the loop then skips the pause after it. */
   wake: () => void
   /** An entry came while it slept: the look that follows finds out whether there is anything to do. */
   rung: boolean
@@ -176,7 +176,7 @@ function settle(wakers: Wakers, key: string, { watched, watcher, rung }: Entry):
   if (observation.kind === 'Failed' || lease === undefined) return
   const idlePipeline = idlePipelineOf(watched.pipeline, observation)
   if (idlePipeline === undefined) wakers.awake(key)
-  // It woke without anything to do. That may come again and again, so the waker waits for the next look.
+  // An entry woke the pipeline in vain. That may happen again and again, so the waker leaves it out until the next look.
   else if (!rung) wakers.sleeps(key, lease, idlePipeline)
 }
 

@@ -6,7 +6,8 @@
  *
  * Cost counts only between pods that are alike in being scheduled, running and ready, in this order (kubernetes/kubernetes,
  * pkg/controller/controller_utils.go, ActivePodsWithRanks). The same order is kept here: a pod that is not ready goes first anyway.
- * All other pods lose their mark, and no mark counts as 0. A mark of a decision that was taken back would single out a pod later on.
+ * All other pods lose their mark: the controller counts a pod without a mark as cost 0. A mark of a decision that was
+ * taken back would single out a pod later on.
  */
 import type { Observed, PodObject } from './observed.ts'
 

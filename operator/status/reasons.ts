@@ -40,7 +40,7 @@ export const conditionReasons = {
   NotObservedYet: {
     types: ['RedisReachable', 'ScalingActive', 'Drained', 'DataIntact', 'Ready'],
     tone: 'Underway',
-    meaning: 'The operator has not queried Redis yet.',
+    meaning: 'The operator has not queried Redis yet, or cannot, since the spec must be corrected first.',
   },
   ConsumersReady: { types: ['ConsumersAvailable'], tone: 'Good', meaning: 'At least one consumer is ready.' },
   ConsumersDegraded: {

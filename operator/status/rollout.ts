@@ -10,7 +10,7 @@
  * A Deployment that is paused or resumed after its deadline keeps the condition, so its rollout stays Stopped.
  *
  * Scaling moves `generation` as a template does. So the observed generation must reach that of the last write of the template, if known.
- * A Deployment may return to its previous template before another one made pods. It then keeps `NewReplicaSetAvailable` of that
+ * A user may restore the previous template before the newer one made pods. The Deployment then keeps `NewReplicaSetAvailable` of that
  * template's first rollout. So a condition that old proves nothing until every consumer was available once (record.ts).
  */
 import type { DeploymentObject } from '../plan/deployment.ts'

@@ -68,7 +68,7 @@ function wireDecision({ replicas, recommended, reason, limitedBy }: Extract<Obse
   return { replicas, recommended, reason, ...(limitedBy === undefined ? {} : { limitedBy }) }
 }
 
-/** Most consumers sent that run in no living pod. Status names a few; any client of Redis may invent thousands. */
+/** The process sends at most this many consumers without a living pod. Status names a few; any client of Redis may invent thousands. */
 const mostOthers = 32
 
 function trimmed(sample: Sample, living: ReadonlySet<string>): Sample {

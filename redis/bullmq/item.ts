@@ -28,7 +28,7 @@ export function dataOf({ json }: ForwardItem): object {
   return JSON.parse(json.toString())
 }
 
-/** The forwarder's own data in a job's options, beside BullMQ's. Other programs may have written it. */
+/** The entry's metadata fields, which the forwarder put into the job's options. Other programs may have written there. */
 export function metadataOf(options: unknown): Metadata {
   const own = memberOf(memberOf(options, 'sp'), 'metadata')
   if (typeof own !== 'object' || own === null) return {}

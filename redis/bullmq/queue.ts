@@ -34,7 +34,7 @@ export interface BullQueue {
   close(): Promise<void>
 }
 
-/** A connection defines each command once, so its answer to the first queue is kept for later ones. */
+/** BullMQ defines its commands once per connection, so the texts captured for its first queue serve later ones. */
 const captured = new WeakMap<RedisConnection, Map<string, BullScript>>()
 
 /** Opens a queue for adding. Throws catalogued errors. */

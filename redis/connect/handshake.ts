@@ -20,8 +20,8 @@ export function failUnfit(connection: Redis, label: string): void {
     } catch (thrown) {
       withoutPasswords(thrown, connection)
       const code = replyCode(thrown)
-      // Without a code: the connection was lost, and ends by itself. NOAUTH: HELLO or AUTH refuses the connection, or it logs in
-      // after HELLO failed.
+      // Without a code: the connection was lost, and ends by itself. NOAUTH: HELLO or AUTH reports the refusal,
+      // or ioredis logs in after HELLO failed.
       if (code === undefined || code === 'NOAUTH') throw thrown
       const refused = refusedDatabase(label, String(database), code, thrown)
       connection.recoverFromFatalError(refused, refused, {})

@@ -78,7 +78,7 @@ function replyFailure(code: string, thrown: Error, address: string): StreamPipel
 
 /**
  * Redis has no code for a missing command, so the text decides. If a server words it otherwise, the failure is RedisCommandFailed,
- * which names the command as well. A part that works without the command does not look at the reason.
+ * which names the command as well. Code that can do without the command accepts either failure.
  */
 function isUnknownCommand(message: string): boolean {
   return /^ERR unknown (command|subcommand)\b/i.test(message)

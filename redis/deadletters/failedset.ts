@@ -7,8 +7,8 @@
  * new score, and is found again.
  *
  * Scores come from the clocks of workers, which differ. So the watermark never passes the server's own time, and a round begins a minute
- * before it. A worker with a worse clock may add below that. Each round therefore also reads the next few hundred of the whole set, in
- * turn. Such a job is found later, but found.
+ * before the watermark. A worker with a worse clock may add below that. Each round therefore also reads the next few hundred of the
+ * whole set, in turn. Such a job is found later, but found.
  */
 import { type RedisConnection, rethrowOn } from '../connect/connection.ts'
 import { nodeOf } from '../connect/node.ts'

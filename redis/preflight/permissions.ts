@@ -44,7 +44,7 @@ export const aclPermissions: readonly AclPermission[] = [
   { command: 'client|unblock', on: ['StreamServer'], why: 'to end the blocking read when the consumer stops' },
   { command: 'eval', on: ['Stream', 'DeadLetters', 'Helpers', 'Queue', 'Marks'], why: 'to send a script for the first time' },
   { command: 'evalsha', on: ['Stream', 'DeadLetters', 'Helpers', 'Queue', 'Marks'], why: 'to run a script' },
-  { command: 'time', on: servers, why: 'the server’s clock: the programs use no other one' },
+  { command: 'time', on: servers, why: 'to read the server’s clock, which all programs share' },
   { command: 'type', on: ['Stream', 'DeadLetters', 'Helpers', ...queue], why: 'to check the type of each key' },
   { command: 'xreadgroup', on: ['Stream'], why: 'to read entries' },
   { command: 'xack', on: ['Stream'], why: 'to acknowledge entries' },

@@ -1,6 +1,6 @@
 /**
- * Takes a reply with entries of a stream apart while it arrives. The fields' bytes go from the socket's pieces into memory that the
- * connection's replies use in turn, and nothing else is made of them. Only an entry's id becomes a text at once.
+ * Splits a reply with entries of a stream into its parts while the reply arrives. The fields' bytes go from the socket's pieces into
+ * memory that the connection's replies use in turn, and nothing else is made of them. Only an entry's id becomes a text at once.
  *
  *   RESP2   [[stream, entries], …]
  *   RESP3   a map of stream and entries

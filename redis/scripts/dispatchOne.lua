@@ -1,6 +1,6 @@
 --[[
-  Adds one entry without options in Stream mode, as dispatchAdd does for several. It includes no part and copies no list, since an
-  application waits for it with each request: that halves its time in Redis.
+  Adds one entry without options in Stream mode, as dispatchAdd does for several. It includes no part and copies no list: that halves
+  its time in Redis, for which an application waits with each request.
 
   KEYS
     stream      stream

@@ -1672,7 +1672,7 @@ return {redis.call('XADD', stream, '*', unpack(ARGV, flat))}
 
 const dispatchOneScript = defineScript('dispatchOne', dispatchOneLua)
 
-/** Adds one entry without options in Stream mode, as dispatchAdd does for several. It includes no part and copies no list, since an application waits for it with each request: that halves its time in Redis. Throws catalogued errors. */
+/** Adds one entry without options in Stream mode, as dispatchAdd does for several. It includes no part and copies no list: that halves its time in Redis, for which an application waits with each request. Throws catalogued errors. */
 export function dispatchOne(connection: RedisConnection, keys: DispatchOneKeys, args: DispatchOneArguments): Promise<DispatchOneReply> {
   return dispatchOneScript.run(connection, [keys.stream, ...keys.modeKeys], [args.mode, args.maxEntries, ...args.flat]).then(decodeDispatchOne)
 }
@@ -2432,7 +2432,7 @@ return found
 
 const lookAtStreamScript = defineScript('lookAtStream', lookAtStreamLua)
 
-/** Everything that the scaler and the status need of a stream, at one instant. Only counts are returned, not the entries. The number of consumers is bounded: those that hold entries come first, then those that asked last. Any program that may write can invent any number. XPENDING is never sent with IDLE, which scans the whole pending list (7 ms at 100,000). Throws catalogued errors. */
+/** Everything that the scaler and the status need of a stream, at one instant. The script returns counts, ids and names; it leaves out the fields of entries. The number of consumers is bounded: those that hold entries come first, then those that asked last. Any program that may write can invent any number. XPENDING is never sent with IDLE, which scans the whole pending list (7 ms at 100,000). Throws catalogued errors. */
 export function lookAtStream(connection: RedisConnection, keys: LookAtStreamKeys, args: LookAtStreamArguments): Promise<unknown> {
   return lookAtStreamScript.run(connection, [keys.stream, keys.registry, keys.stats, keys.deadLetters], [args.group, args.longestPage, args.pageBytes, args.pendingPage, args.mostConsumers, args.mostText, ...args.ledger])
 }
@@ -3300,7 +3300,7 @@ return {
 
 const retainScript = defineScript('retain', retainLua)
 
-/** Retention in one step. With two steps, a group made in between, or an entry read or claimed, would lose data. redis/stream/retention.ts says how calls make a round, and what is measured. Throws catalogued errors. */
+/** Retention in one step. With two steps, a group that is made, reads or claims in between would lose entries. redis/stream/retention.ts says how calls make a round, and what is measured. Throws catalogued errors. */
 export function retain(connection: RedisConnection, keys: RetainKeys, args: RetainArguments): Promise<RetainReply> {
   return retainScript.run(connection, [keys.stream, keys.stats], [args.group, args.settledForMs, args.maxEntries, args.mostEntries, args.mostBytes, ...args.ignored]).then(decodeRetain)
 }

@@ -1,6 +1,7 @@
 --[[
-  Everything that the scaler and the status need of a stream, at one instant. Only counts are returned, not the entries. The number of
-  consumers is bounded: those that hold entries come first, then those that asked last. Any program that may write can invent any number.
+  Everything that the scaler and the status need of a stream, at one instant. The script returns counts, ids and names; it leaves out the
+  fields of entries. The number of consumers is bounded: those that hold entries come first, then those that asked
+  last. Any program that may write can invent any number.
   XPENDING is never sent with IDLE, which scans the whole pending list (7 ms at 100,000).
 
   KEYS

@@ -1,5 +1,5 @@
 --[[
-  Retention in one step. With two steps, a group made in between, or an entry read or claimed, would lose data.
+  Retention in one step. With two steps, a group that is made, reads or claims in between would lose entries.
   redis/stream/retention.ts says how calls make a round, and what is measured.
 
   KEYS

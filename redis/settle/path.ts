@@ -40,7 +40,7 @@ export type SettleOutcome =
 interface Settlement {
   /** One per verdict, in order. */
   readonly outcomes: readonly SettleOutcome[]
-  /** Jobs waiting for a worker (wait and prioritized), as of this settlement. */
+  /** Jobs that wait, for a worker or for their time (wait, paused, prioritized, delayed), as of this settlement. */
   readonly waiting: number
   /** Why some are `unsettled`. */
   readonly failure?: StreamPipelineError

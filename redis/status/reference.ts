@@ -9,7 +9,7 @@ import type { RequestRef } from './request.ts'
 const hashForm = /^[A-Za-z0-9_-]{43}$/
 
 /**
- * The requests that may be meant, likeliest first. None: the values are of no form that leads to a request.
+ * The requests that may be meant, likeliest first. None: the values have the form of no id, hash or key.
  * @param values one id, hash or key; or the values of a key of several fields, in order
  * @param takesKeys whether requests may bring keys of their own
  */

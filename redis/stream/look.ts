@@ -1,6 +1,6 @@
 /**
  * A look of the operator: one script for the stream, one for the queue. So everything in an answer is of one instant, and a look
- * costs two commands. Only counts come back. The server's own replies also hold some entries, which the script leaves out.
+ * costs two commands. The scripts return counts, ids and names. They leave out the fields of entries, which the server's own replies hold.
  *
  * MULTI would do too. But ioredis defines an accessor on each of its pipelines, so each has a hidden class of its own. Hidden
  * classes lie in V8's old generation. They keep the pipeline with its commands and replies until the next full collection. With a

@@ -5,8 +5,9 @@
  * before an attempt. A batch claim at listing time let one entry that kills its process use up the deliveries of everything
  * claimed with it (90 of 100 innocent entries were dead-lettered).
  *
- * XCLAIM deletes the pending row of an entry that was trimmed, silently, and so loses the last trace of it: every script here
- * looks first. Claiming and handing back leave a dead letter (`Trimmed`); renewing leaves the row to the next settling or claim.
+ * XCLAIM silently deletes the pending row of a trimmed entry, which is its last trace. So each script looks for the entry first, or
+ * keeps the row that it read. If the entry is gone, claiming and handing back write a dead letter (`Trimmed`) from that row.
+ * Renewing does so only where XCLAIM found the entry gone; else it leaves the row to the next settling or claim.
  */
 
 import type { StreamPipelineError } from '../../api/errors.ts'

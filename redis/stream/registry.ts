@@ -22,7 +22,7 @@ export interface Heartbeat {
   readonly at: number
   readonly state: string
   readonly inFlight: number
-  /** Mean time from reading to settling an entry's batch, divided by its entries; 0 before the first. */
+  /** The consumer's mean time to settle a decoded batch, per entry; 0 before the first. */
   readonly serviceMs: number
   readonly path: string
   readonly forwarded: number

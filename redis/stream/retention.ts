@@ -1,8 +1,8 @@
 /**
  * Retention, one script. An entry that every group has settled goes once it is old enough. An entry that any group has not read, or
  * has pending, stays, unless the spec ignores that group by name. `maxEntries` is the only thing that may cut further, and the
- * ledger counts what it cut unread. It is one script: with two steps, a group made in between, or an entry read or
- * claimed, would lose data.
+ * ledger counts what it cut unread. It is one script: with two steps, a group that is made, reads or claims
+ * in between would lose entries.
  *
  * A call is bounded by entries and by bytes. Redis takes up to 50 µs to free an entry of 256 KiB, and a hundredth of that for one
  * of 200 bytes. A round is as many calls as it takes until nothing is left; other commands find room between them. Another consumer

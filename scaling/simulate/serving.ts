@@ -73,7 +73,7 @@ export function roomAt(cluster: Cluster, start: number): number {
   return cluster.queued < queue.maxWaiting ? start : start + (cluster.queued - queue.maxWaiting + 1) / queue.perSecond
 }
 
-/** Nothing is taken before `from`, even if a slot was free or an entry ready while no replica could take it. */
+/** Slots take nothing before `from`, even if a slot was free and an entry ready earlier. */
 export function serve(cluster: Cluster, from: number, until: number): void {
   const { slots, backlog } = cluster
   const { arrivals } = cluster.load

@@ -20,7 +20,7 @@ test('fields that are missing are named by their outermost path', () => {
 })
 
 test(
-  'an older CustomResourceDefinition makes it not ready, says so in describe, and is forgiven once it is replaced',
+  'with an older CustomResourceDefinition the operator is not ready, reports that in describe, and recovers after its replacement',
   needsApiServer,
   async (t) => {
     const [cluster, redis] = await Promise.all([borrowCluster(t), startRedis(t)])

@@ -1,6 +1,6 @@
 /**
- * Reflectors, stores and a queue behind a proxy that misbehaves, before a real API server, by a seed. Once the faults end the
- * caches equal the server in time, each key was worked on after its last change, and there were never more than two
+ * Reflectors, stores and a queue behind a proxy that misbehaves, before a real API server, by a seed. Once the faults end, the
+ * caches equal the server within `limitMs`, each key was worked on after its last change, and there were never more than two
  * connections.
  */
 import assert from 'node:assert/strict'

@@ -1,6 +1,6 @@
 /**
- * The folder with etcd, kube-apiserver and kubectl (and, but for envtest's, kube-controller-manager) that the tests run. Looked
- * for in $KUBEBUILDER_ASSETS, in the clone's .cache/kube, in the user's cache, in what setup-envtest has installed. `npm test`
+ * The tests run etcd, kube-apiserver and kubectl from this folder. A folder of envtest's lacks kube-controller-manager. The search goes
+ * through $KUBEBUILDER_ASSETS, the clone's .cache/kube, the user's cache, and what setup-envtest has installed. `npm test`
  * goes further when none is there: it downloads the published envtest archive, asks setup-envtest, or builds with Go (kubebuild.ts).
  */
 import { execFile } from 'node:child_process'

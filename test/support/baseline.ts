@@ -38,7 +38,7 @@ export const returnTo = async ({ stored, schemas }: Baseline, etcdPort: number, 
   await eventually(async () => {
     const difference = await differs()
     const revision = await change(etcdPort, difference)
-    // A kind of which the server has not noticed the change would be noticed after the return.
+    // Without this wait, the server might notice the change of a kind only after the return.
     if (keysOf(difference).some((key) => key.startsWith('/registry/apiextensions.k8s.io/'))) await delay(quietMs)
     await Promise.all([
       objectsNoticed(client, revision),
@@ -74,7 +74,7 @@ const lists = [
   `/apis/${group}/${version}/${plural}`,
 ]
 
-/** A list that may be answered from a cache waits until the cache is as young. */
+/** The server may answer a list from its cache, but only once the cache holds this revision. */
 const objectsNoticed = async (client: KubeClient, revision: string): Promise<void> => {
   const query = `limit=1&resourceVersionMatch=NotOlderThan&resourceVersion=${revision}`
   await Promise.all(lists.map((path) => eventually(() => get(client, `${path}?${query}`))))

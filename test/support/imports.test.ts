@@ -14,7 +14,7 @@ async function project(t: TestContext, files: Readonly<Record<string, string>>) 
   return (name: string) => join(folder, name)
 }
 
-test('a file is found through others, in a circle, by a late import; a package of that name is none', async (t) => {
+test('importers are found through others, in a circle and by a late import; a package of the same name does not count', async (t) => {
   const at = await project(t, {
     'target.ts': '',
     'direct.ts': "import './target.ts'\n",

@@ -53,7 +53,8 @@ function noneWanted({ replicas, look, observed: { spec } }: Facts): Verdict | un
 
 function zeroText({ scaling }: CompiledPipeline, look: Observation): string {
   if (scaling.policy === 'Manual') return 'spec.replicas is 0, as asked for: no consumer is wanted'
-  if (look.kind !== 'Seen') return 'No consumer was wanted last; whether entries wait is known when Redis answers'
+  if (look.kind !== 'Seen')
+    return 'The last decision wanted no consumer. Once Redis answers, the operator knows whether entries wait'
   const { undelivered, pending } = look.sample
   return undelivered + pending === 0
     ? 'Nothing waits: no consumer is wanted until an entry arrives'

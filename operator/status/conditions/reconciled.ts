@@ -38,7 +38,7 @@ function refusedWrite({ observed: { failures } }: Facts): Verdict | undefined {
   return first && failed(first.error, first.error.code === 'NameTaken' ? '' : `${first.subject}: `)
 }
 
-/** While an object cannot be read, nothing is removed, and no failure is reported. */
+/** While an object cannot be read, the operator removes nothing, and reports Unknown, not False. */
 function unreadReference({ observed: { references } }: Facts): Verdict | undefined {
   for (const state of references) {
     const error = state.kind === 'Unknown' ? state.error : state.kind === 'Found' ? state.doubt : undefined

@@ -43,7 +43,7 @@ const images: readonly string[] = [
   'RegistryUnavailable',
   'SignatureValidationFailed',
 ]
-/** Reasons of a container that only waits for its turn. */
+/** Reasons that `waitingProblem` skips: the container is being set up, or `crashProblem` reports it. */
 const onItsWay: readonly string[] = ['ContainerCreating', 'PodInitializing', 'CrashLoopBackOff']
 
 function waitingProblem(pod: PodObject, container: Named): Finding | undefined {

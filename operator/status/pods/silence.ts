@@ -72,7 +72,7 @@ const ordinary: readonly string[] = ['Scheduled', 'Pulling', 'Pulled', 'Created'
 /** Events after the volumes and the sandbox are set up: an earlier failure there is over. */
 const past: readonly string[] = ['Pulling', 'Pulled', 'Created', 'Started']
 
-/** The newest such cause, before the pod's containers run. */
+/** Finds the newest Event that names a cause, unless a later Event shows that volumes and sandbox are set up. */
 function ofEvent(fresh: readonly PodEvent[]): Finding | undefined {
   for (const { reason, message } of fresh) {
     if (past.includes(reason)) return undefined

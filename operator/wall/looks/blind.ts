@@ -1,6 +1,7 @@
 /**
  * The observation of a pipeline that is not looked at, since its looks end the process. It is that of a failed look: nothing new is known,
- * and the number of consumers is held. Without a number to hold there is the least that the spec asks for. `onMetricsLoss` does not apply.
+ * and the number of consumers is held. Without a number to hold, the decision takes the least that the spec asks for.
+ * `onMetricsLoss` does not apply.
  */
 import type { StreamPipelineError } from '../../../api/errors.ts'
 import { decide } from '../../../scaling/decide.ts'

@@ -18,7 +18,7 @@ export type ForwardOutcome =
 
 export interface Forwarded {
   readonly outcomes: readonly ForwardOutcome[]
-  /** Jobs that wait for a worker, as of this call. */
+  /** Jobs that wait, for a worker or for their time, as of this call. */
   readonly waiting: number
 }
 
@@ -26,7 +26,7 @@ export interface Forwarder {
   readonly kind: 'Split' | 'Portable'
   /** One outcome per item, in order. Throws a catalogued error when Redis is away: the outcome is then unknown, try again. */
   forward(items: readonly ForwardItem[]): Promise<Forwarded>
-  /** Jobs that wait for a worker: wait and prioritized. */
+  /** Jobs that wait, for a worker or for their time: wait, paused, prioritized and delayed. */
   waiting(): Promise<number>
   close(): Promise<void>
 }

@@ -2,7 +2,8 @@
  * The portable path: only BullMQ's public interface, so it works with any BullMQ and any placement of the queue. Per batch, on
  * the queue's Redis:
  *
- * 1. One script reads the types of the queue's keys. For each key it then runs `SET lock token NX PX`, and reads its mark and its job.
+ * 1. One script reads the types of the queue's keys. For each idempotency key it then sets the lock (`SET … NX PX`),
+ *    and reads the mark and the job.
  * 2. One MULTI holds three steps. A script blocks the adds for keys that were marked meanwhile. `job.addJob(multi)` adds for each key that is
  *    locked and unmarked. A script then marks the keys whose job's hash exists, unless a key of the queue has the wrong type. A failed
  *    member does not stop the others of a MULTI. An add may fail half-way, after the hash: it leaves a job in no list, perhaps marked. So a

@@ -71,7 +71,7 @@ const referred: readonly Fault[] = [
     mend: plain,
   },
   {
-    name: 'an address in a Secret that is none',
+    name: 'a Secret whose value is no address',
     before: (site) => secret(site, { url: 'http://nowhere' }),
     spec: ({ name }) => ({ redis: { urlFrom: from(name, 'url') } }),
     type: 'RedisReachable',

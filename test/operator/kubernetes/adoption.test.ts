@@ -174,7 +174,7 @@ test(
       await create(cluster, [resource])
       await reason(name, 'ObjectsApplied')
       await eventually(() => owned(name), slow)
-      // Nor does it come for them later.
+      // The garbage collector does not remove the restored objects later, either.
       await new Promise((resolve) => setTimeout(resolve, 3_000))
       await owned(name)
     }

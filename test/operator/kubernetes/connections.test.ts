@@ -112,7 +112,7 @@ test('the ways to an API server', needsApiServer, async (suite) => {
     assert.deepEqual([at(lease, 'spec.holderIdentity'), at(lease, 'spec.leaseDurationSeconds')], ['', 1])
   })
 
-  await suite.test('it is alive unless its loop is wedged, and says so again when that passes', async (t) => {
+  await suite.test('the operator reports itself alive, except while its loop is wedged', async (t) => {
     const relay = await startTcpRelay(t, server.port)
     const kubeconfig = await fileOf(t, kubeconfigBy(server, { port: relay.port, token }))
     const operator = await startOperator(t, cluster, { kubeconfig, wedgedMs: 400, numbersEveryMs: 100, observeEveryMs: 100 })

@@ -13,7 +13,7 @@ import { at, conditionOf, type Loose, minimalPipeline, startCluster, startOperat
 const slow = { timeoutMs: 60_000, intervalMs: 100 }
 const minute = 60_000
 
-test('one who undoes it three times within five minutes contests it, until five minutes pass without a change', () => {
+test('writers that undo our write three times within five minutes contest it, until five minutes pass without a change', () => {
   const contests = createContests()
   contests.undone('a', 'kubectl-edit', 0)
   contests.undone('a', unknownWriter, minute)

@@ -33,7 +33,7 @@ test('a turn of the event loop is ten milliseconds of work, however many workers
   stop.abort()
   await running
   assert.equal(clock.now(), 600)
-  // Those that were under way when it was over still end: one for each worker.
+  // Each worker still finishes the reconcile that it had under way when the ten milliseconds ended.
   assert.ok(longestMs <= 10 + 2 * workers, `${longestMs} ms in one turn`)
 })
 

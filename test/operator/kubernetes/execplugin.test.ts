@@ -95,7 +95,7 @@ test('plugins and an API server', needsApiServer, async (suite) => {
   )
 })
 
-test('it runs again after the end of what it gave, and not before', async (t) => {
+test('the plugin runs again after its credentials have expired, and not before', async (t) => {
   const until = (ms: number) => printed({ token: 'a', expirationTimestamp: new Date(ms).toISOString() })
   const plugin = await pluginOf(t, until(Date.now() + 3_600_000))
   const { current } = createExecPlugin(plugin.exec, noCluster)

@@ -96,7 +96,7 @@ test('vanished pods, on an API server', needsApiServer, async (suite) => {
   }
 
   await suite.test(
-    'a deleted pod’s entries are in work again within two seconds; while it terminates they are its own',
+    'a terminating pod keeps its entries; once it is gone, other consumers work on them within two seconds',
     async (t) => {
       // Looks so rarely that only the event can be what wakes it.
       const operator = await startOperator(t, cluster, { observeEveryMs: 3_600_000 })

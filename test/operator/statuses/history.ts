@@ -17,11 +17,11 @@ interface Observer {
   readonly onFailure: (thrown: unknown) => void
   /** An operator begins. */
   readonly onStart: (atMs: number) => void
-  /** The network begins or ends to fail. */
+  /** The network begins to fail, or stops failing. */
   readonly onFault: (atMs: number) => void
 }
 
-/** Time of the faults, and of the calm after them: the slowest of what must notice their end looks every half minute. */
+/** Time of the faults, and of the calm after them. Some parts look only every half minute for the end of faults. */
 const failingMs = 150_000
 const calmMs = 80_000
 
