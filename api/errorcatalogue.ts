@@ -100,7 +100,7 @@ export const errorCatalogue = {
     kind: 'Retryable',
     reason: 'RedisNotReady',
     remedy:
-      'wait: entries stay in the stream, and consumers go on when Redis accepts commands again; repeat a failed call of the library later; if the address leads to a replica, correct it',
+      'wait until Redis accepts commands again: entries stay in the stream meanwhile; repeat a failed call; correct an address that is a replica’s',
   },
   RedisOutOfMemory: {
     message: 'Redis at {address} is out of memory: {detail}',

@@ -29,7 +29,7 @@ const unreachable = (name: string, redis: object, reason: string, reported: read
 const notReady = (name: string, server: RedisServer, reply: string): Fault =>
   unreachable(name, { url: url(server) }, 'RedisNotReady', [
     new RegExp(`Redis at 127\\.0\\.0\\.1:${server.port} answers ${reply}`),
-    /No action is needed/,
+    /Wait until Redis accepts commands again: entries stay in the stream/,
   ])
 
 const wrongType = (what: string, keyOf: (site: Site) => string, actual: 'string' | 'list', expected: string): Fault => ({
