@@ -34,6 +34,10 @@ export async function runProgram(commands: readonly RegisterCommand[]): Promise<
     if (process.listenerCount('SIGTERM') === 0) process.exit(exitCodes.done)
     process.kill(process.pid, 'SIGTERM')
   })
+  // Progress and complaints that nobody reads stop nothing: the result is on standard output, and in the exit code.
+  process.stderr.on('error', (thrown: NodeJS.ErrnoException) => {
+    if (thrown.code !== 'EPIPE') process.exit(exitCodes.internal)
+  })
   await runCommand(commands, process.argv.slice(2), processTerminal)
 }
 

@@ -139,7 +139,7 @@ async function replay(
   const outcomes: ({ readonly record: string } & (ReplayOutcome | { readonly kind: 'would be replayed' }))[] = []
   for (const record of await selected(letters, ids, flags)) {
     const outcome = flags.dryRun
-      ? ({ kind: 'would be replayed' } as const)
+      ? (refusalOf(record, flags) ?? ({ kind: 'would be replayed' } as const))
       : await letters.replay(record, { altered: flags.altered === true })
     outcomes.push({ record: record.id, ...outcome })
     if (flags.output === 'text') print(`${record.id}  ${describe(outcome)}`)
@@ -158,22 +158,39 @@ async function purge(letters: Records, ids: readonly string[], flags: DeadFlags,
   print(flags.dryRun ? `${records.length} would be purged` : `${purged} purged`)
 }
 
-/** The records that a command selects. Throws InvalidOption without ids, `--all` or `--reason`. */
-async function selected(letters: Records, ids: readonly string[], flags: DeadFlags): Promise<readonly DeadLetter[]> {
+/** The records that a command selects. Throws InvalidOption without ids, `--all` or `--reason`, and for ids beside one of these. */
+async function selected(letters: Records, ids: readonly string[], flags: DeadFlags): Promise<readonly Selected[]> {
   if (ids.length > 0) {
-    const found = await Promise.all(ids.map(async (id) => ({ id, record: await letters.show(id) })))
+    if (flags.all || flags.reason !== undefined) {
+      throw failure('InvalidOption', { option: 'ID', detail: 'name ids, or select by --reason or --all, not both' })
+    }
+    const found = await Promise.all([...new Set(ids)].map(async (id) => ({ id, record: await letters.show(id) })))
     const missing = found.find(({ record }) => record === undefined)
     if (missing !== undefined) throw failure('InvalidOption', { option: 'ID', detail: `there is no dead letter ${missing.id}` })
-    return found.flatMap(({ record }) => (record === undefined ? [] : [record]))
+    return found.flatMap(({ record }) => (record === undefined ? [] : [selectedFrom(record)]))
   }
   if (!flags.all && flags.reason === undefined) {
     throw failure('InvalidOption', { option: 'ID', detail: 'name the ids of dead letters, or select them by --reason or --all' })
   }
   // Payloads are dropped: replay and purge need none, and together they may exceed memory.
-  return await Array.fromAsync(letters.list(filterOf(flags)), withoutPayload)
+  return await Array.fromAsync(letters.list(filterOf(flags)), (record) => withoutPayload(selectedFrom(record)))
 }
 
-const withoutPayload = ({ raw: _, ...record }: DeadLetter): DeadLetter => ({ ...record, payload: [] })
+type Selected = DeadLetter & { readonly isEmpty: boolean }
+
+const selectedFrom = (record: DeadLetter): Selected => ({
+  ...record,
+  isEmpty: record.damage === undefined && record.payload.length === 0,
+})
+
+/** Why a replay refuses the record before it asks Redis. A job or key in its way shows only then. */
+function refusalOf({ damage, altered, isEmpty }: Selected, flags: DeadFlags): ReplayOutcome | undefined {
+  if (damage !== undefined) return { kind: 'damaged', damage }
+  if (altered === true && flags.altered !== true) return { kind: 'altered' }
+  return isEmpty ? { kind: 'empty' } : undefined
+}
+
+const withoutPayload = ({ raw: _, ...record }: Selected): Selected => ({ ...record, payload: [] })
 
 function filterOf({ reason }: DeadFlags) {
   return reason === undefined ? {} : { reason }

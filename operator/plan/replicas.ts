@@ -9,12 +9,13 @@ import type { KubernetesObject } from '../kubernetes/objects.ts'
 import type { ApplyStage } from '../kubernetes/serversideapply.ts'
 import type { DeploymentObject } from './deployment.ts'
 import { deploymentType, mainManager, scalerManager } from './kinds.ts'
+import { isPaused } from './names.ts'
 import type { Observed } from './observed.ts'
 
-/** Consumers that should run now. */
+/** Consumers that should run now. Where the operator changes nothing, it is the number that the Deployment has. */
 export function desiredReplicas(observed: Observed, nowMs: number): number {
-  const { spec, observation, deployment } = observed
-  if (spec.kind === 'Unsound') return deployment?.spec?.replicas ?? 0
+  const { object, spec, observation, deployment } = observed
+  if (spec.kind === 'Unsound' || isPaused(object)) return deployment?.spec?.replicas ?? 0
   const { pipeline } = spec
   // A number in the spec takes no look at Redis, and the last look may be one of an earlier spec.
   if (pipeline.suspend) return 0

@@ -59,6 +59,8 @@ function becameReady(before: StreamPipelineStatus | undefined, after: StreamPipe
 
 function scaled(before: StreamPipelineStatus | undefined, after: StreamPipelineStatus): EventNote[] {
   const [from, to] = [before?.scaling?.desiredReplicas, after.scaling?.desiredReplicas]
-  if (from === undefined || to === undefined || from === to) return []
+  // A number that a person gave the Deployment, while the operator changes nothing, is no decision.
+  const isDecided = before?.scaling?.decisions?.[0] !== after.scaling?.decisions?.[0]
+  if (from === undefined || to === undefined || from === to || !isDecided) return []
   return [{ type: 'Normal', reason: 'Scaled', action: 'Scale', note: `${from} -> ${to}: ${after.scaling?.reason ?? ''}` }]
 }

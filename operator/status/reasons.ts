@@ -32,7 +32,7 @@ export const conditionReasons = {
     meaning: 'All objects match the spec except the PodMonitor. The operator cannot watch its kind, which may not be installed.',
   },
   ReconcileDisabled: {
-    types: ['Reconciled', 'Ready'],
+    types: ['Reconciled', 'ScalingActive', 'Ready'],
     tone: 'Neutral',
     meaning: 'The annotation streampipeline.dev/reconcile: disabled keeps the operator from changing the objects.',
   },
@@ -117,7 +117,11 @@ export const conditionReasons = {
   },
   NotDraining: { types: ['Drained'], tone: 'Neutral', meaning: 'Draining was not requested: mode is Stream.' },
   Draining: { types: ['Drained'], tone: 'Underway', meaning: 'The stream still has entries that are not settled.' },
-  StreamSettled: { types: ['Drained'], tone: 'Good', meaning: 'Every entry is settled.' },
+  StreamSettled: {
+    types: ['Drained'],
+    tone: 'Good',
+    meaning: 'Every entry is settled. With spec.suspend under mode Stream: consumers hold no entry, and others may wait.',
+  },
   NothingLost: { types: ['DataIntact'], tone: 'Good', meaning: 'No entry was trimmed unread.' },
   LossesAcknowledged: {
     types: ['DataIntact'],

@@ -1,10 +1,12 @@
 /** The resource's status, from what is observed. A pure function: what should be said, not whether it is worth a write (due.ts). */
 
+import type { CompiledPipeline } from '../../api/compiled.ts'
 import { marksAt, roundedBytes } from '../../api/markmemory.ts'
 import { mostMessage, printable } from '../../api/printable.ts'
 import { type Condition, conditionTypes, type StreamPipelineStatus } from '../../api/status.ts'
-import { nameLabel } from '../plan/names.ts'
-import type { Observed } from '../plan/observed.ts'
+import type { Decision } from '../../scaling/decide.ts'
+import { isPaused, nameLabel, reconcileAnnotation } from '../plan/names.ts'
+import type { Observation, Observed } from '../plan/observed.ts'
 import { roundAge, roundCount } from '../rounding.ts'
 import { type Verdicts, verdictsOf } from './conditions.ts'
 import { consumersStatus } from './consumers.ts'
@@ -56,31 +58,47 @@ function idempotencyStatus(observed: Observed, nowMs: number): Pick<StreamPipeli
   return { idempotency: { marks: roundCount(keys), memory: roundedBytes(bytes) } }
 }
 
-function scalingStatus(
-  { object, observation }: Observed,
-  replicas: number,
-  nowMs: number,
-): NonNullable<StreamPipelineStatus['scaling']> {
-  const before = object.status?.scaling
+function scalingStatus(observed: Observed, replicas: number, nowMs: number): NonNullable<StreamPipelineStatus['scaling']> {
+  const { object, observation, spec } = observed
+  const { limitedBy: _, ...before } = object.status?.scaling ?? {}
   const decision = observation.kind === 'None' ? undefined : observation.decision
-  if (decision === undefined) return { ...before, desiredReplicas: replicas }
-  // While Redis is away the decision counts its misses; that would be a write each time.
-  const reason = observation.kind === 'Failed' ? `Redis cannot be asked: ${replicas} for now` : decision.reason
-  const from = before?.desiredReplicas
-  const changed = from !== replicas || before?.decisions === undefined
+  const recommended = decision === undefined ? {} : { recommendedReplicas: decision.recommended }
+  // The operator writes no number. The Deployment's may be a person's, which is no decision.
+  if (spec.kind === 'Unsound') return { ...object.status?.scaling, desiredReplicas: replicas }
+  if (isPaused(object))
+    return { ...before, ...recommended, desiredReplicas: replicas, reason: `${reconcileAnnotation}: disabled` }
+  const cause = causeOf(spec.pipeline, observation, replicas)
+  if (cause === undefined) return { ...object.status?.scaling, desiredReplicas: replicas }
+  const from = before.desiredReplicas
+  const changed = from !== replicas || before.decisions === undefined
   const step = from === undefined || from === replicas ? `starts at ${replicas}` : `${from} -> ${replicas}`
   const at = timestamp(nowMs)
-  const line = printable(`${at}  ${step}  ${reason}`, 512)
-  const decisions = changed ? [line, ...(before?.decisions ?? [])].slice(0, mostDecisions) : before?.decisions
-  const lastScaleTime = changed ? at : before?.lastScaleTime
+  const line = printable(`${at}  ${step}  ${cause.reason}`, 512)
+  const decisions = changed ? [line, ...(before.decisions ?? [])].slice(0, mostDecisions) : before.decisions
+  const lastScaleTime = changed ? at : before.lastScaleTime
   return {
+    ...(before.recommendedReplicas === undefined ? {} : { recommendedReplicas: before.recommendedReplicas }),
+    ...recommended,
     desiredReplicas: replicas,
-    recommendedReplicas: decision.recommended,
-    reason: printable(reason, 1024),
-    ...(decision.limitedBy === undefined ? {} : { limitedBy: decision.limitedBy }),
+    reason: printable(cause.reason, 1024),
+    ...(cause.limitedBy === undefined ? {} : { limitedBy: cause.limitedBy }),
     ...(lastScaleTime === undefined ? {} : { lastScaleTime }),
     ...(decisions === undefined ? {} : { decisions }),
   }
+}
+
+type Cause = Pick<Decision, 'reason' | 'limitedBy'>
+
+/** What the number rests on. A number in the spec takes no look, and the last look may be of an earlier spec (plan/replicas.ts). */
+function causeOf({ suspend, scaling, mode }: CompiledPipeline, observation: Observation, replicas: number): Cause | undefined {
+  if (suspend) return { reason: 'suspended: 0', limitedBy: 'Suspend' }
+  const decision = observation.kind === 'None' ? undefined : observation.decision
+  const isCurrent = observation.kind === 'Seen' && decision?.limitedBy === 'Manual' && decision.replicas === replicas
+  if (scaling.policy === 'Manual' && mode === 'Stream' && !isCurrent)
+    return { reason: `policy Manual: ${replicas}`, limitedBy: 'Manual' }
+  if (decision === undefined || observation.kind !== 'Failed') return decision
+  // While Redis is away the decision counts its misses; that would be a write each time.
+  return { ...decision, reason: `Redis cannot be asked: ${replicas} for now` }
 }
 
 function conditions(before: readonly Condition[], verdicts: Verdicts, generation: number, nowMs: number): Condition[] {

@@ -1,4 +1,4 @@
-/** Whether the stream is empty, under mode Direct or suspend. */
+/** Whether the stream has no unsettled entry under mode Direct, and whether consumers hold none under suspend. */
 
 import { roundCount } from '../../rounding.ts'
 import type { Facts } from '../facts.ts'
@@ -31,17 +31,23 @@ export const drainedChecks: Checks = [
 ]
 
 function suspended({ observed: { spec }, look }: Facts): Verdict | undefined {
-  if (look.kind !== 'Seen' || spec.kind === 'Unsound' || !spec.pipeline.suspend) return undefined
-  const { pending } = look.sample
-  if (pending === 0) return verdict('True', 'StreamSettled', 'Consumers have settled everything they held')
+  if (look.kind !== 'Seen' || spec.kind === 'Unsound') return undefined
+  const { suspend, mode } = spec.pipeline
+  if (!suspend || mode === 'Direct') return undefined
+  const { pending, undelivered } = look.sample
+  if (pending === 0) {
+    const waiting = undelivered === 0 ? '' : `. ${roundCount(undelivered)} others wait in the stream until spec.suspend is false`
+    return verdict('True', 'StreamSettled', `Consumers hold no entry${waiting}`)
+  }
   return verdict('False', 'Draining', `${roundCount(pending)} entries are held by consumers`)
 }
 
-function drained({ look, nowMs, observed: { settings } }: Facts): Verdict | undefined {
+function drained({ look, nowMs, observed: { spec, settings } }: Facts): Verdict | undefined {
   if (look.kind !== 'Seen') return undefined
   const { sample, quietSinceMs } = look
   const left = sample.undelivered + sample.pending
-  if (left > 0) return verdict('False', 'Draining', `${roundCount(left)} entries are still to be settled`)
+  const held = spec.kind === 'Sound' && spec.pipeline.suspend ? ', and spec.suspend keeps consumers from it' : ''
+  if (left > 0) return verdict('False', 'Draining', `${roundCount(left)} entries are still to be settled${held}`)
   if (quietSinceMs === undefined || nowMs - quietSinceMs < settings.quietMs) {
     const text = 'The stream is settled; two quiet minutes are awaited, since producers learn of the mode with delay'
     return verdict('False', 'Draining', text)

@@ -1,5 +1,6 @@
 /** Whether replicas follow the age of the backlog. */
 import { printableName } from '../../../api/printable.ts'
+import { isPaused, reconcileAnnotation } from '../../plan/names.ts'
 import { isQueueFull } from '../../queuefull.ts'
 import { roundCount } from '../../rounding.ts'
 import type { Facts } from '../facts.ts'
@@ -9,6 +10,14 @@ export const scalingActiveChecks: Checks = [
   {
     name: 'the spec is unsound',
     says: ({ observed: { spec } }) => (spec.kind === 'Unsound' ? failed(spec.error) : undefined),
+  },
+  {
+    name: 'reconciling is disabled',
+    says({ observed: { object } }) {
+      if (!isPaused(object)) return undefined
+      const text = `the annotation ${reconcileAnnotation}: disabled is set, so the number of consumers stays as it is`
+      return verdict('False', 'ReconcileDisabled', `${text}. Remove it to have the pipeline scaled`)
+    },
   },
   {
     name: 'suspended',

@@ -114,9 +114,8 @@ export const drained: Claim = (sight, of): Finding => {
   if (status === 'Unknown') return undefined
   if (spec.mode === 'Stream' && !spec.suspend) return 'nobody asked for it'
   if (reason === 'StreamSettled') {
-    if (!fresh.some((truth) => left(truth) === 0 || (spec.suspend && (streamTruth(truth, spec)?.pending ?? 0) === 0)))
-      return 'entries are left'
-    if (spec.suspend) return undefined
+    if (!fresh.some((truth) => left(truth) === 0)) return 'entries are left'
+    if (spec.suspend && spec.mode === 'Stream') return undefined
     const lastMs = Math.max(
       ...fresh.slice(0, 1).map((truth) => streamTruth(truth, spec)?.lastAddedMs ?? Number.NEGATIVE_INFINITY),
       sight.placeSinceMs,
