@@ -28,8 +28,8 @@ export interface Backend {
   capture(job: StoredJob): void
   /** Puts the entry of a dead letter back into the stream. */
   replay(id: string): TestReplay
-  /** Marks the key as cancelled, and removes its job. */
-  cancel(hash: string): void
+  /** Marks the key as cancelled, and removes its job. Of a key whose job has ended, within the window, it changes nothing. */
+  cancel(hash: string): 'cancelled' | 'ended'
   /** The traces of a request: entry, job, dead letter. @param scanned how many of the newest entries and dead letters are searched */
   gather(ref: RequestRef, scanned: number): Gathered
 }
@@ -115,8 +115,14 @@ export function createBackend(plan: Plan, target: ForwardTarget, now: () => numb
     },
     replay: (id) => replayIn({ scope, queue, entries, letters, marks }, id),
     cancel(hash) {
-      queue.remove(jobId(scope, hash))
+      const id = jobId(scope, hash)
+      const job = queue.jobs.get(id)
+      const mark = marks.of(hash)
+      const hasEnded = job === undefined || job.finishedAt !== undefined
+      if (mark !== undefined && mark.origin !== cancelledMark && hasEnded) return 'ended'
+      queue.remove(id)
       marks.set(hash, cancelledMark)
+      return 'cancelled'
     },
     gather(ref, scanned) {
       const byId = entries.find(ref.entry)

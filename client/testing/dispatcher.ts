@@ -75,9 +75,9 @@ export function createTestDispatcher<Payload extends object>(parts: TestDispatch
       const status = statusOf(name, scan)
       const standing = standingOf(status)
       if (standing !== undefined || status.key === undefined) return { outcome: standing ?? 'unknown', status }
-      backend().cancel(status.key)
+      const outcome = backend().cancel(status.key)
       waits.settle()
-      return { outcome: 'cancelled', status }
+      return { outcome, status }
     },
     async waitFor(name, options = {}) {
       open()

@@ -73,6 +73,8 @@ export function createDeadLetters(parts: DeadLetterParts): DeadLetters {
     if (outcome !== 'ready' && outcome !== 'large' && outcome !== 'again') return outcome
     // An entry that went back already may be a job by now, with a mark of its own.
     const cleared = outcome === 'again' || job === '' ? 'clear' : await clear(job, mark)
+    // Another replay may have added the entry meanwhile: the job is then that of the new entry, and the record is gone.
+    if (cleared === 'busy') return (await lookAtReplay(stream, keys, { id })).outcome === 'gone' ? 'gone' : cleared
     if (cleared !== 'clear') return cleared
     return outcome === 'large' ? await restoreLarge(stream, keys, id) : (await restoreDeadLetter(stream, keys, { id })).outcome
   }

@@ -23,6 +23,7 @@
 -- @include bullRemove
 -- @include queueKeys
 -- @include replies
+-- @include clock
 local job = queue .. id
 local wrong = wrongType(mark, 'string') or wrongType(job, 'hash') or wrongQueueKey(queue)
 if wrong then return wrong end
@@ -30,9 +31,14 @@ local former = redis.call('GET', mark)
 local stands = redis.call('EXISTS', job) == 1
 if stands then
   local known = redis.call('HMGET', job, 'finishedOn', 'processedOn')
-  if known[1] then return {'ended', former or ''} end
-  if known[2] or redis.call('EXISTS', job .. ':lock') == 1 then return {'begun', former or ''} end
-elseif former == 'cancelled' then return {'cancelled', former} end
+  local finished = tonumber(known[1])
+  -- As forwardJob judges it: a job that ended before the window makes way for this request, which has not begun.
+  if known[1] and (former or not finished or finished <= 0 or finished + windowMs > serverNow()) then return {'ended', former or ''} end
+  if not known[1] and (known[2] or redis.call('EXISTS', job .. ':lock') == 1) then return {'begun', former or ''} end
+elseif former then
+  -- Its key was forwarded, and the job has ended, or was removed.
+  return {former == 'cancelled' and 'cancelled' or 'ended', former}
+end
 local life = redis.call('PTTL', mark)
 redis.call('SET', mark, 'cancelled', 'PX', string.format('%.0f', windowMs))
 if not stands then return {'cancelled', former or ''} end

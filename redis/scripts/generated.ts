@@ -132,6 +132,12 @@ const deadLetterEntryPart = `local function createLetters(place)
     if barred then return redis.error_reply('NOPERM the user may not XACK ' .. place.stream) end
     return roomForDeadLetter(place.deadLetters, place.max, #decided)
   end
+  local function replaysOf(flat)
+    for i = 1, #flat, 2 do
+      if flat[i] == 'sp-redrives' then return #flat[i + 1] < 10 and string.match(flat[i + 1], '^%d+$') or 0 end
+    end
+    return 0
+  end
   local letters = {}
   function letters.decide(id, letter, row)
     row = row or redis.call('XPENDING', place.stream, place.group, id, id, 1)[1]
@@ -143,10 +149,12 @@ const deadLetterEntryPart = `local function createLetters(place)
     if not entry and letter.reason ~= 'Trimmed' then failure = failure .. ' (the entry itself has been trimmed)' end
     local payload = entry and cmsgpack.pack(entry[2]) or ''
     bytes = bytes + #payload
+    local redrives = letter.redrives
+    if entry and tonumber(redrives) == 0 then redrives = replaysOf(entry[2]) end
     decided[#decided + 1] = {
       originalId = id, stream = place.stream, group = place.group, consumer = row[2], deliveries = row[4],
       reason = letter.reason, error = failure, payload = payload, idempotencyKey = letter.hash,
-      firstSeen = string.match(id, '^%d+'), redrives = letter.redrives
+      firstSeen = string.match(id, '^%d+'), redrives = redrives
     }
     return 'dead'
   end
@@ -1114,7 +1122,7 @@ function decodeCancelRequest(reply: unknown): CancelRequestReply {
   return { outcome: text(at[0], 'cancelRequest'), former: text(at[1], 'cancelRequest') }
 }
 
-const cancelRequestLua = repliesPart + bullRemovePart + queueKeysPart + `local mark, queue = KEYS[1], KEYS[2]
+const cancelRequestLua = repliesPart + bullRemovePart + queueKeysPart + clockPart + `local mark, queue = KEYS[1], KEYS[2]
 local id, windowMs = ARGV[1], tonumber(ARGV[2])
 local job = queue .. id
 local wrong = wrongType(mark, 'string') or wrongType(job, 'hash') or wrongQueueKey(queue)
@@ -1123,9 +1131,12 @@ local former = redis.call('GET', mark)
 local stands = redis.call('EXISTS', job) == 1
 if stands then
   local known = redis.call('HMGET', job, 'finishedOn', 'processedOn')
-  if known[1] then return {'ended', former or ''} end
-  if known[2] or redis.call('EXISTS', job .. ':lock') == 1 then return {'begun', former or ''} end
-elseif former == 'cancelled' then return {'cancelled', former} end
+  local finished = tonumber(known[1])
+  if known[1] and (former or not finished or finished <= 0 or finished + windowMs > serverNow()) then return {'ended', former or ''} end
+  if not known[1] and (known[2] or redis.call('EXISTS', job .. ':lock') == 1) then return {'begun', former or ''} end
+elseif former then
+  return {former == 'cancelled' and 'cancelled' or 'ended', former}
+end
 local life = redis.call('PTTL', mark)
 redis.call('SET', mark, 'cancelled', 'PX', string.format('%.0f', windowMs))
 if not stands then return {'cancelled', former or ''} end

@@ -55,10 +55,11 @@ async function unlessNoGroup<T>(reply: Promise<T>): Promise<T | undefined> {
 /** One round trip. Throws what Redis replies. */
 export async function lookAtEntry(connection: RedisConnection, place: StatusPlace, codec: Codec, id: string): Promise<EntryLook> {
   const { stream, group } = place
-  const [found, pending, groups, now] = await Promise.all([
-    connection.xrangeBuffer(stream, id, id),
-    unlessNoGroup(connection.xpending(stream, group, id, id, 1) as Promise<[string, string, number, number][]>),
+  // In this order: an entry that was delivered, and then is not pending, is settled. The other way round it may just have been read.
+  const [groups, pending, found, now] = await Promise.all([
     Promise.allSettled([connection.xinfo('GROUPS', stream) as Promise<unknown[][]>]),
+    unlessNoGroup(connection.xpending(stream, group, id, id, 1) as Promise<[string, string, number, number][]>),
+    connection.xrangeBuffer(stream, id, id),
     connection.time(),
   ])
   const [, fields] = found[0] ?? []
@@ -141,7 +142,9 @@ export async function scan(
     .filter(
       ({ idempotencyKey, originalId }) =>
         (wanted.hash !== undefined && idempotencyKey === wanted.hash) ||
-        (wanted.entry !== undefined && originalId === wanted.entry),
+        (wanted.entry !== undefined && originalId === wanted.entry) ||
+        // A consumer does not fetch an entry that may end it, so its record has no key.
+        (match !== undefined && originalId === String(match[0])),
     )
   return { ...(match === undefined ? {} : { entry: String(match[0]) }), dead: dead.map(deadOf) }
 }

@@ -62,25 +62,28 @@ const mostActive = 10_000
 export async function lookAtKey(connection: RedisConnection, target: ForwardTarget, hash: string): Promise<QueueLook> {
   const queue = queueKey(target)
   const id = jobId(target.keys.scope, hash)
-  const [mark, leftMs, now, values, delayed, ranked, parent, completed, failed, active, locked] = await Promise.all([
+  // The queue goes on between these commands. Their order is that of a job's life, so that a later one finds what an earlier one missed:
+  // a job that ends meanwhile is in a set of ended jobs, and its result is read after that.
+  const [mark, leftMs, now, before, active, after, delayed, ranked, parent, completed, failed, values] = await Promise.all([
     connection.get(target.keys.mark(hash)),
     connection.pttl(target.keys.mark(hash)),
     connection.call('TIME') as Promise<[string, string]>,
-    connection.hmget(queue + id, ...fields),
+    connection.exists(`${queue}${id}:lock`),
+    connection.call('LPOS', `${queue}active`, id, 'MAXLEN', String(mostActive)),
+    connection.exists(`${queue}${id}:lock`),
     connection.zscore(`${queue}delayed`, id),
     connection.zscore(`${queue}prioritized`, id),
     connection.zscore(`${queue}waiting-children`, id),
     connection.zscore(`${queue}completed`, id),
     connection.zscore(`${queue}failed`, id),
-    connection.call('LPOS', `${queue}active`, id, 'MAXLEN', String(mostActive)),
-    connection.exists(`${queue}${id}:lock`),
+    connection.hmget(queue + id, ...fields),
   ])
   const nowMs = Number(now[0]) * 1_000 + Math.floor(Number(now[1]) / 1_000)
   const forwarded = mark === null || leftMs < 0 ? {} : { forwardedAt: nowMs + leftMs - target.windowMs }
   const look = { ...(mark === null ? {} : { mark }), ...forwarded }
   const [name] = values
   if (name === null || name === undefined) return look
-  const state = stateOf({ delayed, ranked, parent, completed, failed, isActive: active !== null, isLocked: locked === 1 })
+  const state = stateOf({ delayed, ranked, parent, completed, failed, isActive: active !== null, isLocked: before + after > 0 })
   // BullMQ keeps milliseconds and an order in the score.
   const due = delayed === null ? undefined : Math.floor(Number(delayed) / 0x1000)
   return { ...look, job: jobOf(id, name, state, values, due) }
@@ -99,10 +102,11 @@ interface Places {
 function stateOf({ delayed, ranked, parent, completed, failed, isActive, isLocked }: Places): JobState {
   if (completed !== null) return 'Completed'
   if (failed !== null) return 'Failed'
-  if (isActive) return isLocked ? 'Active' : 'Stalled'
   if (delayed !== null) return 'Delayed'
   if (ranked !== null) return 'Prioritized'
-  return parent === null ? 'Waiting' : 'WaitingChildren'
+  if (parent !== null) return 'WaitingChildren'
+  if (!isActive) return 'Waiting'
+  return isLocked ? 'Active' : 'Stalled'
 }
 
 function jobOf(

@@ -3,8 +3,12 @@ import '../support/leaks.ts'
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { Queue } from 'bullmq'
+import { compilePipeline } from '../../api/compile.ts'
+import { parsePipeline } from '../../api/validate.ts'
 import { createDispatcher } from '../../client/dispatcher.ts'
 import { createWorker } from '../../client/worker.ts'
+import { dispatchConfigOf } from '../../redis/dispatchconfig.ts'
+import { targetOf } from '../../redis/placement.ts'
 import { alterScripts } from '../paths/alteration.ts'
 import { startRedis } from '../support/redis.ts'
 import { eventually } from '../support/wait.ts'
@@ -28,6 +32,8 @@ async function open(t: TestContext, mode: 'Stream' | 'Direct', isAltered = false
   t.after(() => queue.close())
   return { server, pipeline, dispatcher, queue }
 }
+
+const planOf = (url: string) => dispatchConfigOf(compilePipeline(parsePipeline(ndviPipeline(url))))
 
 async function work(t: TestContext, redis: string, run: (request: NdviRequest) => Promise<unknown>) {
   const worker = createWorker<NdviRequest>({ queue: 'ndvi', redis, execute: run })
@@ -91,4 +97,28 @@ test('what has begun, has ended, or is not known is left alone', async (t) => {
   await eventually(async () => assert.equal((await dispatcher.status(done)).state, 'Completed'))
   assert.equal((await dispatcher.cancel(done)).outcome, 'ended')
   assert.equal((await dispatcher.cancel(ndviRequest(9).request_hash)).outcome, 'unknown')
+})
+
+test('an entry that is held, and whose job has run and is not kept, has ended: the mark stays', async (t) => {
+  const { server, dispatcher } = await open(t, 'Stream')
+  const result = await dispatcher.dispatch(ndviRequest(1))
+  assert.ok(result.mode === 'Stream')
+  const redis = server.client()
+  await redis.xgroup('CREATE', 'ndvi:jobs', 'ndvi', '0')
+  await redis.xreadgroup('GROUP', 'ndvi', 'c', 'STREAMS', 'ndvi:jobs', '>')
+  const mark = targetOf(planOf(server.url)).keys.mark(result.key)
+  await redis.set(mark, result.id, 'PX', 60_000)
+  assert.equal((await dispatcher.cancel(result)).outcome, 'ended')
+  assert.equal(await redis.get(mark), result.id)
+})
+
+test('the job of an earlier run, older than the window, keeps no new request from being cancelled', async (t) => {
+  const { server, dispatcher, queue } = await open(t, 'Stream')
+  const result = await dispatcher.dispatch(ndviRequest(1))
+  const job = { name: 'compute', data: '{}', opts: '{}', timestamp: '1', finishedOn: String(Date.now() - 10 * 86_400_000) }
+  await server.client().hset(queue.toKey(result.jobId), job)
+  await server.client().zadd(queue.toKey('completed'), job.finishedOn, result.jobId)
+  assert.equal((await dispatcher.cancel(result)).outcome, 'cancelled')
+  assert.equal((await dispatcher.status(result)).state, 'Cancelled')
+  assert.equal(await queue.getJob(result.jobId), undefined)
 })

@@ -4,7 +4,8 @@
   createLetters(place) begins; place: stream, deadLetters, stats, group, max. The keys of the index stand beside stats.
   letters.decide(id, letter, row) reads what the record needs from the server's own copy of the entry, and returns 'dead', 'gone' (not
   pending any more, or not as overdue as demanded) or an error reply. letter: reason, error, hash, redrives, and minIdleMs and
-  minDeliveries (default 0), which leave alone an entry that a consumer may be working on. row: its pending row, where it is known.
+  minDeliveries (default 0), which leave alone an entry that a consumer may be working on. With redrives 0 the entry's own number of
+  replays counts: a consumer does not fetch an entry that may end it. row: its pending row, where it is known.
   letters.write(now) writes what was decided. It returns the ids whose record was written, and a table id → error reply.
   letters.undo() deletes those records.
 
@@ -24,6 +25,12 @@ local function createLetters(place)
     if barred then return redis.error_reply('NOPERM the user may not XACK ' .. place.stream) end
     return roomForDeadLetter(place.deadLetters, place.max, #decided)
   end
+  local function replaysOf(flat)
+    for i = 1, #flat, 2 do
+      if flat[i] == 'sp-redrives' then return #flat[i + 1] < 10 and string.match(flat[i + 1], '^%d+$') or 0 end
+    end
+    return 0
+  end
   local letters = {}
   function letters.decide(id, letter, row)
     row = row or redis.call('XPENDING', place.stream, place.group, id, id, 1)[1]
@@ -35,10 +42,12 @@ local function createLetters(place)
     if not entry and letter.reason ~= 'Trimmed' then failure = failure .. ' (the entry itself has been trimmed)' end
     local payload = entry and cmsgpack.pack(entry[2]) or ''
     bytes = bytes + #payload
+    local redrives = letter.redrives
+    if entry and tonumber(redrives) == 0 then redrives = replaysOf(entry[2]) end
     decided[#decided + 1] = {
       originalId = id, stream = place.stream, group = place.group, consumer = row[2], deliveries = row[4],
       reason = letter.reason, error = failure, payload = payload, idempotencyKey = letter.hash,
-      firstSeen = string.match(id, '^%d+'), redrives = letter.redrives
+      firstSeen = string.match(id, '^%d+'), redrives = redrives
     }
     return 'dead'
   end

@@ -45,6 +45,10 @@ const away = observed(object, {
 const unwatched = (kind: string, plural: string, known = true) =>
   observed(object, { dark: [{ kind, known, subject: `${plural} in farm`, error: forbidden }] })
 
+const halted = pipelineObject({ suspend: true })
+const pausedDirect = pipelineObject({ mode: 'Direct', suspend: true })
+const disabled = pipelineObject({}, { annotations: { 'streampipeline.dev/reconcile': 'disabled' } })
+
 type Row = readonly [sentence: string, o: Observed, type: ConditionType, status: string, reason: string, message: RegExp]
 const rows: readonly Row[] = [
   ['all well', observed(object), 'Ready', 'True', 'Running', /consumers are available/],
@@ -208,6 +212,23 @@ const rows: readonly Row[] = [
   ['draining', direct({ pending: 4 }), 'Drained', 'False', 'Draining', /4 entries/],
   ['settled just now', direct({}, nowMs - 5_000), 'Drained', 'False', 'Draining', /two quiet minutes/],
   ['settled', direct({}, nowMs - 120_000), 'Drained', 'True', 'StreamSettled', /Every entry/],
+  [
+    'suspended under Direct, and entries wait',
+    observed(pausedDirect, { observation: seen(pausedDirect, { undelivered: 5_000 }) }),
+    'Drained',
+    'False',
+    'Draining',
+    /5000 entries are still to be settled, and spec\.suspend/,
+  ],
+  [
+    'suspended, and entries wait',
+    observed(halted, { observation: seen(halted, { undelivered: 7 }) }),
+    'Drained',
+    'True',
+    'StreamSettled',
+    /^Consumers hold no entry\. 7 others wait/,
+  ],
+  ['reconciling disabled', observed(disabled), 'ScalingActive', 'False', 'ReconcileDisabled', /number of consumers stays/],
   [
     'lost entries',
     observed(object, { observation: seen(object, lostSample) }),
@@ -450,4 +471,34 @@ test('a password without TLS is remarked on, and the condition stays True', () =
   assert.equal(reported({ urlFrom }, 'redis://u:p@redis:6379\n'), true)
   assert.equal(reported({ urlFrom }, 'rediss://u:p@redis:6379'), false)
   assert.equal(reported({ urlFrom }, 'redis://redis:6379'), false)
+})
+
+test('while reconciling is disabled the number is the Deployment’s, and no Event or decision says that it was scaled', () => {
+  const before = statusOf(observed(object))
+  const paused = { ...pipelineObject({}, { annotations: { 'streampipeline.dev/reconcile': 'disabled' } }), status: before }
+  const o = observed(paused, { deployment: deploymentObject(3, 3), observation: seen(paused, { undelivered: 100_000 }) })
+  const after = statusOf(o)
+  assert.deepEqual([after.scaling?.desiredReplicas, after.scaling?.decisions], [3, before.scaling?.decisions])
+  assert.deepEqual(
+    eventsOf(before, after).filter(({ reason }) => reason === 'Scaled'),
+    [],
+  )
+})
+
+test('a number of the spec is its own cause, whatever the last look at Redis was', () => {
+  const before = statusOf(observed(object))
+  const cases: readonly (readonly [spec: Record<string, unknown>, reason: RegExp, limitedBy: string])[] = [
+    [{ suspend: true }, /^suspended: 0$/, 'Suspend'],
+    [{ scaling: { policy: 'Manual' }, replicas: 7 }, /^policy Manual: 7$/, 'Manual'],
+  ]
+  for (const [spec, reason, limitedBy] of cases) {
+    const changed = { ...pipelineObject(spec), status: before }
+    for (const observation of [failedLook(object), seen(object), { kind: 'None' } as const]) {
+      const after = statusOf(observed(changed, { observation }))
+      assert.match(after.scaling?.reason ?? '', reason, observation.kind)
+      assert.equal(after.scaling?.limitedBy, limitedBy, observation.kind)
+      const [event] = eventsOf(before, after).filter((note) => note.reason === 'Scaled')
+      assert.match(event?.note ?? '', /: (?:suspended: 0|policy Manual: 7)$/, observation.kind)
+    }
+  }
 })

@@ -249,6 +249,23 @@ test('a large replay that looks again after another one has added the entry dele
   assert.equal(await stream.exists(place.keys.replays), 0)
 })
 
+test('a record that a consumer ordered without fetching its entry keeps the number of replays', async (t) => {
+  const { stream, place, letters, bull } = await setUp('together')
+  t.after(() => bull.close())
+  const written: readonly (readonly [replays: string, kept: number])[] = [
+    ['5', 5],
+    ['1e9', 0],
+    ['9'.repeat(400), 0],
+  ]
+  for (const [replays, kept] of written) {
+    const id = String(await stream.xadd(place.stream, '*', 'n', '1', 'sp-redrives', replays))
+    await stream.xreadgroup('GROUP', 'g', 'c', 'STREAMS', place.stream, '>')
+    await settleEntries(stream, place, [], [{ id, reason: 'MaxDeliveries', error: 'worn', redrives: 0 }])
+    const records = await Array.fromAsync(letters.list({ reason: 'MaxDeliveries' }))
+    assert.equal(records.find(({ originalId }) => originalId === id)?.redrives, kept, replays)
+  }
+})
+
 for (const placement of ['together', 'elsewhere'] as const)
   test(`the note of a large replay that ended between its commands is no entry: the replay adds it (${placement})`, async (t) => {
     const { stream, place, letters, bull } = await setUp(placement, Array.from({ length: 10_000 }, String))

@@ -1,11 +1,11 @@
 /** `streampipeline types`: what it writes is TypeScript, and takes and refuses what the schema does, as far as a type can. */
-import { runHere } from '../../support/commandline.ts'
 import '../../support/leaks.ts'
 import assert from 'node:assert/strict'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
+import { runHere } from '../../support/commandline.ts'
 import { run } from '../../support/process.ts'
 import { projectRoot } from '../../support/root.ts'
 

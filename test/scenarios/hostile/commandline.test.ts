@@ -1,5 +1,4 @@
 /** Hostile text through the command line: on a terminal, in a CI log, as JSON, and in commands that it prints to paste. */
-import { runHere } from '../../support/commandline.ts'
 import '../../support/leaks.ts'
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
@@ -9,12 +8,15 @@ import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { encode } from '@msgpack/msgpack'
 import { stringify } from 'yaml'
+import { exitCodes } from '../../../api/exitcodes.ts'
 import { redisWord, shellWord } from '../../../api/quoting.ts'
 import { checkRights } from '../../../redis/preflight/permissioncheck.ts'
 import { aclRules } from '../../../redis/preflight/permissions.ts'
 import { pipelineWith, resourceWith } from '../../redis/resource.ts'
-import { runCli } from '../../support/process.ts'
+import { runHere } from '../../support/commandline.ts'
+import { run, runCli } from '../../support/process.ts'
 import { startRedis } from '../../support/redis.ts'
+import { projectRoot } from '../../support/root.ts'
 import { seed } from '../../support/seed.ts'
 import { createRandom } from './payloads.ts'
 import { harmInLines, hostileText } from './text.ts'
@@ -150,5 +152,23 @@ test('the rules that a missing right names are taken by Redis, and grant it, wha
     const input = `ACL SETUSER ${user} ${grant}\n`
     assert.equal(execFileSync('redis-cli', ['-p', String(server.port)], { input, encoding: 'utf8' }).trim(), 'OK', input)
     await checkRights(pipeline, connection, connection)
+  }
+})
+
+test('a reader of complaints that has gone changes no exit code and ends no command', async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), 'streampipeline-unread-'))
+  t.after(async () => await rm(folder, { recursive: true }))
+  const file = join(folder, 'pipeline.yaml')
+  await writeFile(file, stringify(resourceWith({ url: 'redis://127.0.0.1:1' })))
+  // The shell keeps the exit code of the command, and the reader ends at once.
+  const unread = (args: string) =>
+    `"${process.execPath}" "${join(projectRoot, 'cli', 'main.ts')}" ${args} 2> >(true) | cat; exit \${PIPESTATUS[0]}`
+  for (const [args, expected] of [
+    ['no-such-command', exitCodes.badUsage],
+    [`validate "${join(folder, 'missing.yaml')}"`, exitCodes.badUsage],
+    [`dead list -f "${file}"`, exitCodes.unavailable],
+  ] as const) {
+    const { code, stdout } = await run(t, ['-c', `sleep 0.1; ${unread(args)}`], { command: 'bash' })
+    assert.deepEqual([code, stdout], [expected, ''], args)
   }
 })

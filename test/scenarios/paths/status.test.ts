@@ -6,6 +6,7 @@ import { Worker } from 'bullmq'
 import type { PathKind } from '../../../redis/settle/path.ts'
 import { referencesOf } from '../../../redis/status/reference.ts'
 import { type RequestRef, requestStatus } from '../../../redis/status/request.ts'
+import { settleEntries } from '../../../redis/stream/settlement.ts'
 import { sweeperOf } from '../../paths/failing.ts'
 import { type OpenPath, openPath, type PathChanges, pathKinds, type Servers } from '../../paths/fixture.ts'
 import { fileScope } from '../../redis/scope.ts'
@@ -53,6 +54,15 @@ function work(t: TestContext, path: OpenPath, run: (data: { k: string }) => Prom
 for (const kind of pathKinds) describe(`${kind}:`, () => suite(kind))
 
 function suite(kind: PathKind) {
+  test('worn out: by key it is found dead where the stream is searched, though its record has no key', async (t) => {
+    const { path, byKey } = await open(t, kind)
+    const id = await path.put('k', 'worn')
+    await path.read()
+    const letter = { id, reason: 'MaxDeliveries', error: 'delivered 5 times', redrives: 0 } as const
+    await settleEntries(path.connections.stream, path.place, [], [letter])
+    assert.equal((await byKey('worn', 100)).state, 'Dead')
+  })
+
   test('before it is forwarded: by entry unread, then held; by key without trace unless the stream is searched', async (t) => {
     const { path, hash, status, byKey } = await open(t, kind)
     const entry = await path.put('k', 'a')

@@ -98,6 +98,8 @@ test('what cannot be done is named with what to write, and ends with 64', async 
     [['list', '--name', 'other'], /--name: .* holds ndvi, not other/],
     [['show', 'x'], /x is not a record's id, such as/],
     [['purge'], /name the ids of dead letters, or select them by --reason or --all/],
+    [['purge', '5-5', '--all'], /name ids, or select by --reason or --all, not both/],
+    [['replay', '5-5', '--reason', 'JobFailed'], /name ids, or select by --reason or --all, not both/],
     [['replay', '5-5'], /there is no dead letter 5-5/],
   ]
   for (const [args, message] of wrong) {
@@ -192,6 +194,9 @@ describe('a record that another program spoilt stops no command from working on 
         ['reason', 'payload'],
       )
       assert.match((await dead('replay', bad)).stdout, /damaged: .*it cannot be replayed, only purged/)
+      const planned = (await dead('replay', '--all', '--dry-run')).stdout
+      assert.match(planned, new RegExp(`${bad}  damaged: .*only purged`))
+      assert.match(planned, /would be replayed/)
       const { code, stdout, stderr } = await dead('purge', '--all')
       assert.deepEqual([code, stdout, stderr], [0, '2 purged\n', ''])
       assert.equal(await kept(), 0)
