@@ -10,6 +10,7 @@ import {
   type Finding,
   freshMs,
   isAtPlace,
+  isPaused,
   longMs,
   rounded,
   serverTruth,
@@ -138,7 +139,10 @@ export const scalingActive: Claim = (sight, of): Finding => {
   const { status, reason } = of('ScalingActive')
   const { spec, fresh } = sight
   const queue = (truth: Truth) => [...serverTruth(truth, spec).streams.values()]
+  if (status === 'True' && fresh.every(({ pipeline }) => isPaused(pipeline))) return 'reconciling is disabled'
   switch (reason) {
+    case 'ReconcileDisabled':
+      return fresh.some(({ pipeline }) => isPaused(pipeline)) ? undefined : 'reconciling is enabled'
     case 'Suspended':
       return spec.suspend ? undefined : 'it is not suspended'
     case 'ManualReplicas':

@@ -9,6 +9,10 @@ export const desired: Claim = ({ status, spec, fresh }, of): Finding | readonly 
   const wanted = status.scaling?.desiredReplicas ?? -1
   const isAsked = of('RedisReachable').status === 'True'
   const { policy, minReplicas, maxReplicas } = spec.scaling
+  if (of('ScalingActive').reason === 'ReconcileDisabled') {
+    const had = fresh.some((truth) => (truth.deployment === undefined ? 0 : (deploymentSpec(truth).replicas ?? 1)) === wanted)
+    return had || isDark(of('ConsumersAvailable')) ? undefined : `${wanted}, and the Deployment never had that many`
+  }
   const isCarriedOut = fresh.some((truth) => truth.deployment === undefined || deploymentSpec(truth).replicas === wanted)
   return [
     of('Reconciled').status !== 'True' || isCarriedOut ? undefined : `${wanted}, and the Deployment never had that many`,
