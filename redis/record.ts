@@ -172,3 +172,6 @@ function headAt(packed: Buffer, at: number, { fix, mask, sized }: Heads): { size
   if (bytes === undefined || at + 1 + bytes > packed.length) return undefined
   return { size: packed.readUIntBE(at + 1, bytes), end: at + 1 + bytes }
 }
+
+/** Whether the text has the form of an entry's id, `1780000000000-0`. */
+export const isEntryId = (text: string): boolean => /^\d{1,20}-\d{1,20}$/.test(text)

@@ -34,7 +34,7 @@ const programs = {
 const target = 'node20.19'
 
 /** BullMQ and others `require` at run time, which an ES module lacks. */
-const banner = "const require = process.getBuiltinModule('node:module').createRequire(import.meta.url);"
+export const banner = "const require = process.getBuiltinModule('node:module').createRequire(import.meta.url);"
 
 const common = {
   absWorkingDir: root,

@@ -28,7 +28,7 @@ export function sourceOf(env: NodeJS.ProcessEnv): Source {
   }
 }
 
-/** The folder's files that belong to the commit, by paths relative to the folder. Whatever else lies there is no part of a release. */
+/** Lists the committed files of the folder, by their paths in it. Other files there are no part of a release. */
 export const committedFiles = (folder: string): readonly string[] =>
   git('-C', join(root, folder), 'ls-files', '-z')
     .split('\0')

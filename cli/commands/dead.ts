@@ -139,7 +139,7 @@ async function replay(
   const outcomes: ({ readonly record: string } & (ReplayOutcome | { readonly kind: 'would be replayed' }))[] = []
   for (const record of await selected(letters, ids, flags)) {
     const outcome = flags.dryRun
-      ? (refusalOf(record, flags) ?? ({ kind: 'would be replayed' } as const))
+      ? planned(letters, record, flags)
       : await letters.replay(record, { altered: flags.altered === true })
     outcomes.push({ record: record.id, ...outcome })
     if (flags.output === 'text') print(`${record.id}  ${describe(outcome)}`)
@@ -176,19 +176,19 @@ async function selected(letters: Records, ids: readonly string[], flags: DeadFla
   return await Array.fromAsync(letters.list(filterOf(flags)), (record) => withoutPayload(selectedFrom(record)))
 }
 
+/** A job or a key in the way of a replay shows only when it is tried. */
+function planned(letters: DeadLetters, record: Selected, { altered = false }: DeadFlags) {
+  const found = letters.refusal(record, { altered })
+  if (found !== undefined) return found
+  return record.isEmpty ? ({ kind: 'empty' } as const) : ({ kind: 'would be replayed' } as const)
+}
+
 type Selected = DeadLetter & { readonly isEmpty: boolean }
 
 const selectedFrom = (record: DeadLetter): Selected => ({
   ...record,
   isEmpty: record.damage === undefined && record.payload.length === 0,
 })
-
-/** Why a replay refuses the record before it asks Redis. A job or key in its way shows only then. */
-function refusalOf({ damage, altered, isEmpty }: Selected, flags: DeadFlags): ReplayOutcome | undefined {
-  if (damage !== undefined) return { kind: 'damaged', damage }
-  if (altered === true && flags.altered !== true) return { kind: 'altered' }
-  return isEmpty ? { kind: 'empty' } : undefined
-}
 
 const withoutPayload = ({ raw: _, ...record }: Selected): Selected => ({ ...record, payload: [] })
 

@@ -7,8 +7,8 @@
  */
 import type { JobProgress, JobsOptions } from 'bullmq'
 import { memberOf } from '../../redis/bullmq/item.ts'
+import { isEntryId } from '../../redis/record.ts'
 import type { JobState, JobStatus } from '../../redis/status/jobstate.ts'
-import { isEntryId } from '../../redis/status/jobstate.ts'
 import type { JobMove } from './job.ts'
 import { createTurns } from './turns.ts'
 

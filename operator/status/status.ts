@@ -89,7 +89,7 @@ function scalingStatus(observed: Observed, replicas: number, nowMs: number): Non
 
 type Cause = Pick<Decision, 'reason' | 'limitedBy'>
 
-/** What the number rests on. A number in the spec takes no look, and the last look may be of an earlier spec (plan/replicas.ts). */
+/** Returns the cause of the number. A number of the spec needs no look at Redis, and the last look may be of an earlier spec. */
 function causeOf({ suspend, scaling, mode }: CompiledPipeline, observation: Observation, replicas: number): Cause | undefined {
   if (suspend) return { reason: 'suspended: 0', limitedBy: 'Suspend' }
   const decision = observation.kind === 'None' ? undefined : observation.decision

@@ -20,7 +20,7 @@ import { openBullQueue, removalOf } from '../bullmq/queue.ts'
 import { failureOn, type RedisConnection } from '../connect/connection.ts'
 import { jobId } from '../keys.ts'
 import { type Placement, queueKey } from '../placement.ts'
-import type { DeadLetter } from '../record.ts'
+import { type DeadLetter, isEntryId } from '../record.ts'
 import { clearReplayWith, lookAtJobWith, lookAtReplay, replayDeadLetterWith, restoreDeadLetter } from '../scripts/generated.ts'
 import { restoreLarge } from './largereplay.ts'
 import { createRecords, type Records } from './records.ts'
@@ -46,6 +46,8 @@ interface ReplayOptions {
 }
 
 export interface DeadLetters extends Records {
+  /** Why the record itself cannot be replayed; undefined: nothing in it is against a replay. Asks no server. */
+  refusal(record: DeadLetter, options?: ReplayOptions): ReplayOutcome | undefined
   /** Throws catalogued errors; the record then stays, and a repeat adds no second entry. */
   replay(record: DeadLetter, options?: ReplayOptions): Promise<ReplayOutcome>
 }
@@ -81,9 +83,11 @@ export function createDeadLetters(parts: DeadLetterParts): DeadLetters {
 
   return {
     ...createRecords(stream, place),
-    async replay({ id, idempotencyKey, damage, altered }, options = {}) {
-      if (damage !== undefined) return { kind: 'damaged', damage }
-      if (altered === true && options.altered !== true) return { kind: 'altered' }
+    refusal,
+    async replay(record, options = {}) {
+      const { id, idempotencyKey } = record
+      const refused = refusal(record, options)
+      if (refused !== undefined) return refused
       const job = idempotencyKey === '' ? '' : jobId(target.keys.scope, idempotencyKey)
       const mark = target.keys.mark(idempotencyKey)
       const oneStep = placement.together && parts.scripts !== undefined
@@ -91,6 +95,12 @@ export function createDeadLetters(parts: DeadLetterParts): DeadLetters {
       return outcomeOf(first === 'large' ? await inSteps(id, job, mark) : first, job)
     },
   }
+}
+
+/** What the record itself says against its replay. */
+function refusal({ damage, altered }: DeadLetter, options: ReplayOptions = {}): ReplayOutcome | undefined {
+  if (damage !== undefined) return { kind: 'damaged', damage }
+  return altered === true && options.altered !== true ? { kind: 'altered' } : undefined
 }
 
 function outcomeOf(answer: string, job: string): ReplayOutcome {
@@ -103,12 +113,10 @@ function outcomeOf(answer: string, job: string): ReplayOutcome {
     case 'damaged':
       return { kind: answer, damage: 'its payload is no list of fields and values' }
     default:
-      if (entryId.test(answer)) return { kind: 'replayed', id: answer }
+      if (isEntryId(answer)) return { kind: 'replayed', id: answer }
       return foreignKey(answer, job) ?? raiseUnexpected(answer)
   }
 }
-
-const entryId = /^\d+-\d+$/
 
 function raiseUnexpected(answer: string): never {
   throw failure('Internal', { detail: `a replay ended with ${JSON.stringify(answer)}` })

@@ -7,6 +7,7 @@ import { memberOf } from '../bullmq/item.ts'
 import type { RedisConnection } from '../connect/connection.ts'
 import { jobId } from '../keys.ts'
 import { type ForwardTarget, queueKey } from '../placement.ts'
+import { isEntryId } from '../record.ts'
 
 export type JobState =
   | ('Waiting' | 'Prioritized' | 'Delayed' | 'WaitingChildren' | 'Active')
@@ -141,8 +142,6 @@ function jobOf(
     redrives: numberOf(memberOf(own, 'redrives')) ?? 0,
   }
 }
-
-export const isEntryId = (text: string): boolean => /^\d{1,20}-\d{1,20}$/.test(text)
 
 function numberOf(text: unknown): number | undefined {
   return typeof text === 'string' && /^\d{1,15}$/.test(text) ? Number(text) : undefined

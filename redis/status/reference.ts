@@ -2,7 +2,7 @@
 import type { CompiledPayload } from '../../api/compiled.ts'
 import { jobId } from '../keys.ts'
 import { givenKeyHash, keyHash } from '../payload/idempotency.ts'
-import { isEntryId } from './jobstate.ts'
+import { isEntryId } from '../record.ts'
 import type { RequestRef } from './request.ts'
 
 /** SHA-256 as base64url. */

@@ -5,8 +5,9 @@
 import { failureOn, type RedisConnection } from '../connect/connection.ts'
 import type { Codec } from '../payload/codec.ts'
 import type { ForwardTarget } from '../placement.ts'
+import { isEntryId } from '../record.ts'
 import { type EntryLook, findDead, lookAtEntry, readDead, type StatusPlace, scan } from './entrystate.ts'
-import { isEntryId, lookAtKey, type QueueLook } from './jobstate.ts'
+import { lookAtKey, type QueueLook } from './jobstate.ts'
 import { type Gathered, type RequestStatus, summary } from './summary.ts'
 
 export interface RequestRef {

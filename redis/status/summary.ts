@@ -1,8 +1,9 @@
 /** The findings about a request, as one state and one timeline. Pure. */
 import { jobId } from '../keys.ts'
 import type { ForwardTarget } from '../placement.ts'
+import { isEntryId } from '../record.ts'
 import type { DeadStatus, EntryStatus } from './entrystate.ts'
-import { isEntryId, type JobState, type JobStatus, type QueueLook } from './jobstate.ts'
+import type { JobState, JobStatus, QueueLook } from './jobstate.ts'
 
 /**
  * While Redis holds the job, this is the job's state (JobState). The other values apply before the job is made, and after it is

@@ -1,9 +1,11 @@
 /**
  * Dependencies as one file each, for test files under `npm test`. A package of hundreds of modules costs each of 300 processes up to half a
- * second of processor time, and its bundle a twentieth. Of client-node the bundle holds the part that the operator's bundle holds. dependencyhooks.ts, which each test file preloads, puts them in place.
+ * second of processor time, and its bundle a twentieth. Of client-node the bundle holds the part that the operator's bundle holds. Each test
+ * file preloads dependencyhooks.ts, which puts them in place.
  */
 import { join } from 'node:path'
 import { build } from 'esbuild'
+import { banner } from '../../build/package/bundles.ts'
 import { slim } from '../../build/slim.ts'
 import { projectRoot } from './root.ts'
 
@@ -23,8 +25,6 @@ const bundled = [
 const partsOf: Readonly<Record<string, readonly string[]>> = {
   '@kubernetes/client-node': ['KubeConfig'],
 }
-
-const banner = "const require = process.getBuiltinModule('node:module').createRequire(import.meta.url);"
 
 /** @returns specifier → path of the module */
 export async function bundleDependencies(folder: string): Promise<Readonly<Record<string, string>>> {
